@@ -1,0 +1,1 @@
+"""Facts and values shared by host and image; standard library only."""

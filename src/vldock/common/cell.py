@@ -1,0 +1,82 @@
+"""The record of one cell, written as cell.json by the container and read by the host."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from vldock.common.errors import InputRefused
+
+CELL_FILE = "cell.json"
+CELL_SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Outcome of one model on one benchmark.
+
+    `score` is 0-100 or None; `metric` is VLMEvalKit's name of it and `metrics` all it reported, unscaled.
+    `samples` is the number of rows asked, `predictions` the rows answered; `error` is one line or None.
+    `seconds` is wall time of the cell without the model load. Times are ISO 8601 in UTC.
+    """
+
+    model: str
+    benchmark: str
+    status: Literal["succeeded", "failed"]
+    standin: bool
+    samples: int
+    predictions: int
+    score: float | None
+    metric: str | None
+    metrics: dict[str, Any]
+    judge: str | None
+    error: str | None
+    limit: int | None
+    seconds: float
+    started: str
+    finished: str
+    attempt: int
+    device: str
+    dtype: str
+    attention: str
+    identity: dict[str, Any]
+    schema: int = CELL_SCHEMA
+
+    def save(self, folder: Path) -> Path:
+        """Write cell.json in `folder` atomically and return its path."""
+        return write_json(folder / CELL_FILE, asdict(self))
+
+    @classmethod
+    def load(cls, folder: Path) -> Cell | None:
+        """Read cell.json of `folder`; None where there is none.
+
+        Raises InputRefused when the file is not a record of this schema.
+        """
+        path = folder / CELL_FILE
+        if not path.exists():
+            return None
+        try:
+            raw = json.loads(path.read_text(encoding="utf-8"))
+            return cls(**{field.name: raw[field.name] for field in fields(cls)})
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputRefused(
+                f"{path} is not a cell record: {error}",
+                expected=f"JSON of schema {CELL_SCHEMA}",
+                hint=f"move {path} away and run the cell again",
+            ) from error
+
+
+def write_json(path: Path, value: Any) -> Path:
+    """Write `value` as JSON beside `path`, fsync, rename over it: a reader sees the old file or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with aside.open("w", encoding="utf-8") as stream:
+        json.dump(value, stream, indent=2, ensure_ascii=False, sort_keys=False)
+        stream.write("\n")
+        stream.flush()
+        os.fsync(stream.fileno())
+    aside.replace(path)
+    return path

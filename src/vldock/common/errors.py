@@ -1,0 +1,57 @@
+"""One exception tree for both sides of vldock.
+
+VldockError                 exit 1   anything vldock reports to its user
+├── UsageError              exit 2   the command line or an environment variable is wrong
+├── EnvironmentUnfit        exit 3   the machine cannot do it: engine, disk, permission, driver
+├── InputRefused            exit 4   a lock, patch target, data file or weight is not what was declared
+└── EvaluationFailed        exit 1   at least one cell has no trustworthy score
+
+Each error says what happened with the value, what was expected, and the next command.
+"""
+
+from __future__ import annotations
+
+
+class VldockError(Exception):
+    """What happened, with the value seen; `expected` and `hint` are printed on lines of their own."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, expected: str | None = None, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.expected = expected
+        self.hint = hint
+
+    def render(self) -> str:
+        """Return the lines for standard error: error, expected, hint."""
+        lines = [f"error: {self.message}"]
+        if self.expected:
+            lines.append(f"expected: {self.expected}")
+        if self.hint:
+            lines.append(f"hint: {self.hint}")
+        return "\n".join(lines)
+
+
+class UsageError(VldockError):
+    """The command line or an environment variable is wrong."""
+
+    exit_code = 2
+
+
+class EnvironmentUnfit(VldockError):
+    """The machine cannot do what was asked: engine, disk, permission, driver."""
+
+    exit_code = 3
+
+
+class InputRefused(VldockError):
+    """A lock, a patch target, a data file or a weight is not what was declared."""
+
+    exit_code = 4
+
+
+class EvaluationFailed(VldockError):
+    """At least one cell has no trustworthy score."""
+
+    exit_code = 1

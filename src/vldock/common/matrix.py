@@ -1,0 +1,90 @@
+"""Models, benchmarks and cells: the evaluation matrix, declared once.
+
+A cell is one model on one benchmark. Names are VLMEvalKit's own. `md5` is the checksum VLMEvalKit (ms-vlmeval
+0.0.20) declares for the benchmark's TSV. `scale` turns VLMEvalKit's primary metric into 0-100:
+"fraction" (0-1), "percent" (0-100) or "count" (correct answers out of the samples evaluated).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+Scale = Literal["fraction", "percent", "count"]
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model of the image: VLMEvalKit's name, its repository on the Hub, whether a stand-in exists."""
+
+    name: str
+    repo: str
+    standin: bool = False
+    in_matrix: bool = False
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A benchmark: VLMEvalKit's name, what is asked (VLMEvalKit's TYPE), how its primary metric is scaled."""
+
+    name: str
+    kind: Literal["MCQ", "VQA", "Y/N"]
+    scale: Scale
+    md5: str
+    extra: bool = False
+
+
+MODELS: tuple[Model, ...] = (
+    Model("llava_v1.5_7b", "liuhaotian/llava-v1.5-7b", standin=True, in_matrix=True),
+    Model("llava_v1.5_13b", "liuhaotian/llava-v1.5-13b", standin=True, in_matrix=True),
+    Model("sharegpt4v_7b", "Lin-Chen/ShareGPT4V-7B"),
+    Model("InternVL2-2B", "OpenGVLab/InternVL2-2B"),
+    Model("InternVL2-8B", "OpenGVLab/InternVL2-8B"),
+    Model("MiniCPM-V-2_6", "openbmb/MiniCPM-V-2_6"),
+    Model("cogvlm-chat", "THUDM/cogvlm-chat-hf"),
+)
+
+BENCHMARKS: tuple[Benchmark, ...] = (
+    Benchmark("MMBench_DEV_EN", "MCQ", "fraction", "b6caf1133a01c6bb705cf753bb527ed8"),
+    Benchmark("TextVQA_VAL", "VQA", "percent", "b233b31f551bbf4056f2f955da3a92cd"),
+    Benchmark("GQA_TestDev_Balanced", "VQA", "percent", "99b62f22e224d9b2f32dcbe41359d1c9"),
+    Benchmark("MMMU_DEV_VAL", "MCQ", "fraction", "585e8ad75e73f75dcad265dfd0417d64"),
+    Benchmark("DocVQA_VAL", "VQA", "percent", "d5ee77e1926ff10690d469c56b73eabf"),
+    Benchmark("ChartQA_TEST", "VQA", "percent", "c902e0aa9be5582a7aad6dcf52734b42"),
+    Benchmark("InfoVQA_VAL", "VQA", "percent", "2342e9c225222f0ef4dec545ebb126fe"),
+    Benchmark("OCRBench", "VQA", "count", "e953d98a987cc6e26ef717b61260b778"),
+    Benchmark("AI2D_TEST", "MCQ", "fraction", "0f593e0d1c7df9a3d69bf1f947e71975"),
+    Benchmark("ScienceQA_VAL", "MCQ", "fraction", "96320d05e142e585e7204e72affd29f3"),
+    Benchmark("POPE", "Y/N", "percent", "c12f5acb142f2ef1f85a26ba2fbe41d5"),
+    Benchmark("HallusionBench", "Y/N", "percent", "0c23ac0dc9ef46832d7a24504f2a0c7c"),
+    Benchmark("MMStar", "MCQ", "fraction", "e1ecd2140806c1b1bbf54b43372efb9e"),
+    Benchmark("RealWorldQA", "MCQ", "fraction", "4de008f55dc4fd008ca9e15321dc44b7"),
+    Benchmark("VisOnlyQA-VLMEvalKit", "MCQ", "fraction", "cf460a31d2acb8d3a7cecd0e69298bfa"),
+    Benchmark("VizWiz", "VQA", "percent", "fa4ac4164467563ed2fac6eac6631bd0"),
+    Benchmark("SEEDBench_IMG", "MCQ", "fraction", "68017231464752261a2526d6ca3a10c0"),
+    Benchmark("BLINK", "MCQ", "fraction", "3b6649b6a662184ea046908e5506260e"),
+    Benchmark("MMBench_DEV_KO", "MCQ", "fraction", "72e1cde9124b5015be6d0dd5c9b5500d"),
+    Benchmark("SEEDBench_IMG_KO", "MCQ", "fraction", "b354a9ac3493f3ccf294e69b216bfab3"),
+)
+
+
+def matrix_models() -> tuple[Model, ...]:
+    """Return the models of the 40-cell matrix."""
+    return tuple(model for model in MODELS if model.in_matrix)
+
+
+def find_model(name: str) -> Model | None:
+    """Return the declared model of that name, or None."""
+    return next((model for model in MODELS if model.name == name), None)
+
+
+def find_benchmark(name: str) -> Benchmark | None:
+    """Return the declared benchmark of that name, or None."""
+    return next((benchmark for benchmark in BENCHMARKS if benchmark.name == name), None)
+
+
+def cells(models: Iterable[str], benchmarks: Iterable[str]) -> list[tuple[str, str]]:
+    """Return (model, benchmark) pairs, all benchmarks of one model before the next model."""
+    names = list(benchmarks)
+    return [(model, benchmark) for model in models for benchmark in names]

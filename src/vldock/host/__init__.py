@@ -1,0 +1,1 @@
+"""Runs on the user's machine: Docker SDK, pip-tools; never torch."""

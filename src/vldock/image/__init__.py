@@ -1,0 +1,1 @@
+"""Runs in the container: torch, transformers, llava, vlmeval; never docker."""
