@@ -40,7 +40,6 @@ CACHE_ENV: Mapping[str, str] = {
     "TIKTOKEN_CACHE_DIR": f"{CACHE_ROOT}/tiktoken",
     "IPYTHONDIR": f"{CACHE_ROOT}/ipython",
     "PIP_CACHE_DIR": f"{CACHE_ROOT}/pip",
-    "PYTHONPYCACHEPREFIX": f"{CACHE_ROOT}/pycache",
 }
 
 
@@ -57,5 +56,5 @@ def moved_to(root: str) -> dict[str, str]:
 
 def render_dockerfile_env() -> str:
     """Return the lines of the Dockerfile's ENV block (without the marks)."""
-    lines = [f"    {name}={value}" for name, value in CACHE_ENV.items()]
-    return "ENV " + " \\\n".join(lines).lstrip()
+    pairs = [f"{name}={value}" for name, value in CACHE_ENV.items()]
+    return "ENV " + " \\\n    ".join(pairs)
