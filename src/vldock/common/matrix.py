@@ -1,8 +1,13 @@
 """Models, benchmarks and cells: the evaluation matrix, declared once.
 
 A cell is one model on one benchmark. Names are VLMEvalKit's own. `md5` is the checksum VLMEvalKit (ms-vlmeval
-0.0.20) declares for the benchmark's TSV. `scale` turns VLMEvalKit's primary metric into 0-100:
-"fraction" (0-1), "percent" (0-100) or "count" (correct answers out of the samples evaluated).
+0.0.20) declares for the benchmark's TSV. `headline` names the one figure that is reported, in the raw metrics of
+VLMEvalKit's status.json (glob patterns, the first that matches wins); `scale` turns it into 0-100:
+"fraction" (0-1), "percent" (0-100), "count" (correct answers out of the samples evaluated) or "points" (MME:
+200 for each category evaluated). The arithmetic is in common/metrics.py.
+
+VLMEvalKit's own "primary metric" is not used: it is 0-1 or 0-100 for the same benchmark, depending on whether its
+TSV has a split column, and for MME it is whichever category sorts first.
 """
 
 from __future__ import annotations
@@ -11,7 +16,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-Scale = Literal["fraction", "percent", "count"]
+Scale = Literal["fraction", "percent", "count", "points"]
+
+# VLMEvalKit prefers the splits in this order (dataset/image_base.py, _choose_primary_metric_key).
+BY_SPLIT = tuple(f"split={split}|Overall" for split in ("test", "validation", "val", "dev", "*"))
 
 
 @dataclass(frozen=True)
@@ -26,12 +34,13 @@ class Model:
 
 @dataclass(frozen=True)
 class Benchmark:
-    """A benchmark: VLMEvalKit's name, what is asked (VLMEvalKit's TYPE), how its primary metric is scaled."""
+    """A benchmark: VLMEvalKit's name, what is asked (VLMEvalKit's TYPE), how its headline is found and scaled."""
 
     name: str
     kind: Literal["MCQ", "VQA", "Y/N"]
     scale: Scale
     md5: str
+    headline: tuple[str, ...] = BY_SPLIT
     extra: bool = False
 
 
@@ -47,31 +56,42 @@ MODELS: tuple[Model, ...] = (
 
 BENCHMARKS: tuple[Benchmark, ...] = (
     Benchmark("MMBench_DEV_EN", "MCQ", "fraction", "b6caf1133a01c6bb705cf753bb527ed8"),
-    Benchmark("TextVQA_VAL", "VQA", "percent", "b233b31f551bbf4056f2f955da3a92cd"),
-    Benchmark("GQA_TestDev_Balanced", "VQA", "percent", "99b62f22e224d9b2f32dcbe41359d1c9"),
+    Benchmark("TextVQA_VAL", "VQA", "percent", "b233b31f551bbf4056f2f955da3a92cd", ("Overall",)),
+    Benchmark("GQA_TestDev_Balanced", "VQA", "percent", "99b62f22e224d9b2f32dcbe41359d1c9", ("Overall",)),
     Benchmark("MMMU_DEV_VAL", "MCQ", "fraction", "585e8ad75e73f75dcad265dfd0417d64"),
-    Benchmark("DocVQA_VAL", "VQA", "percent", "d5ee77e1926ff10690d469c56b73eabf"),
-    Benchmark("ChartQA_TEST", "VQA", "percent", "c902e0aa9be5582a7aad6dcf52734b42"),
-    Benchmark("InfoVQA_VAL", "VQA", "percent", "2342e9c225222f0ef4dec545ebb126fe"),
-    Benchmark("OCRBench", "VQA", "count", "e953d98a987cc6e26ef717b61260b778"),
+    Benchmark("DocVQA_VAL", "VQA", "percent", "d5ee77e1926ff10690d469c56b73eabf", ("Overall",)),
+    Benchmark("ChartQA_TEST", "VQA", "percent", "c902e0aa9be5582a7aad6dcf52734b42", ("Overall",)),
+    Benchmark("InfoVQA_VAL", "VQA", "percent", "2342e9c225222f0ef4dec545ebb126fe", ("Overall",)),
+    Benchmark("OCRBench", "VQA", "count", "e953d98a987cc6e26ef717b61260b778", ("Final Score",)),
     Benchmark("AI2D_TEST", "MCQ", "fraction", "0f593e0d1c7df9a3d69bf1f947e71975"),
     Benchmark("ScienceQA_VAL", "MCQ", "fraction", "96320d05e142e585e7204e72affd29f3"),
-    Benchmark("POPE", "Y/N", "percent", "c12f5acb142f2ef1f85a26ba2fbe41d5"),
-    Benchmark("HallusionBench", "Y/N", "percent", "0c23ac0dc9ef46832d7a24504f2a0c7c"),
+    Benchmark("POPE", "Y/N", "percent", "c12f5acb142f2ef1f85a26ba2fbe41d5", ("split=Overall|Overall",)),
+    Benchmark("HallusionBench", "Y/N", "percent", "0c23ac0dc9ef46832d7a24504f2a0c7c", ("split=Overall|aAcc",)),
     Benchmark("MMStar", "MCQ", "fraction", "e1ecd2140806c1b1bbf54b43372efb9e"),
     Benchmark("RealWorldQA", "MCQ", "fraction", "4de008f55dc4fd008ca9e15321dc44b7"),
     Benchmark("VisOnlyQA-VLMEvalKit", "MCQ", "fraction", "cf460a31d2acb8d3a7cecd0e69298bfa"),
-    Benchmark("VizWiz", "VQA", "percent", "fa4ac4164467563ed2fac6eac6631bd0"),
+    Benchmark("VizWiz", "VQA", "percent", "fa4ac4164467563ed2fac6eac6631bd0", ("Overall",)),
     Benchmark("SEEDBench_IMG", "MCQ", "fraction", "68017231464752261a2526d6ca3a10c0"),
     Benchmark("BLINK", "MCQ", "fraction", "3b6649b6a662184ea046908e5506260e"),
     Benchmark("MMBench_DEV_KO", "MCQ", "fraction", "72e1cde9124b5015be6d0dd5c9b5500d"),
     Benchmark("SEEDBench_IMG_KO", "MCQ", "fraction", "b354a9ac3493f3ccf294e69b216bfab3"),
+    Benchmark("MME", "Y/N", "points", "b36b43c3f09801f5d368627fb92187c3", ("perception", "reasoning"), extra=True),
+    Benchmark("NaturalBenchDataset", "MCQ", "fraction", "e5f724932972eaeb8a9099e6979606ec", ("Acc",), extra=True),
+    Benchmark("MMStar_KO", "MCQ", "fraction", "cc6049c7314bb54b9ac5e247a2bfb357", extra=True),
+    Benchmark(
+        "CCOCR_MultiLanOcr_Korean", "VQA", "fraction", "0f55dbd24eba5edc189c91e124411641", ("lan_ocr",), extra=True
+    ),
 )
 
 
 def matrix_models() -> tuple[Model, ...]:
     """Return the models of the 40-cell matrix."""
     return tuple(model for model in MODELS if model.in_matrix)
+
+
+def matrix_benchmarks(*, extra: bool = False) -> tuple[Benchmark, ...]:
+    """Return the 20 benchmarks of the matrix, or all 24 with `extra`."""
+    return tuple(benchmark for benchmark in BENCHMARKS if extra or not benchmark.extra)
 
 
 def find_model(name: str) -> Model | None:
