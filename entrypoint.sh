@@ -1,0 +1,22 @@
+#!/bin/bash
+# PID 1's child in the image: share with the group, check what must be writable, name the user, then become "$@".
+# The cache variables are the image's ENV (src/vldock/common/cache_env.py), so `docker exec` has them too.
+set -euo pipefail
+
+readonly PREFLIGHT=/opt/vldock/vldock/common/preflight.py
+
+share_with_group() {
+    umask 0002
+}
+
+prepare() {
+    # Prints `export NAME=value` lines; says on standard error what cannot be written and which mount mends it.
+    local exports
+    exports=$(/opt/venv/bin/python -I -S "$PREFLIGHT" --shell) || exit $?
+    eval "$exports"
+}
+
+share_with_group
+prepare
+[ "$#" -gt 0 ] || set -- python -m vldock.image doctor
+exec "$@"

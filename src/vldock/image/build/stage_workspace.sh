@@ -1,0 +1,32 @@
+#!/bin/bash
+# The lock stage's work: /stage becomes the part of the image that is ours, LLaVA and VLMEvalKit patched and verified.
+set -euo pipefail
+
+stage=/stage site=/opt/venv/lib/python3.11/site-packages lock=/stage/opt/vldock/locks/transformers-4.37.lock
+mkdir -p "$stage"/workspace/{scripts,outputs,LMUData,.cache}
+cp -a /editable/workspace/. "$stage/workspace/"
+cp "$stage/opt/vldock/vldock/image/door_run.py" "$stage/workspace/VLMEvalKit/run.py"
+cp "$stage/opt/vldock/vldock/image/scripts/"* "$stage/workspace/scripts/" 2>/dev/null || true
+
+# vldock is importable; whoever pip-installs later keeps the pins.
+mkdir -p "$stage$site"
+echo /opt/vldock > "$stage$site/vldock.pth"
+grep -oE '^[A-Za-z0-9._-]+==[^ \]+' "$lock" > "$stage/opt/vldock/constraints.txt"
+
+# Patches meet the files at their final paths, so that tracebacks and checks name what the user sees.
+rm -rf /workspace /opt/vldock
+ln -s "$stage/workspace" /workspace
+ln -s "$stage/opt/vldock" /opt/vldock
+cp "$stage$site/vldock.pth" "$site/"
+HOME=/tmp /opt/venv/bin/python /opt/vldock/patches/apply_all.py --llava /workspace/LLaVA --vlmeval /workspace/VLMEvalKit
+
+# checked-hash: an edit under /workspace takes effect at once, as editable promises.
+find "$stage" -name __pycache__ -prune -exec rm -rf {} +
+/opt/venv/bin/python -m compileall -q -j 2 --invalidation-mode checked-hash -s "$stage" \
+    "$stage/workspace/LLaVA" "$stage/workspace/VLMEvalKit/vlmeval" "$stage/opt/vldock/vldock" > /tmp/compileall.log || {
+    grep -v '^\*\*\*\|SyntaxWarning' /tmp/compileall.log || true; }
+chmod 0755 "$stage/usr/local/bin/entrypoint.sh"
+chmod -R u+rwX,go+rX,go-w "$stage"
+# Any user may write here, and a group may share it.
+chmod 0777 "$stage"/workspace/{outputs,LMUData,.cache}
+find "$stage" -newermt "@${SOURCE_DATE_EPOCH}" -exec touch -hcd "@${SOURCE_DATE_EPOCH}" {} +
