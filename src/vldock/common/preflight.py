@@ -1,0 +1,170 @@
+"""Before anything runs in the container: who we are, and where we can write.
+
+The entrypoint evaluates what `python -I -S preflight.py --shell` prints; run.py and `python -m vldock.image` call
+`apply`, because a `docker exec` does not pass through an entrypoint. What cannot be written is moved below a private
+folder in /tmp, and only that; each move is one line on standard error that names the mount to fix. It runs at every
+start, so it imports nothing slow (a dataclass alone would cost 25 ms).
+
+Exit status of the script: 0, or 3 where not even a temporary folder can be written.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, MutableMapping
+from pathlib import Path
+from typing import NamedTuple
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from vldock.common.cache_env import CACHE_ENV, CACHE_ROOT, HUGGINGFACE, LMUDATA, OUTPUTS
+from vldock.common.errors import VldockError
+from vldock.common.writable import (
+    Identity,
+    can_read,
+    can_write,
+    cure,
+    private_folder,
+    temporary_root,
+    whoami,
+    why_not,
+)
+
+OUTPUTS_VARIABLE = "VLDOCK_OUTPUTS"
+ENV_FILES = ("/workspace/VLMEvalKit/.env", "/workspace/.env")
+SHARED_UMASK = 0o002  # what a container writes can be tidied up by the caller's group
+
+
+class Preparation(NamedTuple):
+    """Variables to set, and what to tell the user, each with its cure."""
+
+    env: dict[str, str]
+    notes: list[str]
+
+
+def prepare(
+    environ: Mapping[str, str], *, who: Identity | None = None, env_files: tuple[str, ...] = ENV_FILES
+) -> Preparation:
+    """Return the variables that make this container usable for this user, and the notes that go with them.
+
+    Creates the folders it names. Raises EnvironmentUnfit when a folder must be moved and nothing is writable.
+    """
+    who = who or whoami()
+    plan = Preparation({}, [])
+    _name_user(environ, who, plan)
+    _place_temporary(environ, who, plan)
+    _place_caches(environ, who, plan)
+    _place_data(environ, who, plan)
+    _place_outputs(environ, who, plan)
+    for path in env_files:
+        _check_env_file(Path(path), who, plan)
+    return plan
+
+
+def apply(environ: MutableMapping[str, str]) -> None:
+    """Prepare `environ` in place, set the umask, and print the notes on standard error."""
+    os.umask(SHARED_UMASK)
+    plan = prepare(environ)
+    environ.update(plan.env)
+    for note in plan.notes:
+        print(f"vldock: {note}", file=sys.stderr)
+
+
+def _name_user(environ: Mapping[str, str], who: Identity, plan: Preparation) -> None:
+    name = who.name or f"uid{who.uid}"
+    plan.env.update({variable: name for variable in ("USER", "LOGNAME") if not environ.get(variable)})
+
+
+def _place_temporary(environ: Mapping[str, str], who: Identity, plan: Preparation) -> None:
+    if not can_write(Path(environ.get("TMPDIR", "/tmp"))):
+        plan.env["TMPDIR"] = str(temporary_root(environ, who))
+
+
+def _place_caches(environ: Mapping[str, str], who: Identity, plan: Preparation) -> None:
+    blocked: dict[str, Path] = {}
+    for variable, default in CACHE_ENV.items():
+        path = Path(environ.get(variable, default))
+        if can_write(path) or (str(path) == environ.get("HF_HOME", HUGGINGFACE) and _holds_models(path)):
+            plan.env.update({} if variable in environ else {variable: str(path)})
+        else:
+            blocked[variable] = path
+    if not blocked:
+        return
+    root = private_folder(environ, who, "cache")
+    for variable in blocked:
+        moved = Path(f"{root}{CACHE_ENV[variable].removeprefix(CACHE_ROOT)}")
+        moved.mkdir(parents=True, exist_ok=True)
+        plan.env[variable] = str(moved)
+    reason = why_not(next(iter(blocked.values())), who)
+    hint = cure(Path(CACHE_ROOT), who)
+    plan.notes.append(f"{len(blocked)} caches go to {root}, lost with the container: {reason}. hint: {hint}")
+
+
+def _holds_models(path: Path) -> bool:
+    """A model cache that can be read is of use even where nothing can be added to it."""
+    return can_read(path) and any(child.name.startswith(("models--", "datasets--")) for child in path.iterdir())
+
+
+def _place_data(environ: Mapping[str, str], who: Identity, plan: Preparation) -> None:
+    """VLMEvalKit writes each benchmark's images beside its TSV: a read-only folder gets a writable face of links."""
+    path = Path(environ.get("LMUData", LMUDATA))
+    if can_write(path):
+        plan.env.update({} if "LMUData" in environ else {"LMUData": str(path)})
+        return
+    face = private_folder(environ, who, "lmudata")
+    for table in path.glob("*.tsv") if path.is_dir() and can_read(path) else ():
+        link = face / table.name
+        if not os.path.lexists(link):
+            link.symlink_to(table)
+    plan.env["LMUData"] = str(face)
+    reason, hint = why_not(path, who), cure(path, who)
+    plan.notes.append(f"benchmark images go to {face}, lost with the container: {reason}. hint: {hint}")
+
+
+def _place_outputs(environ: Mapping[str, str], who: Identity, plan: Preparation) -> None:
+    path = Path(environ.get(OUTPUTS_VARIABLE, OUTPUTS))
+    if can_write(path):
+        plan.env[OUTPUTS_VARIABLE] = str(path)
+        return
+    aside = private_folder(environ, who, "outputs")
+    plan.env[OUTPUTS_VARIABLE] = str(aside)
+    reason, hint = why_not(path, who), cure(path, who)
+    plan.notes.append(f"results go to {aside} and are lost with the container: {reason}. hint: {hint}")
+
+
+def _check_env_file(path: Path, who: Identity, plan: Preparation) -> None:
+    if path.is_dir():
+        plan.notes.append(
+            f"{path} is a folder, so no token was read: docker makes one when the file to mount is missing on the "
+            "host. hint: on the host, rmdir .env && touch .env (its line: HUGGING_FACE_HUB_TOKEN=...), start again"
+        )
+    elif path.exists() and not can_read(path):
+        owner = path.stat()
+        plan.notes.append(
+            f"{path} belongs to {owner.st_uid}:{owner.st_gid} and uid {who.uid} cannot read it, so no token was read. "
+            f"hint: start with --user {owner.st_uid}:{owner.st_gid}, or chmod a+r it on the host"
+        )
+
+
+def main(argv: list[str]) -> int:
+    """Print `export` lines for a shell to evaluate (--shell), notes on standard error."""
+    if argv != ["--shell"]:
+        print("usage: preflight.py --shell", file=sys.stderr)
+        return 2
+    try:
+        plan = prepare(os.environ)
+    except VldockError as error:
+        print(error.render(), file=sys.stderr)
+        return error.exit_code
+    for note in plan.notes:
+        print(f"vldock: {note}", file=sys.stderr)
+    for variable, value in plan.env.items():
+        quoted = value.replace("'", "'\\''")
+        print(f"export {variable}='{quoted}'")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,104 @@
+"""Can this user write there; if not, why, and which mount cures it."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from vldock.common.errors import EnvironmentUnfit
+
+
+class Identity(NamedTuple):
+    """The effective user and group, and the user's name where the system knows one."""
+
+    uid: int
+    gid: int
+    name: str | None
+
+
+def whoami() -> Identity:
+    """Return the identity of this process."""
+    import pwd
+
+    uid = os.geteuid()
+    try:
+        name: str | None = pwd.getpwuid(uid).pw_name
+    except KeyError:
+        name = None
+    return Identity(uid, os.getegid(), name)
+
+
+def can_write(path: Path) -> bool:
+    """Tell whether `path` is, or can be made, a folder in which this user may create files."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(path, os.W_OK | os.X_OK, effective_ids=True)
+
+
+def can_read(path: Path) -> bool:
+    """Tell whether this user may read `path`, and list it where it is a folder."""
+    wanted = os.R_OK | (os.X_OK if path.is_dir() else 0)
+    return os.access(path, wanted, effective_ids=True)
+
+
+def why_not(path: Path, who: Identity) -> str:
+    """Say in a few words why `path` cannot be written: read-only, or the owner, the mode and the uid seen."""
+    there = next(folder for folder in (path, *path.parents) if os.path.lexists(folder))
+    if not there.is_dir():
+        return f"{there} is not a folder"
+    if os.statvfs(there).f_flag & os.ST_RDONLY:
+        return f"{there} is read-only"
+    seen = there.stat()
+    mode = stat.S_IMODE(seen.st_mode)
+    return f"{there} belongs to {seen.st_uid}:{seen.st_gid} (mode {mode:o}), this is {who.uid}:{who.gid}"
+
+
+def cure(path: Path, who: Identity) -> str:
+    """Return the change to `docker run`, or to the host, that makes `path` writable."""
+    if not path.is_mount():
+        return f'mount a folder you own: -v "$PWD/{path.name}:{path}"'
+    if os.statvfs(path).f_flag & os.ST_RDONLY:
+        return f"drop ':ro' from the mount at {path}"
+    owner = path.stat()
+    return (
+        f"on the host, sudo chown -R {who.uid}:{who.gid} the folder mounted at {path}, "
+        f"or start with --user {owner.st_uid}:{owner.st_gid}"
+    )
+
+
+def temporary_root(environ: Mapping[str, str], who: Identity) -> Path:
+    """Return the first temporary folder that can be written: $TMPDIR, /tmp, /var/tmp, /dev/shm.
+
+    Raises EnvironmentUnfit when there is none.
+    """
+    roots = [Path(root) for root in (environ.get("TMPDIR", ""), "/tmp", "/var/tmp", "/dev/shm") if root]
+    for root in roots:
+        if root.is_dir() and can_write(root):
+            return root
+    raise EnvironmentUnfit(
+        f"nothing can be written: {', '.join(map(str, roots))}",
+        expected=f"one temporary folder that uid {who.uid} can write",
+        hint="add --tmpfs /tmp to docker run",
+    )
+
+
+def private_folder(environ: Mapping[str, str], who: Identity, kind: str) -> Path:
+    """Return <tmp>/vldock-<kind>-<uid>, made with mode 0700.
+
+    Raises EnvironmentUnfit when somebody else sits on that name, or no temporary folder can be written.
+    """
+    path = temporary_root(environ, who) / f"vldock-{kind}-{who.uid}"
+    path.mkdir(mode=0o700, exist_ok=True)
+    seen = path.lstat()
+    if not stat.S_ISDIR(seen.st_mode) or seen.st_uid != who.uid:
+        raise EnvironmentUnfit(
+            f"{path} belongs to uid {seen.st_uid}",
+            expected=f"a folder of uid {who.uid}, or none",
+            hint=f"remove {path}, or set TMPDIR to a folder of your own",
+        )
+    return path

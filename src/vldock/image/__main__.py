@@ -1,0 +1,46 @@
+"""`python -m vldock.image`: the commands inside the container.
+
+A command is a line in COMMANDS: its module has a docstring, `add_arguments(parser)` and `main(args) -> int`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+
+from vldock.common.errors import VldockError
+
+COMMANDS = {
+    "doctor": ("vldock.image.doctor", "is this container fit: versions, patches, GPU, caches, data, weights, token"),
+    "evaluate": ("vldock.image.evaluate", "one model on many benchmarks, loaded once, resumable"),
+    "version": ("vldock.image.version", "what this image is made of"),
+}
+EXIT_CODES = "exit status: 0 done, 1 a cell failed, 2 wrong arguments, 3 unfit environment, 4 refused input"
+
+
+def main(argv: list[str]) -> int:
+    """Run one sub-command and return its exit status. Only the module of that sub-command is imported."""
+    parser = argparse.ArgumentParser(
+        prog="python -m vldock.image",
+        description="Commands inside the vldock container.",
+        epilog=EXIT_CODES,
+    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, (path, summary) in COMMANDS.items():
+        command = commands.add_parser(name, help=summary, description=summary, epilog=EXIT_CODES)
+        if argv[:1] == [name]:
+            importlib.import_module(path).add_arguments(command)
+    args = parser.parse_args(argv)
+    try:
+        status: int = importlib.import_module(COMMANDS[args.command][0]).main(args)
+    except VldockError as error:
+        print(error.render(), file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:
+        return 1
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,70 @@
+"""Standard output as a stream of events: JSON lines for a program, plain lines for a person."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO
+
+Emit = Callable[..., None]
+
+
+@contextmanager
+def captured(log: Path, *, as_json: bool) -> Iterator[Emit]:
+    """Append everything this process and its children print to `log`; yield the function that emits events.
+
+    The file descriptors are redirected, so what C libraries print is caught too. Afterwards both are restored.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    kept = os.dup(1), os.dup(2)
+    with log.open("ab") as sink, os.fdopen(os.dup(1), "w", encoding="utf-8") as stream:
+        os.dup2(sink.fileno(), 1)
+        os.dup2(sink.fileno(), 2)
+        try:
+            yield emitter(stream, as_json=as_json)
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            for descriptor, target in zip(kept, (1, 2), strict=True):
+                os.dup2(descriptor, target)
+                os.close(descriptor)
+
+
+def emitter(stream: TextIO, *, as_json: bool) -> Emit:
+    """Return a function that writes one event, a name and its fields, to `stream` and flushes it."""
+
+    def emit(event: str, **fields: Any) -> None:
+        line = json.dumps({"event": event, **fields}, ensure_ascii=False) if as_json else as_text(event, fields)
+        if line:
+            print(line, file=stream, flush=True)
+
+    return emit
+
+
+def as_text(event: str, fields: dict[str, Any]) -> str:
+    """Return an event as one line for a person; empty for an event that is only for programs."""
+    if event == "cell_end":
+        return _cell_line(fields)
+    if event == "start":
+        standin = "  STAND-IN" if fields["standin"] else ""
+        return f"{fields['model']}: {fields['cells']} cells on {fields['device']}{standin}"
+    if event == "model_loaded":
+        return f"{fields['model']}: loaded in {fields['seconds']:.1f} s"
+    if event == "end":
+        counts = ", ".join(f"{fields[name]} {name}" for name in ("succeeded", "failed", "kept"))
+        return f"{fields['model']}: {counts}; log {fields['log']}"
+    return ""
+
+
+def _cell_line(cell: dict[str, Any]) -> str:
+    name = f"  {cell['benchmark']:<26}"
+    if cell["status"] != "succeeded":
+        return f"{name} FAILED  {cell['error']}"
+    kept = "kept" if cell["kept"] else f"{cell['seconds']:.1f} s"
+    return f"{name} {cell['score']:6.2f}  {cell['metric']}  {cell['predictions']}/{cell['samples']}  {kept}"

@@ -1,0 +1,66 @@
+"""What a cell's score depends on: rows asked, data, judge, weights and the build that computed it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from vldock.common.cache_env import LMUDATA
+from vldock.common.matrix import find_model
+
+BUILD_FACTS = Path("/opt/vldock/build.json")
+CHUNK = 1 << 20
+
+
+def cell_identity(*, model: str, benchmark: str, limit: int | None, standin: bool, judge: str | None) -> dict[str, Any]:
+    """Return the identity of a cell: a finished cell is kept only while all of it is unchanged."""
+    return {
+        "limit": limit,
+        "tsv_md5": table_md5(table_path(benchmark)),
+        "standin": standin,
+        "judge": judge,
+        "weights": weights_revision(model),
+        "vldock": build_digest(),
+    }
+
+
+def table_path(benchmark: str) -> Path:
+    """Return where VLMEvalKit looks for the benchmark's TSV."""
+    return Path(os.environ.get("LMUData", LMUDATA)) / f"{benchmark}.tsv"  # noqa: SIM112 - VLMEvalKit's own name
+
+
+def table_md5(path: Path) -> str | None:
+    """Return the md5 of a benchmark's TSV (VLMEvalKit's own checksum), or None where it is absent."""
+    if not path.is_file():
+        return None
+    digest = hashlib.md5(usedforsecurity=False)
+    with path.open("rb") as stream:
+        while chunk := stream.read(CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def weights_revision(model: str) -> str | None:
+    """Return the commit of the model's weights in the Hugging Face cache, or None where they are not cached."""
+    declared = find_model(model)
+    if declared is None:
+        return None
+    folder = "models--" + declared.repo.replace("/", "--")
+    for variable in ("TRANSFORMERS_CACHE", "HUGGINGFACE_HUB_CACHE"):
+        reference = Path(os.environ.get(variable, "/nonexistent"), folder, "refs", "main")
+        if reference.is_file():
+            return reference.read_text(encoding="utf-8").strip()
+    return None
+
+
+@cache
+def build_digest() -> str | None:
+    """Return the sha256 of the build's facts (version, revision, lock, base); None outside an image."""
+    if not BUILD_FACTS.is_file():
+        return None
+    facts = json.loads(BUILD_FACTS.read_text(encoding="utf-8"))
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,42 @@
+"""`python -m vldock.image version`: what this image is made of."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from vldock import __version__
+from vldock.image.identity import BUILD_FACTS
+
+SHOWN = ("torch", "transformers", "llava-torch", "ms-vlmeval")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the sub-command's arguments."""
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Print vldock's version, the build's facts and the versions of the main packages."""
+    facts: dict[str, Any] = {"vldock": __version__}
+    if BUILD_FACTS.is_file():
+        facts |= json.loads(BUILD_FACTS.read_text(encoding="utf-8"))
+    facts["python"] = sys.version.split()[0]
+    facts |= {name: installed(name) for name in SHOWN}
+    if args.json:
+        print(json.dumps(facts))
+    else:
+        for name, value in facts.items():
+            print(f"{name:<14} {value}")
+    return 0
+
+
+def installed(distribution: str) -> str | None:
+    """Return the version of an installed distribution, or None."""
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None
