@@ -44,8 +44,8 @@ class Lock:
 
 def all_locks(folder: Path) -> list[Lock]:
     """Return every lock of the folder, by name."""
-    names = sorted(p.name.removesuffix(".in") for p in folder.glob("*.in") if not p.name.endswith(".nodeps.in"))
-    return [Lock(name, folder) for name in names]
+    names = {p.name.removesuffix(".in").removesuffix(".nodeps") for p in folder.glob("*.in")}
+    return [Lock(name, folder) for name in sorted(names)]
 
 
 def normalise(name: str) -> str:
@@ -79,6 +79,9 @@ def nodeps_lines(lock: Lock) -> str:
     from pip._internal.req.constructors import install_req_from_line
     from piptools.repositories import PyPIRepository
 
+    os.environ.update(clean_environment())
+    for name in ("PIP_FIND_LINKS", "PIP_EXTRA_INDEX_URL"):
+        os.environ.pop(name, None)
     with tempfile.TemporaryDirectory() as cache:
         repository = PyPIRepository([], cache_dir=cache)
         blocks = []
@@ -90,6 +93,17 @@ def nodeps_lines(lock: Lock) -> str:
 
 def compile_lock(lock: Lock, *, upgrade: tuple[str, ...] = ()) -> None:
     """Write NAME.lock from its .in files; the old lock stays until the new one is whole."""
+    text = resolve(lock, upgrade=upgrade) if lock.source.exists() else ""
+    if lock.nodeps.exists():
+        text += nodeps_lines(lock)
+    refuse_addresses(lock, text)
+    aside = lock.path.with_suffix(".lock.tmp")
+    aside.write_text(text)
+    aside.replace(lock.path)
+
+
+def resolve(lock: Lock, *, upgrade: tuple[str, ...]) -> str:
+    """Return pip-compile's text for NAME.in; pins of the present lock stay unless they no longer fit."""
     with tempfile.TemporaryDirectory() as scratch:
         draft = Path(scratch) / lock.path.name
         if lock.path.exists():
@@ -99,13 +113,7 @@ def compile_lock(lock: Lock, *, upgrade: tuple[str, ...] = ()) -> None:
         raised = [f"--upgrade-package={name}" for name in upgrade]
         run([sys.executable, "-m", "piptools", "compile", *options, *raised, f"--output-file={draft}", str(lock.source)],
             what=f"pip-compile {lock.source.name}")
-        text = re.sub(r"(-r )?/\S*/(\S+\.in)", r"\1\2", draft.read_text())
-    if lock.nodeps.exists():
-        text += nodeps_lines(lock)
-    refuse_addresses(lock, text)
-    aside = lock.path.with_suffix(".lock.tmp")
-    aside.write_text(text)
-    aside.replace(lock.path)
+        return re.sub(r"(-r )?/\S*/(\S+\.in)", r"\1\2", draft.read_text())
 
 
 def refuse_addresses(lock: Lock, text: str) -> None:
@@ -127,6 +135,8 @@ def check_lock(lock: Lock) -> list[str]:
     resolved_part, _, nodeps_part = text.partition(NODEPS_MARK)
     wanted = pins(lock.nodeps.read_text()) if lock.nodeps.exists() else {}
     problems = compare(pins(nodeps_part), wanted)
+    if not lock.source.exists():
+        return problems
     with tempfile.TemporaryDirectory() as scratch:
         draft = Path(scratch) / lock.path.name
         draft.write_text(resolved_part)
@@ -143,3 +153,31 @@ def compare(locked: dict[str, str], wanted: dict[str, str]) -> list[str]:
         for name in sorted(locked.keys() | wanted.keys())
         if locked.get(name) != wanted.get(name)
     ]
+
+
+def main(argv: list[str]) -> int:
+    """Write every lock (or those named), or with --check compare each with its .in; exit 4 on a disagreement."""
+    folder = Path(__file__).resolve().parents[3] / "locks"
+    named = [word for word in argv if not word.startswith("--")]
+    problems: list[str] = []
+    for lock in all_locks(folder):
+        if named and lock.name not in named:
+            continue
+        print(f"{'checking' if '--check' in argv else 'locking'} {lock.path.name} ...", file=sys.stderr, flush=True)
+        if "--check" in argv:
+            problems += [f"{lock.path.name}: {line}" for line in check_lock(lock)]
+        else:
+            compile_lock(lock)
+    for line in problems:
+        print(f"error: {line}", file=sys.stderr)
+    if problems:
+        print("expected: every pin as its .in file resolves\nhint: make lock", file=sys.stderr)
+    return 4 if problems else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except VldockError as error:
+        print(error.render(), file=sys.stderr)
+        sys.exit(error.exit_code)

@@ -1,0 +1,56 @@
+# make: this help. Every recipe is one line; what it does is in scripts/ and `vldock`.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+VLDOCK := .venv/bin/vldock
+.PHONY: help setup demo test test-unit test-docker test-image build base engine matrix lock check-lock generate check standin promote clean
+
+help:            ## print this help
+	@grep -hE '^[a-z-]+: .*##' Makefile | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | awk -F'\t' '{ printf "  make %-13s %s\n", $$1, $$2 }'
+
+setup:           ## the host's Python environment (.venv), from locks/host.lock
+	@scripts/setup_host.sh
+
+demo: setup      ## fresh machine to 40 evaluated cells: engine, base, image, matrix on the stand-ins, no network
+	@scripts/run_demo.sh
+
+test: setup      ## everything: unit, image build with its in-image tests, docker tests with the 40-cell matrix
+	@scripts/run_tests.sh
+
+test-unit: setup ## unit tests and static checks only: seconds
+	@scripts/run_tests.sh unit
+
+test-docker: setup ## tests against the built image
+	@scripts/run_tests.sh docker
+
+test-image: setup ## the in-image tests, run in a container of the promoted image
+	@scripts/run_tests.sh image
+
+engine: setup    ## start a Docker engine that can build, installing one where we may
+	@$(VLDOCK) engine up
+
+base: setup      ## the base image: pulled by digest, or made by mmdebstrap where no registry answers
+	@$(VLDOCK) base
+
+build: setup     ## the image vldock:4.37, verified as it is built
+	@$(VLDOCK) build
+
+promote: build   ## build to the promote stage: only a verified image gets the tag
+	@$(VLDOCK) doctor --image
+
+lock: setup      ## resolve locks/*.in into locks/*.lock with hashes (minutes)
+	@.venv/bin/python -m vldock.host.lock
+
+check-lock: setup ## fail when a .in and its .lock disagree
+	@.venv/bin/python -m vldock.host.lock --check
+
+generate: setup  ## write what is generated from a declaration (the Dockerfile's ENV)
+	@.venv/bin/python -m vldock.host.generate
+
+check: setup     ## generated text, formatting, types, Dockerfile, shell: nothing is written
+	@scripts/run_checks.sh
+
+standin: setup   ## train the stand-ins again, in the image, from their recipe (minutes)
+	@scripts/make_standin.sh
+
+clean: setup     ## remove containers and images of ours, by label
+	@$(VLDOCK) clean

@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# Everything that is checked without running the product; writes nothing.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+bin=.venv/bin failed=0
+
+check() {
+    local name=$1 log
+    shift
+    if log=$("$@" 2>&1); then
+        printf 'ok    %s\n' "$name"
+    else
+        printf 'FAIL  %s\n%s\n' "$name" "$log"
+        failed=1
+    fi
+}
+
+check "generated text" "$bin/python" -m vldock.host.generate --check
+check "ruff" "$bin/ruff" check .
+check "mypy" "$bin/mypy"
+check "hadolint" "$bin/hadolint" docker/transformers-4.37/Dockerfile
+check "shellcheck" "$bin/shellcheck" --severity=style entrypoint.sh scripts/*.sh src/vldock/image/build/*.sh .ci/run
+exit "$failed"

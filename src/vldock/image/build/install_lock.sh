@@ -1,0 +1,34 @@
+#!/bin/bash
+# The deps stage's work: install the lock into /opt/venv, prove it, shave it, compile it, leave it as /rootfs/opt/venv.
+# /build holds the lock and these helpers; /wheels holds a flash-attn wheel when one was asked for.
+set -euo pipefail
+
+venv=/opt/venv site=/opt/venv/lib/python3.11/site-packages lock=/build/transformers-4.37.lock
+if [ -s /run/secrets/pip_index ]; then
+    PIP_INDEX_URL=$(cat /run/secrets/pip_index)
+    export PIP_INDEX_URL
+fi
+install=("$venv/bin/pip" install --quiet --no-compile --require-hashes --no-deps)
+
+python3 -m venv "$venv"
+python3 /build/lock_part.py "$lock" pip setuptools wheel > /build/first.txt
+"${install[@]}" -r /build/first.txt
+"${install[@]}" --no-build-isolation --progress-bar off -r "$lock"
+"$venv/bin/python" /build/prove.py --lock "$lock" --site "$site"
+
+for wheel in /wheels/*.whl; do
+    [ ! -e "$wheel" ] || "$venv/bin/pip" install --quiet --no-compile --no-deps "$wheel"
+done
+python3 /build/relocate.py --site "$site" --staging /editable \
+    llava-torch=llava=/workspace/LLaVA ms-vlmeval=vlmeval=/workspace/VLMEvalKit
+python3 /build/shave.py --site "$site" --report /rootfs/opt/vldock/shaved.json
+
+# unchecked-hash: imports never stat or rewrite; half the start-up time of an uncompiled tree.
+find "$venv" -name __pycache__ -prune -exec rm -rf {} +
+"$venv/bin/python" -m compileall -q -j 2 --invalidation-mode unchecked-hash "$site" > /build/compileall.log 2>&1 ||
+    echo "not compiled: $(grep -c '^\*\*\* ' /build/compileall.log) files for other Pythons"
+
+mkdir -p /rootfs/opt
+mv "$venv" /rootfs/opt/venv
+ln -s /rootfs/opt/venv "$venv"
+find /rootfs /editable -newermt "@${SOURCE_DATE_EPOCH}" -exec touch -hcd "@${SOURCE_DATE_EPOCH}" {} +
