@@ -21,11 +21,13 @@ if __name__ == "__main__":
 
 from vldock.common.cache_env import CACHE_ENV, CACHE_ROOT, HUGGINGFACE, LMUDATA, OUTPUTS
 from vldock.common.errors import VldockError
+from vldock.common.layout import ENV_FILES
 from vldock.common.writable import (
     Identity,
     can_read,
     can_write,
     cure,
+    make_writable,
     private_folder,
     temporary_root,
     whoami,
@@ -33,7 +35,6 @@ from vldock.common.writable import (
 )
 
 OUTPUTS_VARIABLE = "VLDOCK_OUTPUTS"
-ENV_FILES = ("/workspace/VLMEvalKit/.env", "/workspace/.env")
 SHARED_UMASK = 0o002  # what a container writes can be tidied up by the caller's group
 
 
@@ -49,18 +50,25 @@ def prepare(
 ) -> Preparation:
     """Return the variables that make this container usable for this user, and the notes that go with them.
 
-    Creates the folders it names. Raises EnvironmentUnfit when a folder must be moved and nothing is writable.
+    Creates outputs, data and home; the caches are made by the tools that use them.
+    Raises EnvironmentUnfit when a folder must be moved and nothing is writable.
     """
     who = who or whoami()
     plan = Preparation({}, [])
     _name_user(environ, who, plan)
     _place_temporary(environ, who, plan)
     _place_caches(environ, who, plan)
-    _place_data(environ, who, plan)
+    if not wants_standin(environ):
+        _place_data(environ, who, plan)
     _place_outputs(environ, who, plan)
     for path in env_files:
         _check_env_file(Path(path), who, plan)
     return plan
+
+
+def wants_standin(environ: Mapping[str, str]) -> bool:
+    """Tell whether VLDOCK_STANDIN asks for the stand-ins, which bring benchmarks and a folder for them along."""
+    return environ.get("VLDOCK_STANDIN", "").strip().lower() not in {"", "0", "false", "no"}
 
 
 def apply(environ: MutableMapping[str, str]) -> None:
@@ -91,12 +99,13 @@ def _place_caches(environ: Mapping[str, str], who: Identity, plan: Preparation) 
         else:
             blocked[variable] = path
     if not blocked:
+        make_writable(Path(environ.get("HOME", CACHE_ENV["HOME"])))
         return
     root = private_folder(environ, who, "cache")
     for variable in blocked:
         moved = Path(f"{root}{CACHE_ENV[variable].removeprefix(CACHE_ROOT)}")
-        moved.mkdir(parents=True, exist_ok=True)
         plan.env[variable] = str(moved)
+    make_writable(Path(plan.env.get("HOME") or environ["HOME"]))
     reason = why_not(next(iter(blocked.values())), who)
     hint = cure(Path(CACHE_ROOT), who)
     plan.notes.append(f"{len(blocked)} caches go to {root}, lost with the container: {reason}. hint: {hint}")
@@ -110,7 +119,7 @@ def _holds_models(path: Path) -> bool:
 def _place_data(environ: Mapping[str, str], who: Identity, plan: Preparation) -> None:
     """VLMEvalKit writes each benchmark's images beside its TSV: a read-only folder gets a writable face of links."""
     path = Path(environ.get("LMUData", LMUDATA))
-    if can_write(path):
+    if make_writable(path):
         plan.env.update({} if "LMUData" in environ else {"LMUData": str(path)})
         return
     face = private_folder(environ, who, "lmudata")
@@ -125,7 +134,7 @@ def _place_data(environ: Mapping[str, str], who: Identity, plan: Preparation) ->
 
 def _place_outputs(environ: Mapping[str, str], who: Identity, plan: Preparation) -> None:
     path = Path(environ.get(OUTPUTS_VARIABLE, OUTPUTS))
-    if can_write(path):
+    if make_writable(path):
         plan.env[OUTPUTS_VARIABLE] = str(path)
         return
     aside = private_folder(environ, who, "outputs")

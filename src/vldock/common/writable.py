@@ -32,12 +32,23 @@ def whoami() -> Identity:
 
 
 def can_write(path: Path) -> bool:
-    """Tell whether `path` is, or can be made, a folder in which this user may create files."""
+    """Tell whether this user may create files in `path`, or make it where it is absent. Creates nothing."""
+    there = nearest(path)
+    return there.is_dir() and os.access(there, os.W_OK | os.X_OK, effective_ids=True)
+
+
+def make_writable(path: Path) -> bool:
+    """Make the folder `path` where it is absent; tell whether this user may create files in it."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError:
         return False
-    return os.access(path, os.W_OK | os.X_OK, effective_ids=True)
+    return can_write(path)
+
+
+def nearest(path: Path) -> Path:
+    """Return `path`, or the nearest folder above it that exists."""
+    return next(folder for folder in (path, *path.parents) if os.path.lexists(folder))
 
 
 def can_read(path: Path) -> bool:
@@ -48,7 +59,7 @@ def can_read(path: Path) -> bool:
 
 def why_not(path: Path, who: Identity) -> str:
     """Say in a few words why `path` cannot be written: read-only, or the owner, the mode and the uid seen."""
-    there = next(folder for folder in (path, *path.parents) if os.path.lexists(folder))
+    there = nearest(path)
     if not there.is_dir():
         return f"{there} is not a folder"
     if os.statvfs(there).f_flag & os.ST_RDONLY:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
@@ -26,14 +27,22 @@ def captured(log: Path, *, as_json: bool) -> Iterator[Emit]:
     with log.open("ab") as sink, os.fdopen(os.dup(1), "w", encoding="utf-8") as stream:
         os.dup2(sink.fileno(), 1)
         os.dup2(sink.fileno(), 2)
+        _line_by_line(True)
         try:
             yield emitter(stream, as_json=as_json)
         finally:
             sys.stdout.flush()
             sys.stderr.flush()
+            _line_by_line(sys.stdout.isatty())
             for descriptor, target in zip(kept, (1, 2), strict=True):
                 os.dup2(descriptor, target)
                 os.close(descriptor)
+
+
+def _line_by_line(wanted: bool) -> None:
+    """Keep what goes to stdout and to stderr in its order in the log."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=wanted)
 
 
 def emitter(stream: TextIO, *, as_json: bool) -> Emit:

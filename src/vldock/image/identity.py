@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from vldock.common.cache_env import LMUDATA
+from vldock.common.layout import BUILD_FACTS
 from vldock.common.matrix import find_model
 
-BUILD_FACTS = Path("/opt/vldock/build.json")
 CHUNK = 1 << 20
 
 
@@ -60,7 +60,8 @@ def weights_revision(model: str) -> str | None:
 @cache
 def build_digest() -> str | None:
     """Return the sha256 of the build's facts (version, revision, lock, base); None outside an image."""
-    if not BUILD_FACTS.is_file():
+    path = Path(BUILD_FACTS)
+    if not path.is_file():
         return None
-    facts = json.loads(BUILD_FACTS.read_text(encoding="utf-8"))
+    facts = json.loads(path.read_text(encoding="utf-8"))
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

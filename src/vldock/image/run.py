@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 from vldock.common.errors import EnvironmentUnfit, VldockError
-from vldock.common.preflight import OUTPUTS_VARIABLE
 from vldock.image import startup
 
 INTERRUPTED = 130
@@ -38,12 +37,7 @@ def main(argv: list[str]) -> int:
 def _run(argv: list[str]) -> int:
     check_arguments(argv)
     startup.prepare()
-    sys.argv = [
-        "run.py",
-        "--work-dir",
-        os.environ[OUTPUTS_VARIABLE],
-        *argv,
-    ]  # the caller's own --work-dir comes later and wins
+    sys.argv = ["run.py", *argv]
     from vlmeval import run
 
     return int(run.main() or 0)

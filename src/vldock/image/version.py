@@ -6,10 +6,11 @@ import argparse
 import json
 import sys
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 from vldock import __version__
-from vldock.image.identity import BUILD_FACTS
+from vldock.common.layout import BUILD_FACTS
 
 SHOWN = ("torch", "transformers", "llava-torch", "ms-vlmeval")
 
@@ -22,8 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Print vldock's version, the build's facts and the versions of the main packages."""
     facts: dict[str, Any] = {"vldock": __version__}
-    if BUILD_FACTS.is_file():
-        facts |= json.loads(BUILD_FACTS.read_text(encoding="utf-8"))
+    if Path(BUILD_FACTS).is_file():
+        facts |= json.loads(Path(BUILD_FACTS).read_text(encoding="utf-8"))
     facts["python"] = sys.version.split()[0]
     facts |= {name: installed(name) for name in SHOWN}
     if args.json:

@@ -1,0 +1,17 @@
+"""Where things lie in the image."""
+
+from __future__ import annotations
+
+from vldock.common.cache_env import WORKSPACE
+
+OPT = "/opt/vldock"
+VENV = "/opt/venv"
+LLAVA = f"{WORKSPACE}/LLaVA"
+VLMEVALKIT = f"{WORKSPACE}/VLMEvalKit"
+LOCK = f"{OPT}/locks/transformers-4.37.lock"
+PIP_CHECK_EXPECTED = f"{OPT}/locks/pip-check-expected.txt"
+CONSTRAINTS = f"{OPT}/constraints.txt"
+BUILD_FACTS = f"{OPT}/build.json"
+PATCHES = f"{OPT}/patches"
+ENV_FILES = (f"{VLMEVALKIT}/.env", f"{WORKSPACE}/.env")
+TOKEN_VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACE_HUB_TOKEN")
