@@ -72,9 +72,9 @@ def wants_standin(environ: Mapping[str, str]) -> bool:
 
 
 def apply(environ: MutableMapping[str, str]) -> None:
-    """Prepare `environ` in place, set the umask, and print the notes on standard error."""
+    """Prepare `environ` in place, set the umask, and print the notes on standard error (.env has its own reader)."""
     os.umask(SHARED_UMASK)
-    plan = prepare(environ)
+    plan = prepare(environ, env_files=())
     environ.update(plan.env)
     for note in plan.notes:
         print(f"vldock: {note}", file=sys.stderr)

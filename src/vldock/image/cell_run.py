@@ -19,6 +19,7 @@ from vldock.image import outcome
 from vldock.image.events import Emit
 from vldock.image.outcome import Outcome
 from vldock.image.shared_model import Facts, SharedModel
+from vldock.image.vlmeval_hooks import causes
 
 PROGRESS_EVERY = 0.5  # seconds
 
@@ -78,30 +79,28 @@ def run(job: Job, *, shared: SharedModel, facts: Facts, emit: Emit) -> Cell:
         _evaluate(job, progress)
     except Exception as error:  # VLMEvalKit raises anything: this cell records it, the others go on
         logging.getLogger("vldock").exception("%s failed", job.benchmark.name)
-        raised = outcome.one_line(error)
+        raised = causes.one_line(error)
+    seen = outcome.read(job.folder, model=job.model, benchmark=job.benchmark, samples=progress.samples)
     if progress.samples is None:
-        progress.start(0)
-    seen = outcome.read(job.folder, model=job.model, benchmark=job.benchmark, samples=progress.samples or 0)
+        progress.start(seen.samples)
     if raised:
         seen = replace(seen, error=raised, score=None)
-    seconds = round(time.monotonic() - begun, 3)
-    return _record(job, seen, facts, samples=progress.samples or 0, started=started, seconds=seconds)
+    return _record(job, seen, facts, started=started, seconds=round(time.monotonic() - begun, 3))
 
 
 def not_run(job: Job, error: str) -> Cell:
     """Write and return the record of a cell whose model could not be loaded."""
-    nothing = Outcome(predictions=0, metrics={}, judge=None, metric=None, score=None, error=error)
     unknown = Facts("unknown", "unknown", "unknown")
-    return _record(job, nothing, unknown, samples=0, started=_now(), seconds=0.0)
+    return _record(job, outcome.nothing(error), unknown, started=_now(), seconds=0.0)
 
 
-def _record(job: Job, seen: Outcome, facts: Facts, *, samples: int, started: str, seconds: float) -> Cell:
+def _record(job: Job, seen: Outcome, facts: Facts, *, started: str, seconds: float) -> Cell:
     cell = Cell(
         model=job.model,
         benchmark=job.benchmark.name,
         status="failed" if seen.error else "succeeded",
         standin=bool(job.identity["standin"]),
-        samples=samples,
+        samples=seen.samples,
         predictions=seen.predictions,
         score=seen.score,
         metric=seen.metric,

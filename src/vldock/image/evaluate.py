@@ -14,7 +14,6 @@ import signal
 import sys
 from collections import Counter
 from dataclasses import asdict
-from difflib import get_close_matches
 from pathlib import Path
 from types import FrameType
 
@@ -25,10 +24,8 @@ from vldock.image import cell_run, startup
 from vldock.image.cell_run import Job
 from vldock.image.events import Emit, captured
 from vldock.image.identity import cell_identity
-from vldock.image.outcome import one_line
 from vldock.image.shared_model import SharedModel
-
-LIMIT_VARIABLE = "VLMEVAL_SAMPLE_LIMIT"
+from vldock.image.vlmeval_hooks import causes, limits, names
 
 
 class Stopped(BaseException):
@@ -46,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--data", required=True, nargs="+", metavar="BENCHMARK", help="benchmarks, by VLMEvalKit's names"
     )
     parser.add_argument(
-        "--limit", type=int, help=f"first N samples of each benchmark (default: ${LIMIT_VARIABLE}, or all)"
+        "--limit", type=int, help=f"first N samples of each benchmark (default: ${limits.VARIABLE}, or all)"
     )
     parser.add_argument("--judge", help="as run.py's --judge (default: exact matching unless an API key is set)")
     parser.add_argument(
@@ -63,7 +60,7 @@ def main(args: argparse.Namespace) -> int:
     _stop_on_signals()
     try:
         standin = startup.prepare()
-        log = args.out / "logs" / f"{args.model}.log"
+        log = args.out.resolve() / "logs" / f"{args.model}.log"
         with captured(log, as_json=args.json or not sys.stdout.isatty()) as emit:
             return _evaluate(args, benchmarks, limit, standin=standin, emit=emit, log=log)
     except Stopped as stop:
@@ -76,8 +73,8 @@ def _evaluate(
 ) -> int:
     jobs = [_job(args, benchmark, limit, standin=standin) for benchmark in benchmarks]
     kept = {job.benchmark.name: cell for job in jobs if (cell := _finished(job)) is not None}
-    names = {"model": args.model, "benchmarks": [job.benchmark.name for job in jobs]}
-    emit("start", **names, cells=len(jobs), device=_device(), standin=standin, limit=limit)
+    asked = {"model": args.model, "benchmarks": [job.benchmark.name for job in jobs]}
+    emit("start", **asked, cells=len(jobs), device=_device(), standin=standin, limit=limit)
     for cell in kept.values():
         emit("cell_end", kept=True, **asdict(cell))
     cells = _run_jobs([job for job in jobs if job.benchmark.name not in kept], args.model, emit)
@@ -95,7 +92,7 @@ def _run_jobs(jobs: list[Job], model: str, emit: Emit) -> list[Cell]:
         seconds = shared.load()
     except Exception as error:  # whatever stops the load fails every cell, with that cause in each
         logging.getLogger("vldock").exception("%s could not be loaded", model)
-        reason = f"{model} could not be loaded: {one_line(error)}"
+        reason = f"{model} could not be loaded: {causes.one_line(error)}"
         cells = [cell_run.not_run(job, reason) for job in jobs]
         for cell in cells:
             emit("cell_end", kept=False, **asdict(cell))
@@ -134,11 +131,11 @@ def _finished(job: Job) -> Cell | None:
     return before if done else None
 
 
-def _benchmarks(names: list[str]) -> list[Benchmark]:
+def _benchmarks(asked: list[str]) -> list[Benchmark]:
     known = [benchmark.name for benchmark in BENCHMARKS]
-    if unknown := [name for name in names if name not in known]:
+    if unknown := [name for name in asked if name not in known]:
         raise _unknown("benchmark", unknown[0], known)
-    return [found for name in dict.fromkeys(names) if (found := find_benchmark(name))]
+    return [found for name in dict.fromkeys(asked) if (found := find_benchmark(name))]
 
 
 def _check_model(name: str) -> None:
@@ -147,18 +144,17 @@ def _check_model(name: str) -> None:
 
 
 def _unknown(kind: str, name: str, known: list[str]) -> UsageError:
-    close = get_close_matches(name, known, n=3, cutoff=0.5)
+    close = names.close_to(name, known)
     hint = f"did you mean {' or '.join(close)}?" if close else "run.py evaluates whatever else VLMEvalKit knows"
     return UsageError(f"unknown {kind}: {name}", expected=", ".join(sorted(known)), hint=hint)
 
 
 def _limit(given: int | None) -> int | None:
-    raw = given if given is not None else os.environ.get(LIMIT_VARIABLE) or None
-    if raw is None:
-        return None
-    if not str(raw).isdecimal() or int(raw) < 1:
-        raise UsageError(f"the sample limit is {raw!r}", expected="a whole number of at least 1, or nothing for all")
-    return int(raw)
+    """--limit before the variable; unlike run.py's own rule this prints nothing: standard output is for events."""
+    if given is not None:
+        return limits.positive(str(given), source="--limit")
+    text = os.environ.get(limits.VARIABLE, "").strip()
+    return limits.positive(text, source=limits.VARIABLE) if text else None
 
 
 def _device() -> str:

@@ -21,7 +21,7 @@ class SharedModel:
     """A stand-in for the constructor in `supported_VLM`: loads at the first call, then returns what it loaded."""
 
     def __init__(self, construct: Callable[..., Any]) -> None:
-        self._construct = construct
+        self.__wrapped__ = construct  # inspect.unwrap finds the model's own arguments: they are part of its identity
         self._model: Any = None
         self.on_answer: Callable[[], None] = lambda: None
         self.on_question: Callable[[], None] = lambda: None
@@ -29,7 +29,7 @@ class SharedModel:
     def load(self) -> float:
         """Load the model and return the seconds it took. Whatever the constructor raises passes through."""
         begun = time.monotonic()
-        self._model = self._construct()
+        self._model = self.__wrapped__()
         self._watch_generate()
         return time.monotonic() - begun
 
