@@ -30,7 +30,6 @@ REMOVALS = (
     Removal(("nvidia/cusolver/lib/libcusolverMg.so*",), "multi-GPU solver; nothing in torch links or loads it"),
     Removal(("nvidia/cublas/lib/libnvblas.so*",), "BLAS interposer for LD_PRELOAD; nothing links it"),
     Removal(("nvidia/cufft/lib/libcufftw.so*",), "FFTW interface; nothing links it"),
-    Removal(("nvidia/cudnn/lib/libcudnn_adv_train.so*",), "cuDNN's training of recurrent layers; no model here has one; see docs/decisions/0002"),
     Removal(("xformers/_C_flashattention.so",), "flash-attn's kernels; this image has none, xformers' own CUTLASS kernels remain"),
     Removal(("torch/include", "torch/share/cmake", "nvidia/*/include", "pyarrow/include", "numpy/core/include"), "headers; there is no compiler here"),
     Removal(("torch/bin/nvfuser_tests", "torch/bin/protoc*", "torch/test"), "build and test programs of torch"),
