@@ -1,0 +1,55 @@
+"""Read a `docker build` log as it passes: which stage failed, and which package's hash did not match."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+STEP = re.compile(r"^#(\d+) \[(?:(?P<stage>[\w.-]+) +)?(?P<step>\d+/\d+)\] (?P<what>.*)$")
+FAILED = re.compile(r"^#(\d+) ERROR: (.*)$")
+TEXT = re.compile(r"^#\d+ (?:\d+\.\d+ )?(.*)$")
+PIP_MISMATCH = re.compile(r"THESE PACKAGES DO NOT MATCH THE HASHES")
+PIP_PACKAGE = re.compile(r"^\s{2,}(\S+?)(?:==(\S+))?(?: from .*)?(?: \(from .*\))?:?$")
+UV_MISMATCH = re.compile(r"Hash mismatch for `([^`]+)`")
+
+
+@dataclass
+class BuildLog:
+    """What has been learned from the lines so far."""
+
+    steps: dict[str, str] = field(default_factory=dict)
+    failed_step: str | None = None
+    cause: str | None = None
+    mismatches: list[str] = field(default_factory=list)
+    _in_mismatch: bool = False
+
+    def feed(self, line: str) -> None:
+        """Take in one line of plain progress output."""
+        if match := STEP.match(line):
+            self.steps[match.group(1)] = f"{match['stage'] or 'stage'} {match['step']}: {match['what']}"
+        if (match := FAILED.match(line)) and self.failed_step is None:
+            self.failed_step = self.steps.get(match.group(1), f"step {match.group(1)}")
+            self.cause = match.group(2)
+        text = match.group(1) if (match := TEXT.match(line)) else line
+        self._feed_hashes(text)
+
+    def _feed_hashes(self, text: str) -> None:
+        if match := UV_MISMATCH.search(text):
+            self._add(match.group(1))
+        elif PIP_MISMATCH.search(text):
+            self._in_mismatch = True
+        elif self._in_mismatch and text.strip().startswith(("Expected", "Got", "or ")):
+            pass
+        elif self._in_mismatch and (match := PIP_PACKAGE.match(text)):
+            self._add("==".join(filter(None, match.groups())))
+        elif self._in_mismatch and text.strip():
+            self._in_mismatch = False
+
+    def _add(self, package: str) -> None:
+        if package not in self.mismatches:
+            self.mismatches.append(package)
+
+    @property
+    def stage(self) -> str | None:
+        """The name of the stage that failed; None where the failure was not in a step."""
+        return self.failed_step.split()[0] if self.failed_step else None

@@ -1,0 +1,87 @@
+"""The command `vldock`: its group, its exit codes, and the loading of each command when it is asked for."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from vldock import __version__
+from vldock.common.errors import VldockError
+
+INTERRUPTED = 130
+EPILOG = """\b
+Exit codes: 0 done; 1 a cell failed, or anything not listed; 2 wrong arguments;
+3 this machine cannot do it; 4 a lock, file or image is not what was declared;
+130 stopped by Ctrl-C. build, run and shell pass docker's own exit code on."""
+
+# command -> (module, what it is called there, one line): a module is imported when its command is asked for
+COMMANDS = {
+    "engine": ("vldock.host.cli_engine", "engine_group", "Start a Docker engine, or look at it."),
+    "base": ("vldock.host.cli_engine", "base_command", "Pull the base image by digest, or make it."),
+    "build": ("vldock.host.cli_build", "build_command", "Build the image."),
+    "lock": ("vldock.host.cli_build", "lock_command", "Write the locks, or check them."),
+    "run": ("vldock.host.cli_run", "run_command", "Run a command in a container, with the mounts right."),
+    "shell": ("vldock.host.cli_run", "shell_command", "Open a shell in a container."),
+    "doctor": ("vldock.host.cli_run", "doctor_command", "Tell whether this machine and the image are fit."),
+    "matrix": ("vldock.host.cli_matrix", "matrix_command", "Evaluate every model on every benchmark."),
+    "version": ("vldock.host.cli_run", "version_command", "Print versions: vldock, image, engine."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command's module when it is run or its help is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order above."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return the command; None where there is none of that name."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, name, _ = COMMANDS[cmd_name]
+        command: click.Command = getattr(importlib.import_module(module), name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry[2]) for name, entry in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="vldock")
+def cli() -> None:
+    """One hash-locked Docker image for evaluating LLaVA-era models, and the harness around it.
+
+    \b
+    Examples:
+      vldock engine up
+      vldock build
+      vldock matrix --standin --network none --gpus none
+    """
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command line and exit with its code; an error is told in lines of its own, without a traceback."""
+    sys.exit(invoke(cli, argv))
+
+
+def invoke(command: click.Command, argv: Sequence[str] | None = None) -> int:
+    """Run a click command and return its exit code; errors are printed to standard error."""
+    try:
+        value: Any = command.main(args=None if argv is None else list(argv), prog_name="vldock", standalone_mode=False)
+    except VldockError as error:
+        click.echo(error.render(), err=True)
+        return error.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        click.echo("stopped", err=True)
+        return INTERRUPTED
+    return value if isinstance(value, int) else 0

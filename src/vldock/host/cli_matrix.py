@@ -1,0 +1,203 @@
+"""`vldock matrix`: its options, turned into a plan, a run folder, and an exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from vldock.common.errors import EnvironmentUnfit, UsageError
+from vldock.host import checkout, containers, doctor, engine, gpus, matrix, progress, run, run_folder
+from vldock.host.console import console, print_json, say
+from vldock.host.plan import Plan, choose_benchmarks, choose_models
+from vldock.host.run_folder import RunFolder, RunRecord
+
+FOLDER = click.Path(path_type=Path)
+OF_THE_PLAN = ("image", "samples", "models", "benchmarks", "gpus_asked", "data", "cache", "standin")
+
+
+def samples(ctx: click.Context, param: click.Parameter, value: str) -> int | None:
+    """Return the number of samples; None for 'all'."""
+    if value == "all":
+        return None
+    if value.isdecimal() and int(value) >= 1:
+        return int(value)
+    raise click.BadParameter(f"{value!r} is neither a whole number of at least 1 nor 'all'", ctx, param)
+
+
+@click.command(name="matrix")
+@click.option("--image", default=checkout.IMAGE_TAG, show_default=True)
+@click.option(
+    "--samples",
+    callback=samples,
+    metavar="N|all",
+    envvar="VLMEVAL_SAMPLE_LIMIT",
+    default="all",
+    show_default=True,
+    help="First N samples of each benchmark. [env: VLMEVAL_SAMPLE_LIMIT]",
+)
+@click.option("--models", help="Comma list. Default: the two LLaVA-1.5 models.")
+@click.option("--benchmarks", default="all", show_default=True, help="all (20), all24, or a comma list.")
+@click.option("--gpus", "gpus_asked", default="auto", show_default=True, help="auto, all, none, or 0,1.")
+@click.option("--data", type=FOLDER, envvar="LMUData", help="Folder of benchmark TSVs. [env: LMUData]")
+@click.option("--cache", type=FOLDER, help="Folder of weights and caches; kept between runs.")
+@click.option("--env-file", type=FOLDER, help="Mounted read-only at /workspace/.env (tokens).")
+@click.option("--user", help="UID:GID. Default: yours, so that results are yours.")
+@click.option("--standin", is_flag=True, help="STAND-IN models and data: no weights needed, no real score.")
+@click.option("--network", help="none: no network at all.")
+@click.option("--outputs", type=FOLDER, default=Path("outputs"), show_default=True, help="Holds one folder per run.")
+@click.option("--resume", type=FOLDER, metavar="DIR", help="Go on with this run, by its own plan.")
+@click.option("--fresh", is_flag=True, help="Start a new run although the latest is unfinished.")
+@click.option("--timeout", type=float, default=1800.0, show_default=True, help="Seconds of silence that end a cell.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object to standard output, progress to error.")
+@click.option("--dry-run", is_flag=True, help="Print the plan and the docker commands; start nothing.")
+@click.pass_context
+def matrix_command(ctx: click.Context, /, **given: Any) -> int:
+    """Evaluate every model on every benchmark: one container, and one model load, per model.
+
+    Results are in outputs/<timestamp>/. Killed or stopped, the same command goes on where it was: finished cells are
+    kept. Exit code 0 only if every cell succeeded.
+
+    \b
+    Examples:
+      vldock matrix --standin --network none --gpus none
+      vldock matrix --samples 10 --data ~/LMUData --cache ~/vldock-cache --env-file .env
+      vldock matrix --models llava_v1.5_7b --benchmarks POPE,MMStar --samples 100
+      vldock matrix --resume outputs/20260101-120000
+    """
+    if given["resume"] and given["fresh"]:
+        raise UsageError("--resume and --fresh", expected="one of the two")
+    status = engine.status()
+    if not status.answers:
+        raise EnvironmentUnfit(f"no Docker engine answers: {status.problem}", hint="vldock engine up")
+    with engine.connected() as client:
+        if given["resume"]:
+            folder = RunFolder(given["resume"].resolve())
+            record = replace(folder.load(), plan=_resumed(ctx, folder, given))
+        else:
+            plan = _plan(client, status, given)
+            found = None if given["fresh"] else _continued(given["outputs"], plan)
+            if given["dry_run"]:
+                return _dry_run(plan, found)
+            folder, record = found or run_folder.create(given["outputs"].resolve(), plan, now=matrix.utc_now())
+        if given["dry_run"]:
+            return _dry_run(record.plan, (folder, record))
+        return _work(client, folder, record, as_json=given["as_json"])
+
+
+def _plan(client: Any, status: engine.EngineStatus, given: dict[str, Any]) -> Plan:
+    models = choose_models(given["models"], standin=given["standin"])
+    benchmarks = choose_benchmarks(given["benchmarks"])
+    chosen, line = gpus.resolve(given["gpus_asked"], status)
+    say(line)
+    if not given["standin"]:
+        for name, lost in (("data", "benchmarks"), ("cache", "weights")):
+            if given[name] is None:
+                say(f"no --{name}: {lost} are downloaded into the container and lost with it")
+    return Plan(
+        models=models,
+        benchmarks=benchmarks,
+        samples=given["samples"],
+        standin=given["standin"],
+        image=given["image"],
+        image_id=_image_id(client, given["image"]),
+        gpus=chosen,
+        data=_absolute(given["data"]),
+        cache=_absolute(given["cache"]),
+        env_file=_absolute(given["env_file"]),
+        network=given["network"],
+        user=given["user"] or run.caller(),
+        timeout=given["timeout"],
+    )
+
+
+def _absolute(path: Path | None) -> str | None:
+    return None if path is None else str(path.resolve())
+
+
+def _image_id(client: Any, image: str) -> str:
+    from docker.errors import ImageNotFound
+
+    try:
+        return str(client.images.get(image).id)
+    except ImageNotFound as error:
+        raise EnvironmentUnfit(f"there is no image {image} here", hint="vldock build") from error
+
+
+def _resumed(ctx: click.Context, folder: RunFolder, given: dict[str, Any]) -> Plan:
+    typed = [name for name in OF_THE_PLAN if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE]
+    if typed:
+        options = ", ".join(f"--{name.removesuffix('_asked')}" for name in typed)
+        raise UsageError(
+            f"--resume {folder.path} with {options}",
+            expected=f"no option that changes the plan in {folder.path / run_folder.RUN_FILE}",
+            hint=f"vldock matrix --resume {folder.path}",
+        )
+    plan = folder.load().plan
+    values = {"env_file": _absolute(given["env_file"]), "network": given["network"], "user": given["user"]}
+    return replace(plan, **{name: value for name, value in values.items() if value is not None})
+
+
+def _continued(outputs: Path, plan: Plan) -> tuple[RunFolder, RunRecord] | None:
+    found = run_folder.latest_unfinished(outputs.resolve())
+    if found is None:
+        return None
+    folder, record = found
+    differences = plan.differences(record.plan)
+    if differences:
+        say(f"run {folder.name} is unfinished, but is another plan ({'; '.join(differences)}): a new run starts")
+        say(f"  it goes on with: vldock matrix --resume {folder.path}")
+        return None
+    return folder, replace(record, plan=plan)
+
+
+def _dry_run(plan: Plan, found: tuple[RunFolder, RunRecord] | None) -> int:
+    folder = found[0] if found else RunFolder(Path("outputs/TIMESTAMP").resolve())
+    kept = folder.finished_cells(plan)
+    click.echo(f"{'continues ' + folder.name if found else 'a new run'}: {len(plan.cells)} cells, {len(kept)} kept")
+    for model in plan.models:
+        waiting = [name for name in plan.benchmarks if (model, name) not in kept]
+        click.echo(f"\n{model}: {len(waiting)} cells")
+        if waiting:
+            click.echo(_docker_run(plan, folder, model, waiting))
+    return 0
+
+
+def _docker_run(plan: Plan, folder: RunFolder, model: str, benchmarks: Sequence[str]) -> str:
+    from vldock.host.process import copyable
+
+    wanted = matrix.spec(plan, folder=folder, run_id="RUN", model=model, benchmarks=benchmarks)
+    return copyable(wanted.docker_argv())
+
+
+def _work(client: Any, folder: RunFolder, record: RunRecord, *, as_json: bool) -> int:
+    plan = record.plan
+    with run_folder.locked(folder):
+        for name in containers.remove_leftovers(client, run_id=record.id):
+            say(f"container {name} was left by a killed run: removed")
+        if record.sessions:
+            say(f"continuing {folder.path}: {len(folder.finished_cells(plan))} of {len(plan.cells)} cells are kept")
+        else:
+            say(f"run: {folder.path}")
+        image = client.images.get(plan.image_id)
+        launch = matrix.docker_launch(client, plan, folder=folder, run_id=record.id)
+        screen = console(stderr=as_json)
+        try:
+            with progress.display(screen, total=len(plan.cells), standin=plan.standin) as show:
+                outcome = matrix.execute(folder, record, launch=launch, show=show, facts=doctor.image_facts(image))
+        except KeyboardInterrupt:
+            done = len(folder.finished_cells(plan))
+            say(
+                f"stopped: {done} of {len(plan.cells)} cells are kept; go on with: vldock matrix --resume {folder.path}"
+            )
+            return 130
+    if as_json:
+        print_json(outcome.as_json())
+    else:
+        screen.print(progress.table(outcome))
+        screen.print("\n".join(progress.closing(outcome)), soft_wrap=True)
+    return 0 if outcome.succeeded == outcome.total else 1

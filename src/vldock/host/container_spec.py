@@ -1,0 +1,133 @@
+"""What a container is started with, as a value: for the docker SDK, and as the `docker run` a person would type."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from vldock.common import cache_env
+from vldock.common.errors import UsageError
+
+ROLE_LABEL = "vldock.role"
+RUN_LABEL = "vldock.run"
+ENV_TARGET = f"{cache_env.WORKSPACE}/.env"
+SHM = "2g"  # torch's workers pass tensors through /dev/shm; docker's own 64 MB ends in "bus error"
+
+
+@dataclass(frozen=True)
+class Mount:
+    """A folder or file of this machine at a place in the container."""
+
+    source: Path
+    target: str
+    read_only: bool = False
+
+    def option(self) -> str:
+        """Return the value of `docker run -v`."""
+        return f"{self.source}:{self.target}" + (":ro" if self.read_only else "")
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A container to be: image, command, and everything of the machine it may see.
+
+    `gpus` is 'none', 'all' or device numbers and UUIDs with commas; `network` None is the engine's default.
+    """
+
+    image: str
+    argv: tuple[str, ...] = ()
+    role: str = "run"
+    run_id: str | None = None
+    name: str | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
+    mounts: tuple[Mount, ...] = ()
+    user: str | None = None
+    gpus: str = "none"
+    network: str | None = None
+    read_only: bool = False
+    tmpfs: tuple[str, ...] = ()
+    entrypoint: tuple[str, ...] | None = None
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """The labels by which a leftover is found."""
+        return {ROLE_LABEL: self.role} | ({RUN_LABEL: self.run_id} if self.run_id else {})
+
+    def sdk_arguments(self) -> dict[str, Any]:
+        """Return the arguments of `client.containers.create`."""
+        from docker.types import DeviceRequest
+        from docker.types import Mount as SdkMount
+
+        arguments: dict[str, Any] = {
+            "image": self.image,
+            "command": list(self.argv),
+            "name": self.name,
+            "labels": self.labels,
+            "environment": dict(self.env),
+            "mounts": [SdkMount(m.target, str(m.source), type="bind", read_only=m.read_only) for m in self.mounts],
+            "user": self.user,
+            "network": self.network,
+            "read_only": self.read_only,
+            "tmpfs": dict.fromkeys(self.tmpfs, ""),
+            "init": True,
+            "shm_size": SHM,
+        }
+        if self.entrypoint is not None:
+            arguments["entrypoint"] = list(self.entrypoint)
+        if self.gpus != "none":
+            which = {"count": -1} if self.gpus == "all" else {"device_ids": self.gpus.split(",")}
+            arguments["device_requests"] = [DeviceRequest(capabilities=[["gpu"]], **which)]
+        return {name: value for name, value in arguments.items() if value not in (None, {}, [])}
+
+    def docker_argv(self, docker: str = "docker", *, interactive: bool = False) -> list[str]:
+        """Return the `docker run` command that does the same."""
+        words = [docker, "run", "--rm", "--init", *(["-it"] if interactive else []), f"--shm-size={SHM}"]
+        for option, value in (("--name", self.name), ("--user", self.user), ("--network", self.network)):
+            words += [option, value] if value else []
+        words += ["--gpus", gpus_option(self.gpus)] if self.gpus != "none" else []
+        words += ["--read-only"] if self.read_only else []
+        for path in self.tmpfs:
+            words += ["--tmpfs", path]
+        for key, value in self.labels.items():
+            words += ["--label", f"{key}={value}"]
+        for mount in self.mounts:
+            words += ["-v", mount.option()]
+        for key, value in self.env.items():
+            words += ["-e", f"{key}={value}"]
+        if self.entrypoint:
+            words += ["--entrypoint", self.entrypoint[0]]
+        return [*words, self.image, *(self.entrypoint or ())[1:], *self.argv]
+
+
+def gpus_option(gpus: str) -> str:
+    """Return the value of `docker run --gpus`; a list of devices needs quotes of its own inside the word."""
+    return gpus if gpus == "all" else f'"device={gpus}"' if "," in gpus else f"device={gpus}"
+
+
+def workspace_mounts(
+    *, outputs: Path | None = None, data: Path | None = None, cache: Path | None = None, env_file: Path | None = None
+) -> tuple[Mount, ...]:
+    """Return the mounts of a careful user's `docker run`; outputs and cache are made where missing.
+
+    Raises UsageError when the data folder or the .env file is not there: docker would make an empty folder of it.
+    """
+    mounts = []
+    if env_file is not None and not env_file.is_file():
+        raise UsageError(
+            f"--env-file {env_file}: " + ("it is a folder" if env_file.is_dir() else "no such file"),
+            expected="a file of NAME=value lines",
+            hint=f"rmdir {env_file}; then write HUGGING_FACE_HUB_TOKEN=... into it" if env_file.is_dir() else None,
+        )
+    if data is not None and not data.is_dir():
+        raise UsageError(f"--data {data}: no such folder", expected="the folder that holds the benchmarks' TSV files")
+    for source, target in ((outputs, cache_env.OUTPUTS), (cache, cache_env.CACHE_ROOT)):
+        if source is not None:
+            source.mkdir(parents=True, exist_ok=True)
+            mounts.append(Mount(source.resolve(), target))
+    if data is not None:
+        mounts.append(Mount(data.resolve(), cache_env.LMUDATA))
+    if env_file is not None:
+        mounts.append(Mount(env_file.resolve(), ENV_TARGET, read_only=True))
+    return tuple(mounts)

@@ -1,0 +1,128 @@
+"""`vldock doctor`: is this machine fit: engine, docker command, base, image, disk, GPU."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from vldock.common.errors import VldockError
+from vldock.host import base, build, checkout, containers, docker_cli, engine, gpus
+from vldock.host.console import size_text
+from vldock.host.container_spec import Spec
+
+DOCTOR = ("python", "-m", "vldock.image", "doctor")
+MARK = {"ok": "ok  ", "warn": "warn", "fail": "FAIL"}
+
+
+@dataclass(frozen=True)
+class Check:
+    """One finding: its name, whether it is fit, what was seen, and what to do where it is not."""
+
+    name: str
+    state: Literal["ok", "warn", "fail"]
+    seen: str
+    hint: str | None = None
+
+    def __str__(self) -> str:
+        return f"{MARK[self.state]} {self.name:<8} {self.seen}" + (f"\n     hint: {self.hint}" if self.hint else "")
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return asdict(self)
+
+
+def host(image: str) -> list[Check]:
+    """Return the findings on this machine; never raises for an unfit one."""
+    status = engine.status()
+    checks = [check_engine(status), check_cli(docker_cli.installed()), check_gpu(status)]
+    if not status.answers:
+        return checks
+    with engine.connected() as client:
+        return [*checks, check_disk(status), check_base(client), check_image(client, image)]
+
+
+def check_engine(status: engine.EngineStatus) -> Check:
+    """Does an engine answer?"""
+    line = status.lines()[0].removeprefix("engine: ")
+    return Check("engine", "ok", line) if status.answers else Check("engine", "fail", line, "vldock engine up")
+
+
+def check_cli(found: Sequence[docker_cli.DockerCli]) -> Check:
+    """Can a docker command build?"""
+    cli = docker_cli.choose(found)
+    if cli is not None:
+        return Check("builder", "ok", str(cli))
+    return Check("builder", "fail", "; ".join(map(str, found)) or "no docker command", "vldock engine up")
+
+
+def check_gpu(status: engine.EngineStatus) -> Check:
+    """Can a container be given a GPU? A machine without one is fit: it evaluates on the CPU."""
+    reason = gpus.available(status)
+    if reason is None:
+        return Check("gpu", "ok", "the engine can hand out NVIDIA GPUs")
+    hint = "install nvidia-container-toolkit, then restart the engine" if "toolkit" in reason else None
+    return Check("gpu", "warn", f"evaluations run on the CPU: {reason}", hint)
+
+
+def check_disk(status: engine.EngineStatus) -> Check:
+    """Is there room to work in?"""
+    folder = Path(status.data_root or "/")
+    if not folder.is_dir():
+        return Check("disk", "warn", f"{folder} is not on this machine")
+    free = shutil.disk_usage(folder).free
+    state: Literal["ok", "warn"] = "ok" if free > build.WARM_GB * 1e9 else "warn"
+    return Check(
+        "disk", state, f"{size_text(free)} free in {folder}", "docker system prune" if state == "warn" else None
+    )
+
+
+def check_base(client: Any) -> Check:
+    """Is the base image there?"""
+    try:
+        recipe = base.BaseRecipe.load(checkout.root() / checkout.BASE_FILE)
+    except VldockError as error:
+        return Check("base", "fail", error.message, error.hint)
+    there = base.present(client, recipe)
+    if there is None:
+        return Check("base", "warn", f"{recipe.tag} is not here: the next build pulls or makes it", "vldock base")
+    return Check("base", "ok", str(there).removeprefix("base: "))
+
+
+def check_image(client: Any, image: str) -> Check:
+    """Is the image there, and of which revision and lock?"""
+    from docker.errors import ImageNotFound
+
+    try:
+        found = client.images.get(image)
+    except ImageNotFound:
+        return Check("image", "fail", f"{image} is not here", "vldock build")
+    labels = image_facts(found)
+    return Check("image", "ok", f"{image} {size_text(found.attrs['Size'])} {labels.get('revision', '')[:20]}".rstrip())
+
+
+def image_facts(image: Any) -> dict[str, str]:
+    """Return the version, revision and lock digest of an image's labels; only those that are there."""
+    labels = (image.attrs.get("Config") or {}).get("Labels") or {}
+    names = {
+        "vldock": "org.opencontainers.image.version",
+        "revision": "org.opencontainers.image.revision",
+        "base": "org.opencontainers.image.base.name",
+        "lock sha256": "vldock.lock.sha256",
+    }
+    return {name: labels[label] for name, label in names.items() if labels.get(label)}
+
+
+def inside(client: Any, image: str, *, gpus_asked: str, as_json: bool, user: str | None) -> containers.Completed:
+    """Run the image's own doctor and return what it said."""
+    argv = (*DOCTOR, "--json") if as_json else DOCTOR
+    out: dict[str, list[str]] = {"stdout": [], "stderr": []}
+    wanted = Spec(image=image, argv=argv, role="doctor", gpus=gpus_asked, user=user)
+    with containers.running(client, wanted) as container:
+        for line in container.lines():
+            if line is not None:
+                out[line.source].append(line.text)
+        ended = container.wait()
+    return containers.Completed(argv, ended.code, "\n".join(out["stdout"]), "\n".join(out["stderr"]))

@@ -1,0 +1,95 @@
+"""EVALUATION_REPORT.md: what a run found, what it was made with, and how to make it again."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from vldock.common.cell import Cell
+from vldock.common.matrix import find_benchmark
+from vldock.host.console import duration_text
+from vldock.host.events import score_text
+from vldock.host.plan import Plan
+from vldock.host.run_folder import RunFolder, RunRecord
+
+TEMPLATE = "EVALUATION_REPORT.md.j2"
+Cells = Mapping[tuple[str, str], Cell]
+
+
+def render(folder: RunFolder, record: RunRecord, cells: Sequence[Cell]) -> str:
+    """Return the report of a run; a cell of the plan without a record is shown as not run."""
+    plan = record.plan
+    by_key = {(cell.model, cell.benchmark): cell for cell in cells}
+    succeeded = sum(cell.status == "succeeded" for cell in cells)
+    environment = Environment(
+        loader=PackageLoader("vldock.host"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )
+    return environment.get_template(TEMPLATE).render(
+        name=folder.name,
+        record=record,
+        plan=plan,
+        total=len(plan.cells),
+        succeeded=succeeded,
+        rate=f"{100 * succeeded / max(1, len(plan.cells)):.1f}",
+        duration=duration_text(record.seconds),
+        rows=[[name, *(text(by_key.get((model, name))) for model in plan.models)] for name in plan.benchmarks],
+        means=[mean(by_key, model, plan) for model in plan.models],
+        kinds={name: found.kind for name in plan.benchmarks if (found := find_benchmark(name))},
+        failures=[cell for cell in cells if cell.status != "succeeded"],
+        missing=[key for key in plan.cells if key not in by_key],
+        devices=distinct(f"{cell.device}, {cell.dtype}, attention {cell.attention}" for cell in cells),
+        judges=distinct(cell.judge for cell in cells if cell.status == "succeeded"),
+        metrics={cell.benchmark: cell.metric for cell in cells if cell.metric},
+        facts=record.facts,
+        command=command(plan),
+        resume=f"vldock matrix --resume {folder.path}",
+        line=lambda value: " ".join(str(value).split()).replace("|", "\\|"),
+    )
+
+
+def text(cell: Cell | None) -> str:
+    """Return what the score table shows for a cell."""
+    if cell is None:
+        return "not run"
+    return score_text(cell.score) if cell.status == "succeeded" else "FAILED"
+
+
+def mean(cells: Cells, model: str, plan: Plan) -> str:
+    """Return the mean score of a model over all its benchmarks; a dash when one is missing."""
+    scores = [cell.score for name in plan.benchmarks if (cell := cells.get((model, name))) and cell.score is not None]
+    return score_text(sum(scores) / len(scores)) if scores and len(scores) == len(plan.benchmarks) else "-"
+
+
+def distinct(values: Any) -> list[str]:
+    """Return the different values that are known, in order of appearance."""
+    return [value for value in dict.fromkeys(values) if value and not value.startswith("unknown")]
+
+
+def command(plan: Plan) -> str:
+    """Return the command that runs this plan again."""
+    words = ["vldock", "matrix", "--fresh", "--image", plan.image]
+    words += ["--models", ",".join(plan.models), "--benchmarks", benchmarks_option(plan.benchmarks)]
+    words += ["--samples", "all" if plan.samples is None else str(plan.samples), "--gpus", plan.gpus]
+    for option, value in (("--data", plan.data), ("--cache", plan.cache), ("--env-file", plan.env_file)):
+        words += [option, value] if value else []
+    words += ["--network", plan.network] if plan.network else []
+    words += ["--standin"] if plan.standin else []
+    return shlex.join(words)
+
+
+def benchmarks_option(names: Sequence[str]) -> str:
+    """Return the shortest --benchmarks value that gives these names."""
+    from vldock.host.plan import choose_benchmarks
+
+    for word in ("all", "all24"):
+        if choose_benchmarks(word) == tuple(names):
+            return word
+    return ",".join(names)
