@@ -24,10 +24,15 @@ BY_SPLIT = tuple(f"split={split}|Overall" for split in ("test", "validation", "v
 
 @dataclass(frozen=True)
 class Model:
-    """A model of the image: VLMEvalKit's name, its repository on the Hub, whether a stand-in exists."""
+    """A model of the image: VLMEvalKit's name, its repository on the Hub, whether a stand-in exists.
+
+    `gigabytes` is about what the weights weigh; `needs` are the other repositories that loading it reads.
+    """
 
     name: str
     repo: str
+    gigabytes: float
+    needs: tuple[str, ...] = ()
     standin: bool = False
     in_matrix: bool = False
 
@@ -44,14 +49,16 @@ class Benchmark:
     extra: bool = False
 
 
+CLIP = "openai/clip-vit-large-patch14-336"
+
 MODELS: tuple[Model, ...] = (
-    Model("llava_v1.5_7b", "liuhaotian/llava-v1.5-7b", standin=True, in_matrix=True),
-    Model("llava_v1.5_13b", "liuhaotian/llava-v1.5-13b", standin=True, in_matrix=True),
-    Model("sharegpt4v_7b", "Lin-Chen/ShareGPT4V-7B"),
-    Model("InternVL2-2B", "OpenGVLab/InternVL2-2B"),
-    Model("InternVL2-8B", "OpenGVLab/InternVL2-8B"),
-    Model("MiniCPM-V-2_6", "openbmb/MiniCPM-V-2_6"),
-    Model("cogvlm-chat", "THUDM/cogvlm-chat-hf"),
+    Model("llava_v1.5_7b", "liuhaotian/llava-v1.5-7b", 13.6, (CLIP,), standin=True, in_matrix=True),
+    Model("llava_v1.5_13b", "liuhaotian/llava-v1.5-13b", 26.1, (CLIP,), standin=True, in_matrix=True),
+    Model("sharegpt4v_7b", "Lin-Chen/ShareGPT4V-7B", 13.5, ("Lin-Chen/ShareGPT4V-7B_Pretrained_vit-large336-l12",)),
+    Model("InternVL2-2B", "OpenGVLab/InternVL2-2B", 4.4),
+    Model("InternVL2-8B", "OpenGVLab/InternVL2-8B", 16.2),
+    Model("MiniCPM-V-2_6", "openbmb/MiniCPM-V-2_6", 16.2),
+    Model("cogvlm-chat", "THUDM/cogvlm-chat-hf", 35.3, ("lmsys/vicuna-7b-v1.5",)),
 )
 
 BENCHMARKS: tuple[Benchmark, ...] = (

@@ -12,6 +12,7 @@ from typing import Any
 from vldock.common.cache_env import LMUDATA
 from vldock.common.layout import BUILD_FACTS
 from vldock.common.matrix import find_model
+from vldock.image.hub_cache import snapshot
 
 CHUNK = 1 << 20
 
@@ -49,12 +50,7 @@ def weights_revision(model: str) -> str | None:
     declared = find_model(model)
     if declared is None:
         return None
-    folder = "models--" + declared.repo.replace("/", "--")
-    for variable in ("TRANSFORMERS_CACHE", "HUGGINGFACE_HUB_CACHE"):
-        reference = Path(os.environ.get(variable, "/nonexistent"), folder, "refs", "main")
-        if reference.is_file():
-            return reference.read_text(encoding="utf-8").strip()
-    return None
+    return snapshot(declared.repo).revision
 
 
 @cache

@@ -1,0 +1,168 @@
+"""What the container may use: caches, disk, benchmark files, weights, a token, a name for the user."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import shutil
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+from vldock.common.cache_env import CACHE_ENV, CACHE_ROOT, HUGGINGFACE, LMUDATA, OUTPUTS, moved_to
+from vldock.common.layout import ENV_FILES, TOKEN_VARIABLES
+from vldock.common.matrix import BENCHMARKS, MODELS, Benchmark, Model
+from vldock.common.preflight import OUTPUTS_VARIABLE
+from vldock.common.writable import can_write, cure, whoami, why_not
+from vldock.image.doctor.check import Check
+from vldock.image.hub_cache import snapshot
+from vldock.image.identity import table_md5, table_path
+from vldock.image.vlmeval_hooks.tsv import accepted
+
+DISK_NEEDED = 2.0  # GB, for results, decoded images and logs; weights still to be fetched come on top
+
+
+def check_user(environ: Mapping[str, str] = os.environ) -> list[Check]:
+    """getpass must find a name, or torch's and triton's caches fail for an unknown uid."""
+    who = whoami()
+    seen = f"uid {who.uid}, gid {who.gid}, {getpass.getuser()}, home {environ.get('HOME')}"
+    return [Check("user", "ok", seen)]
+
+
+def check_caches(environ: Mapping[str, str] = os.environ) -> list[Check]:
+    """Every cache variable is set, below one root; outputs, data and caches can be written."""
+    private = moved_to(str(Path(environ.get("TMPDIR", "/tmp")) / f"vldock-cache-{os.geteuid()}"))
+    astray = [name for name in CACHE_ENV if environ.get(name) not in (CACHE_ENV[name], private[name])]
+    moved = [name for name in CACHE_ENV if environ.get(name) == private[name]]
+    if astray:
+        seen = ", ".join(f"{name}={environ.get(name, '(unset)')}" for name in astray[:4])
+        found = Check(
+            "cache root",
+            "warn",
+            seen,
+            f"all {len(CACHE_ENV)} variables below {CACHE_ROOT}",
+            "drop the -e that sets them",
+        )
+    elif moved:
+        seen = f"{len(moved)} of {len(CACHE_ENV)} below {private['HOME'].rsplit('/', 1)[0]}, lost with the container"
+        found = Check("cache root", "warn", seen, CACHE_ROOT, cure(Path(CACHE_ROOT), whoami()))
+    else:
+        found = Check("cache root", "ok", f"{len(CACHE_ENV)} variables below {CACHE_ROOT}")
+    return [found, *_writable(environ)]
+
+
+def _writable(environ: Mapping[str, str]) -> list[Check]:
+    who = whoami()
+    folders = {"outputs": environ.get(OUTPUTS_VARIABLE, OUTPUTS), "data": environ.get("LMUData", LMUDATA)}
+    checks = []
+    for name, folder in folders.items():
+        path = Path(folder)
+        if can_write(path):
+            checks.append(Check(f"{name} folder", "ok", f"{path}, writable"))
+        else:
+            checks.append(Check(f"{name} folder", "fail", why_not(path, who), f"{path} writable", cure(path, who)))
+    return checks
+
+
+def check_disk(environ: Mapping[str, str] = os.environ) -> list[Check]:
+    """Free space against what results and the LLaVA weights that are still to be fetched need."""
+    absent = [model for model in MODELS if model.in_matrix and not snapshot(model.repo, environ).whole]
+    needs = {OUTPUTS: DISK_NEEDED, CACHE_ROOT: DISK_NEEDED + sum(model.gigabytes for model in absent)}
+    checks = []
+    for folder, needed in needs.items():
+        there = next(path for path in (Path(folder), *Path(folder).parents) if path.exists())
+        free = shutil.disk_usage(there).free / 1e9
+        expected = f"{needed:.0f} GB" + (
+            f" ({', '.join(m.name for m in absent)} to be fetched)" if needed > DISK_NEEDED else ""
+        )
+        hint = None if free >= needed else f"mount a larger disk at {folder}"
+        checks.append(Check(f"disk {folder}", "warn" if hint else "ok", f"{free:.0f} GB free", expected, hint))
+    return checks
+
+
+def check_data(environ: Mapping[str, str] = os.environ) -> list[Check]:
+    """Which of the declared benchmarks have their TSV, and is each of the md5 VLMEvalKit declares."""
+    allowed = accepted(environ)
+    with ThreadPoolExecutor() as pool:
+        digests = dict(zip(BENCHMARKS, pool.map(lambda one: table_md5(table_path(one.name)), BENCHMARKS), strict=True))
+    present = [benchmark for benchmark, digest in digests.items() if digest]
+    wrong = [one for one in present if digests[one] not in (one.md5, allowed.get(one.name))]
+    folder = environ.get("LMUData", LMUDATA)
+    seen = f"{len(present)} of {len(BENCHMARKS)} in {folder}{_absent(digests)}"
+    checks = [Check("benchmarks", "ok" if len(present) == len(BENCHMARKS) else "warn", seen, hint=_fetched(present))]
+    if wrong:
+        names = ", ".join(f"{one.name} {digests[one]}" for one in wrong)
+        first = f"{wrong[0].name}={digests[wrong[0]]}"
+        hint = f"move them away to have them downloaded, or accept one: VLDOCK_ACCEPT_MD5={first}"
+        checks.append(Check("benchmark md5", "fail", names, "the md5 VLMEvalKit declares", hint))
+    elif present:
+        checks.append(Check("benchmark md5", "ok", f"{len(present)} as declared"))
+    return checks
+
+
+def _absent(digests: Mapping[Benchmark, str | None]) -> str:
+    names = [benchmark.name for benchmark, digest in digests.items() if not digest]
+    return f"; absent: {', '.join(names)}" if 0 < len(names) < len(digests) else ""
+
+
+def _fetched(present: list[Benchmark]) -> str | None:
+    if len(present) == len(BENCHMARKS):
+        return None
+    return f'what is absent is downloaded at first use; offline, mount them: -v "$PWD/LMUData:{LMUDATA}"'
+
+
+def check_weights(environ: Mapping[str, str] = os.environ) -> list[Check]:
+    """Which models can be loaded from the cache without a network; one hint for all that are absent."""
+    checks = [_weights(model, environ) for model in MODELS]
+    first = next((index for index, check in enumerate(checks) if check.status == "warn"), None)
+    if first is not None:
+        hint = f"downloaded at first use; offline, mount a cache that holds them: -v CACHE:{HUGGINGFACE}"
+        checks[first] = replace(checks[first], hint=checks[first].hint or hint)
+    return checks
+
+
+def _weights(model: Model, environ: Mapping[str, str]) -> Check:
+    name = f"weights {model.name}"
+    found = [snapshot(repo, environ) for repo in (model.repo, *model.needs)]
+    torn = [f"{one.repo} lacks {', '.join(one.missing)}" for one in found if one.missing]
+    absent = [one.repo for one in found if one.revision is None]
+    if torn:
+        return Check(
+            name, "warn", "; ".join(torn), "every file its index names", "load it with a network to complete it"
+        )
+    if absent:
+        return Check(name, "warn", f"not in the cache (about {model.gigabytes:.0f} GB): {', '.join(absent)}")
+    return Check(name, "ok", ", ".join(f"{one.repo} at {str(one.revision)[:8]}" for one in found))
+
+
+def check_token(environ: Mapping[str, str] = os.environ, files: tuple[str, ...] = ENV_FILES) -> list[Check]:
+    """Whether a Hugging Face token is present, and from where; its value is never shown."""
+    for name in TOKEN_VARIABLES:
+        if environ.get(name):
+            return [Check("token", "ok", f"set in {name}")]
+    for path in map(Path, files):
+        if path.is_dir():
+            return [
+                Check(
+                    "token",
+                    "warn",
+                    f"{path} is a folder",
+                    "a file",
+                    "on the host, rmdir .env && touch .env; start again",
+                )
+            ]
+        if path.is_file() and not os.access(path, os.R_OK):
+            return [Check("token", "warn", f"{path} cannot be read", "a readable file", "chmod a+r it on the host")]
+        if path.is_file() and (found := _token_name(path)):
+            return [Check("token", "ok", f"{found} in {path}")]
+    hint = 'for gated models: -v "$PWD/.env:/workspace/VLMEvalKit/.env", its line HUGGING_FACE_HUB_TOKEN=...'
+    return [Check("token", "skip", "none; the LLaVA models need none", hint=hint)]
+
+
+def _token_name(path: Path) -> str | None:
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        name, _, value = line.strip().removeprefix("export ").partition("=")
+        if name.strip() in TOKEN_VARIABLES and value.strip(" '\""):
+            return name.strip()
+    return None
