@@ -1,0 +1,40 @@
+"""The upstream packages that are patched, and the sha256 of each file as their wheels ship it."""
+
+from __future__ import annotations
+
+from patchlib import Package
+
+LLAVA = Package(
+    dist="llava-torch",
+    version="1.2.2.post1",
+    root="/workspace/LLaVA",
+    originals={
+        "llava/mm_utils.py": "5551c1a52ea5e7d6e4ae5ad5da430271b0cd648b044a9b812127a49f46895bcf",
+        "llava/model/__init__.py": "ee39b249ed24855167f1d22459f04a8c13aa06d06f3778573175013d5b5fecd5",
+        "llava/model/builder.py": "d9de4719dbd860e8d0a347bbdbb943f9f36fb6727a79e1f4d11df9cfee8dcdd1",
+        "llava/model/llava_arch.py": "a4a4ef58ff98a1ff5492a28d035e1b956c721d241ca87494e76fa4e1bcb3b475",
+        "llava/model/multimodal_encoder/builder.py": "2b00b9b863f5744daf3b405a43cdbd8997804939f084b2a73feaea8a085b67bc",
+    },
+)
+
+# Upstream's commit the wheel of ms-vlmeval 0.0.20 was made from (2026-05-11).
+VLMEVAL_COMMIT = "354a485c5a9e4a69a96cdf9d8dd8457e4f765116"
+
+VLMEVAL = Package(
+    dist="ms-vlmeval",
+    version="0.0.20",
+    root="/workspace/VLMEvalKit",
+    originals={
+        "vlmeval/__init__.py": "ec526a5603d92bbf0b8f1f91a13e94817f346f9e2d4ccb97c43de117ad2bcaf6",
+        "vlmeval/run.py": "cf1fc008330ee55b5521f4f3d720be73a86de5f5a95d459f98b2d8ef1966ef35",
+        "vlmeval/inference.py": "6e16d88099b0a49327e8fa112c210c8982dc5b273156fba7205ad68ef2b1925a",
+        "vlmeval/smp/file.py": "1d3dbc0ce08ee7f2af0fc654d418697bf63fd4974ca0e61f1774f2fe3cbe3d69",
+        "vlmeval/smp/log.py": "b2632fd8912722b9431543c43cc3d52a58e3d11b531eabed5248b80e959707a8",
+        "vlmeval/smp/misc.py": "0c5061e7d8e0a708b81bd7258ede36128d510cc1e68df8a84c91a3fc7a44cc04",
+        "vlmeval/smp/status_report.py": "bef6e53a55fd00fe3cf90dcc1de238c6bd6dd47aeee186f82bd3163cb4d0233d",
+        "vlmeval/dataset/image_base.py": "b0f15b5902d9111111a87f195a0b5feaf6c74b756496b3897dd6394f7f496cfc",
+        "vlmeval/dataset/image_mcq.py": "78023f4dfc0d207bdcbf66e522c0dbd0c712b881c86e1468ce582eac52d204ef",
+        "vlmeval/dataset/utils/multiple_choice.py": "8121d23f388e7766ad239980f381339916a744cffcf429a62d58ba4de5a7a176",
+        "vlmeval/vlm/llava/llava.py": "ef964d27f3bb559e3d6dc4b4aed227aae74402969caa0f0f825afbf05e2e0674",
+    },
+)

@@ -1,0 +1,46 @@
+"""Writing planned changes: every file prepared aside and synced before the first is renamed into place."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from patchlib import Change, Plan
+
+
+def execute(plan_: Plan) -> None:
+    """Write the planned files: all are prepared aside (written, synced) before the first is renamed into place."""
+    prepared: list[tuple[Path, Path]] = []
+    try:
+        for change in plan_.changes:
+            prepared.append((_prepare(change), change.path))
+    except OSError:
+        for aside, _ in prepared:
+            aside.unlink(missing_ok=True)
+        raise
+    for aside, target in prepared:
+        aside.replace(target)
+        drop_bytecode(target)
+
+
+def _prepare(change: Change) -> Path:
+    change.path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{change.path.name}.", dir=change.path.parent)
+    with os.fdopen(handle, "w", encoding="utf-8", newline="") as stream:
+        stream.write(change.text)
+        stream.flush()
+        os.fsync(stream.fileno())
+    aside = Path(name)
+    if change.path.exists():
+        shutil.copymode(change.path, aside)
+    else:
+        aside.chmod(0o644)
+    return aside
+
+
+def drop_bytecode(source: Path) -> None:
+    """Remove the compiled files of one module, so that no interpreter runs the text of before."""
+    for compiled in (source.parent / "__pycache__").glob(f"{source.stem}.*.pyc"):
+        compiled.unlink(missing_ok=True)

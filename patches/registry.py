@@ -1,0 +1,37 @@
+"""All patches, in the order they are applied: one list, read by apply_all.py, by each patch and by the tests."""
+
+from __future__ import annotations
+
+import importlib
+
+from patchlib import Patch
+
+ORDER = (
+    "patch_llava_builder",
+    "patch_llava_vision_tower",
+    "patch_vlmeval_tls",
+    "patch_vlmeval_dotenv",
+    "patch_vlmeval_commit",
+    "patch_vlmeval_cuda_devices",
+    "patch_vlmeval_llava_device",
+    "patch_vlmeval_data_root",
+    "patch_vlmeval_tsv_integrity",
+    "patch_vlmeval_pred_root",
+    "patch_vlmeval_sample_limit",
+    "patch_vlmeval_judge",
+    "patch_vlmeval_identity",
+    "patch_vlmeval_atomic_files",
+    "patch_vlmeval_circular_tmp",
+    "patch_vlmeval_naturalbench",
+    "patch_vlmeval_exit_code",
+)
+
+
+def _load(name: str) -> Patch:
+    patch = importlib.import_module(name).PATCH
+    if not isinstance(patch, Patch) or name != f"patch_{patch.name}":
+        raise TypeError(f"{name}.py must define PATCH, a Patch named {name.removeprefix('patch_')!r}")
+    return patch
+
+
+ALL: tuple[Patch, ...] = tuple(_load(name) for name in ORDER)

@@ -1,0 +1,113 @@
+"""How a LLaVA checkpoint is loaded: which class, on which device, in which dtype, with which vision tower.
+
+Called by the lines that patches/patch_llava_builder.py and patch_llava_vision_tower.py put into LLaVA.
+`VLDOCK_DTYPE` (float32, float16, bfloat16) overrides the dtype where the caller gave none.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vldock.common.errors import InputRefused, UsageError
+
+DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+CLIP_TYPES = ("clip", "clip_vision_model")
+
+
+def without_snapshot(parts: Sequence[str]) -> list[str]:
+    """Return path components in which `models--org--name/snapshots/<hash>` is `org/name`."""
+    parts = list(parts)
+    if len(parts) >= 3 and parts[-2] == "snapshots" and parts[-3].startswith("models--"):
+        return [*parts[:-3], *parts[-3].split("--")[1:]]
+    return parts
+
+
+def read_config(name_or_path: str) -> dict[str, Any] | None:
+    """Return config.json of a local folder, else of the Hub cache; None where there is none yet."""
+    local = Path(name_or_path) / "config.json"
+    if not local.is_file():
+        if Path(name_or_path).exists() or name_or_path.count("/") != 1:
+            return None
+        # transformers and huggingface_hub may be given different caches; transformers' is the one that is read
+        from transformers.utils.hub import TRANSFORMERS_CACHE, try_to_load_from_cache
+
+        cached = try_to_load_from_cache(name_or_path, "config.json", cache_dir=TRANSFORMERS_CACHE)
+        if not isinstance(cached, str):
+            return None
+        local = Path(cached)
+    config: dict[str, Any] = json.loads(local.read_text(encoding="utf-8"))
+    return config
+
+
+def branch_name(model_path: str, model_name: str) -> str:
+    """Return the name by which builder.py picks a class, from the checkpoint's own config where it is at hand.
+
+    builder.py looks for `llava`, `mpt`, `mistral` and `lora` anywhere in the name, so that a folder `run-3` is no LLaVA
+    and `attempt` is an MPT. Raises InputRefused for a checkpoint in transformers' native LLaVA format.
+    """
+    config = read_config(model_path)
+    kind = str((config or {}).get("model_type", ""))
+    if config is None or not kind.startswith("llava"):
+        return model_name
+    if "LlavaForConditionalGeneration" in config.get("architectures", ()):
+        raise InputRefused(
+            f"{model_path} is in transformers' native format (LlavaForConditionalGeneration)",
+            expected="a checkpoint in LLaVA's own format, such as liuhaotian/llava-v1.5-7b",
+            hint="load it with transformers.LlavaForConditionalGeneration",
+        )
+    family = next((name for name in ("mpt", "mistral") if name in kind), "llama")
+    folder = Path(model_path)
+    adapter = (folder / "adapter_config.json").is_file() if folder.is_dir() else "lora" in model_name.lower()
+    return f"llava-{family}-lora" if adapter else f"llava-{family}"
+
+
+def placement(device: str, device_map: Any) -> tuple[str, Any]:
+    """Return (device, device_map) as builder.py should use them: one place, and the CPU where there is no GPU."""
+    if isinstance(device_map, str) and device_map not in ("auto", "balanced", "balanced_low_0", "sequential"):
+        device, device_map = device_map, {"": device_map}
+    elif isinstance(device_map, dict) and set(device_map) == {""}:
+        device = str(device_map[""])
+    if str(device).startswith("cuda") and not torch.cuda.is_available():
+        device, device_map = "cpu", {"": "cpu"}
+    return device, device_map
+
+
+def dtype_for(asked: Any, device: str) -> torch.dtype:
+    """Return the dtype asked for, else VLDOCK_DTYPE, else float16, and float32 on the CPU: it has no half conv."""
+    if isinstance(asked, torch.dtype):
+        return asked
+    name = str(asked or os.environ.get("VLDOCK_DTYPE") or ("float32" if str(device) == "cpu" else "float16"))
+    if name not in DTYPES:
+        raise UsageError(f"dtype {name!r} is not known", expected=", ".join(DTYPES), hint="set VLDOCK_DTYPE=float32")
+    return DTYPES[name]
+
+
+def knows_sdpa(model_name: str) -> bool:
+    """Tell whether the class builder.py picks for this name accepts attn_implementation="sdpa" (MPT does not)."""
+    return "llava" in model_name.lower() and "mpt" not in model_name.lower()
+
+
+def place_vision_tower(model: Any, vision_tower: Any) -> None:
+    """Move the vision tower to the projector's device and the language model's dtype."""
+    projector = next(model.get_model().mm_projector.parameters())
+    vision_tower.to(device=projector.device, dtype=model.dtype)
+
+
+def require_clip(vision_tower: str) -> None:
+    """Raise InputRefused unless the config of this vision tower says that it is a CLIP model."""
+    from transformers import PretrainedConfig
+
+    config, _ = PretrainedConfig.get_config_dict(vision_tower)
+    kind = config.get("model_type")
+    if kind not in CLIP_TYPES:
+        raise InputRefused(
+            f"vision tower {vision_tower} is of type {kind!r}",
+            expected=f"a CLIP model (model_type {' or '.join(CLIP_TYPES)})",
+            hint="set mm_vision_tower in the checkpoint's config.json to a CLIP model",
+        )

@@ -1,0 +1,17 @@
+"""What the patched VLMEvalKit calls: the inserted lines in upstream's files stay short, the logic is here and tested.
+
+console      main(): preflight, run, one line per cell, exit code; what the console shows of an exception
+names        unknown models and benchmarks, with close matches, before anything is loaded
+outcomes     what became of each cell, read back from the files a run left
+causes       an exception as one line
+models       building a model once, and failing once
+wrapper      device and dtype of the LLaVA wrapper
+runroot      where a run writes; the stand-in marks
+limits       VLMEVAL_SAMPLE_LIMIT and --limit
+data         $LMUData
+tsv, fetch   benchmark files: checksums, downloads
+judge        which judge really runs
+identity     which run the files in a folder belong to; set_aside moves the others away
+atomic       files that are whole or absent, and predictions saved often enough
+env_file     .env
+"""

@@ -1,0 +1,92 @@
+"""What a result depends on, as values to compare: the model's specification, the data, the code."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.metadata
+import importlib.util
+import inspect
+import os
+from pathlib import Path
+from typing import Any
+
+from vldock.image.vlmeval_hooks import tsv
+
+# Secrets, and settings of an API client that do not change an answer.
+NOT_IDENTITY = ("key", "api_key", "retry", "verbose", "timeout", "wait")
+
+
+def model_spec(factory: Any) -> dict[str, Any]:
+    """Return class and arguments of a model factory (a functools.partial, one wrapped with functools.wraps, a dict)."""
+    if isinstance(factory, dict):
+        return {"class": str(factory.get("class")), "kwargs": _plain(factory), "revision": None}
+    factory = inspect.unwrap(factory)
+    keywords = factory.keywords if isinstance(factory, functools.partial) else {}
+    target = factory.func if isinstance(factory, functools.partial) else factory
+    path = keywords.get("model_path")
+    return {
+        "class": getattr(target, "__name__", type(target).__name__),
+        "kwargs": _plain(keywords),
+        "revision": revision_of(path) if isinstance(path, str) else None,
+    }
+
+
+def _plain(values: dict[str, Any]) -> dict[str, str]:
+    return {name: str(value) for name, value in sorted(values.items()) if name not in NOT_IDENTITY}
+
+
+def revision_of(repo: str) -> str | None:
+    """Return the commit of a Hub repository in the cache, or None before it is there."""
+    cache = os.environ.get("HUGGINGFACE_HUB_CACHE") or os.environ.get("TRANSFORMERS_CACHE")
+    if not cache or Path(repo).exists():
+        return None
+    reference = Path(cache) / f"models--{repo.replace('/', '--')}" / "refs" / "main"
+    return reference.read_text(encoding="utf-8").strip() if reference.is_file() else None
+
+
+def data_spec(dataset: Any) -> dict[str, Any]:
+    """Return the file a benchmark was read from and its md5, else a digest of its questions."""
+    path = Path(getattr(dataset, "data_path", None) or "/nonexistent")
+    if path.is_file():
+        return {"file": path.name, "md5": tsv.md5_of(path)}
+    columns = [name for name in ("index", "question", "answer") if name in dataset.data]
+    text = dataset.data[columns].to_csv(index=False)
+    return {"file": None, "md5": hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()}
+
+
+@functools.cache
+def code_spec() -> dict[str, str]:
+    """Return what runs: VLMEvalKit's commit, a digest of each source tree as it lies here, torch and transformers."""
+    from vlmeval.smp import githash
+
+    return {
+        "vlmeval_commit": githash(digits=None),
+        "vlmeval": sources_digest("vlmeval"),
+        "llava": sources_digest("llava"),
+        "vldock": sources_digest("vldock.image.vlmeval_hooks", "vldock.image.llava_hooks"),
+        "torch": importlib.metadata.version("torch"),
+        "transformers": importlib.metadata.version("transformers"),
+    }
+
+
+def sources_digest(*packages: str) -> str:
+    """Return 16 hexadecimal digits of the sha256 over every .py file of the packages, or `absent`."""
+    digest = hashlib.sha256()
+    for package in packages:
+        found = importlib.util.find_spec(package)
+        if found is None or found.origin is None:
+            return "absent"
+        root = Path(found.origin).parent
+        for path in sorted(root.rglob("*.py")):
+            digest.update(f"{path.relative_to(root)}\0".encode())
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()[:16]
+
+
+def predictions_digest(table: Any) -> str | None:
+    """Return the sha256 over (index, prediction) of a prediction table, or None without one."""
+    if table is None:
+        return None
+    pairs = sorted(zip(map(str, table["index"]), map(str, table["prediction"]), strict=True))
+    return hashlib.sha256(repr(pairs).encode()).hexdigest()

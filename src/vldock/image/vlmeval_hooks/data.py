@@ -1,0 +1,34 @@
+"""$LMUData: where benchmark files and their images lie."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from vldock.common.cache_env import LMUDATA
+from vldock.common.errors import EnvironmentUnfit
+
+
+def lmu_data_root(env: Mapping[str, str] | None = None) -> Path:
+    """Return $LMUData, else /workspace/LMUData; nothing is made here, since upstream asks while it is imported."""
+    return Path((os.environ if env is None else env).get("LMUData") or LMUDATA)
+
+
+def require_writable(root: Path) -> Path:
+    """Make `root` if it is missing and return it; raise EnvironmentUnfit where it cannot be written.
+
+    VLMEvalKit decodes each benchmark's images into $LMUData/images, so a read-only folder does not do.
+    """
+    hint = f"mount a folder you own, -v HOST_FOLDER:{root}, or name another one, -e LMUData=FOLDER"
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EnvironmentUnfit(f"$LMUData {root} cannot be made: {error.strerror}", hint=hint) from error
+    if not os.access(root, os.W_OK | os.X_OK):
+        raise EnvironmentUnfit(
+            f"$LMUData {root} cannot be written by uid {os.getuid()}",
+            expected="a writable folder: benchmark images are decoded into its images/",
+            hint=hint,
+        )
+    return root

@@ -1,0 +1,83 @@
+"""Downloads: none when offline, aside first, checksum before the rename, TLS verified."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import urllib.request
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from vldock.common.errors import EnvironmentUnfit, InputRefused
+
+OFFLINE_VARIABLES = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE")
+SECONDS_WITHOUT_DATA = 30
+CHUNK = 1 << 20
+
+Progress = Callable[[int, int, int | None], object]
+
+
+def offline(env: Mapping[str, str] | None = None) -> str | None:
+    """Return `NAME=value` of the variable that forbids the network, or None."""
+    env = os.environ if env is None else env
+    for name in OFFLINE_VARIABLES:
+        if env.get(name, "").strip().lower() in ("1", "true", "yes", "on"):
+            return f"{name}={env[name]}"
+    return None
+
+
+def md5_of(path: Path) -> str:
+    """Return the md5 of a file."""
+    digest = hashlib.md5(usedforsecurity=False)
+    with path.open("rb") as stream:
+        while chunk := stream.read(CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def retrieve(
+    url: str, filename: str | os.PathLike[str], progress: Progress | None = None, md5: str | None = None
+) -> None:
+    """Download `url` to `filename`, whole or not at all.
+
+    Raises EnvironmentUnfit offline or when the network does not answer, InputRefused for bytes of another `md5`.
+    """
+    if reason := offline():
+        raise EnvironmentUnfit(
+            f"{url} is not downloaded: {reason}", hint=f"put the file at {filename}, or unset the variable"
+        )
+    target = Path(filename)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    aside = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        _stream(url, aside, progress)
+        seen = md5_of(aside) if md5 else None
+        if seen != md5:
+            raise InputRefused(
+                f"{url} has md5 {seen}",
+                expected=f"md5 {md5}",
+                hint=f"nothing was kept; get the file elsewhere and put it at {target}",
+            )
+        aside.replace(target)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _stream(url: str, aside: Path, progress: Progress | None) -> None:
+    try:
+        with urllib.request.urlopen(url, timeout=SECONDS_WITHOUT_DATA) as response, aside.open("wb") as out:
+            total = int(response.headers.get("Content-Length") or 0) or None
+            blocks = 0
+            while chunk := response.read(CHUNK):
+                out.write(chunk)
+                blocks += 1
+                if progress:
+                    progress(blocks, CHUNK, total)
+            out.flush()
+            os.fsync(out.fileno())
+            if total is not None and out.tell() != total:
+                raise EnvironmentUnfit(f"{url} ended after {out.tell()} of {total} bytes", hint="try again")
+    except OSError as error:  # URLError, timeouts and TLS errors are OSErrors
+        raise EnvironmentUnfit(
+            f"{url} could not be downloaded: {error}", hint=f"put the file at {aside.parent} yourself"
+        ) from error

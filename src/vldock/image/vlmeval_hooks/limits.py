@@ -1,0 +1,42 @@
+"""How many samples of each benchmark are evaluated: --limit, else VLMEVAL_SAMPLE_LIMIT, else all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from vldock.common.errors import UsageError
+
+VARIABLE = "VLMEVAL_SAMPLE_LIMIT"
+
+
+def positive(text: str, *, source: str) -> int:
+    """Return `text` as a positive integer; raise UsageError naming `source` for anything else."""
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise UsageError(
+            f"{source}={text!r} is not a positive integer",
+            expected="the number of samples to take from the start of each benchmark",
+            hint=f"set {source} to 10, say, or leave it out for all samples",
+        )
+    return int(text)
+
+
+def resolve(asked: int | None, env: Mapping[str, str] | None = None) -> int | None:
+    """Return the limit of this run, --limit before the environment; say so where they differ.
+
+    Raises UsageError for a limit that is not a positive integer.
+    """
+    text = (os.environ if env is None else env).get(VARIABLE, "").strip()
+    if asked is None:
+        return positive(text, source=VARIABLE) if text else None
+    limit = positive(str(asked), source="--limit")
+    if text and text != str(limit):
+        print(f"--limit {limit} is used, not {VARIABLE}={text}", flush=True)
+    return limit
+
+
+def cut(dataset: Any, limit: int | None) -> None:
+    """Keep the first `limit` rows of an image or text benchmark, so that completeness is judged on what was asked."""
+    if limit and getattr(dataset, "MODALITY", None) != "VIDEO":
+        dataset.data = dataset.data.iloc[:limit]

@@ -1,0 +1,42 @@
+"""Where a run writes, and the marks of a run made with stand-ins."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from vldock.common.cache_env import OUTPUTS
+
+STANDIN = "STAND-IN"
+STANDIN_NOTE = (
+    "STAND-IN: these results were made with vldock's tiny stand-in weights and data (VLDOCK_STANDIN).\n"
+    "They show that the pipeline works. No number here is a score of the model it is named after.\n"
+)
+
+
+def standin(env: Mapping[str, str] | None = None) -> bool:
+    """Tell whether this process evaluates stand-ins (VLDOCK_STANDIN is set to anything but 0 or nothing)."""
+    return (os.environ if env is None else env).get("VLDOCK_STANDIN", "").strip().lower() not in (
+        "",
+        "0",
+        "false",
+        "no",
+    )
+
+
+def default_work_dir(env: Mapping[str, str] | None = None) -> str:
+    """Return the default of --work-dir: $VLDOCK_OUTPUTS or /workspace/outputs, and STAND-IN under it for stand-ins."""
+    env = os.environ if env is None else env
+    outputs = Path(env.get("VLDOCK_OUTPUTS") or OUTPUTS)
+    return str(outputs / STANDIN if standin(env) else outputs)
+
+
+def pred_root(args: Any, model: str) -> str:
+    """Return the folder for the files of `model`, made and marked: `args.pred_root` where set, else work_dir/model."""
+    folder = Path(getattr(args, "pred_root", None) or Path(args.work_dir) / model)
+    folder.mkdir(parents=True, exist_ok=True)
+    if standin():
+        (folder / f"{STANDIN}.txt").write_text(STANDIN_NOTE, encoding="utf-8")
+    return str(folder)

@@ -1,0 +1,95 @@
+"""Benchmark files: present, of the declared md5, never silently replaced.
+
+VLDOCK_ACCEPT_MD5="NAME=<md5>[,NAME=<md5>]" accepts another file for a benchmark, by its md5, on purpose.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from vldock.common.errors import InputRefused, UsageError, VldockError
+from vldock.image.vlmeval_hooks import data, fetch
+
+ACCEPT = "VLDOCK_ACCEPT_MD5"
+_known: dict[tuple[str, int, int], str] = {}
+
+
+def md5_of(path: Path) -> str:
+    """Return the md5 of a benchmark file, read once for as long as size and time stay the same."""
+    stat = path.stat()
+    key = (str(path), stat.st_size, stat.st_mtime_ns)
+    if key not in _known:
+        _known[key] = fetch.md5_of(path)
+    return _known[key]
+
+
+def accepted(env: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return {benchmark: md5} of VLDOCK_ACCEPT_MD5; raise UsageError where it is malformed."""
+    pairs = {}
+    for entry in (os.environ if env is None else env).get(ACCEPT, "").replace(" ", "").split(","):
+        if not entry:
+            continue
+        if not (match := re.fullmatch(r"([^=]+)=([0-9a-fA-F]{32})", entry)):
+            raise UsageError(
+                f"{ACCEPT}: {entry!r} is not NAME=<md5>", expected="32 hexadecimal digits", hint="see md5sum FILE"
+            )
+        pairs[match[1]] = match[2].lower()
+    return pairs
+
+
+def ensure(benchmark: str, url: str, declared: str | None, root: str | os.PathLike[str]) -> None:
+    """Make sure that <root>/<benchmark>.tsv is the declared file, downloading it where it is missing.
+
+    Returns None, which the patched caller takes as "no checksum left to compare". Raises InputRefused for a file of
+    another md5 and for a missing one that cannot be had.
+    """
+    folder = data.require_writable(Path(root))
+    path = folder / f"{benchmark}.tsv"
+    wanted = accepted().get(benchmark, declared)
+    if not path.is_file():
+        _provide(benchmark, url, wanted, path)
+    elif wanted and (seen := md5_of(path)) != wanted:
+        raise InputRefused(
+            f"{path} has md5 {seen}",
+            expected=f"md5 {wanted}",
+            hint=f"accept it with {ACCEPT}={benchmark}={seen}, or move it away to have it downloaded",
+        )
+    _drop_stale_local_copy(path)
+
+
+def _provide(benchmark: str, url: str, wanted: str | None, path: Path) -> None:
+    legacy = path.with_name(url.split("/")[-1])
+    if legacy.is_file() and wanted and md5_of(legacy) == wanted:
+        legacy.replace(path)
+        print(f"{benchmark}: {legacy} renamed to {path.name}", flush=True)
+        return
+    hint = f"put it there (-v HOST_FOLDER:{path.parent}); VLMEvalKit publishes it at {url}"
+    if not url.startswith(("http://", "https://")):
+        raise InputRefused(f"{path} does not exist", hint=f"put it there (-v HOST_FOLDER:{path.parent})")
+    if reason := fetch.offline():
+        raise InputRefused(f"{path} does not exist and {reason}", hint=hint)
+    print(f"{benchmark}: downloading {url}", flush=True)
+    try:
+        fetch.retrieve(url, path, md5=wanted)
+    except VldockError as error:
+        raise InputRefused(f"{path} does not exist and {error.message}", expected=error.expected, hint=hint) from error
+
+
+def _drop_stale_local_copy(path: Path) -> None:
+    """Remove the copy VLMEvalKit makes of a file over 1 GB (images taken out) when the file is newer than it."""
+    local = path.with_name(f"{path.stem}_local.tsv")
+    if local.is_file() and local.stat().st_mtime_ns < path.stat().st_mtime_ns:
+        local.unlink()
+
+
+def image_root(root: str, data_path: str | None) -> str:
+    """Return the folder for a benchmark's decoded images: one for each content of its file.
+
+    Upstream names an image by its index only and keeps one that exists, so another file's images would be looked at.
+    """
+    if data_path is None or not Path(data_path).is_file():
+        return root
+    return f"{root}-{md5_of(Path(data_path))[:8]}"

@@ -1,0 +1,38 @@
+"""Device and dtype of VLMEvalKit's LLaVA wrapper: the GPU in half precision, else the CPU in float32.
+
+`VLDOCK_DEVICE` (cpu, cuda, cuda:1) and `VLDOCK_DTYPE` (float32, float16, bfloat16) override.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import torch
+
+from vldock.common.errors import EnvironmentUnfit
+from vldock.image.llava_hooks.loading import dtype_for
+
+
+def device() -> str:
+    """Return VLDOCK_DEVICE, else the current GPU, else cpu; raise EnvironmentUnfit for a GPU that is not there."""
+    asked = os.environ.get("VLDOCK_DEVICE", "").strip()
+    available = torch.cuda.is_available()
+    if asked.startswith("cuda") and not available:
+        raise EnvironmentUnfit(
+            f"VLDOCK_DEVICE={asked} and no GPU is visible",
+            hint="start the container with --gpus all, or leave VLDOCK_DEVICE out to run on the CPU",
+        )
+    return asked or (f"cuda:{torch.cuda.current_device()}" if available else "cpu")
+
+
+def loading_options() -> dict[str, Any]:
+    """Return the arguments of load_pretrained_model that put the whole model on one device, without a detour."""
+    where = device()
+    return {"device": where, "device_map": {"": where}, "torch_dtype": dtype_for(None, where)}
+
+
+def describe() -> str:
+    """Return device and dtype as one word, `cuda/float16`, for a run's identity."""
+    where = device()
+    return f"{where.split(':')[0]}/{str(dtype_for(None, where)).removeprefix('torch.')}"
