@@ -19,6 +19,7 @@ ln -s "$stage/workspace" /workspace
 ln -s "$stage/opt/vldock" /opt/vldock
 cp "$stage$site/vldock.pth" "$site/"
 HOME=/tmp /opt/venv/bin/python /opt/vldock/patches/apply_all.py --llava /workspace/LLaVA --vlmeval /workspace/VLMEvalKit
+/opt/venv/bin/python "$stage/opt/vldock/vldock/image/build/build_facts.py" --stage "$stage" --base "$BASE"
 
 # checked-hash: an edit under /workspace takes effect at once, as editable promises.
 find "$stage" -name __pycache__ -prune -exec rm -rf {} +
