@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Everything that is checked without running the product; writes nothing.
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit
 bin=.venv/bin failed=0
 
 check() {

@@ -28,8 +28,7 @@ fi
 echo "vldock: making .venv from $lock ($("$python" --version))" >&2
 rm -rf .venv
 "$python" -m venv .venv
-# The lock is the only source of versions: no package source of this machine's pip configuration is added to it.
-export PIP_FIND_LINKS='' PIP_EXTRA_INDEX_URL='' PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
-.venv/bin/pip install --quiet --require-hashes --no-deps -r "$lock"
-.venv/bin/pip install --quiet --no-deps --no-build-isolation --editable .
+export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
+.venv/bin/pip install --quiet --quiet --require-hashes --no-deps -r "$lock"
+.venv/bin/pip install --quiet --quiet --no-deps --no-build-isolation --editable .
 touch "$stamp"

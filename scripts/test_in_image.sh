@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 kit=.vldock/testkit-$(sha256sum locks/test.lock | cut -c1-12)
 if [ ! -d "$kit" ]; then
-    PIP_FIND_LINKS='' .venv/bin/pip install --quiet --no-compile --require-hashes --no-deps --target "$kit.part" -r locks/test.lock
+    .venv/bin/pip install --quiet --quiet --no-compile --require-hashes --no-deps --target "$kit.part" -r locks/test.lock
     mv "$kit.part" "$kit"
 fi
 docker=$(.venv/bin/python -c 'from vldock.host.engine import find_build_cli; print(find_build_cli().path)')

@@ -16,7 +16,7 @@ OUTPUTS = f"{WORKSPACE}/outputs"
 LMUDATA = f"{WORKSPACE}/LMUData"
 
 # Where the container may write; everything else is read-only to it.
-WRITABLE = (CACHE_ROOT, OUTPUTS, LMUDATA, "/tmp")  # noqa: S108
+WRITABLE = (CACHE_ROOT, OUTPUTS, LMUDATA, "/tmp")
 
 CACHE_ENV: Mapping[str, str] = {
     "HOME": f"{CACHE_ROOT}/home",
@@ -37,7 +37,6 @@ CACHE_ENV: Mapping[str, str] = {
     "MPLCONFIGDIR": f"{CACHE_ROOT}/matplotlib",
     "NUMBA_CACHE_DIR": f"{CACHE_ROOT}/numba",
     "NLTK_DATA": f"{CACHE_ROOT}/nltk",
-    "TIKTOKEN_CACHE_DIR": f"{CACHE_ROOT}/tiktoken",
     "IPYTHONDIR": f"{CACHE_ROOT}/ipython",
     "PIP_CACHE_DIR": f"{CACHE_ROOT}/pip",
 }

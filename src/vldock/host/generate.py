@@ -26,7 +26,9 @@ def with_block(text: str, block: str) -> str:
     """
     pattern = re.compile(rf"({re.escape(OPEN)}\n).*?({re.escape(CLOSE)}\n)", re.DOTALL)
     if len(pattern.findall(text)) != 1:
-        raise InputRefused("the Dockerfile's generated marks are missing or doubled", expected=f"{OPEN!r} ... {CLOSE!r}, once")
+        raise InputRefused(
+            "the Dockerfile's generated marks are missing or doubled", expected=f"{OPEN!r} ... {CLOSE!r}, once"
+        )
     return pattern.sub(lambda found: f"{found[1]}{block}\n{found[2]}", text)
 
 
@@ -36,8 +38,10 @@ def main(argv: list[str]) -> int:
     if old == new:
         return 0
     if "--check" in argv:
-        sys.stdout.writelines(difflib.unified_diff(old.splitlines(True), new.splitlines(True), "Dockerfile", "generated"))
-        print("error: the Dockerfile's ENV is not what common/cache_env.py declares\nhint: make generate", file=sys.stderr)
+        lines = difflib.unified_diff(old.splitlines(True), new.splitlines(True), "Dockerfile", "generated")
+        sys.stdout.writelines(lines)
+        print("error: the Dockerfile's ENV is not what common/cache_env.py declares", file=sys.stderr)
+        print("hint: make generate", file=sys.stderr)
         return 4
     aside = DOCKERFILE.with_suffix(".tmp")
     aside.write_text(new, encoding="utf-8")

@@ -108,11 +108,30 @@ def resolve(lock: Lock, *, upgrade: tuple[str, ...]) -> str:
         draft = Path(scratch) / lock.path.name
         if lock.path.exists():
             draft.write_text(lock.path.read_text().split(NODEPS_MARK)[0])
-        options = ["--generate-hashes", "--allow-unsafe", "--strip-extras", "--no-emit-index-url", "--quiet",
-                   "--no-emit-find-links", "--no-emit-trusted-host", "--resolver=backtracking"]
+        options = [
+            "--generate-hashes",
+            "--allow-unsafe",
+            "--strip-extras",
+            "--no-emit-index-url",
+            "--quiet",
+            "--no-emit-find-links",
+            "--no-emit-trusted-host",
+            "--resolver=backtracking",
+        ]
         raised = [f"--upgrade-package={name}" for name in upgrade]
-        run([sys.executable, "-m", "piptools", "compile", *options, *raised, f"--output-file={draft}", str(lock.source)],
-            what=f"pip-compile {lock.source.name}")
+        run(
+            [
+                sys.executable,
+                "-m",
+                "piptools",
+                "compile",
+                *options,
+                *raised,
+                f"--output-file={draft}",
+                str(lock.source),
+            ],
+            what=f"pip-compile {lock.source.name}",
+        )
         return re.sub(r"(-r )?/\S*/(\S+\.in)", r"\1\2", draft.read_text())
 
 
@@ -140,9 +159,23 @@ def check_lock(lock: Lock) -> list[str]:
     with tempfile.TemporaryDirectory() as scratch:
         draft = Path(scratch) / lock.path.name
         draft.write_text(resolved_part)
-        uv = shutil.which("uv", path=f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}") or "uv"
-        run([uv, "pip", "compile", "--quiet", "--no-config", "--no-header", "--python-version=3.11", "--python-platform=x86_64-manylinux_2_28",
-             f"--output-file={draft}", str(lock.source)], what=f"uv pip compile {lock.source.name}")
+        search = f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}"
+        uv = shutil.which("uv", path=search) or "uv"
+        where = ["--python-version=3.11", "--python-platform=x86_64-manylinux_2_28"]
+        run(
+            [
+                uv,
+                "pip",
+                "compile",
+                "--quiet",
+                "--no-config",
+                "--no-header",
+                *where,
+                f"--output-file={draft}",
+                str(lock.source),
+            ],
+            what=f"uv pip compile {lock.source.name}",
+        )
         return problems + compare(pins(resolved_part), pins(draft.read_text()))
 
 

@@ -29,6 +29,11 @@ def locked(text: str) -> dict[str, str]:
     return {normalise(n): v for n, v in re.findall(r"^([A-Za-z0-9._-]+)==([^\s\\;]+)", text, flags=re.MULTILINE)}
 
 
+def urlsafe(digest: bytes) -> str:
+    """Return a digest as RECORD writes it: urlsafe base64 without padding."""
+    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+
 def wrong_files(dist: Distribution) -> list[str]:
     """Return the files of a distribution that are missing or differ from RECORD."""
     text = dist.read_text("RECORD") or ""
@@ -40,7 +45,7 @@ def wrong_files(dist: Distribution) -> list[str]:
         algorithm, _, expected = digest.partition("=")
         if not path.exists():
             problems.append(f"{dist.name}: {name} is missing")
-        elif base64.urlsafe_b64encode(hashlib.new(algorithm, path.read_bytes()).digest()).rstrip(b"=").decode() != expected:
+        elif urlsafe(hashlib.new(algorithm, path.read_bytes()).digest()) != expected:
             problems.append(f"{dist.name}: {name} differs from its wheel")
     return problems
 
@@ -49,8 +54,9 @@ def differences(lock_text: str, site: Path) -> list[str]:
     """Return every difference between the lock and the distributions in `site`."""
     wanted = locked(lock_text)
     found = {normalise(dist.name): dist for dist in distributions(path=[str(site)])}
-    problems = [f"{name} {wanted[name]} is locked and not installed" for name in sorted(wanted.keys() - found.keys())]
-    problems += [f"{name} {found[name].version} is installed and not locked" for name in sorted(found.keys() - wanted.keys())]
+    missing, added = sorted(wanted.keys() - found.keys()), sorted(found.keys() - wanted.keys())
+    problems = [f"{name} {wanted[name]} is locked and not installed" for name in missing]
+    problems += [f"{name} {found[name].version} is installed and not locked" for name in added]
     for name in sorted(wanted.keys() & found.keys()):
         if found[name].version != wanted[name]:
             problems.append(f"{name}: locked {wanted[name]}, installed {found[name].version}")
@@ -65,11 +71,12 @@ def main() -> int:
     parser.add_argument("--lock", type=Path, required=True)
     parser.add_argument("--site", type=Path, required=True)
     args = parser.parse_args()
-    problems = differences(args.lock.read_text(encoding="utf-8"), args.site)
+    text = args.lock.read_text(encoding="utf-8")
+    problems = differences(text, args.site)
     for line in problems:
         print(f"error: {line}", file=sys.stderr)
     if not problems:
-        print(f"installed = locked: {len(locked(args.lock.read_text(encoding='utf-8')))} distributions, every file as recorded")
+        print(f"installed = locked: {len(locked(text))} distributions, every file as recorded")
     return 4 if problems else 0
 
 

@@ -30,17 +30,37 @@ REMOVALS = (
     Removal(("nvidia/cusolver/lib/libcusolverMg.so*",), "multi-GPU solver; nothing in torch links or loads it"),
     Removal(("nvidia/cublas/lib/libnvblas.so*",), "BLAS interposer for LD_PRELOAD; nothing links it"),
     Removal(("nvidia/cufft/lib/libcufftw.so*",), "FFTW interface; nothing links it"),
-    Removal(("xformers/_C_flashattention.so",), "flash-attn's kernels; this image has none, xformers' own CUTLASS kernels remain"),
-    Removal(("torch/include", "torch/share/cmake", "nvidia/*/include", "pyarrow/include", "numpy/core/include"), "headers; there is no compiler here"),
+    Removal(
+        ("xformers/_C_flashattention.so",),
+        "flash-attn's kernels; this image has none, xformers' own CUTLASS kernels remain",
+    ),
+    Removal(
+        ("torch/include", "torch/share/cmake", "nvidia/*/include", "pyarrow/include", "numpy/core/include"),
+        "headers; there is no compiler here",
+    ),
     Removal(("torch/bin/nvfuser_tests", "torch/bin/protoc*", "torch/test"), "build and test programs of torch"),
     Removal(
         tuple(
             f"{package}/**/tests"
-            for package in ("fsspec", "matplotlib", "networkx", "numpy", "pandas", "pyarrow", "scipy", "sklearn", "sympy", "traitlets", "torch/fx")
+            for package in (
+                "fsspec",
+                "matplotlib",
+                "networkx",
+                "numpy",
+                "pandas",
+                "pyarrow",
+                "scipy",
+                "sklearn",
+                "sympy",
+                "traitlets",
+                "torch/fx",
+            )
         ),
         "test suites of libraries",
     ),
-    Removal(("pyarrow/*.pxd", "pyarrow/includes", "pyarrow/src", "matplotlib/mpl-data/sample_data"), "sources and samples"),
+    Removal(
+        ("pyarrow/*.pxd", "pyarrow/includes", "pyarrow/src", "matplotlib/mpl-data/sample_data"), "sources and samples"
+    ),
 )
 
 # Symbol tables (.symtab) are for debuggers; dynamic symbols stay. Both libraries are exercised on a CPU by the tests.

@@ -1,0 +1,77 @@
+"""run.py as a user types it: scores on the stand-ins, and one clear line for everything that can be wrong."""
+
+from __future__ import annotations
+
+import pytest
+
+RUN = ["python", "/workspace/VLMEvalKit/run.py"]
+POPE = [*RUN, "--data", "POPE", "--model", "llava_v1.5_7b"]
+STANDIN = {"VLDOCK_STANDIN": "1", "VLMEVAL_SAMPLE_LIMIT": "3"}
+
+
+def test_three_samples_of_pope_are_predicted_scored_and_marked(run_in_image):
+    done = run_in_image(POPE, environment=STANDIN)
+    assert done.exit_code == 0, done.text
+    assert "SCORE llava_v1.5_7b x POPE" in done.text
+    assert "STAND-IN" in done.text
+    assert "3" in done.text
+
+
+def test_a_docker_exec_evaluates_like_a_docker_run(container):
+    box = container(["sleep", "600"])
+    done = box.exec(POPE, environment=STANDIN)
+    assert done.exit_code == 0, done.text
+    assert "SCORE llava_v1.5_7b x POPE" in done.text
+
+
+@pytest.mark.parametrize(
+    ("argv", "exit_code", "says"),
+    [
+        pytest.param([*RUN, "--data", "POPE", "--model", "llava_v1.5_8b"], 2, "llava_v1.5_7b", id="unknown model"),
+        pytest.param([*RUN, "--data", "POPPE", "--model", "llava_v1.5_7b"], 2, "POPE", id="unknown benchmark"),
+        pytest.param(POPE, 1, "POPE.tsv", id="no TSV and no network"),
+        pytest.param([*POPE, "--limit", "many"], 2, "--limit", id="limit that is no number"),
+    ],
+)
+def test_what_cannot_run_is_said_in_one_line(run_in_image, argv, exit_code, says):
+    done = run_in_image(argv)
+    assert done.exit_code == exit_code, done.text
+    assert says in done.text
+    assert "Traceback" not in done.text
+
+
+def test_a_sample_limit_that_is_no_number_is_refused(run_in_image):
+    done = run_in_image(POPE, environment={"VLDOCK_STANDIN": "1", "VLMEVAL_SAMPLE_LIMIT": "ten"})
+    assert done.exit_code == 2, done.text
+    assert "ten" in done.text
+
+
+def test_a_failed_evaluation_exits_one_with_its_cause(run_in_image):
+    broken = "sed -i 's/^def POPE_rating.*/&\\n    raise RuntimeError(\"rating is broken\")/' "
+    broken += "/workspace/VLMEvalKit/vlmeval/dataset/utils/yorn.py && exec " + " ".join(POPE)
+    done = run_in_image(["bash", "-c", broken], environment=STANDIN)
+    assert done.exit_code == 1, done.text
+    assert "FAILED llava_v1.5_7b x POPE" in done.text
+    assert "rating is broken" in done.text
+    assert "Traceback" not in done.text
+
+
+def test_import_llava_shows_the_real_cause_of_a_broken_torch(run_in_image):
+    script = (
+        "mkdir -p /tmp/broken/torch && echo 'raise ImportError(\"libcudnn.so.8: cannot open shared object file\")'"
+        " > /tmp/broken/torch/__init__.py && PYTHONPATH=/tmp/broken python -c 'import llava'"
+    )
+    done = run_in_image(["bash", "-c", script])
+    assert done.exit_code != 0
+    assert "libcudnn.so.8: cannot open shared object file" in done.text
+
+
+def test_a_changed_builder_is_refused_by_the_patch(run_in_image):
+    script = (
+        "cp -r /workspace/LLaVA /tmp/LLaVA && echo '# edited' >> /tmp/LLaVA/llava/model/builder.py &&"
+        " python /opt/vldock/patches/patch_llava_builder.py --root /tmp/LLaVA"
+    )
+    done = run_in_image(["bash", "-c", script])
+    assert done.exit_code == 4, done.text
+    assert "builder.py" in done.text
+    assert "1.2.2.post1" in done.text
