@@ -13,11 +13,12 @@ from pathlib import Path
 from vldock.common.cache_env import CACHE_ENV, CACHE_ROOT, HUGGINGFACE, LMUDATA, OUTPUTS, moved_to
 from vldock.common.layout import ENV_FILES, TOKEN_VARIABLES
 from vldock.common.matrix import BENCHMARKS, MODELS, Benchmark, Model
-from vldock.common.preflight import OUTPUTS_VARIABLE
+from vldock.common.preflight import OUTPUTS_VARIABLE, wants_standin
 from vldock.common.writable import can_write, cure, whoami, why_not
 from vldock.image.doctor.check import Check
 from vldock.image.hub_cache import snapshot
 from vldock.image.identity import table_md5, table_path
+from vldock.image.standin.activate import CACHES
 from vldock.image.vlmeval_hooks.tsv import accepted
 
 DISK_NEEDED = 2.0  # GB, for results, decoded images and logs; weights still to be fetched come on top
@@ -33,7 +34,10 @@ def check_user(environ: Mapping[str, str] = os.environ) -> list[Check]:
 def check_caches(environ: Mapping[str, str] = os.environ) -> list[Check]:
     """Every cache variable is set, below one root; outputs, data and caches can be written."""
     private = moved_to(str(Path(environ.get("TMPDIR", "/tmp")) / f"vldock-cache-{os.geteuid()}"))
-    astray = [name for name in CACHE_ENV if environ.get(name) not in (CACHE_ENV[name], private[name])]
+    own = CACHES if wants_standin(environ) else ()
+    astray = [
+        name for name in CACHE_ENV if environ.get(name) not in (CACHE_ENV[name], private[name]) and name not in own
+    ]
     moved = [name for name in CACHE_ENV if environ.get(name) == private[name]]
     if astray:
         seen = ", ".join(f"{name}={environ.get(name, '(unset)')}" for name in astray[:4])

@@ -1,0 +1,87 @@
+"""Fixtures of the in-image tests: no network, a GPU or a named skip, a fresh Python that inherits both."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+
+import refuse_network  # noqa: E402
+
+refuse_network.install()
+os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", HF_DATASETS_OFFLINE="1")
+
+IN_IMAGE = Path("/opt/vldock").is_dir()
+LOCK = (
+    Path("/opt/vldock/locks/transformers-4.37.lock") if IN_IMAGE else HERE.parents[1] / "locks/transformers-4.37.lock"
+)
+PRELUDE = (
+    f"import sys; sys.path.insert(0, {str(HERE)!r}); import refuse_network; refuse_network.install(); sys.path.pop(0)\n"
+)
+
+FreshPython = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """--require-gpu: a missing GPU is a failure and not a skip."""
+    parser.addoption(
+        "--require-gpu", action="store_true", help="fail, and do not skip, GPU tests where there is no GPU"
+    )
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip by name, or fail, what this machine cannot run."""
+    if item.get_closest_marker("layout") and not IN_IMAGE:
+        pytest.skip("not in the image: no /opt/vldock")
+    if item.get_closest_marker("gpu") and not _has_gpu():
+        if item.config.getoption("--require-gpu"):
+            pytest.fail("no GPU, and --require-gpu was given: docker run --gpus all ...", pytrace=False)
+        pytest.skip("no GPU")
+
+
+def _has_gpu() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def python(
+    code: str, *, environ: dict[str, str] | None = None, timeout: float = 240
+) -> subprocess.CompletedProcess[str]:
+    """Run `code` in a fresh Python with the network refused; return the finished process."""
+    return subprocess.run(
+        [sys.executable, "-c", PRELUDE + code],
+        env={**os.environ, **(environ or {})},
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="session")
+def fresh_python() -> FreshPython:
+    """A function that runs code in a fresh Python, with the network refused there too."""
+    return python
+
+
+@pytest.fixture(scope="session")
+def locked() -> dict[str, str]:
+    """{distribution: version} of the lock."""
+    from vldock.image.build.prove import locked as read
+
+    return read(LOCK.read_text(encoding="utf-8"))
+
+
+def locked_names() -> list[str]:
+    """Names of the locked distributions, for parametrisation."""
+    from vldock.image.build.prove import locked as read
+
+    return sorted(read(LOCK.read_text(encoding="utf-8")))

@@ -1,0 +1,43 @@
+"""`import llava` imports the model, and an import error inside LLaVA is told as it is."""
+
+from __future__ import annotations
+
+import pytest
+from conftest import FreshPython
+
+
+def test_import_llava_imports_the_model_itself(fresh_python: FreshPython) -> None:
+    done = fresh_python("import llava, sys; print(llava.LlavaLlamaForCausalLM, 'transformers' in sys.modules)")
+
+    assert done.returncode == 0, done.stderr
+    assert "llava.model.language_model.llava_llama.LlavaLlamaForCausalLM'> True" in done.stdout
+
+
+@pytest.mark.layout
+def test_the_real_cause_of_a_broken_import_is_shown(fresh_python: FreshPython) -> None:
+    broken = "sys.modules['transformers.models.llama.modeling_llama'] = None\nimport llava"
+
+    done = fresh_python(f"import sys, transformers\n{broken}")
+
+    assert done.returncode != 0
+    assert "transformers.models.llama" in done.stderr.strip().splitlines()[-1]
+
+
+def test_no_flash_attn_can_be_imported() -> None:
+    import importlib.util
+
+    assert importlib.util.find_spec("flash_attn") is None
+
+
+def test_importing_llava_brings_no_training_package_along(fresh_python: FreshPython) -> None:
+    done = fresh_python("import llava, sys; print(sorted({'deepspeed', 'flash_attn', 'gradio'} & set(sys.modules)))")
+
+    assert done.stdout.strip() == "[]"
+
+
+def test_numpy_and_torch_exchange_arrays() -> None:
+    """A numpy of 2.x imports and fails here, after every import check has passed."""
+    import numpy as np
+    import torch
+
+    assert torch.from_numpy(np.arange(4.0)).sum().item() == 6.0

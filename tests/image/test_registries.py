@@ -1,0 +1,37 @@
+"""The models and benchmarks that vldock declares are known to VLMEvalKit, with the files and kinds it declares."""
+
+from __future__ import annotations
+
+import pytest
+
+from vldock.common.matrix import BENCHMARKS, MODELS, Benchmark, Model
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.name)
+def test_vlmevalkit_knows_the_model_and_loads_it_from_the_declared_repository(model: Model) -> None:
+    from vlmeval.config import supported_VLM
+
+    assert supported_VLM[model.name].keywords["model_path"] == model.repo
+
+
+@pytest.mark.parametrize("benchmark", BENCHMARKS, ids=lambda benchmark: benchmark.name)
+def test_vlmevalkit_knows_the_benchmark_and_its_checksum_and_kind(benchmark: Benchmark) -> None:
+    from vlmeval.dataset import DATASET_CLASSES
+
+    known = next(cls for cls in DATASET_CLASSES if benchmark.name in cls.supported_datasets())  # as build_dataset does
+
+    assert known.DATASET_MD5[benchmark.name] == benchmark.md5
+    assert benchmark.kind == known.TYPE
+
+
+def test_the_matrix_is_two_models_by_twenty_benchmarks_and_four_extras() -> None:
+    from vldock.common.matrix import matrix_benchmarks, matrix_models
+
+    assert len(matrix_models()) * len(matrix_benchmarks()) == 40
+    assert len(matrix_models()) * len(matrix_benchmarks(extra=True)) == 48
+
+
+def test_vlmevalkit_registers_all_its_models() -> None:
+    from vlmeval.config import supported_VLM
+
+    assert len(supported_VLM) == 545

@@ -1,0 +1,63 @@
+"""Why a folder cannot be written, and what cures it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from vldock.common import writable
+from vldock.common.errors import EnvironmentUnfit
+from vldock.common.writable import Identity
+
+WHO = Identity(12345, 0, None)
+
+
+def test_looking_creates_nothing(tmp_path: Path) -> None:
+    assert writable.can_write(tmp_path / "a" / "b")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_in_the_way_is_told(tmp_path: Path) -> None:
+    (tmp_path / "a").touch()
+
+    assert not writable.can_write(tmp_path / "a" / "b")
+    assert writable.why_not(tmp_path / "a" / "b", WHO) == f"{tmp_path}/a is not a folder"
+
+
+def test_the_reason_names_owner_mode_and_the_user_seen(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+
+    reason = writable.why_not(tmp_path / "absent", WHO)
+
+    assert reason == f"{tmp_path} belongs to {os.getuid()}:{os.getgid()} (mode 755), this is 12345:0"
+
+
+def test_what_is_not_mounted_is_cured_by_a_mount(tmp_path: Path) -> None:
+    assert writable.cure(tmp_path, WHO) == f'mount a folder you own: -v "$PWD/{tmp_path.name}:{tmp_path}"'
+
+
+def test_a_mount_of_another_owner_is_cured_by_chown_or_user() -> None:
+    hint = writable.cure(Path("/proc"), WHO)
+
+    assert "sudo chown -R 12345:0" in hint
+    assert "--user 0:0" in hint
+
+
+def test_a_private_folder_is_for_its_user_only(tmp_path: Path) -> None:
+    me = Identity(os.geteuid(), os.getegid(), None)
+
+    folder = writable.private_folder({"TMPDIR": str(tmp_path)}, me, "cache")
+
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert writable.private_folder({"TMPDIR": str(tmp_path)}, me, "cache") == folder
+
+
+def test_where_nothing_can_be_written_the_cure_is_a_tmpfs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writable, "can_write", lambda path: False)
+
+    with pytest.raises(EnvironmentUnfit, match="nothing can be written") as refusal:
+        writable.temporary_root({}, WHO)
+
+    assert refusal.value.hint == "add --tmpfs /tmp to docker run"
