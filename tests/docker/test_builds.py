@@ -1,0 +1,79 @@
+"""Building: a changed hash is refused by name, an edit on the host side rebuilds nothing."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vldock.host import build, checkout, docker_cli
+from vldock.host.console import Say
+
+INPUTS = (*checkout.IMAGE_INPUTS, "src/vldock/host")
+
+
+@pytest.fixture
+def copy(repository: Path, tmp_path: Path) -> Path:
+    """A copy of what a build reads, to be edited."""
+    for name in INPUTS:
+        source = repository / name
+        ignore = shutil.ignore_patterns("__pycache__")
+        if source.is_dir():
+            shutil.copytree(source, tmp_path / name, symlinks=True, ignore=ignore)
+        else:
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, tmp_path / name)
+    return tmp_path
+
+
+def request_like(image: Any, **changes: Any) -> build.BuildRequest:
+    """A build request with the arguments the image under test was built with."""
+    labels = image.labels
+    return build.BuildRequest(
+        base=labels["org.opencontainers.image.base.name"],
+        ca=build.ca_bundle(None),
+        version=labels["org.opencontainers.image.version"],
+        revision=labels["org.opencontainers.image.revision"],
+        lock_sha256=labels["vldock.lock.sha256"],
+        **changes,
+    )
+
+
+@pytest.fixture
+def say() -> tuple[list[str], Say]:
+    lines: list[str] = []
+    return lines, lines.append
+
+
+def test_one_changed_hash_refuses_the_build_and_names_the_package(image, copy, say):
+    lock = copy / checkout.LOCK
+    text = lock.read_text()
+    block = re.search(r"^pip==.*?(?=^\S)", text, flags=re.MULTILINE | re.DOTALL)
+    assert block
+    flipped = re.sub(r"sha256:(.)", lambda found: "sha256:" + ("1" if found[1] == "0" else "0"), block[0])
+    lock.write_text(text.replace(block[0], flipped))
+    request = request_like(image, tag="vldock-test:refused", target="deps")
+    with pytest.raises(build.BuildError) as refused:
+        build.build(request, cli=docker_cli.find(), folder=copy, say=say[1])
+    assert "pip" in refused.value.render()
+    assert "DO NOT MATCH THE HASHES" in "\n".join(say[0])
+
+
+def test_an_edit_on_the_host_side_rebuilds_no_layer(image, copy, say, docker_client):
+    with (copy / "src/vldock/host/__init__.py").open("a") as stream:
+        stream.write("# edited\n")
+    build.build(request_like(image, tag="vldock-test:warm"), cli=docker_cli.find(), folder=copy, say=say[1])
+    warm = docker_client.images.get("vldock-test:warm")
+    docker_client.images.remove("vldock-test:warm", noprune=True)
+    assert warm.attrs["RootFS"]["Layers"] == image.attrs["RootFS"]["Layers"]
+
+
+def test_the_command_printed_is_the_command_run(repository):
+    done = subprocess.run(
+        [repository / ".venv/bin/vldock", "build", "--help"], capture_output=True, text=True, check=True
+    )
+    assert "docker build" in done.stdout

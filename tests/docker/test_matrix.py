@@ -1,0 +1,111 @@
+"""The 40-cell matrix on the stand-ins: killed in the middle, started again, complete; and what it leaves behind."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import openpyxl
+import pytest
+
+from vldock.common.cell import Cell
+from vldock.common.matrix import BENCHMARKS, cells, matrix_models
+from vldock.host.container_spec import RUN_LABEL
+
+pytestmark = pytest.mark.matrix
+
+CELLS = cells([model.name for model in matrix_models()], [one.name for one in BENCHMARKS if not one.extra])
+ENOUGH = 90.0
+KILL_AFTER = 7  # finished cells
+PATIENCE = 1200  # seconds
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """A finished matrix: its folder, what was printed, and the attempts of the cells done before the kill."""
+
+    folder: Path
+    exit_code: int
+    text: str
+    kept: dict[str, int]
+
+
+def finished(outputs: Path) -> dict[str, int]:
+    """Return {model/benchmark: attempt} of every cell record below a run's folder."""
+    records = (Cell.load(path.parent) for path in outputs.glob("*/*/*/cell.json"))
+    return {f"{cell.model}/{cell.benchmark}": cell.attempt for cell in records if cell and cell.status == "succeeded"}
+
+
+@pytest.fixture(scope="module")
+def matrix(image, repository, tmp_path_factory) -> Matrix:
+    """Start the matrix, kill -9 it after KILL_AFTER cells, start it again and let it end."""
+    outputs = tmp_path_factory.mktemp("matrix") / "outputs"
+    argv = [repository / ".venv/bin/vldock", "matrix", "--standin", "--samples", "10", "--network", "none"]
+    argv += ["--gpus", "none", "--image", image.id, "--outputs", outputs]
+    first = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    deadline = time.monotonic() + PATIENCE
+    while len(finished(outputs)) < KILL_AFTER and first.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.2)
+    os.killpg(first.pid, signal.SIGKILL)
+    first.wait()
+    kept = finished(outputs)
+    second = subprocess.run(argv, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    (folder,) = [path for path in outputs.iterdir() if path.is_dir()]
+    return Matrix(folder, second.returncode, second.stdout + second.stderr, kept)
+
+
+def test_it_ends_with_forty_of_forty(matrix):
+    assert matrix.exit_code == 0, matrix.text
+    assert "40/40" in matrix.text
+
+
+def test_no_finished_cell_ran_twice(matrix):
+    after = finished(matrix.folder.parent)
+    assert len(matrix.kept) >= KILL_AFTER
+    assert {name: after[name] for name in matrix.kept} == matrix.kept
+
+
+def test_no_container_is_left(matrix, docker_client):
+    run_id = json.loads((matrix.folder / "run.json").read_text())["run_id"]
+    assert not docker_client.containers.list(all=True, filters={"label": f"{RUN_LABEL}={run_id}"})
+
+
+@pytest.mark.parametrize(("model", "benchmark"), CELLS, ids="/".join)
+def test_a_cell_has_every_prediction_and_scores(matrix, model, benchmark):
+    cell = Cell.load(matrix.folder / model / benchmark)
+    assert cell is not None
+    assert (cell.status, cell.standin, cell.predictions) == ("succeeded", True, cell.samples), cell.error
+    assert cell.score is not None
+    assert cell.score >= ENOUGH
+
+
+@pytest.mark.parametrize("model", [model.name for model in matrix_models()])
+def test_a_model_has_its_log_csv_and_workbook(matrix, model):
+    rows = list(csv.DictReader((matrix.folder / f"results/{model}_results.csv").open(encoding="utf-8")))
+    book = openpyxl.load_workbook(matrix.folder / f"results/{model}_results.xlsx")
+    assert (matrix.folder / f"logs/{model}.log").stat().st_size > 0
+    assert len(rows) == 20
+    assert book.active is not None
+    assert book.active.max_row >= 21
+
+
+def test_the_report_says_what_was_done_and_that_it_is_a_stand_in(matrix):
+    report = (matrix.folder / "EVALUATION_REPORT.md").read_text(encoding="utf-8")
+    assert "STAND-IN" in report
+    assert "40/40" in report or "40 of 40" in report
+    assert all(name in report for name in ("transformers", "CPU", "MMBench_DEV_EN"))
+
+
+def test_the_summary_log_has_a_line_for_each_cell(matrix):
+    log = (matrix.folder / "logs/evaluation_summary.log").read_text(encoding="utf-8")
+    assert all(benchmark in log for _, benchmark in CELLS)
+
+
+def test_files_belong_to_the_caller(matrix):
+    assert {path.stat().st_uid for path in matrix.folder.rglob("*")} == {os.getuid()}
