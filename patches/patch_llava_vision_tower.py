@@ -10,6 +10,11 @@ from patchlib import Edit, Patch
 
 EDITS = {
     "llava/model/multimodal_encoder/builder.py": (
+        # a local folder is looked at like any other name, or a SigLIP one would be read as CLIP without a word
+        Edit(
+            """if is_absolute_path_exists or vision_tower.startswith("openai")""",
+            """if vision_tower.startswith("openai")""",
+        ),
         Edit(
             "    raise ValueError(f'Unknown vision tower: {vision_tower}')",
             """\
@@ -24,7 +29,7 @@ EDITS = {
 PATCH = Patch(
     name="llava_vision_tower",
     package=LLAVA,
-    reason="a CLIP tower whose name starts neither with openai nor laion is refused as unknown",
+    reason="a CLIP tower of another name is refused as unknown, and a local folder is taken for CLIP unseen",
     upstream="haotian-liu/LLaVA: multimodal_encoder/builder.py; open-compass/VLMEvalKit asks to edit it by hand",
     edits=EDITS,
     verifier="verify_llava.py",

@@ -17,8 +17,13 @@ from vldock.image.vlmeval_hooks import runroot
 from vlmeval.utils.result_transfer import""",
         ),
         Edit(
-            "default='./outputs', help",
-            "default=runroot.default_work_dir(), help",
+            """\
+    # Work Dir & Mode
+    parser.add_argument('--work-dir', type=str, default='./outputs', help=""",
+            """\
+    # Work Dir & Mode (imported here: this function is also run by itself, without the module around it)
+    from vldock.image.vlmeval_hooks import runroot
+    parser.add_argument('--work-dir', type=str, default=runroot.default_work_dir(), help=""",
         ),
         Edit(
             """\

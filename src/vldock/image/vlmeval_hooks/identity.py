@@ -14,7 +14,7 @@ from typing import Any
 
 from vldock.common.cell import write_json
 from vldock.common.errors import InputRefused
-from vldock.image.vlmeval_hooks import atomic, code, set_aside, wrapper
+from vldock.image.vlmeval_hooks import atomic, code, set_aside
 from vldock.image.vlmeval_hooks.runroot import standin
 
 FIELDS = ("limit", "standin", "model", "data", "device", "code")
@@ -58,6 +58,8 @@ def _short(value: Any) -> str:
 
 def of_run(model: str, dataset: Any, *, args: Any, judge: str | None, factory: Any) -> dict[str, Any]:
     """Return the identity of the cell about to run."""
+    from vldock.image.vlmeval_hooks import wrapper  # brings torch along
+
     return {
         "schema": 1,
         "model_name": model,

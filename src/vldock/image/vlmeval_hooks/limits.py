@@ -9,6 +9,7 @@ from typing import Any
 from vldock.common.errors import UsageError
 
 VARIABLE = "VLMEVAL_SAMPLE_LIMIT"
+_told: set[str] = set()
 
 
 def positive(text: str, *, source: str) -> int:
@@ -31,8 +32,10 @@ def resolve(asked: int | None, env: Mapping[str, str] | None = None) -> int | No
     if asked is None:
         return positive(text, source=VARIABLE) if text else None
     limit = positive(str(asked), source="--limit")
-    if text and text != str(limit):
-        print(f"--limit {limit} is used, not {VARIABLE}={text}", flush=True)
+    line = f"--limit {limit} is used, not {VARIABLE}={text}"
+    if text and text != str(limit) and line not in _told:
+        _told.add(line)  # a command line may be parsed twice
+        print(line, flush=True)
     return limit
 
 

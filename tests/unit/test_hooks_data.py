@@ -1,0 +1,128 @@
+"""Samples, benchmark files and folders of a patched run, as far as it needs neither torch nor vlmeval."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from vldock.common.errors import EnvironmentUnfit, InputRefused, UsageError
+from vldock.image.vlmeval_hooks import causes, data, fetch, limits, runroot, tsv
+
+
+def md5(text: str) -> str:
+    return hashlib.md5(text.encode()).hexdigest()
+
+
+@pytest.fixture
+def offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+
+@pytest.mark.parametrize(("asked", "text", "limit"), [(None, "", None), (None, "10", 10), (3, "10", 3), (3, "", 3)])
+def test_the_limit_is_the_options_then_the_variables_then_none(asked: int | None, text: str, limit: int | None) -> None:
+    assert limits.resolve(asked, {limits.VARIABLE: text}) == limit
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "ten", "1.5", "1e3", "٣"])
+def test_a_limit_that_is_no_positive_integer_is_refused_by_name(text: str) -> None:
+    with pytest.raises(UsageError, match=limits.VARIABLE):
+        limits.resolve(None, {limits.VARIABLE: text})
+
+
+def test_lmudata_unset_is_the_workspace_and_never_home() -> None:
+    assert str(data.lmu_data_root({"HOME": "/home/user"})) == "/workspace/LMUData"
+
+
+def test_lmudata_that_is_missing_is_made(tmp_path: Path) -> None:
+    assert data.require_writable(tmp_path / "a" / "b").is_dir()
+
+
+def test_lmudata_that_cannot_be_made_says_which_mount_to_fix(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(EnvironmentUnfit, match="cannot be made") as error:
+        data.require_writable(tmp_path / "file" / "LMUData")
+
+    assert "-v HOST_FOLDER:" in str(error.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("env", "folder"),
+    [
+        ({}, "/workspace/outputs"),
+        ({"VLDOCK_OUTPUTS": "/out"}, "/out"),
+        ({"VLDOCK_STANDIN": "1"}, "/workspace/outputs/STAND-IN"),
+        ({"VLDOCK_STANDIN": "0"}, "/workspace/outputs"),
+    ],
+)
+def test_results_go_to_outputs_and_those_of_stand_ins_apart(env: dict[str, str], folder: str) -> None:
+    assert runroot.default_work_dir(env) == folder
+
+
+def test_pred_root_is_the_callers_and_marked_for_stand_ins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VLDOCK_STANDIN", "1")
+
+    folder = runroot.pred_root(SimpleNamespace(work_dir="/nowhere", pred_root=tmp_path / "cell"), "llava")
+
+    assert folder == str(tmp_path / "cell")
+    assert "No number here is a score" in (tmp_path / "cell" / "STAND-IN.txt").read_text()
+
+
+def test_accepted_md5_are_read_and_a_malformed_one_is_named() -> None:
+    assert tsv.accepted({tsv.ACCEPT: f"POPE={md5('a').upper()}, MME={md5('b')}"}) == {"POPE": md5("a"), "MME": md5("b")}
+    with pytest.raises(UsageError, match="'POPE=12'"):
+        tsv.accepted({tsv.ACCEPT: "POPE=12"})
+
+
+def test_a_file_of_the_declared_md5_is_taken(tmp_path: Path) -> None:
+    (tmp_path / "POPE.tsv").write_text("rows")
+
+    tsv.ensure("POPE", "https://example.org/POPE.tsv", md5("rows"), tmp_path)
+
+
+def test_a_file_of_another_md5_is_refused_with_both_and_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "POPE.tsv").write_text("mine")
+
+    with pytest.raises(InputRefused) as refused:
+        tsv.ensure("POPE", "https://example.org/POPE.tsv", md5("rows"), tmp_path)
+
+    report = refused.value.render()
+    assert all(part in report for part in (md5("mine"), md5("rows"), f"VLDOCK_ACCEPT_MD5=POPE={md5('mine')}"))
+    assert (tmp_path / "POPE.tsv").read_text() == "mine"
+
+
+def test_a_file_accepted_by_its_md5_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "POPE.tsv").write_text("mine")
+    monkeypatch.setenv(tsv.ACCEPT, f"POPE={md5('mine')}")
+
+    tsv.ensure("POPE", "https://example.org/POPE.tsv", md5("rows"), tmp_path)
+
+
+@pytest.mark.usefixtures("offline")
+def test_a_missing_file_offline_is_named_with_how_to_provide_it(tmp_path: Path) -> None:
+    with pytest.raises(InputRefused) as refused:
+        tsv.ensure("POPE", "https://example.org/POPE.tsv", md5("rows"), tmp_path)
+
+    line = causes.one_line(refused.value)
+    assert line.startswith(f"{tmp_path}/POPE.tsv does not exist and HF_HUB_OFFLINE=1; put it there")
+
+
+def test_a_download_of_the_wrong_bytes_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetch, "offline", lambda: None)
+    monkeypatch.setattr(fetch, "_stream", lambda _url, aside, _progress: aside.write_text("other"))
+
+    with pytest.raises(InputRefused, match=md5("other")):
+        fetch.retrieve("https://example.org/POPE.tsv", tmp_path / "POPE.tsv", md5=md5("rows"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_images_of_another_file_are_another_folder(tmp_path: Path) -> None:
+    (tmp_path / "a.tsv").write_text("a")
+    (tmp_path / "b.tsv").write_text("b")
+
+    folders = {tsv.image_root("/images/MMBench", str(tmp_path / name)) for name in ("a.tsv", "b.tsv")}
+
+    assert folders == {f"/images/MMBench-{md5(text)[:8]}" for text in "ab"}
