@@ -3,42 +3,63 @@
 from __future__ import annotations
 
 import json
-import os
+import re
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import PackageNotFoundError, distribution
 
 import pytest
 from conftest import locked_names, python
 from import_names import import_names
 
-PROCESSES = 4  # a crash takes only its own share along, and two cores are kept busy
 IMPORT_ALL = """
-import importlib, json, sys
-for name in json.load(sys.stdin):
+import importlib, json
+for name in {modules}:
     try:
         importlib.import_module(name)
         print(json.dumps([name, None]), flush=True)
     except BaseException as error:
-        print(json.dumps([name, f"{type(error).__name__}: {error}"]), flush=True)
+        print(json.dumps([name, f"{{type(error).__name__}}: {{error}}"]), flush=True)
 """
 
 
 @pytest.fixture(scope="module")
 def imported() -> Mapping[str, str | None]:
-    """{module: None or the error} of importing every module of the lock, in a few processes."""
-    modules = sorted({module for name in locked_names() for module in import_names(name)})
-    shares = [modules[start::PROCESSES] for start in range(PROCESSES)]
-    with ThreadPoolExecutor(max_workers=min(PROCESSES, os.cpu_count() or 1)) as pool:
-        return {module: error for share in pool.map(_import, shares) for module, error in share.items()}
+    """{module: None or the error} for every module of the lock, in two processes: one for what stands on torch."""
+    modules = {name: import_names(name) for name in locked_names()}
+    heavy = [module for name in modules if stands_on(name, "torch") for module in modules[name]]
+    light = sorted({module for names in modules.values() for module in names} - set(heavy))
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        return {module: error for share in pool.map(import_all, (heavy, light)) for module, error in share.items()}
 
 
-def _import(modules: list[str]) -> dict[str, str | None]:
-    code = IMPORT_ALL.replace("json.load(sys.stdin)", f"json.loads({json.dumps(json.dumps(modules))})")
-    done = python(code)
-    lines = [line for line in done.stdout.splitlines() if line.startswith('["')]
-    results: dict[str, str | None] = dict(json.loads(line) for line in lines)
-    died = f"the process ended with {done.returncode} before: {done.stderr.strip()[-300:]}"
-    return {module: results.get(module, died) for module in modules}
+def import_all(modules: list[str]) -> dict[str, str | None]:
+    """Import `modules` in a fresh process; where one kills it, blame that one and go on with the rest."""
+    results: dict[str, str | None] = {}
+    while left := [module for module in modules if module not in results]:
+        done = python(IMPORT_ALL.format(modules=left))
+        results |= dict(json.loads(line) for line in done.stdout.splitlines() if line.startswith('["'))
+        if culprits := [module for module in left if module not in results][:1]:
+            results[culprits[0]] = f"the process ended with {done.returncode}: {done.stderr.strip()[-300:]}"
+    return results
+
+
+def stands_on(name: str, base: str) -> bool:
+    """Tell whether a distribution is, or requires through others, the distribution `base`."""
+    return base in _closure(name, set())
+
+
+def _closure(name: str, seen: set[str]) -> set[str]:
+    seen.add(name)
+    try:
+        requirements = distribution(name).requires or []
+    except PackageNotFoundError:
+        return seen
+    for requirement in requirements:
+        needed = re.split(r"[^A-Za-z0-9._-]", requirement)[0].lower().replace("_", "-")
+        if "extra ==" not in requirement and needed not in seen:
+            _closure(needed, seen)
+    return seen
 
 
 @pytest.mark.parametrize("name", locked_names())
