@@ -20,6 +20,22 @@ PATCHES = Path(os.environ.get("VLDOCK_PATCHES", "/opt/vldock/patches"))
 REVISION = "0" * 40
 MODEL, REPO, TOWER = "llava_v1.5_7b", "liuhaotian/llava-v1.5-7b", "openai/clip-vit-large-patch14-336"
 DOOR = "import sys; from vlmeval.run import main; sys.exit(main())"
+# run.py whose model does what a test wants: `before` runs ahead of each answer, `n` is the number of answers so far
+RIGGED = """
+import os, signal, sys
+from vlmeval.vlm.llava.llava import LLaVA
+answer, n = LLaVA.generate_inner, 0
+def rigged(self, message, dataset=None):
+    global n
+    {before}
+    n += 1
+    return answer(self, message, dataset)
+LLaVA.generate_inner = rigged
+from vlmeval.run import main
+code = main()
+print("ANSWERS", n)
+sys.exit(code)
+"""
 
 
 def python_path(*roots: Path) -> str:
@@ -153,3 +169,7 @@ def write_ocrbench(bench: Bench, count: int) -> None:
          "category": "Regular Text Recognition"} for i in range(count)
     ]  # fmt: skip
     write_tsv(bench.lmu / "OCRBench.tsv", rows)
+
+
+if __name__ == "__main__":
+    make(Path(sys.argv[1]))

@@ -1,0 +1,29 @@
+"""The fixture `bench`: a run.py with a tiny model, its own cache, data and output folder."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import tiny_model
+from tiny_model import LLAVA_ROOT, Bench, python_path
+
+
+@pytest.fixture(scope="session")
+def bench_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Cache and data, made once, in a process of their own."""
+    root = tmp_path_factory.mktemp("bench")
+    environment = {**os.environ, "PYTHONPATH": python_path(LLAVA_ROOT), "CUDA_VISIBLE_DEVICES": ""}
+    subprocess.run([sys.executable, tiny_model.__file__, str(root)], env=environment, check=True, capture_output=True)
+    return root
+
+
+@pytest.fixture
+def bench(bench_template: Path, tmp_path: Path) -> Bench:
+    """A run.py of this test's own."""
+    shutil.copytree(bench_template, tmp_path / "bench", symlinks=True)
+    return Bench(tmp_path / "bench")

@@ -1,0 +1,266 @@
+"""run.py as patched, with a tiny random LLaVA and synthetic benchmark files: what a user sees and what is on disk."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pandas as pd
+import pytest
+from tiny_model import MODEL, Bench, write_pope
+
+from vldock.image.vlmeval_hooks import atomic, env_file
+
+pytest_plugins = ["bench_fixture"]
+COMMIT = "354a485c"
+
+
+def lines(done: CompletedProcess[str], start: str) -> list[str]:
+    return [line for line in (done.stdout + done.stderr).splitlines() if line.startswith(start)]
+
+
+def predictions(bench: Bench, benchmark: str) -> list[str]:
+    return list(pd.read_excel(bench.out / f"{MODEL}_{benchmark}.xlsx")["prediction"].astype(str))
+
+
+def test_three_benchmarks_are_scored_and_told(bench: Bench) -> None:
+    done = bench.run(data="POPE MMBench_DEV_EN OCRBench", VLMEVAL_SAMPLE_LIMIT="3")
+
+    assert done.returncode == 0, done.stderr
+    scores = lines(done, "SCORE ")
+    assert [line.split(":")[0] for line in scores] == [
+        f"SCORE {MODEL} x {b}" for b in ("POPE", "MMBench_DEV_EN", "OCRBench")
+    ]
+    assert all("(3 samples" in line for line in scores)
+    assert len(predictions(bench, "POPE")) == 3
+    assert json.loads((bench.out / "status.json").read_text())["commit"] == COMMIT
+
+
+def test_no_file_is_named_after_a_judge_that_did_not_run(bench: Bench) -> None:
+    done = bench.run(data="MMBench_DEV_EN", VLMEVAL_SAMPLE_LIMIT="2")
+
+    assert lines(done, "judge: ") == [
+        "judge: exact_matching, because no OPENAI_API_KEY is set for the judge gpt-4o-mini"
+    ]
+    assert (bench.out / f"{MODEL}_MMBench_DEV_EN_exact_matching_result.xlsx").is_file()
+    assert [path.name for path in bench.out.iterdir() if "gpt" in path.name] == []
+
+
+def test_nothing_is_left_in_a_dated_folder(bench: Bench) -> None:
+    bench.run("--limit", "1")
+
+    assert [path.name for path in bench.out.iterdir() if path.is_dir() and path.name.startswith("T2")] == []
+
+
+def test_unknown_names_are_told_with_close_ones_before_a_model_is_loaded(bench: Bench) -> None:
+    done = bench.run(model="llava_v1.5_7x", data="POP")
+
+    assert done.returncode == 2
+    assert lines(done, "error: ") == [
+        "error: unknown model 'llava_v1.5_7x': did you mean llava_v1.5_7b or llava_v1_7b or llava_v1.5_13b?",
+        "error: unknown benchmark 'POP': did you mean POPE?",
+    ]
+    assert not bench.out.exists()
+
+
+def test_a_missing_file_fails_its_cell_in_one_line_and_not_the_others(bench: Bench) -> None:
+    done = bench.run("--limit", "2", data="TextVQA_VAL POPE")
+
+    failed = lines(done, "FAILED ")
+    assert done.returncode == 1
+    assert len(failed) == 1
+    assert f"x TextVQA_VAL: {bench.lmu}/TextVQA_VAL.tsv does not exist and HF_HUB_OFFLINE=1; put it there" in failed[0]
+    assert len(lines(done, f"SCORE {MODEL} x POPE")) == 1
+    assert "Traceback" not in done.stdout + done.stderr
+    assert "Traceback" in "".join(path.read_text() for path in (bench.root / "out/logs").iterdir())
+
+
+def test_a_file_of_another_md5_is_refused_and_kept(bench: Bench) -> None:
+    before = (bench.lmu / "POPE.tsv").read_bytes()
+
+    done = bench.run("--limit", "2", VLDOCK_ACCEPT_MD5="")
+
+    assert done.returncode == 1
+    assert "VLDOCK_ACCEPT_MD5=POPE=" in lines(done, "FAILED ")[0]
+    assert (bench.lmu / "POPE.tsv").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("options", "env", "named"),
+    [
+        ([], {"VLMEVAL_SAMPLE_LIMIT": "ten"}, "VLMEVAL_SAMPLE_LIMIT='ten'"),
+        (["--limit", "0"], {}, "--limit='0'"),
+        (["--judge", "gpt-4o-mini"], {}, "OPENAI_API_KEY is not set"),
+    ],
+    ids=["variable", "option", "judge"],
+)
+def test_what_cannot_work_is_exit_2_in_one_line(
+    bench: Bench, options: list[str], env: dict[str, str], named: str
+) -> None:
+    done = bench.run(*options, **env)
+
+    assert done.returncode == 2
+    assert len(lines(done, "error: ")) == 1
+    assert named in lines(done, "error: ")[0]
+
+
+def test_a_model_that_is_not_cached_fails_each_cell_with_the_cache_named(bench: Bench) -> None:
+    done = bench.run("--limit", "2", model="llava_v1.5_13b", data="POPE OCRBench")
+
+    assert done.returncode == 1
+    assert [line.split(":")[0] for line in lines(done, "FAILED ")] == [
+        "FAILED llava_v1.5_13b x POPE",
+        "FAILED llava_v1.5_13b x OCRBench",
+    ]
+    assert all(f"not in {bench.root}/cache and HF_HUB_OFFLINE=1" in line for line in lines(done, "FAILED "))
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_another_limit_sets_the_earlier_files_aside(bench: Bench) -> None:
+    bench.run("--limit", "2")
+
+    done = bench.run("--limit", "4")
+
+    moved = sorted(path.name for path in (bench.out / "set-aside").glob("*/*"))
+    assert len(lines(done, "SET ASIDE ")) == 1
+    assert "limit was 2, is 4" in lines(done, "SET ASIDE ")[0]
+    assert f"{MODEL}_POPE.xlsx" in moved
+    assert f"{MODEL}_POPE_score.csv" in moved
+    assert len(pd.read_excel(bench.out / f"{MODEL}_POPE_auxmatch.xlsx")) == 4
+
+
+def test_the_same_run_again_answers_nothing_anew(bench: Bench) -> None:
+    bench.run("--limit", "3")
+
+    done = bench.run("--limit", "3", before="pass")
+
+    assert done.returncode == 0
+    assert lines(done, "ANSWERS ") == ["ANSWERS 0"]
+    assert lines(done, "SET ASIDE ") == []
+
+
+def test_changed_data_is_looked_at_anew_images_included(bench: Bench) -> None:
+    bench.run("--limit", "2")
+    write_pope(bench, 12, shade=7)
+
+    done = bench.run("--limit", "2", before="pass")
+
+    assert lines(done, "ANSWERS ") == ["ANSWERS 2"]
+    assert "data.md5 was" in lines(done, "SET ASIDE ")[0]
+    first, second = (folder / "0.png" for folder in sorted((bench.lmu / "images").glob("POPE-*")))
+    assert first.read_bytes() != second.read_bytes()
+
+
+def test_predictions_without_an_identity_are_not_taken(bench: Bench) -> None:
+    bench.run("--limit", "2")
+    (bench.out / f"{MODEL}_POPE_identity.json").unlink()
+
+    done = bench.run("--limit", "2", before="pass")
+
+    assert lines(done, "ANSWERS ") == ["ANSWERS 2"]
+    assert "they carry no identity" in lines(done, "SET ASIDE ")[0]
+
+
+def test_eval_mode_scores_what_the_limit_made_and_refuses_another(bench: Bench) -> None:
+    bench.run("--limit", "3", "--mode", "infer")
+
+    same, other = bench.run("--mode", "eval", "--limit", "3"), bench.run("--mode", "eval", "--limit", "2")
+
+    assert (same.returncode, other.returncode) == (0, 1)
+    assert "(3 samples" in lines(same, "SCORE ")[0]
+    assert "limit was 3, is 2" in lines(other, "FAILED ")[0]
+    assert len(predictions(bench, "POPE")) == 3
+
+
+def test_a_killed_run_continues_where_it_was(bench: Bench) -> None:
+    killed = bench.run("--limit", "8", before="n == 5 and os.kill(os.getpid(), signal.SIGKILL)")
+
+    done = bench.run("--limit", "8", before="pass")
+
+    assert killed.returncode == -signal.SIGKILL
+    assert done.returncode == 0, done.stderr
+    assert lines(done, "ANSWERS ") == ["ANSWERS 3"]
+    assert len(predictions(bench, "POPE")) == 8
+
+
+def test_a_torn_file_is_set_aside_and_the_run_goes_on(bench: Bench) -> None:
+    bench.run("--limit", "3", before="n == 2 and os.kill(os.getpid(), signal.SIGKILL)")
+    (bench.out / "01_POPE.pkl").write_bytes(b"\x80\x05torn")
+
+    done = bench.run("--limit", "3", before="pass")
+
+    assert done.returncode == 0, done.stderr
+    assert "01_POPE.pkl cannot be read" in lines(done, "SET ASIDE ")[0]
+    assert lines(done, "ANSWERS ") == ["ANSWERS 3"]
+
+
+@pytest.mark.parametrize(
+    ("skip", "cause"),
+    [("", "RuntimeError: boom"), ("1", "1 of 3 predictions failed")],
+    ids=["raised", "skipped with SKIP_ERR"],
+)
+def test_an_answer_that_fails_fails_the_cell(bench: Bench, skip: str, cause: str) -> None:
+    done = bench.run("--limit", "3", before="if n == 1: n += 1; raise RuntimeError('boom')", SKIP_ERR=skip)
+
+    assert done.returncode == 1
+    assert lines(done, "FAILED ") == [f"FAILED {MODEL} x POPE: {cause}"]
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_a_failure_leaves_no_metric_of_an_earlier_run(bench: Bench) -> None:
+    bench.run("--limit", "2")
+    write_pope(bench, 12, shade=3)
+
+    bench.run("--limit", "2", before="raise RuntimeError('boom')")
+
+    assert "metrics" not in bench.status()["POPE"]
+    assert bench.status()["POPE"]["error_message"] == "RuntimeError: boom"
+
+
+def test_results_of_stand_ins_lie_apart_and_say_so(bench: Bench) -> None:
+    done = bench.run("--limit", "2", VLDOCK_STANDIN="1")
+
+    folder = bench.root / "out/STAND-IN" / MODEL
+    assert done.returncode == 0, done.stderr
+    assert lines(done, "SCORE ")[0].endswith("[STAND-IN]")
+    assert (folder / "STAND-IN.txt").is_file()
+    assert json.loads((folder / "status.json").read_text())["standin"] is True
+
+
+def test_a_round_trip_leaves_nothing_in_tmp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+
+    table = atomic.round_trip(pd.DataFrame({"index": [1, 2]}), "xlsx")
+
+    assert list(table["index"]) == [1, 2]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_env_files_fill_in_what_is_not_set_the_nearer_one_first(tmp_path: Path) -> None:
+    near, far = tmp_path / "near.env", tmp_path / "far.env"
+    near.write_text("A=near\nB=near\nHUGGING_FACE_HUB_TOKEN=hf_x\n")
+    far.write_text("B=far\nC=far\n")
+    env = {"A": "docker", "C": ""}
+
+    env_file.load([near, far], env)
+
+    assert env == {"A": "docker", "B": "near", "C": "far", "HUGGING_FACE_HUB_TOKEN": "hf_x", "HF_TOKEN": "hf_x"}
+
+
+def test_an_env_file_that_is_missing_is_no_event(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    env_file.load([tmp_path / ".env"], {})
+
+    assert capsys.readouterr() == ("", "")
+
+
+def test_an_env_folder_is_one_warning_with_the_fix(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / ".env").mkdir()
+
+    for _ in range(2):
+        env_file.load([tmp_path / ".env"], {})
+
+    printed = capsys.readouterr().err
+    assert printed.count("\n") == 1
+    assert "docker makes one where the host file of -v is missing" in printed
