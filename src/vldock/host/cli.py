@@ -28,6 +28,7 @@ COMMANDS = {
     "shell": ("vldock.host.cli_run", "shell_command", "Open a shell in a container."),
     "doctor": ("vldock.host.cli_run", "doctor_command", "Tell whether this machine and the image are fit."),
     "matrix": ("vldock.host.cli_matrix", "matrix_command", "Evaluate every model on every benchmark."),
+    "clean": ("vldock.host.cli_run", "clean_command", "Remove containers and images of vldock's."),
     "version": ("vldock.host.cli_run", "version_command", "Print versions: vldock, image, engine."),
 }
 

@@ -11,7 +11,7 @@ import click
 from click.core import ParameterSource
 
 from vldock.common.errors import EnvironmentUnfit, UsageError
-from vldock.host import checkout, containers, doctor, engine, gpus, matrix, progress, run, run_folder
+from vldock.host import checkout, doctor, engine, gpus, leftovers, matrix, progress, run, run_folder
 from vldock.host.console import console, print_json, say
 from vldock.host.plan import Plan, choose_benchmarks, choose_models
 from vldock.host.run_folder import RunFolder, RunRecord
@@ -177,23 +177,21 @@ def _docker_run(plan: Plan, folder: RunFolder, model: str, benchmarks: Sequence[
 def _work(client: Any, folder: RunFolder, record: RunRecord, *, as_json: bool) -> int:
     plan = record.plan
     with run_folder.locked(folder):
-        for name in containers.remove_leftovers(client, run_id=record.id):
+        for name in leftovers.remove(client, run_id=record.run_id):
             say(f"container {name} was left by a killed run: removed")
         if record.sessions:
             say(f"continuing {folder.path}: {len(folder.finished_cells(plan))} of {len(plan.cells)} cells are kept")
         else:
             say(f"run: {folder.path}")
-        image = client.images.get(plan.image_id)
-        launch = matrix.docker_launch(client, plan, folder=folder, run_id=record.id)
+        facts = doctor.facts(client, plan.image_id, user=plan.user)
+        launch = matrix.docker_launch(client, plan, folder=folder, run_id=record.run_id)
         screen = console(stderr=as_json)
         try:
             with progress.display(screen, total=len(plan.cells), standin=plan.standin) as show:
-                outcome = matrix.execute(folder, record, launch=launch, show=show, facts=doctor.image_facts(image))
+                outcome = matrix.execute(folder, record, launch=launch, show=show, facts=facts)
         except KeyboardInterrupt:
-            done = len(folder.finished_cells(plan))
-            say(
-                f"stopped: {done} of {len(plan.cells)} cells are kept; go on with: vldock matrix --resume {folder.path}"
-            )
+            say(f"stopped: {len(folder.finished_cells(plan))} of {len(plan.cells)} cells are kept")
+            say(f"hint: vldock matrix --resume {folder.path}")
             return 130
     if as_json:
         print_json(outcome.as_json())

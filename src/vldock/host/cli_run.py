@@ -11,7 +11,7 @@ import click
 
 from vldock import __version__
 from vldock.common.errors import EnvironmentUnfit
-from vldock.host import checkout, docker_cli, doctor, engine, gpus, run
+from vldock.host import checkout, clean, docker_cli, doctor, engine, gpus, run
 from vldock.host.console import print_json, say
 
 FOLDER = click.Path(path_type=Path)
@@ -151,3 +151,22 @@ def version_command(image: str, as_json: bool) -> None:
     click.echo(f"vldock {__version__}\nengine {status.version or 'none answers'}")
     described = facts["image"] or {"tag": image, "id": "not here"}
     click.echo("image  " + "\n       ".join(f"{key} {value}" for key, value in described.items()))
+
+
+@click.command(name="clean")
+@click.option("--images", is_flag=True, help="Remove the images too: the next build starts from its cache.")
+@click.option("--force", is_flag=True, help="Remove running containers too.")
+@click.option("--dry-run", is_flag=True, help="Print what would be removed; remove nothing.")
+def clean_command(images: bool, force: bool, dry_run: bool) -> None:
+    """Remove the containers, and with --images the images, that vldock made.
+
+    \b
+    Examples:
+      vldock clean --images --dry-run
+      vldock clean
+    """
+    with engine.connected() as client:
+        wanted = clean.plan(client, images=images, force=force)
+        click.echo("\n".join(wanted.lines()) or "nothing to remove")
+        if not dry_run:
+            clean.execute(client, wanted, say=say)

@@ -48,7 +48,8 @@ class Spec:
     network: str | None = None
     read_only: bool = False
     tmpfs: tuple[str, ...] = ()
-    entrypoint: tuple[str, ...] | None = None
+    entrypoint: tuple[str, ...] | None = None  # ("",) clears the image's own
+    init: bool = False  # our image brings its own tini; another may not
 
     @property
     def labels(self) -> dict[str, str]:
@@ -71,7 +72,7 @@ class Spec:
             "network": self.network,
             "read_only": self.read_only,
             "tmpfs": dict.fromkeys(self.tmpfs, ""),
-            "init": True,
+            "init": self.init or None,
             "shm_size": SHM,
         }
         if self.entrypoint is not None:
@@ -79,11 +80,12 @@ class Spec:
         if self.gpus != "none":
             which = {"count": -1} if self.gpus == "all" else {"device_ids": self.gpus.split(",")}
             arguments["device_requests"] = [DeviceRequest(capabilities=[["gpu"]], **which)]
-        return {name: value for name, value in arguments.items() if value not in (None, {}, [])}
+        return {name: value for name, value in arguments.items() if value not in (None, False, {}, [])}
 
     def docker_argv(self, docker: str = "docker", *, interactive: bool = False) -> list[str]:
         """Return the `docker run` command that does the same."""
-        words = [docker, "run", "--rm", "--init", *(["-it"] if interactive else []), f"--shm-size={SHM}"]
+        words = [docker, "run", "--rm", *(["--init"] if self.init else []), *(["-it"] if interactive else [])]
+        words += [f"--shm-size={SHM}"]
         for option, value in (("--name", self.name), ("--user", self.user), ("--network", self.network)):
             words += [option, value] if value else []
         words += ["--gpus", gpus_option(self.gpus)] if self.gpus != "none" else []
@@ -96,7 +98,7 @@ class Spec:
             words += ["-v", mount.option()]
         for key, value in self.env.items():
             words += ["-e", f"{key}={value}"]
-        if self.entrypoint:
+        if self.entrypoint is not None:
             words += ["--entrypoint", self.entrypoint[0]]
         return [*words, self.image, *(self.entrypoint or ())[1:], *self.argv]
 

@@ -7,22 +7,25 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from vldock.common.errors import EnvironmentUnfit, UsageError
-from vldock.host.container_spec import ROLE_LABEL, RUN_LABEL, Spec
+from vldock.host.container_spec import Spec
 from vldock.host.engine import plain
+from vldock.host.frames import Source, frames
+from vldock.host.leftovers import STOP_SECONDS, end
 
-STOP_SECONDS = 10
 TICK_SECONDS = 1.0
-CANNOT_START = (125, 126, 127)
+
+
+ATTACH = {"stdout": 1, "stderr": 1, "stream": 1, "logs": 1}
 
 
 @dataclass(frozen=True)
 class Line:
     """One line a container printed."""
 
-    source: Literal["stdout", "stderr"]
+    source: Source
     text: str
 
 
@@ -50,11 +53,16 @@ class Completed:
     stdout: str
     stderr: str
 
+    @property
+    def text(self) -> str:
+        """Both streams, one after the other."""
+        return "\n".join(filter(None, (self.stdout, self.stderr)))
+
 
 class Container:
     """A started container; made by `running`, which also removes it."""
 
-    def __init__(self, handle: Any, output: Iterator[tuple[bytes | None, bytes | None]]) -> None:
+    def __init__(self, handle: Any, output: Iterator[tuple[Source, bytes]]) -> None:
         self.handle = handle
         self._lines: queue.Queue[Line | None] = queue.Queue()
         self._reader = threading.Thread(target=self._read, args=(output,), daemon=True)
@@ -72,27 +80,28 @@ class Container:
             self.handle.start()
         except APIError as error:
             raise cannot_start(error) from error
-        self._reader.start()
+        finally:
+            self._reader.start()
 
-    def _read(self, output: Iterator[tuple[bytes | None, bytes | None]]) -> None:
-        rest = {"stdout": b"", "stderr": b""}
+    def join(self) -> None:
+        """Wait for the reader, which ends with the container."""
+        self._reader.join(timeout=STOP_SECONDS)
+
+    def _read(self, output: Iterator[tuple[Source, bytes]]) -> None:
+        rest: dict[Source, bytes] = {"stdout": b"", "stderr": b""}
         try:
-            for pair in output:
-                for source, chunk in zip(("stdout", "stderr"), pair, strict=True):
-                    *whole, rest[source] = (rest[source] + (chunk or b"")).split(b"\n")
-                    self._put(source, whole)
-        except OSError:
-            pass  # the engine went away: wait() tells it, with its cause
+            for source, chunk in output:
+                *whole, rest[source] = (rest[source] + chunk).split(b"\n")
+                self._put(source, whole)
         finally:
             for source, text in rest.items():
                 self._put(source, [text] if text else [])
             self._lines.put(None)
 
-    def _put(self, source: str, lines: Sequence[bytes]) -> None:
+    def _put(self, source: Source, lines: Sequence[bytes]) -> None:
         for line in lines:
             # A progress bar rewrites its line with \r: the last state is what counts.
-            text = line.decode("utf-8", "replace").rstrip("\r").rpartition("\r")[2]
-            self._lines.put(Line("stdout" if source == "stdout" else "stderr", text))
+            self._lines.put(Line(source, line.decode("utf-8", "replace").rstrip("\r").rpartition("\r")[2]))
 
     def lines(self, *, tick: float = TICK_SECONDS) -> Iterator[Line | None]:
         """Yield each line as it comes and None after every `tick` seconds of silence; ends when the container does."""
@@ -124,17 +133,30 @@ class Container:
         """Run one more command in it, as `docker exec` would; argv is a list, for there is no shell to split a text."""
         if isinstance(argv, str):
             raise UsageError(f"execute({argv!r}): a text", expected="a list of words", hint="bash -c TEXT is a list")
-        code, (out, err) = self.handle.exec_run(list(argv), demux=True, **options)
-        return Completed(tuple(argv), code, (out or b"").decode(), (err or b"").decode())
+        api = self.handle.client.api
+        made = api.exec_create(self.id, list(argv), **options)["Id"]
+        out: dict[Source, bytes] = {"stdout": b"", "stderr": b""}
+        for source, chunk in frames(api.exec_start(made, socket=True)):
+            out[source] += chunk
+        code = int(api.exec_inspect(made)["ExitCode"])
+        return Completed(
+            tuple(argv), code, out["stdout"].decode("utf-8", "replace"), out["stderr"].decode("utf-8", "replace")
+        )
 
     def stop(self) -> None:
         """Ask it to end, and kill it after ten seconds."""
-        from docker.errors import APIError, NotFound
+        end(self.handle, gently=True)
 
-        try:
-            self.handle.stop(timeout=STOP_SECONDS)
-        except (NotFound, APIError):
-            return
+
+def run_to_end(client: Any, spec: Spec) -> Completed:
+    """Start a container, wait for its end, and return what it printed."""
+    out: dict[Source, list[str]] = {"stdout": [], "stderr": []}
+    with running(client, spec) as container:
+        for line in container.lines():
+            if line is not None:
+                out[line.source].append(line.text)
+        ended = container.wait()
+    return Completed(spec.argv, ended.code, "\n".join(out["stdout"]), "\n".join(out["stderr"]))
 
 
 @contextmanager
@@ -153,32 +175,16 @@ def running(client: Any, spec: Spec) -> Iterator[Container]:
         raise cannot_start(error) from error
     try:
         # Attached before it starts, so that not one line is missed.
-        output = handle.attach(stdout=True, stderr=True, stream=True, logs=True, demux=True)
-        container = Container(handle, output)
-        container.start()
-        yield container
-    except BaseException:
-        _end(handle, gently=True)
-        raise
+        container = Container(handle, frames(client.api.attach_socket(handle.id, ATTACH)))
+        try:
+            container.start()
+            yield container
+        except BaseException:
+            end(handle, gently=True)
+            raise
     finally:
-        _end(handle, gently=False)
-
-
-def _end(handle: Any, *, gently: bool) -> None:
-    from docker.errors import APIError, NotFound
-
-    try:
-        if gently:
-            handle.stop(timeout=STOP_SECONDS)
-        else:
-            handle.remove(force=True, v=True)
-    except NotFound:
-        return
-    except APIError as error:
-        if not gently and error.status_code != 409:  # 409: its removal is already in progress
-            raise EnvironmentUnfit(
-                f"container {handle.name} cannot be removed: {plain(error)}", hint=f"docker rm -f {handle.name}"
-            ) from error
+        end(handle)
+        container.join()
 
 
 def cannot_start(error: Any) -> EnvironmentUnfit:
@@ -190,19 +196,3 @@ def cannot_start(error: Any) -> EnvironmentUnfit:
     elif "bind source path does not exist" in text:
         hint = "create that folder on this machine, or name another"
     return EnvironmentUnfit(f"the engine cannot start the container: {text}", hint=hint)
-
-
-def leftovers(client: Any, *, role: str | None = None, run_id: str | None = None) -> list[Any]:
-    """Return every container, running or not, that an earlier vldock left behind."""
-    labels = [ROLE_LABEL if role is None else f"{ROLE_LABEL}={role}"]
-    if run_id is not None:
-        labels.append(f"{RUN_LABEL}={run_id}")
-    return list(client.containers.list(all=True, filters={"label": labels}))
-
-
-def remove_leftovers(client: Any, *, run_id: str) -> list[str]:
-    """Kill and remove the containers of a run whose host process died; return their names."""
-    found = leftovers(client, run_id=run_id)
-    for handle in found:
-        _end(handle, gently=False)
-    return [str(handle.name) for handle in found]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -13,6 +14,7 @@ from vldock.host import base, build, checkout, containers, docker_cli, engine, g
 from vldock.host.console import size_text
 from vldock.host.container_spec import Spec
 
+VERSION = ("python", "-m", "vldock.image", "version", "--json")
 DOCTOR = ("python", "-m", "vldock.image", "doctor")
 MARK = {"ok": "ok  ", "warn": "warn", "fail": "FAIL"}
 
@@ -118,11 +120,15 @@ def image_facts(image: Any) -> dict[str, str]:
 def inside(client: Any, image: str, *, gpus_asked: str, as_json: bool, user: str | None) -> containers.Completed:
     """Run the image's own doctor and return what it said."""
     argv = (*DOCTOR, "--json") if as_json else DOCTOR
-    out: dict[str, list[str]] = {"stdout": [], "stderr": []}
-    wanted = Spec(image=image, argv=argv, role="doctor", gpus=gpus_asked, user=user)
-    with containers.running(client, wanted) as container:
-        for line in container.lines():
-            if line is not None:
-                out[line.source].append(line.text)
-        ended = container.wait()
-    return containers.Completed(argv, ended.code, "\n".join(out["stdout"]), "\n".join(out["stderr"]))
+    return containers.run_to_end(client, Spec(image=image, argv=argv, role="doctor", gpus=gpus_asked, user=user))
+
+
+def facts(client: Any, image: str, *, user: str | None) -> dict[str, str]:
+    """Return what an image is made of: its labels, and the versions it tells itself where it can."""
+    known = image_facts(client.images.get(image))
+    said = containers.run_to_end(client, Spec(image=image, argv=VERSION, role="doctor", user=user, network="none"))
+    try:
+        told = json.loads(said.stdout)
+    except ValueError:
+        return known
+    return known | {name: str(value) for name, value in told.items() if isinstance(value, str | int | float)}

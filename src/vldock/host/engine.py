@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
@@ -72,6 +73,7 @@ def client(*, address: str | None = None, seconds: float = 60) -> Any:
     where = address or endpoint()
     tls = {} if address else _tls()
     try:
+        _knock(where)
         made = DockerClient(base_url=where, version="auto", timeout=seconds, **tls)
         made.ping()
     except (DockerException, RequestException, OSError) as error:
@@ -81,6 +83,15 @@ def client(*, address: str | None = None, seconds: float = 60) -> Any:
             hint="vldock engine up",
         ) from error
     return made
+
+
+def _knock(address: str) -> None:
+    """Connect to a socket and hang up: the SDK leaves its own half-open where nobody answers."""
+    path = socket_path(address)
+    if path is not None:
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.settimeout(PING_SECONDS)
+            sock.connect(str(path))
 
 
 @contextmanager

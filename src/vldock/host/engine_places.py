@@ -41,9 +41,14 @@ def clear_stale(places: Places, *, say: Say, proc: Path = Path("/proc")) -> list
 
 
 def running_program(pidfile: Path, *, proc: Path = Path("/proc")) -> str | None:
-    """Return the name of the program a pid file points at; None where it runs no more."""
+    """Return the name of the program a pid file points at; None where it runs no more.
+
+    A zombie runs no more, but still has its number: where process 1 reaps nobody, dockerd takes a dead containerd for a
+    running one and waits for it in vain.
+    """
     try:
         pid = int(pidfile.read_text(encoding="ascii").strip())
-        return (proc / str(pid) / "comm").read_text(encoding="utf-8").strip()
+        before, _, after = (proc / str(pid) / "stat").read_text(encoding="utf-8").rpartition(")")
     except (OSError, ValueError):
         return None
+    return None if after.split()[0] == "Z" else before.partition("(")[2]

@@ -181,4 +181,4 @@ def tail(path: Path, lines: int = TAIL_LINES) -> list[str]:
     with path.open("rb") as stream:
         stream.seek(max(0, path.stat().st_size - 4096))
         text = stream.read().decode("utf-8", "replace")
-    return [line.rpartition("\r")[2].strip() for line in text.splitlines() if line.strip()][-lines:]
+    return [line.rpartition("\r")[2].strip() for line in text.split("\n") if line.strip()][-lines:]

@@ -55,7 +55,7 @@ class Lines:
             self.done += 1
             return f"[{self.done:>2}/{self._total}] {self._mark}{cell_text(item)}"
         if kind == "start":
-            return f"{self._mark}{item['model']}: starting on {item.get('device', 'an unknown device')}"
+            return f"{self._mark}{item['model']}: starting on {item.get('device', 'unknown').replace('cpu', 'CPU')}"
         if kind == "model_loaded":
             return f"{self._mark}{item.get('model', 'model')}: loaded in {item['seconds']:.1f} s"
         if kind == "retry":

@@ -45,7 +45,7 @@ def render(folder: RunFolder, record: RunRecord, cells: Sequence[Cell]) -> str:
         kinds={name: found.kind for name in plan.benchmarks if (found := find_benchmark(name))},
         failures=[cell for cell in cells if cell.status != "succeeded"],
         missing=[key for key in plan.cells if key not in by_key],
-        devices=distinct(f"{cell.device}, {cell.dtype}, attention {cell.attention}" for cell in cells),
+        devices=distinct(map(device, cells)),
         judges=distinct(cell.judge for cell in cells if cell.status == "succeeded"),
         metrics={cell.benchmark: cell.metric for cell in cells if cell.metric},
         facts=record.facts,
@@ -60,6 +60,14 @@ def text(cell: Cell | None) -> str:
     if cell is None:
         return "not run"
     return score_text(cell.score) if cell.status == "succeeded" else "FAILED"
+
+
+def device(cell: Cell) -> str:
+    """Return what a cell ran on: CPU, or the GPU by name."""
+    if cell.device == "unknown":
+        return "unknown"
+    where = "CPU" if cell.device == "cpu" else f"GPU {cell.device}"
+    return f"{where}, {cell.dtype}, attention {cell.attention}"
 
 
 def mean(cells: Cells, model: str, plan: Plan) -> str:

@@ -60,7 +60,8 @@ def write_xlsx(path: Path, cells: Sequence[Cell], *, standin: bool) -> Path:
     from openpyxl.styles import Font
 
     book = Workbook()
-    sheet = book.active
+    sheet = book.create_sheet(index=0)
+    del book[book.sheetnames[1]]
     sheet.title = "STAND-IN" if standin else "results"
     for number, values in enumerate([list(COLUMNS), *(row(cell) for cell in cells)], start=1):
         for column, value in enumerate(values, start=1):

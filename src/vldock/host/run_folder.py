@@ -41,7 +41,7 @@ class Session:
 class RunRecord:
     """run.json: the plan, when it was worked on, and whether it is finished."""
 
-    id: str
+    run_id: str
     created: str
     plan: Plan
     state: State = "running"
@@ -113,16 +113,27 @@ class RunFolder:
             ) from error
 
     def finished_cells(self, plan: Plan) -> dict[tuple[str, str], Cell]:
-        """Return the cells on disk that are successes of this plan; a record that cannot be read is not one."""
+        """Return the cells on disk that are successes of this plan; a record that cannot be read is not one.
+
+        A cell whose TSV was touched after it began is left to the container, which compares the file's digest.
+        """
         found = {}
         for model, benchmark in plan.cells:
             try:
                 cell = Cell.load(self.cell(model, benchmark))
             except InputRefused:
                 continue
-            if cell is not None and doubt(cell, plan) is None:
+            if cell is not None and doubt(cell, plan) is None and not data_touched(plan, cell):
                 found[model, benchmark] = cell
         return found
+
+
+def data_touched(plan: Plan, cell: Cell) -> bool:
+    """Tell whether the benchmark's TSV is younger than the cell."""
+    path = Path(plan.data) / f"{cell.benchmark}.tsv" if plan.data else None
+    return (
+        path is not None and path.is_file() and path.stat().st_mtime > datetime.fromisoformat(cell.started).timestamp()
+    )
 
 
 def create(outputs: Path, plan: Plan, *, now: datetime) -> tuple[RunFolder, RunRecord]:
@@ -134,7 +145,7 @@ def create(outputs: Path, plan: Plan, *, now: datetime) -> tuple[RunFolder, RunR
             folder.path.mkdir(parents=True)
         except FileExistsError:
             continue
-        record = RunRecord(id=uuid.uuid4().hex[:12], created=now.isoformat(), plan=plan)
+        record = RunRecord(run_id=uuid.uuid4().hex[:12], created=now.isoformat(), plan=plan)
         folder.save(record)
         give_to_user(folder, plan.user)
         return folder, record
