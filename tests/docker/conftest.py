@@ -1,0 +1,98 @@
+"""Fixtures of the tests that start containers. VLDOCK_IMAGE names the image under test (vldock:4.37)."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import boxes, tiny_image
+from support.boxes import Box
+
+from vldock.host import checkout, engine, leftovers
+from vldock.host.containers import Completed
+
+MakeBox = Callable[..., Box]
+RunInImage = Callable[..., Completed]
+
+
+@pytest.fixture(scope="session")
+def docker_client() -> Iterator[Any]:
+    """A client of the engine; without an engine every test here fails with the way to start one."""
+    with engine.connected() as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def session_id(docker_client: Any) -> Iterator[str]:
+    """The label of this session's containers; whatever is left of them is removed at the end."""
+    made = f"test-{uuid.uuid4().hex[:12]}"
+    yield made
+    leftovers.remove(docker_client, run_id=made)
+
+
+@pytest.fixture(scope="session")
+def image(docker_client: Any) -> Any:
+    """The image under test, as the SDK's object."""
+    from docker.errors import ImageNotFound
+
+    name = os.environ.get("VLDOCK_IMAGE", checkout.IMAGE_TAG)
+    try:
+        return docker_client.images.get(name)
+    except ImageNotFound:
+        pytest.fail(f"there is no image {name} here; build it: vldock build --tag {name}", pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def run_in_image(docker_client: Any, image: Any, session_id: str) -> RunInImage:
+    """Run argv in a container of its own, without a network, and return exit code, stdout, stderr."""
+
+    def run(argv: Sequence[str], *, timeout: float = boxes.SECONDS, **options: Any) -> Completed:
+        return boxes.completed(docker_client, boxes.spec(image.id, argv, run_id=session_id, **options), timeout=timeout)
+
+    return run
+
+
+def _factory(client: Any, image: str, session_id: str, stack: ExitStack) -> MakeBox:
+    def make(argv: Sequence[str] = ("sleep", "infinity"), **options: Any) -> Box:
+        return stack.enter_context(boxes.box(client, boxes.spec(image, argv, run_id=session_id, **options)))
+
+    return make
+
+
+@pytest.fixture
+def container(docker_client: Any, image: Any, session_id: str) -> Iterator[MakeBox]:
+    """Start containers of the image; removed at the end of the test."""
+    with ExitStack() as stack:
+        yield _factory(docker_client, image.id, session_id, stack)
+
+
+@pytest.fixture(scope="module")
+def container_factory(docker_client: Any, image: Any, session_id: str) -> Iterator[MakeBox]:
+    """Start containers of the image; removed at the end of the module."""
+    with ExitStack() as stack:
+        yield _factory(docker_client, image.id, session_id, stack)
+
+
+@pytest.fixture(scope="session")
+def tiny(docker_client: Any, session_id: str) -> Iterator[str]:
+    """An image of the base and a shell script that answers like `python -m vldock.image evaluate`."""
+    with tiny_image.made(docker_client, name=f"vldock-tiny:{session_id}", run_id=session_id) as name:
+        yield name
+
+
+@pytest.fixture
+def tiny_box(docker_client: Any, tiny: str, session_id: str) -> Iterator[MakeBox]:
+    """Start containers of the tiny image; removed at the end of the test."""
+    with ExitStack() as stack:
+        yield _factory(docker_client, tiny, session_id, stack)
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The root of this checkout."""
+    return checkout.root()

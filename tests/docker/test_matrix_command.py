@@ -1,0 +1,196 @@
+"""`vldock matrix` as a user types it, over the tiny image: complete, killed, stopped, and gone on with."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vldock.host import leftovers
+
+pytestmark = pytest.mark.engine
+MODELS = ("llava_v1.5_7b", "llava_v1.5_13b")
+BENCHMARKS = ("POPE", "MMStar", "OCRBench")
+
+
+class Matrix:
+    """One outputs folder and one behaviour of the tiny image; runs the command on them."""
+
+    def __init__(self, folder: Path, image: str) -> None:
+        self.outputs, self.data, self.image = folder / "outputs", folder / "data", image
+        self.data.mkdir()
+
+    def behave(self, *lines: str) -> None:
+        """Tell the tiny image what goes wrong: 'kill POPE'."""
+        (self.data / "behaviour").write_text("".join(f"{line}\n" for line in lines))
+
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        """Start the command."""
+        argv = [sys.executable, "-c", "from vldock.host.cli import main; main()", "matrix", *words]
+        if "--resume" not in words:
+            argv += ["--image", self.image, "--standin", "--gpus", "none", "--network", "none", "--samples", "2"]
+            argv += ["--benchmarks", ",".join(BENCHMARKS), "--data", str(self.data)]
+        return subprocess.Popen(
+            [*argv, "--outputs", str(self.outputs)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+
+    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run the command to its end."""
+        with self.start(*words) as child:
+            out, err = child.communicate(timeout=200)
+        return subprocess.CompletedProcess(words, child.returncode, out, err)
+
+    @property
+    def run_folder(self) -> Path:
+        """The only run there is."""
+        (folder,) = self.outputs.iterdir()
+        return folder
+
+    def runs(self) -> dict[str, int]:
+        """Return how often each cell was evaluated."""
+        found = self.run_folder.glob("*/*/runs")
+        return {f"{path.parts[-3]} {path.parts[-2]}": len(path.read_text().splitlines()) for path in found}
+
+    def record(self) -> dict[str, Any]:
+        """Return run.json."""
+        return dict(json.loads((self.run_folder / "run.json").read_text()))
+
+
+@pytest.fixture
+def matrix(tmp_path: Path, tiny: str) -> Matrix:
+    """A matrix with nothing done."""
+    return Matrix(tmp_path, tiny)
+
+
+def until(condition: Callable[[], bool], *, seconds: float = 60) -> None:
+    """Wait until something is so."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to pass"
+        time.sleep(0.05)
+
+
+def test_every_cell_succeeds_and_every_promised_file_is_there(matrix: Matrix) -> None:
+    done = matrix.run()
+
+    assert done.returncode == 0, done.stderr
+    assert "STAND-IN: 6/6 cells succeeded (100.0 %)" in done.stdout
+    assert f"report: {matrix.run_folder / 'EVALUATION_REPORT.md'}" in done.stdout
+    files = ["EVALUATION_REPORT.md", "logs/evaluation_summary.log"]
+    for model in MODELS:
+        files += [f"logs/{model}.log", f"results/{model}_results.csv", f"results/{model}_results.xlsx"]
+        files += [f"{model}/{name}/cell.json" for name in BENCHMARKS]
+    assert [name for name in files if not (matrix.run_folder / name).is_file()] == []
+    assert set(matrix.runs().values()) == {1}
+
+
+def test_json_is_the_only_thing_on_standard_output(matrix: Matrix) -> None:
+    done = matrix.run("--json")
+
+    said = json.loads(done.stdout)
+    assert (said["succeeded"], said["total"], said["standin"]) == (6, 6, True)
+
+
+def test_one_failed_cell_exits_one_and_is_named(matrix: Matrix) -> None:
+    matrix.behave("fail MMStar")
+
+    done = matrix.run()
+
+    assert done.returncode == 1
+    assert "4/6 cells succeeded" in done.stdout
+    assert (matrix.run_folder / "EVALUATION_REPORT.md").read_text().count("the evaluator broke") == 2
+
+
+def test_a_container_that_is_killed_costs_only_the_cell_it_was_at(matrix: Matrix) -> None:
+    matrix.behave("kill MMStar")
+
+    done = matrix.run()
+
+    assert done.returncode == 1
+    assert "killed (exit 137)" in done.stdout
+    assert matrix.runs() == {f"{model} {name}": 2 if name == "MMStar" else 1 for model in MODELS for name in BENCHMARKS}
+
+
+def test_a_cell_that_hangs_is_given_up(matrix: Matrix) -> None:
+    matrix.behave("hang MMStar")
+
+    done = matrix.run("--timeout", "4")
+
+    assert done.returncode == 1
+    assert "no sign of life" in done.stdout
+    assert "4/6 cells succeeded" in done.stdout
+
+
+def test_killed_and_started_again_it_ends_complete_and_no_finished_cell_runs_twice(
+    matrix: Matrix, docker_client: Any
+) -> None:
+    matrix.behave("hang OCRBench")
+    with matrix.start() as child:
+        until(lambda: len(list(matrix.outputs.glob("*/*/*/cell.json"))) == 2)
+        until(lambda: bool(list(matrix.outputs.glob("*/*/OCRBench/runs"))))
+        child.send_signal(signal.SIGKILL)
+    run_id = matrix.record()["run_id"]
+    assert len(leftovers.find(docker_client, run_id=run_id)) == 1
+
+    matrix.behave()
+    done = matrix.run()
+
+    assert done.returncode == 0, done.stderr
+    assert "was left by a killed run: removed" in done.stderr
+    assert "2 of 6 cells are kept" in done.stderr
+    expected = {f"{model} {name}": 1 for model in MODELS for name in BENCHMARKS}
+    assert matrix.runs() == {**expected, "llava_v1.5_7b OCRBench": 2}
+    assert leftovers.find(docker_client, run_id=run_id) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+def test_stopped_it_says_how_to_go_on_and_leaves_no_container(
+    matrix: Matrix, docker_client: Any, number: signal.Signals
+) -> None:
+    matrix.behave("slow MMStar")
+    with matrix.start() as child:
+        until(lambda: bool(list(matrix.outputs.glob("*/*/MMStar/runs"))))
+        child.send_signal(number)
+        _, err = child.communicate(timeout=60)
+
+    assert child.returncode == 130
+    assert f"hint: vldock matrix --resume {matrix.run_folder}" in err
+    assert leftovers.find(docker_client, run_id=matrix.record()["run_id"]) == []
+    assert matrix.run("--resume", str(matrix.run_folder)).returncode == 0
+
+
+def test_a_second_matrix_does_not_join_a_run_that_is_worked_on(matrix: Matrix) -> None:
+    matrix.behave("hang POPE")
+    with matrix.start() as child:
+        until(lambda: bool(list(matrix.outputs.glob("*/*/POPE/runs"))))
+        second = matrix.run()
+        child.send_signal(signal.SIGTERM)
+
+    assert second.returncode == 3
+    assert f"is being worked on by process {child.pid}" in second.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give its outputs to another user")
+def test_results_belong_to_the_user_that_was_named(matrix: Matrix) -> None:
+    done = matrix.run("--user", "12345:12345")
+
+    assert done.returncode == 0, done.stderr
+    assert {path.stat().st_uid for path in matrix.run_folder.glob("*/*/cell.json")} == {12345}
+
+
+def test_an_image_that_is_not_here_is_told_with_the_way_to_have_it(matrix: Matrix) -> None:
+    matrix.image = "vldock-nowhere:0"
+
+    done = matrix.run()
+
+    assert done.returncode == 3
+    assert "hint: vldock build" in done.stderr
+    assert not matrix.outputs.exists()

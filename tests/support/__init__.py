@@ -1,0 +1,1 @@
+"""Helpers of tests/unit and tests/docker."""

@@ -1,0 +1,62 @@
+#!/bin/sh
+# Stands for `python -m vldock.image evaluate` in the tiny image: the same arguments, events and files, no model.
+# /workspace/LMUData/behaviour, where there is one, holds lines "WORD BENCHMARK": kill, fail, hang, slow.
+set -eu
+
+if [ "${3:-}" != evaluate ]; then
+    echo "tiny python: $*"
+    exit 0
+fi
+shift 3
+
+limit=null data=''
+while [ $# -gt 0 ]; do
+    case $1 in
+        --json) shift ;;
+        --model) model=$2 && shift 2 ;;
+        --limit) limit=$2 && shift 2 ;;
+        --out) out=$2 && shift 2 ;;
+        --data)
+            shift
+            while [ $# -gt 0 ] && [ "${1#--}" = "$1" ]; do
+                data="$data $1"
+                shift
+            done
+            ;;
+        *) echo "error: unknown argument $1" >&2 && exit 2 ;;
+    esac
+done
+standin=false
+[ -z "${VLDOCK_STANDIN:-}" ] || standin=true
+mkdir -p "$out/logs"
+echo "evaluating$data" >> "$out/logs/$model.log"
+
+behaves() {
+    grep -qx "$1 $benchmark" /workspace/LMUData/behaviour 2> /dev/null
+}
+
+cell() { # status score error
+    time=$(date -u +%Y-%m-%dT%H:%M:%S+00:00)
+    printf '"model": "%s", "benchmark": "%s", "status": "%s", "standin": %s, "samples": 2, "predictions": 2,' \
+        "$model" "$benchmark" "$1" "$standin"
+    printf '"score": %s, "metric": "Overall", "metrics": {}, "judge": "exact_matching", "error": %s,' "$2" "$3"
+    printf '"limit": %s, "seconds": 0.1, "started": "%s", "finished": "%s", "attempt": 1, "device": "cpu",' \
+        "$limit" "$time" "$time"
+    printf '"dtype": "float32", "attention": "sdpa", "identity": {}, "schema": 1'
+}
+
+echo "{\"event\": \"start\", \"model\": \"$model\", \"device\": \"cpu\", \"standin\": $standin}"
+echo "{\"event\": \"model_loaded\", \"model\": \"$model\", \"seconds\": 0.1}"
+for benchmark in $data; do
+    echo "{\"event\": \"cell_start\", \"model\": \"$model\", \"benchmark\": \"$benchmark\", \"samples\": 2}"
+    mkdir -p "$out/$model/$benchmark"
+    echo run >> "$out/$model/$benchmark/runs"
+    if behaves kill; then exit 137; fi # process 1 cannot kill itself
+    if behaves hang; then sleep 600; fi
+    if behaves slow; then sleep 3; fi
+    record=$(cell succeeded 87.5 null)
+    if behaves fail; then record=$(cell failed null '"the evaluator broke"'); fi
+    echo "{$record}" > "$out/$model/$benchmark/cell.json"
+    echo "{\"event\": \"cell_end\", $record}"
+done
+echo "{\"event\": \"end\", \"model\": \"$model\", \"succeeded\": 0, \"failed\": 0, \"kept\": 0}"

@@ -1,0 +1,144 @@
+"""A matrix run over fake containers: complete, interrupted, and gone on with."""
+
+from __future__ import annotations
+
+import csv
+import os
+import signal
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.records import BENCHMARKS, MODELS, FakeContainer, FakeLauncher, a_cell, a_plan, evaluates, good_container
+
+from vldock.host import matrix, run_folder
+from vldock.host.containers import Exit
+from vldock.host.matrix import Outcome, execute
+from vldock.host.model_run import Launch
+from vldock.host.run_folder import RunFolder
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+class Clock:
+    """A clock that moves on by a second whenever it is read."""
+
+    def __init__(self) -> None:
+        self.time = NOW
+
+    def __call__(self) -> datetime:
+        """Return the time."""
+        self.time += timedelta(seconds=1)
+        return self.time
+
+
+def work(folder: RunFolder, launch: Launch) -> Outcome:
+    return execute(folder, folder.load(), launch=launch, show=lambda item: None, facts={}, now=Clock())
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> RunFolder:
+    """A run of two models and three benchmarks."""
+    return run_folder.create(tmp_path, a_plan(), now=NOW)[0]
+
+
+@pytest.fixture
+def good(folder: RunFolder) -> FakeLauncher:
+    """A launcher whose containers succeed."""
+    return FakeLauncher(lambda model, names: good_container(folder.path, model, names))
+
+
+def test_a_run_leaves_every_promised_file(folder: RunFolder, good: FakeLauncher) -> None:
+    outcome = work(folder, good)
+
+    assert (outcome.succeeded, outcome.total, outcome.record.state) == (6, 6, "finished")
+    for model in MODELS:
+        assert folder.results(model, "csv").is_file()
+        assert folder.results(model, "xlsx").is_file()
+        assert (folder.cell(model, "POPE") / "cell.json").is_file()
+    assert folder.report.is_file()
+    assert folder.summary.is_file()
+
+
+def test_each_model_has_one_container(folder: RunFolder, good: FakeLauncher) -> None:
+    work(folder, good)
+
+    assert good.asked == [(model, BENCHMARKS) for model in MODELS]
+
+
+def test_the_summary_log_has_a_timed_line_per_event_and_none_per_sample(folder: RunFolder, good: FakeLauncher) -> None:
+    work(folder, good)
+
+    lines = folder.summary.read_text().splitlines()
+    assert all(datetime.fromisoformat(line.split(" ", 1)[0]) for line in lines)
+    assert sum(" cell_end " in line for line in lines) == 6
+    assert not any("progress" in line for line in lines)
+    assert all("STAND-IN" in line for line in lines if " cell_end " in line)
+
+
+def test_one_failed_cell_makes_the_run_no_success(folder: RunFolder) -> None:
+    def make(model: str, names: Sequence[str]) -> FakeContainer:
+        bad = {"status": "failed", "score": None, "error": "evaluator broke"}
+        script: list[Any] = []
+        for name in names:
+            script += evaluates(folder.path, a_cell(model, name, **(bad if name == "MMStar" else {})))
+        return FakeContainer(script, Exit(1))
+
+    outcome = work(folder, FakeLauncher(make))
+
+    assert outcome.succeeded == 4
+    assert "evaluator broke" in folder.report.read_text()
+
+
+def test_a_stopped_run_keeps_what_is_done_and_goes_on_from_there(folder: RunFolder, good: FakeLauncher) -> None:
+    def stopped(model: str, names: Sequence[str]) -> FakeContainer:
+        script = evaluates(folder.path, a_cell(model, names[0]))
+        return FakeContainer([*script, lambda: os.kill(os.getpid(), signal.SIGTERM)])
+
+    with pytest.raises(KeyboardInterrupt):
+        work(folder, FakeLauncher(stopped))
+    assert folder.load().state == "interrupted"
+    assert "INTERRUPTED" in folder.report.read_text()
+
+    outcome = work(folder, good)
+
+    assert (outcome.succeeded, len(outcome.record.sessions)) == (6, 2)
+    assert good.asked == [(MODELS[0], BENCHMARKS[1:]), (MODELS[1], BENCHMARKS)]
+
+
+def test_a_finished_run_that_is_resumed_starts_no_container(folder: RunFolder, good: FakeLauncher) -> None:
+    work(folder, good)
+    good.asked.clear()
+
+    outcome = work(folder, good)
+
+    assert (outcome.succeeded, good.asked) == (6, [])
+
+
+def test_the_table_marks_a_stand_in_in_every_row(folder: RunFolder, good: FakeLauncher) -> None:
+    work(folder, good)
+
+    with folder.results(MODELS[0], "csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["benchmark"] for row in rows] == list(BENCHMARKS)
+    assert {row["standin"] for row in rows} == {"STAND-IN"}
+
+
+def test_the_container_is_told_what_the_plan_says(folder: RunFolder) -> None:
+    plan = a_plan(user="12:34", network="none")
+
+    spec = matrix.spec(plan, folder=folder, run_id="r", model=MODELS[0], benchmarks=["POPE", "MMStar"])
+
+    assert spec.argv[:6] == ("python", "-m", "vldock.image", "evaluate", "--json", "--model")
+    assert " ".join(spec.argv).endswith(f"--data POPE MMStar --limit 10 --out /workspace/outputs/{folder.name}")
+    assert (spec.image, spec.user, spec.network) == (plan.image_id, "12:34", "none")
+    assert spec.env == {"VLDOCK_STANDIN": "1"}
+    assert [mount.target for mount in spec.mounts] == ["/workspace/outputs"]
+
+
+def test_no_limit_is_told_where_all_samples_are_asked_for(folder: RunFolder) -> None:
+    spec = matrix.spec(a_plan(samples=None), folder=folder, run_id="r", model=MODELS[0], benchmarks=["POPE"])
+
+    assert "--limit" not in spec.argv
