@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+import io
+import tarfile
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from support import boxes, tiny_image
+from docker.errors import ImageNotFound
+from support import boxes, registry, tiny_image
+
+from vldock.common.errors import EnvironmentUnfit
+from vldock.host import base, checkout
+from vldock.host.base import BaseRecipe
+from vldock.host.console import silent
 
 pytestmark = pytest.mark.engine
 
@@ -48,3 +60,40 @@ def test_its_configuration_is_a_shell_and_a_path_and_nothing_else(docker_client:
     assert config["Cmd"] == ["bash"]
     assert [entry.partition("=")[0] for entry in config["Env"]] == ["PATH"]
     assert not config.get("Entrypoint")
+
+
+@pytest.fixture
+def recipe(docker_client: Any, session_id: str) -> Iterator[BaseRecipe]:
+    """The declared recipe with a tag of the test's own, removed afterwards."""
+    declared = BaseRecipe.load(checkout.root() / checkout.BASE_FILE)
+    made = replace(declared, tag=f"vldock-base-test:{session_id}", connect_seconds=2)
+    yield made
+    with suppress(ImageNotFound):
+        docker_client.images.remove(made.tag, force=True)
+
+
+def a_layer() -> bytes:
+    """Return a tar of one small file."""
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w") as archive:
+        archive.addfile(tarfile.TarInfo("etc-debian"))
+    return made.getvalue()
+
+
+def test_a_registry_that_answers_is_pulled_from_by_digest_once(docker_client: Any, recipe: BaseRecipe) -> None:
+    with registry.serving(a_layer()) as reference:
+        asked = replace(recipe, image=reference)
+        made = base.ensure(docker_client, asked, way="registry", say=silent)
+    again = base.ensure(docker_client, asked, say=silent)
+    docker_client.images.remove(reference, force=True)
+
+    assert (made.origin, made.fresh, made.reference) == ("registry", True, reference)
+    assert (again.image_id, again.fresh) == (made.image_id, False)
+
+
+def test_a_registry_that_never_says_a_word_is_given_up_soon(docker_client: Any, recipe: BaseRecipe) -> None:
+    begun = time.monotonic()
+    with registry.silent() as reference, pytest.raises(EnvironmentUnfit, match="no registry gave"):
+        base.ensure(docker_client, replace(recipe, image=reference), way="registry", say=silent)
+
+    assert time.monotonic() - begun < 10

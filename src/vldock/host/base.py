@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -124,22 +125,30 @@ def pull(client: Any, recipe: BaseRecipe, *, say: Say) -> Base:
     from requests.exceptions import RequestException
 
     say(f"base: pulling {recipe.image}")
-    patient = client.api.timeout
-    # The read limit counts from byte to byte: it bounds the silence before the first line, not the download.
-    client.api.timeout = recipe.connect_seconds
     try:
-        for event in client.api.pull(recipe.image, platform=recipe.platform, stream=True, decode=True):
-            if "error" in event:
-                raise EnvironmentUnfit(f"no registry gave {recipe.image}: {event['error']}")
+        for event in _pull_events(client.api, recipe):
+            if "error" in event or "message" in event:
+                raise EnvironmentUnfit(f"no registry gave {recipe.image}: {event.get('error') or event['message']}")
             if event.get("status", "").startswith(("Pull complete", "Digest")):
                 say(f"  {event.get('id', '')} {event['status']}")
         image = client.images.get(recipe.image)
         image.tag(recipe.tag)
     except (DockerException, RequestException) as error:
         raise EnvironmentUnfit(f"no registry gave {recipe.image}: {plain(error)}") from error
-    finally:
-        client.api.timeout = patient
     return Base(recipe.tag, image.id, "registry", fresh=True, reference=recipe.image)
+
+
+def _pull_events(api: Any, recipe: BaseRecipe) -> Iterator[dict[str, Any]]:
+    """Yield the engine's progress.
+
+    The SDK's own pull waits without limit. The limit of a request counts from byte to byte: it bounds the silence, not
+    the download.
+    """
+    params = {"fromImage": recipe.image, "platform": recipe.platform}
+    url = f"{api.base_url}/v{api.api_version}/images/create"
+    with api.post(url, params=params, stream=True, timeout=recipe.connect_seconds) as response:
+        for line in response.iter_lines():
+            yield json.loads(line)
 
 
 def _bootstrapped(client: Any, recipe: BaseRecipe, *, say: Say) -> Base:

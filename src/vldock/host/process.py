@@ -11,6 +11,7 @@ from pathlib import Path
 
 NOT_FOUND = 127
 TIMED_OUT = 124
+LINE_WIDTH = 110
 
 
 @dataclass(frozen=True)
@@ -93,14 +94,18 @@ def attached(argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> in
 
 
 def copyable(argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> str:
-    """Return `argv` as a command that can be pasted into a shell, one option per line when it is long."""
+    """Return `argv` as a command that can be pasted into a shell, broken before an option where a line is full."""
     words = [f"{name}={shlex.quote(value)}" for name, value in (env or {}).items()]
-    text = " ".join([*words, shlex.join(argv)])
-    if len(text) <= 118:
-        return text
-    lines = [[*words]]
+    groups = [" ".join(words)] if words else []
     for word in argv:
-        if word.startswith("-"):
-            lines.append([])
-        lines[-1].append(shlex.quote(word))
-    return " \\\n    ".join(" ".join(line) for line in lines)
+        quoted = shlex.quote(word)
+        if word.startswith("-") or not groups:
+            groups.append(quoted)
+        else:
+            groups[-1] += f" {quoted}"
+    lines = [""]
+    for group in groups:
+        if lines[-1] and len(lines[-1]) + len(group) > LINE_WIDTH:
+            lines.append("")
+        lines[-1] += f" {group}" if lines[-1] else group
+    return " \\\n    ".join(lines)
