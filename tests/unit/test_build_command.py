@@ -89,9 +89,11 @@ def test_a_wrong_hash_is_told_with_package_and_stage(text: str, package: str, st
 
 
 def test_another_failure_names_its_stage_and_passes_the_code_on() -> None:
-    error = build.failure(fed("#7 [verify 3/3] RUN pytest\n#7 ERROR: exit code: 1\n"), code=17)
+    step = "#7 [verify 3/3] RUN --mount=type=cache,target=/c pytest"
 
-    assert "stage verify 3/3: RUN pytest" in error.message
+    error = build.failure(fed(f"{step}\n#7 9.1 ERROR: no tests ran\n#7 ERROR: failed: exit code: 1\n"), code=17)
+
+    assert error.message == "docker build failed in stage verify, step 3/3 (RUN pytest): ERROR: no tests ran"
     assert error.exit_code == 17
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 import pytest
+from docker.errors import APIError
 from support.records import a_plan
 
 import vldock
@@ -54,6 +55,20 @@ def test_an_error_is_three_lines_and_its_own_exit_code(
 
     assert invoke(broken, []) == code
     assert capsys.readouterr().err == "error: it broke\nexpected: it whole\nhint: mend it\n"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [PermissionError(13, "Permission denied", "/outputs"), APIError("500", explanation="no space left on device")],
+    ids=["a folder", "the engine"],
+)
+def test_an_error_nobody_foresaw_is_a_line_and_no_traceback(error: OSError, capsys: pytest.CaptureFixture[str]) -> None:
+    @click.command()
+    def broken() -> None:
+        raise error
+
+    assert invoke(broken, []) == 3
+    assert capsys.readouterr().err.startswith(("error: [Errno 13] Permission", "error: no space left on device"))
 
 
 def test_ctrl_c_exits_130() -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from textwrap import shorten
 
 STEP = re.compile(r"^#(\d+) \[(?:(?P<stage>[\w.-]+) +)?(?P<step>\d+/\d+)\] (?P<what>.*)$")
-FAILED = re.compile(r"^#(\d+) ERROR: (.*)$")
-TEXT = re.compile(r"^#\d+ (?:\d+\.\d+ )?(.*)$")
+FAILED = re.compile(r"^#(\d+) ERROR: .*?(?P<end>exit code: \d+)?$")
+TEXT = re.compile(r"^#(\d+) (?:\d+\.\d+ )?(.*)$")
+COMPLAINT = re.compile(r"^(ERROR|error|E|fatal)\b *:")
+MOUNT = re.compile(r"--mount=\S+ ")
 PIP_MISMATCH = re.compile(r"THESE PACKAGES DO NOT MATCH THE HASHES")
 PIP_PACKAGE = re.compile(r"^\s{2,}(\S+?)(?:==(\S+))?(?: from .*)?(?: \(from .*\))?:?$")
 UV_MISMATCH = re.compile(r"Hash mismatch for `([^`]+)`")
@@ -18,6 +21,7 @@ class BuildLog:
     """What has been learned from the lines so far."""
 
     steps: dict[str, str] = field(default_factory=dict)
+    complaints: dict[str, str] = field(default_factory=dict)
     failed_step: str | None = None
     cause: str | None = None
     mismatches: list[str] = field(default_factory=list)
@@ -26,12 +30,17 @@ class BuildLog:
     def feed(self, line: str) -> None:
         """Take in one line of plain progress output."""
         if match := STEP.match(line):
-            self.steps[match.group(1)] = f"{match['stage'] or 'stage'} {match['step']}: {match['what']}"
-        if (match := FAILED.match(line)) and self.failed_step is None:
-            self.failed_step = self.steps.get(match.group(1), f"step {match.group(1)}")
-            self.cause = match.group(2)
-        text = match.group(1) if (match := TEXT.match(line)) else line
-        self._feed_hashes(text)
+            what = shorten(MOUNT.sub("", match["what"]), 60, placeholder=" ...")
+            self.steps[match.group(1)] = f"{match['stage'] or 'the only one'}, step {match['step']} ({what})"
+        elif (match := FAILED.match(line)) and self.failed_step is None:
+            number = match.group(1)
+            self.failed_step = self.steps.get(number, f"unknown, step {number}")
+            self.cause = self.complaints.get(number) or match["end"]
+        elif match := TEXT.match(line):
+            number, text = match.groups()
+            if COMPLAINT.match(text):
+                self.complaints[number] = text
+            self._feed_hashes(text)
 
     def _feed_hashes(self, text: str) -> None:
         if match := UV_MISMATCH.search(text):
@@ -52,4 +61,4 @@ class BuildLog:
     @property
     def stage(self) -> str | None:
         """The name of the stage that failed; None where the failure was not in a step."""
-        return self.failed_step.split()[0] if self.failed_step else None
+        return self.failed_step.partition(",")[0] if self.failed_step else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +11,8 @@ from typing import Any
 import click
 
 from vldock import __version__
-from vldock.common.errors import VldockError
+from vldock.common.errors import EnvironmentUnfit, VldockError
+from vldock.host.engine import plain
 
 INTERRUPTED = 130
 EPILOG = """\b
@@ -85,4 +87,11 @@ def invoke(command: click.Command, argv: Sequence[str] | None = None) -> int:
     except (click.exceptions.Abort, KeyboardInterrupt):
         click.echo("stopped", err=True)
         return INTERRUPTED
+    except BrokenPipeError:  # the reader of our output went away: `vldock ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:  # files and folders; requests' and docker's errors are OSErrors too
+        unfit = EnvironmentUnfit(plain(error), hint="vldock doctor")
+        click.echo(unfit.render(), err=True)
+        return unfit.exit_code
     return value if isinstance(value, int) else 0

@@ -14,6 +14,7 @@ from vldock.common.errors import EnvironmentUnfit, UsageError
 from vldock.host import checkout, doctor, engine, gpus, leftovers, matrix, progress, run, run_folder
 from vldock.host.console import console, print_json, say
 from vldock.host.plan import Plan, choose_benchmarks, choose_models
+from vldock.host.process import copyable
 from vldock.host.run_folder import RunFolder, RunRecord
 
 FOLDER = click.Path(path_type=Path)
@@ -168,8 +169,6 @@ def _dry_run(plan: Plan, found: tuple[RunFolder, RunRecord] | None) -> int:
 
 
 def _docker_run(plan: Plan, folder: RunFolder, model: str, benchmarks: Sequence[str]) -> str:
-    from vldock.host.process import copyable
-
     wanted = matrix.spec(plan, folder=folder, run_id="RUN", model=model, benchmarks=benchmarks)
     return copyable(wanted.docker_argv())
 
@@ -183,7 +182,7 @@ def _work(client: Any, folder: RunFolder, record: RunRecord, *, as_json: bool) -
             say(f"continuing {folder.path}: {len(folder.finished_cells(plan))} of {len(plan.cells)} cells are kept")
         else:
             say(f"run: {folder.path}")
-        facts = doctor.facts(client, plan.image_id, user=plan.user)
+        facts = doctor.facts(client, plan.image_id, user=plan.user, run_id=record.run_id)
         launch = matrix.docker_launch(client, plan, folder=folder, run_id=record.run_id)
         screen = console(stderr=as_json)
         try:

@@ -123,10 +123,11 @@ def inside(client: Any, image: str, *, gpus_asked: str, as_json: bool, user: str
     return containers.run_to_end(client, Spec(image=image, argv=argv, role="doctor", gpus=gpus_asked, user=user))
 
 
-def facts(client: Any, image: str, *, user: str | None) -> dict[str, str]:
+def facts(client: Any, image: str, *, user: str | None, run_id: str) -> dict[str, str]:
     """Return what an image is made of: its labels, and the versions it tells itself where it can."""
     known = image_facts(client.images.get(image))
-    said = containers.run_to_end(client, Spec(image=image, argv=VERSION, role="doctor", user=user, network="none"))
+    asked = Spec(image=image, argv=VERSION, role="doctor", run_id=run_id, user=user, network="none")
+    said = containers.run_to_end(client, asked)
     try:
         told = json.loads(said.stdout)
     except ValueError:

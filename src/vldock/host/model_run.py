@@ -44,7 +44,7 @@ class Attempt:
     current: str | None = None
     exit: Exit | None = None
     silent_for: float | None = None
-    tail: deque[str] = field(default_factory=lambda: deque(maxlen=TAIL_LINES))
+    tail: deque[str] = field(default_factory=lambda: deque(maxlen=4 * TAIL_LINES))
 
 
 @dataclass
@@ -143,7 +143,9 @@ class ModelRun:
         else:
             end = f"the container ended early: {attempt.exit}"
         errors = [line for line in attempt.tail if line.startswith("error:")]
-        last = errors or list(attempt.tail) or tail(self.folder.model_log(self.model))
+        if errors and attempt.exit is not None and attempt.exit.code in REFUSALS:
+            return f"refused by the container: {errors[0].removeprefix('error: ')}"
+        last = errors or list(attempt.tail)[-TAIL_LINES:] or tail(self.folder.model_log(self.model))
         where = f" during {attempt.current}" if attempt.current else " before a cell began"
         return f"{end}{where}" + (f"; last lines: {' | '.join(last)}" if last else "")
 
