@@ -38,11 +38,21 @@ def test_what_is_not_mounted_is_cured_by_a_mount(tmp_path: Path) -> None:
     assert writable.cure(tmp_path, WHO) == f'mount a folder you own: -v "$PWD/{tmp_path.name}:{tmp_path}"'
 
 
-def test_a_mount_of_another_owner_is_cured_by_chown_or_user() -> None:
+def test_a_mount_of_root_is_cured_by_chown_and_not_by_becoming_root() -> None:
     hint = writable.cure(Path("/proc"), WHO)
 
-    assert "sudo chown -R 12345:0" in hint
-    assert "--user 0:0" in hint
+    assert hint == "on the host, sudo chown -R 12345:0 the folder mounted at /proc"
+
+
+def test_a_mount_of_another_user_is_cured_by_becoming_that_user(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    os.chown(tmp_path, 1000, 100) if os.geteuid() == 0 else None
+    monkeypatch.setattr(Path, "is_mount", lambda path: True)
+
+    hint = writable.cure(tmp_path, WHO)
+
+    assert hint.endswith(f"--user {tmp_path.stat().st_uid}:{tmp_path.stat().st_gid}")
 
 
 def test_a_private_folder_is_for_its_user_only(tmp_path: Path) -> None:

@@ -76,10 +76,8 @@ def cure(path: Path, who: Identity) -> str:
     if os.statvfs(path).f_flag & os.ST_RDONLY:
         return f"drop ':ro' from the mount at {path}"
     owner = path.stat()
-    return (
-        f"on the host, sudo chown -R {who.uid}:{who.gid} the folder mounted at {path}, "
-        f"or start with --user {owner.st_uid}:{owner.st_gid}"
-    )
+    chown = f"on the host, sudo chown -R {who.uid}:{who.gid} the folder mounted at {path}"
+    return f"{chown}, or start with --user {owner.st_uid}:{owner.st_gid}" if owner.st_uid else chown
 
 
 def temporary_root(environ: Mapping[str, str], who: Identity) -> Path:

@@ -1,0 +1,51 @@
+"""`evaluate` with a model that answers at once: `python fake_model.py evaluate ...`, told by FAKE_* what to answer.
+
+FAKE_BROKEN names a benchmark for which no answer is obtained, FAKE_SECONDS is the time an answer takes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+from typing import Any
+
+import refuse_network
+
+refuse_network.install()
+
+import torch  # noqa: E402
+
+# VLMEvalKit prints when it is imported; the command itself imports it with its output captured.
+with contextlib.redirect_stdout(sys.stderr):
+    from vlmeval.config import supported_VLM
+
+from vldock.image.__main__ import main  # noqa: E402
+
+
+class Fake:
+    """What VLMEvalKit asks of a model, and weights for it to have a device."""
+
+    is_api = False
+
+    def __init__(self) -> None:
+        self.model = torch.nn.Linear(1, 1)
+        print("loading the fake model")
+
+    def set_dump_image(self, _function: Any) -> None:
+        """Take VLMEvalKit's function that decodes a row's image."""
+
+    def use_custom_prompt(self, _dataset: str) -> bool:
+        """Leave the prompt to the benchmark."""
+        return False
+
+    def generate(self, message: Any, dataset: str) -> str:
+        """Answer A, or fail to."""
+        time.sleep(float(os.environ.get("FAKE_SECONDS", "0")))
+        return "Failed to obtain answer" if dataset == os.environ.get("FAKE_BROKEN") else "A"
+
+
+if __name__ == "__main__":
+    supported_VLM["llava_v1.5_7b"] = Fake
+    sys.exit(main(sys.argv[1:]))
