@@ -35,7 +35,7 @@ build: setup     ## the image vldock:4.37, verified as it is built
 	@$(VLDOCK) build
 
 promote: build   ## build to the promote stage: only a verified image gets the tag
-	@$(VLDOCK) doctor --image
+	@$(VLDOCK) doctor
 
 lock: setup      ## resolve locks/*.in into locks/*.lock with hashes (minutes)
 	@.venv/bin/python -m vldock.host.lock
@@ -53,4 +53,4 @@ standin: setup   ## train the stand-ins again, in the image, from their recipe (
 	@scripts/make_standin.sh
 
 clean: setup     ## remove containers and images of ours, by label
-	@$(VLDOCK) clean
+	@$(VLDOCK) clean --images
