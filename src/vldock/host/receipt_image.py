@@ -1,0 +1,97 @@
+"""Look at an image in the engine for a receipt: what it is made of, its lock, its base."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from typing import Any
+
+from vldock.common.errors import EnvironmentUnfit
+from vldock.common.layout import BUILD_FACTS
+from vldock.common.receipt import ImageIdentity
+
+BASE_LABEL = "org.opencontainers.image.base.name"
+LOCK_LABEL = "vldock.lock.sha256"
+CONTAINERD_STORE = "io.containerd.snapshotter.v1"
+
+
+def find(client: Any, reference: str) -> Any:
+    """Return the SDK's image of a name or id; raises EnvironmentUnfit where the engine has none of that name."""
+    from docker.errors import ImageNotFound
+
+    refuse_containerd_store(client, reference)
+    try:
+        return client.images.get(reference)
+    except ImageNotFound as error:
+        raise EnvironmentUnfit(
+            f"there is no image {reference} in the engine", hint="docker images; a registry's image: registry:NAME"
+        ) from error
+
+
+def refuse_containerd_store(client: Any, reference: str) -> None:
+    """Raise EnvironmentUnfit for an engine whose image ids are those of manifests: its save tells the config's."""
+    driver = dict(pair for pair in client.info().get("DriverStatus") or () if len(pair) == 2)
+    if driver.get("driver-type") == CONTAINERD_STORE:
+        raise EnvironmentUnfit(
+            "this engine keeps its images in containerd's store, where an image's id is not its config's digest",
+            expected="an engine with the overlay2 store, or a saved tar",
+            hint=f"docker save {reference} -o image.tar, then name tar:image.tar instead",
+        )
+
+
+def identity(image: Any) -> ImageIdentity:
+    """Return what an engine's image is made of."""
+    return ImageIdentity(str(image.id), tuple(image.attrs["RootFS"]["Layers"]))
+
+
+def labels(image: Any) -> dict[str, str]:
+    """Return the labels of an engine's image."""
+    return dict(image.attrs["Config"].get("Labels") or {})
+
+
+def lock_of(client: Any, image: Any) -> str | None:
+    """Return the sha256 of the lock the image was installed from: its build.json's, else its label's, else None."""
+    facts = build_facts(client, image)
+    said = facts.get("lock_sha256") or labels(image).get(LOCK_LABEL)
+    return said if said and len(said) == 64 else None
+
+
+def build_facts(client: Any, image: Any) -> dict[str, Any]:
+    """Return build.json of the image, without running anything of it; empty where it has none."""
+    from docker.errors import NotFound
+
+    container = client.containers.create(image.id, command=["true"], labels={"vldock.role": "receipt"})
+    try:
+        chunks, _ = container.get_archive(BUILD_FACTS)
+        with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as tar:
+            member = tar.extractfile(tar.getmembers()[0])
+            return dict(json.loads(member.read())) if member else {}
+    except NotFound:
+        return {}
+    finally:
+        container.remove(force=True)
+
+
+def base_of(client: Any, image: Any, *, fallback: str) -> tuple[str, str | None]:
+    """Return the base's name and digest: of the name itself, or of the engine's image where ours begins with it."""
+    from docker.errors import ImageNotFound
+
+    name = labels(image).get(BASE_LABEL) or fallback
+    if "@sha256:" in name:
+        return name, "sha256:" + name.partition("@sha256:")[2]
+    try:
+        base = client.images.get(name)
+    except ImageNotFound:
+        return name, None
+    below = tuple(base.attrs["RootFS"]["Layers"])
+    return name, str(base.id) if identity(image).layers[: len(below)] == below else None
+
+
+def manifest_of(image: Any, reference: str) -> str | None:
+    """Return the manifest digest the image was pushed or pulled under in the repository of `reference`."""
+    repository = reference.partition("@")[0]
+    if ":" in repository.rpartition("/")[2]:
+        repository = repository.rpartition(":")[0]
+    pairs = (digest.partition("@") for digest in image.attrs.get("RepoDigests") or ())
+    return next((digest for name, _, digest in pairs if name == repository), None)

@@ -1,0 +1,70 @@
+"""Write the receipt of a verification: what `vldock verify` calls when its groups have run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from vldock import __version__
+from vldock.common.receipt import GroupResult, Inputs, Receipt
+from vldock.host import checkout, receipt_image, receipt_sign, receipt_suite
+from vldock.host.receipt_sign import SealedReceipt
+
+
+def write_receipt(
+    path: Path,
+    *,
+    client: Any,
+    image: str,
+    groups: Sequence[GroupResult],
+    key: Path | None = None,
+    gpu: str | None = None,
+    sbom: Path | None = None,
+    inputs: Inputs | None = None,
+    folder: Path | None = None,
+    now: datetime | None = None,
+) -> SealedReceipt:
+    """Write the receipt of `image` (a name or id in the engine of the SDK's `client`) to `path` and return it.
+
+    `groups` are the results, in the order they ran; see vldock.common.receipt.GROUPS for the names that count.
+    `key` is an Ed25519 private key; without one the receipt says that it is unsigned. `gpu` names the device, or is
+    None where there was none. `sbom` is a file whose sha256 goes in. `inputs` are the lock, tests and patches that
+    judged the image, taken before the tests ran; None: those of the checkout `folder` as it is now.
+
+    Raises EnvironmentUnfit where the engine has no such image, UsageError where the key is none, ValueError where a
+    group was given twice.
+    """
+    names = [group.name for group in groups]
+    if len(names) != len(set(names)):
+        raise ValueError(f"a group was given twice: {', '.join(names)}")
+    folder = folder or checkout.root()
+    private = receipt_sign.load_private(key) if key else None
+    found = receipt_image.find(client, image)
+    base, base_digest = receipt_image.base_of(client, found, fallback="unknown")
+    receipt = Receipt(
+        name=image,
+        image=receipt_image.identity(found),
+        manifest=receipt_image.manifest_of(found, image),
+        base=base,
+        base_digest=base_digest,
+        inputs=inputs or receipt_suite.inputs(folder, lock=receipt_image.lock_of(client, found)),
+        engine=engine_of(client),
+        groups=tuple(groups),
+        gpu=gpu,
+        time=(now or datetime.now(UTC)).isoformat(timespec="seconds"),
+        vldock=__version__,
+        signing="unsigned",
+        sbom=f"sha256:{checkout.sha256(sbom)}" if sbom else None,
+    )
+    sealed = receipt_sign.seal(receipt, private)
+    receipt_sign.save(sealed, path)
+    return sealed
+
+
+def engine_of(client: Any) -> str:
+    """Return one line on the engine: version, storage driver, platform."""
+    info = client.info()
+    where = f"{info.get('OSType')}/{info.get('Architecture')}"
+    return f"docker {info.get('ServerVersion')} ({info.get('Driver')}, {where})"
