@@ -1,0 +1,133 @@
+"""Bring an image's blobs to a repository: from another one as they are, from an engine or a saved tar packed once."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import tempfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import IO, Any
+
+from vldock.common.errors import EnvironmentUnfit
+from vldock.common.receipt import ImageIdentity
+from vldock.host.console import Say, size_text
+from vldock.host.image_tar import SavedImage, read
+from vldock.host.registry import DOCKER_CONFIG, DOCKER_LAYER, DOCKER_MANIFEST, Descriptor, Manifest, Remote
+from vldock.host.registry_upload import mount, upload, upload_bytes
+
+LEVEL = 6  # gzip's own default, and docker's
+
+
+@dataclass
+class Traffic:
+    """What a copy moved: blobs sent and blobs that were there, bytes sent."""
+
+    sent: int = 0
+    kept: int = 0
+    size: int = 0
+
+
+class ChunkReader(io.RawIOBase):
+    """A readable file over an iterator of bytes, such as the engine's answer to `docker save`."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = chunks
+        self._rest = b""
+
+    def readable(self) -> bool:
+        """It can be read."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill the buffer as far as one chunk reaches; 0 at the end."""
+        while not self._rest:
+            try:
+                self._rest = next(self._chunks)
+            except StopIteration:
+                return 0
+        size = min(len(buffer), len(self._rest))
+        buffer[:size], self._rest = self._rest[:size], self._rest[size:]
+        return size
+
+
+def saved(client: Any, image: Any) -> IO[bytes]:
+    """Return the stream of `docker save` of an engine's image."""
+    return io.BufferedReader(ChunkReader(client.api.get_image(image.id)), buffer_size=1 << 20)
+
+
+def copy(origin: Remote, target: Remote, manifest: Manifest, *, say: Say) -> Traffic:
+    """Bring every blob of a manifest from one repository to another; what is there already is left alone."""
+    traffic = Traffic()
+    same_registry = origin.repository.host == target.repository.host
+    for blob in manifest.blobs:
+        if target.has(blob) or (same_registry and origin is not target and mount(target, blob, origin.repository.name)):
+            traffic.kept += 1
+            continue
+        with tempfile.TemporaryFile(prefix="vldock-blob-") as content:
+            origin.fetch(blob, content)
+            _send(target, blob, content, traffic, say)
+    return traffic
+
+
+def _send(target: Remote, blob: Descriptor, content: IO[bytes], traffic: Traffic, say: Say) -> None:
+    say(f"sending {blob.digest[:19]} {size_text(blob.size)}")
+    upload(target, blob, content)
+    traffic.sent += 1
+    traffic.size += blob.size
+
+
+def pack(stream: IO[bytes], target: Remote, *, name: str, say: Say) -> tuple[Manifest, ImageIdentity, Traffic]:
+    """Send a saved image's layers, each packed as it is read, then its config; return the manifest, stored nowhere yet.
+
+    The same image packed by the same Python gives the same manifest: no time and no name goes into gzip.
+    Raises Damaged where the layers are not those the config names.
+    """
+    traffic = Traffic()
+    packed: dict[str, Descriptor] = {}
+
+    def layer(member: str, chunks: Iterator[bytes]) -> None:
+        with tempfile.TemporaryFile(prefix="vldock-layer-") as content:
+            try:
+                diff_id, blob = _gzip(chunks, content)
+            except OSError as error:
+                raise EnvironmentUnfit(
+                    f"{tempfile.gettempdir()}: {error.strerror}", hint="TMPDIR=/a/larger/disk"
+                ) from error
+            packed[diff_id] = blob
+            if target.has(blob):
+                traffic.kept += 1
+            else:
+                _send(target, blob, content, traffic, say)
+
+    image = read(stream, name=name, on_layer=layer)
+    config = upload_bytes(target, image.config, DOCKER_CONFIG)
+    return _manifest(config, image, packed), image.identity, traffic
+
+
+def _manifest(config: Descriptor, image: SavedImage, packed: dict[str, Descriptor]) -> Manifest:
+    content = {
+        "schemaVersion": 2,
+        "mediaType": DOCKER_MANIFEST,
+        "config": config.as_json(),
+        "layers": [packed[diff_id].as_json() for diff_id in image.identity.layers],
+    }
+    return Manifest(json.dumps(content, indent=3).encode(), DOCKER_MANIFEST)
+
+
+def _gzip(chunks: Iterator[bytes], content: IO[bytes]) -> tuple[str, Descriptor]:
+    plain, gzipped, size = hashlib.sha256(), hashlib.sha256(), 0
+    machine = zlib.compressobj(LEVEL, zlib.DEFLATED, 31)  # 31: a gzip header without time or name
+
+    def write(data: bytes) -> int:
+        gzipped.update(data)
+        return content.write(data)
+
+    for chunk in chunks:
+        plain.update(chunk)
+        size += write(machine.compress(chunk))
+    size += write(machine.flush())
+    content.seek(0)
+    return f"sha256:{plain.hexdigest()}", Descriptor(f"sha256:{gzipped.hexdigest()}", size, DOCKER_LAYER)

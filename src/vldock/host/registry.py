@@ -1,0 +1,171 @@
+"""Manifests, blobs and tags of one repository; everything that comes back is hashed before it is believed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import IO, Any
+
+import requests
+
+from vldock.host.refusals import Damaged, RegistryFailed
+from vldock.host.registry_http import LOST, Again, Http
+
+OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
+DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
+LISTS = ("application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json")
+ACCEPT = ", ".join((OCI_MANIFEST, DOCKER_MANIFEST, *LISTS))
+CHUNK = 1 << 20
+PART = 16 << 20  # bytes of one PATCH: what a lost connection costs
+
+
+@dataclass(frozen=True)
+class Descriptor:
+    """What a manifest says of a blob; `size` in bytes."""
+
+    digest: str
+    size: int
+    media_type: str
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as it stands in a manifest."""
+        return {"mediaType": self.media_type, "size": self.size, "digest": self.digest}
+
+    @classmethod
+    def of(cls, content: bytes, media_type: str) -> Descriptor:
+        """Return the descriptor of these bytes."""
+        return cls(sha256(content), len(content), media_type)
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The bytes of a manifest, which its digest is of; never written anew."""
+
+    raw: bytes
+    media_type: str
+
+    @property
+    def digest(self) -> str:
+        """'sha256:...' of the bytes."""
+        return sha256(self.raw)
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """What it says."""
+        return dict(json.loads(self.raw))
+
+    @property
+    def config(self) -> Descriptor:
+        """The config blob; KeyError for a list of images."""
+        return _descriptor(self.content["config"])
+
+    @property
+    def layers(self) -> tuple[Descriptor, ...]:
+        """The layer blobs, from the base up."""
+        return tuple(map(_descriptor, self.content["layers"]))
+
+    @property
+    def blobs(self) -> tuple[Descriptor, ...]:
+        """Config and layers, each digest once."""
+        return tuple({blob.digest: blob for blob in (self.config, *self.layers)}.values())
+
+
+def _descriptor(raw: dict[str, Any]) -> Descriptor:
+    return Descriptor(str(raw["digest"]), int(raw["size"]), str(raw["mediaType"]))
+
+
+def sha256(content: bytes) -> str:
+    """Return 'sha256:...' of these bytes."""
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+class Remote:
+    """A repository in a registry."""
+
+    def __init__(self, http: Http) -> None:
+        self.http = http
+        self.repository = http.repository
+        self._base = f"/v2/{self.repository.name}"
+
+    def manifest(self, reference: str) -> Manifest | None:
+        """Return the manifest of a tag or digest, or None where there is none; raises Damaged for other bytes."""
+        answer = self.http.ask("GET", f"{self._base}/manifests/{reference}", ok=(200, 404), headers={"Accept": ACCEPT})
+        if answer.status_code == 404:
+            return None
+        found = Manifest(answer.content, answer.headers.get("Content-Type", "").partition(";")[0])
+        if reference.startswith("sha256:") and found.digest != reference:
+            raise Damaged(f"{self.repository}@{reference}: the registry gave other bytes: {found.digest}")
+        return found
+
+    def put_manifest(self, manifest: Manifest, reference: str) -> None:
+        """Store a manifest under its digest or a tag; its blobs must be there. Raises RegistryFailed."""
+        answer = self.http.ask(
+            "PUT",
+            f"{self._base}/manifests/{reference}",
+            ok=(200, 201, 202),
+            data=manifest.raw,
+            headers={"Content-Type": manifest.media_type},
+        )
+        said = answer.headers.get("Docker-Content-Digest", manifest.digest)
+        if said != manifest.digest:
+            raise RegistryFailed(f"{self.repository}:{reference}: stored as {said}", expected=manifest.digest)
+
+    def has(self, blob: Descriptor) -> bool:
+        """Tell whether a blob is there, in its full size."""
+        answer = self.http.ask("HEAD", f"{self._base}/blobs/{blob.digest}", ok=(200, 404), allow_redirects=True)
+        size = answer.headers.get("Content-Length")
+        return answer.status_code == 200 and (size is None or int(size) == blob.size)
+
+    def read(self, blob: Descriptor) -> bytes:
+        """Return a small blob; raises Damaged where it is missing or other bytes."""
+
+        def once() -> bytes:
+            with self._open(blob) as answer:
+                return b"".join(self._stream(answer))
+
+        content = self.http.persist(once, what=f"blob {blob.digest}")
+        if sha256(content) != blob.digest:
+            raise self._damaged(blob, f"its content is {sha256(content)}")
+        return content
+
+    def fetch(self, blob: Descriptor, sink: IO[bytes]) -> None:
+        """Write a blob to `sink`, from its start again when the connection breaks; raises Damaged as `read`."""
+
+        def once() -> str:
+            digest = hashlib.sha256()
+            sink.seek(0)
+            sink.truncate()
+            with self._open(blob) as answer:
+                for chunk in self._stream(answer):
+                    digest.update(chunk)
+                    sink.write(chunk)
+            return f"sha256:{digest.hexdigest()}"
+
+        seen = self.http.persist(once, what=f"blob {blob.digest}")
+        if seen != blob.digest:
+            raise self._damaged(blob, f"its content is {seen}")
+        sink.seek(0)
+
+    def _open(self, blob: Descriptor) -> requests.Response:
+        headers = {"Accept-Encoding": "identity"}
+        answer = self.http.once("GET", f"{self._base}/blobs/{blob.digest}", ok=(200, 404), stream=True, headers=headers)
+        if answer.status_code == 404:
+            raise self._damaged(blob, "it is missing")
+        return answer
+
+    def _stream(self, answer: requests.Response) -> Iterator[bytes]:
+        try:
+            yield from answer.iter_content(CHUNK)
+        except LOST as error:
+            raise Again(str(error)) from error
+
+    def _damaged(self, blob: Descriptor, what: str) -> Damaged:
+        return Damaged(
+            f"{self.repository}: blob {blob.digest}: {what}",
+            expected="every blob a manifest names, whole",
+            hint="promote the image again from the engine or from another registry",
+        )
