@@ -31,6 +31,8 @@ COMMANDS = {
     "doctor": ("vldock.host.cli_run", "doctor_command", "Tell whether this machine and the image are fit."),
     "matrix": ("vldock.host.cli_matrix", "matrix_command", "Evaluate every model on every benchmark."),
     "clean": ("vldock.host.cli_run", "clean_command", "Remove containers and images of vldock's."),
+    "receipt": ("vldock.host.cli_receipt", "receipt_group", "Sign receipts, and check them against an image."),
+    "promote": ("vldock.host.cli_promote", "promote_command", "Copy a verified image by digest, and move its tags."),
     "version": ("vldock.host.cli_run", "version_command", "Print versions: vldock, image, engine."),
 }
 

@@ -1,0 +1,138 @@
+"""Promote an image: look at where it comes from, plan, and (where it is confirmed) do it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import IO, Any
+
+from vldock.common.errors import UsageError
+from vldock.host import (
+    engine,
+    image_copy,
+    image_look,
+    image_remote,
+    image_tar,
+    promote_plan,
+    promote_rollback,
+    promote_run,
+    receipt_image,
+)
+from vldock.host.console import Say
+from vldock.host.image_copy import Traffic
+from vldock.host.promote_attach import FolderShelf, RegistryShelf, Shelf
+from vldock.host.promote_log import LogFile
+from vldock.host.promote_plan import Plan
+from vldock.host.promote_receipts import Subject, Wish
+from vldock.host.promote_rollback import Rollback
+from vldock.host.promote_run import Bring, Outcome, Work
+from vldock.host.receipt_check import Demands
+from vldock.host.refusals import Damaged
+from vldock.host.registry import Manifest, Remote
+from vldock.host.registry_open import Line
+from vldock.host.registry_ref import Repository, Source
+
+
+@dataclass(frozen=True)
+class Places:
+    """How to reach registries, the log here, and whether receipts stand beside it (`sidecar`) or in the registry."""
+
+    line: Line
+    log: LogFile
+    sidecar: bool
+    say: Say
+
+
+@contextmanager
+def workplace(target: Repository, places: Places) -> Iterator[Work]:
+    """Yield the target with its shelf and log."""
+    with places.line.open(target, say=places.say) as remote:
+        shelf: Shelf = RegistryShelf(remote)
+        if places.sidecar:
+            shelf = FolderShelf(places.log.path.parent)
+        yield Work(remote, shelf, places.log, places.say)
+
+
+def promote(
+    source: Source, wish: Wish, places: Places, *, confirm: bool, show: Callable[[Plan], None]
+) -> tuple[Plan, Outcome | None]:
+    """Plan a promotion, `show` the plan, and do it where `confirm` is set; raises the Refusal that forbids it."""
+    with ExitStack() as stack:
+        work = stack.enter_context(workplace(wish.target, places))
+        if confirm:
+            stack.enter_context(places.log.alone())
+        origin = _origin(source, places, stack)
+        shelves = [work.shelf, *([RegistryShelf(origin.remote)] if origin.remote else [])]
+        plan = promote_plan.make(wish, origin.subject, target=work.target, shelves=shelves)
+        show(plan)
+        if not confirm:
+            return plan, None
+        return plan, promote_run.execute(plan, work, _bring(origin, plan, work))
+
+
+def rollback(
+    target: Repository, tag: str, demands: Demands, places: Places, *, confirm: bool, show: Callable[[Rollback], None]
+) -> tuple[Rollback, Outcome | None]:
+    """Plan to take a tag back, `show` the plan, and do it where `confirm` is set."""
+    with workplace(target, places) as work, ExitStack() as stack:
+        if confirm:
+            stack.enter_context(places.log.alone())
+        plan = promote_rollback.make(tag, work, demands)
+        show(plan)
+        return plan, promote_rollback.execute(plan, work) if confirm else None
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where the image comes from: a repository, or something that can be opened as a saved tar."""
+
+    subject: Subject
+    remote: Remote | None = None
+    source: Source | None = None
+    client: Any = None
+
+
+def _origin(source: Source, places: Places, stack: ExitStack) -> Origin:
+    if source.remote is not None:
+        remote = stack.enter_context(places.line.open(source.remote.repository, say=places.say))
+        manifest = image_look.present(remote, source.remote)
+        return Origin(Subject(str(source), image_remote.claimed(remote, manifest), manifest), remote=remote)
+    if source.path is not None:
+        if str(source.path) == "-":
+            raise UsageError("tar:- can be read only once", expected="tar:FILE, which is read to plan and to send")
+        return Origin(Subject(str(source), image_look.read(source, places.line, say=places.say)), source=source)
+    client = stack.enter_context(engine.connected())
+    image = receipt_image.find(client, source.text)
+    return Origin(Subject(str(source), receipt_image.identity(image)), source=source, client=client)
+
+
+@contextmanager
+def _stream(origin: Origin) -> Iterator[IO[bytes]]:
+    if origin.source is not None and origin.source.path is not None:
+        with image_tar.opened(origin.source.path) as stream:
+            yield stream
+        return
+    image = origin.client.images.get(origin.subject.identity.config)
+    yield image_copy.saved(origin.client, image)
+
+
+def _bring(origin: Origin, plan: Plan, work: Work) -> Bring:
+    def bring() -> tuple[Manifest, Traffic]:
+        manifest = plan.manifest
+        if origin.remote is not None and manifest is not None:
+            return manifest, image_copy.copy(origin.remote, work.target, manifest, say=work.say)
+        if manifest is not None and all(work.target.has(blob) for blob in manifest.blobs):
+            return manifest, Traffic(kept=len(manifest.blobs))
+        work.say(f"packing {origin.subject.name}")
+        with _stream(origin) as stream:
+            made, _, traffic = image_copy.pack(stream, work.target, name=origin.subject.name, say=work.say)
+        if manifest is not None and made.digest != manifest.digest:
+            raise Damaged(
+                f"{work.target.repository}@{manifest.digest} lacks blobs, and packed here the image is {made.digest}",
+                expected="the blobs that were pushed first",
+                hint="remove its tags from the registry and promote again, or copy it from another registry",
+            )
+        return made, traffic
+
+    return bring

@@ -1,0 +1,166 @@
+"""The promotion log: one JSON line before tags move and one after, so that a killed run is seen and finished.
+
+Kept in a file here and, with the image, as an artifact in the registry; read back as the union of both.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from vldock.common.errors import EnvironmentUnfit, InputRefused
+
+FILE = "promotions.jsonl"
+
+
+@dataclass(frozen=True)
+class Move:
+    """A tag and the manifest digests it was at (None: it is new) and is to be at."""
+
+    tag: str
+    at: str | None
+    to: str
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line: what is about to happen ('started') or has happened ('done') under one id; `time` is ISO 8601, UTC."""
+
+    id: str
+    state: Literal["started", "done"]
+    time: str
+    action: Literal["promote", "rollback"]
+    repository: str
+    digest: str
+    config: str
+    moves: tuple[Move, ...]
+    receipts: tuple[str, ...]
+    signed: tuple[str, ...]
+    source: str
+    vldock: str
+
+    def line(self) -> str:
+        """Return it as a line of the log."""
+        return json.dumps(asdict(self), sort_keys=True) + "\n"
+
+    def finished(self, *, time: str) -> Entry:
+        """Return the line that says it happened."""
+        return replace(self, state="done", time=time)
+
+    def begun_as(self, other: Entry, *, tags: Collection[str]) -> bool:
+        """Tell whether `other` is the line a killed run of this change, which sets `tags`, has left."""
+        goal = (self.action, self.repository, self.digest)
+        theirs = {move.tag for move in other.moves}
+        left = {move.tag for move in self.moves}
+        return goal == (other.action, other.repository, other.digest) and left <= theirs <= set(tags)
+
+    def continued(self, moves: Sequence[Move]) -> Entry:
+        """Return it with the moves that are still to be made as they are now; those already made keep what it says."""
+        now = {move.tag: move for move in moves}
+        return replace(self, moves=tuple(now.get(move.tag, move) for move in self.moves))
+
+
+def parse(content: bytes, *, name: str) -> list[Entry]:
+    """Read a log; a last line cut off by a kill is left out. Raises InputRefused for a line that is none."""
+    entries = []
+    lines = content.decode("utf-8", "replace").splitlines(keepends=True)
+    for number, text in enumerate(lines, 1):
+        try:
+            entries.append(_entry(json.loads(text)))
+        except (ValueError, KeyError, TypeError) as error:
+            if number == len(lines) and not text.endswith("\n"):
+                break
+            raise InputRefused(
+                f"{name}:{number} is no line of a promotion log: {error}",
+                expected="JSON lines that vldock promote wrote",
+                hint=f"move {name} away: the registry has a copy",
+            ) from error
+    return entries
+
+
+def _entry(raw: dict[str, Any]) -> Entry:
+    lists = {"receipts": tuple(raw["receipts"]), "signed": tuple(raw["signed"])}
+    return Entry(**(raw | lists | {"moves": tuple(Move(**move) for move in raw["moves"])}))
+
+
+def merged(*logs: Sequence[Entry]) -> list[Entry]:
+    """Return the union of several logs in the order of time; a line that two of them hold is taken once."""
+    once = {(entry.id, entry.state): entry for log in logs for entry in log}
+    return sorted(once.values(), key=lambda entry: (entry.time, entry.state == "done"))
+
+
+def render(entries: Sequence[Entry]) -> bytes:
+    """Return the log's bytes."""
+    return "".join(entry.line() for entry in entries).encode()
+
+
+def unfinished(entries: Sequence[Entry]) -> list[Entry]:
+    """Return what was started and never done."""
+    done = {entry.id for entry in entries if entry.state == "done"}
+    return [entry for entry in entries if entry.state == "started" and entry.id not in done]
+
+
+def history(entries: Sequence[Entry], *, repository: str, tag: str) -> list[str]:
+    """Return the digests a tag can go back through, the present one last: promotions add to it, rollbacks take off."""
+    stack: list[str] = []
+    for entry in entries:
+        for move in entry.moves:
+            if entry.state != "done" or entry.repository != repository or move.tag != tag:
+                continue
+            if entry.action == "rollback" and move.to in stack[:-1]:
+                stack.pop()
+                while stack[-1] != move.to:
+                    stack.pop()
+                continue
+            stack += [digest for digest in (move.at, move.to) if digest and stack[-1:] != [digest]]
+    return stack
+
+
+class LogFile:
+    """The log on this machine."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def read(self) -> list[Entry]:
+        """Return its lines; none where there is no file."""
+        return parse(self.path.read_bytes(), name=str(self.path)) if self.path.exists() else []
+
+    def append(self, entry: Entry) -> None:
+        """Add one line, on disk when this returns; a line that a kill cut off before it is ended first."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("ab+") as stream:
+            if stream.tell():
+                stream.seek(-1, os.SEEK_END)
+                torn = stream.read(1) != b"\n"
+                if torn:
+                    self._drop_torn_line(stream)
+            stream.write(entry.line().encode())
+            stream.flush()
+            os.fsync(stream.fileno())
+
+    def _drop_torn_line(self, stream: Any) -> None:
+        stream.seek(0)
+        stream.truncate(stream.read().rfind(b"\n") + 1)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold the log for one promotion; raises EnvironmentUnfit while another has it. A kill lets it go."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        lock = self.path.with_name(f".{self.path.name}.lock")
+        with lock.open("w") as stream:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise EnvironmentUnfit(
+                    f"another promotion is using {self.path}",
+                    expected="one promotion at a time",
+                    hint="wait for it, or name another --log",
+                ) from error
+            yield
