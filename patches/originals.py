@@ -33,8 +33,10 @@ VLMEVAL = Package(
         "vlmeval/smp/misc.py": "0c5061e7d8e0a708b81bd7258ede36128d510cc1e68df8a84c91a3fc7a44cc04",
         "vlmeval/smp/status_report.py": "bef6e53a55fd00fe3cf90dcc1de238c6bd6dd47aeee186f82bd3163cb4d0233d",
         "vlmeval/dataset/image_base.py": "b0f15b5902d9111111a87f195a0b5feaf6c74b756496b3897dd6394f7f496cfc",
+        "vlmeval/dataset/image_ccocr.py": "4e5cea0c3e5cf7155ad5939e6139bf138616e7843b9e8274736ba9d381a7941f",
         "vlmeval/dataset/image_mcq.py": "78023f4dfc0d207bdcbf66e522c0dbd0c712b881c86e1468ce582eac52d204ef",
         "vlmeval/dataset/utils/multiple_choice.py": "8121d23f388e7766ad239980f381339916a744cffcf429a62d58ba4de5a7a176",
+        "vlmeval/dataset/utils/yorn.py": "ae3150a636813ffd5e348f3adf953921576a03c8be878e282883de21779a1566",
         "vlmeval/vlm/llava/llava.py": "ef964d27f3bb559e3d6dc4b4aed227aae74402969caa0f0f825afbf05e2e0674",
     },
 )

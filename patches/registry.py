@@ -22,7 +22,8 @@ ORDER = (
     "patch_vlmeval_identity",
     "patch_vlmeval_atomic_files",
     "patch_vlmeval_circular_tmp",
-    "patch_vlmeval_naturalbench",
+    "patch_vlmeval_partial_sets",
+    "patch_vlmeval_ccocr",
     "patch_vlmeval_exit_code",
 )
 

@@ -6,11 +6,13 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import tiny_model
 from tiny_model import LLAVA_ROOT, Bench, python_path
+from warm_runs import WarmRuns
 
 
 @pytest.fixture(scope="session")
@@ -22,8 +24,16 @@ def bench_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.fixture(scope="session")
+def warm_runs(bench_template: Path) -> Iterator[WarmRuns]:
+    """One process with VLMEvalKit imported, for all tests."""
+    runs = WarmRuns(Bench(bench_template, bench_template / "cache").env())
+    yield runs
+    runs.close()
+
+
 @pytest.fixture
-def bench(bench_template: Path, tmp_path: Path) -> Bench:
+def bench(bench_template: Path, warm_runs: WarmRuns, tmp_path: Path) -> Bench:
     """A run.py of this test's own."""
-    shutil.copytree(bench_template, tmp_path / "bench", symlinks=True)
-    return Bench(tmp_path / "bench")
+    shutil.copytree(bench_template / "LMUData", tmp_path / "LMUData")
+    return Bench(tmp_path, bench_template / "cache", warm_runs)

@@ -137,7 +137,7 @@ def test_the_patched_package_works_in_a_fresh_process(verifier: str) -> None:
 
 
 def test_a_hub_id_a_snapshot_and_a_folder_of_any_name_load_as_llava(bench: Bench, tmp_path: Path) -> None:
-    snapshot = bench.root / "cache" / f"models--{REPO.replace('/', '--')}" / "snapshots" / REVISION
+    snapshot = bench.cache / f"models--{REPO.replace('/', '--')}" / "snapshots" / REVISION
     folder = Path(shutil.copytree(snapshot, tmp_path / "attempt-3"))
     wanted = {"class": "LlavaLlamaForCausalLM", "attention": "sdpa", "processor": True}
     wanted |= {"dtypes": ["torch.float32"], "device": "cpu"}
@@ -210,7 +210,7 @@ def test_a_local_tower_that_is_not_clip_is_refused(tmp_path: Path) -> None:
 
 def test_a_hub_tower_of_another_organisation_loads(bench: Bench) -> None:
     other = "somebody/clip-tower"
-    folders = [bench.root / "cache" / f"models--{name.replace('/', '--')}" for name in (TOWER, other)]
+    folders = [bench.cache / f"models--{name.replace('/', '--')}" for name in (TOWER, other)]
     shutil.copytree(*folders, dirs_exist_ok=True)
     code = "import sys; from llava.model.multimodal_encoder.builder import build_vision_tower as build\n"
     code += "from types import SimpleNamespace as N\n"

@@ -14,28 +14,14 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from warm_runs import WarmRuns
+
 LLAVA_ROOT = Path(os.environ.get("VLDOCK_LLAVA_ROOT", "/workspace/LLaVA"))
 VLMEVAL_ROOT = Path(os.environ.get("VLDOCK_VLMEVAL_ROOT", "/workspace/VLMEvalKit"))
 PATCHES = Path(os.environ.get("VLDOCK_PATCHES", "/opt/vldock/patches"))
 REVISION = "0" * 40
 MODEL, REPO, TOWER = "llava_v1.5_7b", "liuhaotian/llava-v1.5-7b", "openai/clip-vit-large-patch14-336"
 DOOR = "import sys; from vlmeval.run import main; sys.exit(main())"
-# run.py whose model does what a test wants: `before` runs ahead of each answer, `n` is the number of answers so far
-RIGGED = """
-import os, signal, sys
-from vlmeval.vlm.llava.llava import LLaVA
-answer, n = LLaVA.generate_inner, 0
-def rigged(self, message, dataset=None):
-    global n
-    {before}
-    n += 1
-    return answer(self, message, dataset)
-LLaVA.generate_inner = rigged
-from vlmeval.run import main
-code = main()
-print("ANSWERS", n)
-sys.exit(code)
-"""
 
 
 def python_path(*roots: Path) -> str:
@@ -45,9 +31,11 @@ def python_path(*roots: Path) -> str:
 
 @dataclass(frozen=True)
 class Bench:
-    """A run.py with its own cache, data and output folder, no network and no GPU."""
+    """A run.py with its own data and output folder, no network and no GPU; the cache is shared and only read."""
 
     root: Path
+    cache: Path
+    warm: WarmRuns | None = None
 
     @property
     def lmu(self) -> Path:
@@ -61,7 +49,7 @@ class Bench:
 
     def env(self, **more: str) -> dict[str, str]:
         """Return the environment of a run; `more` is added, an empty value removes."""
-        cache = str(self.root / "cache")
+        cache = str(self.cache)
         base = {name: value for name, value in os.environ.items() if name not in ("OPENAI_API_KEY", "VLDOCK_STANDIN")}
         base |= {"HF_HOME": cache, "HUGGINGFACE_HUB_CACHE": cache, "TRANSFORMERS_CACHE": cache, "HF_HUB_OFFLINE": "1"}
         base |= {"LMUData": str(self.lmu), "VLDOCK_OUTPUTS": str(self.root / "out"), "CUDA_VISIBLE_DEVICES": "-1"}
@@ -74,10 +62,16 @@ class Bench:
         return ",".join(f"{name}={digest}" for name, digest in pairs)
 
     def run(
-        self, *options: str, model: str = MODEL, data: str = "POPE", **env: str
+        self, *options: str, model: str = MODEL, data: str = "POPE", before: str | None = None, **env: str
     ) -> subprocess.CompletedProcess[str]:
-        """Run run.py's main() as a user would and return what it printed."""
-        command = [sys.executable, "-c", DOOR, "--data", *data.split(), "--model", model, *options]
+        """Run run.py's main() in a fork of a process that has VLMEvalKit imported; `before`: see warm_runs.rig."""
+        assert self.warm is not None
+        argv = ["--data", *data.split(), "--model", model, *options]
+        return self.warm.run(argv, env=self.env(**env), folder=self.root, before=before)
+
+    def run_cold(self, *options: str, data: str = "POPE", **env: str) -> subprocess.CompletedProcess[str]:
+        """Run run.py's main() in a fresh Python, as a user would."""
+        command = [sys.executable, "-c", DOOR, "--data", *data.split(), "--model", MODEL, *options]
         return subprocess.run(command, env=self.env(**env), cwd=self.root, capture_output=True, text=True, timeout=300)
 
     def status(self) -> dict[str, dict[str, object]]:
@@ -107,7 +101,7 @@ def make(root: Path) -> Bench:
     generation |= {"eos_token_id": list(range(vocabulary)), "pad_token_id": 0}
     (snapshots[1] / "generation_config.json").write_text(json.dumps(generation))
     (root / "LMUData").mkdir()
-    bench = Bench(root)
+    bench = Bench(root, root / "cache")
     write_pope(bench, 12)
     write_mmbench(bench, 3)
     write_ocrbench(bench, 4)
@@ -169,6 +163,24 @@ def write_ocrbench(bench: Bench, count: int) -> None:
          "category": "Regular Text Recognition"} for i in range(count)
     ]  # fmt: skip
     write_tsv(bench.lmu / "OCRBench.tsv", rows)
+
+
+def write_extras(bench: Bench) -> None:
+    """Write five rows of each of the four extra benchmarks: an odd number, so that pairs and groups are cut."""
+    choice = {"A": "red", "B": "blue", "answer": "A", "category": "colour", "l2-category": "x"}
+    own: dict[str, dict[str, object]] = {
+        "MME": {"answer": "Yes", "category": "existence", "image_path": ""},
+        "NaturalBenchDataset": {"answer": "Yes", "type": "yes_no"},
+        "MMStar_KO": choice,
+        "CCOCR_MultiLanOcr_Korean": {"answer": "word", "category": "multi_lan_ocr", "l2-category": "Korean",
+                                     "split": "Korean_150", "image_name": ""},
+    }  # fmt: skip
+    for name, columns in own.items():
+        rows = [{"index": i, "image": picture(i), "question": "Is it red?", **columns} for i in range(5)]
+        for i, row in enumerate(rows):
+            row |= {"image_path": f"existence/{i // 2}.png"} if name == "MME" else {}
+            row |= {"image_name": f"{i}.png"} if "image_name" in columns else {}
+        write_tsv(bench.lmu / f"{name}.tsv", rows)
 
 
 if __name__ == "__main__":

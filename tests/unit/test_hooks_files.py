@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -56,6 +58,18 @@ def test_small_sets_save_each_sample_and_large_ones_every_five_seconds(samples: 
     cadence = atomic.Cadence(samples, clock=lambda: next(clock))
 
     assert [cadence.due() for _ in range(3)] == due
+
+
+def test_a_round_trip_leaves_nothing_in_tmp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    smp = SimpleNamespace(
+        dump=lambda table, path: Path(path).write_text(table), load=lambda path: Path(path).read_text()
+    )
+    monkeypatch.setitem(sys.modules, "vlmeval", SimpleNamespace(smp=smp))
+    monkeypatch.setitem(sys.modules, "vlmeval.smp", smp)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+
+    assert atomic.round_trip("rows", "xlsx") == "rows"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_files_of_a_cell_are_not_those_of_a_longer_name(tmp_path: Path) -> None:

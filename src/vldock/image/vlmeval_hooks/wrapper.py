@@ -15,7 +15,7 @@ from vldock.image.llava_hooks.loading import dtype_for
 
 
 def device() -> str:
-    """Return VLDOCK_DEVICE, else the current GPU, else cpu; raise EnvironmentUnfit for a GPU that is not there."""
+    """Return VLDOCK_DEVICE, else cuda:0, else cpu; raise EnvironmentUnfit for a GPU that is not there."""
     asked = os.environ.get("VLDOCK_DEVICE", "").strip()
     available = torch.cuda.is_available()
     if asked.startswith("cuda") and not available:
@@ -23,7 +23,7 @@ def device() -> str:
             f"VLDOCK_DEVICE={asked} and no GPU is visible",
             hint="start the container with --gpus all, or leave VLDOCK_DEVICE out to run on the CPU",
         )
-    return asked or (f"cuda:{torch.cuda.current_device()}" if available else "cpu")
+    return asked or ("cuda:0" if available else "cpu")
 
 
 def loading_options() -> dict[str, Any]:
