@@ -19,6 +19,7 @@ ORDER = (
     "patch_vlmeval_pred_root",
     "patch_vlmeval_sample_limit",
     "patch_vlmeval_judge",
+    "patch_vlmeval_secrets",
     "patch_vlmeval_identity",
     "patch_vlmeval_atomic_files",
     "patch_vlmeval_circular_tmp",

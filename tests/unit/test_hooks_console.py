@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from vldock.common.errors import InputRefused
-from vldock.image.vlmeval_hooks import causes, console, judge, models, names
+from vldock.image.vlmeval_hooks import causes, console, judge, models, names, redact
 from vldock.image.vlmeval_hooks.outcomes import Outcome
 
 
@@ -153,3 +153,16 @@ def test_every_score_of_a_stand_in_says_so(monkeypatch: pytest.MonkeyPatch, caps
     score, note = capsys.readouterr().out.splitlines()
     assert score.endswith("[STAND-IN]")
     assert note.startswith("STAND-IN: ")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--judge-key", "sk-1"], ["--judge-key=sk-1"], ["--key", "sk-1"], ["--judge-args", '{"key": "sk-1", "n": 1}']],
+    ids=lambda words: words[0],
+)
+def test_a_command_line_is_kept_without_its_keys(words: list[str]) -> None:
+    shown = " ".join(redact.argv(["run.py", *words, "--data", "POPE"]))
+
+    assert "sk-1" not in shown
+    assert "***" in shown
+    assert shown.endswith("--data POPE")

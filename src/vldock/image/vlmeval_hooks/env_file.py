@@ -31,7 +31,7 @@ def load(files: Sequence[Path], env: MutableMapping[str, str] | None = None) -> 
 
 
 def _read(file: Path) -> dict[str, str | None]:
-    from dotenv import dotenv_values
+    from dotenv import dotenv_values  # type: ignore[import-not-found,unused-ignore]
 
     if file.is_dir():
         _warn(
