@@ -1,0 +1,110 @@
+"""LLaVA from its checkpoint to an answer, on the stand-ins: the very path real weights take, on a CPU and on a GPU."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from conftest import FreshPython
+
+from vldock.common.cell import Cell
+
+MODEL = "llava_v1.5_7b"
+BENCHMARKS = ("POPE", "TextVQA_VAL")
+SAMPLES = 4
+COUNT = """
+import os
+os.environ.update(VLDOCK_STANDIN="1", VLDOCK_DEVICE="cpu")
+from vldock.image import startup
+startup.prepare()
+import json
+import torch.nn.functional as functional
+from vlmeval.config import supported_VLM
+from vlmeval.dataset import build_dataset
+
+counts = {"attention": 0, "forward": 0}
+model, benchmark = supported_VLM["llava_v1.5_7b"](), build_dataset("POPE")
+model.set_dump_image(benchmark.dump_image)
+decoder, attend = model.model.model, functional.scaled_dot_product_attention
+
+def counted(*args, **kwargs):
+    counts["attention"] += 1
+    return attend(*args, **kwargs)
+
+def passed(*_):
+    counts["forward"] += 1
+
+functional.scaled_dot_product_attention = counted
+decoder.register_forward_hook(passed)
+answer = model.generate(benchmark.build_prompt(benchmark.data.iloc[0]), dataset="POPE")
+layers = model.model.config.num_hidden_layers
+print(json.dumps({**counts, "layers": layers, "answer": answer, "choice": model.model.config._attn_implementation}))
+"""
+
+
+def evaluate(out: Path, **environ: str) -> list[dict[str, Any]]:
+    """Evaluate the stand-in on a few samples and return the events."""
+    command = [sys.executable, "-m", "vldock.image", "evaluate", "--json", "--model", MODEL, "--limit", str(SAMPLES)]
+    environment = {**os.environ, "VLDOCK_STANDIN": "1", **environ}
+    command += ["--out", str(out), "--data", *BENCHMARKS]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def answers(out: Path, benchmark: str) -> list[str]:
+    """Return the predictions of a cell, in order."""
+    table = pd.read_excel(out / MODEL / benchmark / f"{MODEL}_{benchmark}.xlsx")
+    return [str(answer) for answer in table["prediction"]]
+
+
+@pytest.fixture(scope="module")
+def on_cpu(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of an evaluation on the CPU."""
+    evaluate(out := tmp_path_factory.mktemp("cpu"), VLDOCK_DEVICE="cpu")
+    return out
+
+
+@pytest.mark.parametrize("benchmark", BENCHMARKS)
+def test_the_stand_in_answers_its_samples_on_a_cpu(on_cpu: Path, benchmark: str) -> None:
+    cell = Cell.load(on_cpu / MODEL / benchmark)
+
+    assert cell is not None
+    assert (cell.status, cell.predictions, cell.standin) == ("succeeded", SAMPLES, True)
+    assert cell.score is not None
+    assert cell.score >= 90
+    assert (cell.device, cell.dtype, cell.attention) == ("cpu", "float32", "sdpa")
+
+
+def test_every_layer_of_llava_calls_sdpa_at_every_step(fresh_python: FreshPython) -> None:
+    done = fresh_python(COUNT)
+    assert done.returncode == 0, done.stderr
+
+    seen = json.loads(done.stdout.splitlines()[-1])
+
+    assert seen["choice"] == "sdpa"
+    assert seen["forward"] > 0
+    assert seen["attention"] == seen["layers"] * seen["forward"]
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("benchmark", BENCHMARKS)
+def test_half_precision_on_the_gpu_gives_the_cpu_s_answers(on_cpu: Path, on_gpu: Path, benchmark: str) -> None:
+    cell = Cell.load(on_gpu / MODEL / benchmark)
+
+    assert cell is not None
+    assert (cell.dtype, cell.attention) == ("float16", "sdpa")
+    assert answers(on_gpu, benchmark) == answers(on_cpu, benchmark)
+
+
+@pytest.fixture(scope="module")
+def on_gpu(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of an evaluation on the GPU."""
+    evaluate(out := tmp_path_factory.mktemp("gpu"), VLDOCK_DEVICE="cuda")
+    return out
