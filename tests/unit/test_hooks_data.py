@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -126,3 +127,17 @@ def test_images_of_another_file_are_another_folder(tmp_path: Path) -> None:
     folders = {tsv.image_root("/images/MMBench", str(tmp_path / name)) for name in ("a.tsv", "b.tsv")}
 
     assert folders == {f"/images/MMBench-{md5(text)[:8]}" for text in "ab"}
+
+
+def test_a_large_files_copy_and_images_go_when_the_file_is_newer(tmp_path: Path) -> None:
+    local, images = tmp_path / "Big_local.tsv", tmp_path / "images" / "Big"
+    local.write_text("old")
+    os.utime(local, (1, 1))
+    images.mkdir(parents=True)
+    (tmp_path / "Big.tsv").write_text("new")
+
+    tsv.ensure("Big", "https://example.org/Big.tsv", None, tmp_path)
+
+    assert not local.exists()
+    assert not images.exists()
+    assert len(list(images.parent.glob("Big-until-*"))) == 1

@@ -79,9 +79,14 @@ def _provide(benchmark: str, url: str, wanted: str | None, path: Path) -> None:
 
 
 def _drop_stale_local_copy(path: Path) -> None:
-    """Remove the copy VLMEvalKit makes of a file over 1 GB (images taken out) when the file is newer than it."""
-    local = path.with_name(f"{path.stem}_local.tsv")
+    """Remove the copy VLMEvalKit makes of a file over 1 GB (images taken out) when the file is newer than it.
+
+    The images taken out are moved away with it: upstream keeps an image whose file exists.
+    """
+    local, images = path.with_name(f"{path.stem}_local.tsv"), path.parent / "images" / path.stem
     if local.is_file() and local.stat().st_mtime_ns < path.stat().st_mtime_ns:
+        if images.is_dir():
+            images.rename(images.with_name(f"{path.stem}-until-{path.stat().st_mtime_ns}"))
         local.unlink()
 
 
