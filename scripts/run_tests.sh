@@ -21,11 +21,17 @@ if [ "$what" = all ]; then
     "$vldock" base
     "$vldock" build
 fi
-if [ "$what" = image ] || [ "$what" = all ]; then
+if [ "$what" = image ]; then
     step "in-image tests in a container of the promoted image"
-    scripts/test_in_image.sh
+    "$vldock" verify --group inside --group gpu
 fi
-if [ "$what" = docker ] || [ "$what" = all ]; then
+if [ "$what" = all ]; then
+    step "verify: the image from outside and inside, and the 40-cell matrix"
+    "$vldock" verify
+    step "docker tests of the harness itself"
+    "${pytest[@]}" tests/docker -m "not verify"
+fi
+if [ "$what" = docker ]; then
     step "docker tests: containers, users, refusals, the 40-cell matrix"
     "${pytest[@]}" tests/docker
 fi

@@ -13,11 +13,20 @@ import pytest
 from support import boxes, tiny_image
 from support.boxes import Box
 
-from vldock.host import checkout, engine, leftovers
+from vldock.host import checkout, engine, leftovers, verify_groups
 from vldock.host.containers import Completed
+
+VERIFIED = {name for names in verify_groups.HOST_GROUPS.values() for name in names}
 
 MakeBox = Callable[..., Box]
 RunInImage = Callable[..., Completed]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what `vldock verify` runs, so that the rest can be run alone."""
+    for item in items:
+        if item.path.name in VERIFIED:
+            item.add_marker("verify")
 
 
 @pytest.fixture(scope="session")

@@ -29,6 +29,7 @@ COMMANDS = {
     "run": ("vldock.host.cli_run", "run_command", "Run a command in a container, with the mounts right."),
     "shell": ("vldock.host.cli_run", "shell_command", "Open a shell in a container."),
     "doctor": ("vldock.host.cli_run", "doctor_command", "Tell whether this machine and the image are fit."),
+    "verify": ("vldock.host.cli_verify", "verify_command", "Test an image from outside and inside; write its receipt."),
     "matrix": ("vldock.host.cli_matrix", "matrix_command", "Evaluate every model on every benchmark."),
     "clean": ("vldock.host.cli_run", "clean_command", "Remove containers and images of vldock's."),
     "receipt": ("vldock.host.cli_receipt", "receipt_group", "Sign receipts, and check them against an image."),

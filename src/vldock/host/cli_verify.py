@@ -1,0 +1,116 @@
+"""`vldock verify`."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.table import Table
+
+from vldock.common.errors import EnvironmentUnfit
+from vldock.host import checkout, engine, receipt_suite, receipt_write, verify, verify_groups
+from vldock.host.console import console, duration_text, say
+
+STYLES = {"passed": "green", "failed": "bold red", "skipped": "yellow"}
+
+
+@click.command(name="verify")
+@click.argument("image", default=checkout.IMAGE_TAG)
+@click.option(
+    "--group", "groups", multiple=True, type=click.Choice(verify_groups.ORDER), help="Only these; repeatable."
+)
+@click.option("--gpus", default="none", show_default=True, help="none, all, or 0,1: for the group gpu.")
+@click.option("--require-gpu", is_flag=True, help="Without a GPU the group gpu fails. Implies --gpus all.")
+@click.option("--reports", type=click.Path(path_type=Path), help="Default: outputs/verify/<timestamp>.")
+@click.option(
+    "--key", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Signs the receipt (Ed25519)."
+)
+@click.option("--sbom", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Its sha256 goes in.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object to standard output.")
+def verify_command(
+    image: str,
+    groups: tuple[str, ...],
+    gpus: str,
+    require_gpu: bool,
+    reports: Path | None,
+    key: Path | None,
+    sbom: Path | None,
+    as_json: bool,
+) -> int:
+    """Test IMAGE from outside and inside, and write a receipt of what it passed.
+
+    Exit code 0 when every group passed (gpu may be skipped), 1 when one failed, 3 without the image or an engine.
+
+    \b
+    Examples:
+      vldock verify
+      vldock verify vldock:4.37 --group static --group users
+      vldock verify --require-gpu --key signing.pem
+    """
+    folder = checkout.root()
+    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    out = (reports or Path("outputs/verify") / stamp).resolve()
+    with engine.connected() as client:
+        found = str(find_image(client, image).id)
+        asked = verify.Verification(
+            image=found,
+            folder=folder,
+            reports=out,
+            groups=groups or verify_groups.ORDER,
+            gpus="all" if require_gpu and gpus == "none" else gpus,
+            require_gpu=require_gpu,
+        )
+        inputs = receipt_suite.inputs(folder)
+        results = list(verify.verify(asked, client=client, say=say))
+        verify.save_results(out / "results.json", image, results)
+        receipt_write.write_receipt(
+            out / "receipt.json",
+            client=client,
+            image=image,
+            groups=[one.result for one in results],
+            key=key,
+            gpu=asked.gpus if any(one.result.name == "gpu" and one.result.passed for one in results) else None,
+            sbom=sbom,
+            inputs=inputs,
+            folder=folder,
+        )
+    good = verify.passed(results, require_gpu=require_gpu)
+    if as_json:
+        click.echo(json.dumps({"image": image, "passed": good, "reports": str(out), "groups": [
+            {"name": one.result.name, "status": one.result.status, "failures": one.result.failures} for one in results
+        ]}, indent=2))  # fmt: skip
+    else:
+        show(results, image=image, out=out, good=good)
+    return 0 if good else 1
+
+
+def find_image(client: Any, name: str) -> Any:
+    """Return the engine's image; raises EnvironmentUnfit where it has none of that name."""
+    from docker.errors import ImageNotFound
+
+    try:
+        return client.images.get(name)
+    except ImageNotFound as error:
+        raise EnvironmentUnfit(f"there is no image {name} here", hint=f"vldock build --tag {name}") from error
+
+
+def show(results: list[verify.Timed], *, image: str, out: Path, good: bool) -> None:
+    """Print the table of groups, each failure by name, and the verdict."""
+    table = Table(title=f"{image}: {'verified' if good else 'NOT verified'}")
+    for heading in ("group", "status", "passed", "failed", "skipped", "time", "why"):
+        table.add_column(heading)
+    for one in results:
+        result = one.result
+        numbers = [str(count) for count in (result.passed, result.failed, result.skipped)]
+        why = result.reason or "\n".join(result.failures)
+        table.add_row(
+            result.name, f"[{STYLES[result.status]}]{result.status}[/]", *numbers, duration_text(one.seconds), why
+        )
+    from rich.console import Console
+
+    plain = console()
+    Console(width=plain.width, highlight=False, no_color=not plain.is_terminal).print(table)
+    click.echo(f"reports and receipt: {out}")

@@ -1,0 +1,115 @@
+"""Verify an image: its groups of tests, one after the other, each with a JUnit report, and one result for all."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+from xml.etree.ElementTree import ParseError
+
+from vldock.common.cell import write_json
+from vldock.common.receipt import GroupResult
+from vldock.host import testkit, verify_groups
+from vldock.host.console import Say
+from vldock.host.container_spec import Mount, Spec
+from vldock.host.containers import running
+
+INSIDE_SECONDS = 1800
+REPORTS = "/reports"
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What to verify and where its reports go; `gpus` is 'none', 'all' or device numbers."""
+
+    image: str
+    folder: Path
+    reports: Path
+    groups: tuple[str, ...] = verify_groups.ORDER
+    gpus: str = "none"
+    require_gpu: bool = False
+
+
+@dataclass(frozen=True)
+class Timed:
+    """A group's result and how long it took in seconds."""
+
+    result: GroupResult
+    seconds: float
+
+
+def verify(asked: Verification, *, client: Any, say: Say) -> Iterator[Timed]:
+    """Run the groups in their order and yield each result; nothing stops at the first failure."""
+    asked.reports.mkdir(parents=True, exist_ok=True)
+    for name in (group for group in verify_groups.ORDER if group in asked.groups):
+        say(f"group {name} ...")
+        began = time.monotonic()
+        result = run_group(name, asked, client=client, say=say)
+        yield Timed(result, time.monotonic() - began)
+
+
+def run_group(name: str, asked: Verification, *, client: Any, say: Say) -> GroupResult:
+    """Run one group and return its result; a group whose pytest left no report has failed."""
+    report = asked.reports / f"{name}.xml"
+    report.unlink(missing_ok=True)
+    if name in verify_groups.HOST_GROUPS:
+        code = on_host(name, asked, report)
+    else:
+        code = inside(name, asked, client=client, say=say)
+    try:
+        return verify_groups.result(name, verify_groups.read_junit(report), exit_code=code)
+    except (OSError, ParseError) as error:
+        return GroupResult(name, "failed", failed=1, failures=(f"no report (pytest exit {code}): {error}",))
+
+
+def on_host(name: str, asked: Verification, report: Path) -> int:
+    """Run the host's pytest over the group's files and return its exit code; its output is this process's."""
+    files = [str(asked.folder / "tests/docker" / file) for file in verify_groups.HOST_GROUPS[name]]
+    argv = [sys.executable, "-m", "pytest", "-q", f"--junit-xml={report}", *files]
+    environ = {**os.environ, "VLDOCK_IMAGE": asked.image}
+    return subprocess.run(argv, cwd=asked.folder, env=environ, stdout=sys.stderr.fileno(), check=False).returncode
+
+
+def inside(name: str, asked: Verification, *, client: Any, say: Say) -> int:
+    """Run tests/image in one detached container without a network, by exec, and return pytest's exit code."""
+    argv = ["timeout", "-k", "10", str(INSIDE_SECONDS), "python", "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    argv += [f"--rootdir={testkit.TESTS_TARGET}", f"--junit-xml={REPORTS}/{name}.xml", testkit.TESTS_TARGET]
+    argv += verify_groups.INSIDE_GROUPS[name]
+    if name == "gpu" and asked.require_gpu:
+        argv.append("--require-gpu")
+    spec = Spec(
+        image=asked.image,
+        argv=("sleep", "infinity"),
+        role="verify",
+        network="none",
+        gpus=asked.gpus if name == "gpu" else "none",
+        env={"PYTHONPATH": testkit.TARGET},
+        mounts=(
+            Mount(testkit.prepare(asked.folder), testkit.TARGET, read_only=True),
+            Mount(asked.folder / "tests/image", testkit.TESTS_TARGET, read_only=True),
+            Mount(asked.reports, REPORTS),
+        ),
+    )
+    with running(client, spec) as container:
+        done = container.execute(argv)
+    say(done.text.rstrip())
+    return done.exit_code
+
+
+def passed(results: Sequence[Timed], *, require_gpu: bool) -> bool:
+    """Tell whether no group failed, none but gpu was skipped, and gpu passed where it is required."""
+    allowed = set() if require_gpu else {"gpu"}
+    return all(one.result.status == "passed" or one.result.name in allowed for one in results) and not any(
+        one.result.status == "failed" for one in results
+    )
+
+
+def save_results(path: Path, image: str, results: Sequence[Timed]) -> None:
+    """Write the results as JSON beside the reports."""
+    rows = [{**asdict(one.result), "seconds": round(one.seconds, 1)} for one in results]
+    write_json(path, {"image": image, "groups": rows})

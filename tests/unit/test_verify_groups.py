@@ -1,0 +1,55 @@
+"""A group's result is what its JUnit report and pytest's exit code say together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from vldock.common.receipt import GROUPS
+from vldock.host import verify, verify_groups
+from vldock.host.verify_groups import Counts, read_junit, result
+
+REPORT = """<testsuites><testsuite>
+<testcase classname="tests.docker.test_image" name="test_a" time="0.5"/>
+<testcase classname="tests.docker.test_image" name="test_b" time="0.5"><failure message="no"/></testcase>
+<testcase classname="tests.docker.test_image" name="test_c"><skipped/></testcase>
+<testcase classname="tests.docker.test_image" name="test_d"><error/></testcase>
+</testsuite></testsuites>"""
+
+
+def test_a_report_is_counted_with_the_names_of_its_failures(tmp_path):
+    (tmp_path / "x.xml").write_text(REPORT)
+    counts = read_junit(tmp_path / "x.xml")
+    assert (counts.passed, counts.failed, counts.skipped, counts.seconds) == (1, 2, 1, 1.0)
+    assert counts.failures == ("test_image::test_b", "test_image::test_d")
+
+
+@pytest.mark.parametrize(
+    ("counts", "exit_code", "status"),
+    [
+        pytest.param(Counts(3, 0, 0, (), 1.0), 0, "passed", id="all passed"),
+        pytest.param(Counts(3, 1, 0, ("t",), 1.0), 1, "failed", id="one failed"),
+        pytest.param(Counts(3, 0, 0, (), 1.0), 137, "failed", id="pytest was killed after a green report"),
+        pytest.param(Counts(0, 0, 12, (), 0.0), 0, "skipped", id="all skipped"),
+    ],
+)
+def test_a_result_needs_both_a_green_report_and_a_green_exit(counts, exit_code, status):
+    assert result("gpu", counts, exit_code=exit_code).status == status
+
+
+def test_every_group_that_is_run_counts_in_a_receipt():
+    assert set(verify_groups.ORDER) <= set(GROUPS)
+    assert {*verify_groups.HOST_GROUPS, *verify_groups.INSIDE_GROUPS} == set(verify_groups.ORDER)
+
+
+def test_every_file_of_a_group_exists():
+    folder = Path(__file__).parents[1] / "docker"
+    assert all((folder / name).is_file() for names in verify_groups.HOST_GROUPS.values() for name in names)
+
+
+@pytest.mark.parametrize(("require_gpu", "good"), [(False, True), (True, False)], ids=["cpu", "gpu required"])
+def test_a_skipped_gpu_group_is_good_enough_only_where_no_gpu_is_required(require_gpu, good):
+    done = [verify.Timed(result("static", Counts(1, 0, 0, (), 0.1), exit_code=0), 0.1)]
+    done += [verify.Timed(result("gpu", Counts(0, 0, 3, (), 0.0), exit_code=0), 0.1)]
+    assert verify.passed(done, require_gpu=require_gpu) is good
