@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# Make the stand-ins again, in a container of the image, from the recipe in this checkout; no network while it runs.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+kit=.vldock/standinkit-$(sha256sum locks/standin.lock | cut -c1-12)
+if [ ! -d "$kit" ]; then
+    .venv/bin/pip install --quiet --quiet --no-compile --require-hashes --no-deps --only-binary :all: \
+        --python-version 3.11 --platform manylinux_2_28_x86_64 --target "$kit.part" -r locks/standin.lock
+    mv "$kit.part" "$kit"
+fi
+assets=src/vldock/image/standin/assets
+mkdir -p "$assets"
+docker=$(.venv/bin/python -c 'from vldock.host.engine import find_build_cli; print(find_build_cli().path)')
+exec "$docker" run --rm --network none --label vldock.role=standin --user "$(id -u):$(id -g)" --shm-size=1g \
+    -v "$PWD/$kit:/opt/standinkit:ro" -v "$PWD/src/vldock:/opt/vldock/vldock:ro" -v "$PWD/$assets:/out" \
+    -e PYTHONPATH=/opt/standinkit "${VLDOCK_IMAGE:-vldock:4.37}" \
+    python -m vldock.image.standin.make --out /out "$@"

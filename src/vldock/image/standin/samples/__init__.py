@@ -1,0 +1,1 @@
+"""The rows of every benchmark, and how they are written."""
