@@ -158,9 +158,13 @@ def _limit(given: int | None) -> int | None:
 
 
 def _device() -> str:
+    """Return the name of the GPU that will be used, or cpu; raises EnvironmentUnfit for one that is not there."""
     import torch
 
-    return torch.cuda.get_device_name(0) if torch.cuda.is_available() else "cpu"
+    from vldock.image.vlmeval_hooks import wrapper
+
+    device = wrapper.device()
+    return torch.cuda.get_device_name(device) if device.startswith("cuda") else device
 
 
 def _stop_on_signals() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -29,9 +30,9 @@ def cell_identity(*, model: str, benchmark: str, limit: int | None, standin: boo
     }
 
 
-def table_path(benchmark: str) -> Path:
+def table_path(benchmark: str, environ: Mapping[str, str] = os.environ) -> Path:
     """Return where VLMEvalKit looks for the benchmark's TSV."""
-    return Path(os.environ.get("LMUData", LMUDATA)) / f"{benchmark}.tsv"  # noqa: SIM112 - VLMEvalKit's own name
+    return Path(environ.get("LMUData", LMUDATA)) / f"{benchmark}.tsv"
 
 
 def table_md5(path: Path) -> str | None:

@@ -89,7 +89,9 @@ def check_data(environ: Mapping[str, str] = os.environ) -> list[Check]:
     """Which of the declared benchmarks have their TSV, and is each of the md5 VLMEvalKit declares."""
     allowed = accepted(environ)
     with ThreadPoolExecutor() as pool:
-        digests = dict(zip(BENCHMARKS, pool.map(lambda one: table_md5(table_path(one.name)), BENCHMARKS), strict=True))
+        digests = dict(
+            zip(BENCHMARKS, pool.map(lambda one: table_md5(table_path(one.name, environ)), BENCHMARKS), strict=True)
+        )
     present = [benchmark for benchmark, digest in digests.items() if digest]
     wrong = [one for one in present if digests[one] not in (one.md5, allowed.get(one.name))]
     folder = environ.get("LMUData", LMUDATA)
