@@ -148,9 +148,9 @@ class Receipt:
             predicate["inputs"] = Inputs(**predicate["inputs"])
             predicate["groups"] = tuple(map(_group, predicate["groups"]))
             receipt = cls(**predicate)
-        except (KeyError, TypeError, AttributeError) as error:
+            subject = statement["subject"][0]["digest"]["sha256"]
+        except (KeyError, TypeError, AttributeError, IndexError) as error:
             raise ValueError(f"a field is missing or of the wrong kind: {error}") from error
-        subject = statement["subject"][0]["digest"]["sha256"]
         if f"sha256:{subject}" != receipt.image.config:
             raise ValueError(f"its subject sha256:{subject} is not its image {receipt.image.config}")
         return receipt

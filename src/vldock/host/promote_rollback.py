@@ -71,6 +71,9 @@ def make(tag: str, work: Work, demands: Demands) -> Rollback:
 def _target(tag: str, at: str | None, work: Work, *, name: str) -> str:
     """Return the digest to go back to; where a killed rollback had moved the tag already, the one it is at."""
     entries = work.entries()
+    for entry in work.unsent():
+        if entry.action == "rollback" and entry.state == "done" and (tag, at) in {(m.tag, m.to) for m in entry.moves}:
+            return str(at)  # killed before its last line was in the registry: once more would be one too many
     opened = [(entry, move) for entry in promote_log.unfinished(entries) for move in entry.moves if move.tag == tag]
     for entry, move in opened:
         if entry.action == "rollback" and at in (move.at, move.to):

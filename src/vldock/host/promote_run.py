@@ -52,9 +52,12 @@ class Work:
         """Bring the registry's log up to date."""
         self.shelf.put_log(promote_log.render(self.entries()))
 
-    def synced(self) -> bool:
-        """Tell whether the registry's log holds every line."""
-        return not self.shelf.keeps_log or self.shelf.read_log() == promote_log.render(self.entries())
+    def unsent(self) -> list[Entry]:
+        """Return the lines that the registry's log lacks, where a run was killed between the two."""
+        if not self.shelf.keeps_log:
+            return []
+        there = promote_log.parse(self.shelf.read_log(), name="the registry's log")
+        return [entry for entry in self.entries() if entry not in there]
 
 
 @dataclass(frozen=True)
@@ -99,7 +102,7 @@ def in_place(plan: Plan, work: Work) -> bool:
         entry.digest == digest and {move.tag for move in entry.moves} <= tags
         for entry in promote_log.unfinished(work.entries())
     )
-    return wanted <= beside and not still_open and work.synced()
+    return wanted <= beside and not still_open and not work.unsent()
 
 
 def execute(plan: Plan, work: Work, bring: Bring) -> Outcome:

@@ -1,0 +1,173 @@
+"""Debian's docker-registry as a process on loopback, with what happens to registries: stopped, slow, full, locked."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from vldock.host import packages
+from vldock.host.console import silent
+
+PROGRAM = "docker-registry"
+SECONDS = 10
+USER, PASSWORD = "promoter", "a secret"
+
+CONFIG = """\
+version: 0.1
+log: {{level: warn, accesslog: {{disabled: true}}}}
+storage:
+  filesystem: {{rootdirectory: {root}}}
+  delete: {{enabled: true}}
+http: {{addr: 127.0.0.1:{port}}}
+{auth}"""
+
+
+def require(*programs: tuple[str, str]) -> None:
+    """Install, as root, the Debian packages of programs that are not here: pairs of program and package."""
+    missing = [package for program, package in programs if shutil.which(program) is None]
+    if missing:
+        packages.install(missing, say=silent)
+
+
+@dataclass
+class Registry:
+    """A registry on 127.0.0.1; `root` is where its blobs lie."""
+
+    port: int
+    root: Path
+    config: Path
+    process: Any = field(default=None, repr=False)
+
+    @property
+    def host(self) -> str:
+        """HOST:PORT."""
+        return f"127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        log = self.config.with_suffix(".log").open("ab")
+        with log:
+            self.process = subprocess.Popen([PROGRAM, "serve", str(self.config)], stdout=log, stderr=log)
+        deadline = time.monotonic() + SECONDS
+        while time.monotonic() < deadline:
+            with suppress(requests.ConnectionError):
+                requests.get(f"http://{self.host}/v2/", timeout=1)
+                return
+            time.sleep(0.02)
+        raise AssertionError(self.config.with_suffix(".log").read_text())
+
+    def stop(self) -> None:
+        """Kill it and wait for its end."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+    def tags(self, name: str) -> dict[str, str]:
+        """Return the tags of a repository and their digests, as it tells them itself."""
+        auth = (USER, PASSWORD)
+        listed = requests.get(f"http://{self.host}/v2/{name}/tags/list", timeout=SECONDS, auth=auth).json()
+        return {tag: self.digest(name, tag) for tag in listed.get("tags") or ()}
+
+    def digest(self, name: str, tag: str) -> str:
+        """Return the digest of a tag's manifest."""
+        kinds = "application/vnd.docker.distribution.manifest.v2+json, application/vnd.oci.image.manifest.v1+json"
+        url, auth = f"http://{self.host}/v2/{name}/manifests/{tag}", (USER, PASSWORD)
+        answer = requests.head(url, headers={"Accept": kinds}, timeout=SECONDS, auth=auth)
+        return str(answer.headers["Docker-Content-Digest"])
+
+
+def free_port() -> int:
+    """Return a port nobody listens at."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+@contextmanager
+def running(folder: Path, *, password: bool = False, root: Path | None = None) -> Iterator[Registry]:
+    """Yield a running registry that keeps its blobs in `root` (a folder below `folder`), locked where asked for."""
+    require((PROGRAM, "docker-registry"))
+    port, root = free_port(), root or folder / "blobs"
+    auth = ""
+    if password:
+        require(("htpasswd", "apache2-utils"))
+        users = folder / "htpasswd"
+        made = subprocess.run(["htpasswd", "-nbB", USER, PASSWORD], capture_output=True, text=True, check=True)
+        users.write_text(made.stdout)
+        auth = f"auth: {{htpasswd: {{realm: test, path: {users}}}}}\n"
+    config = folder / "registry.yml"
+    config.write_text(CONFIG.format(root=root, port=port, auth=auth))
+    registry = Registry(port, root, config)
+    registry.start()
+    try:
+        yield registry
+    finally:
+        registry.stop()
+
+
+@contextmanager
+def small_disk(folder: Path, size: str) -> Iterator[Path]:
+    """Yield a folder on a disk of its own of this size (a tmpfs); needs root."""
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "vldock-test", str(folder)], check=True)
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def grow(folder: Path, size: str) -> None:
+    """Give a small disk more room."""
+    subprocess.run(["mount", "-o", f"remount,size={size}", str(folder)], check=True)
+
+
+@contextmanager
+def slow(port: int, *, rate: float, pause: float = 0.0) -> Iterator[int]:
+    """Yield a port that passes on to `port` at `rate` bytes a second each way, after `pause` seconds a connection."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        stop = threading.Event()
+        server.settimeout(0.1)
+        listener = threading.Thread(target=_listen, args=(server, port, rate, pause, stop), daemon=True)
+        listener.start()
+        try:
+            yield int(server.getsockname()[1])
+        finally:
+            stop.set()
+            listener.join()
+
+
+def _listen(server: socket.socket, port: int, rate: float, pause: float, stop: threading.Event) -> None:
+    while not stop.is_set():
+        with suppress(TimeoutError):
+            near, _ = server.accept()
+            time.sleep(pause)
+            far = socket.create_connection(("127.0.0.1", port))
+            for pair in ((near, far), (far, near)):
+                threading.Thread(target=_pass_on, args=(*pair, rate), daemon=True).start()
+
+
+def _pass_on(source: socket.socket, target: socket.socket, rate: float) -> None:
+    with suppress(OSError):
+        while data := source.recv(16384):
+            time.sleep(len(data) / rate)
+            target.sendall(data)
+    for end in (source, target):
+        with suppress(OSError):
+            end.shutdown(socket.SHUT_RDWR)
+        end.close()
+
+
+def is_root() -> bool:
+    """Tell whether disks can be mounted here."""
+    return os.geteuid() == 0

@@ -1,0 +1,60 @@
+"""Receipts for tests: every field filled, any of them changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from support.saved_image import LOCK
+from vldock.common.receipt import CPU_GROUPS, GROUPS, GroupResult, ImageIdentity, Inputs, Receipt, Status
+from vldock.host import checkout, receipt_sign, receipt_suite
+from vldock.host.receipt_sign import SealedReceipt
+
+IMAGE = ImageIdentity("sha256:" + "1" * 64, ("sha256:" + "2" * 64, "sha256:" + "3" * 64))
+
+
+def group(name: str, status: Status = "passed") -> GroupResult:
+    """Return a result: one test, as it should be."""
+    reason = "no GPU here" if status == "skipped" else None
+    failures = ("test_x",) if status == "failed" else ()
+    return GroupResult(name, status, **{status: 1}, failures=failures, reason=reason)
+
+
+def groups(**statuses: Status) -> tuple[GroupResult, ...]:
+    """Return the CPU groups passed; a keyword changes one or adds one (mini_benchmark for mini-benchmark)."""
+    wanted: Mapping[str, Status] = dict.fromkeys(CPU_GROUPS, "passed") | {
+        name.replace("_", "-"): status for name, status in statuses.items()
+    }
+    return tuple(group(name, wanted[name]) for name in GROUPS if name in wanted)
+
+
+def suite() -> Inputs:
+    """Return the inputs of this checkout, with the lock of the tiny images."""
+    return receipt_suite.inputs(checkout.root(), lock=LOCK)
+
+
+def receipt(image: ImageIdentity = IMAGE, **changes: Any) -> Receipt:
+    """Return a receipt of an image that passed on a CPU."""
+    values: dict[str, Any] = {
+        "name": "vldock:4.37",
+        "image": image,
+        "manifest": None,
+        "base": "vldock-base:bookworm",
+        "base_digest": None,
+        "inputs": changes.pop("inputs", None) or suite(),
+        "engine": "docker 20.10",
+        "groups": groups(),
+        "gpu": None,
+        "time": "2026-11-01T12:00:00+00:00",
+        "vldock": "0.1.0",
+        "signing": "unsigned",
+    }
+    return Receipt(**(values | changes))
+
+
+def sealed(path: Path, image: ImageIdentity = IMAGE, *, key: Path | None = None, **changes: Any) -> SealedReceipt:
+    """Write a receipt file, signed with the private key where one is given."""
+    made = receipt_sign.seal(receipt(image, **changes), receipt_sign.load_private(key) if key else None)
+    receipt_sign.save(made, path)
+    return made
