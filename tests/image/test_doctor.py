@@ -1,4 +1,4 @@
-"""The doctor in its image: fit as built, unfit where a GPU is required and absent, silent about secrets."""
+"""The doctor in its image: fit as built, silent about secrets."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 import torch
+
+from vldock.image.doctor import hardware
 
 pytestmark = pytest.mark.layout
 
@@ -47,12 +49,7 @@ def test_the_check_passes(report: Mapping[str, Any], name: str) -> None:
     assert report[name]["status"] == "ok"
 
 
-def test_a_required_gpu_that_is_absent_makes_it_unfit() -> None:
-    if torch.cuda.is_available():
-        pytest.skip("a GPU is here")
+def test_a_required_gpu_is_there_or_a_failure() -> None:
+    status = {check.status for check in hardware.check_gpu(required=True)}
 
-    done = doctor("--require-gpu")
-
-    assert done.returncode == 3
-    assert "FAIL  gpu" in done.stdout
-    assert done.stdout.splitlines()[-1].startswith("unfit: ")
+    assert ("fail" in status) is not torch.cuda.is_available()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from argparse import Namespace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -9,8 +11,9 @@ import pytest
 
 from vldock.common.cache_env import CACHE_ENV
 from vldock.common.matrix import BENCHMARKS
+from vldock.image import doctor
 from vldock.image.doctor import render, software, workspace
-from vldock.image.doctor.check import Check, guarded
+from vldock.image.doctor.check import Check, Status, guarded
 
 SECRET = "hf_not_to_be_shown"
 
@@ -102,3 +105,14 @@ def test_the_verdict_counts_and_hints_stand_below_their_finding() -> None:
         "                hint: --gpus all",
         "unfit: 1 ok, 0 warnings, 1 failed",
     ]
+
+
+@pytest.mark.parametrize(("status", "code"), [("ok", 0), ("warn", 0), ("skip", 0), ("fail", 3)])
+def test_only_a_failure_makes_the_container_unfit(
+    status: Status, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(doctor.startup, "prepare", lambda: False)
+    monkeypatch.setattr(doctor, "examine", lambda require_gpu: [Check("gpu", status, "as it is")])
+
+    assert doctor.main(Namespace(json=True, require_gpu=False)) == code
+    assert json.loads(capsys.readouterr().out)["fit"] is (code == 0)
