@@ -75,10 +75,10 @@ def run(targets: Sequence[tuple[Patch, Path]], options: Options) -> int:
 
 def _plans(targets: Sequence[tuple[Patch, Path]]) -> list[Plan]:
     """Return one plan for each package: nothing is written anywhere before every file of every package is known."""
-    groups: dict[Path, list[Patch]] = {}
+    groups: dict[tuple[str, Path], list[Patch]] = {}
     for patch, root in targets:
-        groups.setdefault(root, []).append(patch)
-    return [plan(patches, known=siblings(patches[0]), root=root) for root, patches in groups.items()]
+        groups.setdefault((patch.package.dist, root), []).append(patch)
+    return [plan(patches, known=siblings(patches[0]), root=root) for (_, root), patches in groups.items()]
 
 
 def _print_refusal(error: PatchRefusedError, *, as_json: bool) -> None:

@@ -195,3 +195,14 @@ def test_a_missing_package_is_refused_with_the_option_to_give(
 
     assert code == 4
     assert "--root" in capsys.readouterr().err
+
+
+def test_two_packages_in_one_folder_are_told_apart(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = Package("other", "2.0", "/nowhere", {"toy/two.py": sha(TWO)})
+    lone = Patch(name="lone", package=other, reason="x", edits={"toy/two.py": (Edit("third = 3", "third = 33"),)})
+    monkeypatch.setattr(registry, "ALL", (SECOND, lone))
+    targets = [(SECOND, root), (lone, root)]
+
+    codes = [patchcli.run(targets, patchcli.Options(look, False, False, False)) for look in (False, True)]
+
+    assert codes == [0, 0]
