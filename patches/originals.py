@@ -42,6 +42,7 @@ VLMEVAL = Package(
         "vlmeval/dataset/image_mcq.py": "78023f4dfc0d207bdcbf66e522c0dbd0c712b881c86e1468ce582eac52d204ef",
         "vlmeval/dataset/utils/multiple_choice.py": "8121d23f388e7766ad239980f381339916a744cffcf429a62d58ba4de5a7a176",
         "vlmeval/dataset/utils/yorn.py": "ae3150a636813ffd5e348f3adf953921576a03c8be878e282883de21779a1566",
+        "vlmeval/vlm/logics.py": "db441ffdf30a2225c5e35a7f58a438336457d09e288de454c4c4ef7a550cf57f",
         "vlmeval/vlm/llava/llava.py": "ef964d27f3bb559e3d6dc4b4aed227aae74402969caa0f0f825afbf05e2e0674",
     },
 )
