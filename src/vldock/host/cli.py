@@ -32,6 +32,7 @@ COMMANDS = {
     "verify": ("vldock.host.cli_verify", "verify_command", "Test an image from outside and inside; write its receipt."),
     "matrix": ("vldock.host.cli_matrix", "matrix_command", "Evaluate every model on every benchmark."),
     "clean": ("vldock.host.cli_run", "clean_command", "Remove containers and images of vldock's."),
+    "sbom": ("vldock.host.cli_sbom", "sbom_command", "Write an image's bill of materials."),
     "receipt": ("vldock.host.cli_receipt", "receipt_group", "Sign receipts, and check them against an image."),
     "promote": ("vldock.host.cli_promote", "promote_command", "Copy a verified image by digest, and move its tags."),
     "version": ("vldock.host.cli_run", "version_command", "Print versions: vldock, image, engine."),
