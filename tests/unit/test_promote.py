@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from requests.exceptions import ChunkedEncodingError
 from support import receipts
 from support.fake_registry import HOST
 from support.shop import CANDIDATE, FIXED, NAME, RELEASE, STABLE, Shop
 
 from vldock.common.errors import EnvironmentUnfit, UsageError
 from vldock.common.receipt import Band, GroupResult
-from vldock.host import receipt_sign
+from vldock.host import image_copy, image_tar, receipt_sign
 from vldock.host.refusals import (
     BadSignature,
     Damaged,
@@ -375,3 +377,15 @@ def test_two_promotions_at_once_are_refused(shop: Shop) -> None:
 
     with shop.log.alone(), pytest.raises(EnvironmentUnfit, match="another promotion"):
         shop.promote(image, shop.wish(shop.receipt(image)))
+
+
+def test_an_engine_that_goes_away_in_the_middle_is_told_as_such(shop: Shop) -> None:
+    def broken() -> Iterator[bytes]:
+        yield shop.image().path.read_bytes()[:2000]
+        raise ChunkedEncodingError("connection broken")
+
+    client = SimpleNamespace(api=SimpleNamespace(timeout=60, get_image=lambda image: broken()))
+    stream = image_copy.saved(client, SimpleNamespace(id="sha256:0"))
+
+    with pytest.raises(EnvironmentUnfit, match="connection broken"):
+        image_tar.read(stream, name="x")

@@ -6,7 +6,6 @@ import hashlib
 import io
 import json
 import tempfile
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO, Any
@@ -14,11 +13,13 @@ from typing import IO, Any
 from vldock.common.errors import EnvironmentUnfit
 from vldock.common.receipt import ImageIdentity
 from vldock.host.console import Say, size_text
-from vldock.host.image_tar import SavedImage, read
+from vldock.host.engine import plain
+from vldock.host.image_gzip import packed
+from vldock.host.image_tar import SavedImage, hashed, read
 from vldock.host.registry import DOCKER_CONFIG, DOCKER_LAYER, DOCKER_MANIFEST, Descriptor, Manifest, Remote
 from vldock.host.registry_upload import mount, upload, upload_bytes
 
-LEVEL = 6  # gzip's own default, and docker's
+SAVE_SECONDS = 3600  # an engine writes all layers to a folder of its own before its first byte
 
 
 @dataclass
@@ -54,8 +55,23 @@ class ChunkReader(io.RawIOBase):
 
 
 def saved(client: Any, image: Any) -> IO[bytes]:
-    """Return the stream of `docker save` of an engine's image."""
-    return io.BufferedReader(ChunkReader(client.api.get_image(image.id)), buffer_size=1 << 20)
+    """Return the stream of `docker save` of an engine's image; reading it raises EnvironmentUnfit where it breaks."""
+    client.api.timeout = SAVE_SECONDS
+
+    def chunks() -> Iterator[bytes]:
+        from docker.errors import DockerException
+        from requests.exceptions import RequestException
+
+        try:
+            yield from client.api.get_image(image.id)
+        except (DockerException, RequestException) as error:
+            raise EnvironmentUnfit(
+                f"the engine did not save {image.id}: {plain(error)}",
+                expected="the whole image; the engine needs its size as free disk meanwhile",
+                hint="vldock engine status",
+            ) from error
+
+    return io.BufferedReader(ChunkReader(chunks()), buffer_size=1 << 20)
 
 
 def copy(origin: Remote, target: Remote, manifest: Manifest, *, say: Say) -> Traffic:
@@ -86,7 +102,7 @@ def pack(stream: IO[bytes], target: Remote, *, name: str, say: Say) -> tuple[Man
     Raises Damaged where the layers are not those the config names.
     """
     traffic = Traffic()
-    packed: dict[str, Descriptor] = {}
+    blobs: dict[str, Descriptor] = {}
 
     def layer(member: str, chunks: Iterator[bytes]) -> None:
         with tempfile.TemporaryFile(prefix="vldock-layer-") as content:
@@ -96,7 +112,7 @@ def pack(stream: IO[bytes], target: Remote, *, name: str, say: Say) -> tuple[Man
                 raise EnvironmentUnfit(
                     f"{tempfile.gettempdir()}: {error.strerror}", hint="TMPDIR=/a/larger/disk"
                 ) from error
-            packed[diff_id] = blob
+            blobs[diff_id] = blob
             if target.has(blob):
                 traffic.kept += 1
             else:
@@ -104,30 +120,24 @@ def pack(stream: IO[bytes], target: Remote, *, name: str, say: Say) -> tuple[Man
 
     image = read(stream, name=name, on_layer=layer)
     config = upload_bytes(target, image.config, DOCKER_CONFIG)
-    return _manifest(config, image, packed), image.identity, traffic
+    return _manifest(config, image, blobs), image.identity, traffic
 
 
-def _manifest(config: Descriptor, image: SavedImage, packed: dict[str, Descriptor]) -> Manifest:
+def _manifest(config: Descriptor, image: SavedImage, blobs: dict[str, Descriptor]) -> Manifest:
     content = {
         "schemaVersion": 2,
         "mediaType": DOCKER_MANIFEST,
         "config": config.as_json(),
-        "layers": [packed[diff_id].as_json() for diff_id in image.identity.layers],
+        "layers": [blobs[diff_id].as_json() for diff_id in image.identity.layers],
     }
     return Manifest(json.dumps(content, indent=3).encode(), DOCKER_MANIFEST)
 
 
 def _gzip(chunks: Iterator[bytes], content: IO[bytes]) -> tuple[str, Descriptor]:
+    """Write the packed layer; return its diff_id and its descriptor."""
     plain, gzipped, size = hashlib.sha256(), hashlib.sha256(), 0
-    machine = zlib.compressobj(LEVEL, zlib.DEFLATED, 31)  # 31: a gzip header without time or name
-
-    def write(data: bytes) -> int:
+    for data in packed(hashed(chunks, plain)):
         gzipped.update(data)
-        return content.write(data)
-
-    for chunk in chunks:
-        plain.update(chunk)
-        size += write(machine.compress(chunk))
-    size += write(machine.flush())
+        size += content.write(data)
     content.seek(0)
     return f"sha256:{plain.hexdigest()}", Descriptor(f"sha256:{gzipped.hexdigest()}", size, DOCKER_LAYER)

@@ -107,7 +107,7 @@ def _take(tar: tarfile.TarFile, member: tarfile.TarInfo, seen: _Seen, on_layer: 
             seen.small[path] = head + source.read()
         return
     digest = hashlib.sha256()
-    chunks = _hashed(unpacked(_chunks(head, source)), digest)
+    chunks = hashed(unpacked(_chunks(head, source)), digest)
     if on_layer:
         on_layer(path, chunks)
     for _ in chunks:
@@ -121,7 +121,8 @@ def _chunks(head: bytes, source: IO[bytes]) -> Iterator[bytes]:
         yield chunk
 
 
-def _hashed(chunks: Iterator[bytes], digest: Any) -> Iterator[bytes]:
+def hashed(chunks: Iterator[bytes], digest: Any) -> Iterator[bytes]:
+    """Yield the same chunks, each fed to `digest` (of hashlib) on its way."""
     for chunk in chunks:
         digest.update(chunk)
         yield chunk

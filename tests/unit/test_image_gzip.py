@@ -1,0 +1,51 @@
+"""Packing with every core: one gzip member any reader takes, the same bytes however the content came."""
+
+from __future__ import annotations
+
+import gzip
+import subprocess
+
+import pytest
+from support.saved_image import noise
+
+from vldock.host import image_gzip
+from vldock.host.image_tar import unpacked
+
+SIZES = [0, 1, image_gzip.BLOCK - 1, image_gzip.BLOCK, image_gzip.BLOCK + 1, 5 * image_gzip.BLOCK + 7]
+
+
+def content(size: int) -> bytes:
+    """Return bytes that pack halfway."""
+    return (noise(size, size // 2 + 1) + bytes(size))[:size]
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_any_size_comes_back_whole(size: int) -> None:
+    made = b"".join(image_gzip.packed(iter([content(size)])))
+
+    assert gzip.decompress(made) == content(size)
+    assert b"".join(unpacked(iter([made[:7], made[7:]]))) == content(size)
+
+
+def test_gzip_itself_finds_no_fault() -> None:
+    made = b"".join(image_gzip.packed(iter([content(SIZES[-1])])))
+
+    assert subprocess.run(["gzip", "-t"], input=made, check=False).returncode == 0
+
+
+def test_neither_the_chunks_nor_the_cores_change_the_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = content(SIZES[-1])
+    first = b"".join(image_gzip.packed(iter([whole])))
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
+
+    second = b"".join(image_gzip.packed(whole[at : at + 999_983] for at in range(0, len(whole), 999_983)))
+
+    assert first == second
+
+
+@pytest.mark.parametrize("damage", [slice(0, -3), slice(0, 40)], ids=["end", "middle"])
+def test_a_gzip_stream_cut_short_is_an_error(damage: slice) -> None:
+    made = b"".join(image_gzip.packed(iter([content(5000)])))
+
+    with pytest.raises(ValueError, match="cut off"):
+        b"".join(unpacked(iter([made[damage]])))
