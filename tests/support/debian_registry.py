@@ -6,7 +6,7 @@ import os
 import shutil
 import socket
 import subprocess
-import threading
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -135,37 +135,13 @@ def grow(folder: Path, size: str) -> None:
 @contextmanager
 def slow(port: int, *, rate: float, pause: float = 0.0) -> Iterator[int]:
     """Yield a port that passes on to `port` at `rate` bytes a second each way, after `pause` seconds a connection."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        stop = threading.Event()
-        server.settimeout(0.1)
-        listener = threading.Thread(target=_listen, args=(server, port, rate, pause, stop), daemon=True)
-        listener.start()
+    argv = [sys.executable, str(Path(__file__).parent / "slow_line.py"), str(port), str(rate), str(pause)]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
         try:
-            yield int(server.getsockname()[1])
+            yield int(process.stdout.readline())
         finally:
-            stop.set()
-            listener.join()
-
-
-def _listen(server: socket.socket, port: int, rate: float, pause: float, stop: threading.Event) -> None:
-    while not stop.is_set():
-        with suppress(TimeoutError):
-            near, _ = server.accept()
-            time.sleep(pause)
-            far = socket.create_connection(("127.0.0.1", port))
-            for pair in ((near, far), (far, near)):
-                threading.Thread(target=_pass_on, args=(*pair, rate), daemon=True).start()
-
-
-def _pass_on(source: socket.socket, target: socket.socket, rate: float) -> None:
-    with suppress(OSError):
-        while data := source.recv(16384):
-            time.sleep(len(data) / rate)
-            target.sendall(data)
-    for end in (source, target):
-        with suppress(OSError):
-            end.shutdown(socket.SHUT_RDWR)
-        end.close()
+            process.kill()
 
 
 def is_root() -> bool:

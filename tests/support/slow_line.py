@@ -1,0 +1,43 @@
+"""A slow line to a port of this machine, as a program: slow_line.py PORT BYTES_PER_SECOND PAUSE prints its own port.
+
+A process of its own, so that nothing of it is left in the tests' when it is killed with connections open.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from contextlib import suppress
+
+CHUNK = 16384
+
+
+async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, rate: float) -> None:
+    """Hand bytes over, no faster than `rate` a second."""
+    with suppress(OSError):
+        while data := await reader.read(CHUNK):
+            await asyncio.sleep(len(data) / rate)
+            writer.write(data)
+            await writer.drain()
+    writer.close()
+
+
+async def serve(port: int, rate: float, pause: float) -> None:
+    """Take connections for ever; each waits `pause` seconds first."""
+
+    async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(pause)
+        try:
+            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", port)
+        except OSError:
+            writer.close()
+            return
+        await asyncio.gather(pass_on(reader, far_writer, rate), pass_on(far_reader, writer, rate))
+
+    server = await asyncio.start_server(connect, "127.0.0.1", 0)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    asyncio.run(serve(int(sys.argv[1]), float(sys.argv[2]), float(sys.argv[3])))
