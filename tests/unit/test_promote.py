@@ -16,7 +16,7 @@ from support.shop import CANDIDATE, FIXED, NAME, RELEASE, STABLE, Shop
 
 from vldock.common.errors import EnvironmentUnfit, UsageError
 from vldock.common.receipt import Band, GroupResult
-from vldock.host import image_copy, image_tar, receipt_sign
+from vldock.host import image_engine, image_tar, receipt_sign
 from vldock.host.refusals import (
     BadSignature,
     Damaged,
@@ -379,13 +379,25 @@ def test_two_promotions_at_once_are_refused(shop: Shop) -> None:
         shop.promote(image, shop.wish(shop.receipt(image)))
 
 
+def engine(client_says: list[list[str]], tar: Callable[[], Iterator[bytes]]) -> SimpleNamespace:
+    """Return an engine that has one image, and saves it."""
+    api = SimpleNamespace(timeout=60, get_image=lambda image: tar())
+    return SimpleNamespace(api=api, info=lambda: {"DriverStatus": client_says})
+
+
 def test_an_engine_that_goes_away_in_the_middle_is_told_as_such(shop: Shop) -> None:
     def broken() -> Iterator[bytes]:
         yield shop.image().path.read_bytes()[:2000]
         raise ChunkedEncodingError("connection broken")
 
-    client = SimpleNamespace(api=SimpleNamespace(timeout=60, get_image=lambda image: broken()))
-    stream = image_copy.saved(client, SimpleNamespace(id="sha256:0"))
+    stream = image_engine.saved(engine([], broken), SimpleNamespace(id="sha256:0"))
 
     with pytest.raises(EnvironmentUnfit, match="connection broken"):
         image_tar.read(stream, name="x")
+
+
+def test_where_an_id_is_no_configs_digest_the_saved_image_tells_it(shop: Shop) -> None:
+    made = shop.image(layout="oci")
+    store = engine([["driver-type", "io.containerd.snapshotter.v1"]], lambda: iter([made.path.read_bytes()]))
+
+    assert image_engine.identity(store, SimpleNamespace(id="sha256:0")) == made.identity

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import IO
 
 from vldock.common.errors import EnvironmentUnfit
 from vldock.common.receipt import ImageIdentity
 from vldock.host.console import Say, size_text
-from vldock.host.engine import plain
 from vldock.host.image_gzip import packed
 from vldock.host.image_tar import SavedImage, hashed, read
 from vldock.host.registry import DOCKER_CONFIG, DOCKER_LAYER, DOCKER_MANIFEST, Descriptor, Manifest, Remote
 from vldock.host.registry_upload import mount, upload, upload_bytes
-
-SAVE_SECONDS = 3600  # an engine writes all layers to a folder of its own before its first byte
 
 
 @dataclass
@@ -29,49 +25,6 @@ class Traffic:
     sent: int = 0
     kept: int = 0
     size: int = 0
-
-
-class ChunkReader(io.RawIOBase):
-    """A readable file over an iterator of bytes, such as the engine's answer to `docker save`."""
-
-    def __init__(self, chunks: Iterator[bytes]) -> None:
-        self._chunks = chunks
-        self._rest = b""
-
-    def readable(self) -> bool:
-        """It can be read."""
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        """Fill the buffer as far as one chunk reaches; 0 at the end."""
-        while not self._rest:
-            try:
-                self._rest = next(self._chunks)
-            except StopIteration:
-                return 0
-        size = min(len(buffer), len(self._rest))
-        buffer[:size], self._rest = self._rest[:size], self._rest[size:]
-        return size
-
-
-def saved(client: Any, image: Any) -> IO[bytes]:
-    """Return the stream of `docker save` of an engine's image; reading it raises EnvironmentUnfit where it breaks."""
-    client.api.timeout = SAVE_SECONDS
-
-    def chunks() -> Iterator[bytes]:
-        from docker.errors import DockerException
-        from requests.exceptions import RequestException
-
-        try:
-            yield from client.api.get_image(image.id)
-        except (DockerException, RequestException) as error:
-            raise EnvironmentUnfit(
-                f"the engine did not save {image.id}: {plain(error)}",
-                expected="the whole image; the engine needs its size as free disk meanwhile",
-                hint="vldock engine status",
-            ) from error
-
-    return io.BufferedReader(ChunkReader(chunks()), buffer_size=1 << 20)
 
 
 def copy(origin: Remote, target: Remote, manifest: Manifest, *, say: Say) -> Traffic:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vldock.common.errors import EnvironmentUnfit
 from vldock.common.receipt import ImageIdentity
-from vldock.host import engine, image_remote, image_tar, receipt_image
+from vldock.host import engine, image_engine, image_remote, image_tar
 from vldock.host.console import Say
 from vldock.host.registry import Manifest, Remote
 from vldock.host.registry_open import Line
@@ -24,7 +24,7 @@ def read(source: Source, line: Line, *, say: Say) -> ImageIdentity:
         with line.open(source.remote.repository, say=say) as remote:
             return image_remote.identity(remote, present(remote, source.remote))
     with engine.connected() as client:
-        return receipt_image.identity(receipt_image.find(client, source.text))
+        return image_engine.identity(client, image_engine.find(client, source.text))
 
 
 def present(remote: Remote, image: RemoteImage) -> Manifest:

@@ -11,13 +11,13 @@ from vldock.common.errors import UsageError
 from vldock.host import (
     engine,
     image_copy,
+    image_engine,
     image_look,
     image_remote,
     image_tar,
     promote_plan,
     promote_rollback,
     promote_run,
-    receipt_image,
 )
 from vldock.host.console import Say
 from vldock.host.image_copy import Traffic
@@ -85,12 +85,13 @@ def rollback(
 
 @dataclass(frozen=True)
 class Origin:
-    """Where the image comes from: a repository, or something that can be opened as a saved tar."""
+    """Where the image comes from: a repository, a saved tar (`source`), or `image` of the engine of `client`."""
 
     subject: Subject
     remote: Remote | None = None
     source: Source | None = None
     client: Any = None
+    image: Any = None
 
 
 def _origin(source: Source, places: Places, stack: ExitStack) -> Origin:
@@ -103,8 +104,8 @@ def _origin(source: Source, places: Places, stack: ExitStack) -> Origin:
             raise UsageError("tar:- can be read only once", expected="tar:FILE, which is read to plan and to send")
         return Origin(Subject(str(source), image_look.read(source, places.line, say=places.say)), source=source)
     client = stack.enter_context(engine.connected())
-    image = receipt_image.find(client, source.text)
-    return Origin(Subject(str(source), receipt_image.identity(image)), source=source, client=client)
+    image = image_engine.find(client, source.text)
+    return Origin(Subject(str(source), image_engine.identity(client, image)), client=client, image=image)
 
 
 @contextmanager
@@ -113,8 +114,7 @@ def _stream(origin: Origin) -> Iterator[IO[bytes]]:
         with image_tar.opened(origin.source.path) as stream:
             yield stream
         return
-    image = origin.client.images.get(origin.subject.identity.config)
-    yield image_copy.saved(origin.client, image)
+    yield image_engine.saved(origin.client, origin.image)
 
 
 def _bring(origin: Origin, plan: Plan, work: Work) -> Bring:

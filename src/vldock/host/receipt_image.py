@@ -1,4 +1,4 @@
-"""Look at an image in the engine for a receipt: what it is made of, its lock, its base."""
+"""What an image in the engine says of itself, for a receipt: its lock, its base, its manifest."""
 
 from __future__ import annotations
 
@@ -7,42 +7,10 @@ import json
 import tarfile
 from typing import Any
 
-from vldock.common.errors import EnvironmentUnfit
 from vldock.common.layout import BUILD_FACTS
-from vldock.common.receipt import ImageIdentity
 
 BASE_LABEL = "org.opencontainers.image.base.name"
 LOCK_LABEL = "vldock.lock.sha256"
-CONTAINERD_STORE = "io.containerd.snapshotter.v1"
-
-
-def find(client: Any, reference: str) -> Any:
-    """Return the SDK's image of a name or id; raises EnvironmentUnfit where the engine has none of that name."""
-    from docker.errors import ImageNotFound
-
-    refuse_containerd_store(client, reference)
-    try:
-        return client.images.get(reference)
-    except ImageNotFound as error:
-        raise EnvironmentUnfit(
-            f"there is no image {reference} in the engine", hint="docker images; a registry's image: registry:NAME"
-        ) from error
-
-
-def refuse_containerd_store(client: Any, reference: str) -> None:
-    """Raise EnvironmentUnfit for an engine whose image ids are those of manifests: its save tells the config's."""
-    driver = dict(pair for pair in client.info().get("DriverStatus") or () if len(pair) == 2)
-    if driver.get("driver-type") == CONTAINERD_STORE:
-        raise EnvironmentUnfit(
-            "this engine keeps its images in containerd's store, where an image's id is not its config's digest",
-            expected="an engine with the overlay2 store, or a saved tar",
-            hint=f"docker save {reference} -o image.tar, then name tar:image.tar instead",
-        )
-
-
-def identity(image: Any) -> ImageIdentity:
-    """Return what an engine's image is made of."""
-    return ImageIdentity(str(image.id), tuple(image.attrs["RootFS"]["Layers"]))
 
 
 def labels(image: Any) -> dict[str, str]:
@@ -84,8 +52,8 @@ def base_of(client: Any, image: Any, *, fallback: str) -> tuple[str, str | None]
         base = client.images.get(name)
     except ImageNotFound:
         return name, None
-    below = tuple(base.attrs["RootFS"]["Layers"])
-    return name, str(base.id) if identity(image).layers[: len(below)] == below else None
+    below, ours = base.attrs["RootFS"]["Layers"], image.attrs["RootFS"]["Layers"]
+    return name, str(base.id) if ours[: len(below)] == below else None
 
 
 def manifest_of(image: Any, reference: str) -> str | None:

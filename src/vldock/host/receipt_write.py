@@ -9,7 +9,7 @@ from typing import Any
 
 from vldock import __version__
 from vldock.common.receipt import GroupResult, Inputs, Receipt
-from vldock.host import checkout, receipt_image, receipt_sign, receipt_suite
+from vldock.host import checkout, image_engine, receipt_image, receipt_sign, receipt_suite
 from vldock.host.receipt_sign import SealedReceipt
 
 
@@ -41,11 +41,11 @@ def write_receipt(
         raise ValueError(f"a group was given twice: {', '.join(names)}")
     folder = folder or checkout.root()
     private = receipt_sign.load_private(key) if key else None
-    found = receipt_image.find(client, image)
+    found = image_engine.find(client, image)
     base, base_digest = receipt_image.base_of(client, found, fallback="unknown")
     receipt = Receipt(
         name=image,
-        image=receipt_image.identity(found),
+        image=image_engine.identity(client, found),
         manifest=receipt_image.manifest_of(found, image),
         base=base,
         base_digest=base_digest,
