@@ -261,6 +261,16 @@ def test_a_list_of_images_is_refused_with_the_digests_to_choose_from(shop: Shop)
     assert "sha256:abc" in str(caught.value.hint)
 
 
+@pytest.mark.parametrize("tag", ["promotions", "sha256-{}.receipt"])
+def test_what_is_attached_to_an_image_is_not_taken_for_one(shop: Shop, tag: str) -> None:
+    image = shop.image()
+    _, done = shop.promote(image, shop.wish(shop.receipt(image)))
+    assert done
+
+    with pytest.raises(UsageError, match="is no image"):
+        shop.promote(f"registry:{HOST}/{NAME}:{tag.format(done.digest[7:])}", shop.wish(tags=["mine"]))
+
+
 def test_the_sbom_must_be_the_one_a_receipt_names(shop: Shop, tmp_path: Path) -> None:
     image, sbom = shop.image(), tmp_path / "sbom.json"
     sbom.write_text("{}")
@@ -351,7 +361,9 @@ def test_a_tag_moved_behind_our_back_is_not_rolled_back(shop: Shop) -> None:
     for seed in (1, 2):
         image = shop.image(seed)
         shop.promote(image, shop.wish(shop.receipt(image), move=True))
-    shop.registry.tags[NAME, CANDIDATE] = shop.registry.tags[NAME, "promotions"]
+    other = shop.image(3)
+    shop.promote(other, shop.wish(shop.receipt(other), tags=["mine"]))
+    shop.registry.tags[NAME, CANDIDATE] = shop.tags()["mine"]
 
     with pytest.raises(TagMovedElsewhere):
         shop.rollback()

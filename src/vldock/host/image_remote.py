@@ -10,9 +10,21 @@ from typing import IO
 
 from vldock.common.errors import UsageError
 from vldock.common.receipt import ImageIdentity
-from vldock.host.image_tar import check_layers, unpacked
+from vldock.host.image_tar import check_layers, diff_ids, unpacked
 from vldock.host.refusals import Damaged
-from vldock.host.registry import CHUNK, LISTS, Descriptor, Manifest, Remote
+from vldock.host.registry import (
+    CHUNK,
+    DOCKER_CONFIG,
+    DOCKER_MANIFEST,
+    LISTS,
+    OCI_MANIFEST,
+    Descriptor,
+    Manifest,
+    Remote,
+)
+
+IMAGES = (DOCKER_MANIFEST, OCI_MANIFEST)
+CONFIGS = (DOCKER_CONFIG, "application/vnd.oci.image.config.v1+json")
 
 
 def find(remote: Remote, reference: str) -> Manifest | None:
@@ -25,15 +37,24 @@ def find(remote: Remote, reference: str) -> Manifest | None:
             expected="one image",
             hint=f"name one of them by digest: {names}",
         )
+    if found is not None and not (found.media_type in IMAGES and _is_image(found)):
+        raise UsageError(
+            f"{remote.repository}:{reference} is no image: {found.media_type}",
+            expected="an image, not what is attached to one",
+            hint=f"{remote.repository}:TAG of an image",
+        )
     return found
+
+
+def _is_image(manifest: Manifest) -> bool:
+    """Tell an image from an artifact, whose config holds nothing an engine could run."""
+    return "config" in manifest.content and manifest.config.media_type in CONFIGS
 
 
 def claimed(remote: Remote, manifest: Manifest) -> ImageIdentity:
     """Return what the image says it is made of: its config is hashed, its layers are not yet."""
-    import json
-
     config = remote.read(manifest.config)
-    return ImageIdentity(manifest.config.digest, tuple(json.loads(config)["rootfs"]["diff_ids"]))
+    return ImageIdentity(manifest.config.digest, diff_ids(config, name=f"{remote.repository}@{manifest.digest}"))
 
 
 def identity(remote: Remote, manifest: Manifest) -> ImageIdentity:

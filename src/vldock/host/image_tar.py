@@ -163,9 +163,17 @@ def _assemble(seen: _Seen, name: str) -> SavedImage:
 
 def check_layers(config: bytes, layers: tuple[str, ...], *, name: str) -> None:
     """Raise Damaged, naming the first layer, where the layers are not those the config names."""
-    declared = tuple(json.loads(config)["rootfs"]["diff_ids"])
+    declared = diff_ids(config, name=name)
     if len(declared) != len(layers):
         raise _damaged(name, f"it has {len(layers)} layers, its config names {len(declared)}")
     for number, (want, have) in enumerate(zip(declared, layers, strict=True), 1):
         if want != have:
             raise _damaged(name, f"layer {number} of {len(layers)} is damaged: its content is {have}, not {want}")
+
+
+def diff_ids(config: bytes, *, name: str) -> tuple[str, ...]:
+    """Return the digests of the uncompressed layers that a config names; raises Damaged where it names none."""
+    try:
+        return tuple(map(str, json.loads(config)["rootfs"]["diff_ids"]))
+    except (KeyError, ValueError, TypeError) as error:
+        raise _damaged(name, f"its config names no layers: {error!r}") from error

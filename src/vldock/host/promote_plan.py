@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from vldock.common.receipt import ImageIdentity
-from vldock.host import image_remote, promote_channels, promote_receipts, receipt_check, receipt_sign
+from vldock.host import promote_channels, promote_receipts, receipt_check, receipt_sign
 from vldock.host.promote_attach import Shelf
 from vldock.host.promote_receipts import Subject, Wish
 from vldock.host.receipt_sign import SealedReceipt
@@ -146,7 +146,7 @@ def _tags(
 
 def digest_at(target: Remote, tag: str) -> str | None:
     """Return the digest of the manifest a tag is at, or None."""
-    found = image_remote.find(target, tag)
+    found = target.manifest(tag)
     return found.digest if found else None
 
 

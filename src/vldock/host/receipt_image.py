@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import tarfile
+from collections.abc import Mapping
 from typing import Any
 
 from vldock.common.layout import BUILD_FACTS
@@ -18,9 +19,8 @@ def labels(image: Any) -> dict[str, str]:
     return dict(image.attrs["Config"].get("Labels") or {})
 
 
-def lock_of(client: Any, image: Any) -> str | None:
+def lock_of(image: Any, facts: Mapping[str, Any]) -> str | None:
     """Return the sha256 of the lock the image was installed from: its build.json's, else its label's, else None."""
-    facts = build_facts(client, image)
     said = facts.get("lock_sha256") or labels(image).get(LOCK_LABEL)
     return said if said and len(said) == 64 else None
 
@@ -41,16 +41,16 @@ def build_facts(client: Any, image: Any) -> dict[str, Any]:
         container.remove(force=True)
 
 
-def base_of(client: Any, image: Any, *, fallback: str) -> tuple[str, str | None]:
+def base_of(client: Any, image: Any, facts: Mapping[str, Any]) -> tuple[str, str | None]:
     """Return the base's name and digest: of the name itself, or of the engine's image where ours begins with it."""
-    from docker.errors import ImageNotFound
+    from docker.errors import APIError
 
-    name = labels(image).get(BASE_LABEL) or fallback
+    name = str(labels(image).get(BASE_LABEL) or facts.get("base") or "unknown")
     if "@sha256:" in name:
         return name, "sha256:" + name.partition("@sha256:")[2]
     try:
         base = client.images.get(name)
-    except ImageNotFound:
+    except APIError:  # not here, or no name an engine can have
         return name, None
     below, ours = base.attrs["RootFS"]["Layers"], image.attrs["RootFS"]["Layers"]
     return name, str(base.id) if ours[: len(below)] == below else None

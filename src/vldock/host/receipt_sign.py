@@ -124,7 +124,7 @@ def load(path: Path) -> SealedReceipt:
         raise ReceiptUnreadable(
             f"no receipt: {path}: {error.strerror}",
             expected="the receipt.json that `vldock verify` writes",
-            hint="vldock verify --receipt FILE, or name another --receipt",
+            hint="vldock verify, which prints where its receipt is; or name another --receipt",
         ) from error
     return parse(raw, name=str(path))
 

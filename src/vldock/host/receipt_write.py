@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,18 +21,22 @@ def write_receipt(
     image: str,
     groups: Sequence[GroupResult],
     key: Path | None = None,
+    name: str | None = None,
     gpu: str | None = None,
     sbom: Path | None = None,
     inputs: Inputs | None = None,
     folder: Path | None = None,
     now: datetime | None = None,
 ) -> SealedReceipt:
-    """Write the receipt of `image` (a name or id in the engine of the SDK's `client`) to `path` and return it.
+    """Write the receipt of `image` (in the engine of the SDK's `client`) to `path` and return it.
+
+    `image` should be the id that was tested: a name may have been moved since. `name` is what a person calls it.
 
     `groups` are the results, in the order they ran; see vldock.common.receipt.GROUPS for the names that count.
     `key` is an Ed25519 private key; without one the receipt says that it is unsigned. `gpu` names the device, or is
     None where there was none. `sbom` is a file whose sha256 goes in. `inputs` are the lock, tests and patches that
-    judged the image, taken before the tests ran; None: those of the checkout `folder` as it is now.
+    judged the image, taken before the tests ran; None: those of the checkout `folder` as it is now. The lock is the
+    image's own, where the image tells it.
 
     Raises EnvironmentUnfit where the engine has no such image, UsageError where the key is none, ValueError where a
     group was given twice.
@@ -42,14 +47,16 @@ def write_receipt(
     folder = folder or checkout.root()
     private = receipt_sign.load_private(key) if key else None
     found = image_engine.find(client, image)
-    base, base_digest = receipt_image.base_of(client, found, fallback="unknown")
+    judged = inputs or receipt_suite.inputs(folder)
+    facts = receipt_image.build_facts(client, found)
+    base, base_digest = receipt_image.base_of(client, found, facts)
     receipt = Receipt(
-        name=image,
+        name=name or image,
         image=image_engine.identity(client, found),
-        manifest=receipt_image.manifest_of(found, image),
+        manifest=receipt_image.manifest_of(found, name or image),
         base=base,
         base_digest=base_digest,
-        inputs=inputs or receipt_suite.inputs(folder, lock=receipt_image.lock_of(client, found)),
+        inputs=replace(judged, lock=receipt_image.lock_of(found, facts) or judged.lock),
         engine=engine_of(client),
         groups=tuple(groups),
         gpu=gpu,
