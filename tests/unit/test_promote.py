@@ -17,6 +17,7 @@ from support.shop import CANDIDATE, FIXED, NAME, RELEASE, STABLE, Shop
 from vldock.common.errors import EnvironmentUnfit, UsageError
 from vldock.common.receipt import Band, GroupResult
 from vldock.host import image_engine, image_tar, receipt_sign
+from vldock.host.promote_attach import RegistryShelf
 from vldock.host.refusals import (
     BadSignature,
     Damaged,
@@ -34,7 +35,7 @@ from vldock.host.refusals import (
     UnknownKey,
     Unsigned,
 )
-from vldock.host.registry import sha256
+from vldock.host.registry import Manifest, sha256
 
 
 @pytest.fixture
@@ -64,6 +65,21 @@ def test_the_first_push_sets_both_tags_to_one_whole_image(shop: Shop) -> None:
     assert shop.registry.whole(NAME, done.digest)
     manifest = json.loads(shop.registry.manifests[NAME, done.digest][0])
     assert manifest["config"]["digest"] == image.identity.config
+
+
+def test_the_order_is_blobs_manifest_read_back_receipt_tags(shop: Shop) -> None:
+    image = shop.image()
+
+    _, done = shop.promote(image, shop.wish(shop.receipt(image)))
+
+    assert done
+    asked, base = shop.registry.requests, f"/v2/{NAME}"
+    by_digest = asked.index(("PUT", f"{base}/manifests/{done.digest}"))
+    receipt = asked.index(("PUT", f"{base}/manifests/sha256-{done.digest[7:]}.receipt"))
+    fixed, channel = (asked.index(("PUT", f"{base}/manifests/{tag}")) for tag in (FIXED, CANDIDATE))
+    content = json.loads(shop.registry.manifests[NAME, done.digest][0])
+    read_back = [asked.index(("GET", f"{base}/blobs/{b['digest']}")) for b in (content["config"], *content["layers"])]
+    assert by_digest < min(read_back) <= max(read_back) < receipt < fixed < channel
 
 
 def test_twice_is_the_same_as_once(shop: Shop) -> None:
@@ -103,6 +119,22 @@ def test_a_channels_tag_asks_for_its_groups_however_it_is_named(shop: Shop) -> N
 
     with pytest.raises(GpuMissing):
         shop.promote(image, shop.wish(shop.receipt(image), tags=["mine", STABLE]))
+
+
+@pytest.mark.parametrize("forger", ["nobody", "a stranger"])
+def test_a_receipt_somebody_else_attached_does_not_count(shop: Shop, forger: str) -> None:
+    image = shop.image()
+    _, done = shop.promote(image, shop.wish(shop.receipt(image)))
+    assert done
+    key = receipt_sign.keygen(shop.folder / "stranger")[0] if forger == "a stranger" else None
+    forged = receipts.sealed(shop.folder / "x.json", image.identity, key=key, groups=[receipts.group("gpu")])
+    raw, kind = shop.registry.manifests[NAME, done.digest]
+    RegistryShelf(shop.registry.remote(NAME)).add(Manifest(raw, kind), "receipt", [forged.raw])
+
+    with pytest.raises(GpuMissing):
+        shop.promote(f"registry:{HOST}/{NAME}:{CANDIDATE}", shop.wish(tags=[STABLE]))
+    plan, _ = shop.promote(image, shop.wish(tags=["mine"]), confirm=False)
+    assert len(plan.notes) == 1
 
 
 def test_require_gpu_asks_for_it_in_any_channel(shop: Shop) -> None:

@@ -308,3 +308,19 @@ def test_only_this_machine_is_loopback(host: str, loopback: bool) -> None:
 
 def test_a_registry_elsewhere_is_spoken_to_by_https() -> None:
     assert Http(registry_ref.Repository("a.test", "x")).url("/v2/") == "https://a.test/v2/"
+
+
+@pytest.mark.parametrize(
+    ("error", "scheme"),
+    [("CERTIFICATE_VERIFY_FAILED: self-signed certificate", "https"), ("WRONG_VERSION_NUMBER", "http")],
+    ids=["a certificate we do not trust", "no TLS at all"],
+)
+def test_on_this_machine_http_is_spoken_only_where_nobody_speaks_tls(error: str, scheme: str) -> None:
+    class Adapter(FakeRegistry):
+        def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:  # type: ignore[override]
+            raise requests.exceptions.SSLError(error)
+
+    session = requests.Session()
+    session.mount("https://", Adapter())
+
+    assert Http(registry_ref.Repository("127.0.0.1:1", "x"), session=session).scheme() == scheme

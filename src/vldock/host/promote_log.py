@@ -114,7 +114,6 @@ def history(entries: Sequence[Entry], *, repository: str, tag: str) -> list[str]
             if entry.state != "done" or entry.repository != repository or move.tag != tag:
                 continue
             if entry.action == "rollback" and move.to in stack[:-1]:
-                stack.pop()
                 while stack[-1] != move.to:
                     stack.pop()
                 continue
