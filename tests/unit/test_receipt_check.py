@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -82,6 +83,22 @@ def test_unsigned_is_24_unless_allowed(check: Check, kit: tuple[Path, Saved], tm
 
     assert check(receipt=tmp_path / "receipt.json") == 24
     assert check("--allow-unsigned", receipt=tmp_path / "receipt.json") == 0
+
+
+def test_from_keygen_to_check_by_commands_alone(
+    kit: tuple[Path, Saved], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    receipt, tar = str(tmp_path / "receipt.json"), str(kit[1].path)
+    receipts.sealed(tmp_path / "receipt.json", kit[1].identity)
+    private, public = (str(tmp_path / "k" / name) for name in (receipt_sign.PRIVATE_KEY, receipt_sign.PUBLIC_KEY))
+
+    assert invoke(cli.cli, ["receipt", "keygen", "--out", str(tmp_path / "k")]) == 0
+    assert invoke(cli.cli, ["receipt", "sign", receipt, "--key", private]) == 0
+    assert invoke(cli.cli, ["receipt", "sign", receipt, "--key", private]) == 2
+    assert invoke(cli.cli, ["receipt", "show", receipt]) == 0
+    assert "not verified" in capsys.readouterr().err
+    assert invoke(cli.cli, ["receipt", "check", receipt, "--tar", tar, "--key", public, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["good"] is True
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,18 @@ def test_an_upload_the_registry_forgot_is_begun_again(fake: FakeRegistry) -> Non
     assert fake.blobs["a", BLOB.digest] == CONTENT
 
 
+def test_an_upload_forgotten_every_time_ends(fake: FakeRegistry) -> None:
+    def trouble(number: int, request: requests.PreparedRequest) -> requests.Response | None:
+        if request.method == "PATCH":
+            fake.uploads.clear()
+            raise requests.ConnectionError("restarted")
+        return None
+
+    fake.trouble = trouble
+    with pytest.raises(RegistryFailed, match="lost the upload"):
+        upload(fake.remote("a"), BLOB, io.BytesIO(CONTENT))
+
+
 def test_a_registry_that_stays_full_is_told_in_its_own_words(fake: FakeRegistry) -> None:
     failing(fake, "PATCH", 99, 500)
 
