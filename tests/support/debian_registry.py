@@ -132,14 +132,28 @@ def grow(folder: Path, size: str) -> None:
     subprocess.run(["mount", "-o", f"remount,size={size}", str(folder)], check=True)
 
 
+@dataclass(frozen=True)
+class SlowLine:
+    """The port of a slow line, and the file that holds how many bytes have passed."""
+
+    port: int
+    counter: Path
+
+    @property
+    def passed(self) -> int:
+        """Bytes so far, both ways."""
+        return int(self.counter.read_text()) if self.counter.exists() else 0
+
+
 @contextmanager
-def slow(port: int, *, rate: float, pause: float = 0.0) -> Iterator[int]:
-    """Yield a port that passes on to `port` at `rate` bytes a second each way, after `pause` seconds a connection."""
-    argv = [sys.executable, str(Path(__file__).parent / "slow_line.py"), str(port), str(rate), str(pause)]
-    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
+def slow(registry: Registry, *, rate: float, pause: float = 0.0) -> Iterator[SlowLine]:
+    """Yield a line to a registry that passes `rate` bytes a second each way, after `pause` seconds a connection."""
+    counter = registry.config.with_suffix(".bytes")
+    words = [Path(__file__).parent / "slow_line.py", registry.port, rate, pause, counter]
+    with subprocess.Popen([sys.executable, *map(str, words)], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
-            yield int(process.stdout.readline())
+            yield SlowLine(int(process.stdout.readline()), counter)
         finally:
             process.kill()
 

@@ -1,5 +1,6 @@
-"""A slow line to a port of this machine, as a program: slow_line.py PORT BYTES_PER_SECOND PAUSE prints its own port.
+"""A slow line to a port of this machine, as a program: slow_line.py PORT BYTES_PER_SECOND PAUSE COUNTER.
 
+It prints its own port, and keeps the number of bytes that have passed in the file COUNTER.
 A process of its own, so that nothing of it is left in the tests' when it is killed with connections open.
 """
 
@@ -8,21 +9,37 @@ from __future__ import annotations
 import asyncio
 import sys
 from contextlib import suppress
+from pathlib import Path
 
 CHUNK = 16384
 
 
-async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, rate: float) -> None:
+class Counter:
+    """The number of bytes that have passed, in a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.total = path, 0
+
+    def add(self, size: int) -> None:
+        """Count them."""
+        self.total += size
+        part = self.path.with_suffix(".part")
+        part.write_text(str(self.total))
+        part.replace(self.path)
+
+
+async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, rate: float, counter: Counter) -> None:
     """Hand bytes over, no faster than `rate` a second."""
     with suppress(OSError):
         while data := await reader.read(CHUNK):
             await asyncio.sleep(len(data) / rate)
+            counter.add(len(data))
             writer.write(data)
             await writer.drain()
     writer.close()
 
 
-async def serve(port: int, rate: float, pause: float) -> None:
+async def serve(port: int, rate: float, pause: float, counter: Counter) -> None:
     """Take connections for ever; each waits `pause` seconds first."""
 
     async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -32,7 +49,7 @@ async def serve(port: int, rate: float, pause: float) -> None:
         except OSError:
             writer.close()
             return
-        await asyncio.gather(pass_on(reader, far_writer, rate), pass_on(far_reader, writer, rate))
+        await asyncio.gather(pass_on(reader, far_writer, rate, counter), pass_on(far_reader, writer, rate, counter))
 
     server = await asyncio.start_server(connect, "127.0.0.1", 0)
     print(server.sockets[0].getsockname()[1], flush=True)
@@ -40,4 +57,4 @@ async def serve(port: int, rate: float, pause: float) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(int(sys.argv[1]), float(sys.argv[2]), float(sys.argv[3])))
+    asyncio.run(serve(int(sys.argv[1]), float(sys.argv[2]), float(sys.argv[3]), Counter(Path(sys.argv[4]))))

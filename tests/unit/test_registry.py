@@ -94,6 +94,34 @@ def test_an_upload_the_registry_forgot_is_begun_again(fake: FakeRegistry) -> Non
     assert fake.blobs["a", BLOB.digest] == CONTENT
 
 
+def test_a_part_taken_and_not_stored_whole_is_noticed_and_sent_again(fake: FakeRegistry) -> None:
+    """What Debian's registry does on a full disk: 202 to the part, 404 BLOB_UPLOAD_INVALID to the end."""
+    short = [True]
+
+    def trouble(number: int, request: requests.PreparedRequest) -> requests.Response | None:
+        if request.method == "PUT" and short[0]:
+            short[0] = False
+            fake.uploads.clear()
+            return response(request, 404, b'{"errors": [{"code": "BLOB_UPLOAD_INVALID"}]}')
+        return None
+
+    fake.trouble = trouble
+    upload(fake.remote("a"), BLOB, io.BytesIO(CONTENT))
+
+    assert fake.blobs["a", BLOB.digest] == CONTENT
+
+
+def test_a_registry_that_never_stores_a_part_whole_is_told_in_its_own_words(fake: FakeRegistry) -> None:
+    def trouble(number: int, request: requests.PreparedRequest) -> requests.Response | None:
+        if request.method == "PUT":
+            return response(request, 404, b'{"errors": [{"code": "BLOB_UPLOAD_INVALID"}]}')
+        return None
+
+    fake.trouble = trouble
+    with pytest.raises(RegistryFailed, match=r"3 times: BLOB_UPLOAD_INVALID"):
+        upload(fake.remote("a", attempts=3), BLOB, io.BytesIO(CONTENT))
+
+
 def test_an_upload_forgotten_every_time_ends(fake: FakeRegistry) -> None:
     def trouble(number: int, request: requests.PreparedRequest) -> requests.Response | None:
         if request.method == "PATCH":

@@ -26,6 +26,8 @@ LOST = (
     requests.exceptions.ChunkedEncodingError,
     requests.exceptions.ContentDecodingError,
 )
+ABLE = "a registry that answers and has room"
+GO_ON = "start it, or free its disk; the same command again goes on from here"
 Result = TypeVar("Result")
 
 
@@ -133,7 +135,7 @@ class Http:
         raise self._unwanted(method, path, response)
 
     def _unwanted(self, method: str, path: str, response: requests.Response) -> Exception:
-        said = f"{method} {path}: {response.status_code} {response.reason}: {_words(response)}"
+        said = f"{method} {path}: {response.status_code} {response.reason}: {words(response)}"
         if response.status_code in AGAIN:
             after = response.headers.get("Retry-After", "")
             return Again(said, after=float(after) if after.isdigit() else None)
@@ -166,12 +168,12 @@ class Http:
         except Again as error:
             raise RegistryFailed(
                 f"{self.repository.host} gave up on {what} after {self.patience.attempts} attempts: {error}",
-                expected="a registry that answers and has room",
-                hint="start it, or free its disk; the same command again goes on from here",
+                expected=ABLE,
+                hint=GO_ON,
             ) from error
 
 
-def _words(response: requests.Response) -> str:
+def words(response: requests.Response) -> str:
     """Return the registry's own words on an error, or nothing."""
     try:
         errors = response.json()["errors"]

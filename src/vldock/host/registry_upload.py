@@ -10,9 +10,10 @@ from typing import IO
 
 from vldock.host.refusals import RegistryFailed
 from vldock.host.registry import PART, Descriptor, Remote
-from vldock.host.registry_http import Again, Http
+from vldock.host.registry_http import ABLE, GO_ON, Again, Http, words
 
 BINARY = {"Content-Type": "application/octet-stream"}
+FORGOTTEN = (400, 404, 416)  # an upload begun before a restart, or stored short: to be begun again
 
 
 def upload(remote: Remote, blob: Descriptor, content: IO[bytes], *, part: int = PART) -> None:
@@ -21,18 +22,35 @@ def upload(remote: Remote, blob: Descriptor, content: IO[bytes], *, part: int = 
     Raises RegistryFailed when no part gets through in the attempts allowed, with the registry's own reason.
     """
     http = remote.http
-    place = _begin(http, remote)
-    sent = begun = 0
+    why = ""
+    for _ in range(http.patience.attempts):
+        lost = _upload_once(remote, blob, content, part)
+        if lost is None:
+            return
+        why = lost
+    raise RegistryFailed(
+        f"{http.repository.host} lost the upload of {blob.digest} {http.patience.attempts} times: {why}",
+        expected=ABLE,
+        hint=GO_ON,
+    )
+
+
+def _upload_once(remote: Remote, blob: Descriptor, content: IO[bytes], part: int) -> str | None:
+    """Send a blob from its start; return None, or why the registry no longer knows of the upload.
+
+    Debian's, when its disk is full, takes a part with 202 and stores less of it; it says so at the end.
+    """
+    place, sent = _begin(remote.http, remote), 0
     while sent < blob.size:
-        begun += sent == 0
-        if begun > http.patience.attempts:
-            raise RegistryFailed(f"{http.repository.host} lost the upload of {blob.digest} {begun - 1} times")
         content.seek(sent)
         data = content.read(part)
         if not data:
             raise RegistryFailed(f"{blob.digest}: {sent} bytes where {blob.size} were announced")
-        place, sent = _send(http, remote, place, sent, data)
-    _finish(remote, place, blob)
+        arrived = _send(remote.http, place, sent, data)
+        if arrived is None:
+            return "it does not know of it any more"
+        place, sent = arrived
+    return _finish(remote, place, blob)
 
 
 def upload_bytes(remote: Remote, content: bytes, media_type: str) -> Descriptor:
@@ -63,28 +81,33 @@ def _begin(http: Http, remote: Remote) -> str:
     return http.url(answer.headers["Location"], base=answer.url)
 
 
-def _send(http: Http, remote: Remote, place: str, start: int, data: bytes) -> tuple[str, int]:
-    """Send one part; return where the next goes and how many bytes are there. After a failure ask what arrived."""
+def _send(http: Http, place: str, start: int, data: bytes) -> tuple[str, int] | None:
+    """Send one part; return where the next goes and how many bytes are there, None where the upload was forgotten.
+
+    After a failure the registry is asked what arrived, for the answer alone may have been lost.
+    """
     state = {"place": place, "doubt": ""}
 
-    def once() -> tuple[str, int]:
+    def once() -> tuple[str, int] | None:
         if state["doubt"]:
-            arrived = http.once("GET", state["place"], ok=(204, 404))
-            if arrived.status_code == 404:  # the upload was lost with the registry's state: from the start
-                return _begin(http, remote), 0
+            arrived = http.once("GET", state["place"], ok=(204, *FORGOTTEN))
+            if arrived.status_code in FORGOTTEN:
+                return None
             state["place"] = http.url(arrived.headers.get("Location", state["place"]), base=arrived.url)
             have = _end(arrived.headers.get("Range", "0-0"))
             if have != start:
                 return state["place"], have
         headers = BINARY | {"Content-Range": f"{start}-{start + len(data) - 1}"}
         try:
-            answer = http.once("PATCH", state["place"], ok=(202, 204), data=data, headers=headers)
+            answer = http.once("PATCH", state["place"], ok=(202, 204, *FORGOTTEN), data=data, headers=headers)
         except Again:
             state["doubt"] = "yes"
             raise
+        if answer.status_code in FORGOTTEN:
+            return None
         return http.url(answer.headers["Location"], base=answer.url), start + len(data)
 
-    return http.persist(once, what=f"upload to {remote.repository}")
+    return http.persist(once, what=f"upload to {http.repository}")
 
 
 def _end(text: str) -> int:
@@ -93,11 +116,13 @@ def _end(text: str) -> int:
     return last + 1 if last else 0
 
 
-def _finish(remote: Remote, place: str, blob: Descriptor) -> None:
+def _finish(remote: Remote, place: str, blob: Descriptor) -> str | None:
+    """End the upload; return None where the blob is stored, else the registry's words."""
     joint = "&" if "?" in place else "?"
     answer = remote.http.ask(
-        "PUT", f"{place}{joint}digest={blob.digest}", ok=(201, 204, 404), headers={"Content-Length": "0"}
+        "PUT", f"{place}{joint}digest={blob.digest}", ok=(201, 204, *FORGOTTEN), headers={"Content-Length": "0"}
     )
-    # 404: an earlier try ended the upload and only its answer was lost; or the upload is gone
-    if answer.status_code == 404 and not remote.has(blob):
-        raise RegistryFailed(f"{remote.repository} lost the upload of {blob.digest}", hint="run the same command again")
+    # 404 also where an earlier try ended the upload and only its answer was lost
+    if answer.status_code in (201, 204) or remote.has(blob):
+        return None
+    return words(answer)
