@@ -69,7 +69,8 @@ def verify_command(
         receipt_write.write_receipt(
             out / "receipt.json",
             client=client,
-            image=image,
+            image=found,
+            name=image,
             groups=[one.result for one in results],
             key=key,
             gpu=asked.gpus if any(one.result.name == "gpu" and one.result.passed for one in results) else None,

@@ -13,7 +13,7 @@ HOST_GROUPS: dict[str, tuple[str, ...]] = {
     "static": ("test_image.py",),
     "users": ("test_users.py",),
     "offline": ("test_evaluation.py", "test_writes.py"),
-    "matrix": ("test_matrix.py", "test_breakage.py"),
+    "matrix": ("test_forty_cells.py", "test_breakage.py"),
 }
 # group -> what pytest is told in the container; tests/image, copied there
 INSIDE_GROUPS: dict[str, tuple[str, ...]] = {
