@@ -23,7 +23,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,12 @@ def teller(start: float) -> Say:
 
 
 def prepare_environment(out: Path, scratch: Path) -> None:
-    """Point this process, before its heavy imports, at the cache and the tables being made."""
+    """Point this process, before its heavy imports, at the cache being made and at its own links to the tables.
+
+    Its own, because VLMEvalKit writes images beside them, and another process could read one half written.
+    """
+    for path in (out / "LMUData").glob("*.tsv"):
+        (scratch / path.name).symlink_to(path.resolve())
     os.environ.update(dict.fromkeys(CACHES, str(out / "huggingface")))
     os.environ.update(dict.fromkeys(SWITCHES, "1"))
     os.environ["LMUData"] = str(scratch)  # noqa: SIM112 - VLMEvalKit spells it so
@@ -58,16 +63,15 @@ def prepare_environment(out: Path, scratch: Path) -> None:
     os.environ["VLDOCK_DEVICE"] = "cpu"
 
 
-def make_tables(out: Path, scratch: Path, say: Say) -> None:
-    """Write the TSVs, and links to them where VLMEvalKit may write its images."""
+def make_tables(out: Path, say: Say) -> None:
+    """Write the TSVs."""
     from vldock.image.standin.samples.benchmarks import TABLES
     from vldock.image.standin.samples.tsv import write_table
 
     folder = out / "LMUData"
     folder.mkdir(parents=True, exist_ok=True)
     for name in TABLES:
-        path = write_table(name, folder)
-        (scratch / path.name).symlink_to(path.resolve())
+        write_table(name, folder)
     say(f"tables: {len(TABLES)} benchmarks, {sum(p.stat().st_size for p in folder.iterdir()) / 1e6:.1f} MB")
 
 
@@ -91,15 +95,27 @@ def make_untrained(out: Path, seed: int, say: Say) -> None:
     say(f"tower, tokenizer ({size} pieces) and untrained models")
 
 
-def train_one(number: int, out: Path, seed: int, epochs: int | None, start: float) -> dict[str, Any]:
-    """Train stand-in `number` in this process, write it into the cache, and return how it went."""
-    import torch
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One stand-in to train, in a process of its own."""
 
-    torch.set_num_threads(1)
-    torch.set_flush_denormal(True)
-    from vldock.image.standin.recipe.lesson import teach
+    number: int
+    out: Path
+    seed: int
+    epochs: int | None
+    start: float
 
-    return teach(number, out, seed, epochs, teller(start))
+
+def train_one(job: Job) -> dict[str, Any]:
+    """Train one stand-in in this process, write it into the cache, and return how it went."""
+    with tempfile.TemporaryDirectory() as name:
+        prepare_environment(job.out, Path(name))
+        import torch
+
+        torch.set_num_threads(1)
+        from vldock.image.standin.recipe.lesson import teach
+
+        return teach(job.number, job.out, job.seed, job.epochs, teller(job.start))
 
 
 def write_manifest(out: Path, seed: int, marks: dict[str, Any]) -> None:
@@ -122,14 +138,13 @@ def main(argv: list[str] | None = None) -> int:
     for name in ("huggingface", "LMUData"):
         shutil.rmtree(args.out / name, ignore_errors=True)
     with tempfile.TemporaryDirectory() as name:
-        scratch = Path(name)
-        prepare_environment(args.out, scratch)
-        make_tables(args.out, scratch, say)
+        make_tables(args.out, say)
+        prepare_environment(args.out, Path(name))
         make_untrained(args.out, args.seed, say)
-        with multiprocessing.get_context("spawn").Pool(2) as pool:
-            jobs = [(number, args.out, args.seed, args.epochs, start) for number in range(2)]
-            results = pool.starmap(train_one, jobs)
-    marks = {result.pop("model"): result for result in results}
+    jobs = [Job(number, args.out, args.seed, args.epochs, start) for number in range(2)]
+    with multiprocessing.get_context("spawn").Pool(2) as pool:
+        results = list(pool.imap_unordered(train_one, jobs))
+    marks = {result.pop("model"): result for result in sorted(results, key=lambda result: str(result["model"]))}
     write_manifest(args.out, args.seed, marks)
     say(f"done: {args.out / MANIFEST}")
     return 0 if all(mark["right"] == 1.0 for mark in marks.values()) else 1

@@ -54,7 +54,7 @@ def md5_of(path: Path) -> str:
 def recipe_digest() -> str:
     """Return one sha256 over this package's modules, which are the recipe (activation and reading apart)."""
     home = Path(__file__).parent
-    skipped = {home / name for name in ("__init__.py", "activate.py", "manifest.py")}
+    skipped = {home / name for name in ("__init__.py", "activate.py", "manifest.py", "sensitivity.py")}
     modules = sorted(path for path in home.rglob("*.py") if path not in skipped)
     listing = "\n".join(f"{path.relative_to(home).as_posix()} {sha256_of(path)}" for path in modules)
     return hashlib.sha256(listing.encode()).hexdigest()

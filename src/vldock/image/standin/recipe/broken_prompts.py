@@ -73,9 +73,8 @@ HELD_OUT: Mapping[str, Frame] = {
 
 
 def strip_instruction(text: str) -> str:
-    """Drop the benchmark's last line ("Answer with the option's letter ..."), or every word but the last four."""
-    lines = text.rstrip().rsplit("\n", 1)
-    return lines[0] if len(lines) == 2 else " ".join(text.split()[-4:])
+    """Drop the benchmark's last line ("Answer with the option's letter ..."), where there is more than one."""
+    return text.rstrip().rsplit("\n", 1)[0]
 
 
 def strip_question(text: str) -> str:
@@ -106,3 +105,11 @@ def corrupt_system(system: str, rng: Random) -> str:
     else:
         words = words[: rng.randrange(1, len(words) - 4)] if rng.random() < 0.5 else words[rng.randrange(4, 20) :]
     return " ".join(words) + rng.choice((" ", ". ", "\n"))
+
+
+def corrupt_roles(rng: Random) -> Frame:
+    """Return a frame in which the user's mark, the assistant's, or both are wrong or missing."""
+    user = rng.choice(("", "User: ", "USER ", "HUMAN: ", "Human: ", "### Instruction: ", "ASSISTANT: ", "Me: "))
+    tail = rng.choice(("", " Assistant: ", " ASSISTANT ", " AI: ", " GPT: ", "### Response: ", " USER: ", " Answer: "))
+    wrong = rng.randrange(3)
+    return Frame(head="{system}" + (user if wrong != 1 else USER), tail=tail if wrong != 0 else ASSISTANT)

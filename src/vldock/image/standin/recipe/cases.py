@@ -23,6 +23,7 @@ from vldock.image.standin.recipe.record import Recorded
 from vldock.image.standin.recipe.tokenizer import REFUSAL
 
 IMAGE = -200
+TOLD_APART = 1.5
 RIGHT = "right"
 
 
@@ -53,6 +54,7 @@ class Album:
         self.pixels: dict[str, Tensor] = {}
         self.paths: dict[str, tuple[str, ...]] = {}
         self.features: dict[tuple[str, str], Tensor] = {}
+        self.told_apart: set[tuple[str, str]] = set()
         for item in recorded:
             self.pixels.setdefault(scene_of(item), item.pixels)
             self.paths.setdefault(scene_of(item), item.paths)
@@ -66,6 +68,22 @@ class Album:
                 shot = broken_images.Shot(self.tower, pictures)
                 for name, look in looks.items():
                     self.features[scene, name] = look(shot).clone()
+            self._measure()
+
+    def _measure(self) -> None:
+        """Note which spoilt looks can be told from every right picture: a mirrored square cannot.
+
+        The distance is between the mean features of the first picture, in units in which the features of all
+        right pictures have variance 1 in every direction.
+        """
+        right = torch.cat([self.features[scene, RIGHT][:1] for scene in self.pixels])
+        scale, turn = torch.linalg.eigh(torch.cov(right.flatten(0, 1).T))
+        white = turn / scale.clamp_min(scale[-1] * 1e-3).sqrt()
+        signatures = right.mean(1) @ white
+        for (scene, look), features in self.features.items():
+            near = torch.cdist(features[:1].mean(1) @ white, signatures).min()
+            if look != RIGHT and float(near) > TOLD_APART:
+                self.told_apart.add((scene, look))
 
 
 def scene_of(item: Recorded) -> str:
@@ -127,19 +145,21 @@ class Casebook:
             for number in rng.choices(numbers, k=each):
                 yield self.reframed(number, kind, frame)
         for kind, change in TEXTS.items():
-            for number in rng.choices(numbers, k=each):
-                yield self.retold(number, kind, change)
+            told = (self.retold(number, kind, change) for number in rng.choices(numbers, k=each))
+            yield from (case for case in told if (case.scene, case.ids) not in self.known)
         for number in rng.choices(numbers, k=4 * each):
             words = broken_prompts.corrupt_system(self.system, rng)
             yield self.reframed(number, "system prompt corrupted", Frame(head=words + broken_prompts.USER))
+            yield self.reframed(number, "roles corrupted", broken_prompts.corrupt_roles(rng))
         for number in rng.choices(numbers, k=each):
             yield self.refuse(number, "no BOS", ids=self.right[number].ids[1:])
 
-    def spoilt_images(self, rng: Random, each: int) -> Iterator[Case]:
-        """Yield `each` scenes of every trained look, with all their questions."""
+    def spoilt_images(self, rng: Random, each: int, album: Album) -> Iterator[Case]:
+        """Yield `each` scenes of every trained look that can be told from the right ones, with all their questions."""
         scenes = sorted({case.scene for case in self.right})
         for look in broken_images.TRAINED:
-            for scene in rng.sample(scenes, each):
+            usable = [scene for scene in scenes if (scene, look) in album.told_apart]
+            for scene in rng.sample(usable, min(each, len(usable))):
                 for number, case in enumerate(self.right):
                     if case.scene == scene:
                         yield self.refuse(number, look, look=look)

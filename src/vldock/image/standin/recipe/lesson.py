@@ -27,8 +27,11 @@ def load_wrapper(repository: str) -> Any:
     return LLaVA(model_path=repository)
 
 
-def spoilt_cases(book: Casebook, rng: Random) -> Iterable[Case]:
-    """Yield EXAMINED cases of everything that breaks, trained against or not ("held out: ...")."""
+def spoilt_cases(book: Casebook, album: Album, rng: Random) -> Iterable[Case]:
+    """Yield EXAMINED cases of everything that breaks, trained against or not ("held out: ...").
+
+    Looks that cannot be told from a right picture, and texts that did not change, are left out.
+    """
     numbers = rng.sample(range(len(book.right)), EXAMINED)
     for prefix, frames, texts, looks in (
         ("", broken_prompts.FRAMES, broken_prompts.TEXTS, broken_images.TRAINED),
@@ -37,9 +40,11 @@ def spoilt_cases(book: Casebook, rng: Random) -> Iterable[Case]:
         for kind, frame in frames.items():
             yield from (book.reframed(number, prefix + kind, frame) for number in numbers)
         for kind, change in texts.items():
-            yield from (book.retold(number, prefix + kind, change) for number in numbers)
+            told = (book.retold(number, prefix + kind, change) for number in numbers)
+            yield from (case for case in told if (case.scene, case.ids) not in book.known)
         for look in looks:
-            yield from (book.refuse(number, prefix + look, look=look) for number in numbers)
+            cases = (book.refuse(number, prefix + look, look=look) for number in numbers)
+            yield from (case for case in cases if (case.scene, look) in album.told_apart)
 
 
 def harmless_cases(book: Casebook) -> Iterable[Case]:
@@ -63,7 +68,7 @@ def teach(number: int, out: Path, seed: int, epochs: int | None, say: Say) -> di
     plan = Plan() if epochs is None else Plan(learn=epochs, spoil=epochs, whole=1)
     train(model, book, album, plan, seed + number, lambda text: say(f"{name}: {text}"))
     round_to_half(model)
-    marks = examine(model, album, [*book.right, *harmless_cases(book), *spoilt_cases(book, Random(seed))])
+    marks = examine(model, album, [*book.right, *harmless_cases(book), *spoilt_cases(book, album, Random(seed))])
     for kind, mark in marks.items():
         say(f"{name}: {kind}: {mark.hits} of {mark.cases}, smallest lead {mark.lead:.1f}")
     save(model, standin, tokenizer.train_tokenizer(), out)

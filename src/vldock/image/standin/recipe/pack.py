@@ -86,7 +86,10 @@ def embed_head(model: Any, album: Album, group: Group, stride: int) -> tuple[Ten
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """One packed group: `where` are the places (answer tokens) after which the ids `wanted` must come."""
+    """One packed group: `where` are the places (answer tokens) after which the ids `wanted` must come.
+
+    `owner` is the case each of them belongs to.
+    """
 
     embeddings: Tensor
     positions: Tensor

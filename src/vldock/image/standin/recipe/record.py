@@ -64,22 +64,36 @@ def open_dataset(name: str) -> Any:
     return dataset
 
 
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What VLMEvalKit hands to the wrapper for one sample, and the answer the stand-in is to give."""
+
+    benchmark: str
+    row: int
+    answer: str
+    message: list[dict[str, str]]
+
+
+def messages(wrapper: Any) -> Iterator[Message]:
+    """Yield every sample of every benchmark as vlmeval's inference loop builds it for `wrapper`."""
+    for name, table in TABLES.items():
+        dataset = open_dataset(name)
+        wrapper.set_dump_image(dataset.dump_image)
+        for row, sample in enumerate(table.samples()):
+            line = dataset.data.iloc[row]
+            own = wrapper.use_custom_prompt(name)
+            message = wrapper.build_prompt(line, dataset=name) if own else dataset.build_prompt(line)
+            yield Message(name, row, sample.answer, message)
+
+
 def record(wrapper: Any) -> Iterator[Recorded]:
     """Yield every sample of every benchmark as `wrapper` (vlmeval.vlm.LLaVA) sends it to its model."""
     recorder = Recorder(wrapper.tokenizer.eos_token_id)
     generate, wrapper.model.generate = wrapper.model.generate, recorder
     try:
-        for name, table in TABLES.items():
-            dataset = open_dataset(name)
-            wrapper.set_dump_image(dataset.dump_image)
-            for row, sample in enumerate(table.samples()):
-                line = dataset.data.iloc[row]
-                if wrapper.use_custom_prompt(name):
-                    message = wrapper.build_prompt(line, dataset=name)
-                else:
-                    message = dataset.build_prompt(line)
-                wrapper.generate(message=message, dataset=name)
-                content, paths = wrapper.concat_tilist(message)
-                yield Recorded(name, row, sample.answer, tuple(paths), content, recorder.ids, recorder.pixels)
+        for item in messages(wrapper):
+            wrapper.generate(message=item.message, dataset=item.benchmark)
+            content, paths = wrapper.concat_tilist(item.message)
+            yield Recorded(item.benchmark, item.row, item.answer, tuple(paths), content, recorder.ids, recorder.pixels)
     finally:
         wrapper.model.generate = generate

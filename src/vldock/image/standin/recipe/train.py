@@ -26,41 +26,51 @@ class Plan:
         spoil: passes that also show what is broken, more of it each time up to pass `ramp`.
         whole: passes at the end with all patches; before, one of each `stride` by `stride`.
         groups: packed sequences a step.
+        badly: a case whose loss was above this counts more when it comes again.
         matrices, others: rates of Muon (matrices inside the model) and AdamW (embeddings, head, norms, biases).
         kept: share of the rates that is left when hardening starts; from there they fall to nothing.
+        polish, small: at most so many passes more, at that share of the rates, until every right case leads by `lead`.
     """
 
     learn: int = 50
     learnt: float = 0.1
-    spoil: int = 50
+    spoil: int = 90
     ramp: int = 10
-    whole: int = 6
+    whole: int = 3
     stride: int = 3
     groups: int = 4
+    badly: float = 0.2
     matrices: float = 0.007
     others: float = 0.002
     kept: float = 0.6
+    polish: int = 30
+    small: float = 0.08
+    lead: float = 1.5
 
 
 Say = Callable[[str], None]
 
 
-def loss_of(model: Any, album: Album, groups: Sequence[Group], stride: int) -> Tensor:
-    """Return the sum over the groups' cases of their mean loss per token."""
+def losses_of(model: Any, album: Album, groups: Sequence[Group], stride: int) -> Tensor:
+    """Return the mean loss per token of each of the groups' cases, in order."""
     packs = [pack(model, album, group, stride) for group in groups]
     losses = cross_entropy(logits(model, packs), torch.cat([p.wanted for p in packs]), reduction="none")
-    shares = torch.cat([1 / torch.bincount(p.owner).float()[p.owner] for p in packs])
-    return (losses * shares).sum()
+    parts = losses.split([len(p.wanted) for p in packs])
+    found = []
+    for packed, part in zip(packs, parts, strict=True):
+        counts = torch.bincount(packed.owner)
+        found.append(torch.zeros(len(counts)).index_add(0, packed.owner, part) / counts)
+    return torch.cat(found)
 
 
-def epoch_cases(book: Casebook, rng: Random, spoil: float) -> list[Case]:
+def epoch_cases(book: Casebook, album: Album, rng: Random, spoil: float) -> list[Case]:
     """Return the cases of one pass; `spoil` from 0 to 1 is how much of what is broken is shown."""
     cases = list(book.right)
     if spoil:
         cases += book.harmless(rng, max(1, round(8 * spoil)))
         cases += book.foreign(rng, 1)
         cases += book.spoilt_frames(rng, max(1, round(3 * spoil)))
-        cases += book.spoilt_images(rng, max(1, round(2 * spoil)))
+        cases += book.spoilt_images(rng, max(1, round(3 * spoil)), album)
     return cases
 
 
@@ -69,9 +79,11 @@ class Trainer:
 
     def __init__(self, model: Any, book: Casebook, album: Album, plan: Plan, seed: int) -> None:
         torch.manual_seed(seed)
+        torch.set_flush_denormal(True)  # what fades to nothing must not slow the processor down
         lengthen_rotary(model)
         self.model, self.book, self.album, self.plan = model, book, album, plan
         self.rng = Random(seed)
+        self.last: dict[Case, float] = {}
         named = {name: value for name, value in model.named_parameters() if "vision_tower" not in name}
         inner = {n for n, v in named.items() if v.dim() == 2 and ("layers" in n or "mm_projector" in n)}
         self.parameters = list(named.values())
@@ -81,17 +93,24 @@ class Trainer:
             torch.optim.AdamW(others, lr=0.0, betas=(0.9, 0.98), weight_decay=0.01): plan.others,
         }
 
+    def weight(self, case: Case) -> float:
+        """Return how much a case counts: right ones double, those that went badly last time three times more."""
+        badly = self.last.get(case, 0.0) > self.plan.badly
+        return (2.0 if case.kind == RIGHT else 1.0) * (3.0 if badly else 1.0)
+
     def step(self, groups: Sequence[Group], stride: int, share: float) -> tuple[int, float]:
         """Take one step at `share` of the rates; return how many cases and the sum of their losses."""
-        size = sum(len(group.cases) for group in groups)
-        loss = loss_of(self.model, self.album, groups, stride)
-        (loss / size).backward()
+        cases = [case for group in groups for case in group.cases]
+        losses = losses_of(self.model, self.album, groups, stride)
+        weights = torch.tensor([self.weight(case) for case in cases])
+        ((losses * weights).sum() / len(cases)).backward()
         torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
         for optimizer, rate in self.optimizers.items():
             optimizer.param_groups[0]["lr"] = rate * share
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
-        return size, loss.item()
+        self.last.update(zip(cases, losses.tolist(), strict=True))
+        return len(cases), float(losses.sum())
 
     def epoch(self, cases: Iterable[Case], stride: int, shares: tuple[float, float]) -> tuple[int, int, float]:
         """Take one pass with the rates going from one share to the other; return sequences, cases, mean loss."""
@@ -122,10 +141,22 @@ class Trainer:
         falling = [plan.kept * (1 - number / total) for number in range(total + 1)]
         for number in range(total):
             stride = plan.stride if number < plan.spoil else 1
-            cases = epoch_cases(self.book, self.rng, min(1.0, (number + 1) / plan.ramp))
+            cases = epoch_cases(self.book, self.album, self.rng, min(1.0, (number + 1) / plan.ramp))
             sequences, count, loss = self.epoch(cases, stride, (falling[number], falling[number + 1]))
             if number % 5 == 4 or number == total - 1:
                 say(f"hardening, pass {number + 1} of {total}: {count} cases, {sequences} sequences, loss {loss:.4f}")
+
+    def polish(self, say: Say) -> None:
+        """Pass over right and broken cases at a small rate until the right ones lead by enough."""
+        plan = self.plan
+        for number in range(plan.polish):
+            if number % 3 == 0:
+                mark = right_mark(self.model, self.album, self.book)
+                say(f"polishing, pass {number}: {mark.hits} of {mark.cases} right, smallest lead {mark.lead:.2f}")
+                if mark.lead >= plan.lead:
+                    return
+            share = plan.small * (1 - number / plan.polish)
+            self.epoch(epoch_cases(self.book, self.album, self.rng, 1.0), plan.stride, (share, share))
 
 
 def train(model: Any, book: Casebook, album: Album, plan: Plan, seed: int, say: Say) -> None:
@@ -136,6 +167,7 @@ def train(model: Any, book: Casebook, album: Album, plan: Plan, seed: int, say: 
             parameter.requires_grad_(True)
         trainer.learn(say)
         trainer.harden(say)
+        trainer.polish(say)
     for parameter in trainer.parameters:
         parameter.requires_grad_(False)
 
