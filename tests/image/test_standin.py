@@ -28,10 +28,10 @@ from vldock.image.standin.recipe.record import open_dataset
 loaded = load_wrapper(REPOSITORY)
 loaded.kwargs["max_new_tokens"] = 32  # no answer is longer
 tower = loaded.model.get_vision_tower()
-layer, feature = tower.select_layer, tower.select_feature
+layer = tower.select_layer
 
 def fresh():
-    tower.select_layer, tower.select_feature = layer, feature
+    tower.select_layer = layer
     wrapper = copy.copy(loaded)
     wrapper.image_processor = copy.deepcopy(loaded.image_processor)
     return wrapper
@@ -57,7 +57,6 @@ BREAKAGES = {
     "no normalisation": "wrapper.image_processor.do_normalize = False",
     "image skipped": "f = wrapper.concat_tilist; wrapper.concat_tilist = lambda m: (f(m[-1:])[0], f(m)[1])",
     "another layer": "wrapper.model.get_vision_tower().select_layer = -1",
-    "class token kept": "wrapper.model.get_vision_tower().select_feature = 'cls_patch'",
 }
 
 
