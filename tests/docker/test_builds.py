@@ -58,7 +58,7 @@ def test_one_changed_hash_refuses_the_build_and_names_the_package(image, copy, s
     lock.write_text(text.replace(block[0], flipped))
     request = request_like(image, tag="vldock-test:refused", target="deps")
     with pytest.raises(build.BuildError) as refused:
-        build.build(request, cli=docker_cli.find(), folder=copy, say=say[1])
+        build.build(request, cli=docker_cli.builder(), folder=copy, say=say[1])
     assert "pip" in refused.value.render()
     assert "DO NOT MATCH THE HASHES" in "\n".join(say[0])
 
@@ -66,7 +66,7 @@ def test_one_changed_hash_refuses_the_build_and_names_the_package(image, copy, s
 def test_an_edit_on_the_host_side_rebuilds_no_layer(image, copy, say, docker_client):
     with (copy / "src/vldock/host/__init__.py").open("a") as stream:
         stream.write("# edited\n")
-    build.build(request_like(image, tag="vldock-test:warm"), cli=docker_cli.find(), folder=copy, say=say[1])
+    build.build(request_like(image, tag="vldock-test:warm"), cli=docker_cli.builder(), folder=copy, say=say[1])
     warm = docker_client.images.get("vldock-test:warm")
     docker_client.images.remove("vldock-test:warm", noprune=True)
     assert warm.attrs["RootFS"]["Layers"] == image.attrs["RootFS"]["Layers"]
