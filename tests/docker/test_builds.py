@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -70,10 +69,3 @@ def test_an_edit_on_the_host_side_rebuilds_no_layer(image, copy, say, docker_cli
     warm = docker_client.images.get("vldock-test:warm")
     docker_client.images.remove("vldock-test:warm", noprune=True)
     assert warm.attrs["RootFS"]["Layers"] == image.attrs["RootFS"]["Layers"]
-
-
-def test_the_command_printed_is_the_command_run(repository):
-    done = subprocess.run(
-        [repository / ".venv/bin/vldock", "build", "--help"], capture_output=True, text=True, check=True
-    )
-    assert "docker build" in done.stdout

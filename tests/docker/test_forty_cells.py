@@ -87,7 +87,9 @@ def test_a_cell_has_every_prediction_and_scores(matrix, model, benchmark):
 
 @pytest.mark.parametrize("model", [model.name for model in matrix_models()])
 def test_a_model_has_its_log_csv_and_workbook(matrix, model):
-    rows = list(csv.DictReader((matrix.folder / f"results/{model}_results.csv").open(encoding="utf-8")))
+    rows = list(
+        csv.DictReader((matrix.folder / f"results/{model}_results.csv").read_text(encoding="utf-8").splitlines())
+    )
     book = openpyxl.load_workbook(matrix.folder / f"results/{model}_results.xlsx")
     assert (matrix.folder / f"logs/{model}.log").stat().st_size > 0
     assert len(rows) == 20
