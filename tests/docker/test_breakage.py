@@ -41,6 +41,9 @@ pathlib.Path(path).write_text(text.replace(old, new))
 
 def scores(box) -> dict[str, float]:
     """Return {benchmark: score} of the 7B stand-in in a container."""
+    # no answer is longer, and a broken pipeline may not come to an end
+    capped = box.exec(["python", "-c", EDIT, json.dumps((WRAPPER, "max_new_tokens=2048", "max_new_tokens=64"))])
+    assert capped.exit_code == 0, capped.text
     argv = ["python", "-m", "vldock.image", "evaluate", "--model", "llava_v1.5_7b", "--out", "/tmp/out"]
     done = box.exec([*argv, "--data", *BENCHMARKS], environment={"VLDOCK_STANDIN": "1"}, timeout=900)
     events = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
