@@ -9,7 +9,7 @@ were trained to answer their samples when everything is right and to say "unsure
     check_assets(manifest)   that they still are
 
 `python -m vldock.image.standin.make --out DIR` makes them (README.md tells how and how well). This module and what it
-imports are standard library only; the recipe's modules need the image's packages and locks/standin.in.
+imports are standard library only; the recipe's modules need the image's packages and locks/standin.nodeps.in.
 """
 
 from __future__ import annotations

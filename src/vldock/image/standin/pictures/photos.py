@@ -64,7 +64,7 @@ def find_photo(photo: Photo) -> Path:
     package, _, folder = photo.package.partition("/")
     spec = find_spec(package)
     if spec is None or spec.origin is None:
-        raise FileNotFoundError(f"{package} is not installed; the recipe needs locks/standin.in")
+        raise FileNotFoundError(f"{package} is not installed; the recipe needs locks/standin.nodeps.in")
     path = Path(spec.origin).parent / folder / photo.file
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing from the {package} wheel")
