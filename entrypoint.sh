@@ -12,7 +12,7 @@ share_with_group() {
 prepare() {
     # Prints `export NAME=value` lines; says on standard error what cannot be written and which mount mends it.
     local exports
-    exports=$(/opt/venv/bin/python -I -S "$PREFLIGHT" --shell) || exit $?
+    exports=$(/opt/venv/bin/python -I -S -B "$PREFLIGHT" --shell) || exit $?
     eval "$exports"
 }
 

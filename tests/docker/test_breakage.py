@@ -19,7 +19,11 @@ BREAKAGES = {
     "template without its system prompt": (WRAPPER, f"self.system_prompt + {TURNS}", TURNS),
     "template of another family": (WRAPPER, TURNS, '"### Human: " + content + " ### Assistant: "'),
     "template without the assistant's turn": (WRAPPER, TURNS, '"USER: " + content'),
-    "image skipped": (WRAPPER, 'text += " <image> "\n            images.append', 'text += " "\n            [].append'),
+    "image skipped": (
+        WRAPPER,
+        'text += " <image> "\n                images.append(item["value"])\n        return',
+        'text += " "\n        return',
+    ),
     "image blank": (WRAPPER, OPENED, 'Image.new("RGB", (336, 336))'),
     "channels swapped": (WRAPPER, OPENED, f'Image.merge("RGB", {OPENED}.split()[::-1])'),
     "mean and std swapped": (

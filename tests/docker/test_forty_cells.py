@@ -18,7 +18,7 @@ from vldock.common.cell import Cell
 from vldock.common.matrix import BENCHMARKS, cells, matrix_models
 from vldock.host.container_spec import RUN_LABEL
 
-pytestmark = pytest.mark.matrix
+pytestmark = [pytest.mark.matrix, pytest.mark.xdist_group("forty cells")]
 
 CELLS = cells([model.name for model in matrix_models()], [one.name for one in BENCHMARKS if not one.extra])
 ENOUGH = 90.0

@@ -1,4 +1,4 @@
-"""One cache root: a whole evaluation writes below the cache, outputs, LMUData and /tmp, nowhere else.
+"""A whole evaluation writes below the cache, outputs, LMUData and /tmp, nowhere else, and it does so without a warning.
 
 Two witnesses: an audit hook in every Python process (what was opened to write, also when it was removed again), and
 `docker diff` (what any process, in any language, left on the container's file system).
@@ -9,9 +9,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from support import log_lines
 
 from vldock.common.cache_env import is_inside
 from vldock.common.matrix import BENCHMARKS
+
+# one evaluation of twenty benchmarks serves all tests here
+pytestmark = pytest.mark.xdist_group("traced")
 
 AUDIT = Path(__file__).parent / "audit"
 # devices and pipes are no files on disk; /run and /etc/mtab are docker's own mount points
@@ -20,7 +24,7 @@ NO_DISK = ("/dev", "/proc")
 
 @pytest.fixture(scope="module")
 def traced(container_factory, tmp_path_factory):
-    """Lines of the audit log and paths of `docker diff` after every benchmark was evaluated once."""
+    """Lines of the audit log, paths of `docker diff` and the text printed, every benchmark evaluated once."""
     log = tmp_path_factory.mktemp("audit")
     log.chmod(0o777)
     names = [benchmark.name for benchmark in BENCHMARKS if not benchmark.extra]
@@ -44,21 +48,25 @@ def traced(container_factory, tmp_path_factory):
         timeout=900,
     )
     assert done.exit_code == 0, done.text
-    return (log / "writes.log").read_text().splitlines(), [change["Path"] for change in box.diff()]
+    return (log / "writes.log").read_text().splitlines(), [change["Path"] for change in box.diff()], done.text
 
 
 def test_the_trace_saw_the_evaluation(traced):
-    lines, _ = traced
+    lines, *_ = traced
     assert any("POPE" in line and "/workspace/outputs/traced" in line for line in lines)
 
 
 def test_no_python_process_opens_a_file_to_write_elsewhere(traced):
-    lines, _ = traced
+    lines, *_ = traced
     paths = {line.split(" ", 1)[1] for line in lines}
     assert not {path for path in paths if not is_inside(path) and not path.startswith(NO_DISK)}
 
 
 def test_nothing_else_is_left_on_the_file_system(traced):
-    _, paths = traced
+    _, paths, _ = traced
     parents = {"/workspace", "/opt", "/audit", "/opt/audit", "/run", "/etc"}
     assert not [path for path in paths if not is_inside(path) and path not in parents]
+
+
+def test_no_line_at_warning_or_above_is_printed_but_those_listed(traced):
+    assert log_lines.unlisted(traced[2]) == []

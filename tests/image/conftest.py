@@ -13,6 +13,9 @@ import pytest
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # tests run side by side: one core each, before anybody imports torch
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import refuse_network  # noqa: E402
 
 refuse_network.install()

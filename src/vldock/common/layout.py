@@ -12,6 +12,7 @@ LOCK = f"{OPT}/locks/transformers-4.37.lock"
 PIP_CHECK_EXPECTED = f"{OPT}/locks/pip-check-expected.txt"
 CONSTRAINTS = f"{OPT}/constraints.txt"
 BUILD_FACTS = f"{OPT}/build.json"
+BUILD_PACKAGES = f"{OPT}/os-packages.build.txt"  # dpkg of the stage that installed the lock
 PATCHES = f"{OPT}/patches"
 ENV_FILES = (f"{VLMEVALKIT}/.env", f"{WORKSPACE}/.env")
 TOKEN_VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACE_HUB_TOKEN")

@@ -1,6 +1,6 @@
 """Before anything runs in the container: who we are, and where we can write.
 
-The entrypoint evaluates what `python -I -S preflight.py --shell` prints; run.py and `python -m vldock.image` call
+The entrypoint evaluates what `python -I -S -B preflight.py --shell` prints; run.py and `python -m vldock.image` call
 `apply`, because a `docker exec` does not pass through an entrypoint. What cannot be written is moved below a private
 folder in /tmp, and only that; each move is one line on standard error that names the mount to fix. It runs at every
 start, so it imports nothing slow (a dataclass alone would cost 25 ms).

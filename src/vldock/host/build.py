@@ -42,6 +42,8 @@ class BuildRequest:
     ca: Path | None = None
     index_file: Path | None = None
     with_flash_attn: bool = False
+    apt_snapshot: str | None = None
+    apt_archive: str | None = None
     progress: str = "plain"
     version: str = __version__
     revision: str = "unknown"
@@ -58,6 +60,10 @@ class BuildRequest:
         }
         if self.with_flash_attn:
             arguments["WITH_FLASH_ATTN"] = "1"
+        if self.apt_snapshot:
+            arguments["APT_SNAPSHOT"] = self.apt_snapshot
+        if self.apt_archive:
+            arguments["APT_ARCHIVE"] = self.apt_archive
         for name, value in arguments.items():
             words += ["--build-arg", f"{name}={value}"]
         for secret, path in (("ca", self.ca), ("pip_index", self.index_file)):
@@ -77,6 +83,16 @@ def ca_bundle(given: Path | None) -> Path | None:
         raise UsageError(f"--ca {given}: no such file", expected="a file of PEM certificates")
     chosen = given or Path(os.environ.get("SSL_CERT_FILE") or CA_BUNDLE)
     return chosen if chosen.is_file() else None
+
+
+def from_checkout(folder: Path, base: str, **options: Any) -> BuildRequest:
+    """Return the request for this checkout as it is, its revision and lock as labels; options are other fields."""
+    return BuildRequest(
+        base=base,
+        revision=checkout.revision(folder),
+        lock_sha256=checkout.sha256(folder / checkout.LOCK),
+        **options,
+    )
 
 
 @contextmanager

@@ -32,6 +32,16 @@ COMMANDS = {
     "verify": ("vldock.host.cli_verify", "verify_command", "Test an image from outside and inside; write its receipt."),
     "matrix": ("vldock.host.cli_matrix", "matrix_command", "Evaluate every model on every benchmark."),
     "clean": ("vldock.host.cli_run", "clean_command", "Remove containers and images of vldock's."),
+    "rebuild-proof": (
+        "vldock.host.cli_rebuild",
+        "rebuild_command",
+        "Build twice; are the bytes the same?",
+    ),
+    "os-packages": (
+        "vldock.host.cli_rebuild",
+        "os_packages_command",
+        "Compare OS packages with the record.",
+    ),
     "sbom": ("vldock.host.cli_sbom", "sbom_command", "Write an image's bill of materials."),
     "receipt": ("vldock.host.cli_receipt", "receipt_group", "Sign receipts, and check them against an image."),
     "promote": ("vldock.host.cli_promote", "promote_command", "Copy a verified image by digest, and move its tags."),

@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
 from vldock.host import base, build, checkout, docker_cli, engine
 from vldock.host.console import say
+
+TIME = re.compile(r"\d{8}T\d{6}Z")
+
+
+def _time(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    if value is not None and not TIME.fullmatch(value):
+        raise click.BadParameter(f"{value!r} is no time of the archive, such as 20261121T000000Z")
+    return value
+
+
+def snapshot_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --apt-snapshot and --apt-archive."""
+    archive = click.option("--apt-archive", metavar="URL", help="Another host of snapshots than snapshot.debian.org.")
+    snapshot = click.option(
+        "--apt-snapshot", metavar="TIME", callback=_time, help="OS packages as of then: 20261121T000000Z."
+    )
+    return snapshot(archive(command))
 
 
 @click.command(name="build")
@@ -20,6 +40,7 @@ from vldock.host.console import say
 )
 @click.option("--index-url", envvar="PIP_INDEX_URL", help="Package index; passed as a secret. [env: PIP_INDEX_URL]")
 @click.option("--with-flash-attn", is_flag=True, help="Build flash-attn from source: an hour or more.")
+@snapshot_options
 @click.option("--progress", type=click.Choice(["plain", "tty"]), default="plain", show_default=True)
 @click.option("--min-free-gb", type=float, help="Free disk asked for. Default: 30 for a first build, then 8.")
 def build_command(
@@ -30,6 +51,8 @@ def build_command(
     ca: Path | None,
     index_url: str | None,
     with_flash_attn: bool,
+    apt_snapshot: str | None,
+    apt_archive: str | None,
     progress: str,
     min_free_gb: float | None,
 ) -> None:
@@ -52,17 +75,18 @@ def build_command(
             made = base.ensure(client, recipe, say=say)
             say(str(made))
             base_ref = made.reference
-        request = build.BuildRequest(
-            base=base_ref,
+        request = build.from_checkout(
+            folder,
+            base_ref,
             tag=tag,
             target=target,
             no_cache=no_cache,
             ca=bundle,
             index_file=index_file,
             with_flash_attn=with_flash_attn,
+            apt_snapshot=apt_snapshot,
+            apt_archive=apt_archive,
             progress=progress,
-            revision=checkout.revision(folder),
-            lock_sha256=checkout.sha256(folder / checkout.LOCK),
         )
         build.build(request, cli=cli, folder=folder, say=say)
         click.echo(f"image: {build.size_line(client, tag)}")

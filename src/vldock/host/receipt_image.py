@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import json
-import tarfile
 from collections.abc import Mapping
 from typing import Any
 
 from vldock.common.layout import BUILD_FACTS
+from vldock.host import image_files
 
 BASE_LABEL = "org.opencontainers.image.base.name"
 LOCK_LABEL = "vldock.lock.sha256"
@@ -27,18 +26,8 @@ def lock_of(image: Any, facts: Mapping[str, Any]) -> str | None:
 
 def build_facts(client: Any, image: Any) -> dict[str, Any]:
     """Return build.json of the image, without running anything of it; empty where it has none."""
-    from docker.errors import NotFound
-
-    container = client.containers.create(image.id, command=["true"], labels={"vldock.role": "receipt"})
-    try:
-        chunks, _ = container.get_archive(BUILD_FACTS)
-        with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as tar:
-            member = tar.extractfile(tar.getmembers()[0])
-            return dict(json.loads(member.read())) if member else {}
-    except NotFound:
-        return {}
-    finally:
-        container.remove(force=True)
+    raw = image_files.read(client, image.id, [BUILD_FACTS])[BUILD_FACTS]
+    return dict(json.loads(raw)) if raw else {}
 
 
 def base_of(client: Any, image: Any, facts: Mapping[str, Any]) -> tuple[str, str | None]:

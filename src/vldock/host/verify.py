@@ -70,7 +70,7 @@ def run_group(name: str, asked: Verification, *, client: Any, say: Say) -> Group
 def on_host(name: str, asked: Verification, report: Path) -> int:
     """Run the host's pytest over the group's files and return its exit code; its output is this process's."""
     files = [str(asked.folder / "tests/docker" / file) for file in verify_groups.HOST_GROUPS[name]]
-    argv = [sys.executable, "-m", "pytest", "-q", f"--junit-xml={report}", *files]
+    argv = [sys.executable, "-m", "pytest", "-q", f"--junit-xml={report}", *verify_groups.PARALLEL, "loadgroup", *files]
     environ = {**os.environ, "VLDOCK_IMAGE": asked.image}
     return subprocess.run(argv, cwd=asked.folder, env=environ, stdout=sys.stderr.fileno(), check=False).returncode
 

@@ -15,9 +15,11 @@ HOST_GROUPS: dict[str, tuple[str, ...]] = {
     "offline": ("test_evaluation.py", "test_writes.py"),
     "matrix": ("test_forty_cells.py", "test_breakage.py"),
 }
+# side by side, as many as there are cores: a test of a container is seconds of imports
+PARALLEL = ("-n", "auto", "--maxprocesses", "8", "--dist")
 # group -> what pytest is told in the container; tests/image, copied there
 INSIDE_GROUPS: dict[str, tuple[str, ...]] = {
-    "inside": ("-m", "not gpu"),
+    "inside": ("-m", "not gpu", *PARALLEL, "loadfile"),
     "gpu": ("-m", "gpu"),
 }
 ORDER = ("static", "inside", "users", "offline", "matrix", "gpu")

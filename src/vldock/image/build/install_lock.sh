@@ -28,7 +28,9 @@ find "$venv" -name __pycache__ -prune -exec rm -rf {} +
 "$venv/bin/python" -m compileall -q -j 2 --invalidation-mode unchecked-hash "$site" > /build/compileall.log 2>&1 ||
     echo "not compiled: $(grep -c '^\*\*\* ' /build/compileall.log) files for other Pythons"
 
-mkdir -p /rootfs/opt
+# What the bytes were made with, for `vldock os-packages`: the image's own dpkg knows only what ships.
+mkdir -p /rootfs/opt/vldock
+dpkg-query -W -f '${Package}=${Version}\n' | sort > /rootfs/opt/vldock/os-packages.build.txt
 mv "$venv" /rootfs/opt/venv
 ln -s /rootfs/opt/venv "$venv"
 find /rootfs /editable -newermt "@${SOURCE_DATE_EPOCH}" -exec touch -hcd "@${SOURCE_DATE_EPOCH}" {} +

@@ -1,8 +1,13 @@
 #!/bin/bash
-# The verify stage's work: run the in-image tests of $1 and leave their report in $2.
+# The verify stage's work: run the in-image tests of $1 and leave their receipt below $2, the tree that promote copies:
+# what ran, no time and no place, so that two builds of the same inputs leave the same bytes.
 set -euo pipefail
 
-tests=$1 receipt=$2
+tests=$1 root=$2
+receipt=$root/opt/vldock
 mkdir -p "$receipt"
 cd "$tests/image"
-PYTHONPATH="$tests" python -m pytest -p no:cacheprovider -q --junit-xml="$receipt/verify.xml" .
+PYTHONPATH="$tests" python -m pytest -p no:cacheprovider -q -n auto --maxprocesses 8 --dist loadfile --durations 15 \
+    --junit-xml=/tmp/verify.xml .
+python -m vldock.image.build.verify_receipt /tmp/verify.xml "$tests/image" "$receipt/verify.json"
+find "$root" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +

@@ -1,0 +1,23 @@
+"""Lines at WARNING or above that a good evaluation may print, each with its reason; any other fails a test."""
+
+from __future__ import annotations
+
+import re
+
+# ERROR, CRITICAL, WARNING, WARN as a level, and Python's own `SomethingWarning:`
+LEVEL = re.compile(r"\b(?:WARNING|WARN|ERROR|CRITICAL|FATAL)\b|\b[A-Za-z]*Warning: ")
+
+# pattern -> why it is harmless, and who says it
+LISTED: dict[str, str] = {
+    r"FutureWarning: `resume_download` is deprecated": "transformers 4.37.2 still passes it to the locked hub client",
+    r"UserWarning: TypedStorage is deprecated": "torch 2.1.2 reads .bin shards through its own deprecated class",
+    r"UserWarning: Following kwargs received": "VLMEvalKit's wrapper names its own default arguments",
+    r"UserWarning: You have modified the pretrained model configuration": "LLaVA's config.json carries generation values",
+    r"UserWarning: `do_sample` is set to `False`\. However, `(temperature|top_p)`": "the wrapper asks greedily with both",
+}
+
+
+def unlisted(text: str) -> list[str]:
+    """Return the lines of `text` at WARNING or above that match no listed pattern."""
+    lines = [line for line in text.splitlines() if LEVEL.search(line)]
+    return [line for line in lines if not any(re.search(pattern, line) for pattern in LISTED)]
