@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 VLDOCK := .venv/bin/vldock
-.PHONY: help setup demo test test-unit test-docker test-image build base engine matrix lock check-lock generate check standin promote clean
+.PHONY: help setup demo test test-unit test-docker test-image build base engine matrix lock check-lock generate check standin promote clean bench-teeth rebuild-proof
 
 help:            ## print this help
 	@grep -hE '^[a-z-]+: .*##' Makefile | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | awk -F'\t' '{ printf "  make %-13s %s\n", $$1, $$2 }'
@@ -34,8 +34,8 @@ base: setup      ## the base image: pulled by digest, or made by mmdebstrap wher
 build: setup     ## the image vldock:4.37, verified as it is built
 	@$(VLDOCK) build
 
-promote: build   ## build to the promote stage: only a verified image gets the tag
-	@$(VLDOCK) doctor
+promote: setup   ## build, list, verify, copy by digest: TO=HOST/NAME KEY=.. PUB=.. CONFIRM=1 (docs/promotion.md)
+	@scripts/promote_image.sh
 
 lock: setup      ## resolve locks/*.in into locks/*.lock with hashes (minutes)
 	@.venv/bin/python -m vldock.host.lock
@@ -51,6 +51,12 @@ check: setup     ## generated text, formatting, types, Dockerfile, shell: nothin
 
 standin: setup   ## train the stand-ins again, in the image, from their recipe (minutes)
 	@scripts/make_standin.sh
+
+bench-teeth: setup ## break the image on purpose, 30 ways: each must be caught by a named test (20 minutes)
+	@.venv/bin/python benchmarks/teeth/campaign.py
+
+rebuild-proof: setup ## build twice from nothing: the same bytes, layer by layer (20 minutes)
+	@$(VLDOCK) rebuild-proof
 
 clean: setup     ## remove containers and images of ours, by label
 	@$(VLDOCK) clean --images

@@ -8,10 +8,12 @@ if [ ! -d "$kit" ]; then
         --python-version 3.11 --platform manylinux_2_28_x86_64 --target "$kit.part" -r locks/standin.lock
     mv "$kit.part" "$kit"
 fi
-assets=src/vldock/image/standin/assets
-mkdir -p "$assets"
-docker=$(.venv/bin/python -c 'from vldock.host.engine import find_build_cli; print(find_build_cli().path)')
-exec "$docker" run --rm --network none --label vldock.role=standin --user "$(id -u):$(id -g)" --shm-size=1g \
-    -v "$PWD/$kit:/opt/standinkit:ro" -v "$PWD/src/vldock:/opt/vldock/vldock:ro" -v "$PWD/$assets:/out" \
+assets=src/vldock/image/standin/assets new=.vldock/standin-new
+rm -rf "$new" && mkdir -p "$new"
+docker=$(.venv/bin/python -c 'from vldock.host.docker_cli import builder; print(builder().path)')
+"$docker" run --rm --network none --label vldock.role=standin --user "$(id -u):$(id -g)" --shm-size=1g \
+    -v "$PWD/$kit:/opt/standinkit:ro" -v "$PWD/src/vldock:/opt/vldock/vldock:ro" -v "$PWD/$new:/out" \
     -e PYTHONPATH=/opt/standinkit "${VLDOCK_IMAGE:-vldock:4.37}" \
     python -m vldock.image.standin.make --out /out "$@"
+# Only when every sample is answered: the old ones stay until then.
+rm -rf "$assets.old" && mv "$assets" "$assets.old" && mv "$new" "$assets" && rm -rf "$assets.old"

@@ -7,6 +7,8 @@ import re
 
 import pytest
 
+from vldock.common.cache_env import CACHE_ENV
+
 MAXIMUM_SIZE = 6_000_000_000  # bytes, as `docker image inspect` counts
 
 
@@ -63,6 +65,20 @@ def test_the_health_check_is_healthy(container):
     box = container(["sleep", "600"])
     done = box.exec(["/opt/venv/bin/python", "-I", "-S", "-B", "/opt/vldock/vldock/common/health.py"])
     assert (done.exit_code, done.stdout.strip()) == (0, "healthy")
+
+
+def test_the_image_says_how_it_is_entered_and_watched(image):
+    config = image.attrs["Config"]
+    assert config["Entrypoint"][0] == "/usr/bin/tini"
+    assert config["Entrypoint"][-1] == "/usr/local/bin/entrypoint.sh"
+    assert config["Healthcheck"]["Test"][0] == "CMD"
+    assert (config["User"], config["WorkingDir"], config.get("Volumes")) == ("", "/workspace", None)
+
+
+def test_the_image_s_environment_is_the_declared_one(image):
+    environment = dict(line.split("=", 1) for line in image.attrs["Config"]["Env"])
+    assert {name: environment.get(name) for name in CACHE_ENV} == CACHE_ENV
+    assert not [name for name in environment if re.search("TOKEN|KEY|PASSWORD|SECRET|PROXY", name.upper())]
 
 
 def test_a_pip_install_keeps_the_locked_versions(run_in_image):

@@ -37,7 +37,8 @@ def test_torch_multiplies_convolves_and_differentiates() -> None:
     import torch
 
     image = torch.ones(1, 3, 8, 8, requires_grad=True)
-    torch.nn.functional.conv2d(image, torch.ones(2, 3, 3, 3)).sum().backward()
+    with torch.enable_grad():  # VLMEvalKit turns gradients off for the whole process that imports it
+        torch.nn.functional.conv2d(image, torch.ones(2, 3, 3, 3)).sum().backward()
 
     assert image.grad is not None
     assert image.grad[0, 0, 4, 4].item() == 18.0

@@ -12,8 +12,8 @@ LISTED: dict[str, str] = {
     r"FutureWarning: `resume_download` is deprecated": "transformers 4.37.2 still passes it to the locked hub client",
     r"UserWarning: TypedStorage is deprecated": "torch 2.1.2 reads .bin shards through its own deprecated class",
     r"UserWarning: Following kwargs received": "VLMEvalKit's wrapper names its own default arguments",
-    r"UserWarning: You have modified the pretrained model configuration": "LLaVA's config.json carries generation values",
-    r"UserWarning: `do_sample` is set to `False`\. However, `(temperature|top_p)`": "the wrapper asks greedily with both",
+    r"UserWarning: You have modified the pretrained model": "LLaVA's config carries generation values",
+    r"UserWarning: `do_sample` is set to `False`\. However, `": "the wrapper asks greedily, with both",
 }
 
 

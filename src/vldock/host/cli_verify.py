@@ -10,8 +10,9 @@ from typing import Any
 import click
 from rich.table import Table
 
-from vldock.common.errors import EnvironmentUnfit
-from vldock.host import checkout, engine, receipt_suite, receipt_write, verify, verify_groups
+from vldock.common.errors import EnvironmentUnfit, UsageError
+from vldock.common.receipt import BENCH_GROUP, GROUPS
+from vldock.host import checkout, engine, mini_benchmark, receipt_suite, receipt_write, verify, verify_groups
 from vldock.host.console import console, duration_text, say
 
 STYLES = {"passed": "green", "failed": "bold red", "skipped": "yellow"}
@@ -19,9 +20,7 @@ STYLES = {"passed": "green", "failed": "bold red", "skipped": "yellow"}
 
 @click.command(name="verify")
 @click.argument("image", default=checkout.IMAGE_TAG)
-@click.option(
-    "--group", "groups", multiple=True, type=click.Choice(verify_groups.ORDER), help="Only these; repeatable."
-)
+@click.option("--group", "groups", multiple=True, type=click.Choice(GROUPS), help="Only these; repeatable.")
 @click.option("--gpus", default="none", show_default=True, help="none, all, or 0,1: for the group gpu.")
 @click.option("--require-gpu", is_flag=True, help="Without a GPU the group gpu fails. Implies --gpus all.")
 @click.option("--reports", type=click.Path(path_type=Path), help="Default: outputs/verify/<timestamp>.")
@@ -29,6 +28,11 @@ STYLES = {"passed": "green", "failed": "bold red", "skipped": "yellow"}
     "--key", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Signs the receipt (Ed25519)."
 )
 @click.option("--sbom", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Its sha256 goes in.")
+@click.option(
+    "--bench-run",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of a finished matrix run on real weights: the group mini-benchmark (locks/bands.json).",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object to standard output.")
 def verify_command(
     image: str,
@@ -38,6 +42,7 @@ def verify_command(
     reports: Path | None,
     key: Path | None,
     sbom: Path | None,
+    bench_run: Path | None,
     as_json: bool,
 ) -> int:
     """Test IMAGE from outside and inside, and write a receipt of what it passed.
@@ -49,6 +54,7 @@ def verify_command(
       vldock verify
       vldock verify vldock:4.37 --group static --group users
       vldock verify --require-gpu --key signing.pem
+      vldock verify --group mini-benchmark --bench-run outputs/20260101-120000
     """
     folder = checkout.root()
     stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
@@ -64,7 +70,8 @@ def verify_command(
             require_gpu=require_gpu,
         )
         inputs = receipt_suite.inputs(folder)
-        results = list(verify.verify(asked, client=client, say=say))
+        scored = bench(folder, bench_run, image=found, groups=groups)
+        results = [*verify.verify(asked, client=client, say=say), *scored]
         verify.save_results(out / "results.json", image, results)
         receipt_write.write_receipt(
             out / "receipt.json",
@@ -86,6 +93,16 @@ def verify_command(
     else:
         show(results, image=image, out=out, good=good)
     return 0 if good else 1
+
+
+def bench(folder: Path, run: Path | None, *, image: str, groups: tuple[str, ...]) -> list[verify.Timed]:
+    """Return the mini-benchmark's result where a run was given; raises UsageError where the group lacks its run."""
+    if run is None:
+        if BENCH_GROUP in groups:
+            raise UsageError(f"--group {BENCH_GROUP} without --bench-run", expected="the folder of a finished run")
+        return []
+    bounds = mini_benchmark.load(folder / mini_benchmark.FILE)
+    return [verify.Timed(mini_benchmark.result(run, image=image, bounds=bounds), 0.0)]
 
 
 def find_image(client: Any, name: str) -> Any:

@@ -25,7 +25,10 @@ REPORTS = "/reports"
 
 @dataclass(frozen=True)
 class Verification:
-    """What to verify and where its reports go; `gpus` is 'none', 'all' or device numbers."""
+    """What to verify and where its reports go; `gpus` is 'none', 'all' or device numbers.
+
+    `only` names files of tests: the others of a group are not run, so that a receipt must not be made of it.
+    """
 
     image: str
     folder: Path
@@ -33,6 +36,7 @@ class Verification:
     groups: tuple[str, ...] = verify_groups.ORDER
     gpus: str = "none"
     require_gpu: bool = False
+    only: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,7 @@ def run_group(name: str, asked: Verification, *, client: Any, say: Say) -> Group
 
 def on_host(name: str, asked: Verification, report: Path) -> int:
     """Run the host's pytest over the group's files and return its exit code; its output is this process's."""
-    files = [str(asked.folder / "tests/docker" / file) for file in verify_groups.HOST_GROUPS[name]]
+    files = [str(asked.folder / "tests/docker" / file) for file in asked.only or verify_groups.HOST_GROUPS[name]]
     argv = [sys.executable, "-m", "pytest", "-q", f"--junit-xml={report}", *verify_groups.PARALLEL, "loadgroup", *files]
     environ = {**os.environ, "VLDOCK_IMAGE": asked.image}
     return subprocess.run(argv, cwd=asked.folder, env=environ, stdout=sys.stderr.fileno(), check=False).returncode
@@ -78,7 +82,8 @@ def on_host(name: str, asked: Verification, report: Path) -> int:
 def inside(name: str, asked: Verification, *, client: Any, say: Say) -> int:
     """Run tests/image in one detached container without a network, by exec, and return pytest's exit code."""
     argv = ["timeout", "-k", "10", str(INSIDE_SECONDS), "python", "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-    argv += [f"--rootdir={testkit.TESTS_TARGET}", f"--junit-xml={REPORTS}/{name}.xml", testkit.TESTS_TARGET]
+    argv += [f"--rootdir={testkit.TESTS_TARGET}", f"--junit-xml={REPORTS}/{name}.xml"]
+    argv += [f"{testkit.TESTS_TARGET}/{file}" for file in asked.only] or [testkit.TESTS_TARGET]
     argv += verify_groups.INSIDE_GROUPS[name]
     if name == "gpu" and asked.require_gpu:
         argv.append("--require-gpu")

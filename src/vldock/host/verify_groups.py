@@ -10,7 +10,7 @@ from vldock.common.receipt import GroupResult
 
 # group -> files of tests/docker, run by the host's pytest against containers of the image
 HOST_GROUPS: dict[str, tuple[str, ...]] = {
-    "static": ("test_image.py",),
+    "static": ("test_image.py", "test_file_system.py"),
     "users": ("test_users.py",),
     "offline": ("test_evaluation.py", "test_writes.py"),
     "matrix": ("test_forty_cells.py", "test_breakage.py"),

@@ -1,0 +1,130 @@
+"""Break the image on purpose, in many ways, and tell which test notices: `make bench-teeth`.
+
+Every breakage is an image of its own on top of the one under test. The files it is looked for in run on the unbroken
+image first: they must pass there, or a catch would mean nothing.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vldock.common.cell import write_json
+from vldock.common.receipt import GroupResult
+from vldock.host import checkout, engine, image_engine, verify
+from vldock.host.cli import invoke
+from vldock.host.console import say
+
+sys.path.insert(0, str(Path(__file__).parent))
+from breakages import BREAKAGES, Breakage
+
+LABEL = "vldock.role=teeth"
+HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Bite:
+    """What became of one breakage: the tests that failed, whether the one that must is among them, seconds."""
+
+    name: str
+    group: str
+    file: str
+    caught: bool
+    failures: tuple[str, ...]
+    seconds: float
+
+
+def broken(client: Any, image: str, breakage: Breakage) -> str:
+    """Build the broken image and return its id."""
+    text = "\n".join([f"FROM {image}", *breakage.lines, f"LABEL {LABEL}"])
+    made, _ = client.images.build(fileobj=io.BytesIO(text.encode()), rm=True, forcerm=True, network_mode="host")
+    return str(made.id)
+
+
+def look(client: Any, image: str, group: str, file: str) -> tuple[GroupResult, float]:
+    """Run one file of a group against an image; its output goes nowhere, its result is returned."""
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="vldock-teeth-") as folder:
+        asked = verify.Verification(image=image, folder=checkout.root(), reports=Path(folder), only=(file,))
+        result = verify.run_group(group, asked, client=client, say=lambda _: None)
+    return result, time.monotonic() - began
+
+
+def bite(client: Any, image: str, breakage: Breakage) -> Bite:
+    """Break, look, clean up."""
+    made = broken(client, image, breakage)
+    try:
+        result, seconds = look(client, made, breakage.group, breakage.file)
+    finally:
+        client.images.remove(made, force=True)
+    wanted = f"{breakage.file.removesuffix('.py')}::{breakage.test}"
+    caught = any(name.startswith(wanted) for name in result.failures)
+    return Bite(breakage.name, breakage.group, breakage.file, caught, result.failures, round(seconds, 1))
+
+
+def table(image: str, bites: Sequence[Bite]) -> str:
+    """Return the Markdown table that is committed."""
+    lines = [
+        "# Teeth: deliberate breakages of the image, and the test that notices each",
+        "",
+        "Made by `make bench-teeth`. Each breakage is an image of its own; the same files pass on the unbroken image.",
+        "",
+        f"Image {image[:19]}: {sum(one.caught for one in bites)} of {len(bites)} caught.",
+        "",
+        "| breakage | caught by | other tests that failed | seconds |",
+        "| --- | --- | ---: | ---: |",
+    ]
+    for one in bites:
+        first = f"`{one.failures[0]}`" if one.caught else "**nothing**" if not one.failures else "**another test**"
+        lines.append(f"| {one.name} | {one.group}: {first} | {max(0, len(one.failures) - 1)} | {one.seconds:.0f} |")
+    return "\n".join(lines) + "\n"
+
+
+def control(client: Any, image: str, breakages: Iterable[Breakage]) -> list[str]:
+    """Return what fails on the unbroken image, empty when nothing does."""
+    failures = []
+    for group, file in dict.fromkeys((one.group, one.file) for one in breakages):
+        result, seconds = look(client, image, group, file)
+        say(f"unbroken: {group} {file}: {result.status} in {seconds:.0f} s")
+        failures += [f"{group} {name}" for name in result.failures]
+    return failures
+
+
+@click.command()
+@click.argument("image", default=checkout.IMAGE_TAG)
+@click.option("--only", multiple=True, help="Breakages whose name contains this; repeatable.")
+@click.option("--out", type=click.Path(path_type=Path), default=HERE, help="Folder of RESULTS.md and results.json.")
+def main(image: str, only: tuple[str, ...], out: Path) -> int:
+    """Break IMAGE in every declared way; exit code 0 only when each breakage is caught by the test that must."""
+    chosen = [one for one in BREAKAGES if not only or any(word in one.name for word in only)]
+    bites: list[Bite] = []
+    with engine.connected() as client:
+        found = str(image_engine.find(client, image).id)
+        failures = control(client, found, chosen)
+        if failures:
+            click.echo("error: the unbroken image fails: " + "; ".join(failures), err=True)
+            return 1
+        for number, breakage in enumerate(chosen, 1):
+            bites.append(bite(client, found, breakage))
+            one = bites[-1]
+            say(f"{number}/{len(chosen)} {'caught' if one.caught else 'MISSED'} {one.name}: {', '.join(one.failures)}")
+    if not only:
+        (out / "RESULTS.md").write_text(table(found, bites), encoding="utf-8")
+        write_json(out / "results.json", [asdict(one) for one in bites])
+    missed = [one.name for one in bites if not one.caught]
+    click.echo(
+        f"{len(bites) - len(missed)} of {len(bites)} caught" + (f"; missed: {', '.join(missed)}" if missed else "")
+    )
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(invoke(main))
