@@ -39,7 +39,12 @@ class Matrix:
             argv += ["--image", self.image, "--standin", "--gpus", "none", "--network", "none", "--samples", "2"]
             argv += ["--benchmarks", ",".join(BENCHMARKS), "--data", str(self.data)]
         return subprocess.Popen(
-            [*argv, "--outputs", str(self.outputs)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            [*argv, "--outputs", str(self.outputs)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            # a job of a script in the background ignores Ctrl-C, and so would its children
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:

@@ -14,6 +14,8 @@ from typing import Any
 
 from vldock.common import cache_env
 from vldock.common.cell import Cell
+from vldock.common.passport import IMAGE_VARIABLE
+from vldock.common.passport_prompts import VARIABLE as PROMPT_VARIABLE
 from vldock.host import containers, report, results, run_folder
 from vldock.host.container_spec import Spec, workspace_mounts
 from vldock.host.events import Event, Sink, SummaryLog, event, fan_out
@@ -77,7 +79,11 @@ def spec(plan: Plan, *, folder: RunFolder, run_id: str, model: str, benchmarks: 
         ),
         role=ROLE,
         run_id=run_id,
-        env={"VLDOCK_STANDIN": "1"} if plan.standin else {},
+        env={
+            IMAGE_VARIABLE: plan.image_id,
+            PROMPT_VARIABLE: plan.prompt,
+            **({"VLDOCK_STANDIN": "1"} if plan.standin else {}),
+        },
         mounts=workspace_mounts(
             outputs=folder.path.parent, data=_path(plan.data), cache=_path(plan.cache), env_file=_path(plan.env_file)
         ),
