@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from openpyxl import Workbook
-from support.records import TIME, a_cell, a_plan
 
+from support.records import TIME, a_cell, a_plan
 from vldock.common.matrix import Benchmark, matrix_benchmarks, matrix_models
 from vldock.host.pictures import STANDIN_DATA
 from vldock.host.run_folder import RunFolder, RunRecord, Session

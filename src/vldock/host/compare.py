@@ -16,7 +16,7 @@ from vldock.host.events import score_text
 from vldock.host.pairing import Pair
 from vldock.host.run_folder import RUN_FILE, RunFolder
 
-FLIPS_SHOWN = 500  # on the page, of one pair of cells
+FLIPS_SHOWN = 100  # on the page, of one pair of cells
 Found = dict[tuple[str, str], tuple[Path, Cell]]
 
 

@@ -98,4 +98,9 @@ def references(cells: Sequence[Cell], gathered: Gathered) -> list[dict[str, Any]
 
 def _failure(folder: RunFolder, cell: Cell) -> dict[str, Any]:
     lines = leavings.last_lines(folder.model_log(cell.model), benchmark=cell.benchmark)
-    return {"model": cell.model, "benchmark": cell.benchmark, "error": cell.error, "lines": lines}
+    return {
+        "model": cell.model,
+        "benchmark": cell.benchmark,
+        "error": look.clip(cell.error or "", 2000),
+        "lines": lines,
+    }

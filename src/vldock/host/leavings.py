@@ -14,6 +14,7 @@ LAST_LINES = 20
 LINE_CLIP = 400
 PASSPORT = "passport.json"
 PASSPORT_ROWS = 400
+PASSPORTS_UP_TO = 1_000_000  # characters of all passports of a run together
 HEADING = re.compile(r"^===== (?P<model>\S+) x (?P<benchmark>\S+), attempt \d+ =====$")  # image/cell_run.py prints it
 
 
@@ -23,7 +24,7 @@ def last_lines(log: Path, *, benchmark: str, most: int = LAST_LINES) -> list[str
         return []
     mine, all_lines = deque[str](maxlen=most), deque[str](maxlen=most)
     inside = False
-    with log.open(encoding="utf-8", errors="replace") as stream:
+    with log.open(encoding="utf-8", errors="replace", newline="\n") as stream:
         for raw in stream:
             line = raw.rstrip("\n").rpartition("\r")[2].strip()  # a progress bar: its last state
             heading = HEADING.match(line)
@@ -49,7 +50,15 @@ class Passport:
 def passports(run: Path, cells: list[tuple[str, str]]) -> list[Passport]:
     """Return the run's passport and those of its cells, where there are any."""
     places = [(run.name, run), *((f"{model} x {name}", run / model / name) for model, name in cells)]
-    return [_passport(place, folder / PASSPORT) for place, folder in places if (folder / PASSPORT).is_file()]
+    found, size = list[Passport](), 0
+    for place, folder in places:
+        if not (folder / PASSPORT).is_file():
+            continue
+        passport = _passport(place, folder / PASSPORT)
+        size += sum(len(name) + len(value) for name, value in passport.rows)
+        fits = size <= PASSPORTS_UP_TO
+        found.append(passport if fits else Passport(place, (), f"left out for its size: see {folder / PASSPORT}"))
+    return found
 
 
 def _passport(place: str, path: Path) -> Passport:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
+import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
 
 from vldock.common.cell import Cell
+from vldock.host import page
 from vldock.host.evidence import Gathered
 from vldock.host.pictures import Album, encoded_pictures, tsv_of
 from vldock.host.plan import Plan
@@ -45,7 +46,7 @@ def choose(plan: Plan, cells: Sequence[Cell], gathered: Gathered, *, per_cell: i
             if sample is None:
                 continue
             item = _plain(key, sample)
-            size += len(json.dumps(item, ensure_ascii=False).encode())
+            size += len(page.as_json(item).encode(errors="replace"))
             if size > TEXT_BUDGET:
                 left_out += 1
                 continue
@@ -86,7 +87,11 @@ def _encoded(
             by_file.setdefault(path, []).append(key)
     found: dict[Key, dict[str, list[str]]] = {}
     for path, keys in by_file.items():
-        pictures = encoded_pictures(path, {row.index for key in keys for row in chosen[key]})
+        try:
+            pictures = encoded_pictures(path, {row.index for key in keys for row in chosen[key]})
+        except (csv.Error, OSError) as error:
+            remarks[f"{keys[0][1]}: no pictures, because {path.name} cannot be read: {error}"] = None
+            continue
         found |= dict.fromkeys(keys, pictures)
     return found, list(remarks)
 

@@ -131,7 +131,11 @@ def _pair(
 
 def _flip(old: Sample, new: Sample) -> Flip:
     direction = "right to wrong" if old.right else "wrong to right"
-    return Flip(old.index, direction, old.question, old.answer, old.prediction, new.prediction)
+    return Flip(old.index, direction, old.question, old.answer, _said(old), _said(new))
+
+
+def _said(sample: Sample) -> str:
+    return f"{sample.prediction} ({sample.note})" if sample.note else sample.prediction
 
 
 def _notes(one: Cell, two: Cell, counts: tuple[int, int, int], shared: int) -> list[str]:

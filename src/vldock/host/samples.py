@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import ast
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -80,7 +81,16 @@ def read(folder: Path, cell: Cell) -> Samples:
         scores = dict(_scores(benchmark, verdicts))
         if verdicts and not scores:
             reason = "VLMEvalKit's evaluation file has no verdict per sample"
-    return Samples(tuple(_sample(row, scores) for row in predictions), reason)
+    rotations = dict[str, list[Row]]()
+    for row in predictions:
+        if str(row["index"]) not in scores and (question := rotated(str(row["index"]))) is not None:
+            rotations.setdefault(question, []).append(row)
+    return Samples(tuple(_sample(row, scores, rotations) for row in predictions), reason)
+
+
+def rotated(index: str) -> str | None:
+    """Return the question this is a rotation of, in a circular benchmark; None where it is a question itself."""
+    return str(int(index) % ROTATION) if index.isdecimal() and int(index) >= ROTATION else None
 
 
 def verdict_file(folder: Path, stem: str, benchmark: Benchmark, judge: str | None) -> Path:
@@ -105,7 +115,15 @@ def table(path: Path) -> tuple[list[dict[str, Any]], str | None]:
             rows: Iterator[Sequence[Any]] = iter(list(book.worksheets[0].values))
         finally:
             book.close()
-    except (zipfile.BadZipFile, InvalidFileException, KeyError, ValueError, IndexError, OSError) as error:
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        InvalidFileException,
+        SyntaxError,
+        LookupError,
+        ValueError,
+        OSError,
+    ) as error:
         return [], f"{path.name} cannot be read: {type(error).__name__}"
     names = [str(name) for name in next(rows, ())]
     found = [dict(zip(names, values, strict=False)) for values in rows]
@@ -141,12 +159,15 @@ def _joined(benchmark: str, text: Any) -> float | None:
     return max(match) if benchmark.startswith("ChartQA") else sum(match) / len(match)
 
 
-def _sample(row: Row, scores: Mapping[str, tuple[float, str | None]]) -> Sample:
+def _sample(row: Row, scores: Mapping[str, tuple[float, str | None]], rotations: Mapping[str, Sequence[Row]]) -> Sample:
     index = str(row["index"])
     score, extracted = scores.get(index, (None, None))
-    note = ""
-    if score is None and scores and index.isdecimal() and int(index) >= ROTATION:
-        note = f"a rotation of question {int(index) % ROTATION}, which has the verdict of all its rotations"
+    question, note = rotated(index), ""
+    if score is None and question in scores:
+        note = f"a rotation of question {question}, which has the verdict of all its rotations"
+    elif score is not None and index in rotations:
+        said = ", ".join(f"{_text(row.get('prediction'))} for {_text(row.get('answer'))}" for row in rotations[index])
+        note = f"right only if all its rotations are; in those it said {said}"
     return Sample(
         index=index,
         question=_text(row.get("question")),
