@@ -72,12 +72,19 @@ def _cell(model: str, cell: Cell | None, evidence: Evidence | None) -> dict[str,
     made = {"model": model, "text": report.text(cell), "interval": interval, "score": cell.score if cell else None}
     if cell is None or cell.status != "succeeded" or cell.score is None:
         why = (cell.error or "failed without a word") if cell else ""
-        return {**made, "look": "failed" if cell else "missing", "why": look.clip(why, 160), "title": why}
+        label = f"{model}: {made['text']}"
+        return {
+            **made,
+            "look": "failed" if cell else "missing",
+            "why": look.clip(why, 160),
+            "title": look.clip(why, 400),
+            "label": label,
+        }
     level = min(LEVELS - 1, int(cell.score * LEVELS / 100))
     reason = evidence.reason if evidence else None
     why = f"{interval.text} \u00b7 n {interval.n} \u00b7 {interval.method}" if interval else f"no interval: {reason}"
     title = f"{model}, {cell.benchmark}: {cell.score:.2f} ({cell.metric}), {cell.samples} samples, {cell.seconds:.1f} s"
-    return {**made, "look": f"h{level}", "why": why, "title": title}
+    return {**made, "look": f"h{level}", "why": why, "title": title, "label": f"{title}; {why}"}
 
 
 def references(cells: Sequence[Cell], gathered: Gathered) -> list[dict[str, Any]]:

@@ -56,6 +56,7 @@ class Written:
 
 def reports(folder: RunFolder, record: RunRecord, cells: Sequence[Cell], *, per_cell: int = PER_CELL) -> Written:
     """Write both reports of a run and return what they were made of."""
+    folder.report.write_text(report.render(folder, record, cells), encoding="utf-8")  # a kill below leaves a report
     gathered = evidence.gather(folder.path, cells)
     folder.report.write_text(report.render(folder, record, cells, gathered), encoding="utf-8")
     look = html_report.write(folder, record, cells, gathered, per_cell=per_cell)
