@@ -89,7 +89,7 @@ def test_every_cell_succeeds_and_every_promised_file_is_there(matrix: Matrix) ->
     assert done.returncode == 0, done.stderr
     assert "STAND-IN: 6/6 cells succeeded (100.0 %)" in done.stdout
     assert f"report: {matrix.run_folder / 'EVALUATION_REPORT.md'}" in done.stdout
-    files = ["EVALUATION_REPORT.md", "logs/evaluation_summary.log"]
+    files = ["EVALUATION_REPORT.md", "report.html", "logs/evaluation_summary.log"]
     for model in MODELS:
         files += [f"logs/{model}.log", f"results/{model}_results.csv", f"results/{model}_results.xlsx"]
         files += [f"{model}/{name}/cell.json" for name in BENCHMARKS]
