@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,15 @@ def test_the_report_is_the_golden_one(update_golden: bool) -> None:
     if update_golden:
         GOLDEN.write_text(text)
     assert text == GOLDEN.read_text()
+
+
+def test_prompts_that_were_cut_are_told(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.cell(MODELS[0], "POPE").mkdir(parents=True)
+    content = {"schema": 1, "prompts": {"cut": ["3", "7"]}}
+    (folder.cell(MODELS[0], "POPE") / "passport.json").write_text(json.dumps(content))
+
+    assert f"| {MODELS[0]} x POPE | 2 |" in report.render(folder, a_record(), all_cells())
 
 
 def test_a_stand_in_is_named_in_the_head_and_over_the_scores() -> None:

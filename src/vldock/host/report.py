@@ -8,8 +8,11 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from vldock.common import passport
 from vldock.common.cell import Cell
+from vldock.common.errors import InputRefused
 from vldock.common.matrix import find_benchmark
+from vldock.common.passport_prompts import UPSTREAM
 from vldock.host import reference
 from vldock.host.console import duration_text
 from vldock.host.events import score_text
@@ -54,11 +57,20 @@ def render(folder: RunFolder, record: RunRecord, cells: Sequence[Cell], gathered
         judges=distinct(cell.judge for cell in cells if cell.status == "succeeded"),
         metrics={cell.benchmark: cell.metric for cell in cells if cell.metric},
         references=[] if plan.standin else [line for cell in cells for line in references(cell)],
+        cut=[(*key, count) for key in plan.cells if (count := cut_prompts(folder, *key))],
         facts=record.facts,
         command=command(plan),
         resume=f"vldock matrix --resume {folder.path}",
         line=lambda value: " ".join(str(value).split()).replace("|", "\\|"),
     )
+
+
+def cut_prompts(folder: RunFolder, model: str, benchmark: str) -> int:
+    """Return how many prompts of a cell LLaVA cut, as its passport says; 0 where it has none that can be read."""
+    try:
+        return len(passport.load(folder.cell(model, benchmark) / passport.FILE)["prompts"]["cut"])
+    except (InputRefused, KeyError):
+        return 0  # the page shows which passport cannot be read
 
 
 def _columns(name: str, models: Sequence[str], cells: Cells, gathered: Gathered) -> list[str]:
@@ -118,6 +130,7 @@ def command(plan: Plan) -> str:
     for option, value in (("--data", plan.data), ("--cache", plan.cache), ("--env-file", plan.env_file)):
         words += [option, value] if value else []
     words += ["--network", plan.network] if plan.network else []
+    words += ["--prompt", plan.prompt] if plan.prompt != UPSTREAM else []
     words += ["--standin"] if plan.standin else []
     return shlex.join(words)
 
