@@ -2,7 +2,8 @@
 
 Found: a shard its index names that is not there, a link into nowhere, an empty file, a Git LFS pointer in a file's
 place, JSON that is none, a safetensors file whose length is not what its header says, a zip archive (.bin, .pt) cut
-before or inside its central directory. Not found: a flipped byte inside a tensor; `vldock check weights` hashes for that.
+before or inside its central directory. Not found: a flipped byte inside a tensor; `vldock check weights` hashes for
+that.
 Formats: https://huggingface.co/docs/safetensors, PKWARE's APPNOTE 4.3.
 """
 
@@ -51,7 +52,9 @@ def faults(folder: Path, *, need_weights: bool = True) -> tuple[Fault, ...]:
     indexes = [name for name in names if name.endswith(INDEX) and name not in told]
     for index in indexes:
         shards = sorted(_shards(names[index]))
-        found += [Fault(shard, f"is not there, and {index} names it", missing=True) for shard in shards if shard not in names]
+        found += [
+            Fault(shard, f"is not there, and {index} names it", missing=True) for shard in shards if shard not in names
+        ]
     if need_weights and not indexes and not any(name.endswith(WEIGHTS) for name in names):
         found.append(Fault("weights", f"no file ends in {', '.join(WEIGHTS)}", missing=True))
     return tuple(found)

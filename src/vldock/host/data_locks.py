@@ -1,7 +1,7 @@
 """locks/datasets.json and locks/weights.json: what is declared of benchmarks' files and of models' repositories.
 
-null means "not known when the lock was written": such a file is verified by the host's own word (md5 of VLMEvalKit for a
-benchmark; the Hub's LFS sha256 or git object id for a weight), and `vldock fetch ... --record` writes down what was seen.
+null means "not known when the lock was written": such a file is verified by what else is declared (a benchmark by
+VLMEvalKit's md5, a weight by the Hub's LFS sha256 or git object id), and `vldock fetch ... --record` writes it down.
 """
 
 from __future__ import annotations

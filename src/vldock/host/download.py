@@ -37,6 +37,12 @@ class Wanted:
     expected: Expected
     replace: bool = False
     seed: Path | None = None
+    size: int | None = None  # what the host told; not declared, so not held against the file
+
+    @property
+    def total(self) -> int | None:
+        """The size, declared or told."""
+        return self.size if self.expected.size is None else self.expected.size
 
     @property
     def part(self) -> Path:

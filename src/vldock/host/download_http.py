@@ -98,7 +98,9 @@ class Web:
                 expected="a repository, revision and file the host knows",
                 hint="compare the name and the revision in locks/ with the host's page; a mirror may lack it",
             )
-        return HostFailed(said, expected="200 or 206", hint="the host refuses the request itself; try HF_ENDPOINT or --mirror")
+        return HostFailed(
+            said, expected="200 or 206", hint="the host refuses the request itself; try HF_ENDPOINT or --mirror"
+        )
 
     def _denied(self, url: str, said: str, code: str) -> DownloadDenied:
         ours = self.hub.owns(url)

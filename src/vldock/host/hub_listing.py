@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -12,13 +13,15 @@ from urllib.parse import quote
 from vldock.common.errors import InputRefused
 from vldock.common.hub_layout import BLOB, COMMIT
 from vldock.host.data_locks import HubFile, LockedRepo
-from vldock.host.download_errors import HostFailed
+from vldock.host.download_errors import HostFailed, cleaned
 from vldock.host.download_http import Web
+from vldock.host.registry_http import LOST, Again
 
 MAIN = "main"
 # Nothing of the image loads these: other frameworks' weights, pictures of a model card, git's own file.
-UNUSED = ("*.h5", "*.msgpack", "*.onnx", "*.ot", "*.gguf", "*.tflite", "*.png", "*.jpg", "*.jpeg", "*.gif", "*.mp4")
-UNUSED += (".gitattributes", "runs/*", "*.tfevents.*")
+FRAMEWORKS = ("*.h5", "*.msgpack", "*.onnx", "*.ot", "*.gguf", "*.tflite")
+PICTURES = ("*.png", "*.jpg", "*.jpeg", "*.gif", "*.mp4")
+UNUSED = (*FRAMEWORKS, *PICTURES, ".gitattributes", "runs/*", "*.tfevents.*")
 SAFETENSORS = re.compile(r"(.*/)?model(-\d+-of-\d+)?\.safetensors")
 SAME_IN_PICKLE = re.compile(r"(.*/)?pytorch_model(-\d+-of-\d+)?\.bin(\.index\.json)?")
 SAFE_PATH = re.compile(r"(?!/)(?!.*(^|/)\.\.?(/|$))[^\x00\\]+")
@@ -63,13 +66,18 @@ def worth_having(files: Iterable[HubFile], *, only: tuple[str, ...] | None) -> t
 def _ask(web: Web, url: str, repo: str) -> Mapping[str, Any]:
     def ask() -> Any:
         with web.get(url) as response:
-            return response.json()
+            try:
+                return json.loads(response.content)
+            except LOST as error:
+                raise Again(cleaned(error)) from error
 
     try:
         raw = web.persist(ask, what=f"{repo}: listing")
     except ValueError as error:
         raise HostFailed(
-            f"{repo}: the host's listing is no JSON", expected="the Hub's API", hint="HF_ENDPOINT=URL of a Hub or mirror"
+            f"{repo}: the host's listing is no JSON",
+            expected="the Hub's API",
+            hint="HF_ENDPOINT=URL of a Hub or mirror",
         ) from error
     return raw if isinstance(raw, dict) else {}
 
@@ -95,9 +103,8 @@ def _asked(web: Web, repo: str, commit: str, item: HubFile) -> HubFile:
         with web.get(address(web.hub.endpoint, repo, commit, item.path), method="HEAD") as response:
             first = response.history[0] if response.history else response
             etag = first.headers.get("X-Linked-Etag") or first.headers.get("ETag") or ""
-            return etag.removeprefix("W/").strip('"'), first.headers.get("X-Linked-Size") or first.headers.get(
-                "Content-Length", ""
-            )
+            length = first.headers.get("X-Linked-Size") or first.headers.get("Content-Length", "")
+            return etag.removeprefix("W/").strip('"'), length
 
     etag, size = web.persist(ask, what=f"{repo}/{item.path}: HEAD")
     if not (BLOB.fullmatch(etag) and size.isdigit()):
