@@ -55,7 +55,7 @@ class Made:
         return [
             f"bundle: {self.path}, {self.files} files, {size_text(self.size)}",
             f"manifest sha256: {self.manifest_sha256}",
-            f"there: vldock load {self.path.name} --data FOLDER --cache FOLDER --manifest-sha256 {self.manifest_sha256}",
+            f"there: vldock load {self.path.name} --data FOLDER --cache FOLDER",
         ]
 
 
@@ -74,20 +74,21 @@ def make(report: Report, *, stage: Path, path: Path) -> Made:
         for got in report.got
         if got.checksums
     ]
+    files.sort(key=lambda item: str(item["path"]))
     value = {
         "schema": SCHEMA,
         "kind": KIND,
         "vldock": __version__,
         "benchmarks": [item.name for item in report.job.data],
         "repositories": [as_record(repo) for repo in seen_repos(report)],
-        "files": sorted(files, key=lambda item: str(item["path"])),
+        "files": files,
     }
     manifest = write_json(stage / MANIFEST, value)
     digest, size = checkout.sha256(manifest), sum(got.checksums.size for got in report.got if got.checksums)
     if path != stage:
         try:
             require_bytes(size, path.parent)
-            _pack(stage, path, [MANIFEST, *(str(item["path"]) for item in value["files"])])
+            _pack(stage, path, [MANIFEST, *(str(item["path"]) for item in files)])
         except OSError as error:
             raise of_the_disk(error, path) from error
         shutil.rmtree(stage)

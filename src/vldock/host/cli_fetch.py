@@ -52,7 +52,7 @@ class Roots:
 def fetch_command(kind: str | None, names: tuple[str, ...], **given: Any) -> int:
     """Fetch benchmarks' files (data) or models' weights, with NAMES of benchmarks or models.
 
-    Without NAMES: what `vldock matrix` evaluates by default, 20 benchmarks or two models; all24 and all are all of them.
+    Without NAMES: what `vldock matrix` evaluates by default, 20 benchmarks or two models. all24 and all name every one.
     Killed or stopped, the same command goes on where it was. What is there and right is kept; what is wrong never gets
     its final name. Weights lie as huggingface_hub writes them, so that an offline container finds them.
 
