@@ -3,42 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import re
-import tarfile
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
-import zstandard
-
-from vldock.common import hub_layout
 from vldock.common.errors import InputRefused, UsageError
-from vldock.host.bundle import ARCHIVE, DATA, MANIFEST, read_manifest
-from vldock.host.data_locks import LockedRepo
+from vldock.host.bundle import DATA
+from vldock.host.bundle_read import AGAIN, Manifest, Members, careful, manifest_of, members_of
 from vldock.host.download_errors import WrongBytes, of_the_disk
 from vldock.host.fetch_plan import HUB_FOLDER
 from vldock.host.fetch_run import require_bytes
-from vldock.host.hub_publish import from_record, publish
+from vldock.host.hub_publish import publish
 from vldock.host.part import Expected, Part, file_checksums, rename
 
 TABLE = re.compile(rf"{DATA}/[A-Za-z0-9][\w.\-]*\.tsv")
 BLOB = re.compile(rf"{HUB_FOLDER}/models--[A-Za-z0-9][\w.\-]*/blobs/([0-9a-f]{{40}}|[0-9a-f]{{64}})")
 CHUNK = 1 << 20
-Members = Iterator[tuple[str, IO[bytes]]]
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """What a bundle says it holds: files by path, repositories; `sha256` is its own."""
-
-    files: dict[str, Expected]
-    benchmarks: tuple[str, ...]
-    repositories: tuple[LockedRepo, ...]
-    sha256: str
 
 
 @dataclass(frozen=True)
@@ -59,8 +43,8 @@ def load(path: Path, *, data: Path | None, hub: Path | None, say: Say, manifest_
     benchmark that is there with other bytes, NoRoom, UsageError where a folder it needs was not given.
     """
     with ExitStack() as stack:
-        members = stack.enter_context(_members(path))
-        manifest = _manifest(members, path, manifest_sha256)
+        members = stack.enter_context(members_of(path))
+        manifest = manifest_of(members, path, manifest_sha256)
         targets = {name: _target(name, data=data, hub=hub) for name in manifest.files}
         kept = {name for name, target in targets.items() if _is_there(target, manifest.files[name])}
         for folder in {target.parent for target in targets.values()}:
@@ -83,7 +67,7 @@ def _check(
     parts: dict[str, Path] = {}
     seen: set[str] = set()
     try:
-        for name, stream in _careful(members, path):
+        for name, stream in careful(members, path):
             if name not in manifest.files:
                 say(f"{name} is ignored: the manifest does not name it")
                 continue
@@ -100,9 +84,6 @@ def _check(
             part.unlink(missing_ok=True)
         raise
     return parts
-
-
-AGAIN = "nothing was loaded; carry the bundle over again, or make it anew: vldock fetch --bundle"
 
 
 def _read(name: str, stream: IO[bytes], expected: Expected, path: Path | None) -> None:
@@ -165,75 +146,3 @@ def _target(name: str, *, data: Path | None, hub: Path | None) -> Path:
     if root is None:
         raise UsageError(f"the bundle holds {name}, and no folder for it was given", expected=f"{option} FOLDER")
     return root / name.partition("/")[2]
-
-
-def _manifest(members: Members, path: Path, wanted: str | None) -> Manifest:
-    name, stream = next(_careful(members, path), (None, io.BytesIO()))
-    text = stream.read()
-    digest = hashlib.sha256(text).hexdigest()
-    if wanted and digest != wanted.lower():
-        raise WrongBytes(f"{path}: {MANIFEST} has sha256 {digest}", expected=f"sha256 {wanted}", hint=AGAIN)
-    try:
-        if name != MANIFEST:
-            raise ValueError(f"it begins with {name}")
-        raw = read_manifest(io.BytesIO(text))
-        files = {str(item["path"]): Expected(size=item["size"], sha256=item["sha256"]) for item in raw["files"]}
-        repos = tuple(from_record(item) for item in raw["repositories"])
-        _refuse_strange(repos, files)
-        return Manifest(files, tuple(raw["benchmarks"]), repos, digest)
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputRefused(
-            f"{path} is no bundle: {error}", expected=f"{MANIFEST} first, as vldock fetch --bundle writes it"
-        ) from error
-
-
-def _refuse_strange(repos: tuple[LockedRepo, ...], files: dict[str, Any]) -> None:
-    """Raise ValueError for a link that would leave its repository, or to a blob the bundle has not."""
-    for repo in repos:
-        if not hub_layout.COMMIT.fullmatch(repo.revision or "") or not REPO.fullmatch(repo.repo):
-            raise ValueError(f"{repo.repo} at {repo.revision}")
-        for item in repo.files or ():
-            blob = f"{HUB_FOLDER}/{hub_layout.folder(Path(), repo.repo)}/blobs/{item.blob}"
-            if blob not in files or not SAFE_PATH.fullmatch(item.path):
-                raise ValueError(f"{repo.repo}/{item.path}")
-
-
-REPO = re.compile(r"[A-Za-z0-9][\w.\-]*/[A-Za-z0-9][\w.\-]*")
-SAFE_PATH = re.compile(r"(?!/)(?!.*(^|/)\.\.?(/|$))[^\x00\\]+")
-
-
-@contextmanager
-def _members(path: Path) -> Iterator[Members]:
-    """Yield (name, stream) of a bundle's files, the manifest first."""
-    if path.is_dir():
-        yield _of_folder(path)
-    elif path.is_file() and path.name.endswith(ARCHIVE):
-        with (
-            path.open("rb") as raw,
-            zstandard.ZstdDecompressor().stream_reader(raw) as plain,
-            tarfile.open(fileobj=plain, mode="r|") as tar,
-        ):
-            yield _of_archive(tar)
-    else:
-        raise UsageError(f"{path} is neither a folder nor a {ARCHIVE}", expected="what vldock fetch --bundle made")
-
-
-def _of_folder(path: Path) -> Members:
-    names = sorted(str(file.relative_to(path)) for file in path.rglob("*") if file.is_file() and file.name[0] != ".")
-    for name in sorted(names, key=lambda name: name != MANIFEST):
-        with (path / name).open("rb") as stream:
-            yield name, stream
-
-
-def _of_archive(tar: tarfile.TarFile) -> Members:
-    for member in tar:
-        if stream := tar.extractfile(member) if member.isfile() else None:
-            yield member.name, stream
-
-
-def _careful(members: Members, path: Path) -> Members:
-    """Pass members on; an archive that is cut or flipped is refused in words."""
-    try:
-        yield from members
-    except (tarfile.TarError, zstandard.ZstdError, EOFError) as error:
-        raise WrongBytes(f"{path} is damaged: {error}", expected="a whole archive", hint=AGAIN) from error

@@ -37,7 +37,7 @@ def check_command(
     locks: Path | None,
     as_json: bool,
 ) -> int:
-    """Tell of benchmarks (data) or models (weights) whether they are whole: complete, partial, corrupt, foreign, absent.
+    """Tell whether benchmarks (data) or models (weights) are complete, partial, corrupt, foreign or absent.
 
     No network is used. Foreign is what no lock declares; it is told and harms nothing. Exit code 0 only if all NAMES
     (default: those of `vldock matrix`) are complete.

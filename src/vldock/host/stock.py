@@ -1,4 +1,4 @@
-"""What is on the disk of benchmarks and weights, held against the locks: complete, partial, corrupt, foreign, absent."""
+"""What the disk has of benchmarks and weights, held against the locks: complete, partial, corrupt, foreign, absent."""
 
 from __future__ import annotations
 
