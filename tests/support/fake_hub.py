@@ -83,10 +83,10 @@ def _handler(hub: FakeHub) -> type[BaseHTTPRequestHandler]:
         def log_message(self, *args: Any) -> None:
             pass
 
-        def do_HEAD(self) -> None:  # noqa: N802  http.server's name
+        def do_HEAD(self) -> None:
             self.answer()
 
-        def do_GET(self) -> None:  # noqa: N802  http.server's name
+        def do_GET(self) -> None:
             self.answer()
 
         def answer(self) -> None:
@@ -147,7 +147,8 @@ def _handler(hub: FakeHub) -> type[BaseHTTPRequestHandler]:
                 return
             linked = {"X-Linked-Etag": f'"{etag(name, content)}"', "X-Linked-Size": str(len(content))}
             hub.faults.setdefault(f"/cdn/{repo.replace('/', '--')}/{name}", []).extend([fault] if fault else [])
-            where = f"/cdn/{repo.replace('/', '--')}/{name}?Signature=not-to-be-printed"
+            port = hub.server.server_address[1]  # another host by name, as the real one's storage is
+            where = f"http://localhost:{port}/cdn/{repo.replace('/', '--')}/{name}?Signature=not-to-be-printed"
             self.send(302, b"", {"X-Repo-Commit": COMMIT, **linked, "Location": where})
 
         def body(self, content: bytes, fault: str, headers: dict[str, str] | None = None) -> None:

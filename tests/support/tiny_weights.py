@@ -32,7 +32,7 @@ def torch_archive(size: int = 64, seed: int = 0) -> bytes:
 def model(size: int = 4096) -> dict[str, bytes]:
     """Return the files of a model of two shards, and some nobody loads."""
     shards = {f"model-0000{n}-of-00002.safetensors": safetensors(size, seed=n) for n in (1, 2)}
-    index = {"metadata": {}, "weight_map": {name: file for name, file in zip("ab", shards, strict=True)}}
+    index = {"metadata": {}, "weight_map": dict(zip("ab", shards, strict=True))}
     return {
         "config.json": b'{"model_type": "llava"}\n',
         "tokenizer.model": b"\x0a\x0bvocabulary",
@@ -46,7 +46,7 @@ def model(size: int = 4096) -> dict[str, bytes]:
 
 def tower() -> dict[str, bytes]:
     """Return the files of a vision tower."""
-    return {"config.json": b"{}", "preprocessor_config.json": b"{}", "pytorch_model.bin": torch_archive()}
+    return {"config.json": b"{}", "preprocessor_config.json": b'{"size": 336}', "pytorch_model.bin": torch_archive()}
 
 
 def table(name: str, size: int = 2000) -> bytes:

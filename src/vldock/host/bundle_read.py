@@ -16,7 +16,7 @@ import zstandard
 
 from vldock.common import hub_layout
 from vldock.common.errors import InputRefused, UsageError
-from vldock.host.bundle import ARCHIVE, MANIFEST
+from vldock.host.bundle import ARCHIVE, MANIFEST, read_manifest
 from vldock.host.data_locks import LockedRepo
 from vldock.host.download_errors import WrongBytes
 from vldock.host.fetch_plan import HUB_FOLDER
@@ -52,7 +52,7 @@ def manifest_of(members: Members, path: Path, wanted: str | None) -> Manifest:
     try:
         if name != MANIFEST:
             raise ValueError(f"it begins with {name}")
-        raw = readmanifest_of(io.BytesIO(text))
+        raw = read_manifest(io.BytesIO(text))
         files = {str(item["path"]): Expected(size=item["size"], sha256=item["sha256"]) for item in raw["files"]}
         repos = tuple(from_record(item) for item in raw["repositories"])
         _refuse_strange(repos, files)

@@ -15,7 +15,7 @@ from vldock.host.download_http import Web
 from vldock.host.part import Checksums, Expected, Part, file_checksums
 from vldock.host.registry_http import LOST, Again
 
-CHUNK = 1 << 18
+CHUNK = 1 << 16  # what a cut loses at most
 RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 WHOLE_TRIES = 2  # a part resumed may be another version's beginning: once more from the first byte
 
