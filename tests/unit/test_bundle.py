@@ -23,9 +23,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     root = tmp_path_factory.mktemp("world")
     with running() as hub:
         hub.repos = {LLAVA: model(), CLIP: tower()}
-        from vldock.common.matrix import matrix_benchmarks
-
-        tables = {item.name: table(item.name, 50) for item in matrix_benchmarks()}
+        tables = {name: table(name, 50) for name in NAMES}
         hub.files = {f"/tsv/{name}.tsv": content for name, content in tables.items()}
         locks = str(write_locks(root / "locks", endpoint=hub.url, tables=tables, revision=COMMIT))
         common = ("--locks", locks, "--retries", "1")
@@ -103,6 +101,11 @@ def cut(path: Path) -> str:
     return path.name
 
 
+def halve(path: Path) -> str:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    return path.name
+
+
 def lose(path: Path) -> str:
     path.unlink()
     return path.name
@@ -119,7 +122,7 @@ def test_a_harmed_folder_is_refused_by_name_and_nothing_is_loaded(
     assert everything(tmp_path / "closed") == []
 
 
-@pytest.mark.parametrize("harm", [flip, cut])
+@pytest.mark.parametrize("harm", [flip, halve])
 def test_a_harmed_archive_is_refused_and_nothing_is_loaded(
     carried: Path, tmp_path: Path, harm: Callable[[Path], str]
 ) -> None:

@@ -42,7 +42,7 @@ def load(path: Path, *, data: Path | None, hub: Path | None, say: Say, manifest_
     Raises WrongBytes naming the file that is changed, cut or missing, InputRefused for what is no bundle or for a
     benchmark that is there with other bytes, NoRoom, UsageError where a folder it needs was not given.
     """
-    with ExitStack() as stack:
+    with careful(path), ExitStack() as stack:
         members = stack.enter_context(members_of(path))
         manifest = manifest_of(members, path, manifest_sha256)
         targets = {name: _target(name, data=data, hub=hub) for name in manifest.files}
@@ -67,7 +67,7 @@ def _check(
     parts: dict[str, Path] = {}
     seen: set[str] = set()
     try:
-        for name, stream in careful(members, path):
+        for name, stream in members:
             if name not in manifest.files:
                 say(f"{name} is ignored: the manifest does not name it")
                 continue

@@ -44,7 +44,7 @@ def manifest_of(members: Members, path: Path, wanted: str | None) -> Manifest:
 
     Raises WrongBytes where its sha256 is not `wanted`, InputRefused where it is no manifest.
     """
-    name, stream = next(careful(members, path), (None, io.BytesIO()))
+    name, stream = next(members, (None, io.BytesIO()))
     text = stream.read()
     digest = hashlib.sha256(text).hexdigest()
     if wanted and digest != wanted.lower():
@@ -103,9 +103,10 @@ def _of_archive(tar: tarfile.TarFile) -> Members:
             yield member.name, stream
 
 
-def careful(members: Members, path: Path) -> Members:
-    """Pass members on; an archive that is cut or flipped is refused in words."""
+@contextmanager
+def careful(path: Path) -> Iterator[None]:
+    """Refuse in words an archive that is cut or flipped, wherever that is noticed."""
     try:
-        yield from members
+        yield
     except (tarfile.TarError, zstandard.ZstdError, EOFError) as error:
         raise WrongBytes(f"{path} is damaged: {error}", expected="a whole archive", hint=AGAIN) from error

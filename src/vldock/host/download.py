@@ -56,6 +56,7 @@ class Got:
 
     wanted: Wanted
     how: How
+    size: int
     checksums: Checksums | None
 
 
@@ -100,12 +101,12 @@ def keep(wanted: Wanted, *, watch: Watch, quick: bool) -> Got | None:
         return None
     size = wanted.path.stat().st_size
     if quick and wanted.expected.size in (None, size):
-        return Got(wanted, "kept", None)
+        return Got(wanted, "kept", size, None)
     sums = file_checksums(wanted.path, wanted.expected)
     problem = wanted.expected.problem(sums)
     if problem is None:
         watch.at(wanted, size, size)
-        return Got(wanted, "kept", sums)
+        return Got(wanted, "kept", size, sums)
     if wanted.replace:
         wanted.path.unlink()
         return None
@@ -130,7 +131,7 @@ def _copy(wanted: Wanted, *, watch: Watch) -> Got | None:
             watch.at(wanted, part.size, wanted.expected.size)
         if wanted.expected.problem(part.checksums()) is None:
             part.place(wanted.path)
-            return Got(wanted, "copied", part.checksums())
+            return Got(wanted, "copied", part.size, part.checksums())
     part.discard()
     return None
 
@@ -145,7 +146,7 @@ def _download(web: Web, wanted: Wanted, *, watch: Watch) -> Got:
             problem = wanted.expected.problem(sums)
             if problem is None:
                 part.place(wanted.path)
-                return Got(wanted, "resumed" if begun else "downloaded", sums)
+                return Got(wanted, "resumed" if begun else "downloaded", sums.size, sums)
         part.discard()
         web.say(f"{wanted.name}: {problem}, not {wanted.expected}; discarded")
     raise WrongBytes(

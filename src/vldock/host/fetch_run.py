@@ -174,6 +174,6 @@ def _file(got: Got) -> dict[str, Any]:
         "owner": got.wanted.owner,
         "path": str(got.wanted.path),
         "how": got.how,
-        "size": sums.size if sums else got.wanted.path.stat().st_size,
+        "size": got.size,
         "sha256": sums.sha256 if sums else None,
     }

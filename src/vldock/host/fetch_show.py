@@ -105,7 +105,7 @@ def plan_json(job: Job) -> dict[str, Any]:
 def closing(report: Report) -> list[str]:
     """Return the last lines: each failure with its cure, or that all is there."""
     if not report.failures:
-        size = sum(item.wanted.path.stat().st_size for item in report.got)
+        size = sum(item.size for item in report.got)
         fetched = sum(item.how != "kept" for item in report.got)
         return [f"complete: {len(report.got)} files, {size_text(size)}, {fetched} of them new"]
     told = [f"{name}\n{error.render()}" for name, error in report.failures]
@@ -116,10 +116,9 @@ def _end(done: Done[Wanted, Got]) -> str:
     if done.result is None:
         return f"FAILED {done.item.name}: {done.error}"
     got = done.result
-    size = got.checksums.size if got.checksums else got.wanted.path.stat().st_size
     verified = [kind for kind in ("sha256", "md5", "git") if getattr(got.wanted.expected, kind)]
     proof = f"{' and '.join(verified)} verified" if got.checksums else "size only"
-    return f"{got.how} {got.wanted.name} ({size_text(size)}, {proof})"
+    return f"{got.how} {got.wanted.name} ({size_text(got.size)}, {proof})"
 
 
 def _state(item: Wanted) -> str:
