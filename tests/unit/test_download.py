@@ -13,11 +13,12 @@ from support.fake_hub import COMMIT, TOKEN, FakeHub, running
 
 from vldock.common.errors import EnvironmentUnfit, VldockError
 from vldock.host import download_http
-from vldock.host.download import Unwatched, Wanted, obtain
+from vldock.host.download import obtain
 from vldock.host.download_errors import DownloadDenied, HostFailed, NoRoom, NotThere, Stopped, WrongBytes, bare
 from vldock.host.download_http import Hub, Web
 from vldock.host.part import Expected, Part
 from vldock.host.registry_http import Patience
+from vldock.host.wanted import Unwatched, Wanted
 
 PATH = "/tsv/POPE.tsv"
 HURRY = Patience(attempts=3, longest=0, first=0)

@@ -18,10 +18,10 @@ from support.tiny_weights import CLIP, LLAVA, model, table, tower, write_locks
 from vldock.common.errors import EnvironmentUnfit
 from vldock.host import cli, data_locks, fetch_run
 from vldock.host.cli import invoke
-from vldock.host.download import Wanted
 from vldock.host.download_errors import NoRoom
 from vldock.host.fetch_plan import Job
 from vldock.host.part import Expected
+from vldock.host.wanted import Wanted
 
 TABLES = {"POPE": table("POPE", 250_000), "MMStar": table("MMStar")}
 ROOT = Path(__file__).parents[2]

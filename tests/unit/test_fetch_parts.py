@@ -12,11 +12,11 @@ from rich.console import Console
 from vldock.common.errors import EnvironmentUnfit, InputRefused, UsageError
 from vldock.host import fetch_plan, fetch_show, tokens
 from vldock.host.data_locks import HubFile, LockedRepo, WeightsLock
-from vldock.host.download import Got, Wanted
 from vldock.host.download_errors import DownloadDenied, HostFailed, NotThere, exit_code_of
 from vldock.host.hub_listing import worth_having
 from vldock.host.part import Checksums, Expected
 from vldock.host.pool import Done, run_all
+from vldock.host.wanted import Got, Wanted
 
 LOCK = WeightsLock("http://h", tuple(LockedRepo(repo) for repo in ("liuhaotian/llava-v1.5-7b", fetch_plan.matrix.CLIP)))
 

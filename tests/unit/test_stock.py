@@ -16,9 +16,10 @@ from vldock.common.errors import InputRefused
 from vldock.host import cli, data_locks, stock
 from vldock.host.cli import invoke
 from vldock.host.data_locks import HubFile, LockedRepo
-from vldock.host.download import Unwatched, Wanted, keep
+from vldock.host.download import keep
 from vldock.host.hub_publish import publish
 from vldock.host.part import Expected
+from vldock.host.wanted import Unwatched, Wanted
 
 SHARD = "model-00002-of-00002.safetensors"
 LOCKS = Path(__file__).parents[2] / "locks"

@@ -98,6 +98,9 @@ def _fetch(web: Web, kinds: tuple[str, ...], names: tuple[str, ...], folder: Pat
 def _work(web: Web, job: Job, folder: Path, roots: Roots, given: dict[str, Any]) -> int:
     wanted: Path | None = given["bundle_path"]
     fetch_run.require_room(job)
+    if wanted and wanted != bundle.stage_of(wanted):  # an archive, and the files it is made of
+        whole = sum(item.total or 0 for item in job.wanted)
+        fetch_run.require_bytes(job.missing_bytes() + whole, wanted.parent)
     screen = console(stderr=True)
     with fetch_show.display(screen, total=len(job.wanted)) as show:
         report = fetch_run.execute(

@@ -4,74 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import re
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal, Protocol
 
 import requests
 
 from vldock.host.download_errors import HostFailed, Stopped, WrongBytes, bare, cleaned, of_the_disk
 from vldock.host.download_http import Web
-from vldock.host.part import Checksums, Expected, Part, file_checksums
+from vldock.host.part import Part, file_checksums
 from vldock.host.registry_http import LOST, Again
+from vldock.host.wanted import Got, Wanted, Watch
 
 CHUNK = 1 << 16  # what a cut loses at most
 RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 WHOLE_TRIES = 2  # a part resumed may be another version's beginning: once more from the first byte
-
-How = Literal["downloaded", "resumed", "copied", "kept"]
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """One file to have: how a person calls it, where it comes from, where it lies, what it must be.
-
-    `owner` is the benchmark or repository it belongs to. `replace`: a wrong file in its place is ours to discard (a
-    blob, named by its content); else it is the user's and refused. `seed` is a place that may hold the same bytes.
-    """
-
-    name: str
-    owner: str
-    url: str
-    path: Path
-    expected: Expected
-    replace: bool = False
-    seed: Path | None = None
-    size: int | None = None  # what the host told; not declared, so not held against the file
-
-    @property
-    def total(self) -> int | None:
-        """The size, declared or told."""
-        return self.size if self.expected.size is None else self.expected.size
-
-    @property
-    def part(self) -> Path:
-        """Where its bytes are until they are known to be right."""
-        return self.path.with_name(f"{self.path.name}.part")
-
-
-@dataclass(frozen=True)
-class Got:
-    """A file that is in its place: how it came there, and its checksums (none where `--quick` trusted its size)."""
-
-    wanted: Wanted
-    how: How
-    size: int
-    checksums: Checksums | None
-
-
-class Watch(Protocol):
-    """Who is told of progress."""
-
-    def at(self, wanted: Wanted, size: int, total: int | None) -> None:
-        """`size` bytes of `total` are here."""
-
-
-class Unwatched:
-    """Nobody."""
-
-    def at(self, wanted: Wanted, size: int, total: int | None) -> None:
-        """Tell nobody."""
 
 
 def obtain(web: Web, wanted: Wanted, *, watch: Watch, quick: bool = False) -> Got:

@@ -53,8 +53,8 @@ class Web:
         self.hub, self.timeout, self.say = hub, timeout, say
         self.patience = patience or Patience()
         self.stop = stop or threading.Event()
-        self.session = requests.Session()
-        self.session.headers.update({"User-Agent": f"vldock/{__version__}", "Accept-Encoding": "identity"})
+        self.session, self.loopback = _session(), _session()
+        self.loopback.trust_env = False  # no proxy between us and this machine
 
     def get(self, url: str, *, start: int = 0, method: str = "GET") -> requests.Response:
         """Send one request, of the bytes from `start` on; the body is not read yet.
@@ -64,10 +64,10 @@ class Web:
         if self.stop.is_set():
             raise Stopped
         headers = self.hub.headers(url) | ({"Range": f"bytes={start}-"} if start else {})
-        self.session.trust_env = urlsplit(url).hostname not in LOOPBACK
-        try:
-            response = self.session.request(
-                method, url, headers=headers, stream=True, allow_redirects=True, timeout=self.timeout
+        session = self.loopback if urlsplit(url).hostname in LOOPBACK else self.session
+        try:  # auth as it is: nothing of a .netrc goes in its place
+            response = session.request(
+                method, url, headers=headers, auth=lambda r: r, stream=True, allow_redirects=True, timeout=self.timeout
             )
         except requests.exceptions.SSLError as error:
             raise HostFailed(
@@ -141,6 +141,12 @@ class Web:
     def _pause(self, seconds: float) -> None:
         if self.stop.wait(seconds):
             raise Stopped
+
+
+def _session() -> requests.Session:
+    made = requests.Session()
+    made.headers.update({"User-Agent": f"vldock/{__version__}", "Accept-Encoding": "identity"})
+    return made
 
 
 def repo_of(url: str) -> str:

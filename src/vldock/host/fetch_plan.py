@@ -10,10 +10,10 @@ from vldock.common import hub_layout, matrix
 from vldock.common.errors import VldockError
 from vldock.host import hub_listing, plan
 from vldock.host.data_locks import LockedData, LockedRepo, WeightsLock
-from vldock.host.download import Wanted
 from vldock.host.download_http import Hub, Web
 from vldock.host.pool import run_all
 from vldock.host.registry_http import Again
+from vldock.host.wanted import Wanted
 
 HUB_FOLDER = "huggingface"  # of a cache folder: the image's HUGGINGFACE_HUB_CACHE is /workspace/.cache/huggingface
 ALL_MODELS = "all"

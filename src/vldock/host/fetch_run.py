@@ -16,12 +16,12 @@ from vldock.common.writable import nearest
 from vldock.host import download
 from vldock.host.console import size_text
 from vldock.host.data_locks import HubFile, LockedData, LockedRepo
-from vldock.host.download import Got, Wanted, Watch
 from vldock.host.download_errors import NoRoom, exit_code_of, of_the_disk
 from vldock.host.download_http import Web
 from vldock.host.fetch_plan import Job
 from vldock.host.hub_publish import publish
 from vldock.host.pool import Done, run_all
+from vldock.host.wanted import Got, Wanted, Watch
 
 LOCK_FILE = ".vldock-fetch.lock"
 Free = Callable[[Path], int]

@@ -12,11 +12,11 @@ from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
 
 from vldock.host.console import size_text
-from vldock.host.download import Got, Wanted
 from vldock.host.download_errors import bare
 from vldock.host.fetch_plan import Job, here
 from vldock.host.fetch_run import Report, Show, free_bytes
 from vldock.host.pool import Done
+from vldock.host.wanted import Got, Wanted
 
 NAME_WIDTH = 44
 

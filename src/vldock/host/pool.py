@@ -42,23 +42,8 @@ def run_all(
     ended: queue.SimpleQueue[tuple[int, Done[Item, Result] | BaseException]] = queue.SimpleQueue()
     for number in range(len(items)):
         waiting.put(number)
-
-    def labour() -> None:
-        while not stop.is_set():
-            try:
-                number = waiting.get_nowait()
-            except queue.Empty:
-                return
-            try:
-                ended.put((number, Done(items[number], result=work(items[number]))))
-            except VldockError as error:
-                ended.put((number, Done(items[number], error=error)))
-            except Stopped:
-                return
-            except BaseException as error:  # noqa: BLE001  raised again in the main thread
-                ended.put((number, error))
-
-    threads = [threading.Thread(target=labour, daemon=True) for _ in range(min(jobs, len(items)))]
+    given = (items, work, waiting, ended, stop)
+    threads = [threading.Thread(target=_labour, args=given, daemon=True) for _ in range(min(jobs, len(items)))]
     for thread in threads:
         thread.start()
     found: dict[int, Done[Item, Result]] = {}
@@ -75,3 +60,26 @@ def run_all(
             thread.join(LETTING_GO_SECONDS / len(threads))
         raise
     return [found[number] for number in range(len(items))]
+
+
+def _labour(
+    items: Sequence[Item],
+    work: Callable[[Item], Result],
+    waiting: queue.SimpleQueue[int],
+    ended: queue.SimpleQueue[tuple[int, Done[Item, Result] | BaseException]],
+    stop: threading.Event,
+) -> None:
+    """Take one number after the other until there is none, or all is stopped."""
+    while not stop.is_set():
+        try:
+            number = waiting.get_nowait()
+        except queue.Empty:
+            return
+        try:
+            ended.put((number, Done(items[number], result=work(items[number]))))
+        except VldockError as error:
+            ended.put((number, Done(items[number], error=error)))
+        except Stopped:
+            return
+        except BaseException as error:  # noqa: BLE001  raised again in the main thread
+            ended.put((number, error))
