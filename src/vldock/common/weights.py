@@ -60,18 +60,18 @@ def faults(folder: Path, *, need_weights: bool = True) -> tuple[Fault, ...]:
     return tuple(found)
 
 
-def repository_faults(cache: Path, repo: str) -> tuple[Fault, ...]:
+def repository_faults(cache: Path, repo: str, *, need_weights: bool = True) -> tuple[Fault, ...]:
     """Return what is wrong with what `from_pretrained(repo)` takes offline from the hub cache `cache`."""
     place = hub_layout.folder(cache, repo)
     commit = hub_layout.commit_of(place)
     if commit is None:
         return (Fault(hub_layout.MAIN, f"{place} has no commit there", missing=True),)
-    return faults(hub_layout.snapshot(place, commit))
+    return faults(hub_layout.snapshot(place, commit), need_weights=need_weights)
 
 
-def require_whole(folder: Path, *, repo: str) -> None:
+def require_whole(folder: Path, *, repo: str, need_weights: bool = True) -> None:
     """Raise InputRefused, naming the files, when a snapshot folder cannot be loaded as it is."""
-    found = faults(folder)
+    found = faults(folder, need_weights=need_weights)
     if found:
         raise InputRefused(
             f"the weights of {repo} in {folder} are not whole: {'; '.join(map(str, found))}",

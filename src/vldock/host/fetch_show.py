@@ -76,7 +76,7 @@ def display(console: Console, *, total: int) -> Iterator[Show]:
 def plan_lines(job: Job) -> list[str]:
     """Return a line for each file: what is here, from where the rest comes; then the sums."""
     lines = [f"{_state(item):>22}  {item.name}  from {_source(item)}" for item in job.wanted]
-    unknown = sum(item.total is None for item in job.wanted)
+    unknown = sum(item.total is None and not item.path.is_file() for item in job.wanted)
     missing = size_text(job.missing_bytes()) + (f" and {unknown} files of unknown size" if unknown else "")
     folders = sorted({str(item.path.parents[2 if item.replace else 0]) for item in job.wanted})
     return [*lines, f"{len(job.wanted)} files; {missing} to download"] + [
