@@ -18,6 +18,7 @@ INTERRUPTED = 130
 EPILOG = """\b
 Exit codes: 0 done; 1 a cell failed, or anything not listed; 2 wrong arguments;
 3 this machine cannot do it; 4 a lock, file or image is not what was declared;
+40, 41, 42 a download is denied, not there, or its host fails;
 130 stopped by Ctrl-C. build, run and shell pass docker's own exit code on."""
 
 # command -> (module, what it is called there, one line): a module is imported when its command is asked for
@@ -30,6 +31,9 @@ COMMANDS = {
     "shell": ("vldock.host.cli_run", "shell_command", "Open a shell in a container."),
     "doctor": ("vldock.host.cli_run", "doctor_command", "Tell whether this machine and the image are fit."),
     "verify": ("vldock.host.cli_verify", "verify_command", "Test an image from outside and inside; write its receipt."),
+    "fetch": ("vldock.host.cli_fetch", "fetch_command", "Fetch benchmarks and weights, verified; or a bundle of them."),
+    "load": ("vldock.host.cli_load", "load_command", "Unpack a bundle where there is no network."),
+    "check": ("vldock.host.cli_check", "check_command", "Tell whether benchmarks and weights are whole."),
     "matrix": ("vldock.host.cli_matrix", "matrix_command", "Evaluate every model on every benchmark."),
     "passport": ("vldock.host.cli_passport", "passport_group", "Show what a score came from, or why two differ."),
     "report": ("vldock.host.cli_report", "report_command", "Write a run's reports again, with samples to look at."),

@@ -48,7 +48,7 @@ class Patience:
     first: float = 0.5
 
 
-class _Wait(wait_base):
+class Wait(wait_base):
     """What the registry asked for (Retry-After), else longer each time, with chance in it; never above the longest."""
 
     def __init__(self, patience: Patience) -> None:
@@ -158,7 +158,7 @@ class Http:
 
         retrying = Retrying(
             stop=stop_after_attempt(self.patience.attempts),
-            wait=_Wait(self.patience),
+            wait=Wait(self.patience),
             retry=retry_if_exception_type(Again),
             before_sleep=tell,
             reraise=True,

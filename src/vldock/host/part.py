@@ -1,0 +1,152 @@
+"""A file in the making: `NAME.part`, its running checksums, and what it must be before it gets its name."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Checksums:
+    """What a file's bytes are; md5 and `git` (its object id in git) where they were asked for."""
+
+    size: int
+    sha256: str
+    md5: str | None = None
+    git: str | None = None
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What is declared of a file; None where nothing is."""
+
+    size: int | None = None
+    md5: str | None = None
+    sha256: str | None = None
+    git: str | None = None
+
+    def problem(self, seen: Checksums) -> str | None:
+        """Return what is seen instead of the first thing that differs, or None."""
+        if self.size is not None and seen.size != self.size:
+            return f"{seen.size} bytes"
+        for kind in ("sha256", "md5", "git"):
+            declared, found = getattr(self, kind), getattr(seen, kind)
+            if declared is not None and found != declared:
+                return f"{LABEL[kind]} {found}"
+        return None
+
+    @property
+    def verifiable(self) -> bool:
+        """Whether a checksum is declared, not a size alone."""
+        return bool(self.md5 or self.sha256 or self.git)
+
+    def __str__(self) -> str:
+        sums = [f"{LABEL[kind]} {value}" for kind in LABEL if (value := getattr(self, kind))]
+        return ", ".join(([f"{self.size} bytes"] if self.size is not None else []) + sums) or "anything"
+
+
+LABEL = {"sha256": "sha256", "md5": "md5", "git": "git object id"}
+
+
+class Running:
+    """Checksums of bytes as they pass: sha256, and what else is declared."""
+
+    def __init__(self, expected: Expected) -> None:
+        self.size = 0
+        self._sha256 = hashlib.sha256()
+        self._md5 = hashlib.md5(usedforsecurity=False) if expected.md5 else None
+        # git hashes the length first: with another length than declared, the size alone tells
+        git = hashlib.sha1(b"blob %d\0" % (expected.size or 0), usedforsecurity=False)
+        self._git = git if expected.git else None
+
+    def update(self, chunk: bytes | memoryview) -> None:
+        """Count these bytes in."""
+        self.size += len(chunk)
+        for digest in (self._sha256, self._md5, self._git):
+            if digest is not None:
+                digest.update(chunk)
+
+    def checksums(self) -> Checksums:
+        """Return them."""
+        return Checksums(
+            self.size,
+            self._sha256.hexdigest(),
+            self._md5.hexdigest() if self._md5 else None,
+            self._git.hexdigest() if self._git else None,
+        )
+
+
+class Part:
+    """Bytes received so far, of this process or one before it. One process at a time: a lock is held outside."""
+
+    def __init__(self, path: Path, expected: Expected) -> None:
+        self.path = path
+        self._expected = expected
+        self._stream = path.open("a+b", buffering=0)
+        self._running = Running(expected)
+        self._stream.seek(0)
+        while chunk := self._stream.read(CHUNK):
+            self._running.update(chunk)
+
+    @property
+    def size(self) -> int:
+        """Bytes so far."""
+        return self._running.size
+
+    def append(self, chunk: bytes) -> None:
+        """Add bytes at the end; a kill after this loses none of them."""
+        view = memoryview(chunk)
+        while view:
+            written = self._stream.write(view) or 0
+            self._running.update(view[:written])
+            view = view[written:]
+
+    def restart(self) -> None:
+        """Begin again with no bytes."""
+        self._stream.truncate(0)
+        self._running = Running(self._expected)
+
+    def checksums(self) -> Checksums:
+        """Return what the bytes so far are."""
+        return self._running.checksums()
+
+    def settle(self) -> None:
+        """Have the bytes on the disk before their name is."""
+        os.fsync(self._stream.fileno())
+
+    def place(self, path: Path) -> None:
+        """Give the file its name: fsync, rename, fsync of the folder."""
+        self.settle()
+        rename(self.path, path)
+
+    def discard(self) -> None:
+        """Remove it."""
+        self.close()
+        self.path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Let go of the file; it stays where it is."""
+        self._stream.close()
+
+
+def file_checksums(path: Path, expected: Expected) -> Checksums:
+    """Read a file and return the checksums that are declared, and its sha256."""
+    running = Running(expected)
+    with path.open("rb") as stream:
+        while chunk := stream.read(CHUNK):
+            running.update(chunk)
+    return running.checksums()
+
+
+def rename(source: Path, target: Path) -> None:
+    """Rename within a file system, so that it outlives a power cut."""
+    source.replace(target)
+    handle = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,85 @@
+"""Work on several files at once, so that Ctrl-C ends it at once: daemon threads, and a main thread that only waits."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from vldock.common.errors import VldockError
+from vldock.host.download_errors import Stopped
+
+LETTING_GO_SECONDS = 2.0
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Done(Generic[Item, Result]):
+    """One item's end: a result, or the error to tell."""
+
+    item: Item
+    result: Result | None = None
+    error: VldockError | None = None
+
+
+def run_all(
+    items: Sequence[Item],
+    work: Callable[[Item], Result],
+    *,
+    jobs: int,
+    stop: threading.Event,
+    told: Callable[[Done[Item, Result]], None] = lambda done: None,
+) -> list[Done[Item, Result]]:
+    """Call `work` for each item, `jobs` at a time, and return how each ended, in the order of `items`.
+
+    A VldockError is that item's end and the others go on; any other exception stops all and is raised here. Ctrl-C sets
+    `stop`, gives the threads a moment to let go, and is raised.
+    """
+    waiting: queue.SimpleQueue[int] = queue.SimpleQueue()
+    ended: queue.SimpleQueue[tuple[int, Done[Item, Result] | BaseException]] = queue.SimpleQueue()
+    for number in range(len(items)):
+        waiting.put(number)
+    given = (items, work, waiting, ended, stop)
+    threads = [threading.Thread(target=_labour, args=given, daemon=True) for _ in range(min(jobs, len(items)))]
+    for thread in threads:
+        thread.start()
+    found: dict[int, Done[Item, Result]] = {}
+    try:
+        while len(found) < len(items):
+            number, end = ended.get()
+            if isinstance(end, BaseException):
+                raise end
+            found[number] = end
+            told(end)
+    except BaseException:
+        stop.set()
+        for thread in threads:
+            thread.join(LETTING_GO_SECONDS / len(threads))
+        raise
+    return [found[number] for number in range(len(items))]
+
+
+def _labour(
+    items: Sequence[Item],
+    work: Callable[[Item], Result],
+    waiting: queue.SimpleQueue[int],
+    ended: queue.SimpleQueue[tuple[int, Done[Item, Result] | BaseException]],
+    stop: threading.Event,
+) -> None:
+    """Take one number after the other until there is none, or all is stopped."""
+    while not stop.is_set():
+        try:
+            number = waiting.get_nowait()
+        except queue.Empty:
+            return
+        try:
+            ended.put((number, Done(items[number], result=work(items[number]))))
+        except VldockError as error:
+            ended.put((number, Done(items[number], error=error)))
+        except Stopped:
+            return
+        except BaseException as error:  # noqa: BLE001  raised again in the main thread
+            ended.put((number, error))

@@ -1,0 +1,49 @@
+"""The Hub's token: from .env, else from the environment; handed on, never printed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from vldock.common.errors import InputRefused, UsageError
+from vldock.common.layout import TOKEN_VARIABLES
+
+LINE = re.compile(r"\s*(?:export\s+)?([A-Za-z_]\w*)\s*=\s*(.*?)\s*")
+USUAL = Path(".env")
+
+
+def hub_token(env_file: Path | None, environ: Mapping[str, str]) -> str | None:
+    """Return the token of `env_file` (.env of this folder without one), else the environment's, or None.
+
+    Raises UsageError when the file that was named is not there, InputRefused when it cannot be read.
+    """
+    if env_file is not None and not env_file.exists():
+        raise UsageError(f"--env-file {env_file} is not there", expected="a file with HUGGING_FACE_HUB_TOKEN=...")
+    path = env_file or USUAL
+    values = read(path) if path.is_file() else {}
+    for source in (values, environ):
+        for name in TOKEN_VARIABLES:
+            if source.get(name):
+                return source[name]
+    return None
+
+
+def read(path: Path) -> dict[str, str]:
+    """Return the NAME=VALUE lines of a file; quotes around a value, and what follows ' #', are left out."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise InputRefused(f"{path} cannot be read: {reason}", hint=f"chmod u+r {path}") from None
+    values = {}
+    for line in text.splitlines():
+        if match := LINE.fullmatch(line):
+            values[match[1]] = _bare(match[2])
+    return values
+
+
+def _bare(value: str) -> str:
+    if len(value) >= 2 and value[0] == value[-1] and value[0] in "'\"":
+        return value[1:-1]
+    return value.partition(" #")[0].rstrip()
