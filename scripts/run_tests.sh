@@ -11,7 +11,7 @@ if [ "$what" = unit ] || [ "$what" = all ]; then
     step "checks"
     scripts/run_checks.sh
     step "unit tests"
-    "${pytest[@]}" tests/unit
+    "${pytest[@]}" -n auto --maxprocesses 8 tests/unit
 fi
 if [ "$what" = all ]; then
     step "locks agree with their .in files"

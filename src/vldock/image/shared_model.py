@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from vldock.image import weights
+
 
 @dataclass(frozen=True)
 class Facts:
@@ -28,7 +30,10 @@ class SharedModel:
 
     def load(self) -> float:
         """Load the model and return the seconds it took. Whatever the constructor raises passes through."""
+        from vldock.image.vlmeval_hooks import code
+
         begun = time.monotonic()
+        weights.require_whole(code.repo_of(self.__wrapped__))
         self._model = self.__wrapped__()
         self._watch_generate()
         return time.monotonic() - begun

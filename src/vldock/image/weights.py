@@ -8,8 +8,12 @@ import os
 from pathlib import Path
 from typing import Any
 
+from vldock.common import weights as whole
+from vldock.common.errors import InputRefused
 from vldock.image import file_hashes
 from vldock.image.hub_cache import cache_root, snapshot
+
+TRUE = ("1", "ON", "YES", "TRUE")  # as huggingface_hub reads its switches
 
 
 def folder_of(repo: str) -> Path | None:
@@ -38,6 +42,25 @@ def facts(repo: str | None) -> dict[str, Any] | None:
         "files": files,
         "sha256": hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest(),
     }
+
+
+def require_whole(repo: str | None) -> None:
+    """Raise InputRefused, naming the files, where weights (or the vision tower's) are here and not whole.
+
+    With a network a file that is merely absent is left to the Hub's client, which fetches it.
+    """
+    offline = any(os.environ.get(name, "").upper() in TRUE for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"))
+    for name in (repo, tower_of(repo)):
+        folder = folder_of(name) if name else None
+        if name is None or folder is None:
+            continue
+        found = [fault for fault in whole.faults(folder) if offline or not fault.missing]
+        if found:
+            raise InputRefused(
+                f"the weights of {name} are not whole: {'; '.join(map(str, found))}",
+                expected="every shard its index names, each of its full length",
+                hint=f"on the host: vldock check weights, then vldock fetch weights {name}",
+            )
 
 
 def tower_of(repo: str | None) -> str | None:

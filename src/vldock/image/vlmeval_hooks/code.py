@@ -34,6 +34,15 @@ def model_spec(factory: Any) -> dict[str, Any]:
     }
 
 
+def repo_of(factory: Any) -> str | None:
+    """Return the repository or folder a model factory loads its weights from, or None."""
+    if isinstance(factory, dict):
+        return None
+    factory = inspect.unwrap(factory)
+    path = factory.keywords.get("model_path") if isinstance(factory, functools.partial) else None
+    return path if isinstance(path, str) else None
+
+
 def _plain(values: dict[str, Any]) -> dict[str, str]:
     return {name: str(value) for name, value in sorted(values.items()) if name not in NOT_IDENTITY}
 

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from vldock.common.errors import VldockError
-from vldock.image.vlmeval_hooks import causes, prompts
+from vldock.image import weights
+from vldock.image.vlmeval_hooks import causes, code, prompts
 
 _failed: dict[str, str] = {}
 
@@ -25,6 +26,7 @@ def build(factories: Mapping[str, Callable[..., Any]], name: str, options: Mappi
     if name in _failed:
         raise ModelLoadError(_failed[name])
     try:
+        weights.require_whole(code.repo_of(factories[name]))
         return prompts.watch(factories[name](**options))
     except Exception as error:
         _failed[name] = f"{name} could not be loaded: {causes.one_line(error)}"
