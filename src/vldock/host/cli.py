@@ -31,6 +31,7 @@ COMMANDS = {
     "doctor": ("vldock.host.cli_run", "doctor_command", "Tell whether this machine and the image are fit."),
     "verify": ("vldock.host.cli_verify", "verify_command", "Test an image from outside and inside; write its receipt."),
     "matrix": ("vldock.host.cli_matrix", "matrix_command", "Evaluate every model on every benchmark."),
+    "cache": ("vldock.host.cli_cache", "cache_group", "See the caches and tend them: models, data, features."),
     "clean": ("vldock.host.cli_run", "clean_command", "Remove containers and images of vldock's."),
     "rebuild-proof": (
         "vldock.host.cli_rebuild",
