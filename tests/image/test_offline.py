@@ -18,7 +18,7 @@ from datasets.naming import camelcase_to_snakecase, filenames_for_dataset_split
 from huggingface_hub import constants
 
 from vldock.common.writable import can_write
-from vldock.image.offline import errors, load, load_dataset, readers, show
+from vldock.image.offline import cached, errors, load, load_dataset, readers, show
 from vldock.image.offline.cached import arrow_name, find
 
 COMMIT, OTHER = "a" * 40, "b" * 40
@@ -144,6 +144,18 @@ def test_a_cache_that_cannot_be_locked_is_read_without(arrow: Path, monkeypatch:
 
     assert outcomes(loaded)[1:] == [("arrow", "failed"), ("arrow", "taken")]
     assert {name: split.to_dict() for name, split in loaded.dataset.items()} == ROWS
+
+
+def test_a_cache_mounted_read_only_is_read_although_the_environment_points_elsewhere(
+    arrow: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(cached.CACHE_ENV, "HF_DATASETS_CACHE", str(arrow))
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "moved"))
+
+    loaded = load(NAME, split="test")
+
+    assert outcomes(loaded)[1:] == [("arrow", "taken")]
+    assert loaded.dataset["y"] == ["d"]
 
 
 def test_where_nothing_can_be_written_arrow_files_go_aside_and_it_is_said(

@@ -215,7 +215,9 @@ def test_what_is_written_outside_is_found(
 
 
 def test_the_command_s_own_failure_is_passed_on(tmp_path: Path) -> None:
-    assert workspace_cli.main([str(tmp_path), "--prove", "--", sys.executable, "-c", "raise SystemExit(7)"]) == 7
+    command = [sys.executable, "-I", "-c", "raise SystemExit(7)"]
+
+    assert workspace_cli.main([str(tmp_path), "--prove", "--", *command], {"HOME": str(tmp_path)}) == 7
 
 
 def test_a_new_file_s_owner_is_told_by_uid(tmp_path: Path) -> None:

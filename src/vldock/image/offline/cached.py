@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from vldock.common.cache_env import HUGGINGFACE
+from vldock.common.cache_env import CACHE_ENV, HUGGINGFACE
 
 DATA = (".parquet", ".arrow", ".json", ".jsonl", ".csv", ".tsv", ".txt", ".zip", ".tar", ".gz", ".zst")
 END_OF_STREAM = b"\xff\xff\xff\xff\x00\x00\x00\x00"
@@ -26,6 +26,11 @@ class Prepared:
     path: Path
     splits: tuple[str, ...]
     missing: tuple[str, ...] = ()
+
+    @property
+    def root(self) -> Path:
+        """The cache it lies in."""
+        return self.path.parents[3]
 
     @property
     def config(self) -> str:
@@ -78,10 +83,24 @@ def hub_root(environ: Mapping[str, str] = os.environ) -> Path:
     return Path(given or f"{environ.get('HF_HOME') or HUGGINGFACE}/hub")
 
 
-def find(name: str, *, arrow: Path, hub: Path) -> Cached:
-    """Return what the two caches hold of `name`. Raises PermissionError where they cannot be read."""
-    folder = arrow / arrow_name(name)
-    found = sorted(folder.glob("*/*/*"), key=lambda path: -path.stat().st_mtime) if _is_folder(folder) else []
+def elsewhere(root: Path) -> tuple[Path, ...]:
+    """Return the image's own folder of prepared data sets where `root` is another.
+
+    A cache mounted read-only there cannot be written, so the environment points to a folder in /tmp; it can be read.
+    """
+    own = Path(CACHE_ENV["HF_DATASETS_CACHE"])
+    return (own,) if own != root and own.is_dir() else ()
+
+
+def find(name: str, *, arrow: Path, hub: Path, also: tuple[Path, ...] = ()) -> Cached:
+    """Return what the caches hold of `name`: Arrow files in `arrow`, then in `also`; snapshots in `hub`.
+
+    Raises PermissionError where they cannot be read.
+    """
+    found: list[Path] = []
+    for folder in (root / arrow_name(name) for root in (arrow, *also)):
+        if _is_folder(folder):
+            found += sorted(folder.glob("*/*/*"), key=lambda path: -path.stat().st_mtime)
     whole = [path for path in found if path.is_dir() and not path.name.endswith(".incomplete")]
     unfinished = tuple(path for path in found if path.is_dir() and path.name.endswith(".incomplete"))
     snapshots = _snapshots(hub / f"datasets--{name.replace('/', '--')}")

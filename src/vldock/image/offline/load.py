@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from vldock.common.errors import VldockError
 from vldock.image.offline import errors, readers
-from vldock.image.offline.cached import Cached, Prepared, Snapshot, commit_of, find
+from vldock.image.offline.cached import Cached, Prepared, Snapshot, commit_of, elsewhere, find
 from vldock.image.offline.mode import Mode, current
 from vldock.image.offline.readers import Request
 from vldock.image.offline.snapshots import by_snapshot
@@ -97,7 +97,7 @@ def load(
 
     root, hub = Path(cache_dir or datasets.config.HF_DATASETS_CACHE).expanduser(), Path(constants.HF_HUB_CACHE)
     try:
-        cached = find(name, arrow=root, hub=hub)
+        cached = find(name, arrow=root, hub=hub, also=() if cache_dir else elsewhere(root))
     except OSError as error:
         raise errors.mapped(error, name=name, folder=root) or error from error
     asked = Request(name, config, split, revision, in_memory, trust_remote_code)
@@ -117,7 +117,7 @@ def _arrow(search: Search) -> Any:
         search.tell("arrow", "passed", f"no whole Arrow files in {search.root}")
         return NOTHING
     where = str(chosen.path)
-    dataset = search.attempt("arrow", where, lambda: readers.by_lookup(chosen, search.asked, search.root))
+    dataset = search.attempt("arrow", where, lambda: readers.by_lookup(chosen, search.asked))
     if dataset is NOTHING and any(isinstance(cause, OSError) for cause in errors.chain(search.failures[-1])):
         said = f"{where}, read without a lock"
         dataset = search.attempt("arrow", said, lambda: readers.by_files(chosen, search.asked))

@@ -30,12 +30,12 @@ class Request:
         return tuple(match[0] for part in parts if (match := re.match(r"\s*[\w.]+", part)) and match[0] != "all")
 
 
-def by_lookup(prepared: Prepared, asked: Request, root: Path) -> Any:
-    """Read Arrow files through the library's Cache builder, as its own offline mode does; it takes a lock in `root`."""
+def by_lookup(prepared: Prepared, asked: Request) -> Any:
+    """Read Arrow files through the library's Cache builder, as its own offline mode does; it locks in their cache."""
     from datasets.packaged_modules.cache.cache import Cache
 
     builder = Cache(
-        cache_dir=str(root),
+        cache_dir=str(prepared.root),
         dataset_name=asked.name.split("/")[-1],
         repo_id=asked.name,
         config_name=prepared.config,

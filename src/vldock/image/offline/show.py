@@ -20,7 +20,7 @@ from typing import Any
 from vldock.common.errors import InputRefused, VldockError
 from vldock.common.writable import can_write, nearest
 from vldock.image.offline import mode
-from vldock.image.offline.cached import END_OF_STREAM, arrow_root, find, hub_root
+from vldock.image.offline.cached import END_OF_STREAM, Cached, arrow_root, elsewhere, find, hub_root
 
 STEPS = 6
 NETWORK = ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto")
@@ -55,8 +55,9 @@ def show(name: str, config: str | None, split: str | None, cache_dir: Path | Non
     root, hub = cache_dir or arrow_root(), hub_root()
     before = {variable: os.environ.get(variable) for variable in mode.VARIABLES}
     _head(1, "offline setting", str(mode.current()))
-    _head(2, "folders", *(_folder(folder) for folder in (root, hub)))
-    _head(3, f"what the cache holds of {name}", *_held(name, root, hub))
+    also = () if cache_dir else elsewhere(root)
+    _head(2, "folders", *(_folder(folder) for folder in (root, *also, hub)))
+    _head(3, f"what the cache holds of {name}", *_held(find(name, arrow=root, hub=hub, also=also)))
     print(f"[4/{STEPS}] load {name} by name, every connection refused")
     with refused() as asked:
         from vldock.image.offline.load import load
@@ -102,8 +103,7 @@ def _folder(folder: Path) -> str:
     return f"{folder}: {state}, {shutil.disk_usage(there).free / 1e9:.1f} GB free"
 
 
-def _held(name: str, root: Path, hub: Path) -> list[str]:
-    held = find(name, arrow=root, hub=hub)
+def _held(held: Cached) -> list[str]:
     lines = [f"Arrow {one.config} {one.hash[:12]} ({', '.join(one.splits)}){_lacks(one)}" for one in held.prepared]
     lines += [f"snapshot {one.commit[:12]}: {len(one.files)} data files{_lacks(one)}" for one in held.snapshots]
     return [*lines, *(f"unfinished {path}" for path in held.unfinished)] or ["nothing"]
