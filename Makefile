@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 VLDOCK := .venv/bin/vldock
-.PHONY: help setup demo test test-unit test-docker test-image build base engine matrix lock check-lock generate check standin promote clean bench-teeth rebuild-proof
+.PHONY: help setup demo test test-unit test-docker test-image build base engine matrix lock check-lock generate check standin promote clean check-report bench-teeth rebuild-proof
 
 help:            ## print this help
 	@grep -hE '^[a-z-]+: .*##' Makefile | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | awk -F'\t' '{ printf "  make %-13s %s\n", $$1, $$2 }'
@@ -43,11 +43,14 @@ lock: setup      ## resolve locks/*.in into locks/*.lock with hashes (minutes)
 check-lock: setup ## fail when a .in and its .lock disagree
 	@.venv/bin/python -m vldock.host.lock --check
 
-generate: setup  ## write what is generated from a declaration (the Dockerfile's ENV)
+generate: setup  ## write what is generated from a declaration (the Dockerfile's ENV, docs/reference-scores.md)
 	@.venv/bin/python -m vldock.host.generate
 
 check: setup     ## generated text, formatting, types, Dockerfile, shell: nothing is written
 	@scripts/run_checks.sh
+
+check-report: setup ## look at report.html in a Chromium: console, filters, themes (RUN=outputs/.. PICTURES=DIR)
+	@scripts/check_report.sh $(RUN) $(PICTURES)
 
 standin: setup   ## train the stand-ins again, in the image, from their recipe (minutes)
 	@scripts/make_standin.sh

@@ -37,7 +37,7 @@ EDITS = {
     "vlmeval/dataset/image_base.py": (
         Edit(
             "('_checkpoint.pkl', '_PREV.pkl', '_structs.pkl')",
-            "('_checkpoint.pkl', '_PREV.pkl', '_structs.pkl', '_identity.json')",
+            "('_checkpoint.pkl', '_PREV.pkl', '_structs.pkl', '_identity.json', '_prompts.jsonl', '_passport.json')",
         ),
     ),
     "vlmeval/smp/status_report.py": (

@@ -21,6 +21,7 @@ ORDER = (
     "patch_vlmeval_judge",
     "patch_vlmeval_secrets",
     "patch_vlmeval_identity",
+    "patch_vlmeval_passport",
     "patch_vlmeval_atomic_files",
     "patch_vlmeval_circular_tmp",
     "patch_vlmeval_partial_sets",

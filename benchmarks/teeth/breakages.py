@@ -23,6 +23,7 @@ class Breakage:
     """One way to break the image: the lines that follow FROM, and which tests must notice.
 
     `group` is a group of `vldock verify`, `file` one of its files; `test` begins the name of a test that must fail.
+    `wheels` are requirements whose wheels lie in /wheels while it is built.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Breakage:
     group: str
     file: str
     test: str
+    wheels: tuple[str, ...] = ()
 
 
 def replaced(path: str, old: str, new: str) -> str:
@@ -44,7 +46,8 @@ def shell(script: str) -> str:
 
 
 UNBOUND = "ENV PIP_CONSTRAINT="
-INSTALL = "pip install -q --no-deps --no-cache-dir"
+INSTALL = "pip install -q --no-deps --no-cache-dir --no-index --find-links /wheels"
+WHEELS = "COPY wheels/ /wheels/"
 INSIDE, STATIC, USERS, OFFLINE = "inside", "static", "users", "offline"
 
 BREAKAGES = (
@@ -85,10 +88,10 @@ BREAKAGES = (
              INSIDE, "test_standin.py", "test_the_assets_are_what_the_manifest_says"),
     # what is installed
     Breakage("a wheel of another version",
-             (UNBOUND, shell(f"{INSTALL} tokenizers==0.15.2")),
-             INSIDE, "test_versions.py", "test_the_installed_version_is_the_locked_one"),
-    Breakage("a package too many", (UNBOUND, shell(f"{INSTALL} sortedcontainers")),
-             INSIDE, "test_versions.py", "test_nothing_is_installed_that_is_not_locked"),
+             (UNBOUND, WHEELS, shell(f"{INSTALL} tokenizers==0.15.2")),
+             INSIDE, "test_versions.py", "test_the_installed_version_is_the_locked_one", ("tokenizers==0.15.2",)),
+    Breakage("a package too many", (UNBOUND, WHEELS, shell(f"{INSTALL} sortedcontainers")),
+             INSIDE, "test_versions.py", "test_nothing_is_installed_that_is_not_locked", ("sortedcontainers==2.4.0",)),
     Breakage("a flash-attn stub on the path",
              (shell(f"mkdir {SITE}/flash_attn && echo '__version__ = \"2.5.8\"' > {SITE}/flash_attn/__init__.py"),),
              INSIDE, "test_doctor.py", "test_"),

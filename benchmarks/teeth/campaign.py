@@ -6,7 +6,7 @@ image first: they must pass there, or a catch would mean nothing.
 
 from __future__ import annotations
 
-import io
+import subprocess
 import sys
 import tempfile
 import time
@@ -44,8 +44,17 @@ class Bite:
 
 def broken(client: Any, image: str, breakage: Breakage) -> str:
     """Build the broken image and return its id."""
-    text = "\n".join([f"FROM {image}", *breakage.lines, f"LABEL {LABEL}"])
-    made, _ = client.images.build(fileobj=io.BytesIO(text.encode()), rm=True, forcerm=True, network_mode="host")
+    with tempfile.TemporaryDirectory(prefix="vldock-teeth-") as name:
+        context = Path(name)
+        (context / "wheels").mkdir()
+        if breakage.wheels:
+            argv = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(context / "wheels")]
+            platform = ["--python-version", "3.11", "--only-binary", ":all:"]
+            platform += [f"--platform=manylinux_2_{glibc}_x86_64" for glibc in (17, 28)]
+            subprocess.run([*argv, *platform, *breakage.wheels], check=True)
+        lines = [f"FROM {image}", *breakage.lines, f"LABEL {LABEL}"]
+        (context / "Dockerfile").write_text("\n".join(lines), encoding="utf-8")
+        made, _ = client.images.build(path=name, rm=True, forcerm=True)
     return str(made.id)
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import http.server
 import re
 import shutil
+import threading
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
-from vldock.host import build, checkout, docker_cli
+from vldock.host import build, checkout, docker_cli, image_files
 from vldock.host.console import Say
 
 INPUTS = (*checkout.IMAGE_INPUTS, "src/vldock/host", ".dockerignore")
@@ -69,3 +72,44 @@ def test_an_edit_on_the_host_side_rebuilds_no_layer(image, copy, say, docker_cli
     warm = docker_client.images.get("vldock-test:warm")
     docker_client.images.remove("vldock-test:warm", noprune=True)
     assert warm.attrs["RootFS"]["Layers"] == image.attrs["RootFS"]["Layers"]
+
+
+class Snapshots(http.server.BaseHTTPRequestHandler):
+    """An archive of snapshots: sends on to the archive as it is now, and keeps what was asked."""
+
+    asked: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        """Redirect /debian/TIME/... to Debian's own host."""
+        self.asked.append(self.path)
+        _, archive, _, *rest = self.path.split("/")
+        host = "security.debian.org" if archive == "debian-security" else "deb.debian.org"
+        self.send_response(302)
+        self.send_header("Location", f"http://{host}/{archive}/{'/'.join(rest)}")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def snapshots() -> Iterator[str]:
+    """The URL of an archive of snapshots on loopback."""
+    Snapshots.asked.clear()
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Snapshots) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+def test_os_packages_come_from_the_snapshot_that_was_asked_for(image, copy, say, docker_client, snapshots):
+    tag, time = "vldock-test:snapshot", "20261121T000000Z"
+    request = request_like(image, tag=tag, target="base", apt_snapshot=time, apt_archive=snapshots)
+    build.build(request, cli=docker_cli.builder(), folder=copy, say=say[1])
+    sources = image_files.read(docker_client, tag, ["/etc/apt/sources.list"])["/etc/apt/sources.list"]
+    docker_client.images.remove(tag)
+    assert {path.split("/")[2] for path in Snapshots.asked} == {time}
+    assert any(path.endswith(".deb") for path in Snapshots.asked)
+    assert all(time in line for line in sources.decode().splitlines())

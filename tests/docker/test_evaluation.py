@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from vldock.common import passport
+
 RUN = ["python", "/workspace/VLMEvalKit/run.py"]
 POPE = [*RUN, "--data", "POPE", "--model", "llava_v1.5_7b"]
 STANDIN = {"VLDOCK_STANDIN": "1", "VLMEVAL_SAMPLE_LIMIT": "3"}
@@ -75,3 +77,17 @@ def test_a_changed_builder_is_refused_by_the_patch(run_in_image):
     assert done.exit_code == 4, done.text
     assert "builder.py" in done.text
     assert "1.2.2.post1" in done.text
+
+
+def answers(run_in_image, folder, **environment):
+    """Return what identifies the predictions of one evaluation, from its passport."""
+    folder.mkdir()
+    done = run_in_image(POPE, environment=STANDIN | environment, mounts={folder: "/workspace/outputs"})
+    assert done.exit_code == 0, done.text
+    (path,) = passport.find(folder)
+    return passport.load(path)["outcome"]["predictions_sha256"]
+
+
+def test_the_offline_switches_change_no_answer(run_in_image, tmp_path):
+    switches = dict.fromkeys(("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE"), "1")
+    assert answers(run_in_image, tmp_path / "unset") == answers(run_in_image, tmp_path / "set", **switches)

@@ -11,9 +11,12 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import jsonschema
 import openpyxl
 import pytest
+from support import log_lines
 
+from vldock.common import passport
 from vldock.common.cell import Cell
 from vldock.common.matrix import BENCHMARKS, cells, matrix_models
 from vldock.host.container_spec import RUN_LABEL
@@ -111,3 +114,18 @@ def test_the_summary_log_has_a_line_for_each_cell(matrix):
 
 def test_files_belong_to_the_caller(matrix):
     assert {path.stat().st_uid for path in matrix.folder.rglob("*")} == {os.getuid()}
+
+
+def test_each_cell_has_a_passport_of_the_declared_schema(matrix, repository):
+    schema = json.loads((repository / "docs/passport.schema.json").read_text(encoding="utf-8"))
+    found = [passport.load(path) for path in passport.find(matrix.folder)]
+    assert len(found) == len(CELLS)
+    for one in found:
+        jsonschema.validate(one, schema)
+        assert None not in [sample[1] for sample in one["prompts"]["samples"].values()], one["benchmark"]
+        assert len(one["prompts"]["samples"]) == one["data"]["rows"]
+
+
+def test_no_log_has_a_line_at_warning_or_above_but_those_listed(matrix):
+    text = "\n".join(path.read_text(encoding="utf-8") for path in matrix.folder.glob("logs/*.log"))
+    assert log_lines.unlisted(text) == []

@@ -39,7 +39,12 @@ class Matrix:
             argv += ["--image", self.image, "--standin", "--gpus", "none", "--network", "none", "--samples", "2"]
             argv += ["--benchmarks", ",".join(BENCHMARKS), "--data", str(self.data)]
         return subprocess.Popen(
-            [*argv, "--outputs", str(self.outputs)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            [*argv, "--outputs", str(self.outputs)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            # a job of a script in the background ignores Ctrl-C, and so would its children
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
@@ -84,7 +89,7 @@ def test_every_cell_succeeds_and_every_promised_file_is_there(matrix: Matrix) ->
     assert done.returncode == 0, done.stderr
     assert "STAND-IN: 6/6 cells succeeded (100.0 %)" in done.stdout
     assert f"report: {matrix.run_folder / 'EVALUATION_REPORT.md'}" in done.stdout
-    files = ["EVALUATION_REPORT.md", "logs/evaluation_summary.log"]
+    files = ["EVALUATION_REPORT.md", "report.html", "logs/evaluation_summary.log"]
     for model in MODELS:
         files += [f"logs/{model}.log", f"results/{model}_results.csv", f"results/{model}_results.xlsx"]
         files += [f"{model}/{name}/cell.json" for name in BENCHMARKS]

@@ -21,6 +21,8 @@ VLMEVAL_ROOT = Path(os.environ.get("VLDOCK_VLMEVAL_ROOT", "/workspace/VLMEvalKit
 PATCHES = Path(os.environ.get("VLDOCK_PATCHES", "/opt/vldock/patches"))
 REVISION = "0" * 40
 MODEL, REPO, TOWER = "llava_v1.5_7b", "liuhaotian/llava-v1.5-7b", "openai/clip-vit-large-patch14-336"
+# what the published checkpoints say and a fresh config does not
+OF_A_CHECKPOINT = {"mm_vision_tower": TOWER, "model_type": "llava", "tokenizer_model_max_length": 2048}
 DOOR = "import sys; from vlmeval.run import main; sys.exit(main())"
 
 
@@ -94,7 +96,7 @@ def make(root: Path) -> Bench:
     verifier.make_tower(snapshots[0])
     verifier.make_checkpoint(snapshots[1], snapshots[0])
     config = json.loads((snapshots[1] / "config.json").read_text())
-    (snapshots[1] / "config.json").write_text(json.dumps(config | {"mm_vision_tower": TOWER, "model_type": "llava"}))
+    (snapshots[1] / "config.json").write_text(json.dumps(config | OF_A_CHECKPOINT))
     # every token ends the answer: a random model would otherwise go on for 2048 of them
     generation = json.loads((snapshots[1] / "generation_config.json").read_text())
     vocabulary = json.loads((snapshots[1] / "config.json").read_text())["vocab_size"]

@@ -5,9 +5,19 @@ from __future__ import annotations
 import os
 
 import pytest
+from support.run_folders import a_run
+
+from vldock.host import written
+from vldock.host.written import Written
 
 
 @pytest.fixture
 def update_golden() -> bool:
     """Tell whether golden files are to be written anew: UPDATE_GOLDEN=1 pytest tests/unit."""
     return os.environ.get("UPDATE_GOLDEN") == "1"
+
+
+@pytest.fixture(scope="session")
+def forty_cells(tmp_path_factory: pytest.TempPathFactory) -> Written:
+    """Return the reports of a run of 40 cells (support.run_folders); tests read it and change nothing."""
+    return written.again(a_run(tmp_path_factory.mktemp("outputs") / "20260102-030405"))

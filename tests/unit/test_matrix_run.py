@@ -134,7 +134,11 @@ def test_the_container_is_told_what_the_plan_says(folder: RunFolder) -> None:
     assert spec.argv[:6] == ("python", "-m", "vldock.image", "evaluate", "--json", "--model")
     assert " ".join(spec.argv).endswith(f"--data POPE MMStar --limit 10 --out /workspace/outputs/{folder.name}")
     assert (spec.image, spec.user, spec.network) == (plan.image_id, "12:34", "none")
-    assert spec.env == {"VLDOCK_STANDIN": "1"}
+    assert spec.env == {
+        "VLDOCK_STANDIN": "1",
+        "VLDOCK_IMAGE_ID": plan.image_id,
+        "VLDOCK_PROMPT": "vlmevalkit",
+    }
     assert [mount.target for mount in spec.mounts] == ["/workspace/outputs"]
 
 

@@ -6,6 +6,7 @@ import os
 import stat
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -127,19 +128,19 @@ def test_a_root_that_cannot_be_made_is_told_with_its_cure(tmp_path: Path) -> Non
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become another user")
-def test_another_s_folder_is_told_with_the_command_that_gives_it(tmp_path: Path) -> None:
-    code = f"""
+def test_another_s_folder_is_told_with_the_command_that_gives_it() -> None:
+    with tempfile.TemporaryDirectory() as folder:  # pytest's own folders let nobody else in
+        Path(folder).chmod(0o755)
+        code = f"""
 import os, sys; sys.path.insert(0, {str(ROOT / "src")!r})
 from vldock.common import workspace_cli
 os.setgid(54321); os.setuid(54321)
-sys.exit(workspace_cli.main([{str(tmp_path)!r}]))
+sys.exit(workspace_cli.main([{folder!r}]))
 """
-    for folder in (tmp_path, *tmp_path.parents[:2]):  # pytest's own folders are for their owner alone
-        folder.chmod(0o755)
 
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
 
-    assert (done.returncode, done.stderr.splitlines()[-1]) == (3, f"hint: sudo chown -R 54321:54321 {tmp_path}")
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (3, f"hint: sudo chown -R 54321:54321 {folder}")
 
 
 def test_too_late_is_said_only_where_something_changed(tmp_path: Path) -> None:

@@ -32,6 +32,9 @@ COMMANDS = {
     "verify": ("vldock.host.cli_verify", "verify_command", "Test an image from outside and inside; write its receipt."),
     "matrix": ("vldock.host.cli_matrix", "matrix_command", "Evaluate every model on every benchmark."),
     "cache": ("vldock.host.cli_cache", "cache_group", "See the caches and tend them: models, data, features."),
+    "passport": ("vldock.host.cli_passport", "passport_group", "Show what a score came from, or why two differ."),
+    "report": ("vldock.host.cli_report", "report_command", "Write a run's reports again, with samples to look at."),
+    "compare": ("vldock.host.cli_report", "compare_command", "Compare two runs sample by sample."),
     "clean": ("vldock.host.cli_run", "clean_command", "Remove containers and images of vldock's."),
     "rebuild-proof": (
         "vldock.host.cli_rebuild",

@@ -10,6 +10,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from vldock.common import passport_prompts
 from vldock.common.errors import EnvironmentUnfit, UsageError
 from vldock.host import checkout, doctor, engine, gpus, leftovers, matrix, progress, run, run_folder
 from vldock.host.console import console, print_json, say
@@ -18,7 +19,7 @@ from vldock.host.process import copyable
 from vldock.host.run_folder import RunFolder, RunRecord
 
 FOLDER = click.Path(path_type=Path)
-OF_THE_PLAN = ("image", "samples", "models", "benchmarks", "gpus_asked", "data", "cache", "standin")
+OF_THE_PLAN = ("image", "samples", "models", "benchmarks", "gpus_asked", "data", "cache", "standin", "prompt")
 
 
 def samples(ctx: click.Context, param: click.Parameter, value: str) -> int | None:
@@ -49,6 +50,14 @@ def samples(ctx: click.Context, param: click.Parameter, value: str) -> int | Non
 @click.option("--env-file", type=FOLDER, help="Mounted read-only at /workspace/.env (tokens).")
 @click.option("--user", help="UID:GID. Default: yours, so that results are yours.")
 @click.option("--standin", is_flag=True, help="STAND-IN models and data: no weights needed, no real score.")
+@click.option(
+    "--prompt",
+    type=click.Choice(passport_prompts.TEMPLATES),
+    default=passport_prompts.UPSTREAM,
+    show_default=True,
+    envvar=passport_prompts.VARIABLE,
+    help="LLaVA's question worded as VLMEvalKit does, or as LLaVA's own evaluation. [env: VLDOCK_PROMPT]",
+)
 @click.option("--network", help="none: no network at all.")
 @click.option("--outputs", type=FOLDER, default=Path("outputs"), show_default=True, help="Holds one folder per run.")
 @click.option("--resume", type=FOLDER, metavar="DIR", help="Go on with this run, by its own plan.")
@@ -113,6 +122,7 @@ def _plan(client: Any, status: engine.EngineStatus, given: dict[str, Any]) -> Pl
         network=given["network"],
         user=given["user"] or run.caller(),
         timeout=given["timeout"],
+        prompt=given["prompt"],
     )
 
 

@@ -1,4 +1,6 @@
-"""What is generated from a declaration: the Dockerfile's ENV block. `--check` fails on a difference and writes nothing.
+"""What is generated from a declaration: the Dockerfile's ENV block, docs/reference-scores.md.
+
+`--check` fails on a difference and writes nothing.
 
 Run as `python -m vldock.host.generate [--check]`; `make generate` and `make check` call it.
 """
@@ -12,9 +14,11 @@ from pathlib import Path
 
 from vldock.common.cache_env import render_dockerfile_env
 from vldock.common.errors import InputRefused
+from vldock.host import reference
 
 ROOT = Path(__file__).resolve().parents[3]
 DOCKERFILE = ROOT / "docker" / "transformers-4.37" / "Dockerfile"
+REFERENCE_SCORES = ROOT / "docs" / "reference-scores.md"
 OPEN = "# generated from src/vldock/common/cache_env.py by `make generate`"
 CLOSE = "# end generated"
 
@@ -32,22 +36,38 @@ def with_block(text: str, block: str) -> str:
     return pattern.sub(lambda found: f"{found[1]}{block}\n{found[2]}", text)
 
 
+def generated() -> list[tuple[Path, str, str]]:
+    """Return (file, what it should hold, where that is declared) for everything that is generated."""
+    dockerfile = with_block(DOCKERFILE.read_text(encoding="utf-8"), render_dockerfile_env())
+    return [
+        (DOCKERFILE, dockerfile, "the ENV declared in common/cache_env.py"),
+        (REFERENCE_SCORES, reference.markdown(), "what host/data/reference_scores.json declares"),
+    ]
+
+
 def main(argv: list[str]) -> int:
-    old = DOCKERFILE.read_text(encoding="utf-8")
-    new = with_block(old, render_dockerfile_env())
-    if old == new:
-        return 0
-    if "--check" in argv:
-        lines = difflib.unified_diff(old.splitlines(True), new.splitlines(True), "Dockerfile", "generated")
-        sys.stdout.writelines(lines)
-        print("error: the Dockerfile's ENV is not what common/cache_env.py declares", file=sys.stderr)
+    """Write what differs, or with --check show it and return 4."""
+    stale = [(path, new, source) for path, new, source in generated() if _text(path) != new]
+    for path, new, source in stale:
+        if "--check" in argv:
+            name = str(path.relative_to(ROOT))
+            sys.stdout.writelines(
+                difflib.unified_diff(_text(path).splitlines(True), new.splitlines(True), name, "generated")
+            )
+            print(f"error: {name} is not {source}", file=sys.stderr)
+            continue
+        aside = path.with_suffix(".tmp")
+        aside.write_text(new, encoding="utf-8")
+        aside.replace(path)
+        print(f"written: {path.relative_to(ROOT)}")
+    if stale and "--check" in argv:
         print("hint: make generate", file=sys.stderr)
         return 4
-    aside = DOCKERFILE.with_suffix(".tmp")
-    aside.write_text(new, encoding="utf-8")
-    aside.replace(DOCKERFILE)
-    print(f"written: {DOCKERFILE.relative_to(ROOT)}")
     return 0
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
 
 
 if __name__ == "__main__":

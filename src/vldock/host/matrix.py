@@ -14,7 +14,9 @@ from typing import Any
 
 from vldock.common import cache_env
 from vldock.common.cell import Cell
-from vldock.host import containers, report, results, run_folder
+from vldock.common.passport import IMAGE_VARIABLE
+from vldock.common.passport_prompts import VARIABLE as PROMPT_VARIABLE
+from vldock.host import containers, results, run_folder, written
 from vldock.host.container_spec import Spec, workspace_mounts
 from vldock.host.events import Event, Sink, SummaryLog, event, fan_out
 from vldock.host.model_run import Launch, ModelRun, Watched
@@ -58,6 +60,7 @@ class Outcome:
             "total": self.total,
             "seconds": round(self.record.seconds, 3),
             "report": str(self.folder.report),
+            "page": str(self.folder.page),
             "cells": [
                 {"model": c.model, "benchmark": c.benchmark, "status": c.status, "score": c.score, "error": c.error}
                 for c in self.cells
@@ -77,7 +80,11 @@ def spec(plan: Plan, *, folder: RunFolder, run_id: str, model: str, benchmarks: 
         ),
         role=ROLE,
         run_id=run_id,
-        env={"VLDOCK_STANDIN": "1"} if plan.standin else {},
+        env={
+            IMAGE_VARIABLE: plan.image_id,
+            PROMPT_VARIABLE: plan.prompt,
+            **({"VLDOCK_STANDIN": "1"} if plan.standin else {}),
+        },
         mounts=workspace_mounts(
             outputs=folder.path.parent, data=_path(plan.data), cache=_path(plan.cache), env_file=_path(plan.env_file)
         ),
@@ -172,7 +179,7 @@ class _Work:
         self.folder.save(self.record)
         cells = tuple(self.cells[key] for key in self.plan.cells if key in self.cells)
         outcome = Outcome(self.folder, self.record, cells)
-        self.folder.report.write_text(report.render(self.folder, self.record, cells), encoding="utf-8")
+        written.reports(self.folder, self.record, cells)
         counts = Counter(cell.status for cell in cells)
         values = {"succeeded": counts["succeeded"], "failed": counts["failed"], "seconds": self.record.seconds}
         self._sink(event("run_end", state=state, standin=self.plan.standin, reason=reason, **values))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from difflib import get_close_matches
 from typing import Any
 
 from vldock.common import matrix
 from vldock.common.cell import Cell
 from vldock.common.errors import UsageError
+from vldock.common.passport_prompts import UPSTREAM
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Plan:
     network: str | None = None
     user: str | None = None
     timeout: float | None = None
+    prompt: str = UPSTREAM
 
     @property
     def cells(self) -> list[tuple[str, str]]:
@@ -45,7 +47,7 @@ class Plan:
     @classmethod
     def from_json(cls, raw: dict[str, Any]) -> Plan:
         """Read back what `as_json` gave; raises KeyError or TypeError where it is something else."""
-        values = {item.name: raw[item.name] for item in fields(cls)}
+        values = {item.name: raw[item.name] for item in fields(cls) if item.name in raw or item.default is MISSING}
         return cls(**{**values, "models": tuple(raw["models"]), "benchmarks": tuple(raw["benchmarks"])})
 
     def differences(self, other: Plan) -> list[str]:

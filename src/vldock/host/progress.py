@@ -127,4 +127,5 @@ def closing(outcome: Outcome) -> list[str]:
         f"{mark}{outcome.succeeded}/{outcome.total} cells succeeded ({rate:.1f} %) "
         f"in {duration_text(outcome.record.seconds)}",
         f"report: {outcome.folder.report}",
+        f"to look at: {outcome.folder.page}",
     ]

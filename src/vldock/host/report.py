@@ -10,8 +10,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from vldock.common.cell import Cell
 from vldock.common.matrix import find_benchmark
+from vldock.host import reference
 from vldock.host.console import duration_text
 from vldock.host.events import score_text
+from vldock.host.evidence import Evidence, Gathered
 from vldock.host.plan import Plan
 from vldock.host.run_folder import RunFolder, RunRecord
 
@@ -19,8 +21,11 @@ TEMPLATE = "EVALUATION_REPORT.md.j2"
 Cells = Mapping[tuple[str, str], Cell]
 
 
-def render(folder: RunFolder, record: RunRecord, cells: Sequence[Cell]) -> str:
-    """Return the report of a run; a cell of the plan without a record is shown as not run."""
+def render(folder: RunFolder, record: RunRecord, cells: Sequence[Cell], gathered: Gathered | None = None) -> str:
+    """Return the report of a run; a cell of the plan without a record is shown as not run.
+
+    `gathered` is what is behind each score (evidence.gather); without it the intervals are dashes.
+    """
     plan = record.plan
     by_key = {(cell.model, cell.benchmark): cell for cell in cells}
     succeeded = sum(cell.status == "succeeded" for cell in cells)
@@ -40,7 +45,7 @@ def render(folder: RunFolder, record: RunRecord, cells: Sequence[Cell]) -> str:
         succeeded=succeeded,
         rate=f"{100 * succeeded / max(1, len(plan.cells)):.1f}",
         duration=duration_text(record.seconds),
-        rows=[[name, *(text(by_key.get((model, name))) for model in plan.models)] for name in plan.benchmarks],
+        rows=[[name, *_columns(name, plan.models, by_key, gathered or {})] for name in plan.benchmarks],
         means=[mean(by_key, model, plan) for model in plan.models],
         kinds={name: found.kind for name in plan.benchmarks if (found := find_benchmark(name))},
         failures=[cell for cell in cells if cell.status != "succeeded"],
@@ -48,11 +53,35 @@ def render(folder: RunFolder, record: RunRecord, cells: Sequence[Cell]) -> str:
         devices=distinct(map(device, cells)),
         judges=distinct(cell.judge for cell in cells if cell.status == "succeeded"),
         metrics={cell.benchmark: cell.metric for cell in cells if cell.metric},
+        references=[] if plan.standin else [line for cell in cells for line in references(cell)],
         facts=record.facts,
         command=command(plan),
         resume=f"vldock matrix --resume {folder.path}",
         line=lambda value: " ".join(str(value).split()).replace("|", "\\|"),
     )
+
+
+def _columns(name: str, models: Sequence[str], cells: Cells, gathered: Gathered) -> list[str]:
+    """Return score, interval and n of each model."""
+    return [
+        value for model in models for value in (text(cells.get((model, name))), *_interval(gathered.get((model, name))))
+    ]
+
+
+def _interval(evidence: Evidence | None) -> tuple[str, str]:
+    found = evidence.interval if evidence else None
+    return (found.text, str(found.n)) if found else ("-", "-")
+
+
+def references(cell: Cell) -> list[tuple[str, str, str, str, str, str]]:
+    """Return (benchmark, model, ours, theirs, difference, protocol and source) of what was published for a cell."""
+    rows = []
+    for item in reference.beside(cell):
+        delta = "-" if item.delta is None else f"{item.delta:+.1f}"
+        words = f"{delta} ({item.caveat})" if item.caveat else delta
+        where = f"{item.figure.protocol}; {item.figure.source}"
+        rows.append((cell.benchmark, cell.model, score_text(item.ours), f"{item.figure.value:g}", words, where))
+    return rows
 
 
 def text(cell: Cell | None) -> str:

@@ -82,6 +82,11 @@ class RunFolder:
         """EVALUATION_REPORT.md."""
         return self.path / "EVALUATION_REPORT.md"
 
+    @property
+    def page(self) -> Path:
+        """report.html."""
+        return self.path / "report.html"
+
     def model_log(self, model: str) -> Path:
         """The log the container writes for a model."""
         return self.path / "logs" / f"{model}.log"

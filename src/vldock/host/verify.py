@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -48,13 +49,23 @@ class Timed:
 
 
 def verify(asked: Verification, *, client: Any, say: Say) -> Iterator[Timed]:
-    """Run the groups in their order and yield each result; nothing stops at the first failure."""
+    """Run the groups and yield each result in their order; nothing stops at the first failure.
+
+    Groups that leave most cores idle run side by side where there are cores for it; matrix and gpu run alone.
+    """
     asked.reports.mkdir(parents=True, exist_ok=True)
-    for name in (group for group in verify_groups.ORDER if group in asked.groups):
+    wanted = [name for name in verify_groups.ORDER if name in asked.groups]
+
+    def timed(name: str) -> Timed:
         say(f"group {name} ...")
         began = time.monotonic()
         result = run_group(name, asked, client=client, say=say)
-        yield Timed(result, time.monotonic() - began)
+        return Timed(result, time.monotonic() - began)
+
+    together = [name for name in wanted if name not in verify_groups.ALONE]
+    with ThreadPoolExecutor(max_workers=max(1, (os.cpu_count() or 1) // 4)) as pool:
+        yield from pool.map(timed, together)
+    yield from map(timed, [name for name in wanted if name in verify_groups.ALONE])
 
 
 def run_group(name: str, asked: Verification, *, client: Any, say: Say) -> GroupResult:
@@ -62,7 +73,7 @@ def run_group(name: str, asked: Verification, *, client: Any, say: Say) -> Group
     report = asked.reports / f"{name}.xml"
     report.unlink(missing_ok=True)
     if name in verify_groups.HOST_GROUPS:
-        code = on_host(name, asked, report)
+        code = on_host(name, asked, report, say=say)
     else:
         code = inside(name, asked, client=client, say=say)
     try:
@@ -71,12 +82,16 @@ def run_group(name: str, asked: Verification, *, client: Any, say: Say) -> Group
         return GroupResult(name, "failed", failed=1, failures=(f"no report (pytest exit {code}): {error}",))
 
 
-def on_host(name: str, asked: Verification, report: Path) -> int:
-    """Run the host's pytest over the group's files and return its exit code; its output is this process's."""
+def on_host(name: str, asked: Verification, report: Path, *, say: Say) -> int:
+    """Run the host's pytest over the group's files and return its exit code; what it prints is told at its end."""
     files = [str(asked.folder / "tests/docker" / file) for file in asked.only or verify_groups.HOST_GROUPS[name]]
     argv = [sys.executable, "-m", "pytest", "-q", f"--junit-xml={report}", *verify_groups.PARALLEL, "loadgroup", *files]
     environ = {**os.environ, "VLDOCK_IMAGE": asked.image}
-    return subprocess.run(argv, cwd=asked.folder, env=environ, stdout=sys.stderr.fileno(), check=False).returncode
+    done = subprocess.run(
+        argv, cwd=asked.folder, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
+    say("\n".join(line for line in done.stdout.splitlines() if line and "bringing up nodes" not in line))
+    return done.returncode
 
 
 def inside(name: str, asked: Verification, *, client: Any, say: Say) -> int:
@@ -102,7 +117,7 @@ def inside(name: str, asked: Verification, *, client: Any, say: Say) -> int:
     )
     with running(client, spec) as container:
         done = container.execute(argv)
-    say(done.text.rstrip())
+    say("\n".join(line for line in done.text.splitlines() if line and "bringing up nodes" not in line))
     return done.exit_code
 
 

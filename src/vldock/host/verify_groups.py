@@ -22,6 +22,7 @@ INSIDE_GROUPS: dict[str, tuple[str, ...]] = {
     "inside": ("-m", "not gpu", *PARALLEL, "loadfile"),
     "gpu": ("-m", "gpu"),
 }
+ALONE = ("matrix", "gpu")  # use every core, or the one GPU
 ORDER = ("static", "inside", "users", "offline", "matrix", "gpu")
 
 

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from vldock.common import passport
 from vldock.common.cell import Cell
 from vldock.common.matrix import Benchmark
 from vldock.image import outcome
@@ -80,12 +81,21 @@ def run(job: Job, *, shared: SharedModel, facts: Facts, emit: Emit) -> Cell:
     except Exception as error:  # VLMEvalKit raises anything: this cell records it, the others go on
         logging.getLogger("vldock").exception("%s failed", job.benchmark.name)
         raised = causes.one_line(error)
+    _show_passport(job)
     seen = outcome.read(job.folder, model=job.model, benchmark=job.benchmark, samples=progress.samples)
     if progress.samples is None:
         progress.start(seen.samples)
     if raised:
         seen = replace(seen, error=raised, score=None)
     return _record(job, seen, facts, started=started, seconds=round(time.monotonic() - begun, 3))
+
+
+def _show_passport(job: Job) -> None:
+    """Give the cell's passport the name people look for; one of an earlier attempt does not stay."""
+    (job.folder / passport.FILE).unlink(missing_ok=True)
+    written = job.folder / f"{job.model}_{job.benchmark.name}{passport.SUFFIX}"
+    if written.is_file():
+        written.replace(job.folder / passport.FILE)
 
 
 def not_run(job: Job, error: str) -> Cell:

@@ -23,7 +23,7 @@ from vldock.common.matrix import BENCHMARKS, MODELS, Benchmark, find_benchmark, 
 from vldock.image import cell_run, startup
 from vldock.image.cell_run import Job
 from vldock.image.events import Emit, captured
-from vldock.image.identity import cell_identity
+from vldock.image.identity import NOT_YET, cell_identity
 from vldock.image.shared_model import SharedModel
 from vldock.image.vlmeval_hooks import causes, limits, names
 
@@ -127,8 +127,14 @@ def _job(args: argparse.Namespace, benchmark: Benchmark, limit: int | None, *, s
 
 def _finished(job: Job) -> Cell | None:
     before = Cell.load(job.folder)
-    done = before is not None and before.status == "succeeded" and before.identity == job.identity
-    return before if done else None
+    if before is None or before.status != "succeeded":
+        return None
+    # what was not downloaded yet when the cell began is no difference
+    known = {name: value for name, value in before.identity.items() if value is not None or name not in NOT_YET}
+    same = known == {name: value for name, value in job.identity.items() if name in known} and known.keys() | set(
+        NOT_YET
+    ) >= set(job.identity)
+    return before if same else None
 
 
 def _benchmarks(asked: list[str]) -> list[Benchmark]:

@@ -13,9 +13,12 @@ from typing import Any
 from vldock.common.cache_env import LMUDATA
 from vldock.common.layout import BUILD_FACTS
 from vldock.common.matrix import find_model
+from vldock.common.passport_prompts import UPSTREAM, VARIABLE
+from vldock.image import weights
 from vldock.image.hub_cache import snapshot
 
 CHUNK = 1 << 20
+NOT_YET = ("weights", "weights_sha256")  # None before they were downloaded
 
 
 def cell_identity(*, model: str, benchmark: str, limit: int | None, standin: bool, judge: str | None) -> dict[str, Any]:
@@ -26,6 +29,8 @@ def cell_identity(*, model: str, benchmark: str, limit: int | None, standin: boo
         "standin": standin,
         "judge": judge,
         "weights": weights_revision(model),
+        "weights_sha256": weights.digest(declared.repo) if (declared := find_model(model)) else None,
+        "prompt": os.environ.get(VARIABLE) or UPSTREAM,
         "vldock": build_digest(),
     }
 

@@ -39,15 +39,7 @@ class SharedModel:
 
     def facts(self) -> Facts:
         """Return device, dtype and attention, read from the loaded weights and not from what was asked for."""
-        import torch
-
-        inner = getattr(self._model, "model", self._model)
-        weights = next((p for p in getattr(inner, "parameters", list)() if p.is_floating_point()), None)
-        if weights is None:
-            return Facts("unknown", "unknown", "unknown")
-        device = torch.cuda.get_device_name(weights.device) if weights.is_cuda else str(weights.device)
-        attention = getattr(getattr(inner, "config", None), "_attn_implementation", None) or "eager"
-        return Facts(device, str(weights.dtype).removeprefix("torch."), attention)
+        return facts_of(self._model)
 
     def _watch_generate(self) -> None:
         generate = self._model.generate
@@ -59,3 +51,16 @@ class SharedModel:
             return answer
 
         self._model.generate = watched
+
+
+def facts_of(model: Any) -> Facts:
+    """Return device, dtype and attention of a VLMEvalKit model, read from its weights."""
+    import torch
+
+    inner = getattr(model, "model", model)
+    weights = next((p for p in getattr(inner, "parameters", list)() if p.is_floating_point()), None)
+    if weights is None:
+        return Facts("unknown", "unknown", "unknown")
+    device = torch.cuda.get_device_name(weights.device) if weights.is_cuda else str(weights.device)
+    attention = getattr(getattr(inner, "config", None), "_attn_implementation", None) or "eager"
+    return Facts(device, str(weights.dtype).removeprefix("torch."), attention)

@@ -11,6 +11,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from vldock.image import weights
 from vldock.image.vlmeval_hooks import tsv
 
 # Secrets, and settings of an API client that do not change an answer.
@@ -20,7 +21,7 @@ NOT_IDENTITY = ("key", "api_key", "retry", "verbose", "timeout", "wait")
 def model_spec(factory: Any) -> dict[str, Any]:
     """Return class and arguments of a model factory (a functools.partial, one wrapped with functools.wraps, a dict)."""
     if isinstance(factory, dict):
-        return {"class": str(factory.get("class")), "kwargs": _plain(factory), "revision": None}
+        return {"class": str(factory.get("class")), "kwargs": _plain(factory), "revision": None, "weights": None}
     factory = inspect.unwrap(factory)
     keywords = factory.keywords if isinstance(factory, functools.partial) else {}
     target = factory.func if isinstance(factory, functools.partial) else factory
@@ -29,6 +30,7 @@ def model_spec(factory: Any) -> dict[str, Any]:
         "class": getattr(target, "__name__", type(target).__name__),
         "kwargs": _plain(keywords),
         "revision": revision_of(path) if isinstance(path, str) else None,
+        "weights": weights.digest(path) if isinstance(path, str) else None,
     }
 
 

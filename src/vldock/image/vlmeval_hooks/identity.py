@@ -17,9 +17,10 @@ from vldock.common.errors import InputRefused
 from vldock.image.vlmeval_hooks import atomic, code, set_aside
 from vldock.image.vlmeval_hooks.runroot import standin
 
-FIELDS = ("limit", "standin", "model", "data", "device", "code")
+FIELDS = ("limit", "standin", "model", "data", "prompt", "device", "code")
 # `--mode eval` runs no model: it may score predictions that another device or an earlier code made.
-FIELDS_OF_EVAL = ("limit", "standin", "model", "data")
+FIELDS_OF_EVAL = ("limit", "standin", "model", "data", "prompt")
+NOT_YET = ("revision", "weights")  # of a model: unknown before it was downloaded
 SCORES = ("_acc", "_score", "_acc_all")
 
 
@@ -38,13 +39,13 @@ def read(path: Path) -> dict[str, Any] | None:
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], fields: tuple[str, ...] = FIELDS) -> list[str]:
-    """Return one phrase for each field in which two identities differ; a revision not known yet equals any."""
+    """Return one phrase for each field in which two identities differ; what was not known yet equals any."""
     phrases = []
     for name in fields:
         before, now = old.get(name), new.get(name)
         if isinstance(before, dict) and isinstance(now, dict):
             keys = [key for key in {**before, **now} if before.get(key) != now.get(key)]
-            keys = [key for key in keys if key != "revision" or None not in (before.get(key), now.get(key))]
+            keys = [key for key in keys if key not in NOT_YET or None not in (before.get(key), now.get(key))]
             phrases += [f"{name}.{key} was {_short(before.get(key))}, is {_short(now.get(key))}" for key in keys]
         elif before != now:
             phrases.append(f"{name} was {_short(before)}, is {_short(now)}")
@@ -58,7 +59,7 @@ def _short(value: Any) -> str:
 
 def of_run(model: str, dataset: Any, *, args: Any, judge: str | None, factory: Any) -> dict[str, Any]:
     """Return the identity of the cell about to run."""
-    from vldock.image.vlmeval_hooks import wrapper  # brings torch along
+    from vldock.image.vlmeval_hooks import prompts, wrapper  # brings torch along
 
     return {
         "schema": 1,
@@ -68,6 +69,7 @@ def of_run(model: str, dataset: Any, *, args: Any, judge: str | None, factory: A
         "standin": standin(),
         "model": code.model_spec(factory),
         "data": code.data_spec(dataset),
+        "prompt": prompts.template(),
         "device": wrapper.describe(),
         "code": code.code_spec(),
         "judge": judge or None,
@@ -125,7 +127,7 @@ def _files(root: Path, model: str, benchmark: str) -> list[Path]:
 def _by_products(root: Path, model: str, benchmark: str) -> list[Path]:
     """Return what an evaluation wrote: neither the predictions nor what inference saves on its way to them."""
     stem = f"{model}_{benchmark}"
-    inference = ("_checkpoint.pkl", "_PREV.pkl", "_structs.pkl")
+    inference = ("_checkpoint.pkl", "_PREV.pkl", "_structs.pkl", "_prompts.jsonl")
     files = [path for path in _files(root, model, benchmark) if path.name.startswith(f"{stem}_")]
     return [path for path in files if not path.name.endswith(inference)]
 
@@ -142,8 +144,8 @@ def _move_torn(root: Path, model: str, benchmark: str) -> None:
 
     by_products = set(_by_products(root, model, benchmark))
     for path in _files(root, model, benchmark):
-        if path in by_products:
-            continue
+        if path in by_products or path.name.endswith("_prompts.jsonl"):
+            continue  # the notes leave out a torn line themselves
         try:
             load(str(path))
         except Exception as error:  # noqa: BLE001  whatever a torn pickle or workbook raises

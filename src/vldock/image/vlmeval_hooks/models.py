@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from vldock.common.errors import VldockError
-from vldock.image.vlmeval_hooks import causes
+from vldock.image.vlmeval_hooks import causes, prompts
 
 _failed: dict[str, str] = {}
 
@@ -25,7 +25,7 @@ def build(factories: Mapping[str, Callable[..., Any]], name: str, options: Mappi
     if name in _failed:
         raise ModelLoadError(_failed[name])
     try:
-        return factories[name](**options)
+        return prompts.watch(factories[name](**options))
     except Exception as error:
         _failed[name] = f"{name} could not be loaded: {causes.one_line(error)}"
         raise ModelLoadError(_failed[name]) from error

@@ -1,0 +1,139 @@
+"""The passport of a cell, written when its evaluation has ended: everything its score came from, no secret, no name."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from vldock.common.cell import write_json
+from vldock.common.layout import BUILD_FACTS
+from vldock.common.passport import IMAGE_VARIABLE, SCHEMA, SUFFIX
+from vldock.image import weights
+from vldock.image.vlmeval_hooks import code, prompts, redact
+from vldock.image.vlmeval_hooks.runroot import standin
+
+EXACT = ("exact_matching", "", None)
+STARTED = datetime.now(UTC)
+
+
+def path_of(folder: str | Path, model: str, benchmark: str) -> Path:
+    """Return where the passport of a cell lies."""
+    return Path(folder) / f"{model}_{benchmark}{SUFFIX}"
+
+
+def write(folder: str, model: str, dataset: Any, *, args: Any, judge: str | None, factory: Any) -> Path:
+    """Write the passport of the cell that was just evaluated and return its path."""
+    prompts.flush()
+    benchmark = str(dataset.dataset_name)
+    notes = prompts.read(prompts.path_of(folder, model, benchmark))
+    repo = _repo(factory)
+    passport = {
+        "schema": SCHEMA,
+        "model": model,
+        "benchmark": benchmark,
+        "standin": standin(),
+        "image": image_facts(),
+        "code": code_facts(),
+        "weights": weights.facts(repo),
+        "vision_tower": weights.facts(weights.tower_of(repo)),
+        "data": data_facts(dataset, args.limit),
+        "prompts": prompt_facts(notes),
+        "generation": generation_facts(notes),
+        "judge": {"name": judge or None, "mode": "exact matching" if judge in EXACT else "model"},
+        "hardware": hardware_facts(notes),
+        "outcome": {"predictions_sha256": _predictions(folder, model, benchmark)},
+        "run": {
+            "command": redact.argv(sys.argv),
+            "started": STARTED.isoformat(timespec="seconds"),
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        },
+    }
+    return write_json(path_of(folder, model, benchmark), passport)
+
+
+def _repo(factory: Any) -> str | None:
+    path = code.model_spec(factory)["kwargs"].get("model_path")
+    return str(path) if path else None
+
+
+@functools.cache
+def image_facts() -> dict[str, Any]:
+    """Return the image's id where the host told it, and what the build wrote down."""
+    path = Path(BUILD_FACTS)
+    facts = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    names = ("version", "base", "lock_sha256", "patches_sha256", "vldock_sha256", "flash_attn")
+    return {"id": os.environ.get(IMAGE_VARIABLE) or None, **{name: facts.get(name) for name in names}}
+
+
+def code_facts() -> dict[str, Any]:
+    """Return versions and digests of what computed the score."""
+    names = {"llava_version": "llava-torch", "vlmeval_version": "ms-vlmeval", "tokenizers": "tokenizers"}
+    versions = {name: importlib.metadata.version(package) for name, package in names.items()}
+    return {**code.code_spec(), **versions, "python": platform.python_version()}
+
+
+def data_facts(dataset: Any, limit: int | None) -> dict[str, Any]:
+    """Return the benchmark's file by md5 and sha256, its rows, and how many of them were asked."""
+    path = Path(getattr(dataset, "data_path", None) or "/nonexistent")
+    sha256 = None
+    if path.is_file():
+        with path.open("rb") as stream:
+            sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+    return {**code.data_spec(dataset), "sha256": sha256, "rows": len(dataset.data), "limit": limit}
+
+
+def prompt_facts(notes: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Return the template, a hash of every prompt sent (message, tokens, length in tokens), and which were cut."""
+    samples = {index: [note.get("message"), note.get("tokens"), note.get("length")] for index, note in notes.items()}
+    return {
+        "template": prompts.template(),
+        "sha256": hashlib.sha256(json.dumps(samples, sort_keys=True).encode()).hexdigest(),
+        "token_limit": _one([note.get("limit") for note in notes.values()]),
+        "cut": sorted(index for index, note in notes.items() if note.get("cut")),
+        "samples": samples,
+    }
+
+
+def generation_facts(notes: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Return the arguments of decoding as they reached generate(); a list where samples were decoded differently."""
+    seen = [note["generation"] for note in notes.values() if "generation" in note]
+    return {"arguments": _one(seen), "seed": None, "batch_size": 1}
+
+
+def hardware_facts(notes: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Return device, dtype and attention of the weights that answered (a list where several did), driver, CUDA."""
+    import torch
+
+    on_gpu = torch.cuda.is_available()
+    return {
+        "model": _one([note["hardware"] for note in notes.values() if "hardware" in note]),
+        "driver": _driver() if on_gpu else None,
+        "cuda": torch.version.cuda if on_gpu else None,
+        "processor": platform.machine(),
+    }
+
+
+def _one(values: list[Any]) -> Any:
+    """Return the value where all are equal, None where there is none, else the list of those that differ."""
+    distinct = {json.dumps(value, sort_keys=True): value for value in values}
+    return next(iter(distinct.values()), None) if len(distinct) < 2 else [distinct[key] for key in sorted(distinct)]
+
+
+def _driver() -> str | None:
+    path = Path("/proc/driver/nvidia/version")
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    return next((line.split("  ")[1].strip() for line in lines if line.startswith("NVRM")), None)
+
+
+def _predictions(folder: str, model: str, benchmark: str) -> str | None:
+    from vlmeval.smp.file import _prediction_table, get_pred_file_path
+
+    return code.predictions_digest(_prediction_table(get_pred_file_path(folder, model, benchmark)))

@@ -1,0 +1,59 @@
+"""The files a model is made of: its own and its vision tower's, by content."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from vldock.image import file_hashes
+from vldock.image.hub_cache import cache_root, snapshot
+
+
+def folder_of(repo: str) -> Path | None:
+    """Return the folder `from_pretrained(repo)` reads: a local one, or a snapshot in the cache; None where none is."""
+    if Path(repo).is_dir():
+        return Path(repo)
+    found = snapshot(repo)
+    if found.revision is None:
+        return None
+    folder = cache_root(os.environ) / f"models--{repo.replace('/', '--')}" / "snapshots" / found.revision
+    return folder if folder.is_dir() else None
+
+
+def facts(repo: str | None) -> dict[str, Any] | None:
+    """Return repo, revision, {file: sha256} and one sha256 over all of them; None where the weights are not here."""
+    folder = folder_of(repo) if repo else None
+    if repo is None or folder is None:
+        return None
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    digests = file_hashes.sha256_of(paths)
+    files = {path.relative_to(folder).as_posix(): digests[path] for path in paths}
+    local = Path(repo).is_dir()
+    return {
+        "repo": Path(repo).name if local else repo,
+        "revision": None if local else snapshot(repo).revision,
+        "files": files,
+        "sha256": hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest(),
+    }
+
+
+def tower_of(repo: str | None) -> str | None:
+    """Return the vision tower a LLaVA's config names, or None."""
+    folder = folder_of(repo) if repo else None
+    if folder is None or not (folder / "config.json").is_file():
+        return None
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    tower = config.get("mm_vision_tower") or config.get("vision_tower")
+    return tower if isinstance(tower, str) else None
+
+
+def digest(repo: str | None) -> str | None:
+    """Return 16 hexadecimal digits over the model's files and its tower's; None before they are here."""
+    own = facts(repo)
+    if own is None:
+        return None
+    tower = facts(tower_of(repo)) or {"sha256": ""}
+    return hashlib.sha256((own["sha256"] + tower["sha256"]).encode()).hexdigest()[:16]
