@@ -35,6 +35,7 @@ COMMANDS = {
     "load": ("vldock.host.cli_load", "load_command", "Unpack a bundle where there is no network."),
     "check": ("vldock.host.cli_check", "check_command", "Tell whether benchmarks and weights are whole."),
     "matrix": ("vldock.host.cli_matrix", "matrix_command", "Evaluate every model on every benchmark."),
+    "cache": ("vldock.host.cli_cache", "cache_group", "See the caches and tend them: models, data, features."),
     "passport": ("vldock.host.cli_passport", "passport_group", "Show what a score came from, or why two differ."),
     "report": ("vldock.host.cli_report", "report_command", "Write a run's reports again, with samples to look at."),
     "compare": ("vldock.host.cli_report", "compare_command", "Compare two runs sample by sample."),

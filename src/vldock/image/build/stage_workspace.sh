@@ -6,11 +6,12 @@ stage=/stage site=/opt/venv/lib/python3.11/site-packages lock=/stage/opt/vldock/
 mkdir -p "$stage"/workspace/{scripts,outputs,LMUData,.cache}
 cp -a /editable/workspace/. "$stage/workspace/"
 cp "$stage/opt/vldock/vldock/image/door_run.py" "$stage/workspace/VLMEvalKit/run.py"
-cp "$stage/opt/vldock/vldock/image/scripts/"* "$stage/workspace/scripts/" 2>/dev/null || true
+cp "$stage/opt/vldock/vldock/image/scripts/"*.py "$stage/workspace/scripts/"
 
 # vldock is importable; whoever pip-installs later keeps the pins.
 mkdir -p "$stage$site"
 echo /opt/vldock > "$stage$site/vldock.pth"
+ln -s /workspace/scripts/setup_workspace_cache.py "$stage/opt/vldock/"  # `import setup_workspace_cache` works anywhere
 grep -oE '^[A-Za-z0-9._-]+==[^ \]+' "$lock" > "$stage/opt/vldock/constraints.txt"
 
 # Patches meet the files at their final paths, so that tracebacks and checks name what the user sees.

@@ -1,0 +1,21 @@
+#!/usr/bin/env python3
+"""Make a workspace (as a script), or make it and use it in this process (imported before transformers).
+
+scripts/setup_workspace_cache.py ROOT [--dry-run] [--prove -- COMMAND...]; the image has it in /workspace/scripts.
+"""
+
+import os
+import sys
+import warnings
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
+
+from vldock.common import workspace, workspace_cli
+
+if __name__ == "__main__":
+    sys.exit(workspace_cli.main(sys.argv[1:]))
+
+ACTIVATED = workspace.activate(os.environ)
+if said := ACTIVATED.warning():
+    warnings.warn(said, workspace.TooLate, stacklevel=2)

@@ -1,0 +1,68 @@
+"""Was anything written outside the workspace: the usual places of every tool, looked at before and after a command."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+# Below a home folder: where the tools of cache_env.py, and VLMEvalKit, write when nobody tells them otherwise.
+USUAL = (
+    ".cache", ".config", ".local", ".huggingface", ".torch", ".triton", ".nv", ".matplotlib", ".ipython", ".nltk_data",
+    "nltk_data", ".keras", ".pip", "LMUData",
+)  # fmt: skip
+
+Seen = Mapping[str, tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class Places:
+    """Folders looked at with all below them, folders looked at alone, and the root that is allowed."""
+
+    deep: tuple[Path, ...]
+    flat: tuple[Path, ...]
+    allowed: Path
+
+
+def places(home: Path, here: Path, allowed: Path) -> Places:
+    """Return the usual places below `home`, and `home` and the current folder themselves."""
+    deep = tuple(home / name for name in USUAL)
+    return Places(deep, tuple(dict.fromkeys((home, here))), allowed)
+
+
+def look(where: Places) -> dict[str, tuple[int, int]]:
+    """Return {path: (time of change in ns, size)} of every file and folder in the places, the allowed root left out.
+
+    Links are not followed; what cannot be read is not there.
+    """
+    seen: dict[str, tuple[int, int]] = {}
+    for path in _paths(where):
+        try:
+            found = path.lstat()
+        except OSError:
+            continue
+        seen[str(path)] = (found.st_ctime_ns, found.st_size)
+    return seen
+
+
+def written(before: Seen, after: Seen) -> list[str]:
+    """Return the files that are new or changed, and new folders; a folder's own times say nothing."""
+    return sorted(
+        path
+        for path, state in after.items()
+        if path not in before or (state != before[path] and not Path(path).is_dir())
+    )
+
+
+def _paths(where: Places) -> Iterator[Path]:
+    for folder in where.flat:
+        yield from _outside(folder.iterdir() if folder.is_dir() else (), where.allowed)
+    for folder in where.deep:
+        for parent, folders, files in os.walk(folder):
+            folders[:] = [name for name in folders if not Path(parent, name).is_relative_to(where.allowed)]
+            yield from _outside((Path(parent, name) for name in (*folders, *files)), where.allowed)
+
+
+def _outside(paths: Iterable[Path], allowed: Path) -> Iterator[Path]:
+    return (path for path in paths if not path.is_relative_to(allowed))

@@ -1,0 +1,87 @@
+"""Where caches lie on this machine: the Hub's, the datasets library's, benchmarks, features."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from vldock.common.errors import UsageError
+from vldock.common.workspace import ROOT_VARIABLE
+
+REPOSITORIES = ("models--", "datasets--", "spaces--")
+# A cache root as `vldock run --cache` mounts it, a HF_HOME, or a hub cache itself: looked for in this order.
+HUB_BELOW = ("", "hub", "huggingface", "huggingface/hub")
+ARROW_BELOW = ("datasets", "huggingface/datasets")
+
+
+@dataclass(frozen=True)
+class Places:
+    """The folders to look at; a folder that was not named and is not there is None or absent."""
+
+    root: Path
+    hubs: tuple[Path, ...]
+    arrows: tuple[Path, ...]
+    data: Path | None = None
+    features: Path | None = None
+
+    @property
+    def roots(self) -> tuple[Path, ...]:
+        """Every tree to look at, none of them inside another."""
+        wanted = [path for path in (self.root, self.data, self.features) if path is not None]
+        return tuple(one for one in wanted if not any(one != other and one.is_relative_to(other) for other in wanted))
+
+
+def default_root(environ: Mapping[str, str] = os.environ) -> Path:
+    """Return the cache of $WORKSPACE_ROOT, else $HF_HOME, else the Hub library's own default."""
+    if environ.get(ROOT_VARIABLE):
+        return Path(environ[ROOT_VARIABLE]) / "cache"
+    return Path(environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface")
+
+
+def find(*, cache: Path | None = None, data: Path | None = None, features: Path | None = None) -> Places:
+    """Return what is in the folders named; `cache` None is this machine's own.
+
+    Raises UsageError for a folder that is not there.
+    """
+    root = (cache or default_root()).expanduser().resolve()
+    for option, folder in (("--cache", root), ("--data", data), ("--features", features)):
+        if folder is not None and not folder.is_dir():
+            raise UsageError(f"{option} {folder}: no such folder", expected="a cache folder of this machine")
+    inside = root / "features"
+    return Places(
+        root=root,
+        hubs=tuple(root / below for below in HUB_BELOW if _holds_repositories(root / below)),
+        arrows=tuple(root / below for below in ARROW_BELOW if (root / below).is_dir()),
+        data=data.resolve() if data else None,
+        features=features.resolve() if features else inside if inside.is_dir() else None,
+    )
+
+
+def repositories(hub: Path) -> list[Path]:
+    """Return the folders of repositories in a hub cache."""
+    return sorted(path for path in listed(hub) if path.name.startswith(REPOSITORIES) and path.is_dir())
+
+
+def listed(folder: Path) -> list[Path]:
+    """Return what is in a folder; nothing where it is none or may not be read."""
+    try:
+        return sorted(folder.iterdir())
+    except OSError:
+        return []
+
+
+def walk(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    """Yield every file, link and folder below `folder` with its own status; links are not followed."""
+    for parent, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            path = Path(parent, name)
+            try:
+                yield path, path.lstat()
+            except OSError:
+                continue
+
+
+def _holds_repositories(folder: Path) -> bool:
+    return any(path.name.startswith(REPOSITORIES) for path in listed(folder))

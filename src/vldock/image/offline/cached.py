@@ -1,0 +1,178 @@
+"""What the cache holds of a data set, told from its files: prepared Arrow files, and snapshots of its repository.
+
+<HF_DATASETS_CACHE>/<org>___<name>/<configuration>/<version>/<hash>/   Arrow files and dataset_info.json
+<HF_HUB_CACHE>/datasets--<org>--<name>/snapshots/<commit>/             the files of the repository
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from vldock.common.cache_env import CACHE_ENV, HUGGINGFACE
+
+DATA = (".parquet", ".arrow", ".json", ".jsonl", ".csv", ".tsv", ".txt", ".zip", ".tar", ".gz", ".zst")
+END_OF_STREAM = b"\xff\xff\xff\xff\x00\x00\x00\x00"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Arrow files of one configuration: where, which splits are declared, and what is missing of them."""
+
+    path: Path
+    splits: tuple[str, ...]
+    missing: tuple[str, ...] = ()
+
+    @property
+    def root(self) -> Path:
+        """The cache it lies in."""
+        return self.path.parents[3]
+
+    @property
+    def config(self) -> str:
+        """The configuration's folder name."""
+        return self.path.parent.parent.name
+
+    @property
+    def version(self) -> str:
+        """The version's folder name."""
+        return self.path.parent.name
+
+    @property
+    def hash(self) -> str:
+        """The folder's own name: for a data set from the Hub its commit."""
+        return self.path.name
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One revision of the repository: its data files, links into nowhere, and whether a branch names it."""
+
+    path: Path
+    files: tuple[str, ...]
+    missing: tuple[str, ...] = ()
+    named: bool = False
+
+    @property
+    def commit(self) -> str:
+        """The revision."""
+        return self.path.name
+
+
+@dataclass(frozen=True)
+class Cached:
+    """All the cache holds of one name, the newest first; `unfinished` are folders a killed process left."""
+
+    prepared: tuple[Prepared, ...]
+    snapshots: tuple[Snapshot, ...]
+    unfinished: tuple[Path, ...] = ()
+
+
+def arrow_root(environ: Mapping[str, str] = os.environ) -> Path:
+    """Return the folder of prepared data sets."""
+    return Path(environ.get("HF_DATASETS_CACHE") or f"{environ.get('HF_HOME') or HUGGINGFACE}/datasets")
+
+
+def hub_root(environ: Mapping[str, str] = os.environ) -> Path:
+    """Return the folder of repositories."""
+    given = environ.get("HF_HUB_CACHE") or environ.get("HUGGINGFACE_HUB_CACHE")
+    return Path(given or f"{environ.get('HF_HOME') or HUGGINGFACE}/hub")
+
+
+def elsewhere(root: Path) -> tuple[Path, ...]:
+    """Return the image's own folder of prepared data sets where `root` is another.
+
+    A cache mounted read-only there cannot be written, so the environment points to a folder in /tmp; it can be read.
+    """
+    own = Path(CACHE_ENV["HF_DATASETS_CACHE"])
+    return (own,) if own != root and own.is_dir() else ()
+
+
+def find(name: str, *, arrow: Path, hub: Path, also: tuple[Path, ...] = ()) -> Cached:
+    """Return what the caches hold of `name`: Arrow files in `arrow`, then in `also`; snapshots in `hub`.
+
+    Raises PermissionError where they cannot be read.
+    """
+    found: list[Path] = []
+    for folder in (root / arrow_name(name) for root in (arrow, *also)):
+        if _is_folder(folder):
+            found += sorted(folder.glob("*/*/*"), key=lambda path: -path.stat().st_mtime)
+    whole = [path for path in found if path.is_dir() and not path.name.endswith(".incomplete")]
+    unfinished = tuple(path for path in found if path.is_dir() and path.name.endswith(".incomplete"))
+    snapshots = _snapshots(hub / f"datasets--{name.replace('/', '--')}")
+    return Cached(tuple(map(_prepared, whole)), tuple(snapshots), unfinished)
+
+
+def commit_of(name: str, revision: str, *, hub: Path) -> str:
+    """Return the commit a branch or tag names in the cache; any other word is taken for a commit."""
+    reference = hub / f"datasets--{name.replace('/', '--')}" / "refs" / revision
+    return reference.read_text(encoding="utf-8").strip() if reference.is_file() else revision
+
+
+def arrow_name(name: str) -> str:
+    """Return the folder name of a data set, as datasets.naming makes it."""
+    *above, last = name.split("/")
+    snake = re.sub(r"([A-Z]+)([A-Z][a-z])", r"\1_\2", last)
+    snake = re.sub(r"([a-z\d])([A-Z])", r"\1_\2", snake).lower()
+    return "___".join((*above, snake))
+
+
+def _prepared(path: Path) -> Prepared:
+    """Judge one folder: each split declared has its files, each file ends as an Arrow stream does."""
+    info = path / "dataset_info.json"
+    if not info.is_file():
+        return Prepared(path, (), ("dataset_info.json",))
+    splits = json.loads(info.read_text(encoding="utf-8")).get("splits") or {}
+    stem = arrow_name(path.parents[2].name.split("___")[-1])
+    missing: list[str] = []
+    for split, about in splits.items():
+        count = len(about.get("shard_lengths") or ())
+        shards = [f"-{index:05d}-of-{count:05d}" for index in range(count)] or [""]
+        names = [f"{stem}-{split}{shard}.arrow" for shard in shards]
+        missing += [name for name in names if not _ends_well(path / name)]
+    return Prepared(path, tuple(splits), tuple(missing))
+
+
+def _ends_well(path: Path) -> bool:
+    if not path.is_file() or path.stat().st_size < len(END_OF_STREAM):
+        return False
+    with path.open("rb") as file:
+        file.seek(-len(END_OF_STREAM), os.SEEK_END)
+        return file.read() == END_OF_STREAM
+
+
+def _snapshots(repository: Path) -> list[Snapshot]:
+    if not _is_folder(repository / "snapshots"):
+        return []
+    references = [path for path in (repository / "refs").rglob("*") if path.is_file()]
+    named = {path.read_text(encoding="utf-8").strip() for path in references}
+    found = [_snapshot(path, named) for path in (repository / "snapshots").iterdir() if path.is_dir()]
+    return sorted(found, key=lambda one: (not one.named, -one.path.stat().st_mtime))
+
+
+def _snapshot(path: Path, named: set[str]) -> Snapshot:
+    files = sorted(file for file in path.rglob("*") if file.is_symlink() or file.is_file())
+    inside = {file: str(file.relative_to(path)) for file in files}
+    there = {name for file, name in inside.items() if file.exists()}
+    data = tuple(name for name in inside.values() if name in there and name.endswith(DATA))
+    wanted = {*inside.values(), *(sibling for name in data for sibling in _siblings(name))}
+    return Snapshot(path, data, tuple(sorted(wanted - there)), path.name in named)
+
+
+def _siblings(name: str) -> list[str]:
+    """Return all shards of the set a file name counts itself to: x-00000-of-00002.parquet has x-00001-of-00002."""
+    counted = re.fullmatch(r"(.*-)\d{5}(-of-(\d{5})\D.*)", name)
+    return [f"{counted[1]}{index:05d}{counted[2]}" for index in range(int(counted[3]))] if counted else []
+
+
+def _is_folder(path: Path) -> bool:
+    """Tell whether a folder is there; one that may not be read is an error and not an absence."""
+    try:
+        with os.scandir(path):
+            return True
+    except (FileNotFoundError, NotADirectoryError):
+        return False

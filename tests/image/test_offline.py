@@ -1,0 +1,271 @@
+"""Data sets by name without a network: both layouts of the cache, in stated steps, the offline setting untouched."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import datasets
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from conftest import FreshPython
+from datasets.naming import camelcase_to_snakecase, filenames_for_dataset_split
+from huggingface_hub import constants
+
+from vldock.common.writable import can_write
+from vldock.image.offline import cached, errors, load, load_dataset, readers, show
+from vldock.image.offline.cached import arrow_name, find
+
+COMMIT, OTHER = "a" * 40, "b" * 40
+NAME = "org/Plants"
+ROWS = {"train": {"x": [1, 2, 3], "y": ["a", "b", "c"]}, "test": {"x": [4], "y": ["d"]}}
+CARD = """---
+configs:
+- config_name: default
+  data_files: [{split: train, path: data/train-*}, {split: test, path: data/test-*}]
+- config_name: small
+  data_files: [{split: train, path: data/test-*}]
+dataset_info:
+- config_name: default
+  features: [{name: x, dtype: {class_label: {names: {'0': no, '1': daisy, '2': rose, '3': lily, '4': fern}}}},
+             {name: y, dtype: string}]
+- config_name: small
+  features: [{name: x, dtype: int64}, {name: y, dtype: string}]
+---
+"""
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> Iterator[None]:
+    datasets.disable_progress_bars()
+    yield
+    datasets.enable_progress_bars()
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The Hub's cache with a snapshot of NAME: links to blobs, as huggingface_hub leaves it."""
+    root = tmp_path / "hub"
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(root))
+    repository = root / "datasets--org--Plants"
+    (repository / "snapshots" / COMMIT / "data").mkdir(parents=True)
+    for folder in ("blobs", "refs"):
+        (repository / folder).mkdir()
+    (repository / "refs/main").write_text(COMMIT, encoding="utf-8")
+    for split, rows in ROWS.items():
+        pq.write_table(pa.table(rows), repository / "blobs" / split)
+        (repository / f"snapshots/{COMMIT}/data/{split}-00000-of-00001.parquet").symlink_to(f"../../../blobs/{split}")
+    return root
+
+
+@pytest.fixture
+def arrow(tmp_path: Path, hub: Path) -> Path:
+    """The datasets library's cache, prepared from the snapshot, which is gone afterwards."""
+    load_dataset(NAME, cache_dir=tmp_path / "arrow")
+    shutil.rmtree(hub)
+    return tmp_path / "arrow"
+
+
+def outcomes(loaded: object) -> list[tuple[str, str]]:
+    return [(step.name, step.outcome) for step in loaded.steps]  # type: ignore[attr-defined]
+
+
+def test_a_snapshot_of_parquet_is_loaded_by_name_and_prepared_once(tmp_path: Path, hub: Path) -> None:
+    first = load(NAME, cache_dir=tmp_path / "arrow")
+    second = load(NAME, cache_dir=tmp_path / "arrow")
+
+    assert outcomes(first) == [("mode", "told"), ("arrow", "passed"), ("snapshot", "taken")]
+    assert outcomes(second) == [("mode", "told"), ("arrow", "taken")]
+    assert {name: split.to_dict() for name, split in second.dataset.items()} == ROWS
+
+
+def test_the_arrow_cache_is_read_as_the_library_s_own_offline_mode_reads_it(
+    arrow: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+
+    ours = load_dataset(NAME, cache_dir=arrow)
+    theirs = datasets.load_dataset(NAME, cache_dir=str(arrow))
+
+    assert {name: split.to_dict() for name, split in ours.items()} == ROWS
+    assert {name: split.to_dict() for name, split in theirs.items()} == ROWS
+    assert ours["train"].features == theirs["train"].features
+
+
+@pytest.mark.parametrize(
+    ("split", "rows"), [("train", [1, 2, 3]), ("train[:2]", [1, 2]), ("train[-1:]+test", [3, 4]), ("test[:1]", [4])]
+)
+def test_a_split_is_sliced_as_the_library_does(arrow: Path, split: str, rows: list[int]) -> None:
+    assert list(load_dataset(NAME, split=split, cache_dir=arrow)["x"]) == rows
+
+
+def test_the_card_decides_configurations_splits_and_label_names(tmp_path: Path, hub: Path) -> None:
+    (hub / f"datasets--org--Plants/snapshots/{COMMIT}/README.md").write_text(CARD, encoding="utf-8")
+
+    default = load_dataset(NAME, split="train", cache_dir=tmp_path / "arrow")
+    small = load_dataset(NAME, "small", cache_dir=tmp_path / "arrow")
+
+    assert default.features["x"].int2str(1) == "daisy"
+    assert {name: list(split["x"]) for name, split in small.items()} == {"train": [4]}
+
+
+def test_an_unfinished_folder_beside_it_does_not_stop_the_load(arrow: Path) -> None:
+    """datasets 2.21's own lookup dies of it: there is no dataset_info.json in a folder a killed process left."""
+    (arrow / f"org___plants/default/0.0.0/{OTHER}.incomplete").mkdir()
+
+    assert load_dataset(NAME, split="test", cache_dir=arrow)["y"] == ["d"]
+
+
+@pytest.mark.parametrize(("config", "version"), [(None, COMMIT), ("default", COMMIT), (None, "main")])
+def test_a_configuration_and_a_revision_are_honoured(
+    tmp_path: Path, hub: Path, config: str | None, version: str
+) -> None:
+    assert load_dataset(NAME, config, revision=version, cache_dir=tmp_path / "a")["test"].num_rows == 1
+
+
+def test_another_revision_is_not_taken_for_the_one_asked(arrow: Path) -> None:
+    """datasets 2.21 offline takes any revision of its cache for the one that was asked for."""
+    with pytest.raises(errors.NotCached):
+        load_dataset(NAME, revision=OTHER, cache_dir=arrow)
+
+
+def test_a_cache_that_cannot_be_locked_is_read_without(arrow: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied", str(arrow))
+
+    monkeypatch.setattr(readers, "by_lookup", refuse)
+
+    loaded = load(NAME, cache_dir=arrow)
+
+    assert outcomes(loaded)[1:] == [("arrow", "failed"), ("arrow", "taken")]
+    assert {name: split.to_dict() for name, split in loaded.dataset.items()} == ROWS
+
+
+def test_a_cache_mounted_read_only_is_read_although_the_environment_points_elsewhere(
+    arrow: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(cached.CACHE_ENV, "HF_DATASETS_CACHE", str(arrow))
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "moved"))
+
+    loaded = load(NAME, split="test")
+
+    assert outcomes(loaded)[1:] == [("arrow", "taken")]
+    assert loaded.dataset["y"] == ["d"]
+
+
+def test_where_nothing_can_be_written_arrow_files_go_aside_and_it_is_said(
+    tmp_path: Path, hub: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(readers, "can_write", lambda path: path != tmp_path / "arrow" and can_write(path))
+
+    loaded = load(NAME, cache_dir=tmp_path / "arrow")
+
+    assert "lost with the container" in loaded.steps[-1].said
+    assert not (tmp_path / "arrow").exists()
+
+
+@pytest.mark.parametrize("offline", [True, False])
+def test_the_offline_setting_is_as_it_was(arrow: Path, monkeypatch: pytest.MonkeyPatch, offline: bool) -> None:
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", offline)
+    before = dict(os.environ)
+
+    loaded = load(NAME, cache_dir=arrow)
+    with pytest.raises((errors.NotCached, RuntimeError)):
+        load("no/such", cache_dir=arrow)
+
+    assert loaded.mode.offline is offline
+    assert (dict(os.environ), datasets.config.HF_HUB_OFFLINE) == (before, offline)
+
+
+def test_a_file_that_is_missing_is_named(tmp_path: Path, hub: Path) -> None:
+    (hub / "datasets--org--Plants/blobs/test").unlink()
+
+    with pytest.raises(errors.PartlyCached, match=r"data/test-00000-of-00001\.parquet"):
+        load(NAME, cache_dir=tmp_path / "arrow")
+
+
+def test_a_split_that_is_not_cached_is_named(arrow: Path) -> None:
+    with pytest.raises(errors.PartlyCached, match="split validation"):
+        load(NAME, split="validation", cache_dir=arrow)
+
+
+def test_a_file_that_is_no_parquet_is_unreadable_with_the_library_s_words(tmp_path: Path, hub: Path) -> None:
+    (hub / "datasets--org--Plants/blobs/test").write_bytes(b"not parquet")
+
+    with pytest.raises(errors.Unreadable, match="cannot be read"):
+        load(NAME, cache_dir=tmp_path / "arrow")
+
+
+def test_several_configurations_are_named_to_choose_from(arrow: Path) -> None:
+    folder = arrow / "org___plants"
+    shutil.copytree(folder / "default", folder / "large")
+    (folder / "default").rename(folder / "small")
+
+    with pytest.raises(errors.AmbiguousConfiguration) as caught:
+        load(NAME, cache_dir=arrow)
+
+    assert "large, small" in (caught.value.expected or "")
+
+
+@pytest.mark.parametrize("name", ["org/Plants", "CamelCaseHTTPServer", "a/oxford-flowers102", "x/ABc1D"])
+def test_folder_names_are_the_library_s(name: str, tmp_path: Path) -> None:
+    *above, last = name.split("/")
+
+    assert arrow_name(name) == "___".join((*above, camelcase_to_snakecase(last)))
+
+
+def test_shard_names_are_the_library_s(arrow: Path) -> None:
+    (held,) = find(NAME, arrow=arrow, hub=arrow).prepared
+    wanted = [name for split in ROWS for name in filenames_for_dataset_split(str(held.path), "Plants", split, "arrow")]
+
+    assert held.missing == ()
+    assert sorted(wanted) == sorted(map(str, held.path.glob("*.arrow")))
+
+
+def test_the_script_shows_every_step_and_says_pass(capsys: pytest.CaptureFixture[str]) -> None:
+    assert show.main(["--self-test"]) == 0
+
+    said = capsys.readouterr().out
+    assert [f"[{number}/6]" in said for number in range(1, 7)] == [True] * 6
+    assert "train: 3 rows of label, text" in said
+    assert said.endswith("PASS: training can read this data without a network\n")
+
+
+def test_the_script_fails_with_the_error_s_own_code(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert show.main(["no/such", "--cache-dir", str(tmp_path)]) == 3
+
+    said = capsys.readouterr()
+    assert "nothing" in said.out
+    assert "hint: once, in a container with a network" in said.err
+
+
+def test_what_is_refused_is_noted() -> None:
+    import socket
+
+    with show.refused() as noted, socket.socket() as connection:
+        with pytest.raises((ConnectionRefusedError, RuntimeError)):
+            connection.connect(("127.0.0.1", 9))
+        with pytest.raises((ConnectionRefusedError, RuntimeError)):
+            socket.gethostbyname("huggingface.co")
+
+    assert all("socket." in event for event in noted)
+
+
+@pytest.mark.layout
+def test_the_scripts_are_in_the_workspace_and_one_can_be_imported(fresh_python: FreshPython, tmp_path: Path) -> None:
+    done = fresh_python(
+        "import setup_workspace_cache, huggingface_hub.constants as hub; print(hub.HF_HUB_CACHE)",
+        environ={"WORKSPACE_ROOT": str(tmp_path)},
+    )
+
+    shown = subprocess.run(
+        [sys.executable, "/workspace/scripts/test_hf_cache.py", "--help"], capture_output=True, check=False
+    )
+    assert (done.stdout, done.stderr) == (f"{tmp_path}/cache/huggingface\n", "")
+    assert shown.returncode == 0
