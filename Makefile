@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 VLDOCK := .venv/bin/vldock
-.PHONY: help setup demo test test-unit test-docker test-image build base engine matrix lock check-lock generate check standin promote clean check-report bench-teeth rebuild-proof
+.PHONY: help setup demo test test-unit test-docker test-image build base engine matrix lock check-lock generate check standin promote clean check-report bench-teeth rebuild-proof prove-closed
 
 help:            ## print this help
 	@grep -hE '^[a-z-]+: .*##' Makefile | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | awk -F'\t' '{ printf "  make %-13s %s\n", $$1, $$2 }'
@@ -60,6 +60,9 @@ bench-teeth: setup ## break the image on purpose, 30 ways: each must be caught b
 
 rebuild-proof: setup ## build twice from nothing: the same bytes, layer by layer (20 minutes)
 	@$(VLDOCK) rebuild-proof
+
+prove-closed: setup ## a bundle made, carried, loaded into an empty place; 40/40 cells there, no network (10 minutes)
+	@scripts/prove_closed.sh
 
 clean: setup     ## remove containers and images of ours, by label
 	@$(VLDOCK) clean --images

@@ -8,6 +8,7 @@ import json
 import random
 import struct
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -54,8 +55,15 @@ def table(name: str, size: int = 2000) -> bytes:
     return f"index\timage\tquestion\tanswer\n{name}\t".encode() + random.Random(name).randbytes(size).hex().encode()
 
 
-def write_locks(folder: Path, *, endpoint: str, tables: dict[str, bytes], **repos: str | None) -> Path:
-    """Write locks of these tables, at `endpoint`/tsv, and of the two repositories; return their folder."""
+def write_locks(
+    folder: Path,
+    *,
+    endpoint: str,
+    tables: dict[str, bytes],
+    repos: Iterable[str] = (LLAVA, CLIP),
+    revision: str | None = None,
+) -> Path:
+    """Write locks of these tables, at `endpoint`/tsv, and of the repositories; return their folder."""
     folder.mkdir(parents=True, exist_ok=True)
     rows: list[dict[str, Any]] = [
         {
@@ -68,6 +76,6 @@ def write_locks(folder: Path, *, endpoint: str, tables: dict[str, bytes], **repo
         for name, content in tables.items()
     ]
     (folder / "datasets.json").write_text(json.dumps({"schema": 1, "source": "tests", "benchmarks": rows}))
-    entries = [{"repo": repo, "revision": repos.get("revision"), "only": None, "files": None} for repo in (LLAVA, CLIP)]
+    entries = [{"repo": repo, "revision": revision, "only": None, "files": None} for repo in repos]
     (folder / "weights.json").write_text(json.dumps({"schema": 1, "endpoint": endpoint, "repositories": entries}))
     return folder

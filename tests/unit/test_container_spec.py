@@ -94,3 +94,12 @@ def test_gpus_that_are_named_are_asked_for_as_named(asked: str) -> None:
 def test_gpus_that_name_nothing_are_refused() -> None:
     with pytest.raises(UsageError, match="--gpus some"):
         gpus.resolve("some", QUIET)
+
+
+def test_a_shared_store_is_mounted_read_only_and_outputs_are_not(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    places = {name: tmp_path / name for name in ("outputs", "data", "cache")}
+
+    mounts = workspace_mounts(**places, read_only_inputs=True)
+
+    assert {mount.source.name: mount.read_only for mount in mounts} == {"outputs": False, "cache": True, "data": True}

@@ -111,6 +111,18 @@ def test_a_missing_file_offline_is_named_with_how_to_provide_it(tmp_path: Path) 
     assert line.startswith(f"{tmp_path}/POPE.tsv does not exist and HF_HUB_OFFLINE=1; put it there")
 
 
+@pytest.mark.usefixtures("offline")
+def test_a_file_missing_behind_a_face_is_asked_for_at_the_mount(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VLDOCK_DATA_MOUNT", "/workspace/LMUData")
+
+    with pytest.raises(InputRefused, match=r"^/workspace/LMUData/POPE.tsv does not exist") as refused:
+        tsv.ensure("POPE", "https://example.org/POPE.tsv", md5("rows"), tmp_path / "vldock-lmudata-12345")
+
+    assert "-v HOST_FOLDER:/workspace/LMUData)" in str(refused.value.hint)
+
+
 def test_a_download_of_the_wrong_bytes_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fetch, "offline", lambda: None)
     monkeypatch.setattr(fetch, "_stream", lambda _url, aside, _progress: aside.write_text("other"))

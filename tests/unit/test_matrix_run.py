@@ -142,6 +142,14 @@ def test_the_container_is_told_what_the_plan_says(folder: RunFolder) -> None:
     assert [mount.target for mount in spec.mounts] == ["/workspace/outputs"]
 
 
+def test_a_shared_store_reaches_the_container_read_only(folder: RunFolder, tmp_path: Path) -> None:
+    plan = a_plan(cache=str(tmp_path / "cache"), read_only_inputs=True)
+
+    spec = matrix.spec(plan, folder=folder, run_id="r", model=MODELS[0], benchmarks=["POPE"])
+
+    assert [mount.read_only for mount in spec.mounts] == [False, True]
+
+
 def test_no_limit_is_told_where_all_samples_are_asked_for(folder: RunFolder) -> None:
     spec = matrix.spec(a_plan(samples=None), folder=folder, run_id="r", model=MODELS[0], benchmarks=["POPE"])
 

@@ -96,6 +96,13 @@ def test_a_refusal_is_not_asked_for_again(tmp_path: Path, code: int) -> None:
     assert len(bench.launcher.asked) == 1
 
 
+def test_a_refusal_brings_its_hint_along(tmp_path: Path) -> None:
+    said = ["vldock: a note. hint: not this one", "error: no such thing", "expected: a thing", "hint: make one"]
+    bench = Bench(tmp_path, lambda model, names: FakeContainer([], Exit(3), said))
+
+    assert bench.result(["POPE"]) == {"POPE": "refused by the container: no such thing; make one"}
+
+
 def test_a_cell_that_falls_silent_is_given_up_and_the_others_go_on(tmp_path: Path) -> None:
     def make(model: str, names: Sequence[str]) -> FakeContainer:
         if "POPE" in names:

@@ -168,3 +168,29 @@ def test_it_takes_less_than_60_milliseconds(environ: dict[str, str]) -> None:
 def test_another_argument_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert preflight.main([]) == 2
     assert "usage" in capsys.readouterr().err
+
+
+def test_a_shut_model_cache_stays_and_is_told_with_what_opens_it(
+    environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub = Path(environ["HF_HOME"])
+    hub.mkdir(parents=True)
+    monkeypatch.setattr(preflight, "can_write", lambda path: path != hub)
+    monkeypatch.setattr(preflight, "shut", lambda path: path == hub)
+
+    plan = prepare(environ)
+
+    assert "HF_HOME" not in plan.env
+    assert "cannot read it. hint: on the host, chmod -R a+rX" in "".join(plan.notes)
+
+
+def test_shut_data_gets_no_empty_face(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    data = Path(environ["LMUData"])
+    data.mkdir()
+    monkeypatch.setattr(preflight, "make_writable", lambda path: path != data)
+    monkeypatch.setattr(preflight, "shut", lambda path: path == data)
+
+    plan = prepare(environ)
+
+    assert "LMUData" not in plan.env
+    assert "chmod -R a+rX" in "".join(plan.notes)

@@ -71,3 +71,17 @@ def test_where_nothing_can_be_written_the_cure_is_a_tmpfs(monkeypatch: pytest.Mo
         writable.temporary_root({}, WHO)
 
     assert refusal.value.hint == "add --tmpfs /tmp to docker run"
+
+
+def test_what_cannot_be_read_is_named_with_its_owner_and_what_opens_it(tmp_path: Path) -> None:
+    (tmp_path / "POPE.tsv").touch(mode=0o600)
+    (tmp_path / "face.tsv").symlink_to("POPE.tsv")
+
+    error = writable.unreadable(tmp_path / "face.tsv", WHO)
+
+    assert error.message.startswith(f"{tmp_path}/POPE.tsv belongs to {os.getuid()}:{os.getgid()} (mode 600)")
+    assert f"--user {os.getuid()}:{os.getgid()}" in (error.hint or "")
+
+
+def test_an_absent_folder_is_not_shut(tmp_path: Path) -> None:
+    assert not writable.shut(tmp_path / "absent")

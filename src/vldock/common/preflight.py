@@ -29,12 +29,15 @@ from vldock.common.writable import (
     cure,
     make_writable,
     private_folder,
+    shut,
     temporary_root,
+    unreadable,
     whoami,
     why_not,
 )
 
 OUTPUTS_VARIABLE = "VLDOCK_OUTPUTS"
+DATA_FACE, DATA_MOUNT = "lmudata", "VLDOCK_DATA_MOUNT"  # what $LMUData moved to, and where it was
 SHARED_UMASK = 0o002  # what a container writes can be tidied up by the caller's group
 
 
@@ -94,10 +97,12 @@ def _place_caches(environ: Mapping[str, str], who: Identity, plan: Preparation) 
     blocked: dict[str, Path] = {}
     for variable, default in CACHE_ENV.items():
         path = Path(environ.get(variable, default))
-        if can_write(path) or (str(path) == environ.get("HF_HOME", HUGGINGFACE) and _holds_models(path)):
+        if can_write(path) or (str(path) == environ.get("HF_HOME", HUGGINGFACE) and _is_of_use(path)):
             plan.env.update({} if variable in environ else {variable: str(path)})
         else:
             blocked[variable] = path
+    if shut(hub := Path(environ.get("HF_HOME", HUGGINGFACE))):
+        plan.notes.append(_told(hub, who))
     if not blocked:
         make_writable(Path(environ.get("HOME", CACHE_ENV["HOME"])))
         return
@@ -111,9 +116,19 @@ def _place_caches(environ: Mapping[str, str], who: Identity, plan: Preparation) 
     plan.notes.append(f"{len(blocked)} caches go to {root}, lost with the container: {reason}. hint: {hint}")
 
 
-def _holds_models(path: Path) -> bool:
-    """A model cache that can be read is of use even where nothing can be added to it."""
-    return can_read(path) and any(child.name.startswith(("models--", "datasets--")) for child in path.iterdir())
+def _told(path: Path, who: Identity) -> str:
+    error = unreadable(path, who)
+    return f"{error.message}. hint: {error.hint}"
+
+
+def _is_of_use(path: Path) -> bool:
+    """Tell whether to stay at a model cache nothing can be added to: it holds models, or nobody can look.
+
+    An empty one elsewhere in place of a shut one would only hide why the weights are not found.
+    """
+    return shut(path) or (
+        can_read(path) and any(child.name.startswith(("models--", "datasets--")) for child in path.iterdir())
+    )
 
 
 def _place_data(environ: Mapping[str, str], who: Identity, plan: Preparation) -> None:
@@ -122,12 +137,15 @@ def _place_data(environ: Mapping[str, str], who: Identity, plan: Preparation) ->
     if make_writable(path):
         plan.env.update({} if "LMUData" in environ else {"LMUData": str(path)})
         return
-    face = private_folder(environ, who, "lmudata")
+    if shut(path):
+        plan.notes.append(_told(path, who))
+        return
+    face = private_folder(environ, who, DATA_FACE)
     for table in path.glob("*.tsv") if path.is_dir() and can_read(path) else ():
         link = face / table.name
         if not os.path.lexists(link):
             link.symlink_to(table)
-    plan.env["LMUData"] = str(face)
+    plan.env.update({"LMUData": str(face), DATA_MOUNT: str(path)})
     reason, hint = why_not(path, who), cure(path, who)
     plan.notes.append(f"benchmark images go to {face}, lost with the container: {reason}. hint: {hint}")
 

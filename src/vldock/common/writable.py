@@ -53,8 +53,27 @@ def nearest(path: Path) -> Path:
 
 def can_read(path: Path) -> bool:
     """Tell whether this user may read `path`, and list it where it is a folder."""
-    wanted = os.R_OK | (os.X_OK if path.is_dir() else 0)
+    wanted = os.R_OK | (os.X_OK if os.path.isdir(path) else 0)  # noqa: PTH112 - Path.is_dir raises below a shut folder
     return os.access(path, wanted, effective_ids=True)
+
+
+def shut(path: Path) -> bool:
+    """Tell whether `path`, or the folder above it at which looking ends, is there and cannot be read by this user."""
+    return not can_read(nearest(path))
+
+
+def unreadable(path: Path, who: Identity) -> EnvironmentUnfit:
+    """Return the error that names what cannot be read, whose it is, and what opens it."""
+    there = nearest(path.resolve())
+    owner = there.stat()
+    mounts = (str(folder) for folder in (there, *there.parents) if os.path.ismount(folder))
+    return EnvironmentUnfit(
+        f"{there} belongs to {owner.st_uid}:{owner.st_gid} (mode {stat.S_IMODE(owner.st_mode):o}) "
+        f"and uid {who.uid} cannot read it",
+        expected="benchmarks and weights that this user can read",
+        hint=f"on the host, chmod -R a+rX the folder mounted at {next(mounts)}, "
+        f"or start with --user {owner.st_uid}:{owner.st_gid}",
+    )
 
 
 def why_not(path: Path, who: Identity) -> str:

@@ -10,61 +10,19 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from vldock.common import passport_prompts
 from vldock.common.errors import EnvironmentUnfit, UsageError
-from vldock.host import checkout, doctor, engine, gpus, leftovers, matrix, progress, run, run_folder
+from vldock.host import doctor, engine, gpus, leftovers, matrix, progress, run, run_folder
+from vldock.host.cli_matrix_options import matrix_options
 from vldock.host.console import console, print_json, say
 from vldock.host.plan import Plan, choose_benchmarks, choose_models
 from vldock.host.process import copyable
 from vldock.host.run_folder import RunFolder, RunRecord
 
-FOLDER = click.Path(path_type=Path)
 OF_THE_PLAN = ("image", "samples", "models", "benchmarks", "gpus_asked", "data", "cache", "standin", "prompt")
 
 
-def samples(ctx: click.Context, param: click.Parameter, value: str) -> int | None:
-    """Return the number of samples; None for 'all'."""
-    if value == "all":
-        return None
-    if value.isdecimal() and int(value) >= 1:
-        return int(value)
-    raise click.BadParameter(f"{value!r} is neither a whole number of at least 1 nor 'all'", ctx, param)
-
-
 @click.command(name="matrix")
-@click.option("--image", default=checkout.IMAGE_TAG, show_default=True)
-@click.option(
-    "--samples",
-    callback=samples,
-    metavar="N|all",
-    envvar="VLMEVAL_SAMPLE_LIMIT",
-    default="all",
-    show_default=True,
-    help="First N samples of each benchmark. [env: VLMEVAL_SAMPLE_LIMIT]",
-)
-@click.option("--models", help="Comma list. Default: the two LLaVA-1.5 models.")
-@click.option("--benchmarks", default="all", show_default=True, help="all (20), all24, or a comma list.")
-@click.option("--gpus", "gpus_asked", default="auto", show_default=True, help="auto, all, none, or 0,1.")
-@click.option("--data", type=FOLDER, envvar="LMUData", help="Folder of benchmark TSVs. [env: LMUData]")
-@click.option("--cache", type=FOLDER, help="Folder of weights and caches; kept between runs.")
-@click.option("--env-file", type=FOLDER, help="Mounted read-only at /workspace/.env (tokens).")
-@click.option("--user", help="UID:GID. Default: yours, so that results are yours.")
-@click.option("--standin", is_flag=True, help="STAND-IN models and data: no weights needed, no real score.")
-@click.option(
-    "--prompt",
-    type=click.Choice(passport_prompts.TEMPLATES),
-    default=passport_prompts.UPSTREAM,
-    show_default=True,
-    envvar=passport_prompts.VARIABLE,
-    help="LLaVA's question worded as VLMEvalKit does, or as LLaVA's own evaluation. [env: VLDOCK_PROMPT]",
-)
-@click.option("--network", help="none: no network at all.")
-@click.option("--outputs", type=FOLDER, default=Path("outputs"), show_default=True, help="Holds one folder per run.")
-@click.option("--resume", type=FOLDER, metavar="DIR", help="Go on with this run, by its own plan.")
-@click.option("--fresh", is_flag=True, help="Start a new run although the latest is unfinished.")
-@click.option("--timeout", type=float, default=1800.0, show_default=True, help="Seconds of silence that end a cell.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object to standard output, progress to error.")
-@click.option("--dry-run", is_flag=True, help="Print the plan and the docker commands; start nothing.")
+@matrix_options
 @click.pass_context
 def matrix_command(ctx: click.Context, /, **given: Any) -> int:
     """Evaluate every model on every benchmark: one container, and one model load, per model.
@@ -123,6 +81,7 @@ def _plan(client: Any, status: engine.EngineStatus, given: dict[str, Any]) -> Pl
         user=given["user"] or run.caller(),
         timeout=given["timeout"],
         prompt=given["prompt"],
+        read_only_inputs=given["read_only_inputs"],
     )
 
 
@@ -150,6 +109,7 @@ def _resumed(ctx: click.Context, folder: RunFolder, given: dict[str, Any]) -> Pl
         )
     plan = folder.load().plan
     values = {"env_file": _absolute(given["env_file"]), "network": given["network"], "user": given["user"]}
+    values["read_only_inputs"] = given["read_only_inputs"] or None
     return replace(plan, **{name: value for name, value in values.items() if value is not None})
 
 

@@ -109,9 +109,16 @@ def gpus_option(gpus: str) -> str:
 
 
 def workspace_mounts(
-    *, outputs: Path | None = None, data: Path | None = None, cache: Path | None = None, env_file: Path | None = None
+    *,
+    outputs: Path | None = None,
+    data: Path | None = None,
+    cache: Path | None = None,
+    env_file: Path | None = None,
+    read_only_inputs: bool = False,
 ) -> tuple[Mount, ...]:
     """Return the mounts of a careful user's `docker run`; outputs and cache are made where missing.
+
+    `read_only_inputs` mounts data and cache read-only.
 
     Raises UsageError when the data folder or the .env file is not there: docker would make an empty folder of it.
     """
@@ -124,12 +131,13 @@ def workspace_mounts(
         )
     if data is not None and not data.is_dir():
         raise UsageError(f"--data {data}: no such folder", expected="the folder that holds the benchmarks' TSV files")
-    for source, target in ((outputs, cache_env.OUTPUTS), (cache, cache_env.CACHE_ROOT)):
+    inputs = read_only_inputs
+    for source, target, locked in ((outputs, cache_env.OUTPUTS, False), (cache, cache_env.CACHE_ROOT, inputs)):
         if source is not None:
             source.mkdir(parents=True, exist_ok=True)
-            mounts.append(Mount(source.resolve(), target))
+            mounts.append(Mount(source.resolve(), target, read_only=locked))
     if data is not None:
-        mounts.append(Mount(data.resolve(), cache_env.LMUDATA))
+        mounts.append(Mount(data.resolve(), cache_env.LMUDATA, read_only=inputs))
     if env_file is not None:
         mounts.append(Mount(env_file.resolve(), ENV_TARGET, read_only=True))
     return tuple(mounts)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import signal
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from vldock.common import cache_env
@@ -22,6 +20,7 @@ from vldock.host.events import Event, Sink, SummaryLog, event, fan_out
 from vldock.host.model_run import Launch, ModelRun, Watched
 from vldock.host.plan import Plan
 from vldock.host.run_folder import RunFolder, RunRecord, State
+from vldock.host.signals import signals_interrupt
 
 ROLE = "matrix"
 Now = Callable[[], datetime]
@@ -86,7 +85,11 @@ def spec(plan: Plan, *, folder: RunFolder, run_id: str, model: str, benchmarks: 
             **({"VLDOCK_STANDIN": "1"} if plan.standin else {}),
         },
         mounts=workspace_mounts(
-            outputs=folder.path.parent, data=_path(plan.data), cache=_path(plan.cache), env_file=_path(plan.env_file)
+            outputs=folder.path.parent,
+            data=_path(plan.data),
+            cache=_path(plan.cache),
+            env_file=_path(plan.env_file),
+            read_only_inputs=plan.read_only_inputs,
         ),
         user=plan.user,
         gpus=plan.gpus,
@@ -189,18 +192,3 @@ class _Work:
 def _fields(cell: Cell) -> dict[str, Any]:
     names = ("model", "benchmark", "status", "score", "metric", "samples", "seconds", "standin", "error")
     return {name: getattr(cell, name) for name in names}
-
-
-@contextmanager
-def signals_interrupt() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP do what Ctrl-C does, so that no container is left behind by a polite end."""
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -144,7 +144,9 @@ class ModelRun:
             end = f"the container ended early: {attempt.exit}"
         errors = [line for line in attempt.tail if line.startswith("error:")]
         if errors and attempt.exit is not None and attempt.exit.code in REFUSALS:
-            return f"refused by the container: {errors[0].removeprefix('error: ')}"
+            hints = [line for line in attempt.tail if line.startswith("hint:")]
+            words = [line.partition(": ")[2] for line in (errors[0], *hints[:1])]
+            return f"refused by the container: {'; '.join(words)}"
         last = errors or list(attempt.tail)[-TAIL_LINES:] or tail(self.folder.model_log(self.model))
         where = f" during {attempt.current}" if attempt.current else " before a cell began"
         return f"{end}{where}" + (f"; last lines: {' | '.join(last)}" if last else "")

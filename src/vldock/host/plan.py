@@ -34,6 +34,7 @@ class Plan:
     user: str | None = None
     timeout: float | None = None
     prompt: str = UPSTREAM
+    read_only_inputs: bool = False
 
     @property
     def cells(self) -> list[tuple[str, str]]:
@@ -56,7 +57,7 @@ class Plan:
         return [f"{name}: {mine[name]!r}, not {theirs[name]!r}" for name in DECISIVE if mine[name] != theirs[name]]
 
 
-INCIDENTAL = ("image", "env_file", "network", "user", "timeout")
+INCIDENTAL = ("image", "env_file", "network", "user", "timeout", "read_only_inputs")
 DECISIVE = tuple(item.name for item in fields(Plan) if item.name not in INCIDENTAL)
 
 

@@ -130,6 +130,7 @@ def command(plan: Plan) -> str:
     for option, value in (("--data", plan.data), ("--cache", plan.cache), ("--env-file", plan.env_file)):
         words += [option, value] if value else []
     words += ["--network", plan.network] if plan.network else []
+    words += ["--read-only-inputs"] if plan.read_only_inputs else []
     words += ["--prompt", plan.prompt] if plan.prompt != UPSTREAM else []
     words += ["--standin"] if plan.standin else []
     return shlex.join(words)

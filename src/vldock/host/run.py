@@ -42,6 +42,7 @@ def spec(
     user: str,
     gpus: str,
     network: str | None,
+    read_only_inputs: bool = False,
 ) -> Spec:
     """Return the container of `vldock run`."""
     return Spec(
@@ -49,7 +50,9 @@ def spec(
         argv=tuple(argv),
         role="run",
         env=env,
-        mounts=workspace_mounts(outputs=outputs, data=data, cache=cache, env_file=env_file),
+        mounts=workspace_mounts(
+            outputs=outputs, data=data, cache=cache, env_file=env_file, read_only_inputs=read_only_inputs
+        ),
         user=user,
         gpus=gpus,
         network=network,

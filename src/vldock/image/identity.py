@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from vldock.common import writable
 from vldock.common.cache_env import LMUDATA
 from vldock.common.layout import BUILD_FACTS
 from vldock.common.matrix import find_model
@@ -22,14 +23,22 @@ NOT_YET = ("weights", "weights_sha256")  # None before they were downloaded
 
 
 def cell_identity(*, model: str, benchmark: str, limit: int | None, standin: bool, judge: str | None) -> dict[str, Any]:
-    """Return the identity of a cell: a finished cell is kept only while all of it is unchanged."""
+    """Return the identity of a cell: a finished cell is kept only while all of it is unchanged.
+
+    Raises EnvironmentUnfit where the benchmark's file or the weights are there and cannot be read.
+    """
+    try:
+        table, revision = table_md5(table_path(benchmark)), weights_revision(model)
+        digest = weights.digest(declared.repo) if (declared := find_model(model)) else None
+    except PermissionError as error:
+        raise writable.unreadable(Path(error.filename), writable.whoami()) from error
     return {
         "limit": limit,
-        "tsv_md5": table_md5(table_path(benchmark)),
+        "tsv_md5": table,
         "standin": standin,
         "judge": judge,
-        "weights": weights_revision(model),
-        "weights_sha256": weights.digest(declared.repo) if (declared := find_model(model)) else None,
+        "weights": revision,
+        "weights_sha256": digest,
         "prompt": os.environ.get(VARIABLE) or UPSTREAM,
         "vldock": build_digest(),
     }

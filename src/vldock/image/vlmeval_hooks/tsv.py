@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from vldock.common.errors import InputRefused, UsageError, VldockError
+from vldock.common.preflight import DATA_FACE, DATA_MOUNT
 from vldock.image.vlmeval_hooks import data, fetch
 
 ACCEPT = "VLDOCK_ACCEPT_MD5"
@@ -66,16 +67,19 @@ def _provide(benchmark: str, url: str, wanted: str | None, path: Path) -> None:
         legacy.replace(path)
         print(f"{benchmark}: {legacy} renamed to {path.name}", flush=True)
         return
-    hint = f"put it there (-v HOST_FOLDER:{path.parent}); VLMEvalKit publishes it at {url}"
+    moved = path.parent.name.startswith(f"vldock-{DATA_FACE}-")
+    mount = Path(os.environ.get(DATA_MOUNT) or path.parent) if moved else path.parent
+    hint = f"put it there (-v HOST_FOLDER:{mount}); VLMEvalKit publishes it at {url}"
     if not url.startswith(("http://", "https://")):
-        raise InputRefused(f"{path} does not exist", hint=f"put it there (-v HOST_FOLDER:{path.parent})")
+        raise InputRefused(f"{mount / path.name} does not exist", hint=f"put it there (-v HOST_FOLDER:{mount})")
     if reason := fetch.offline():
-        raise InputRefused(f"{path} does not exist and {reason}", hint=hint)
+        raise InputRefused(f"{mount / path.name} does not exist and {reason}", hint=hint)
     print(f"{benchmark}: downloading {url}", flush=True)
     try:
         fetch.retrieve(url, path, md5=wanted)
     except VldockError as error:
-        raise InputRefused(f"{path} does not exist and {error.message}", expected=error.expected, hint=hint) from error
+        told = f"{mount / path.name} does not exist and {error.message}"
+        raise InputRefused(told, expected=error.expected, hint=hint) from error
 
 
 def _drop_stale_local_copy(path: Path) -> None:

@@ -1,0 +1,74 @@
+"""The options of `vldock matrix`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vldock.common import passport_prompts
+from vldock.host import checkout
+
+FOLDER = click.Path(path_type=Path)
+
+
+def samples(ctx: click.Context, param: click.Parameter, value: str) -> int | None:
+    """Return the number of samples; None for 'all'."""
+    if value == "all":
+        return None
+    if value.isdecimal() and int(value) >= 1:
+        return int(value)
+    raise click.BadParameter(f"{value!r} is neither a whole number of at least 1 nor 'all'", ctx, param)
+
+
+OPTIONS = (
+    click.option("--image", default=checkout.IMAGE_TAG, show_default=True),
+    click.option(
+        "--samples",
+        callback=samples,
+        metavar="N|all",
+        envvar="VLMEVAL_SAMPLE_LIMIT",
+        default="all",
+        show_default=True,
+        help="First N samples of each benchmark. [env: VLMEVAL_SAMPLE_LIMIT]",
+    ),
+    click.option("--models", help="Comma list. Default: the two LLaVA-1.5 models."),
+    click.option("--benchmarks", default="all", show_default=True, help="all (20), all24, or a comma list."),
+    click.option("--gpus", "gpus_asked", default="auto", show_default=True, help="auto, all, none, or 0,1."),
+    click.option("--data", type=FOLDER, envvar="LMUData", help="Folder of benchmark TSVs. [env: LMUData]"),
+    click.option("--cache", type=FOLDER, help="Folder of weights and caches; kept between runs."),
+    click.option("--read-only-inputs", is_flag=True, help="Mount --data and --cache read-only: a shared store."),
+    click.option("--env-file", type=FOLDER, help="Mounted read-only at /workspace/.env: tokens, VLDOCK_*, HF_*."),
+    click.option("--user", help="UID:GID. Default: yours, so that results are yours."),
+    click.option("--standin", is_flag=True, help="STAND-IN models and data: no weights needed, no real score."),
+    click.option(
+        "--prompt",
+        type=click.Choice(passport_prompts.TEMPLATES),
+        default=passport_prompts.UPSTREAM,
+        show_default=True,
+        envvar=passport_prompts.VARIABLE,
+        help="LLaVA's question worded as VLMEvalKit does, or as LLaVA's own evaluation. [env: VLDOCK_PROMPT]",
+    ),
+    click.option("--network", help="none: no network at all."),
+    click.option(
+        "--outputs", type=FOLDER, default=Path("outputs"), show_default=True, help="Holds one folder per run."
+    ),
+    click.option("--resume", type=FOLDER, metavar="DIR", help="Go on with this run, by its own plan."),
+    click.option("--fresh", is_flag=True, help="Start a new run although the latest is unfinished."),
+    click.option(
+        "--timeout", type=float, default=1800.0, show_default=True, help="Seconds of silence that end a cell."
+    ),
+    click.option(
+        "--json", "as_json", is_flag=True, help="Print one JSON object to standard output, progress to error."
+    ),
+    click.option("--dry-run", is_flag=True, help="Print the plan and the docker commands; start nothing."),
+)
+
+
+def matrix_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options to the command."""
+    for option in reversed(OPTIONS):
+        command = option(command)
+    return command
