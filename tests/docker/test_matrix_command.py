@@ -43,8 +43,6 @@ class Matrix:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            # a job of a script in the background ignores Ctrl-C, and so would its children
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
