@@ -88,7 +88,7 @@ def compare(client: Any, first: str, second: str, *, drift: Sequence[str] = (), 
 
 
 def _makes_layer(entry: dict[str, Any]) -> bool:
-    return str(entry["CreatedBy"]).startswith(("COPY", "RUN", "ADD"))
+    return str(entry["CreatedBy"]).startswith(("COPY", "RUN", "ADD", "WORKDIR"))
 
 
 def _step(steps: Sequence[str], number: int) -> str:
