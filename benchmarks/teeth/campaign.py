@@ -27,6 +27,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from breakages import BREAKAGES, Breakage
 
 LABEL = "vldock.role=teeth"
+HELD = "vldock-teeth:unbroken"
 HERE = Path(__file__).parent
 
 
@@ -73,7 +74,7 @@ def bite(client: Any, image: str, breakage: Breakage) -> Bite:
     try:
         result, seconds = look(client, made, breakage.group, breakage.file)
     finally:
-        client.images.remove(made, force=True)
+        client.images.remove(made, force=True, noprune=True)
     wanted = f"{breakage.file.removesuffix('.py')}::{breakage.test}"
     caught = any(name.startswith(wanted) for name in result.failures)
     return Bite(breakage.name, breakage.group, breakage.file, caught, result.failures, round(seconds, 1))
@@ -117,6 +118,7 @@ def main(image: str, only: tuple[str, ...], out: Path) -> int:
     bites: list[Bite] = []
     with engine.connected() as client:
         found = str(image_engine.find(client, image).id)
+        client.images.get(found).tag(HELD)  # a build meanwhile may move the name, and what has none is pruned
         failures = control(client, found, chosen)
         if failures:
             click.echo("error: the unbroken image fails: " + "; ".join(failures), err=True)
@@ -125,6 +127,7 @@ def main(image: str, only: tuple[str, ...], out: Path) -> int:
             bites.append(bite(client, found, breakage))
             one = bites[-1]
             say(f"{number}/{len(chosen)} {'caught' if one.caught else 'MISSED'} {one.name}: {', '.join(one.failures)}")
+        client.images.remove(HELD, noprune=True)
     if not only:
         (out / "RESULTS.md").write_text(table(found, bites), encoding="utf-8")
         write_json(out / "results.json", [asdict(one) for one in bites])
