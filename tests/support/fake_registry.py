@@ -14,8 +14,9 @@ from requests.adapters import BaseAdapter
 
 from vldock.host.console import silent
 from vldock.host.registry import Remote, sha256
-from vldock.host.registry_http import Http, Patience
+from vldock.host.registry_http import Http
 from vldock.host.registry_ref import Repository
+from vldock.host.retries import Patience
 
 HOST = "registry.test"
 MANIFESTS = re.compile(r"^/v2/(.+)/manifests/(.+)$")

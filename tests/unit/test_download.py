@@ -17,7 +17,7 @@ from vldock.host.download import obtain
 from vldock.host.download_errors import DownloadDenied, HostFailed, NoRoom, NotThere, Stopped, WrongBytes, bare
 from vldock.host.download_http import Hub, Web
 from vldock.host.part import Expected, Part
-from vldock.host.registry_http import Patience
+from vldock.host.retries import Patience
 from vldock.host.wanted import Unwatched, Wanted
 
 PATH = "/tsv/POPE.tsv"

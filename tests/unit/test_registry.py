@@ -17,8 +17,9 @@ from vldock.host import registry_auth, registry_ref
 from vldock.host.refusals import Damaged, RegistryDenied, RegistryFailed
 from vldock.host.registry import OCI_MANIFEST, Descriptor, Manifest, Remote, sha256
 from vldock.host.registry_auth import Credentials
-from vldock.host.registry_http import Http, Patience
+from vldock.host.registry_http import Http
 from vldock.host.registry_upload import mount, upload
+from vldock.host.retries import Patience
 
 CONTENT = bytes(range(256)) * 40
 BLOB = Descriptor.of(CONTENT, "application/octet-stream")

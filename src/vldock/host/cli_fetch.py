@@ -16,7 +16,7 @@ from vldock.host import bundle, checkout, data_locks, fetch_plan, fetch_run, fet
 from vldock.host.console import console, print_json, say
 from vldock.host.download_http import Hub, Web
 from vldock.host.fetch_plan import HUB_FOLDER, Job
-from vldock.host.registry_http import Patience
+from vldock.host.retries import Patience
 
 FOLDER = click.Path(path_type=Path)
 KINDS = ("data", "weights")

@@ -10,7 +10,7 @@ import requests
 from vldock.host.download_errors import HostFailed, Stopped, WrongBytes, bare, cleaned, of_the_disk
 from vldock.host.download_http import Web
 from vldock.host.part import Part, file_checksums
-from vldock.host.registry_http import LOST, Again
+from vldock.host.retries import LOST, Again
 from vldock.host.wanted import Got, Wanted, Watch
 
 CHUNK = 1 << 16  # what a cut loses at most

@@ -5,21 +5,19 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
 from urllib.parse import urlsplit
 
 import requests
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
 
 from vldock import __version__
+from vldock.host import retries
 from vldock.host.console import Say, silent
 from vldock.host.download_errors import DownloadDenied, HostFailed, NotThere, Stopped, bare, cleaned
-from vldock.host.registry_http import AGAIN, LOST, Again, Patience, Wait
+from vldock.host.retries import AGAIN, LOST, Again, Patience, Result
 
 CONNECT_SECONDS, READ_SECONDS = 10.0, 60.0
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 GO_ON = "the same command goes on from the bytes that are here"
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -116,27 +114,20 @@ class Web:
     def persist(self, work: Callable[[], Result], *, what: str) -> Result:
         """Call `work` again, with pauses, as long as it raises Again; raises HostFailed when patience ends."""
 
-        def tell(state: RetryCallState) -> None:
-            error = state.outcome.exception() if state.outcome else None
-            pause = state.next_action.sleep if state.next_action else 0.0
-            self.say(f"{what}: {error}; attempt {state.attempt_number + 1} in {pause:.1f} s")
-
-        retrying = Retrying(
-            stop=stop_after_attempt(self.patience.attempts),
-            wait=Wait(self.patience),
-            sleep=self._pause,
-            retry=retry_if_exception_type(Again),
-            before_sleep=tell,
-            reraise=True,
-        )
-        try:
-            return retrying(work)
-        except Again as error:
-            raise HostFailed(
+        def gave_up(error: Again) -> HostFailed:
+            return HostFailed(
                 f"{what}: given up after {self.patience.attempts} attempts: {error}",
                 expected="a host that answers",
                 hint=f"wait, or take another host (HF_ENDPOINT, --mirror); {GO_ON}",
-            ) from error
+            )
+
+        return retries.persist(
+            work,
+            patience=self.patience,
+            say=lambda line: self.say(f"{what}: {line}"),
+            gave_up=gave_up,
+            sleep=self._pause,
+        )
 
     def _pause(self, seconds: float) -> None:
         if self.stop.wait(seconds):

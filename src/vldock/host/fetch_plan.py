@@ -12,7 +12,7 @@ from vldock.host import hub_listing, plan
 from vldock.host.data_locks import LockedData, LockedRepo, WeightsLock
 from vldock.host.download_http import Hub, Web
 from vldock.host.pool import run_all
-from vldock.host.registry_http import Again
+from vldock.host.retries import Again
 from vldock.host.wanted import Wanted
 
 HUB_FOLDER = "huggingface"  # of a cache folder: the image's HUGGINGFACE_HUB_CACHE is /workspace/.cache/huggingface

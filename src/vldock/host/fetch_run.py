@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,7 +11,7 @@ from typing import Any, Protocol
 
 from vldock.common.errors import EnvironmentUnfit, VldockError
 from vldock.common.writable import nearest
-from vldock.host import download
+from vldock.host import download, one_process
 from vldock.host.console import size_text
 from vldock.host.data_locks import HubFile, LockedData, LockedRepo
 from vldock.host.download_errors import NoRoom, exit_code_of, of_the_disk
@@ -126,19 +124,16 @@ def held(folder: Path) -> Iterator[None]:
         stream = (folder / LOCK_FILE).open("a+")
     except OSError as error:
         raise of_the_disk(error, folder / LOCK_FILE) from error
+
+    def busy(holder: str) -> EnvironmentUnfit:
+        return EnvironmentUnfit(
+            f"{folder} is being filled by process {holder}",
+            expected="one vldock fetch or load a folder",
+            hint="wait for it; the same command then keeps what it fetched",
+        )
+
     with stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            stream.seek(0)
-            raise EnvironmentUnfit(
-                f"{folder} is being filled by process {stream.read().strip() or 'unknown'}",
-                expected="one vldock fetch or load a folder",
-                hint="wait for it; the same command then keeps what it fetched",
-            ) from None
-        stream.truncate(0)
-        stream.write(str(os.getpid()))
-        stream.flush()
+        one_process.take(stream, busy=busy)
         yield
 
 

@@ -15,7 +15,7 @@ from vldock.common.hub_layout import BLOB, COMMIT
 from vldock.host.data_locks import HubFile, LockedRepo
 from vldock.host.download_errors import HostFailed, cleaned
 from vldock.host.download_http import Web
-from vldock.host.registry_http import LOST, Again
+from vldock.host.retries import LOST, Again
 
 MAIN = "main"
 # Nothing of the image loads these: other frameworks' weights, pictures of a model card, git's own file.

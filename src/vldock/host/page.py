@@ -14,18 +14,26 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 
-def render(template: str, **values: Any) -> str:
-    """Return a page: every value is escaped; the only script that runs is ours, known to the page by its digest."""
-    environment = Environment(
+def environment(*, autoescape: bool) -> Environment:
+    """Return where the templates are found; a value that was not given is an error."""
+    return Environment(
         loader=PackageLoader("vldock.host"),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        autoescape=True,
+        autoescape=autoescape,
     )
+
+
+def render(template: str, **values: Any) -> str:
+    """Return a page: every value is escaped; the only script that runs is ours, known to the page by its digest."""
     style, script = _ours("report.css"), _ours("report.js")
-    return environment.get_template(template).render(style=style, script=script, policy=policy(style, script), **values)
+    return (
+        environment(autoescape=True)
+        .get_template(template)
+        .render(style=style, script=script, policy=policy(style, script), **values)
+    )
 
 
 def policy(style: str, script: str) -> str:

@@ -11,7 +11,8 @@ from typing import IO, Any
 import requests
 
 from vldock.host.refusals import Damaged, RegistryFailed
-from vldock.host.registry_http import LOST, Again, Http
+from vldock.host.registry_http import Http
+from vldock.host.retries import LOST, Again
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"

@@ -3,62 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import urljoin
 
 import requests
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
-from tenacity.wait import wait_base, wait_random_exponential
 
 from vldock import __version__
+from vldock.host import retries
 from vldock.host.console import Say, silent
 from vldock.host.engine import plain
 from vldock.host.refusals import RegistryDenied, RegistryFailed
 from vldock.host.registry_auth import Credentials, RegistryAuth
 from vldock.host.registry_ref import Repository
+from vldock.host.retries import AGAIN, LOST, Again, Patience, Result
 
 CONNECT_SECONDS, READ_SECONDS = 10, 60
-AGAIN = {408, 425, 429, 500, 502, 503, 504}
-LOST = (
-    requests.ConnectionError,
-    requests.Timeout,
-    requests.exceptions.ChunkedEncodingError,
-    requests.exceptions.ContentDecodingError,
-)
 ABLE = "a registry that answers and has room"
 GO_ON = "start it, or free its disk; the same command again goes on from here"
-Result = TypeVar("Result")
-
-
-class Again(Exception):
-    """Worth another try: a lost connection, or an answer that says 'later'; `after` is what it asked for, seconds."""
-
-    def __init__(self, what: str, *, after: float | None = None) -> None:
-        super().__init__(what)
-        self.after = after
-
-
-@dataclass(frozen=True)
-class Patience:
-    """How often a request is tried, and how long the pauses between may grow, in seconds."""
-
-    attempts: int = 6
-    longest: float = 20.0
-    first: float = 0.5
-
-
-class Wait(wait_base):
-    """What the registry asked for (Retry-After), else longer each time, with chance in it; never above the longest."""
-
-    def __init__(self, patience: Patience) -> None:
-        self.longest = patience.longest
-        self.growing = wait_random_exponential(multiplier=patience.first, max=patience.longest)
-
-    def __call__(self, retry_state: RetryCallState) -> float:
-        error = retry_state.outcome.exception() if retry_state.outcome else None
-        asked = error.after if isinstance(error, Again) else None
-        return self.growing(retry_state) if asked is None else min(asked, self.longest)
 
 
 class Http:
@@ -151,26 +112,16 @@ class Http:
     def persist(self, work: Callable[[], Result], *, what: str) -> Result:
         """Call `work` again, with pauses, as long as it raises Again; raises RegistryFailed when patience ends."""
 
-        def tell(state: RetryCallState) -> None:
-            error = state.outcome.exception() if state.outcome else None
-            pause = state.next_action.sleep if state.next_action else 0.0
-            self.say(f"{self.repository.host}: {error}; attempt {state.attempt_number + 1} in {pause:.1f} s")
-
-        retrying = Retrying(
-            stop=stop_after_attempt(self.patience.attempts),
-            wait=Wait(self.patience),
-            retry=retry_if_exception_type(Again),
-            before_sleep=tell,
-            reraise=True,
-        )
-        try:
-            return retrying(work)
-        except Again as error:
-            raise RegistryFailed(
+        def gave_up(error: Again) -> RegistryFailed:
+            return RegistryFailed(
                 f"{self.repository.host} gave up on {what} after {self.patience.attempts} attempts: {error}",
                 expected=ABLE,
                 hint=GO_ON,
-            ) from error
+            )
+
+        return retries.persist(
+            work, patience=self.patience, say=lambda line: self.say(f"{self.repository.host}: {line}"), gave_up=gave_up
+        )
 
 
 def words(response: requests.Response) -> str:

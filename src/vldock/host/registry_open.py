@@ -12,8 +12,9 @@ import click
 from vldock.host import registry_auth
 from vldock.host.console import Say
 from vldock.host.registry import Remote
-from vldock.host.registry_http import Http, Patience
+from vldock.host.registry_http import Http
 from vldock.host.registry_ref import Repository
+from vldock.host.retries import Patience
 
 Command = Callable[..., Any]
 

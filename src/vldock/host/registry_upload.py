@@ -10,7 +10,8 @@ from typing import IO
 
 from vldock.host.refusals import RegistryFailed
 from vldock.host.registry import PART, Descriptor, Remote
-from vldock.host.registry_http import ABLE, GO_ON, Again, Http, words
+from vldock.host.registry_http import ABLE, GO_ON, Http, words
+from vldock.host.retries import Again
 
 BINARY = {"Content-Type": "application/octet-stream"}
 FORGOTTEN = (400, 404, 416)  # an upload begun before a restart, or stored short: to be begun again

@@ -6,14 +6,12 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from vldock.common import passport
 from vldock.common.cell import Cell
 from vldock.common.errors import InputRefused
 from vldock.common.matrix import find_benchmark
 from vldock.common.passport_prompts import UPSTREAM
-from vldock.host import reference
+from vldock.host import page, reference
 from vldock.host.console import duration_text
 from vldock.host.events import score_text
 from vldock.host.evidence import Evidence, Gathered
@@ -32,36 +30,32 @@ def render(folder: RunFolder, record: RunRecord, cells: Sequence[Cell], gathered
     plan = record.plan
     by_key = {(cell.model, cell.benchmark): cell for cell in cells}
     succeeded = sum(cell.status == "succeeded" for cell in cells)
-    environment = Environment(
-        loader=PackageLoader("vldock.host"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,
-    )
-    return environment.get_template(TEMPLATE).render(
-        name=folder.name,
-        record=record,
-        plan=plan,
-        total=len(plan.cells),
-        succeeded=succeeded,
-        rate=f"{100 * succeeded / max(1, len(plan.cells)):.1f}",
-        duration=duration_text(record.seconds),
-        rows=[[name, *_columns(name, plan.models, by_key, gathered or {})] for name in plan.benchmarks],
-        means=[mean(by_key, model, plan) for model in plan.models],
-        kinds={name: found.kind for name in plan.benchmarks if (found := find_benchmark(name))},
-        failures=[cell for cell in cells if cell.status != "succeeded"],
-        missing=[key for key in plan.cells if key not in by_key],
-        devices=distinct(map(device, cells)),
-        judges=distinct(cell.judge for cell in cells if cell.status == "succeeded"),
-        metrics={cell.benchmark: cell.metric for cell in cells if cell.metric},
-        references=[] if plan.standin else [line for cell in cells for line in references(cell)],
-        cut=[(*key, count) for key in plan.cells if (count := cut_prompts(folder, *key))],
-        facts=record.facts,
-        command=command(plan),
-        resume=f"vldock matrix --resume {folder.path}",
-        line=lambda value: " ".join(str(value).split()).replace("|", "\\|"),
+    return (
+        page.environment(autoescape=False)
+        .get_template(TEMPLATE)
+        .render(
+            name=folder.name,
+            record=record,
+            plan=plan,
+            total=len(plan.cells),
+            succeeded=succeeded,
+            rate=f"{100 * succeeded / max(1, len(plan.cells)):.1f}",
+            duration=duration_text(record.seconds),
+            rows=[[name, *_columns(name, plan.models, by_key, gathered or {})] for name in plan.benchmarks],
+            means=[mean(by_key, model, plan) for model in plan.models],
+            kinds={name: found.kind for name in plan.benchmarks if (found := find_benchmark(name))},
+            failures=[cell for cell in cells if cell.status != "succeeded"],
+            missing=[key for key in plan.cells if key not in by_key],
+            devices=distinct(map(device, cells)),
+            judges=distinct(cell.judge for cell in cells if cell.status == "succeeded"),
+            metrics={cell.benchmark: cell.metric for cell in cells if cell.metric},
+            references=[] if plan.standin else [line for cell in cells for line in references(cell)],
+            cut=[(*key, count) for key in plan.cells if (count := cut_prompts(folder, *key))],
+            facts=record.facts,
+            command=command(plan),
+            resume=f"vldock matrix --resume {folder.path}",
+            line=lambda value: " ".join(str(value).split()).replace("|", "\\|"),
+        )
     )
 
 

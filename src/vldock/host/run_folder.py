@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import uuid
@@ -16,6 +15,7 @@ from typing import Any, Literal
 from vldock import __version__
 from vldock.common.cell import Cell, write_json
 from vldock.common.errors import EnvironmentUnfit, InputRefused
+from vldock.host import one_process
 from vldock.host.plan import Plan, doubt
 
 RUN_FILE = "run.json"
@@ -184,17 +184,14 @@ def locked(folder: RunFolder) -> Iterator[None]:
 
     Raises EnvironmentUnfit when another process holds it.
     """
+
+    def busy(holder: str) -> EnvironmentUnfit:
+        return EnvironmentUnfit(
+            f"{folder.path} is being worked on by process {holder}",
+            expected="one vldock matrix for one run",
+            hint="wait for it, or start another run beside it: vldock matrix --fresh",
+        )
+
     with (folder.path / LOCK_FILE).open("a+") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            stream.seek(0)
-            raise EnvironmentUnfit(
-                f"{folder.path} is being worked on by process {stream.read().strip() or 'unknown'}",
-                expected="one vldock matrix for one run",
-                hint="wait for it, or start another run beside it: vldock matrix --fresh",
-            ) from None
-        stream.truncate(0)
-        stream.write(str(os.getpid()))
-        stream.flush()
+        one_process.take(stream, busy=busy)
         yield

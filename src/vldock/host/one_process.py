@@ -1,0 +1,25 @@
+"""A folder kept to one process: the kernel lets go of it when the process dies, however it dies."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Callable
+from typing import IO
+
+from vldock.common.errors import EnvironmentUnfit
+
+
+def take(stream: IO[str], *, busy: Callable[[str], EnvironmentUnfit]) -> None:
+    """Lock an open file (mode a+) until it is closed, and write this process's number into it.
+
+    Raises `busy(holder)` where another process, of that number, has it.
+    """
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        stream.seek(0)
+        raise busy(stream.read().strip() or "unknown") from None
+    stream.truncate(0)
+    stream.write(str(os.getpid()))
+    stream.flush()
