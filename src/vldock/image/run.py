@@ -18,6 +18,7 @@ from typing import Any
 
 from vldock.common.errors import EnvironmentUnfit, VldockError
 from vldock.image import startup
+from vldock.image.session import client, place
 
 INTERRUPTED = 130
 
@@ -35,8 +36,15 @@ def main(argv: list[str]) -> int:
 
 
 def _run(argv: list[str]) -> int:
-    check_arguments(argv)
+    session = client.wanted(argv, os.environ) and place.is_there(os.environ)
+    if not session:
+        check_arguments(argv)
     startup.prepare()
+    if session:
+        status = client.attach(argv, os.environ)
+        if status is not None:
+            return status
+        check_arguments(argv)
     sys.argv = ["run.py", *argv]
     from vlmeval import run
 

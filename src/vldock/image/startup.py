@@ -24,11 +24,11 @@ def prepare() -> bool:
         activate(os.environ)
         print(BANNER, file=sys.stderr, flush=True)
     preflight.apply(os.environ)
-    _quieten()
+    quieten()
     return standin
 
 
-def _quieten() -> None:
+def quieten() -> None:
     """Silence two messages about what is so on purpose: TRANSFORMERS_CACHE is set, bitsandbytes is idle on a CPU."""
     warnings.filterwarnings("ignore", message="Using `TRANSFORMERS_CACHE` is deprecated", category=FutureWarning)
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)

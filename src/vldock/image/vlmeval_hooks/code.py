@@ -34,6 +34,15 @@ def model_spec(factory: Any) -> dict[str, Any]:
     }
 
 
+def is_api(factory: Any) -> bool:
+    """Tell whether a model factory makes a client of somebody's API, which holds no weights here."""
+    if isinstance(factory, dict):
+        return False
+    factory = inspect.unwrap(factory)
+    target = factory.func if isinstance(factory, functools.partial) else factory
+    return str(getattr(target, "__module__", "")).startswith("vlmeval.api")
+
+
 def repo_of(factory: Any) -> str | None:
     """Return the repository or folder a model factory loads its weights from, or None."""
     if isinstance(factory, dict):

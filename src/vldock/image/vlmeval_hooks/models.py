@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import importlib.metadata
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -10,6 +12,12 @@ from vldock.image import weights
 from vldock.image.vlmeval_hooks import causes, code, prompts
 
 _failed: dict[str, str] = {}
+_resident: list[Callable[[str], Any | None]] = []  # finds a model that a session's worker holds
+
+
+def hold_resident(find: Callable[[str], Any | None]) -> None:
+    """Take models from `find` where it has them, before any is built here."""
+    _resident[:] = [find]
 
 
 class ModelLoadError(VldockError):
@@ -21,10 +29,23 @@ def forget() -> None:
     _failed.clear()
 
 
+def remember_versions() -> None:
+    """Read a package's version once: transformers asks for Pillow's seven times an image, and each is a file parsed.
+
+    Source: transformers 4.37.2, utils/import_utils.py, is_vision_available().
+    """
+    if not hasattr(importlib.metadata.version, "cache_info"):
+        importlib.metadata.version = functools.cache(importlib.metadata.version)
+
+
 def build(factories: Mapping[str, Callable[..., Any]], name: str, options: Mapping[str, Any]) -> Any:
     """Return `factories[name](**options)`; raise ModelLoadError, from then on without trying again."""
     if name in _failed:
         raise ModelLoadError(_failed[name])
+    for find in _resident:
+        if (held := find(name)) is not None:
+            return held
+    remember_versions()
     try:
         weights.require_whole(code.repo_of(factories[name]))
         return prompts.watch(factories[name](**options))

@@ -10,7 +10,8 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
@@ -26,6 +27,8 @@ SUFFIX = "_prompts.jsonl"
 _pending: dict[str, Any] = {}
 _loaded: dict[str, Any] = {}
 _where: list[Path] = []
+
+VARIABLE = "VLDOCK_PROMPT"
 
 
 def template() -> str:
@@ -74,10 +77,49 @@ def flush() -> None:
     _pending.clear()
 
 
+def note_of_model(model: Any) -> dict[str, Any]:
+    """Return what every sample's note says of the model: where it computes, and after how many tokens it cuts."""
+    return {"hardware": asdict(facts_of(model)), "limit": token_limit(getattr(model, "model", None))}
+
+
+def loaded(note: Mapping[str, Any]) -> None:
+    """Note the model that answers from now on (`note_of_model`)."""
+    _loaded.clear()
+    _loaded.update(note)
+
+
+@contextmanager
+def noted() -> Iterator[dict[str, Any]]:
+    """Yield what will be known of the prompt that is sent inside: for a process that asks on another's behalf."""
+    note: dict[str, Any] = {}
+    _pending.clear()
+    _pending["index"] = None
+    try:
+        yield note
+    finally:
+        note.update({name: value for name, value in _pending.items() if name != "index"})
+        _pending.clear()
+
+
+def received(note: Mapping[str, Any]) -> None:
+    """Add to the sample that was asked last what the process that asked the model noted of it."""
+    _pending.update(note)
+    if note.get("cut"):
+        _tell_cut()
+
+
+def _tell_cut() -> None:
+    print(
+        f"CUT sample {_pending['index']}: its prompt is {_pending['length']} tokens long and the model reads "
+        f"{_pending['limit']}: the end, the question with it, is lost",
+        file=sys.stderr,
+        flush=True,
+    )
+
+
 def watch(model: Any) -> Any:
     """Return the model, its inner generate() noted: token ids as they are sent, and the arguments of decoding."""
-    _loaded.clear()
-    _loaded.update(hardware=asdict(facts_of(model)), limit=token_limit(getattr(model, "model", None)))
+    loaded(note_of_model(model))
     inner: Any = getattr(model, "model", None)
     generate = getattr(inner, "generate", None)
     if generate is None or getattr(model, "_vldock_noted", False):
@@ -103,13 +145,9 @@ def _sent(inner: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
     arguments = {name: value for name, value in sorted(kwargs.items()) if isinstance(value, plain)}
     _pending.update(tokens=_hash(tokens), length=length, generation=arguments)
     if limit and length > limit:
-        _pending["cut"] = True
-        print(
-            f"CUT sample {_pending['index']}: its prompt is {length} tokens long and the model reads {limit}: "
-            "the end, the question with it, is lost",
-            file=sys.stderr,
-            flush=True,
-        )
+        _pending.update(cut=True, limit=limit)
+        if _pending["index"] is not None:
+            _tell_cut()
 
 
 def token_limit(inner: Any) -> int | None:

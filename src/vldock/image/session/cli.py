@@ -1,0 +1,106 @@
+"""`python -m vldock.image session`: serve in the foreground; ask, steer and end the session of this user."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from typing import Any
+
+from vldock.common.errors import EnvironmentUnfit, InputRefused, UsageError
+from vldock.image.session import client, place, wire
+
+GONE = 3  # no session answers
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the sub-commands."""
+    commands = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    serve = commands.add_parser("serve", help="be the session, in the foreground; events are JSON lines")
+    serve.add_argument("--model", action="append", default=[], help="load this one at once; may be repeated")
+    serve.add_argument("--idle", type=float, help="end after so many seconds without a run (default: never)")
+    status = commands.add_parser("status", help="models, runs, memory; exit 0 ready, 3 no session or not ready")
+    status.add_argument("--json", action="store_true", help="one JSON object")
+    for name, text in (("load", "load a model now"), ("unload", "let a model go, if nobody uses it")):
+        commands.add_parser(name, help=text).add_argument("model")
+    commands.add_parser("cancel", help="end a run as Ctrl-C does; exit 1 if it is not there").add_argument("id")
+    commands.add_parser("stop", help="end the session; runs end as with Ctrl-C and keep their predictions")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Run one sub-command and return its exit status."""
+    if args.action == "serve":
+        return _serve(args)
+    if args.action == "status":
+        return _status(as_json=args.json)
+    if args.action in ("load", "unload"):
+        return _steer(args.action, args.model)
+    answer = client.ask(os.environ, {"op": args.action, "id": getattr(args, "id", None)})
+    if answer is None:
+        raise _nobody()
+    if args.action == "cancel":
+        print(f"session: {answer['cancelled']} cancelled", file=sys.stderr)
+        return 0 if answer["cancelled"] else 1
+    print(f"session: stopping, {answer['running']} running", file=sys.stderr)
+    return 0
+
+
+def _serve(args: argparse.Namespace) -> int:
+    if args.idle is not None and args.idle <= 0:
+        raise UsageError(f"--idle {args.idle:g}", expected="a positive number of seconds")
+    from vldock.image.session import start
+
+    return start.serve(models=args.model, idle_limit=args.idle)
+
+
+def _nobody() -> EnvironmentUnfit:
+    return EnvironmentUnfit(
+        f"no session of uid {os.geteuid()} answers here",
+        expected="a container started with: vldock session start",
+        hint="on the host: vldock session ls",
+    )
+
+
+def _status(*, as_json: bool) -> int:
+    answer = client.ask(os.environ, {"op": "status"})
+    if answer is None:
+        raise _nobody()
+    print(json.dumps(answer, indent=2) if as_json else "\n".join(_lines(answer)))
+    return 0 if answer["state"] == "ready" else GONE
+
+
+def _lines(status: dict[str, Any]) -> list[str]:
+    lines = [f"session {status['state']} since {status['started']}, {status['evals']} runs so far"]
+    for model in status["models"]:
+        told = model["error"] or (
+            f"{model['device']}, {model['dtype']}, {model['attention']}, {model['answers']} answers"
+            if model["state"] == "ready"
+            else ""
+        )
+        lines.append(f"  {model['name']}  {model['state']}  {told}".rstrip())
+    lines += [
+        f"  running {run['id']} since {run['started']}: run.py {' '.join(run['argv'])}" for run in status["running"]
+    ]
+    return lines
+
+
+def _steer(action: str, model: str) -> int:
+    """Load or unload a model through the worker, telling what it says meanwhile."""
+    try:
+        stream = wire.connect(place.of(os.environ).questions)
+    except (FileNotFoundError, ConnectionRefusedError) as error:
+        raise _nobody() from error
+    stream.send({"op": action, "name": model})
+    while "say" in (answer := stream.receive()):
+        print(f"session: {answer['say']}", file=sys.stderr, flush=True)
+    if "raised" in answer:
+        raise answer["raised"]
+    if action == "unload" and not answer["unloaded"]:
+        raise InputRefused(
+            f"{model} is {'being used' if answer['busy'] else 'not loaded'}",
+            expected="a loaded model nobody uses now",
+            hint="python -m vldock.image session status",
+        )
+    print(f"session: {model} {action}ed", file=sys.stderr)
+    return 0

@@ -1,0 +1,145 @@
+"""run.py's side of a session: hand over arguments, streams and signals to a process that has everything imported.
+
+Standard library only: this is what every `docker exec` pays for.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+from vldock.common.errors import EvaluationFailed, VldockError
+from vldock.image.session import place, wire
+
+FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+NO = ("0", "no", "false", "off")
+DISTRIBUTED = ("RANK", "WORLD_SIZE")  # torchrun's processes talk to each other, not to a worker
+
+
+def wanted(argv: Sequence[str], environ: Mapping[str, str]) -> bool:
+    """Tell whether this run.py may use a session at all."""
+    if "--no-worker" in argv or environ.get(place.WORKER, "").strip().lower() in NO:
+        return False
+    return not any(name in environ for name in DISTRIBUTED)
+
+
+def attach(argv: Sequence[str], environ: Mapping[str, str]) -> int | None:
+    """Run `run.py argv` in the session and return its exit status; None where there is none, or not for this run.
+
+    Raises EvaluationFailed when the session ends while the run is under way.
+    """
+    stream = _connect(environ)
+    if stream is None:
+        return None
+    try:
+        with _streams() as descriptors:
+            stream.send(_request(argv, environ), descriptors=descriptors)
+        with _signals_forwarded(stream):
+            return _follow(stream)
+    except (OSError, wire.Closed) as error:
+        raise EvaluationFailed(
+            f"the session ended while this ran ({error})",
+            expected="a session that lives as long as its evaluations",
+            hint="the same command continues from the predictions that were saved",
+        ) from error
+    finally:
+        stream.close()
+
+
+def ask(environ: Mapping[str, str], request: Mapping[str, Any]) -> Any:
+    """Send one request to the session and return its answer; None where no session answers."""
+    stream = _connect(environ)
+    if stream is None:
+        return None
+    try:
+        stream.send(dict(request))
+        return stream.receive()
+    except (OSError, wire.Closed):
+        return None
+    finally:
+        stream.close()
+
+
+def _connect(environ: Mapping[str, str]) -> wire.Stream | None:
+    """Return a connection to this user's session, or None; a refusal is said, for it costs a model load."""
+    try:
+        return wire.connect(place.of(environ).runs)
+    except FileNotFoundError:
+        return None
+    except ConnectionRefusedError:
+        _say("a session was here and is gone: loading in this process")
+    except (PermissionError, VldockError) as error:
+        _say(f"not used: {getattr(error, 'message', error)}")
+    return None
+
+
+def _request(argv: Sequence[str], environ: Mapping[str, str]) -> dict[str, Any]:
+    umask = os.umask(0)
+    os.umask(umask)
+    return {
+        "op": "run",
+        "argv": list(argv),
+        "cwd": os.getcwd(),  # noqa: PTH109  a string, and Path.cwd would import more
+        "env": dict(environ),
+        "umask": umask,
+        "request": environ.get(place.REQUEST),
+        "pid": os.getpid(),
+    }
+
+
+def _follow(stream: wire.Stream) -> int | None:
+    while True:
+        message = stream.receive()
+        if "declined" in message:
+            _say(f"{message['declined']}: loading in this process")
+            return None
+        if "exit" in message:
+            return int(message["exit"])
+
+
+@contextmanager
+def _streams() -> Iterator[list[int]]:
+    """Yield standard input, output and error; one that is closed is /dev/null."""
+    nothing = os.open(os.devnull, os.O_RDWR)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    try:
+        yield [number if _is_open(number) else nothing for number in (0, 1, 2)]
+    finally:
+        os.close(nothing)
+
+
+def _is_open(descriptor: int) -> bool:
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        return False
+    return True
+
+
+@contextmanager
+def _signals_forwarded(stream: wire.Stream) -> Iterator[None]:
+    """Send what is sent to us on to the evaluator, which ends as run.py does; a second one of a kind again."""
+
+    def forward(number: int, _frame: FrameType | None) -> None:
+        try:
+            stream.send({"op": "signal", "number": number})
+        except OSError:
+            stream.connection.shutdown(socket.SHUT_RDWR)
+
+    kept = {number: signal.signal(number, forward) for number in FORWARDED}
+    try:
+        yield
+    finally:
+        for number, handler in kept.items():
+            signal.signal(number, handler)
+
+
+def _say(line: str) -> None:
+    print(f"session: {line}", file=sys.stderr, flush=True)

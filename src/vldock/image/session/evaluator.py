@@ -1,0 +1,104 @@
+"""A fork of the server becomes run.py: the client's streams, folder, environment and arguments; then VLMEvalKit."""
+
+from __future__ import annotations
+
+import atexit
+import ctypes
+import os
+import signal
+import socket
+import sys
+import tempfile
+import traceback
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+from vldock.common.layout import TOKEN_VARIABLES
+from vldock.image.session import remote, wire
+from vldock.image.session.place import Place
+
+# Read by libraries as they are imported: an evaluator inherits what the server's import saw.
+AT_IMPORT = ("HF_", "HUGGINGFACE_", "TRANSFORMERS_", "TORCH", "PYTORCH_", "CUDA_", "NVIDIA_", "OMP_", "MKL_", "XDG_")
+AT_IMPORT_TOO = ("PYTHONPATH", "NLTK_DATA", "VLDOCK_STANDIN", "VLDOCK_DEVICE", "VLDOCK_DTYPE", "VLDOCK_EAGER_IMPORTS")
+IGNORED = ("PYTORCH_NVML_BASED_CUDA_CHECK", *TOKEN_VARIABLES)
+DEATH_SIGNAL = 1  # prctl's PR_SET_PDEATHSIG
+
+
+def become(
+    request: dict[str, Any], descriptors: list[int], connection: socket.socket, *, place: Place, seen: Mapping[str, str]
+) -> NoReturn:
+    """Evaluate what the client asked, in this fork, and end the process with run.py's exit status."""
+    status = 1
+    try:
+        _settle(request, descriptors)
+        status = _run(request, connection, place, seen)
+    except SystemExit as end:
+        status = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except KeyboardInterrupt:
+        status = 130
+    except BaseException:  # noqa: BLE001  a fork must never go on as the server
+        traceback.print_exc()
+    finally:
+        _leave(status)
+
+
+def differences(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """Return the names of variables that were read at import and are others now."""
+    names = {name for name in {*before, *now} if name.startswith(AT_IMPORT) or name in AT_IMPORT_TOO}
+    return sorted(name for name in names - set(IGNORED) if before.get(name) != now.get(name))
+
+
+def _settle(request: dict[str, Any], descriptors: list[int]) -> None:
+    os.setsid()
+    server = os.getppid()
+    ctypes.CDLL(None).prctl(DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != server:
+        raise RuntimeError("the session ended as this began")
+    for number, descriptor in enumerate(descriptors[:3]):
+        os.dup2(descriptor, number)
+    for descriptor in descriptors:
+        os.close(descriptor)
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGCHLD):
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.environ.clear()
+    os.environ.update(request["env"])
+    os.umask(request["umask"])
+    os.chdir(request["cwd"])
+    tempfile.tempdir = None
+    sys.argv = ["run.py", *request["argv"]]
+
+
+def _run(request: dict[str, Any], connection: socket.socket, place: Place, seen: Mapping[str, str]) -> int:
+    if other := differences(seen, request["env"]):
+        wire.send(connection, {"declined": f"{', '.join(other)} differs from when the session was started"})
+        return 0
+    import vlmeval
+    from vlmeval import run as upstream
+
+    from vldock.image.vlmeval_hooks import console
+
+    vlmeval.load_env()
+    models = remote.Models(place)
+
+    def parse() -> Any:
+        args = upstream.parse_args()
+        models.prepare(args)
+        return args
+
+    try:
+        return int(console.run_main(parse, upstream.run_local_mode, upstream.run_api_mode) or 0)
+    except remote.Declined as reason:
+        wire.send(connection, {"declined": str(reason)})
+        return 0
+
+
+def _leave(status: int) -> NoReturn:
+    try:
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except BaseException:  # noqa: BLE001  a reader that went away must not make this fork the server again
+        status = status or 1
+    finally:
+        os._exit(status)

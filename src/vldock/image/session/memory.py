@@ -1,0 +1,98 @@
+"""How much memory a model will need and how much there is, on the device the models go to. Sizes in bytes."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from vldock.image import weights
+
+ROOM = 1.15  # of the weights: activations, caches of keys and values, the allocator's own
+SHARDS = ("*.safetensors", "*.bin")
+BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
+CGROUP = Path("/sys/fs/cgroup")
+
+
+def where() -> str:
+    """Return the device, as people name it."""
+    return "the GPU" if _device().startswith("cuda") else "this machine"
+
+
+def needed(repo: str | None) -> int | None:
+    """Return about what the weights of `repo` and its vision tower take in memory; None before they are here."""
+    total = 0
+    for name in (repo, weights.tower_of(repo)):
+        folder = weights.folder_of(name) if name else None
+        if name is None or folder is None:
+            continue
+        total += int(_on_disk(folder) * _growth(folder))
+    return int(total * ROOM) if total else None
+
+
+def free() -> int:
+    """Return what can still be taken: of the GPU, or of the machine and the container's own limit."""
+    if _device().startswith("cuda"):
+        import torch
+
+        return int(torch.cuda.mem_get_info(_device())[0])
+    return min(_available(), _below_limit())
+
+
+def used() -> int:
+    """Return what this process takes: of the GPU, or resident in memory."""
+    if _device().startswith("cuda"):
+        import torch
+
+        return int(torch.cuda.memory_allocated(_device()))
+    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def release() -> None:
+    """Give back what the allocator keeps."""
+    import torch
+
+    if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+
+
+def _device() -> str:
+    from vldock.image.vlmeval_hooks import wrapper
+
+    return wrapper.device()
+
+
+def _on_disk(folder: Path) -> int:
+    """Return the bytes of the shards; of one format where a repository has both."""
+    sizes = [sum(path.stat().st_size for path in folder.glob(pattern)) for pattern in SHARDS]
+    return next((size for size in sizes if size), 0)
+
+
+def _growth(folder: Path) -> float:
+    """Return by how much weights grow (or shrink) from the dtype they are stored in to the one they are loaded in."""
+    from vldock.image.llava_hooks.loading import dtype_for
+
+    path = folder / "config.json"
+    config = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    loaded = str(dtype_for(None, _device())).removeprefix("torch.")
+    return BYTES[loaded] / BYTES.get(str(config.get("torch_dtype")), BYTES[loaded])
+
+
+def _available() -> int:
+    for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    raise OSError("/proc/meminfo has no MemAvailable")
+
+
+def _below_limit() -> int:
+    """Return what is left below the container's memory limit (cgroup 2, then 1); a huge number without one."""
+    for limit, usage in (
+        ("memory.max", "memory.current"),
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+    ):
+        if (CGROUP / limit).is_file():
+            text = (CGROUP / limit).read_text(encoding="ascii").strip()
+            if text != "max":
+                return max(int(text) - int((CGROUP / usage).read_text(encoding="ascii")), 0)
+    return 1 << 62

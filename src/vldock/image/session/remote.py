@@ -1,0 +1,221 @@
+"""A model whose weights are in the worker: built here without them, its answers fetched over the worker's socket."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from vldock.common.errors import EvaluationFailed
+from vldock.image.session import wire
+from vldock.image.session.place import Place
+from vldock.image.vlmeval_hooks import code, models, prompts
+
+DEATHS = 2  # of the worker, at one and the same question
+DEAD = (wire.Closed, BrokenPipeError, ConnectionResetError)
+
+
+class Declined(BaseException):
+    """This run is not for the session; not an Exception, so that run.py's handlers let it through."""
+
+
+class Link:
+    """A connection to the worker that is made again when the worker was, and asks again what had no answer."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._stream: wire.Stream | None = None
+        self.described: dict[str, dict[str, Any]] = {}
+
+    def ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the answer to one request; lines the worker says meanwhile go to standard error.
+
+        Raises what the model raised, EvaluationFailed when the worker died twice over it, OSError without a worker.
+        """
+        for death in range(DEATHS):
+            try:
+                stream = self._connected()
+                stream.send(request)
+                return self._next(stream)
+            except DEAD:
+                self.lost(again=death + 1 < DEATHS)
+        raise EvaluationFailed(
+            f"the session's worker died {DEATHS} times over this sample",
+            expected="an answer",
+            hint="vldock session logs shows its end; --no-worker loads the model in this process",
+        )
+
+    def stream(self, request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        """Yield the answers to one request until its end, in one go: a worker's death is the caller's to handle."""
+        stream = self._connected()
+        stream.send(request)
+        while "end" not in (answer := self._next(stream)):
+            yield answer
+
+    def lost(self, *, again: bool) -> None:
+        """Note that the worker died."""
+        self._stream = None
+        if again:
+            say("the worker died and is started again: waiting for its model, then asking once more")
+
+    def _connected(self) -> wire.Stream:
+        if self._stream is None:
+            self._stream = self._connection()
+            for name, described in self.described.items():
+                self._stream.send({"op": "model", "name": name, "spec": described["spec"]})
+                answer = self._next(self._stream)
+                if "declined" in answer:
+                    raise EvaluationFailed(f"the worker cannot load {name} again: {answer['declined']}")
+        return self._stream
+
+    def _connection(self) -> wire.Stream:
+        try:
+            return wire.connect(self._place.questions)
+        except (ConnectionRefusedError, FileNotFoundError) as error:
+            if not self.described:
+                raise
+            raise EvaluationFailed("the session has no worker any more: it died at every start") from error
+
+    def _next(self, stream: wire.Stream) -> dict[str, Any]:
+        while True:
+            answer: dict[str, Any] = stream.receive()
+            if "say" in answer:
+                say(answer["say"])
+            elif "raised" in answer:
+                raise answer["raised"]
+            else:
+                return answer
+
+
+class Models:
+    """The models of one run.py, as far as the worker has them."""
+
+    def __init__(self, place: Place) -> None:
+        self._link = Link(place)
+
+    def prepare(self, args: Any) -> None:
+        """Ask the worker for every model of the run, before anything is written; raises Declined for one it has not."""
+        if args.config is not None:
+            raise Declined("--config builds its own models")
+        if args.mode == "eval" or args.base_url or args.api_mode or not args.model:
+            return
+        if args.use_vllm:
+            raise Declined("--use-vllm is not for the worker")
+        from vlmeval.config import supported_VLM
+
+        for name in args.model:
+            if name in supported_VLM and not code.is_api(supported_VLM[name]):
+                self._describe(name, supported_VLM[name])
+        models.hold_resident(self.model)
+
+    def _describe(self, name: str, factory: Any) -> None:
+        spec = code.model_spec(factory)
+        try:
+            answer = self._link.ask({"op": "model", "name": name, "spec": spec})
+        except (ConnectionRefusedError, FileNotFoundError) as error:
+            raise Declined("the session has no worker") from error
+        if "declined" in answer:
+            raise Declined(answer["declined"])
+        self._link.described[name] = {**answer, "spec": spec}
+        facts = answer["facts"]
+        say(
+            f"{name} is loaded in the session's worker ({facts['device']}, {facts['dtype']}, {facts['attention']}); "
+            "--no-worker loads it here"
+        )
+
+    def model(self, name: str) -> Any | None:
+        """Return a model that asks the worker, or None for one that is not there."""
+        described = self._link.described.get(name)
+        return None if described is None else shell(name, described, self._link)
+
+
+def shell(name: str, described: Mapping[str, Any], link: Link) -> Any:
+    """Return an object of the model's own class, with its plain attributes and no weights; its answers are remote.
+
+    What a benchmark asks of a model beside answers (use_custom_prompt, build_prompt) needs no weights, and the dumped
+    images lie on the evaluator's side.
+    """
+    module, _, qualified = described["class"].partition(":")
+    kind: Any = importlib.import_module(module)
+    for part in qualified.split("."):
+        kind = getattr(kind, part)
+    model = object.__new__(kind)
+    model.__dict__.update(described["state"])
+    prompts.loaded(described["note"])
+    for method in ("generate", "chat"):
+        if hasattr(kind, method):
+            model.__dict__[method] = _remote(name, method, link)
+    model._vldock_engine = RemoteEngine(name, link)
+    return model
+
+
+def _remote(name: str, method: str, link: Link) -> Callable[..., Any]:
+    def call(message: Any, dataset: str | None = None) -> Any:
+        asked = {"message": absolute(message), "dataset": dataset}
+        request = {"op": "call", "model": name, "method": method, "arguments": asked, "prompt": prompts.template()}
+        answer = link.ask(request)
+        prompts.received(answer["note"])
+        return answer["value"]
+
+    return call
+
+
+class RemoteEngine:
+    """The worker's batched engine, with the interface of the local one: questions in, answers as they come.
+
+    Questions go over in portions, so that the worker can serve others in between and a death repeats one portion only.
+    """
+
+    PORTION = 64
+
+    def __init__(self, name: str, link: Link) -> None:
+        self._name = name
+        self._link = link
+
+    def answers(self, questions: Iterable[Any]) -> Iterator[Any]:
+        """Yield an answer for each question, in any order; raises as `Link.ask`."""
+        portion: list[Any] = []
+        for question in questions:
+            portion.append(question)
+            if len(portion) == self.PORTION:
+                yield from self._portion(portion)
+                portion = []
+        yield from self._portion(portion)
+
+    def _portion(self, portion: list[Any]) -> Iterator[Any]:
+        left = {question.index: question for question in portion}
+        deaths = 0
+        while left:
+            request = {"op": "answers", "model": self._name, "questions": list(left.values()), "env": _engine_env()}
+            before = len(left)
+            try:
+                for answer in self._link.stream(request):
+                    del left[answer["answer"].index]
+                    yield answer["answer"]
+            except DEAD as error:
+                deaths = 1 if len(left) < before else deaths + 1
+                self._link.lost(again=deaths < DEATHS)
+                if deaths >= DEATHS:
+                    raise EvaluationFailed(f"the session's worker died {DEATHS} times over these samples") from error
+
+
+def _engine_env() -> dict[str, str]:
+    return {name: os.environ[name] for name in ("VLDOCK_BATCH_SIZE", "VLDOCK_PROMPT") if name in os.environ}
+
+
+def absolute(message: Any) -> Any:
+    """Return a message whose files are named by their whole path: the worker is in another folder."""
+    if isinstance(message, dict):
+        if message.get("type") in ("image", "video") and isinstance(message.get("value"), str):
+            path = Path(message["value"])
+            return {**message, "value": str(path.absolute()) if path.is_file() else message["value"]}
+        return {key: absolute(value) for key, value in message.items()}
+    return [absolute(item) for item in message] if isinstance(message, list) else message
+
+
+def say(line: str) -> None:
+    """Tell the person at the client one line."""
+    print(f"session: {line}", file=sys.stderr, flush=True)

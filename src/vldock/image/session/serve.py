@@ -1,0 +1,332 @@
+"""The session's server: listens, forks an evaluator for each run, keeps the worker alive, ends when nobody asks.
+
+One thread, so that it may fork at any time; VLMEvalKit is imported once, here, and never a GPU touched: an evaluator is
+a fork and inherits both.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import selectors
+import signal
+import socket
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, NoReturn
+
+from vldock.common.errors import EnvironmentUnfit, VldockError
+from vldock.image.events import Emit
+from vldock.image.session import wire
+from vldock.image.session.place import Place
+from vldock.image.session.worker_process import WorkerProcess
+
+GRACE = 8.0  # seconds for an evaluator to end by itself; docker stop allows ten
+TICK = 1.0
+BACKLOG = 128
+
+Become = Callable[[dict[str, Any], list[int], socket.socket], NoReturn]
+
+
+@dataclass(eq=False)
+class Client:
+    """A connection, and the evaluator that runs for it."""
+
+    connection: socket.socket
+    inbox: wire.Inbox = field(default_factory=wire.Inbox)
+    child: int | None = None
+    request: dict[str, Any] = field(default_factory=dict)
+    started: str = ""
+    gone: bool = False
+    kill_at: float | None = None
+
+
+def listen(path: os.PathLike[str]) -> socket.socket:
+    """Return a listening socket at `path`, in place of what a dead session left there; the caller holds the lock."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    if os.path.lexists(path):
+        os.unlink(path)  # noqa: PTH108  a path-like of any kind
+    listener.bind(os.fspath(path))
+    os.chmod(path, 0o600)  # noqa: PTH101
+    listener.listen(BACKLOG)
+    return listener
+
+
+def hold(place: Place) -> int:
+    """Return the descriptor of the session's lock, held; raises EnvironmentUnfit where another session holds it."""
+    descriptor = os.open(place.lock, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(descriptor)
+        raise EnvironmentUnfit(
+            f"a session of this user is here already ({place.folder})",
+            expected="one session for each user of a container",
+            hint="python -m vldock.image session status",
+        ) from error
+    return descriptor
+
+
+class Server:
+    """The loop; `become` turns a fork into an evaluator and does not return."""
+
+    def __init__(
+        self, place: Place, *, lock: int, worker: WorkerProcess, become: Become, emit: Emit, idle_limit: float | None
+    ) -> None:
+        self.place = place
+        self._lock = lock
+        self.worker = worker
+        self._become = become
+        self._emit = emit
+        self._idle_limit = idle_limit
+        self._selector = selectors.DefaultSelector()
+        self._wake, self._woken = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._listener = listen(place.runs)
+        self._clients: dict[socket.socket, Client] = {}
+        self._started = datetime.now(UTC).isoformat(timespec="seconds")
+        self._active = time.monotonic()
+        self._stopping = False
+        self.evals = 0
+
+    def run(self) -> int:
+        """Serve until a signal, `stop` or idleness ends it; return the exit status."""
+        self._listener.setblocking(False)
+        kept = signal.set_wakeup_fd(self._woken, warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self.stop("signal"))
+        signal.signal(signal.SIGCHLD, lambda *_: None)  # only to write to the wake-up pipe
+        self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
+        self._selector.register(self._wake, selectors.EVENT_READ, self._drain)
+        self._hear_from_worker()
+        try:
+            while not (self._stopping and not self._running()):
+                for key, _ in self._selector.select(TICK):
+                    key.data(key.fileobj)
+                self._reap()
+                self._tick()
+        finally:
+            signal.set_wakeup_fd(kept)
+            self._close()
+        return 0
+
+    def stop(self, why: str) -> None:
+        """Take no more runs, ask those that run to end, and leave the loop when they have."""
+        if self._stopping:
+            return
+        self._stopping = True
+        self._emit("stopping", why=why, running=len(self._running()))
+        for client in self._running():
+            self._hang_up(client, signal.SIGINT)
+
+    def status(self) -> dict[str, Any]:
+        """Return what `session status --json` prints."""
+        running = [
+            {**{name: client.request.get(name) for name in ("id", "argv", "pid")}, "started": client.started}
+            for client in self._running()
+        ]
+        state = "stopping" if self._stopping else "ready" if self.worker.ready else "starting"
+        return {
+            "state": "failed" if self.worker.given_up else state,
+            "pid": os.getpid(),
+            "started": self._started,
+            "idle_seconds": 0.0 if running else round(time.monotonic() - self._active, 1),
+            "idle_limit": self._idle_limit,
+            "socket": str(self.place.runs),
+            "models": self.worker.models,
+            "running": running,
+            "evals": self.evals,
+            "worker_pid": self.worker.pid,
+            "worker_restarts": self.worker.restarts,
+            "rss_bytes": _resident(os.getpid()) + _resident(self.worker.pid),
+        }
+
+    def _running(self) -> list[Client]:
+        return [client for client in self._clients.values() if client.child is not None]
+
+    def _accept(self, _listener: Any) -> None:
+        try:
+            connection, _ = self._listener.accept()
+        except BlockingIOError:
+            return
+        try:
+            wire.require_same_user(connection)
+        except VldockError as error:
+            self._emit("refused", reason=error.message)
+            connection.close()
+            return
+        connection.setblocking(True)
+        self._clients[connection] = Client(connection)
+        self._selector.register(connection, selectors.EVENT_READ, self._read)
+
+    def _read(self, connection: Any) -> None:
+        client = self._clients[connection]
+        try:
+            messages = client.inbox.feed(connection)
+        except (OSError, EOFError):
+            self._lost(client)
+            return
+        for message in messages:
+            self._take(client, message)
+
+    def _take(self, client: Client, message: dict[str, Any]) -> None:
+        operation = message.get("op")
+        if operation == "run":
+            self._start(client, message)
+        elif operation == "signal" and client.child is not None:
+            _signal_group(client.child, int(message["number"]))
+        elif operation == "status":
+            self._answer(client, self.status())
+        elif operation == "cancel":
+            found = [one for one in self._running() if one.request["id"] == message.get("id")]
+            for one in found:
+                self._hang_up(one, signal.SIGINT)
+            self._answer(client, {"cancelled": len(found)})
+        elif operation == "stop":
+            running = len(self._running())
+            self._answer(client, {"stopping": True, "running": running})
+            self.stop("asked")
+
+    def _start(self, client: Client, request: dict[str, Any]) -> None:
+        descriptors = client.inbox.take_descriptors()
+        if self._stopping:
+            self._answer(client, {"declined": "the session is ending"})
+        else:
+            request["id"] = request.get("request") or f"{os.getpid()}-{self.evals + 1}"
+            client.request, client.started = request, datetime.now(UTC).isoformat(timespec="seconds")
+            client.child = self._fork(client, request, descriptors)
+            self.evals += 1
+            self._emit("eval_start", id=request["id"], argv=request["argv"], pid=client.child)
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+    def _fork(self, client: Client, request: dict[str, Any], descriptors: list[int]) -> int:
+        child = os.fork()
+        if child == 0:
+            self._leave_to(client, request, descriptors)
+        return child
+
+    def _leave_to(self, client: Client, request: dict[str, Any], descriptors: list[int]) -> NoReturn:
+        """In the fork: close what is the server's, and become an evaluator."""
+        signal.set_wakeup_fd(-1)
+        self._selector.close()
+        self._listener.close()
+        self.worker.forget()
+        for descriptor in (self._wake, self._woken, self._lock):
+            os.close(descriptor)
+        for other in self._clients.values():
+            if other is not client:
+                other.connection.close()
+        self._become(request, descriptors, client.connection)
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                child, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if child == 0:
+                return
+            if child == self.worker.pid:
+                self._worker_ended(status)
+                continue
+            for client in [one for one in self._clients.values() if one.child == child]:
+                self._ended(client, os.waitstatus_to_exitcode(status))
+
+    def _ended(self, client: Client, code: int) -> None:
+        code = code if code >= 0 else 128 - code
+        with suppress(ProcessLookupError):
+            os.killpg(int(client.child or 0), signal.SIGKILL)  # a pool that outlived its evaluator
+        client.child, self._active = None, time.monotonic()
+        self._emit("eval_end", id=client.request["id"], exit=code)
+        self._answer(client, {"exit": code})
+        if client.gone:
+            self._forget(client)
+
+    def _lost(self, client: Client) -> None:
+        """The other end is gone: what runs for it ends too, and keeps what it has predicted."""
+        self._selector.unregister(client.connection)
+        client.gone = True
+        if client.child is None:
+            self._forget(client)
+        else:
+            self._hang_up(client, signal.SIGINT)
+
+    def _hang_up(self, client: Client, number: int) -> None:
+        if client.child is not None and client.kill_at is None:
+            _signal_group(client.child, number)
+            client.kill_at = time.monotonic() + GRACE
+
+    def _forget(self, client: Client) -> None:
+        for descriptor in client.inbox.take_descriptors():
+            os.close(descriptor)
+        client.connection.close()
+        self._clients.pop(client.connection, None)
+
+    def _answer(self, client: Client, message: dict[str, Any]) -> None:
+        if client.gone:
+            return
+        with suppress(OSError):  # its end is seen at the next read
+            wire.send(client.connection, message)
+
+    def _tick(self) -> None:
+        now = time.monotonic()
+        for client in self._running():
+            if client.kill_at is not None and now > client.kill_at:
+                _signal_group(int(client.child or 0), signal.SIGKILL)
+        if self._running():
+            self._active = now
+        elif self._idle_limit is not None and now - self._active > self._idle_limit and not self._stopping:
+            self._emit("idle_stop", seconds=round(now - self._active, 1))
+            self.stop("idle")
+
+    def _hear_from_worker(self) -> None:
+        self._selector.register(self.worker.control, selectors.EVENT_READ, self._hear_worker)
+
+    def _hear_worker(self, control: Any) -> None:
+        if not self.worker.hear():
+            self._selector.unregister(control)
+
+    def _worker_ended(self, status: int) -> None:
+        if self.worker.control in self._selector.get_map():
+            self._selector.unregister(self.worker.control)
+        code = os.waitstatus_to_exitcode(status)
+        if self._stopping:
+            self.worker.gone()
+            return
+        again = self.worker.died()
+        self._emit("worker_restart" if again else "worker_failed", exit=code, restarts=self.worker.restarts)
+        if again:
+            self.worker.start()
+            self._hear_from_worker()
+
+    def _drain(self, descriptor: Any) -> None:
+        os.read(descriptor, 4096)
+
+    def _close(self) -> None:
+        self.worker.stop()
+        self._selector.close()
+        self._listener.close()
+        for path in (self.place.runs, self.place.questions):
+            path.unlink(missing_ok=True)
+
+
+def _signal_group(child: int, number: int) -> None:
+    """Signal an evaluator and the pools it started; one that has not made its group yet alone."""
+    for send in (os.killpg, os.kill):
+        try:
+            send(child, number)
+        except (ProcessLookupError, PermissionError):
+            continue
+        return
+
+
+def _resident(number: int | None) -> int:
+    """Return the resident bytes of a process, 0 where it is gone."""
+    try:
+        with open(f"/proc/{number}/statm", encoding="ascii") as stream:  # noqa: PTH123
+            return int(stream.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        return 0

@@ -1,0 +1,54 @@
+"""From `session serve` to the loop: what is imported before it begins, so that no run pays for it."""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+from collections.abc import Sequence
+from functools import partial
+
+from vldock.image import startup
+from vldock.image.events import emitter
+from vldock.image.session import evaluator, place
+from vldock.image.session import serve as server
+from vldock.image.session.worker_process import WorkerProcess
+
+NVML = "PYTORCH_NVML_BASED_CUDA_CHECK"  # asks the driver's library; asking CUDA would spoil every fork
+
+
+def serve(*, models: Sequence[str], idle_limit: float | None) -> int:
+    """Be the session until it is stopped; return the exit status."""
+    events = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    sys.stdout.flush()
+    os.dup2(2, 1)  # what libraries print is no event
+    emit = emitter(events, as_json=True)
+    startup.prepare()
+    where = place.of(os.environ)
+    lock = server.hold(where)
+    seen = dict(os.environ)
+    questions = server.listen(where.questions)
+    worker = WorkerProcess(questions, models)
+    become = partial(evaluator.become, place=where, seen=seen)
+    loop = server.Server(where, lock=lock, worker=worker, become=become, emit=emit, idle_limit=idle_limit)
+    emit("starting", models=list(models), pid=os.getpid(), socket=str(where.runs))
+    worker.start()  # its imports and loads run beside ours
+    _import_everything()
+    return loop.run()
+
+
+def _import_everything() -> None:
+    """Import what an evaluation needs, and no GPU: a fork has it for nothing."""
+    os.environ[NVML] = "1"
+    import openpyxl  # noqa: F401  VLMEvalKit writes its tables with them
+    import torch
+    import xlsxwriter  # noqa: F401
+    from vlmeval import run  # noqa: F401
+
+    from vldock.image.vlmeval_hooks import code
+
+    code.code_spec()
+    if torch.cuda.is_initialized():
+        raise RuntimeError("importing VLMEvalKit touched the GPU: an evaluator, which is a fork, could not")
+    gc.collect()
+    gc.freeze()

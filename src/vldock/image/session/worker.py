@@ -1,0 +1,170 @@
+"""The process that holds the models: `python -m vldock.image.session.worker LISTENER CONTROL [--model NAME]...`.
+
+The main thread computes, one question or one batch of one client after that of another; a second thread hears and
+answers. Started by the server, which holds both sockets' other ends.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import pickle
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from vldock.common.errors import VldockError
+from vldock.image import startup
+from vldock.image.events import emitter
+from vldock.image.session.counter import Counter, Guest
+from vldock.image.session.shelf import Held, Shelf
+from vldock.image.session.turns import Turns
+
+DEVICE_LOST = 70  # exit status: the GPU's context is of no more use, start me again
+LOST_SIGNS = ("CUDA error", "device-side assert", "unspecified launch failure", "CUBLAS_STATUS_EXECUTION_FAILED")
+
+
+class Worker:
+    """Takes requests in turn and answers them."""
+
+    def __init__(self, listener: socket.socket, *, emit: Any) -> None:
+        self.turns: Turns[Guest, Any] = Turns()
+        self._emit = emit
+        self._wants: dict[Guest, set[str]] = {}
+        self._ready = False
+        self.counter = Counter(listener, heard=self.turns.put, left=self._left, ended=lambda: os._exit(0))
+        self.shelf = Shelf(emit=emit, busy=self._busy, changed=self._tell)
+
+    def run(self, control: socket.socket, names: list[str]) -> None:
+        """Load the models, then answer for ever."""
+        self.counter.start(control)
+        for name in names:
+            try:
+                self.shelf.get(name, say=lambda line: self._emit("say", line=line))
+            except Exception as error:  # noqa: BLE001  told by the shelf; the others and later requests go on
+                print(f"{name}: {error}", file=sys.stderr, flush=True)
+        self._ready = True
+        self._tell()
+        self._emit("ready", models=[state["name"] for state in self.shelf.states() if state["state"] == "ready"])
+        while True:
+            self._turn(*self.turns.take())
+
+    def _turn(self, guest: Guest, request: Any) -> None:
+        if guest.gone:
+            return
+        try:
+            if isinstance(request, Iterator):
+                self._step(guest, request)
+            else:
+                getattr(self, f"_{request['op']}")(guest, request)
+        except Exception as error:  # noqa: BLE001  whatever a model raises is its evaluator's to report
+            self.counter.post(guest, {"raised": portable(error)})
+            self._leave_if_lost(error)
+
+    def _model(self, guest: Guest, request: dict[str, Any]) -> None:
+        """Describe a model, loaded where it is not, or decline: another revision, other arguments, no room."""
+        name = request["name"]
+        try:
+            held = self.shelf.get(name, say=lambda line: self.counter.post(guest, {"say": line}))
+        except VldockError as error:
+            self.counter.post(guest, {"declined": f"{name}: {error.message}"})
+            return
+        if phrases := _differences(held.spec, request["spec"]):
+            self.counter.post(guest, {"declined": f"{name} is loaded with {'; '.join(phrases)}"})
+            return
+        self._wants.setdefault(guest, set()).add(name)
+        self.counter.post(guest, held.description())
+
+    def _call(self, guest: Guest, request: dict[str, Any]) -> None:
+        from vldock.image.vlmeval_hooks import prompts
+
+        held = self._held(request["model"])
+        os.environ[prompts.VARIABLE] = request["prompt"]
+        with prompts.noted() as note:
+            value = getattr(held.model, request["method"])(**request["arguments"])
+        held.answers += 1
+        self.counter.post(guest, {"value": value, "note": note})
+
+    def _answers(self, guest: Guest, request: dict[str, Any]) -> None:
+        from vldock.image import engines
+
+        held = self._held(request["model"])
+        os.environ.update(request["env"])
+        engine = engines.batched(held.model, os.environ)
+        self.turns.again(guest, iter(self._each(held, engine.answers(request["questions"]))))
+
+    def _each(self, held: Held, answers: Iterator[Any]) -> Iterator[dict[str, Any]]:
+        for answer in answers:
+            held.answers += 1
+            yield {"answer": answer}
+        yield {"end": True}
+
+    def _step(self, guest: Guest, answers: Iterator[dict[str, Any]]) -> None:
+        """Send the next answer, and let the others have their turn."""
+        answer = next(answers)
+        self.counter.post(guest, answer)
+        if "end" not in answer:
+            self.turns.again(guest, answers)
+
+    def _load(self, guest: Guest, request: dict[str, Any]) -> None:
+        held = self.shelf.get(request["name"], say=lambda line: self.counter.post(guest, {"say": line}))
+        self.counter.post(guest, {"loaded": held.state()})
+
+    def _unload(self, guest: Guest, request: dict[str, Any]) -> None:
+        busy = request["name"] in self._busy()
+        self.counter.post(guest, {"unloaded": not busy and self.shelf.unload(request["name"]), "busy": busy})
+
+    def _held(self, name: str) -> Held:
+        return self.shelf.get(name, say=lambda line: self._emit("say", line=line))
+
+    def _busy(self) -> set[str]:
+        return set().union(*list(self._wants.values()))
+
+    def _left(self, guest: Guest) -> None:
+        self._wants.pop(guest, None)
+        self.turns.drop(guest)
+
+    def _tell(self) -> None:
+        if self.counter.control is not None:
+            self.counter.post(self.counter.control, {"models": self.shelf.states(), "ready": self._ready})
+
+    def _leave_if_lost(self, error: Exception) -> None:
+        if any(sign in str(error) for sign in LOST_SIGNS):
+            self._emit("device_lost", error=str(error))
+            os._exit(DEVICE_LOST)
+
+
+def _differences(held: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
+    """Return 'revision A, not B' for what differs; what either side does not know equals any."""
+    names = [name for name in wanted if None not in (held.get(name), wanted[name]) and held.get(name) != wanted[name]]
+    return [f"{name} {held.get(name)}, not {wanted[name]}" for name in names]
+
+
+def portable(error: Exception) -> Exception:
+    """Return the error itself where it can travel, else one with its type and text."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:  # noqa: BLE001  exceptions with constructors of their own fail in many ways
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error
+
+
+def main(argv: list[str]) -> None:
+    """Set the process up as the session's worker and never return."""
+    parser = argparse.ArgumentParser(prog="vldock.image.session.worker")
+    parser.add_argument("listener", type=int)
+    parser.add_argument("control", type=int)
+    parser.add_argument("--model", action="append", default=[])
+    args = parser.parse_args(argv)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the server's to hear
+    events = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # what libraries print is no event
+    startup.quieten()  # the rest is in the environment the server gave us
+    worker = Worker(socket.socket(fileno=args.listener), emit=emitter(events, as_json=True))
+    worker.run(socket.socket(fileno=args.control), args.model)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
