@@ -27,6 +27,7 @@ from vldock.image.session.worker_process import WorkerProcess
 GRACE = 8.0  # seconds for an evaluator to end by itself; docker stop allows ten
 TICK = 1.0
 BACKLOG = 128
+INTERRUPTED = 130
 
 Become = Callable[[dict[str, Any], list[int], socket.socket], NoReturn]
 
@@ -176,7 +177,7 @@ class Server:
         if operation == "run":
             self._start(client, message)
         elif operation == "signal" and client.child is not None:
-            _signal_group(client.child, int(message["number"]))
+            _signal(client.child, int(message["number"]))
         elif operation == "status":
             self._answer(client, self.status())
         elif operation == "cancel":
@@ -237,8 +238,9 @@ class Server:
 
     def _ended(self, client: Client, code: int) -> None:
         code = code if code >= 0 else 128 - code
-        with suppress(ProcessLookupError):
-            os.killpg(int(client.child or 0), signal.SIGKILL)  # a pool that outlived its evaluator
+        self._kill(client)  # a pool that outlived its evaluator
+        if code == 128 + signal.SIGKILL and client.kill_at is not None:
+            code = INTERRUPTED  # it was asked to end, and took too long over it
         client.child, self._active = None, time.monotonic()
         self._emit("eval_end", id=client.request["id"], exit=code)
         self._answer(client, {"exit": code})
@@ -256,8 +258,13 @@ class Server:
 
     def _hang_up(self, client: Client, number: int) -> None:
         if client.child is not None and client.kill_at is None:
-            _signal_group(client.child, number)
+            _signal(client.child, number)
             client.kill_at = time.monotonic() + GRACE
+
+    def _kill(self, client: Client) -> None:
+        """Kill what is left of an evaluator and the pools it started."""
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(int(client.child or 0), signal.SIGKILL)
 
     def _forget(self, client: Client) -> None:
         for descriptor in client.inbox.take_descriptors():
@@ -275,7 +282,7 @@ class Server:
         now = time.monotonic()
         for client in self._running():
             if client.kill_at is not None and now > client.kill_at:
-                _signal_group(int(client.child or 0), signal.SIGKILL)
+                self._kill(client)
         if self._running():
             self._active = now
         elif self._idle_limit is not None and now - self._active > self._idle_limit and not self._stopping:
@@ -313,14 +320,10 @@ class Server:
             path.unlink(missing_ok=True)
 
 
-def _signal_group(child: int, number: int) -> None:
-    """Signal an evaluator and the pools it started; one that has not made its group yet alone."""
-    for send in (os.killpg, os.kill):
-        try:
-            send(child, number)
-        except (ProcessLookupError, PermissionError):
-            continue
-        return
+def _signal(child: int, number: int) -> None:
+    """Signal an evaluator alone: a pool whose workers are interrupted as well never ends its map()."""
+    with suppress(ProcessLookupError):
+        os.kill(child, number)
 
 
 def _resident(number: int | None) -> int:

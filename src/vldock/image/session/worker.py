@@ -12,6 +12,7 @@ import pickle
 import signal
 import socket
 import sys
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,6 +23,7 @@ from vldock.image.session.counter import Counter, Guest
 from vldock.image.session.shelf import Held, Shelf
 from vldock.image.session.turns import Turns
 
+TELL_SECONDS = 1.0
 DEVICE_LOST = 70  # exit status: the GPU's context is of no more use, start me again
 LOST_SIGNS = ("CUDA error", "device-side assert", "unspecified launch failure", "CUBLAS_STATUS_EXECUTION_FAILED")
 
@@ -34,6 +36,7 @@ class Worker:
         self._emit = emit
         self._wants: dict[Guest, set[str]] = {}
         self._ready = False
+        self._told = 0.0
         self.counter = Counter(listener, heard=self.turns.put, left=self._left, ended=lambda: os._exit(0))
         self.shelf = Shelf(emit=emit, busy=self._busy, changed=self._tell)
 
@@ -50,6 +53,8 @@ class Worker:
         self._emit("ready", models=[state["name"] for state in self.shelf.states() if state["state"] == "ready"])
         while True:
             self._turn(*self.turns.take())
+            if time.monotonic() - self._told > TELL_SECONDS:
+                self._tell()
 
     def _turn(self, guest: Guest, request: Any) -> None:
         if guest.gone:
@@ -127,6 +132,7 @@ class Worker:
         self.turns.drop(guest)
 
     def _tell(self) -> None:
+        self._told = time.monotonic()
         if self.counter.control is not None:
             self.counter.post(self.counter.control, {"models": self.shelf.states(), "ready": self._ready})
 

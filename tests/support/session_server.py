@@ -1,0 +1,70 @@
+"""The session's own server and worker, with evaluators that do small things instead of importing VLMEvalKit.
+
+    python -m support.session_server [--idle SECONDS]      its place is $VLDOCK_SESSION
+
+An evaluator is told by its arguments: `say TEXT`, `exit N`, `sleep SECONDS`, `decline REASON`, `pool`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, NoReturn
+
+from vldock.image.events import emitter
+from vldock.image.session import evaluator, place, serve, wire
+from vldock.image.session.worker_process import WorkerProcess
+
+
+def become(request: dict[str, Any], descriptors: list[int], connection: socket.socket) -> NoReturn:
+    """Do what the arguments say, and end as an evaluator does."""
+    status = 1
+    try:
+        evaluator._settle(request, descriptors)
+        status = act(request["argv"], connection)
+    except KeyboardInterrupt:
+        status = 130
+    finally:
+        evaluator._leave(status)
+
+
+def act(argv: list[str], connection: socket.socket) -> int:
+    """Perform one action and return the exit status."""
+    word, *rest = argv
+    if word == "say":
+        print(*rest, os.environ.get("COLOUR", ""), Path.cwd())
+        print(sys.stdin.read(), end="", file=sys.stderr)
+    elif word == "exit":
+        return int(rest[0])
+    elif word == "decline":
+        wire.send(connection, {"declined": rest[0]})
+    elif word == "pool":
+        subprocess.Popen(["sleep", "600"])
+        print("pool", flush=True)
+        time.sleep(600)
+    elif word == "sleep":
+        print("asleep", flush=True)
+        time.sleep(float(rest[0]))
+    return 0
+
+
+def main() -> int:
+    """Serve until stopped."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--idle", type=float)
+    where = place.of(os.environ)
+    lock = serve.hold(where)
+    worker = WorkerProcess(serve.listen(where.questions), [])
+    worker.start()
+    emit = emitter(sys.stdout, as_json=True)
+    idle = parser.parse_args().idle
+    return serve.Server(where, lock=lock, worker=worker, become=become, emit=emit, idle_limit=idle).run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,260 @@
+"""The session's server: what an evaluator gets of its client, and that neither outlives the other unnoticed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vldock.common.errors import EnvironmentUnfit, EvaluationFailed
+from vldock.image.session import client, place, serve
+
+ROOT = Path(__file__).resolve().parents[2]
+PATHS = os.pathsep.join([str(ROOT / "src"), str(ROOT / "tests")])
+CLIENT = "import os, sys; from vldock.image.session import client; print('->', client.attach(sys.argv[1:], os.environ))"
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def environ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """The environment of a session in a folder of its own; ours, too."""
+    monkeypatch.setenv(place.VARIABLE, str(tmp_path / "session"))
+    return {**os.environ, place.VARIABLE: str(tmp_path / "session"), "PYTHONPATH": PATHS}
+
+
+@pytest.fixture
+def start(environ: dict[str, str]) -> Iterator[Start]:
+    """A function that starts a server and waits until it answers; ended afterwards."""
+    started: list[subprocess.Popen[str]] = []
+
+    def begin(*argv: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "support.session_server", *argv]
+        started.append(subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, text=True))
+        wait_for(lambda: (status() or {}).get("state") == "ready")
+        return started[-1]
+
+    yield begin
+    for process in started:
+        process.terminate()
+        process.communicate(timeout=20)
+
+
+def wait_for(found: Callable[[], Any], seconds: float = 20.0) -> Any:
+    """Return the first true value of `found`."""
+    end = time.monotonic() + seconds
+    while not (value := found()):
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)
+    return value
+
+
+def status() -> dict[str, Any] | None:
+    """Return what the session of our own environment tells, None without one."""
+    seen: dict[str, Any] | None = client.ask(os.environ, {"op": "status"}) if place.is_there(os.environ) else None
+    return seen
+
+
+def run(environ: dict[str, str], *argv: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run a client to its end."""
+    command = [sys.executable, "-c", CLIENT, *argv]
+    return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=30, check=False, **options)
+
+
+def begin(environ: dict[str, str], *argv: str) -> subprocess.Popen[str]:
+    """Start a client and wait for its evaluator's first line."""
+    command = [sys.executable, "-c", CLIENT, *argv]
+    process = subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    process.stdout.readline()
+    return process
+
+
+def alive(number: int) -> bool:
+    try:
+        return Path(f"/proc/{number}/stat").read_text(encoding="ascii").split(")")[-1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_an_evaluator_has_the_clients_streams_folder_and_environment(
+    start: Start, environ: dict[str, str], tmp_path: Path
+) -> None:
+    start()
+
+    ended = run({**environ, "COLOUR": "blue"}, "say", "hello", cwd=tmp_path, input="from stdin")
+
+    assert ended.stdout.splitlines() == [f"hello blue {tmp_path}", "-> 0"]
+    assert ended.stderr == "from stdin"
+
+
+def test_the_exit_status_is_the_evaluators(start: Start, environ: dict[str, str]) -> None:
+    start()
+
+    assert run(environ, "exit", "4").stdout == "-> 4\n"
+
+
+def test_a_declined_run_is_said_and_left_to_the_caller(start: Start, environ: dict[str, str]) -> None:
+    start()
+
+    ended = run(environ, "decline", "another revision")
+
+    assert ended.stdout == "-> None\n"
+    assert ended.stderr == "session: another revision: loading in this process\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "term"])
+def test_a_signal_reaches_the_evaluator(start: Start, environ: dict[str, str], number: signal.Signals) -> None:
+    start()
+    process = begin(environ, "sleep", "600")
+
+    process.send_signal(number)
+
+    said, _ = process.communicate(timeout=20)
+    assert said.endswith("-> 130\n" if number is signal.SIGINT else "-> 143\n")
+
+
+def test_a_killed_client_takes_its_evaluator_and_its_pool_along(start: Start, environ: dict[str, str]) -> None:
+    start()
+    process = begin(environ, "pool")
+    child = (status() or {})["running"][0]["pid"]
+
+    process.kill()
+    process.communicate()
+
+    wait_for(lambda: not (status() or {})["running"])
+    found = subprocess.run(["pgrep", "-s", str(child)], capture_output=True, text=True, check=False)
+    assert found.stdout == ""
+
+
+def test_a_run_is_cancelled_by_its_name(start: Start, environ: dict[str, str]) -> None:
+    start()
+    process = begin({**environ, place.REQUEST: "mine"}, "sleep", "600")
+
+    assert client.ask(os.environ, {"op": "cancel", "id": "another"}) == {"cancelled": 0}
+    assert client.ask(os.environ, {"op": "cancel", "id": "mine"}) == {"cancelled": 1}
+
+    assert process.communicate(timeout=20)[0].endswith("-> 130\n")
+
+
+def test_runs_at_once_do_not_wait_for_each_other(start: Start, environ: dict[str, str]) -> None:
+    start()
+    slow = begin(environ, "sleep", "600")
+
+    assert run(environ, "exit", "0").stdout == "-> 0\n"
+
+    assert [one["argv"] for one in (status() or {})["running"]] == [["sleep", "600"]]
+    slow.kill()
+    slow.communicate()
+
+
+def test_a_session_ends_when_nobody_asked_for_long_enough(start: Start, environ: dict[str, str]) -> None:
+    process = start("--idle", "0.5")
+
+    said, _ = process.communicate(timeout=20)
+
+    assert process.returncode == 0
+    assert "idle_stop" in [json.loads(line)["event"] for line in said.splitlines()]
+    assert not place.is_there(environ)
+
+
+def test_stopping_ends_what_runs_and_leaves_no_socket(start: Start, environ: dict[str, str]) -> None:
+    server = start()
+    process = begin(environ, "sleep", "600")
+
+    answer = client.ask(os.environ, {"op": "stop"})
+
+    assert answer == {"stopping": True, "running": 1}
+    assert process.communicate(timeout=20)[0].endswith("-> 130\n")
+    assert server.wait(timeout=20) == 0
+    assert not place.is_there(environ)
+
+
+def test_a_worker_that_is_killed_is_started_again(start: Start, environ: dict[str, str]) -> None:
+    start()
+    first = (status() or {})["worker_pid"]
+
+    os.kill(first, signal.SIGKILL)
+
+    seen = wait_for(lambda: (now := status()) and now["worker_pid"] not in (None, first) and now)
+    assert seen["worker_restarts"] == 1
+
+
+def test_a_killed_server_leaves_no_evaluator_and_its_client_says_so(start: Start, environ: dict[str, str]) -> None:
+    server = start()
+    process = begin(environ, "sleep", "600")
+    child = next(iter(children(server.pid)))
+
+    server.kill()
+
+    _, told = process.communicate(timeout=20)
+    assert "the session ended while this ran" in told
+    wait_for(lambda: not alive(child))
+
+
+def children(number: int) -> list[int]:
+    """Return the forks of the server: its children that are not the worker."""
+    found = Path(f"/proc/{number}/task/{number}/children").read_text(encoding="ascii").split()
+    return [int(one) for one in found if b"session.worker" not in Path(f"/proc/{one}/cmdline").read_bytes()]
+
+
+def test_a_second_session_of_one_user_is_refused(start: Start, environ: dict[str, str]) -> None:
+    start()
+
+    with pytest.raises(EnvironmentUnfit, match="a session of this user is here already"):
+        serve.hold(place.of(environ))
+
+
+def test_a_socket_a_dead_session_left_is_said_and_not_used(
+    start: Start, environ: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    server = start()
+    server.kill()
+    server.wait()
+
+    assert client.attach(["exit", "0"], environ) is None
+    assert "is gone: loading in this process" in capsys.readouterr().err
+
+
+def test_a_session_that_dies_under_a_run_is_an_error(start: Start, environ: dict[str, str]) -> None:
+    server = start()
+    os.kill(server.pid, signal.SIGSTOP)
+    killer = subprocess.Popen(["sh", "-c", f"sleep 0.3; kill -9 {server.pid}"])
+
+    with pytest.raises(EvaluationFailed, match="the session ended"):
+        client.attach(["sleep", "600"], environ)
+
+    killer.wait()
+
+
+@pytest.mark.parametrize(
+    ("argv", "environ", "may"),
+    [
+        (["--data", "POPE"], {}, True),
+        (["--no-worker"], {}, False),
+        ([], {place.WORKER: "0"}, False),
+        ([], {"WORLD_SIZE": "2"}, False),
+    ],
+    ids=["plain", "--no-worker", "variable", "torchrun"],
+)
+def test_who_may_use_a_session(argv: list[str], environ: dict[str, str], may: bool) -> None:
+    assert client.wanted(argv, environ) is may
+
+
+def test_a_folder_that_others_may_enter_is_refused(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+
+    with pytest.raises(EnvironmentUnfit, match="is open to others"):
+        place.of({place.VARIABLE: str(tmp_path)})
+
+
+def test_where_no_session_was_started_nothing_is_made(tmp_path: Path) -> None:
+    assert not place.is_there({place.VARIABLE: str(tmp_path / "none")})
+    assert not (tmp_path / "none").exists()
