@@ -1,0 +1,174 @@
+"""A session answers run.py with the model it holds: the same files, the same ends, and nothing else in the process."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny_model import MODEL, Bench, write_pope
+
+from vldock.image import door_run
+from vldock.image.session import client
+
+pytest_plugins = ["bench_fixture"]
+FOUND = f"session: {MODEL} is loaded in the session's worker"
+
+
+class Session:
+    """A session that runs, and run.py in it as a `docker exec` would."""
+
+    def __init__(self, folder: Path, env: dict[str, str]) -> None:
+        self.env = {**env, "VLDOCK_SESSION": str(folder / "session")}
+        with (folder / "session.log").open("w") as log:
+            command = [sys.executable, "-m", "vldock.image", "session", "serve", "--model", MODEL]
+            self.process = subprocess.Popen(command, env=self.env, stdout=log, stderr=log)
+
+    def status(self) -> dict[str, Any]:
+        """Return what `session status --json` would print, {} before it answers."""
+        seen: dict[str, Any] | None = client.ask(self.env, {"op": "status"})
+        return seen or {}
+
+    def begin(self, bench: Bench, *options: str, data: str = "POPE", **env: str) -> subprocess.Popen[str]:
+        """Start run.py, both its streams one."""
+        command = [sys.executable, door_run.__file__, "--data", *data.split(), "--model", MODEL, *options]
+        return subprocess.Popen(
+            command,
+            env=bench.env(**env) | {"VLDOCK_SESSION": self.env["VLDOCK_SESSION"]},
+            cwd=bench.root,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def run(self, bench: Bench, *options: str, data: str = "POPE", **env: str) -> tuple[int, str]:
+        """Run run.py to its end; return its exit status and what it said."""
+        process = self.begin(bench, *options, data=data, **env)
+        said, _ = process.communicate(timeout=120)
+        return process.returncode, said
+
+
+def until(found: Callable[[], Any], seconds: float = 120.0) -> Any:
+    end = time.monotonic() + seconds
+    while not (value := found()):
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)
+    return value
+
+
+@pytest.fixture(scope="module")
+def session(bench_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
+    """One session for all tests, its model loaded."""
+    folder = tmp_path_factory.mktemp("s")
+    session = Session(folder, Bench(bench_template, bench_template / "cache").env())
+    until(lambda: (folder / "session" / "run.sock").exists())
+    until(lambda: session.status().get("state") == "ready")
+    yield session
+    session.process.terminate()
+    assert session.process.wait(20) == 0
+
+
+def answers(bench: Bench) -> dict[str, Any]:
+    """Return what was sent and answered, sample by sample, and under which identity."""
+    notes = (bench.out / f"{MODEL}_POPE_prompts.jsonl").read_text().splitlines()
+    passport = json.loads((bench.out / f"{MODEL}_POPE_passport.json").read_text())
+    names = ("prompts", "generation", "hardware", "outcome", "weights", "data", "code")
+    return {"notes": sorted(notes), **{name: passport[name] for name in names}}
+
+
+def test_a_run_in_a_session_leaves_what_a_run_of_its_own_leaves(session: Session, bench: Bench) -> None:
+    write_pope(bench, 4)
+    status, said = session.run(bench)
+    in_session = answers(bench)
+    bench.out.rename(bench.root / "kept")
+    alone = bench.run()
+
+    assert (status, alone.returncode) == (0, 0), said
+    assert said.count(FOUND) == 1
+    assert in_session == answers(bench)
+
+
+def test_it_tells_the_answers_it_gave(session: Session, bench: Bench) -> None:
+    before = session.status()["models"][0]["answers"]
+
+    session.run(bench, "--limit", "3")
+
+    until(lambda: session.status()["models"][0]["answers"] >= before + 3)
+    assert session.status()["running"] == []
+
+
+def test_another_dtype_than_the_workers_is_loaded_in_process(session: Session, bench: Bench) -> None:
+    status, said = session.run(bench, "--limit", "1", VLDOCK_DTYPE="bfloat16")
+
+    assert status == 0, said
+    assert FOUND not in said
+    assert "session: VLDOCK_DTYPE differs from when the session was started: loading in this process" in said
+
+
+def test_an_unknown_name_ends_as_ever(session: Session, bench: Bench) -> None:
+    status, said = session.run(bench, data="POPEYE")
+
+    assert status == 2
+    assert "unknown benchmark 'POPEYE': did you mean POPE?" in said
+
+
+def test_a_sample_the_model_cannot_answer_fails_its_cell_with_the_models_own_error(
+    session: Session, bench: Bench
+) -> None:
+    table = bench.lmu / "POPE.tsv"
+    table.write_text(table.read_text().replace("\tIs ", "\t<image> is "))  # counted as an image, of which there is one
+
+    status, said = session.run(bench, "--limit", "1")
+
+    assert status == 1
+    assert f"FAILED {MODEL} x POPE: IndexError" in said
+
+
+def test_ctrl_c_ends_the_run_and_the_same_command_goes_on(session: Session, bench: Bench) -> None:
+    write_pope(bench, 60)
+    process = session.begin(bench)
+    until(lambda: (bench.out / "01_POPE.pkl").exists())
+
+    process.send_signal(signal.SIGINT)
+
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    status, again = session.run(bench)
+    assert status == 0
+    assert "(60 samples" in again
+    assert len((bench.out / f"{MODEL}_POPE_prompts.jsonl").read_text().splitlines()) < 60 + 10
+
+
+def test_a_worker_killed_in_a_cell_is_started_again_and_the_cell_ends(session: Session, bench: Bench) -> None:
+    write_pope(bench, 60)
+    process = session.begin(bench)
+    until(lambda: (bench.out / "01_POPE.pkl").exists())
+
+    os.kill(session.status()["worker_pid"], signal.SIGKILL)
+
+    said, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, said
+    assert "the worker died and is started again" in said
+    notes = (bench.out / f"{MODEL}_POPE_prompts.jsonl").read_text().splitlines()
+    indices = [json.loads(note)["index"] for note in notes]
+    assert sorted(indices, key=int) == [str(number) for number in range(60)]
+
+
+def test_a_killed_client_leaves_no_evaluator_and_two_at_once_are_served(session: Session, bench: Bench) -> None:
+    write_pope(bench, 60)
+    slow = session.begin(bench)
+    until(lambda: (bench.out / "01_POPE.pkl").exists())
+
+    status, said = session.run(bench, "--limit", "2", "--work-dir", "other")
+
+    assert (status, slow.poll()) == (0, None), said
+    slow.kill()
+    slow.communicate()
+    until(lambda: not session.status()["running"])
