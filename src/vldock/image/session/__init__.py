@@ -1,7 +1,8 @@
 """A session: one process tree in a container that keeps models loaded and evaluates what `docker exec` asks.
 
     serve      the container's command: listens, forks an evaluator for each run.py, keeps the worker alive
-    evaluator  a fork of the server, in which VLMEvalKit is already imported: reads the benchmark, asks, scores
+    evaluations  the forks it made: started, signalled, awaited
+    evaluator  such a fork, in which VLMEvalKit is already imported: reads the benchmark, asks, scores
     worker     the process that holds the models; answers the evaluators' questions in turn
     client     what run.py does when a session is there: hands over its arguments, streams and signals
 

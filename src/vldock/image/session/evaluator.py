@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 from vldock.common.layout import TOKEN_VARIABLES
 from vldock.image.session import remote, wire
+from vldock.image.session.evaluations import STOPPING
 from vldock.image.session.place import Place
 
 # Read by libraries as they are imported: an evaluator inherits what the server's import saw.
@@ -61,6 +62,7 @@ def _settle(request: dict[str, Any], descriptors: list[int]) -> None:
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGCHLD):
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
     os.environ.clear()
     os.environ.update(request["env"])
     os.umask(request["umask"])

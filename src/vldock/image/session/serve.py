@@ -1,4 +1,4 @@
-"""The session's server: listens, forks an evaluator for each run, keeps the worker alive, ends when nobody asks.
+"""The session's server: listens, has an evaluator forked for each run, keeps the worker alive, ends when nobody asks.
 
 One thread, so that it may fork at any time; VLMEvalKit is imported once, here, and never a GPU touched: an evaluator is
 a fork and inherits both.
@@ -12,37 +12,18 @@ import selectors
 import signal
 import socket
 import time
-from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, NoReturn
+from typing import Any
 
 from vldock.common.errors import EnvironmentUnfit, VldockError
 from vldock.image.events import Emit
 from vldock.image.session import wire
+from vldock.image.session.evaluations import Become, Client, Evaluations
 from vldock.image.session.place import Place
 from vldock.image.session.worker_process import WorkerProcess
 
-GRACE = 8.0  # seconds for an evaluator to end by itself; docker stop allows ten
-TICK = 1.0
+TICK = 1.0  # seconds
 BACKLOG = 128
-INTERRUPTED = 130
-
-Become = Callable[[dict[str, Any], list[int], socket.socket], NoReturn]
-
-
-@dataclass(eq=False)
-class Client:
-    """A connection, and the evaluator that runs for it."""
-
-    connection: socket.socket
-    inbox: wire.Inbox = field(default_factory=wire.Inbox)
-    child: int | None = None
-    request: dict[str, Any] = field(default_factory=dict)
-    started: str = ""
-    gone: bool = False
-    kill_at: float | None = None
 
 
 def listen(path: os.PathLike[str]) -> socket.socket:
@@ -80,8 +61,8 @@ class Server:
         self.place = place
         self._lock = lock
         self.worker = worker
-        self._become = become
         self._emit = emit
+        self._evaluations = Evaluations(become=become, leave=self._leave_to, emit=emit)
         self._idle_limit = idle_limit
         self._selector = selectors.DefaultSelector()
         self._wake, self._woken = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -90,7 +71,6 @@ class Server:
         self._started = datetime.now(UTC).isoformat(timespec="seconds")
         self._active = time.monotonic()
         self._stopping = False
-        self.evals = 0
 
     def run(self) -> int:
         """Serve until a signal, `stop` or idleness ends it; return the exit status."""
@@ -103,7 +83,7 @@ class Server:
         self._selector.register(self._wake, selectors.EVENT_READ, self._drain)
         self._hear_from_worker()
         try:
-            while not (self._stopping and not self._running()):
+            while not (self._stopping and not self._evaluations.running):
                 for key, _ in self._selector.select(TICK):
                     key.data(key.fileobj)
                 self._reap()
@@ -118,16 +98,13 @@ class Server:
         if self._stopping:
             return
         self._stopping = True
-        self._emit("stopping", why=why, running=len(self._running()))
-        for client in self._running():
-            self._hang_up(client, signal.SIGINT)
+        self._emit("stopping", why=why, running=len(self._evaluations.running))
+        for client in self._evaluations.running:
+            self._evaluations.hang_up(client)
 
     def status(self) -> dict[str, Any]:
         """Return what `session status --json` prints."""
-        running = [
-            {**{name: client.request.get(name) for name in ("id", "argv", "pid")}, "started": client.started}
-            for client in self._running()
-        ]
+        running = [client.told() for client in self._evaluations.running]
         state = "stopping" if self._stopping else "ready" if self.worker.ready else "starting"
         return {
             "state": "failed" if self.worker.given_up else state,
@@ -138,14 +115,11 @@ class Server:
             "socket": str(self.place.runs),
             "models": self.worker.models,
             "running": running,
-            "evals": self.evals,
+            "evals": self._evaluations.count,
             "worker_pid": self.worker.pid,
             "worker_restarts": self.worker.restarts,
             "rss_bytes": _resident(os.getpid()) + _resident(self.worker.pid),
         }
-
-    def _running(self) -> list[Client]:
-        return [client for client in self._clients.values() if client.child is not None]
 
     def _accept(self, _listener: Any) -> None:
         try:
@@ -176,41 +150,30 @@ class Server:
         operation = message.get("op")
         if operation == "run":
             self._start(client, message)
-        elif operation == "signal" and client.child is not None:
-            _signal(client.child, int(message["number"]))
+        elif operation == "signal":
+            self._evaluations.signal(client, int(message["number"]))
         elif operation == "status":
-            self._answer(client, self.status())
+            client.answer(self.status())
         elif operation == "cancel":
-            found = [one for one in self._running() if one.request["id"] == message.get("id")]
+            found = [one for one in self._evaluations.running if one.request["id"] == message.get("id")]
             for one in found:
-                self._hang_up(one, signal.SIGINT)
-            self._answer(client, {"cancelled": len(found)})
+                self._evaluations.hang_up(one)
+            client.answer({"cancelled": len(found)})
         elif operation == "stop":
-            running = len(self._running())
-            self._answer(client, {"stopping": True, "running": running})
+            client.answer({"stopping": True, "running": len(self._evaluations.running)})
             self.stop("asked")
 
     def _start(self, client: Client, request: dict[str, Any]) -> None:
         descriptors = client.inbox.take_descriptors()
         if self._stopping:
-            self._answer(client, {"declined": "the session is ending"})
+            client.answer({"declined": "the session is ending"})
         else:
-            request["id"] = request.get("request") or f"{os.getpid()}-{self.evals + 1}"
-            client.request, client.started = request, datetime.now(UTC).isoformat(timespec="seconds")
-            client.child = self._fork(client, request, descriptors)
-            self.evals += 1
-            self._emit("eval_start", id=request["id"], argv=request["argv"], pid=client.child)
+            self._evaluations.start(client, request, descriptors)
         for descriptor in descriptors:
             os.close(descriptor)
 
-    def _fork(self, client: Client, request: dict[str, Any], descriptors: list[int]) -> int:
-        child = os.fork()
-        if child == 0:
-            self._leave_to(client, request, descriptors)
-        return child
-
-    def _leave_to(self, client: Client, request: dict[str, Any], descriptors: list[int]) -> NoReturn:
-        """In the fork: close what is the server's, and become an evaluator."""
+    def _leave_to(self, client: Client) -> None:
+        """In a fork: close what is the server's and other clients'."""
         signal.set_wakeup_fd(-1)
         self._selector.close()
         self._listener.close()
@@ -220,7 +183,6 @@ class Server:
         for other in self._clients.values():
             if other is not client:
                 other.connection.close()
-        self._become(request, descriptors, client.connection)
 
     def _reap(self) -> None:
         while True:
@@ -233,19 +195,10 @@ class Server:
             if child == self.worker.pid:
                 self._worker_ended(status)
                 continue
-            for client in [one for one in self._clients.values() if one.child == child]:
-                self._ended(client, os.waitstatus_to_exitcode(status))
-
-    def _ended(self, client: Client, code: int) -> None:
-        code = code if code >= 0 else 128 - code
-        self._kill(client)  # a pool that outlived its evaluator
-        if code == 128 + signal.SIGKILL and client.kill_at is not None:
-            code = INTERRUPTED  # it was asked to end, and took too long over it
-        client.child, self._active = None, time.monotonic()
-        self._emit("eval_end", id=client.request["id"], exit=code)
-        self._answer(client, {"exit": code})
-        if client.gone:
-            self._forget(client)
+            client = self._evaluations.ended(child, status)
+            self._active = time.monotonic()
+            if client is not None and client.gone:
+                self._forget(client)
 
     def _lost(self, client: Client) -> None:
         """The other end is gone: what runs for it ends too, and keeps what it has predicted."""
@@ -254,36 +207,16 @@ class Server:
         if client.child is None:
             self._forget(client)
         else:
-            self._hang_up(client, signal.SIGINT)
-
-    def _hang_up(self, client: Client, number: int) -> None:
-        if client.child is not None and client.kill_at is None:
-            _signal(client.child, number)
-            client.kill_at = time.monotonic() + GRACE
-
-    def _kill(self, client: Client) -> None:
-        """Kill what is left of an evaluator and the pools it started."""
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(int(client.child or 0), signal.SIGKILL)
+            self._evaluations.hang_up(client)
 
     def _forget(self, client: Client) -> None:
-        for descriptor in client.inbox.take_descriptors():
-            os.close(descriptor)
-        client.connection.close()
+        client.close()
         self._clients.pop(client.connection, None)
-
-    def _answer(self, client: Client, message: dict[str, Any]) -> None:
-        if client.gone:
-            return
-        with suppress(OSError):  # its end is seen at the next read
-            wire.send(client.connection, message)
 
     def _tick(self) -> None:
         now = time.monotonic()
-        for client in self._running():
-            if client.kill_at is not None and now > client.kill_at:
-                self._kill(client)
-        if self._running():
+        self._evaluations.kill_overdue()
+        if self._evaluations.running:
             self._active = now
         elif self._idle_limit is not None and now - self._active > self._idle_limit and not self._stopping:
             self._emit("idle_stop", seconds=round(now - self._active, 1))
@@ -318,12 +251,6 @@ class Server:
         self._listener.close()
         for path in (self.place.runs, self.place.questions):
             path.unlink(missing_ok=True)
-
-
-def _signal(child: int, number: int) -> None:
-    """Signal an evaluator alone: a pool whose workers are interrupted as well never ends its map()."""
-    with suppress(ProcessLookupError):
-        os.kill(child, number)
 
 
 def _resident(number: int | None) -> int:
