@@ -22,9 +22,9 @@ SHOWN = 60  # characters of an answer
 def equal_command(first: Path, second: Path, as_json: bool) -> int:
     """Tell whether two sets of predictions are the same, sample by sample.
 
-    A and B are runs of `vldock matrix`, cells, folders of a model (run.py), or prediction files. Answers are compared as
-    text, and as token ids where both sides noted them. Exit code 0: all are equal; 1: something differs, or is only on
-    one side; 4: there are no predictions to compare.
+    A and B are runs of `vldock matrix`, cells, folders of a model (run.py), or prediction files. Answers are compared
+    as text, and as token ids where both sides noted them. Exit code 0: all are equal; 1: something differs, or is only
+    on one side; 4: there are no predictions to compare.
 
     \b
     Examples:
@@ -79,5 +79,5 @@ def closing(found: Compared) -> str:
     word = "equal" if found.equal else "NOT EQUAL"
     return (
         f"{word}: {answers} of {asked} answers and {wrong} of {tokens} tokens differ, in {len(found.cells)} cells"
-        + (f"; {len(found.unpaired)} cells are only on one side" if found.unpaired else "")
+        + (f"; {len(found.unpaired)} cells could not be compared" if found.unpaired else "")
     )

@@ -102,8 +102,15 @@ def compared(first: Path, second: Path) -> Compared:
         left += [f"{name}: only in B" for name in two if name not in one]
     if not pairs:
         raise InputRefused(f"{first} and {second} share no cell", expected="one model and benchmark in both at least")
-    cells = tuple(equality(name, read(mine), read(theirs)) for name, (mine, theirs) in pairs.items())
-    return Compared(str(first), str(second), cells, tuple(left))
+    cells = []
+    for name, (mine, theirs) in pairs.items():
+        try:
+            cells.append(equality(name, read(mine), read(theirs)))
+        except InputRefused as refusal:
+            if len(pairs) == 1:
+                raise
+            left.append(f"{name}: {refusal.message}")  # a cell that failed: nothing says that it is equal
+    return Compared(str(first), str(second), tuple(cells), tuple(left))
 
 
 def files_of(place: Path) -> dict[str, Path]:
@@ -113,6 +120,9 @@ def files_of(place: Path) -> dict[str, Path]:
     if (place / RUN_FILE).is_file() or (place / CELL_FILE).is_file():
         cells = compare.cells_of(place)
         return {f"{m} x {b}": path / f"{m}_{b}.xlsx" for (m, b), (path, _) in cells.items()}
+    below = [path.parent for pattern in ("*", "*/*") for path in sorted(place.glob(f"{pattern}/{CELL_FILE}"))]
+    if below:  # the folder of `python -m vldock.image evaluate --out`, or a model's in it
+        return {name: path for folder in below for name, path in files_of(folder).items()}
     stems = [path.name.removesuffix(IDENTITY) for path in sorted(place.glob(f"*{IDENTITY}"))]
     found = {stem: place / f"{stem}.xlsx" for stem in stems if (place / f"{stem}.xlsx").is_file()}
     if not found:
@@ -129,8 +139,12 @@ def read(path: Path) -> Predictions:
     rows, reason = samples.table(path)
     if reason:
         raise InputRefused(f"{path}: {reason}", expected="a prediction file of VLMEvalKit (.xlsx) with its rows")
-    answers = {str(row["index"]): str(row.get("prediction", "")) for row in rows}
+    answers = {str(row["index"]): _text(row.get("prediction")) for row in rows}
     return Predictions(path, answers, _noted(path.with_name(f"{path.stem}{NOTES}")))
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else str(value)
 
 
 def _noted(path: Path) -> dict[str, tuple[int, ...]]:

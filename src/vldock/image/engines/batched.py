@@ -52,12 +52,13 @@ class BatchedEngine:
         with Ahead(questions, self._desk, size=self._window) as ahead:
             turn = Turn(self._language, self._reader, self._rules)
             while True:
-                if not turn.waiting:
+                if not turn.waiting and not ahead.done:
                     turn.waiting = self._sorted(ahead.take(self._window))
-                    if not turn.waiting and not turn.active:
-                        return
                     yield from self._oddities(turn)
                     self._limit = self._limit or self._fitting(turn.waiting)
+                if not turn.waiting and not turn.active:
+                    ahead.close()
+                    return
                 yield from self._one(turn)
 
     @property

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import json
 from collections.abc import Hashable, Sequence
 from typing import Any
 
@@ -15,6 +16,8 @@ import torch
 
 from vldock.image.engines import sizing
 from vldock.image.engines.store import ByteStore
+
+OF_NO_WEIGHT = ("_name_or_path", "transformers_version", "torch_dtype")  # of a config
 
 
 class FeatureStore(ByteStore[torch.Tensor]):
@@ -69,7 +72,9 @@ def tower_identity(tower: Any) -> str:
     """Return a hash of a vision tower: its weights byte for byte, and which of its layers are read."""
     known: str | None = getattr(tower, "_vldock_identity", None)
     if known is None:
-        digest = hashlib.sha256(f"{tower.select_layer} {tower.select_feature} {tower.config.to_json_string()}".encode())
+        config = {name: value for name, value in tower.config.to_dict().items() if name not in OF_NO_WEIGHT}
+        shape = [tower.select_layer, tower.select_feature, config]
+        digest = hashlib.sha256(json.dumps(shape, sort_keys=True, default=str).encode())
         for name, values in sorted(tower.vision_tower.state_dict().items()):
             digest.update(f"{name} {values.dtype} {tuple(values.shape)}".encode())
             digest.update(values.detach().cpu().contiguous().view(torch.uint8).numpy().data)

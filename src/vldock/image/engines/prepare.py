@@ -102,7 +102,7 @@ class Ahead:
         self._questions, self._desk = questions, desk
         self._rows: queue.Queue[Row | BaseException | None] = queue.Queue(maxsize=size)
         self._stop = threading.Event()
-        self._done = False
+        self.done = False
         self._error: BaseException | None = None
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="vldock-image")
         self._thread = threading.Thread(target=self._run, name="vldock-ahead", daemon=True)
@@ -120,17 +120,20 @@ class Ahead:
         self._desk.forget()
 
     def take(self, count: int) -> list[Row]:
-        """Return the next `count` rows, fewer at the end; an error of making a row is raised after them."""
+        """Return the next `count` rows, fewer when `done`: at the end, or before a question that is in error."""
         rows: list[Row] = []
-        while len(rows) < count and not self._done:
+        while len(rows) < count and not self.done:
             item = self._rows.get()
             if isinstance(item, Row):
                 rows.append(item)
             else:
-                self._done, self._error = True, item
-        if self._error is not None and not rows:
-            raise self._error
+                self.done, self._error = True, item
         return rows
+
+    def close(self) -> None:
+        """Raise what ended the rows early, if anything did; called when those before it are answered."""
+        if self._error is not None:
+            raise self._error
 
     def _run(self) -> None:
         try:
