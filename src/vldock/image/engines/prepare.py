@@ -116,7 +116,7 @@ class Ahead:
     ) -> None:
         self._stop.set()
         self._pool.shutdown(wait=True, cancel_futures=True)
-        self._thread.join()
+        self._thread.join(timeout=10 * SECONDS)  # it may be waiting for a question that never comes
         self._desk.forget()
 
     def take(self, count: int) -> list[Row]:
