@@ -23,6 +23,7 @@ ORDER = (
     "patch_vlmeval_identity",
     "patch_vlmeval_passport",
     "patch_vlmeval_atomic_files",
+    "patch_vlmeval_engine",
     "patch_vlmeval_circular_tmp",
     "patch_vlmeval_partial_sets",
     "patch_vlmeval_ccocr",

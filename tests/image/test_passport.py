@@ -93,6 +93,19 @@ def test_another_dtype_is_told_as_hardware(bench: Bench) -> None:
     assert words(first, of(bench)) == {"hardware"}
 
 
+def test_another_engine_is_told_as_generation_and_answers_alike(bench: Bench) -> None:
+    bench.run(*LIMIT)
+    first = of(bench)
+
+    done = bench.run(*LIMIT, "--engine", "batched", "--batch-size", "2")
+
+    assert 'engine was "stock", is "batched/2"' in set_aside(done)
+    assert words(first, of(bench)) == {"generation"}
+    assert of(bench)["generation"]["engine"] == "batched"
+    assert of(bench)["generation"]["batch_size"] == {"asked": 2, "actual": 2}
+    assert of(bench)["outcome"] == first["outcome"]
+
+
 def test_one_byte_of_the_weights_is_told_as_weights(bench: Bench, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     shutil.copytree(bench.cache, cache, symlinks=True)

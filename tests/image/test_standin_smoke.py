@@ -82,6 +82,14 @@ def test_the_stand_in_answers_its_samples_on_a_cpu(on_cpu: Path, benchmark: str)
     assert (cell.device, cell.dtype, cell.attention) == ("cpu", "float32", "sdpa")
 
 
+def test_the_batched_engine_gives_the_stand_ins_answers_and_tells_of_each(on_cpu: Path, tmp_path: Path) -> None:
+    events = evaluate(tmp_path, VLDOCK_DEVICE="cpu", VLDOCK_ENGINE="batched", VLDOCK_BATCH_SIZE="3")
+
+    done = {event["benchmark"]: event["done"] for event in events if event["event"] == "progress"}
+    assert done == dict.fromkeys(BENCHMARKS, SAMPLES)
+    assert [answers(tmp_path, name) for name in BENCHMARKS] == [answers(on_cpu, name) for name in BENCHMARKS]
+
+
 def test_every_layer_of_llava_calls_sdpa_at_every_step(fresh_python: FreshPython) -> None:
     done = fresh_python(COUNT)
     assert done.returncode == 0, done.stderr

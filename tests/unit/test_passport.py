@@ -31,7 +31,12 @@ PASSPORT = {
         "cut": [],
         "samples": {"0": ["a", "b", 600], "1": ["c", "d", 601]},
     },
-    "generation": {"arguments": {"do_sample": False}, "seed": None, "batch_size": 1},
+    "generation": {
+        "arguments": {"do_sample": False},
+        "seed": None,
+        "engine": "stock",
+        "batch_size": {"asked": 1, "actual": 1},
+    },
     "judge": {"name": "exact_matching", "mode": "exact matching"},
     "hardware": {"model": {"device": "cpu", "dtype": "float32", "attention": "sdpa"}, "driver": None, "cuda": None},
     "outcome": {"predictions_sha256": "9"},

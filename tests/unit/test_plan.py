@@ -48,6 +48,8 @@ def test_a_plan_survives_being_written_down() -> None:
         ({"gpus": "all"}, "gpus"),
         ({"standin": False}, "standin"),
         ({"data": "/other"}, "data"),
+        ({"engine": "batched"}, "engine"),
+        ({"batch_size": 8}, "batch_size"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

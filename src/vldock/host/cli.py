@@ -39,6 +39,7 @@ COMMANDS = {
     "passport": ("vldock.host.cli_passport", "passport_group", "Show what a score came from, or why two differ."),
     "report": ("vldock.host.cli_report", "report_command", "Write a run's reports again, with samples to look at."),
     "compare": ("vldock.host.cli_report", "compare_command", "Compare two runs sample by sample."),
+    "equal": ("vldock.host.cli_equal", "equal_command", "Tell whether two sets of predictions are the same."),
     "clean": ("vldock.host.cli_run", "clean_command", "Remove containers and images of vldock's."),
     "rebuild-proof": (
         "vldock.host.cli_rebuild",

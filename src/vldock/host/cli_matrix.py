@@ -10,6 +10,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from vldock.common import engine_choice
 from vldock.common.errors import EnvironmentUnfit, UsageError
 from vldock.host import doctor, engine, gpus, leftovers, matrix, progress, run, run_folder
 from vldock.host.cli_matrix_options import matrix_options
@@ -18,7 +19,19 @@ from vldock.host.plan import Plan, choose_benchmarks, choose_models
 from vldock.host.process import copyable
 from vldock.host.run_folder import RunFolder, RunRecord
 
-OF_THE_PLAN = ("image", "samples", "models", "benchmarks", "gpus_asked", "data", "cache", "standin", "prompt")
+OF_THE_PLAN = (
+    "image",
+    "samples",
+    "models",
+    "benchmarks",
+    "gpus_asked",
+    "data",
+    "cache",
+    "standin",
+    "prompt",
+    "engine",
+    "batch_size",
+)
 
 
 @click.command(name="matrix")
@@ -60,6 +73,7 @@ def matrix_command(ctx: click.Context, /, **given: Any) -> int:
 def _plan(client: Any, status: engine.EngineStatus, given: dict[str, Any]) -> Plan:
     models = choose_models(given["models"], standin=given["standin"])
     benchmarks = choose_benchmarks(given["benchmarks"])
+    answering = engine_choice.choose(given["engine"] or "", given["batch_size"] or "")
     chosen, line = gpus.resolve(given["gpus_asked"], status)
     say(line)
     if not given["standin"]:
@@ -81,6 +95,8 @@ def _plan(client: Any, status: engine.EngineStatus, given: dict[str, Any]) -> Pl
         user=given["user"] or run.caller(),
         timeout=given["timeout"],
         prompt=given["prompt"],
+        engine=answering.name,
+        batch_size=answering.batch_size,
         read_only_inputs=given["read_only_inputs"],
     )
 
@@ -101,7 +117,7 @@ def _image_id(client: Any, image: str) -> str:
 def _resumed(ctx: click.Context, folder: RunFolder, given: dict[str, Any]) -> Plan:
     typed = [name for name in OF_THE_PLAN if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE]
     if typed:
-        options = ", ".join(f"--{name.removesuffix('_asked')}" for name in typed)
+        options = ", ".join(f"--{name.removesuffix('_asked').replace('_', '-')}" for name in typed)
         raise UsageError(
             f"--resume {folder.path} with {options}",
             expected=f"no option that changes the plan in {folder.path / run_folder.RUN_FILE}",

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from vldock.common import passport_prompts
+from vldock.common import engine_choice, passport_prompts
 from vldock.host import checkout
 
 FOLDER = click.Path(path_type=Path)
@@ -50,6 +50,18 @@ OPTIONS = (
         show_default=True,
         envvar=passport_prompts.VARIABLE,
         help="LLaVA's question worded as VLMEvalKit does, or as LLaVA's own evaluation. [env: VLDOCK_PROMPT]",
+    ),
+    click.option(
+        "--engine",
+        type=click.Choice(engine_choice.ENGINES),
+        envvar=engine_choice.ENGINE_VARIABLE,
+        help="Who asks the model: VLMEvalKit's own loop (stock, the default), or ours in batches. [env: VLDOCK_ENGINE]",
+    ),
+    click.option(
+        "--batch-size",
+        metavar="N|auto",
+        envvar=engine_choice.BATCH_VARIABLE,
+        help="Rows the batched engine answers at once. Default: auto, as many as fit. [env: VLDOCK_BATCH_SIZE]",
     ),
     click.option("--network", help="none: no network at all."),
     click.option(

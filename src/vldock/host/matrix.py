@@ -12,6 +12,7 @@ from typing import Any
 
 from vldock.common import cache_env
 from vldock.common.cell import Cell
+from vldock.common.engine_choice import STOCK
 from vldock.common.passport import IMAGE_VARIABLE
 from vldock.common.passport_prompts import VARIABLE as PROMPT_VARIABLE
 from vldock.host import containers, results, run_folder, written
@@ -71,11 +72,12 @@ def spec(plan: Plan, *, folder: RunFolder, run_id: str, model: str, benchmarks: 
     """Return the container that evaluates one model on the benchmarks."""
     inside = f"{cache_env.OUTPUTS}/{folder.name}"
     limit = ["--limit", str(plan.samples)] if plan.samples else []
+    engine = [] if plan.engine == STOCK else ["--engine", plan.engine, "--batch-size", str(plan.batch_size)]
     return Spec(
         image=plan.image_id,
         argv=(
             *("python", "-m", "vldock.image", "evaluate", "--json", "--model", model),
-            *("--data", *benchmarks, *limit, "--out", inside),
+            *("--data", *benchmarks, *limit, *engine, "--out", inside),
         ),
         role=ROLE,
         run_id=run_id,

@@ -7,7 +7,7 @@ from dataclasses import MISSING, asdict, dataclass, fields
 from difflib import get_close_matches
 from typing import Any
 
-from vldock.common import matrix
+from vldock.common import engine_choice, matrix
 from vldock.common.cell import Cell
 from vldock.common.errors import UsageError
 from vldock.common.passport_prompts import UPSTREAM
@@ -35,6 +35,8 @@ class Plan:
     timeout: float | None = None
     prompt: str = UPSTREAM
     read_only_inputs: bool = False
+    engine: str = engine_choice.STOCK
+    batch_size: engine_choice.BatchSize | None = None
 
     @property
     def cells(self) -> list[tuple[str, str]]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from vldock.common import passport
 from vldock.common.cell import Cell
+from vldock.common.engine_choice import STOCK
 from vldock.common.errors import InputRefused
 from vldock.common.matrix import find_benchmark
 from vldock.common.passport_prompts import UPSTREAM
@@ -126,6 +127,7 @@ def command(plan: Plan) -> str:
     words += ["--network", plan.network] if plan.network else []
     words += ["--read-only-inputs"] if plan.read_only_inputs else []
     words += ["--prompt", plan.prompt] if plan.prompt != UPSTREAM else []
+    words += ["--engine", plan.engine, "--batch-size", str(plan.batch_size)] if plan.engine != STOCK else []
     words += ["--standin"] if plan.standin else []
     return shlex.join(words)
 

@@ -22,6 +22,7 @@ from vldock.common.errors import UsageError
 from vldock.common.matrix import BENCHMARKS, MODELS, Benchmark, find_benchmark, find_model
 from vldock.image import cell_run, startup
 from vldock.image.cell_run import Job
+from vldock.image.engines import options
 from vldock.image.events import Emit, captured
 from vldock.image.identity import NOT_YET, cell_identity
 from vldock.image.shared_model import SharedModel
@@ -50,10 +51,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out", required=True, type=Path, help="results go to OUT/<model>/<benchmark>, logs to OUT/logs"
     )
     parser.add_argument("--json", action="store_true", help="events as JSON lines even on a terminal")
+    options.add(parser)
 
 
 def main(args: argparse.Namespace) -> int:
     """Evaluate `args.model` on `args.data` and return the exit status."""
+    options.resolve(args)
     benchmarks = _benchmarks(args.data)
     _check_model(args.model)
     limit = _limit(args.limit)

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from vldock.common import writable
+from vldock.common import engine_choice, writable
 from vldock.common.cache_env import LMUDATA
 from vldock.common.layout import BUILD_FACTS
 from vldock.common.matrix import find_model
@@ -40,6 +40,7 @@ def cell_identity(*, model: str, benchmark: str, limit: int | None, standin: boo
         "weights": revision,
         "weights_sha256": digest,
         "prompt": os.environ.get(VARIABLE) or UPSTREAM,
+        "engine": engine_choice.asked(os.environ).describe(),
         "vldock": build_digest(),
     }
 

@@ -56,6 +56,7 @@ class SharedModel:
             return answer
 
         self._model.generate = watched
+        self._model._vldock_watch = self  # an engine answers without generate(), and tells us so
 
 
 def facts_of(model: Any) -> Facts:

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from vldock.common.layout import TOKEN_VARIABLES
+from vldock.common.passport_prompts import UPSTREAM
 from vldock.image.session import remote, wire
 from vldock.image.session.evaluations import STOPPING
 from vldock.image.session.place import Place
@@ -78,10 +79,10 @@ def _run(request: dict[str, Any], connection: socket.socket, place: Place, seen:
     import vlmeval
     from vlmeval import run as upstream
 
-    from vldock.image.vlmeval_hooks import console
+    from vldock.image.vlmeval_hooks import console, prompts
 
     vlmeval.load_env()
-    models = remote.Models(place)
+    models = remote.Models(place, template=seen.get(prompts.VARIABLE, "").strip() or UPSTREAM)
 
     def parse() -> Any:
         args = upstream.parse_args()

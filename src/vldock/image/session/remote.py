@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from vldock.common import engine_choice
 from vldock.common.errors import EvaluationFailed
 from vldock.image.session import wire
 from vldock.image.session.place import Place
@@ -93,8 +94,9 @@ class Link:
 class Models:
     """The models of one run.py, as far as the worker has them."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, *, template: str) -> None:
         self._link = Link(place)
+        self._template = template  # of the worker: its batches are prepared ahead, in the session's wording
 
     def prepare(self, args: Any) -> None:
         """Ask the worker for every model of the run, before anything is written; raises Declined for one it has not."""
@@ -104,6 +106,9 @@ class Models:
             return
         if args.use_vllm:
             raise Declined("--use-vllm is not for the worker")
+        batched = engine_choice.asked(os.environ).batch_size is not None
+        if batched and prompts.template() != self._template:
+            raise Declined(f"batches are prepared with {prompts.VARIABLE}={self._template} here")
         from vlmeval.config import supported_VLM
 
         for name in args.model:
@@ -148,7 +153,11 @@ def shell(name: str, described: Mapping[str, Any], link: Link) -> Any:
     for method in ("generate", "chat"):
         if hasattr(kind, method):
             model.__dict__[method] = _remote(name, method, link)
-    model._vldock_engine = RemoteEngine(name, link)
+    engine = engine_choice.asked(os.environ)
+    if engine.batch_size is not None and described["not_batched"]:
+        say(f"engine {engine.describe()}: VLMEvalKit's own loop answers instead: {described['not_batched']}")
+    elif engine.batch_size is not None:
+        model._vldock_engine = RemoteEngine(name, link)
     return model
 
 
@@ -203,7 +212,9 @@ class RemoteEngine:
 
 
 def _engine_env() -> dict[str, str]:
-    return {name: os.environ[name] for name in ("VLDOCK_BATCH_SIZE", "VLDOCK_PROMPT") if name in os.environ}
+    """Return the variables by which the worker makes the engine this run asked for."""
+    names = (engine_choice.ENGINE_VARIABLE, engine_choice.BATCH_VARIABLE)
+    return {name: os.environ[name] for name in names if name in os.environ}
 
 
 def absolute(message: Any) -> Any:

@@ -45,12 +45,15 @@ class Held:
 
     def description(self) -> dict[str, Any]:
         """Return what an evaluator needs to build the same object without its weights."""
+        from vldock.image.engines import support
+
         kind = type(self.model)
         return {
             "class": f"{kind.__module__}:{kind.__qualname__}",
             "state": {name: value for name, value in vars(self.model).items() if is_plain(value)},
             "facts": asdict(self.facts),
             "note": self.note,
+            "not_batched": support.refusal(self.model),
         }
 
 
@@ -126,7 +129,7 @@ class Shelf:
         seconds = time.monotonic() - begun
         spec, facts = code.model_spec(supported_VLM[name]), facts_of(model)
         size = max(memory.used() - before, 0)
-        self._held[name] = Held(name, model, spec, facts, prompts.note_of_model(model), seconds, size)
+        self._held[name] = Held(name, model, spec, facts, prompts.of_model(model), seconds, size)
         self._other.pop(name, None)
         self._emit("model_loaded", model=name, seconds=round(seconds, 3), bytes=size, **asdict(facts))
         self._changed()

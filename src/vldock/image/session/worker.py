@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from vldock.common.errors import VldockError
+from vldock.common.errors import UsageError, VldockError
 from vldock.image import startup
 from vldock.image.events import emitter
 from vldock.image.session.counter import Counter, Guest
@@ -86,8 +86,7 @@ class Worker:
         from vldock.image.vlmeval_hooks import prompts
 
         held = self._held(request["model"])
-        os.environ[prompts.VARIABLE] = request["prompt"]
-        with prompts.noted() as note:
+        with prompts.worded(request["prompt"]), prompts.noted() as note:
             value = getattr(held.model, request["method"])(**request["arguments"])
         held.answers += 1
         self.counter.post(guest, {"value": value, "note": note})
@@ -97,8 +96,10 @@ class Worker:
 
         held = self._held(request["model"])
         os.environ.update(request["env"])
-        engine = engines.batched(held.model, os.environ)
-        self.turns.again(guest, iter(self._each(held, engine.answers(request["questions"]))))
+        engine = engines.engine_of(held.model)
+        if engine is None:
+            raise UsageError(f"{held.name} has no batched engine", hint="--engine stock")
+        self.turns.again(guest, self._each(held, engine.answers(request["questions"])))
 
     def _each(self, held: Held, answers: Iterator[Any]) -> Iterator[dict[str, Any]]:
         for answer in answers:

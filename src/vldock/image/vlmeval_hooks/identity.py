@@ -1,8 +1,8 @@
 """Which run the files of a cell belong to: a JSON beside the predictions, compared before anything is reused.
 
-Equal identity: the run continues from the predictions that are there. Another limit, code, model, data, device or
-stand-in flag: every file of the cell is moved to set-aside/<UTC time>/ and one line says which field differs. Another
-judge only: the predictions stay, the evaluation's files are moved.
+Equal identity: the run continues from the predictions that are there. Another limit, code, model, data, engine,
+device or stand-in flag: every file of the cell is moved to set-aside/<UTC time>/ and one line says which field
+differs. Another judge only: the predictions stay, the evaluation's files are moved.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from vldock.common.errors import InputRefused
 from vldock.image.vlmeval_hooks import atomic, code, set_aside
 from vldock.image.vlmeval_hooks.runroot import standin
 
-FIELDS = ("limit", "standin", "model", "data", "prompt", "device", "code")
-# `--mode eval` runs no model: it may score predictions that another device or an earlier code made.
+FIELDS = ("limit", "standin", "model", "data", "prompt", "engine", "device", "code")
+# `--mode eval` runs no model: it may score predictions that another engine, device or an earlier code made.
 FIELDS_OF_EVAL = ("limit", "standin", "model", "data", "prompt")
 NOT_YET = ("revision", "weights")  # of a model: unknown before it was downloaded
 SCORES = ("_acc", "_score", "_acc_all")
@@ -59,6 +59,7 @@ def _short(value: Any) -> str:
 
 def of_run(model: str, dataset: Any, *, args: Any, judge: str | None, factory: Any) -> dict[str, Any]:
     """Return the identity of the cell about to run."""
+    from vldock.image.engines import options
     from vldock.image.vlmeval_hooks import prompts, wrapper  # brings torch along
 
     return {
@@ -70,6 +71,7 @@ def of_run(model: str, dataset: Any, *, args: Any, judge: str | None, factory: A
         "model": code.model_spec(factory),
         "data": code.data_spec(dataset),
         "prompt": prompts.template(),
+        "engine": options.describe(),
         "device": wrapper.describe(),
         "code": code.code_spec(),
         "judge": judge or None,
@@ -100,7 +102,7 @@ def settle(folder: str, model: str, dataset: Any, *, args: Any, judge: str | Non
     _move_torn(root, model, benchmark)
     kept = {key: old[key] for key in ("evaluated",) if old and key in old}
     if args.mode == "eval" and old:
-        kept |= {key: old[key] for key in ("device", "code") if key in old}
+        kept |= {key: old[key] for key in ("engine", "device", "code") if key in old}
     write_json(record, {**new, **kept})
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from vldock.common.cell import write_json
+from vldock.common.engine_choice import STOCK
 from vldock.common.layout import BUILD_FACTS
 from vldock.common.passport import IMAGE_VARIABLE, SCHEMA, SUFFIX
 from vldock.image import weights
@@ -103,9 +104,21 @@ def prompt_facts(notes: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
 
 def generation_facts(notes: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Return the arguments of decoding as they reached generate(); a list where samples were decoded differently."""
+    """Return the arguments of decoding, the engine, and its rows at once; a list where samples differ.
+
+    `actual` is the most rows that any sample was decoded with.
+    """
     seen = [note["generation"] for note in notes.values() if "generation" in note]
-    return {"arguments": _one(seen), "seed": None, "batch_size": 1}
+    engines = [str(note.get("engine", STOCK)).partition("/") for note in notes.values()]
+    return {
+        "arguments": _one(seen),
+        "seed": None,
+        "engine": _one([name for name, _, _ in engines]),
+        "batch_size": {
+            "asked": _one([int(size) if size.isdigit() else size or 1 for _, _, size in engines]),
+            "actual": max((int(note.get("batch", 1)) for note in notes.values()), default=None),
+        },
+    }
 
 
 def hardware_facts(notes: dict[str, dict[str, Any]]) -> dict[str, Any]:

@@ -1,28 +1,27 @@
 """What was sent to the model, sample by sample: hashes of messages and of tokens, and every prompt that was cut.
 
 One JSON line a sample in `<model>_<benchmark>_prompts.jsonl` beside the predictions, so that a run that was killed and
-went on still knows what it asked first. `VLDOCK_PROMPT` chooses how LLaVA's wrapper words a question.
+went on still knows what it asked first; notes.py says what is in a line. `VLDOCK_PROMPT` chooses how LLaVA's wrapper
+words a question.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from vldock.common.engine_choice import STOCK
 from vldock.common.errors import UsageError
 from vldock.common.passport_prompts import TEMPLATES, UPSTREAM
 from vldock.image.shared_model import facts_of
+from vldock.image.vlmeval_hooks import notes
 
-IMAGE_TOKEN = -200  # llava.constants.IMAGE_TOKEN_INDEX
 SUFFIX = "_prompts.jsonl"
+read = notes.read
 
 _pending: dict[str, Any] = {}
 _loaded: dict[str, Any] = {}
@@ -33,9 +32,9 @@ VARIABLE = "VLDOCK_PROMPT"
 
 def template() -> str:
     """Return VLDOCK_PROMPT, `vlmevalkit` where it is not set; raises UsageError for any other word."""
-    asked = os.environ.get("VLDOCK_PROMPT", "").strip() or UPSTREAM
+    asked = os.environ.get(VARIABLE, "").strip() or UPSTREAM
     if asked not in TEMPLATES:
-        raise UsageError(f"VLDOCK_PROMPT={asked}", expected=" or ".join(TEMPLATES))
+        raise UsageError(f"{VARIABLE}={asked}", expected=" or ".join(TEMPLATES))
     return asked
 
 
@@ -65,33 +64,43 @@ def question(folder: str, model: str, benchmark: str, index: Any, message: Any) 
     """Note that the sample `index` is about to be asked."""
     flush()
     _where[:] = [path_of(folder, model, benchmark)]
-    _pending.update(_loaded, index=str(index), message=_hash(_plain(message)))
+    _pending.update(_loaded, **notes.of_question(index, message))
 
 
 def flush() -> None:
     """Write what is known of the sample that was asked last."""
     if _pending and _where:
-        line = json.dumps(_pending, ensure_ascii=False, sort_keys=True) + "\n"
-        with _where[0].open("a", encoding="utf-8") as stream:  # one short write: whole, or torn at the end only
-            stream.write(line)
+        notes.append(_where[0], _pending)
     _pending.clear()
 
 
-def note_of_model(model: Any) -> dict[str, Any]:
-    """Return what every sample's note says of the model: where it computes, and after how many tokens it cuts."""
+def of_model(model: Any) -> dict[str, Any]:
+    """Return what every note of a model has: where and how it computes, and after how many tokens it cuts."""
     return {"hardware": asdict(facts_of(model)), "limit": token_limit(getattr(model, "model", None))}
 
 
 def loaded(note: Mapping[str, Any]) -> None:
-    """Note the model that answers from now on (`note_of_model`)."""
+    """Note the model that VLMEvalKit's own loop asks from now on (`of_model`)."""
     _loaded.clear()
-    _loaded.update(note)
+    _loaded.update(note, engine=STOCK, batch=1)
 
 
 @contextmanager
-def noted() -> Iterator[dict[str, Any]]:
+def worded(asked: str) -> Iterator[None]:
+    """Word questions as `asked` (a template) inside, whatever VLDOCK_PROMPT is."""
+    before = os.environ.get(VARIABLE)
+    os.environ[VARIABLE] = asked
+    try:
+        yield
+    finally:
+        del os.environ[VARIABLE]
+        os.environ.update({} if before is None else {VARIABLE: before})
+
+
+@contextmanager
+def noted() -> Iterator[notes.Note]:
     """Yield what will be known of the prompt that is sent inside: for a process that asks on another's behalf."""
-    note: dict[str, Any] = {}
+    note: notes.Note = {}
     _pending.clear()
     _pending["index"] = None
     try:
@@ -104,50 +113,46 @@ def noted() -> Iterator[dict[str, Any]]:
 def received(note: Mapping[str, Any]) -> None:
     """Add to the sample that was asked last what the process that asked the model noted of it."""
     _pending.update(note)
-    if note.get("cut"):
-        _tell_cut()
-
-
-def _tell_cut() -> None:
-    print(
-        f"CUT sample {_pending['index']}: its prompt is {_pending['length']} tokens long and the model reads "
-        f"{_pending['limit']}: the end, the question with it, is lost",
-        file=sys.stderr,
-        flush=True,
-    )
+    notes.tell_cut(_pending, _pending.get("limit"))
 
 
 def watch(model: Any) -> Any:
-    """Return the model, its inner generate() noted: token ids as they are sent, and the arguments of decoding."""
-    loaded(note_of_model(model))
+    """Return the model, its inner generate() noted: token ids as they are sent and come back, arguments of decoding."""
+    loaded(of_model(model))
     inner: Any = getattr(model, "model", None)
     generate = getattr(inner, "generate", None)
     if generate is None or getattr(model, "_vldock_noted", False):
         return model
 
     def noted(*args: Any, **kwargs: Any) -> Any:
-        _sent(inner, args, kwargs)
-        return generate(*args, **kwargs)
+        sent = _sent(inner, args, kwargs)
+        output = generate(*args, **kwargs)
+        _came_back(inner, sent, output)
+        return output
 
     inner.generate = noted
     model._vldock_noted = True
     return model
 
 
-def _sent(inner: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+def _sent(inner: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[int] | None:
     ids = args[0] if args else kwargs.get("input_ids", kwargs.get("inputs"))
     if ids is None or not _pending or not hasattr(ids, "tolist"):
-        return
-    tokens = ids[0].tolist()
+        return None
+    tokens: list[int] = ids[0].tolist()
     limit = token_limit(inner)
-    length = len(tokens) + tokens.count(IMAGE_TOKEN) * (_patches(inner) - 1)
-    plain = (bool, int, float, str, type(None))
-    arguments = {name: value for name, value in sorted(kwargs.items()) if isinstance(value, plain)}
-    _pending.update(tokens=_hash(tokens), length=length, generation=arguments)
-    if limit and length > limit:
-        _pending.update(cut=True, limit=limit)
-        if _pending["index"] is not None:
-            _tell_cut()
+    cuts = kwargs.get("images") is not None  # without an image LLaVA reads a prompt of any length
+    _pending.update(notes.of_prompt(tokens, patches=patches(inner), limit=limit, arguments=kwargs, cut=cuts))
+    if _pending["index"] is not None:
+        notes.tell_cut(_pending, limit)
+    return tokens
+
+
+def _came_back(inner: Any, sent: list[int] | None, output: Any) -> None:
+    if sent is None or not _pending or getattr(output, "ndim", 0) != 2:
+        return
+    start = getattr(getattr(inner, "generation_config", None), "bos_token_id", None)
+    _pending["answer"] = notes.generated(output[0].tolist(), prompt=sent, start=start)
 
 
 def token_limit(inner: Any) -> int | None:
@@ -156,48 +161,7 @@ def token_limit(inner: Any) -> int | None:
     return int(value) if value else None
 
 
-def _patches(inner: Any) -> int:
+def patches(inner: Any) -> int:
+    """Return how many positions an image takes in a prompt."""
     tower = inner.get_vision_tower() if hasattr(inner, "get_vision_tower") else None
     return int(getattr(tower, "num_patches", 1) or 1)
-
-
-def read(path: Path) -> dict[str, dict[str, Any]]:
-    """Return {sample: what was noted last}; a line that a kill tore is left out."""
-    found = {}
-    try:
-        text = path.read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError:
-        return {}
-    for line in text.splitlines():
-        try:
-            note = json.loads(line)
-            found[note["index"]] = note
-        except (ValueError, KeyError, TypeError):
-            continue
-    return found
-
-
-def _plain(message: Any) -> Any:
-    """Return a message with each image replaced by the sha256 of its file."""
-    if isinstance(message, Mapping):
-        if message.get("type") in ("image", "video"):
-            return {**message, "value": _file(str(message["value"]))}
-        return {str(key): _plain(value) for key, value in message.items()}
-    if isinstance(message, list | tuple):
-        return [_plain(item) for item in message]
-    return _file(message) if isinstance(message, str) and len(message) < 1024 and Path(message).is_file() else message
-
-
-def _file(path: str) -> str:
-    status = Path(path).stat()
-    return _digest_of(path, status.st_size, status.st_mtime_ns)
-
-
-@lru_cache(maxsize=4096)
-def _digest_of(path: str, _size: int, _time: int) -> str:
-    with Path(path).open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _hash(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, ensure_ascii=False, sort_keys=True, default=str).encode()).hexdigest()[:16]

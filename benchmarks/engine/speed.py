@@ -1,0 +1,130 @@
+"""Samples a second of VLMEvalKit's own loop and of the batched engine, on a compute-honest model; run in the image.
+
+    python speed.py --questions 12 --per-image 1 6 --tokens 3 --batch-size 1 4 8
+
+Both answer the same questions in one process, one after the other, and their tokens are compared. One JSON line each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import random
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import honest_model
+import torch
+from PIL import Image
+
+from vldock.image import standin
+from vldock.image.engines.batched import BatchedEngine
+from vldock.image.engines.features import FeatureStore
+from vldock.image.engines.types import Question
+from vldock.image.vlmeval_hooks import notes
+
+WORDS = ("Is", "there", "a", "cat", "dog", "person", "on", "the", "left", "table", "in", "this", "image", "or", "not")
+STANDIN = Path(standin.__file__).parent / "assets/huggingface"  # its tokenizer is a LLaMA tokenizer, small
+Tokens = dict[int, list[int]]
+
+
+def questions(folder: Path, *, count: int, per_image: int) -> list[Question]:
+    """Return `count` questions of 6 to 40 words, `per_image` of them about each 640x480 picture of noise."""
+    chance, found = random.Random(1), []
+    for i in range(count):
+        path = folder / f"{per_image}-{i // per_image}.jpg"
+        if not path.exists():
+            noise = bytes(chance.randrange(256) for _ in range(40 * 30 * 3))
+            Image.frombytes("RGB", (40, 30), noise).resize((640, 480)).save(path)
+        text = " ".join(chance.choices(WORDS, k=chance.randrange(6, 40))) + "?\nAnswer yes or no."
+        found.append(Question(i, [{"type": "image", "value": str(path)}, {"type": "text", "value": text}], "POPE"))
+    return found
+
+
+def stock(wrapper: Any, asked: list[Question]) -> Tokens:
+    """Answer as VLMEvalKit's own loop does."""
+    found: Tokens = {}
+    with _heard(wrapper.model) as outputs:
+        for item in asked:
+            wrapper.generate([dict(part) for part in item.message], dataset=item.dataset)
+            found[item.index] = notes.generated(outputs[-1], prompt=(), start=wrapper.model.config.bos_token_id)
+    return found
+
+
+@contextlib.contextmanager
+def _heard(model: Any) -> Iterator[list[list[int]]]:
+    generate, outputs = model.generate, list[list[int]]()
+
+    def heard(*args: Any, **kwargs: Any) -> Any:
+        output = generate(*args, **kwargs)
+        outputs.append(output[0].tolist())
+        return output
+
+    model.generate = heard
+    yield outputs
+    model.generate = generate
+
+
+def batched(wrapper: Any, asked: list[Question], size: Any) -> Tokens:
+    """Answer with the batched engine, beginning with empty stores."""
+    engine = BatchedEngine(wrapper, batch_size=size, features=FeatureStore(1 << 30))
+    return {answer.index: answer.note["answer"] for answer in engine.answers(asked)}
+
+
+def timed(answer: Callable[[], Tokens], count: int) -> tuple[Tokens, float]:
+    """Return the answers and the samples a second."""
+    begun = time.perf_counter()
+    found = answer()
+    return found, count / (time.perf_counter() - begun)
+
+
+def main() -> None:
+    """Measure every case and print it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--questions", type=int, default=12)
+    parser.add_argument("--per-image", type=int, nargs="+", default=[1, 6])
+    parser.add_argument("--tokens", type=int, nargs="+", default=[3])
+    parser.add_argument("--batch-size", nargs="+", default=["8"])
+    parser.add_argument("--layers", type=int, default=2)
+    parser.add_argument("--tower-layers", type=int, default=2)
+    parser.add_argument("--tokenizer", default=str(next(STANDIN.glob("models--*-7b/snapshots/*"))))
+    parser.add_argument("--dtype", default="float32")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    args = parser.parse_args()
+    warnings.simplefilter("ignore")
+    with tempfile.TemporaryDirectory() as temporary:
+        size = honest_model.Size(layers=args.layers, tower_layers=args.tower_layers)
+        wrapper = honest_model.wrapper(
+            size, tokenizer=args.tokenizer, folder=Path(temporary), dtype=getattr(torch, args.dtype), device=args.device
+        )
+        for per_image in args.per_image:
+            for tokens in args.tokens:
+                wrapper.kwargs["max_new_tokens"] = tokens
+                asked = questions(Path(temporary), count=args.questions, per_image=per_image)
+                _case(wrapper, asked, args, per_image=per_image, tokens=tokens)
+
+
+def _case(wrapper: Any, asked: list[Question], args: argparse.Namespace, **facts: int) -> None:
+    stock(wrapper, asked[:1])  # the first pass allocates and warms up
+    expected, base = timed(lambda: stock(wrapper, asked), len(asked))
+    _print(**facts, engine="stock", samples_per_second=round(base, 4))
+    for word in args.batch_size:
+        size = word if word == "auto" else int(word)
+        found, rate = timed(lambda size=size: batched(wrapper, asked, size), len(asked))
+        wrong = sum(found[index] != expected[index] for index in expected)
+        values = {"samples_per_second": round(rate, 4), "times": round(rate / base, 2), "answers_differ": wrong}
+        _print(**facts, engine=f"batched/{word}", **values)
+
+
+def _print(**values: Any) -> None:
+    print(json.dumps(values), flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

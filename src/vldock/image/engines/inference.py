@@ -1,0 +1,67 @@
+"""VLMEvalKit's inference with an engine in place of its loop: called by infer_data() as patched.
+
+Answers go into VLMEvalKit's own checkpoint as they come, each after its note, so that what is saved is explained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, MutableMapping
+from pathlib import Path
+from typing import Any
+
+from vldock.image import engines
+from vldock.image.engines.types import Answer, Question
+from vldock.image.vlmeval_hooks import atomic, notes, prompts
+
+
+def answered(
+    model: Any, dataset: Any, data: Any, results: MutableMapping[Any, str], *, folder: str, name: str, out_file: str
+) -> bool:
+    """Answer all rows of `data` with the model's engine, into `results` and `out_file`; False: it has none.
+
+    Whatever the engine raises passes through, after what was answered has been saved.
+    """
+    engine = engines.engine_of(model)
+    if engine is None:
+        return False
+    from tqdm import tqdm  # type: ignore[import-untyped]
+    from vlmeval.smp import dump
+
+    indices = {str(index): index for index in data["index"]}
+    cadence, path = atomic.Cadence(len(data)), prompts.path_of(folder, name, dataset.dataset_name)
+    watch = getattr(model, "_vldock_watch", None)
+    if watch is not None:
+        watch.on_question()
+    with tqdm(total=len(indices), desc=f"Infer {name}/{dataset.dataset_name}") as bar:
+        try:
+            for answer in engine.answers(questions(model, dataset, data)):
+                _keep(answer, results, indices, path)
+                bar.update()
+                if watch is not None:
+                    watch.on_answer()
+                if cadence.due():
+                    dump(results, out_file)
+        finally:
+            dump(results, out_file)
+    return True
+
+
+def questions(model: Any, dataset: Any, data: Any) -> Iterator[Question]:
+    """Yield the rows of `data` as VLMEvalKit's own loop words them, each index once."""
+    seen = set()
+    own = hasattr(model, "use_custom_prompt") and model.use_custom_prompt(dataset.dataset_name)
+    own = own and not getattr(dataset, "force_use_dataset_prompt", False)
+    for i in range(len(data)):
+        line = data.iloc[i]
+        index = line["index"]
+        if index in seen:
+            continue
+        seen.add(index)
+        message = model.build_prompt(line, dataset=dataset.dataset_name) if own else dataset.build_prompt(line)
+        yield Question(index, message, dataset.dataset_name)
+
+
+def _keep(answer: Answer, results: MutableMapping[Any, str], indices: dict[str, Any], path: Path) -> None:
+    notes.append(path, answer.note)
+    notes.tell_cut(answer.note, answer.note.get("limit"))
+    results[indices[str(answer.index)]] = answer.text

@@ -1,0 +1,69 @@
+"""Memory: how much is free, how many rows fit in it, and whether an error says that there was not enough."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+MOST_ON_GPU, MOST_ON_CPU = 64, 8  # rows of `auto`; beyond it a decode step is bound by arithmetic, not by weights
+SPARE_TOKENS = 128  # of an answer; a longer one may make the batch smaller later
+HELD = 0.8  # of the free memory
+CPU_MESSAGES = ("can't allocate memory", "not enough memory")  # c10's CPU allocator raises a plain RuntimeError
+
+
+def free_bytes(device: torch.device) -> int:
+    """Return the memory a process may still take on a device: of a GPU, with what torch holds unused."""
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        return int(free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device))
+    return min(_available(), _cgroup_left())
+
+
+def _available() -> int:
+    lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+
+
+def _cgroup_left(root: Path = Path("/sys/fs/cgroup")) -> int:
+    """Return what the container's own limit leaves (cgroup 2); a very large number where it has none."""
+    try:
+        limit, used = ((root / name).read_text(encoding="ascii").strip() for name in ("memory.max", "memory.current"))
+    except OSError:
+        return 1 << 62
+    return 1 << 62 if limit == "max" else max(0, int(limit) - int(used))
+
+
+def feature_bytes() -> int:
+    """Return how much the features of images may take: a sixteenth of what is free on the device that computes."""
+    return free_bytes(torch.device("cuda" if torch.cuda.is_available() else "cpu")) // 16
+
+
+def head_bytes(device: torch.device) -> int:
+    """Return how much shared beginnings of prompts (keys and values) may take: an eighth of what is free."""
+    return free_bytes(device) // 8
+
+
+def bytes_of_row(config: Any, *, tokens: int, dtype: torch.dtype, on_gpu: bool) -> int:
+    """Return the bytes one row of `tokens` takes while it is read in and answered: keys, values, activations."""
+    width, size = config.hidden_size // config.num_attention_heads, torch.finfo(dtype).bits // 8
+    kept = 2 * config.num_hidden_layers * config.num_key_value_heads * width * (tokens + SPARE_TOKENS) * size
+    passing = (8 * config.hidden_size + 3 * config.intermediate_size) * tokens * size
+    # with padding the CPU computes attention in the open: scores, their softmax and a mask
+    scores = 0 if on_gpu else 3 * config.num_attention_heads * tokens * tokens * size
+    return int(1.25 * kept + passing + scores)
+
+
+def rows_that_fit(config: Any, *, tokens: int, dtype: torch.dtype, device: torch.device) -> int:
+    """Return how many rows of `tokens` to answer at once on `device`, at least 1."""
+    on_gpu = device.type == "cuda"
+    row = bytes_of_row(config, tokens=tokens, dtype=dtype, on_gpu=on_gpu)
+    return max(1, min(MOST_ON_GPU if on_gpu else MOST_ON_CPU, int(HELD * free_bytes(device)) // row))
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether an error says that memory ran out, on a GPU or on the CPU."""
+    if isinstance(error, torch.cuda.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(text in str(error) for text in CPU_MESSAGES)

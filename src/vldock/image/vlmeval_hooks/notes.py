@@ -1,0 +1,115 @@
+"""The note of one sample: what was asked, with which tokens and settings, and which tokens came back.
+
+VLMEvalKit's own loop and our engines write the same notes, one JSON line a sample: index, message (hash, images by
+their content), tokens (hash), length, limit, cut, generation (arguments of decoding), hardware, answer (token ids,
+without what was sent), batch (rows it was decoded with) and engine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+IMAGE_TOKEN = -200  # llava.constants.IMAGE_TOKEN_INDEX
+PLAIN = (bool, int, float, str, type(None))
+
+Note = dict[str, Any]
+
+
+def of_question(index: Any, message: Any) -> Note:
+    """Return what is known of a sample before it is asked."""
+    return {"index": str(index), "message": hashed(plain(message))}
+
+
+def of_prompt(
+    tokens: Sequence[int], *, patches: int, limit: int | None, arguments: Mapping[str, Any], cut: bool = True
+) -> Note:
+    """Return what is known of a prompt: `patches` positions for each image token, cut after `limit` of them.
+
+    `cut` False: this prompt is not cut whatever its length (LLaVA cuts only prompts that come with images).
+    """
+    length = len(tokens) + list(tokens).count(IMAGE_TOKEN) * (patches - 1)
+    found: Note = {"tokens": hashed(list(tokens)), "length": length, "generation": plain_arguments(arguments)}
+    if cut and limit and length > limit:
+        found["cut"] = True
+    return found
+
+
+def plain_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of decoding that a JSON can hold."""
+    return {name: value for name, value in sorted(arguments.items()) if isinstance(value, PLAIN)}
+
+
+def generated(output: Sequence[int], *, prompt: Sequence[int], start: int | None) -> list[int]:
+    """Return the tokens a model added: generate() gives them after the prompt, or after a lone start token."""
+    tokens = list(output)
+    if prompt and tokens[: len(prompt)] == list(prompt):
+        return tokens[len(prompt) :]
+    return tokens[1:] if tokens[:1] == [start] else tokens
+
+
+def tell_cut(note: Mapping[str, Any], limit: int | None) -> None:
+    """Say on standard error that the prompt of a note was cut."""
+    if note.get("cut"):
+        print(
+            f"CUT sample {note['index']}: its prompt is {note['length']} tokens long and the model reads {limit}: "
+            "the end, the question with it, is lost",
+            file=sys.stderr,
+            flush=True,
+        )
+
+
+def append(path: Path, note: Mapping[str, Any]) -> None:
+    """Add a note to a cell's file."""
+    line = json.dumps(note, ensure_ascii=False, sort_keys=True) + "\n"
+    with path.open("a", encoding="utf-8") as stream:  # one short write: whole, or torn at the end only
+        stream.write(line)
+
+
+def read(path: Path) -> dict[str, Note]:
+    """Return {sample: what was noted last}; a line that a kill tore is left out."""
+    found = {}
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return {}
+    for line in text.splitlines():
+        try:
+            note = json.loads(line)
+            found[note["index"]] = note
+        except (ValueError, KeyError, TypeError):
+            continue
+    return found
+
+
+def plain(message: Any) -> Any:
+    """Return a message with each image replaced by the sha256 of its file."""
+    if isinstance(message, Mapping):
+        if message.get("type") in ("image", "video"):
+            return {**message, "value": digest(str(message["value"]))}
+        return {str(key): plain(value) for key, value in message.items()}
+    if isinstance(message, list | tuple):
+        return [plain(item) for item in message]
+    return digest(message) if isinstance(message, str) and len(message) < 1024 and Path(message).is_file() else message
+
+
+def digest(path: str) -> str:
+    """Return the sha256 of a file, read once as long as its size and time are the same."""
+    status = Path(path).stat()
+    return _digest_of(path, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=4096)
+def _digest_of(path: str, _size: int, _time: int) -> str:
+    with Path(path).open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def hashed(value: Any) -> str:
+    """Return a short hash of any value that a JSON can hold."""
+    return hashlib.sha256(json.dumps(value, ensure_ascii=False, sort_keys=True, default=str).encode()).hexdigest()[:16]

@@ -1,0 +1,68 @@
+"""--engine and --batch-size: what they may be, in the image and on the host, and what they are written down as."""
+
+from __future__ import annotations
+
+import argparse
+
+import pytest
+
+from vldock.common import engine_choice
+from vldock.common.engine_choice import Engine
+from vldock.common.errors import UsageError
+from vldock.image.engines import options
+
+
+def resolved(env: dict[str, str], *argv: str) -> str:
+    parser = argparse.ArgumentParser()
+    options.add(parser)
+    return options.resolve(parser.parse_args(list(argv)), env).describe()
+
+
+@pytest.mark.parametrize(
+    ("env", "argv", "word"),
+    [
+        ({}, (), "stock"),
+        ({}, ("--engine", "batched"), "batched/auto"),
+        ({}, ("--engine", "batched", "--batch-size", "16"), "batched/16"),
+        ({"VLDOCK_ENGINE": "batched", "VLDOCK_BATCH_SIZE": "4"}, (), "batched/4"),
+        ({"VLDOCK_ENGINE": "batched", "VLDOCK_BATCH_SIZE": "4"}, ("--batch-size", "2"), "batched/2"),
+        ({"VLDOCK_ENGINE": "batched", "VLDOCK_BATCH_SIZE": "4"}, ("--engine", "stock"), "stock"),
+    ],
+)
+def test_an_argument_beats_the_variable_and_both_have_a_default(
+    env: dict[str, str], argv: tuple[str, ...], word: str
+) -> None:
+    assert resolved(env, *argv) == word
+    assert options.describe(env) == word
+    assert resolved(env) == word
+
+
+def test_no_worker_is_passed_on_in_the_environment() -> None:
+    env: dict[str, str] = {}
+
+    resolved(env, "--no-worker")
+
+    assert env["VLDOCK_WORKER"] == "0"
+
+
+@pytest.mark.parametrize("size", ["0", "-1", "many", "1.5"])
+def test_a_batch_size_that_is_none_is_refused(size: str) -> None:
+    with pytest.raises(UsageError, match="batch size"):
+        engine_choice.choose("batched", size)
+
+
+def test_a_batch_size_for_the_stock_loop_is_refused_with_the_way_out() -> None:
+    with pytest.raises(UsageError) as caught:
+        resolved({}, "--batch-size", "8")
+
+    assert caught.value.hint is not None
+    assert "--engine batched" in caught.value.hint
+
+
+def test_an_engine_nobody_knows_is_refused() -> None:
+    with pytest.raises(UsageError, match="vllm"):
+        engine_choice.asked({"VLDOCK_ENGINE": "vllm"})
+
+
+def test_the_stock_loop_has_no_batch() -> None:
+    assert engine_choice.asked({}) == Engine("stock", None)
