@@ -59,6 +59,15 @@ def test_a_batch_size_for_the_stock_loop_is_refused_with_the_way_out() -> None:
     assert "--engine batched" in caught.value.hint
 
 
+def test_a_batch_size_in_the_environment_alone_is_told_before_anything_runs() -> None:
+    env = {"VLDOCK_BATCH_SIZE": "8"}
+
+    with pytest.raises(UsageError):
+        resolved(env)
+
+    assert options.describe(env) == "stock"
+
+
 def test_an_engine_nobody_knows_is_refused() -> None:
     with pytest.raises(UsageError, match="vllm"):
         engine_choice.asked({"VLDOCK_ENGINE": "vllm"})

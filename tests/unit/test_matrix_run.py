@@ -138,8 +138,18 @@ def test_the_container_is_told_what_the_plan_says(folder: RunFolder) -> None:
         "VLDOCK_STANDIN": "1",
         "VLDOCK_IMAGE_ID": plan.image_id,
         "VLDOCK_PROMPT": "vlmevalkit",
+        "VLDOCK_ENGINE": "stock",
+        "VLDOCK_BATCH_SIZE": "",
     }
     assert [mount.target for mount in spec.mounts] == ["/workspace/outputs"]
+
+
+def test_the_container_is_told_the_engine_and_its_batch_size(folder: RunFolder) -> None:
+    plan = a_plan(engine="batched", batch_size=8)
+
+    spec = matrix.spec(plan, folder=folder, run_id="r", model=MODELS[0], benchmarks=["POPE"])
+
+    assert (spec.env["VLDOCK_ENGINE"], spec.env["VLDOCK_BATCH_SIZE"]) == ("batched", "8")
 
 
 def test_a_shared_store_reaches_the_container_read_only(folder: RunFolder, tmp_path: Path) -> None:

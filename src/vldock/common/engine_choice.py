@@ -50,8 +50,12 @@ def choose(name: str, batch_size: str) -> Engine:
 
 
 def asked(env: Mapping[str, str]) -> Engine:
-    """Return the engine VLDOCK_ENGINE and VLDOCK_BATCH_SIZE ask for; raises UsageError as `choose` does."""
-    return choose(env.get(ENGINE_VARIABLE, "").strip(), env.get(BATCH_VARIABLE, "").strip())
+    """Return the engine VLDOCK_ENGINE and VLDOCK_BATCH_SIZE ask for; raises UsageError as `choose` does.
+
+    The stock loop is not in the way of a batch size here: a .env file may set one for the runs that have batches.
+    """
+    name = env.get(ENGINE_VARIABLE, "").strip()
+    return choose(name, env.get(BATCH_VARIABLE, "").strip() if name == BATCHED else "")
 
 
 def _size(text: str) -> BatchSize | None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from vldock.common import cache_env
 from vldock.common.cell import Cell
-from vldock.common.engine_choice import STOCK
+from vldock.common.engine_choice import BATCH_VARIABLE, ENGINE_VARIABLE
 from vldock.common.passport import IMAGE_VARIABLE
 from vldock.common.passport_prompts import VARIABLE as PROMPT_VARIABLE
 from vldock.host import containers, results, run_folder, written
@@ -72,18 +72,19 @@ def spec(plan: Plan, *, folder: RunFolder, run_id: str, model: str, benchmarks: 
     """Return the container that evaluates one model on the benchmarks."""
     inside = f"{cache_env.OUTPUTS}/{folder.name}"
     limit = ["--limit", str(plan.samples)] if plan.samples else []
-    engine = [] if plan.engine == STOCK else ["--engine", plan.engine, "--batch-size", str(plan.batch_size)]
     return Spec(
         image=plan.image_id,
         argv=(
             *("python", "-m", "vldock.image", "evaluate", "--json", "--model", model),
-            *("--data", *benchmarks, *limit, *engine, "--out", inside),
+            *("--data", *benchmarks, *limit, "--out", inside),
         ),
         role=ROLE,
         run_id=run_id,
         env={
             IMAGE_VARIABLE: plan.image_id,
             PROMPT_VARIABLE: plan.prompt,
+            ENGINE_VARIABLE: plan.engine,
+            BATCH_VARIABLE: "" if plan.batch_size is None else str(plan.batch_size),
             **({"VLDOCK_STANDIN": "1"} if plan.standin else {}),
         },
         mounts=workspace_mounts(

@@ -95,8 +95,9 @@ class BatchedEngine:
         """Leave to VLMEvalKit's own loop what has more or fewer images than places for them."""
         odd = [row for row in turn.waiting if row.odd]
         turn.waiting = [row for row in turn.waiting if not row.odd]
+        own = type(self._wrapper).generate  # past whoever counts the answers of the wrapper: they count ours
         for row in odd:
-            text = self._wrapper.generate(message=row.question.message, dataset=row.question.dataset)
+            text = own(self._wrapper, message=row.question.message, dataset=row.question.dataset)
             yield Answer(row.question.index, text, {**row.note, "batch": 1})
 
     @staticmethod
