@@ -98,7 +98,7 @@ def examine(path: Path, name: str) -> tuple[str, ...]:
                 image.convert("RGB")
     except UnidentifiedImageError:
         raise InputRefused(
-            f"{name} is no image that can be read: it begins with {path.open('rb').read(8)!r}",
+            f"{name} is no image that can be read: it begins with {_head(path)!r}",
             expected="PNG, JPEG, WebP, GIF, BMP, TIFF ...",
         ) from None
     except Image.DecompressionBombError as error:
@@ -108,6 +108,11 @@ def examine(path: Path, name: str) -> tuple[str, ...]:
             f"{name} is damaged: {error}", expected="an image that decodes to its last row", hint="fetch it once more"
         ) from error
     return found
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as stream:
+        return stream.read(8)
 
 
 def _require_small(image: Image.Image, name: str) -> None:

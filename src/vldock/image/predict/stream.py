@@ -12,10 +12,9 @@ from typing import Any
 
 from transformers.generation.streamers import BaseStreamer
 
+from vldock.image.predict.text import settled
+
 OnText = Callable[[str], None]
-BLANKS = (" ", "\n", "\t")
-CJK = 0x2E80  # from here on (Unicode blocks) words are not told apart by blanks
-UNFINISHED = "\ufffd"  # what a decoder puts for a character of which bytes are missing
 
 
 class Pieces(BaseStreamer):  # type: ignore[misc]  # transformers has no types
@@ -59,12 +58,3 @@ class Pieces(BaseStreamer):  # type: ignore[misc]  # transformers has no types
         if self._on_text and text.startswith(self.said) and len(text) > len(self.said):
             self._on_text(text[len(self.said) :])
             self.said = text
-
-
-def settled(text: str) -> str:
-    """Return the part of an unfinished text that more tokens will not change: up to the last whole word."""
-    text = text.rstrip(UNFINISHED)
-    words = text.rstrip()
-    if not words or ord(words[-1]) >= CJK or words != text:
-        return words  # a blank at the end waits: if nothing follows, the answer has none
-    return words[: max(words.rfind(blank) for blank in BLANKS) + 1].rstrip()

@@ -26,8 +26,8 @@ class WorkspaceCLIPVisionTower(CLIPVisionTower):  # type: ignore[misc]  # LLaVA 
     """LLaVA's CLIP tower, read from the one cache; `place` tells where its files lie.
 
     Takes images of shape (batch, 3, side, side) in the tower's dtype, gives (batch, patches, hidden_size): 336 pixels
-    in patches of 14 are 576. Raises EnvironmentUnfit where the tower is not here and may not be downloaded, InputRefused
-    where it is not whole, or no CLIP model.
+    in patches of 14 are 576. Raises EnvironmentUnfit where the tower is not here and may not be downloaded,
+    InputRefused where it is not whole, or no CLIP model.
     """
 
     def __init__(self, vision_tower: str = CLIP, args: Any = LLAVA_1_5, delay_load: bool = False) -> None:
