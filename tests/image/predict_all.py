@@ -1,4 +1,6 @@
-"""As a script: every sample of the benchmarks named, asked as run.py asks it, through predict; one JSON object out.
+"""As a script, `predict_all.py OUT BENCHMARK...`: run.py into OUT, then every sample of the same through predict.
+
+One process, because importing VLMEvalKit takes seconds; each loads its own model. The last line is a JSON object:
 
 {benchmark: {index: {"same_text": bool, "answer": ..., "streamed": ..., "tokens": hash of the prompt}},
  "pieces": [[whole, streamed, number of pieces], ...] of TEXTS}
@@ -13,7 +15,7 @@ from typing import Any
 
 os.environ.update(VLDOCK_STANDIN="1", VLDOCK_DEVICE="cpu")
 
-from vldock.image import startup
+from vldock.image import run
 
 TEXTS = ("one two  three\n indented\n- a list", "한국어 문장 입니다", "emoji 🙂 and 漢字", "single")
 
@@ -43,9 +45,9 @@ def in_pieces(tokenizer: Any, text: str) -> list[Any]:
     return [whole, "".join(said), len(said)]
 
 
-def main(benchmarks: list[str]) -> None:
-    """Ask and print."""
-    startup.prepare()
+def main(out: str, benchmarks: list[str]) -> int:
+    """Run, ask and print; return run.py's exit status."""
+    status = run.main(["--data", *benchmarks, "--model", "llava_v1.5_7b", "--work-dir", out])
     from vlmeval.dataset import build_dataset
 
     from vldock.image.predict import model as predict
@@ -69,7 +71,8 @@ def main(benchmarks: list[str]) -> None:
             }
     seen["pieces"] = [in_pieces(loaded.wrapper.tokenizer, text) for text in TEXTS]
     print(json.dumps(seen))
+    return status
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    sys.exit(main(sys.argv[1], sys.argv[2:]))

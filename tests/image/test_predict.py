@@ -14,7 +14,6 @@ import pytest
 
 pytestmark = pytest.mark.layout
 HERE = Path(__file__).parent
-RUN = "/workspace/VLMEvalKit/run.py"
 PREDICT = ("/workspace/scripts/predict.py",)
 MODEL = "llava_v1.5_7b"
 BENCHMARKS = ("POPE", "TextVQA_VAL", "MMMU_DEV_VAL", "BLINK")  # one image and several, all three kinds of question
@@ -34,27 +33,17 @@ def python(*command: str, stdin: str = "", **environ: str) -> subprocess.Complet
 
 
 @pytest.fixture(scope="module")
-def by_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a run.py over all samples."""
+def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """The folder of a run.py over all samples, and what predict said to the same."""
     out = tmp_path_factory.mktemp("run")
-    done = python(RUN, "--data", *BENCHMARKS, "--model", MODEL, "--work-dir", str(out))
+    done = python(str(HERE / "predict_all.py"), str(out), *BENCHMARKS)
     assert done.returncode == 0, done.stdout + done.stderr
-    return out / MODEL
-
-
-@pytest.fixture(scope="module")
-def by_predict() -> dict[str, Any]:
-    """What predict_all.py printed."""
-    done = python(str(HERE / "predict_all.py"), *BENCHMARKS)
-    assert done.returncode == 0, done.stderr
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    return out / MODEL, json.loads(done.stdout.splitlines()[-1])
 
 
 @pytest.mark.parametrize("benchmark", BENCHMARKS)
-def test_every_answer_and_every_prompt_is_the_one_of_run_py(
-    by_run: Path, by_predict: dict[str, Any], benchmark: str
-) -> None:
+def test_every_answer_and_every_prompt_is_the_one_of_run_py(both: tuple[Path, dict[str, Any]], benchmark: str) -> None:
+    by_run, by_predict = both
     table = pd.read_excel(by_run / f"{MODEL}_{benchmark}.xlsx")
     notes = [json.loads(line) for line in (by_run / f"{MODEL}_{benchmark}_prompts.jsonl").read_text().splitlines()]
     seen = by_predict[benchmark]
@@ -67,8 +56,8 @@ def test_every_answer_and_every_prompt_is_the_one_of_run_py(
     assert all(one["same_text"] and one["streamed"] == one["answer"] for one in seen.values())
 
 
-def test_pieces_of_an_answer_add_up_over_lines_scripts_and_bytes(by_predict: dict[str, Any]) -> None:
-    seen = by_predict["pieces"]
+def test_pieces_of_an_answer_add_up_over_lines_scripts_and_bytes(both: tuple[Path, dict[str, Any]]) -> None:
+    seen = both[1]["pieces"]
 
     assert [streamed for _, streamed, _ in seen] == [whole for whole, _, _ in seen]
     assert [count > 1 for *_, count in seen] == [True, True, True, False]
