@@ -75,6 +75,16 @@ def test_a_snapshot_a_folder_and_a_checkpoint_are_taken_as_they_are(environ: dic
     assert (found[0].repo, found[0].revision) == (REPO, COMMIT)
 
 
+def test_a_model_vlmevalkit_knows_is_told_from_ones_own(environ: dict[str, str], tmp_path: Path) -> None:
+    in_cache(tmp_path)
+    model(tmp_path / "models/mine")
+
+    found = [places.resolve(name, environ) for name in ("7b", REPO, "mine", str(tmp_path / "models/mine"))]
+
+    assert [place.declared for place in found] == [True, True, False, False]
+    assert [naming.is_llava(place) for place in found] == [True] * 4
+
+
 def test_a_locked_revision_comes_before_the_one_of_refs_main(environ: dict[str, str], tmp_path: Path) -> None:
     in_cache(tmp_path, "b" * 40)
     in_cache(tmp_path)

@@ -8,30 +8,23 @@ from __future__ import annotations
 
 import os
 import time
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from vldock.common.errors import InputRefused, UsageError
 from vldock.common.passport_prompts import VARIABLE
+from vldock.image.predict import wrappers
 from vldock.image.predict.pictures import Picture, Reader
+from vldock.image.predict.prompt import Sent, sent
 from vldock.image.predict.request import Answer, Request
 from vldock.image.predict.stream import OnText, Pieces
 from vldock.image.shared_model import Facts, facts_of
 from vldock.image.vlmeval_hooks import prompts
 from vldock.image.vlmeval_hooks.runroot import standin
-from vldock.image.workspace import places
+from vldock.image.workspace import naming, places
 from vldock.image.workspace.places import Place
-
-# what run.py prints of the wrapper's own arguments; patterns as tests/support/log_lines.py lists them
-EXPECTED = (
-    "Following kwargs received",
-    "You have modified the pretrained model",
-    "`do_sample` is set to",
-    "TypedStorage",
-    "`resume_download` is",
-)
 
 
 @dataclass(frozen=True)
@@ -48,9 +41,14 @@ class Loaded:
         """The most tokens an answer may have."""
         return int(self.wrapper.kwargs["max_new_tokens"])
 
+    @property
+    def wording(self) -> str:
+        """How a question is worded: VLDOCK_PROMPT's template, or `trained`, as a model of one's own brings it."""
+        return "trained" if wrappers.own(self.place) else prompts.template()
+
     def identity(self) -> list[Any]:
         """Return what an answer depends on besides its request."""
-        return [places.fingerprint(self.place), prompts.template(), self.limit, self.facts.device, self.facts.dtype]
+        return [places.fingerprint(self.place), self.wording, self.limit, self.facts.device, self.facts.dtype]
 
     def ask(self, request: Request, *, images: Reader | None = None, on_text: OnText | None = None) -> Answer:
         """Return the answer to a request whose images `images` reads; raises what Reader.gathered raises."""
@@ -62,26 +60,21 @@ class Loaded:
         begun = time.monotonic()
         pieces = Pieces(self.wrapper.tokenizer, on_text)
         message = request.message(tuple(str(picture.path) for picture in seen))
-        with _quiet(), _watched(self.wrapper.model, pieces) as sent:
+        with wrappers.quiet(), _watched(self.wrapper.model, pieces) as calls:
             text: str = self.wrapper.generate_inner(message)
         ended = time.monotonic()
         pieces.finish(text)
+        asked, at = calls[-1]
         first = pieces.first_at or ended
-        marks = {"prepare": sent["at"] - begun, "first_token": first - sent["at"], "generate": ended - first}
+        marks = {"prepare": at - begun, "first_token": first - at, "generate": ended - first}
         notes = [f"{picture.source}: {note}" for picture in seen for note in picture.notes]
-        if sent["cut"]:
-            limit = prompts.token_limit(self.wrapper.model)
-            notes.append(
-                f"the prompt is {sent['length']} tokens long and the model reads {limit}: "
-                "the end, the question with it, is lost"
-            )
         return Answer(
             answer=text,
             tokens=pieces.tokens,
-            prompt_tokens=sent["length"],
-            prompt=prompts.template(),
-            prompt_sha256=sent["tokens"],
-            cut=sent["cut"],
+            prompt_tokens=asked["length"],
+            prompt=self.wording,
+            prompt_sha256=asked["tokens"],
+            cut=asked["cut"],
             seconds={name: round(value, 4) for name, value in marks.items()},
             model=self.place.name,
             revision=self.place.revision,
@@ -89,75 +82,50 @@ class Loaded:
             device=self.facts.device,
             dtype=self.facts.dtype,
             standin=standin(),
-            notes=tuple(notes),
+            notes=(*notes, *_cut(asked)),
         )
 
 
 def load(name: str, *, base: str | None = None, prompt: str | None = None, max_new_tokens: int | None = None) -> Loaded:
-    """Load the model of that name (places.resolve) into VLMEvalKit's LLaVA wrapper.
+    """Load the model of that name (places.resolve) into the wrapper run.py uses for it.
 
     `base` is the model of an adapter; `prompt` words questions as VLDOCK_PROMPT does; `max_new_tokens` None leaves
-    run.py's limit. Raises what places.resolve and require_whole raise.
+    run.py's limit. Raises what places.resolve and require_whole raise, InputRefused for a model that is no LLaVA,
+    UsageError for a `prompt` where the model brings its own wording.
     """
+    place = places.resolve(name)
+    if naming.is_llava(place) is False:
+        raise InputRefused(
+            f"{place.path} is no LLaVA by its config.json", expected="a checkpoint in LLaVA's own format"
+        )
+    if prompt and wrappers.own(place):
+        raise UsageError(f"--prompt {prompt}: {name} is asked as it was trained", hint="leave --prompt out")
     if prompt:
         os.environ[VARIABLE] = prompt
     prompts.template()
-    place = places.resolve(name)
     begun = time.monotonic()
-    options = {"max_new_tokens": max_new_tokens} if max_new_tokens else {}
-    with _quiet():
-        from vlmeval.vlm.llava.llava import LLaVA
-
-        with _through_workspace(place, base):
-            wrapper = LLaVA(model_path=place.path, **options)
+    wrapper = wrappers.make(place, base, {"max_new_tokens": max_new_tokens} if max_new_tokens else {})
     return Loaded(wrapper, place, facts_of(wrapper), round(time.monotonic() - begun, 3))
 
 
 @contextmanager
-def _through_workspace(place: Place, base: str | None) -> Iterator[None]:
-    """Let the wrapper, which imports LLaVA's loader when it is made, load `place` on `base`."""
-    from llava.model import builder
-
-    from vldock.image.workspace.builder import load_place
-
-    def load_this(model_path: str, model_base: Any, model_name: str, **options: Any) -> Any:
-        return load_place(place, base, model_name, **options)
-
-    kept, builder.load_pretrained_model = builder.load_pretrained_model, load_this
-    try:
-        yield
-    finally:
-        builder.load_pretrained_model = kept
-
-
-@contextmanager
-def _watched(inner: Any, pieces: Pieces) -> Iterator[dict[str, Any]]:
-    """Note what the next generate() is sent and when, and let its tokens go through `pieces`."""
-    generate, sent = inner.generate, {}
+def _watched(inner: Any, pieces: Pieces) -> Iterator[list[tuple[Sent, float]]]:
+    """Note what generate() is sent and when, and let its tokens go through `pieces`."""
+    generate, seen = inner.generate, []
 
     def noted(*args: Any, **kwargs: Any) -> Any:
-        sent.update(prompts.measured(inner, args, kwargs) or {}, at=time.monotonic())
+        seen.append((sent(inner, args, kwargs), time.monotonic()))
         return generate(*args, streamer=pieces, **kwargs)
 
     inner.generate = noted
     try:
-        yield sent
+        yield seen
     finally:
-        del inner.generate
+        inner.generate = generate
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep warnings that are known and harmless, progress bars among them, out of a person's way."""
-    from transformers.utils import logging
-
-    level = logging.get_verbosity()
-    logging.set_verbosity_error()  # "using a model of type llava to instantiate llava_llama": every LLaVA checkpoint
-    logging.disable_progress_bar()
-    with warnings.catch_warnings():
-        for pattern in EXPECTED:
-            warnings.filterwarnings("ignore", message=pattern)
-        try:
-            yield
-        finally:
-            logging.set_verbosity(level)
+def _cut(asked: Sent) -> list[str]:
+    if not asked["cut"]:
+        return []
+    lengths = f"the prompt is {asked['length']} tokens long and the model reads {asked['limit']}"
+    return [f"{lengths}: the end, the question with it, is lost"]

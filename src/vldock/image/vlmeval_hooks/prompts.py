@@ -93,31 +93,23 @@ def watch(model: Any) -> Any:
 
 
 def _sent(inner: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
-    sent = measured(inner, args, kwargs)
-    if sent is None or not _pending:
-        return
-    _pending.update({name: value for name, value in sent.items() if name != "cut" or value})
-    if sent["cut"]:
-        print(
-            f"CUT sample {_pending['index']}: its prompt is {sent['length']} tokens long and the model reads "
-            f"{token_limit(inner)}: the end, the question with it, is lost",
-            file=sys.stderr,
-            flush=True,
-        )
-
-
-def measured(inner: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return what a call of generate() sends: hash of its tokens, length with the images' patches, arguments, cut."""
     ids = args[0] if args else kwargs.get("input_ids", kwargs.get("inputs"))
-    if ids is None or not hasattr(ids, "tolist"):
-        return None
+    if ids is None or not _pending or not hasattr(ids, "tolist"):
+        return
     tokens = ids[0].tolist()
     limit = token_limit(inner)
     length = len(tokens) + tokens.count(IMAGE_TOKEN) * (_patches(inner) - 1)
     plain = (bool, int, float, str, type(None))
     arguments = {name: value for name, value in sorted(kwargs.items()) if isinstance(value, plain)}
-    cut = bool(limit and length > limit)
-    return {"tokens": _hash(tokens), "length": length, "generation": arguments, "cut": cut}
+    _pending.update(tokens=_hash(tokens), length=length, generation=arguments)
+    if limit and length > limit:
+        _pending["cut"] = True
+        print(
+            f"CUT sample {_pending['index']}: its prompt is {length} tokens long and the model reads {limit}: "
+            "the end, the question with it, is lost",
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 def token_limit(inner: Any) -> int | None:

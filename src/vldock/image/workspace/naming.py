@@ -22,11 +22,16 @@ def model_name(place: Place, given: str | None = None) -> str:
     config = _config(place)
     if config is None:
         return given or Path(place.repo or place.path).name
-    kind = " ".join((str(config.get("model_type", "")), *map(str, config.get("architectures") or ()))).lower()
-    family = next((name for name in FAMILIES if name in kind), "llama")
-    if "llava" not in kind and not any(mark in config for mark in MARKS):
+    family = next((name for name in FAMILIES if name in _kind(config)), "llama")
+    if not _is_llava(config):
         return family
     return f"llava-{family}" + ("-lora" if is_adapter(place) else "")
+
+
+def is_llava(place: Place) -> bool | None:
+    """Tell whether the config says LLaVA, whatever the model calls itself; None where there is no config yet."""
+    config = _config(place)
+    return None if config is None else _is_llava(config)
 
 
 def is_adapter(place: Place) -> bool:
@@ -51,6 +56,14 @@ def needs_base(place: Place) -> bool:
         name.startswith(("pytorch_model", "model")) and name.endswith((".bin", ".safetensors", ".json"))
         for name in names
     )
+
+
+def _kind(config: dict[str, Any]) -> str:
+    return " ".join((str(config.get("model_type", "")), *map(str, config.get("architectures") or ()))).lower()
+
+
+def _is_llava(config: dict[str, Any]) -> bool:
+    return "llava" in _kind(config) or any(mark in config for mark in MARKS)
 
 
 def _config(place: Place) -> dict[str, Any] | None:

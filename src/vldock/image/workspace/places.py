@@ -10,7 +10,7 @@ import hashlib
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vldock.common import hub_layout
@@ -29,13 +29,17 @@ ADAPTER, ITS_OWN = "adapter_config.json", "non_lora_trainables.bin"
 
 @dataclass(frozen=True)
 class Place:
-    """Where a name's weights are; `path` is what `from_pretrained` is given: a folder, or a repository to download."""
+    """Where a name's weights are; `path` is what `from_pretrained` is given: a folder, or a repository to download.
+
+    `declared` tells a model of vldock.common.matrix, which VLMEvalKit knows, from one of somebody's own.
+    """
 
     name: str
     path: str
     where: str
     revision: str | None = None
     repo: str | None = None
+    declared: bool = False
 
     @property
     def local(self) -> bool:
@@ -64,11 +68,11 @@ def resolve(name: str, environ: Mapping[str, str] = os.environ) -> Place:
     """
     model = find_model(SHORT.get(name, name))
     repo = model.repo if model else name
-    if found := _as_path(name) or _in_workspace(name, repo, root(environ)):
-        return found
-    if not _is_repo(repo):
+    found = _as_path(name) or _in_workspace(name, repo, root(environ))
+    if found is None and not _is_repo(repo):
         raise _unknown(name, root(environ))
-    return cached(repo, environ, name=name)
+    found = found or cached(repo, environ, name=name)
+    return replace(found, declared=model is not None or found.repo in {known.repo for known in MODELS})
 
 
 def cached(
@@ -86,7 +90,8 @@ def cached(
     if weights.offline(environ):
         raise EnvironmentUnfit(
             f"{repo} is not in the cache {cache_root(environ)}, and this process is offline",
-            expected=f"{place}/snapshots, or a folder {Path(repo).name} in weights/ or models/ of {root(environ)}",
+            expected=f"{place}/snapshots"
+            + (f", or a folder {Path(repo).name} in weights/ or models/ of {root(environ)}" if name else ""),
             hint=f"on the host: vldock fetch weights {repo} --cache FOLDER; then mount that folder",
         )
     return Place(name or repo, repo, f"the Hub, into the cache {cache_root(environ)}", None, repo)
