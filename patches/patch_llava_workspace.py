@@ -8,7 +8,7 @@ import patchcli
 from originals import LLAVA
 from patchlib import Patch
 
-BUILDER = '''"""load_pretrained_model for names: weights/ or models/ of the workspace, else the one cache (added by vldock)."""
+BUILDER = '''"""load_pretrained_model for names: weights/ or models/, else the one cache (added by vldock)."""
 
 from vldock.image.workspace.builder import load_pretrained_model_workspace
 
