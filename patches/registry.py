@@ -9,6 +9,7 @@ from patchlib import Patch
 ORDER = (
     "patch_llava_builder",
     "patch_llava_vision_tower",
+    "patch_llava_workspace",
     "patch_vlmeval_tls",
     "patch_vlmeval_dotenv",
     "patch_vlmeval_commit",

@@ -29,6 +29,7 @@ COMMANDS = {
     "lock": ("vldock.host.cli_build", "lock_command", "Write the locks, or check them."),
     "run": ("vldock.host.cli_run", "run_command", "Run a command in a container, with the mounts right."),
     "shell": ("vldock.host.cli_run", "shell_command", "Open a shell in a container."),
+    "predict": ("vldock.host.cli_predict", "predict_command", "Ask a model a question on an image, in a container."),
     "doctor": ("vldock.host.cli_run", "doctor_command", "Tell whether this machine and the image are fit."),
     "verify": ("vldock.host.cli_verify", "verify_command", "Test an image from outside and inside; write its receipt."),
     "fetch": ("vldock.host.cli_fetch", "fetch_command", "Fetch benchmarks and weights, verified; or a bundle of them."),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +14,20 @@ from vldock import __version__
 from vldock.common.errors import EnvironmentUnfit
 from vldock.host import checkout, clean, docker_cli, doctor, engine, gpus, run
 from vldock.host.console import print_json, say
+from vldock.host.container_spec import Mount
 
 FOLDER = click.Path(path_type=Path)
 
 
-def container_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options `run` and `shell` share."""
+def container_options(command: Callable[..., Any], *, outputs: bool = True) -> Callable[..., Any]:
+    """Add the options `run`, `shell` and, but for --outputs, `predict` share."""
+    results = click.option(
+        "--outputs", type=FOLDER, default=Path("outputs"), show_default=True, help="Results go here."
+    )
     options = (
         click.option("--image", default=checkout.IMAGE_TAG, show_default=True),
         click.option("--gpus", "gpus_asked", default="auto", show_default=True, help="auto, all, none, or 0,1."),
-        click.option("--outputs", type=FOLDER, default=Path("outputs"), show_default=True, help="Results go here."),
+        *([results] if outputs else []),
         click.option("--data", type=FOLDER, envvar="LMUData", help="Folder of benchmark TSVs. [env: LMUData]"),
         click.option("--cache", type=FOLDER, help="Folder of weights and caches; kept between runs."),
         click.option("--env-file", type=FOLDER, help="Mounted read-only at /workspace/.env: tokens, VLDOCK_*, HF_*."),
@@ -37,8 +42,17 @@ def container_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def start(argv: tuple[str, ...], gpus_asked: str, pairs: tuple[str, ...], standin: bool, **given: Any) -> int:
-    """Check the engine, settle the GPUs, and run `argv` on this terminal."""
+def start(
+    argv: tuple[str, ...],
+    gpus_asked: str,
+    pairs: tuple[str, ...],
+    standin: bool,
+    *,
+    mounts: tuple[Mount, ...] = (),
+    stdin: bool = False,
+    **given: Any,
+) -> int:
+    """Check the engine, settle the GPUs, and run `argv` on this terminal; `mounts` are more than the options name."""
     status = engine.status()
     if not status.answers:
         raise EnvironmentUnfit(f"no Docker engine answers: {status.problem}", hint="vldock engine up")
@@ -47,10 +61,11 @@ def start(argv: tuple[str, ...], gpus_asked: str, pairs: tuple[str, ...], standi
     user = given.pop("user") or run.caller()
     env = run.environment(pairs, standin=standin)
     wanted = run.spec(argv, env=env, user=user, gpus=chosen, **given)
+    wanted = replace(wanted, mounts=(*wanted.mounts, *mounts))
     found = docker_cli.installed()
     if not found:
         raise EnvironmentUnfit("no docker command is installed", hint="vldock engine up")
-    return run.on_this_terminal(wanted, cli=found[0], say=say)
+    return run.on_this_terminal(wanted, cli=found[0], say=say, stdin=stdin)
 
 
 @click.command(name="run", context_settings={"ignore_unknown_options": False})

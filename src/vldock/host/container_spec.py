@@ -82,9 +82,15 @@ class Spec:
             arguments["device_requests"] = [DeviceRequest(capabilities=[["gpu"]], **which)]
         return {name: value for name, value in arguments.items() if value not in (None, False, {}, [])}
 
-    def docker_argv(self, docker: str = "docker", *, interactive: bool = False) -> list[str]:
-        """Return the `docker run` command that does the same."""
-        words = [docker, "run", "--rm", *(["--init"] if self.init else []), *(["-it"] if interactive else [])]
+    def docker_argv(self, docker: str = "docker", *, interactive: bool = False, stdin: bool = False) -> list[str]:
+        """Return the `docker run` command that does the same; `stdin` hands standard input on without a terminal."""
+        words = [
+            docker,
+            "run",
+            "--rm",
+            *(["--init"] if self.init else []),
+            *(["-it"] if interactive else ["-i"] if stdin else []),
+        ]
         words += [f"--shm-size={SHM}"]
         for option, value in (("--name", self.name), ("--user", self.user), ("--network", self.network)):
             words += [option, value] if value else []

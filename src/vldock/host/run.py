@@ -59,9 +59,12 @@ def spec(
     )
 
 
-def on_this_terminal(wanted: Spec, *, cli: DockerCli, say: Say) -> int:
-    """Print the docker command, run it with this terminal as its own, and return its exit code."""
+def on_this_terminal(wanted: Spec, *, cli: DockerCli, say: Say, stdin: bool = False) -> int:
+    """Print the docker command, run it with this terminal as its own, and return its exit code.
+
+    `stdin` hands standard input on where it is no terminal.
+    """
     interactive = sys.stdin.isatty() and sys.stdout.isatty()
-    argv = wanted.docker_argv(cli.path, interactive=interactive)
-    say(process.copyable(wanted.docker_argv("docker", interactive=interactive)))
+    argv = wanted.docker_argv(cli.path, interactive=interactive, stdin=stdin)
+    say(process.copyable(wanted.docker_argv("docker", interactive=interactive, stdin=stdin)))
     return process.attached(argv)

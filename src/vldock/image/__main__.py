@@ -14,6 +14,7 @@ from vldock.common.errors import VldockError
 COMMANDS = {
     "doctor": ("vldock.image.doctor", "is this container fit: versions, patches, GPU, caches, data, weights, token"),
     "evaluate": ("vldock.image.evaluate", "one model on many benchmarks, loaded once, resumable"),
+    "predict": ("vldock.image.predict.cli", "images and a question in, an answer out: the answer run.py gives"),
     "session": ("vldock.image.session.cli", "keep models loaded, and evaluate what docker exec asks"),
     "version": ("vldock.image.version", "what this image is made of"),
 }

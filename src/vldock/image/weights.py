@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,11 @@ from vldock.image import file_hashes
 from vldock.image.hub_cache import cache_root, snapshot
 
 TRUE = ("1", "ON", "YES", "TRUE")  # as huggingface_hub reads its switches
+
+
+def offline(environ: Mapping[str, str] = os.environ) -> bool:
+    """Tell whether the Hub may not be asked for weights, as the libraries read it."""
+    return any(environ.get(name, "").upper() in TRUE for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"))
 
 
 def folder_of(repo: str) -> Path | None:
@@ -49,12 +55,11 @@ def require_whole(repo: str | None) -> None:
 
     With a network a file that is merely absent is left to the Hub's client, which fetches it.
     """
-    offline = any(os.environ.get(name, "").upper() in TRUE for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"))
     for name in (repo, tower_of(repo)):
         folder = folder_of(name) if name else None
         if name is None or folder is None:
             continue
-        found = [fault for fault in whole.faults(folder) if offline or not fault.missing]
+        found = [fault for fault in whole.faults(folder) if offline() or not fault.missing]
         if found:
             raise InputRefused(
                 f"the weights of {name} are not whole: {'; '.join(map(str, found))}",

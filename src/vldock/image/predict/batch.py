@@ -1,0 +1,115 @@
+"""Questions from a JSONL file, answers into another: killed and started again, it goes on where it was.
+
+A row of answers is what Answer.as_json gives, with `id`, `question`, `images` and `key`; a row that failed has `error`
+in place of an answer. A kept answer is of the same question, images, weights, prompt and decoding; anything else is
+asked once more, and so is what failed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+from vldock.common.errors import InputRefused, VldockError
+from vldock.image.predict.request import Answer, Request, from_json
+
+Row = dict[str, Any]
+Ask = Callable[[Request], Answer]
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of questions: its id (the line's number where it has none) and its request, or why it is none."""
+
+    id: str
+    request: Request | None
+    error: str | None = None
+
+
+def read(source: TextIO, name: str) -> list[Line]:
+    """Return the lines; one that cannot be a request is a Line with an error. InputRefused for ids that repeat."""
+    lines = [_line(number, text) for number, text in enumerate(source, start=1) if text.strip()]
+    ids = [line.id for line in lines]
+    if twice := sorted({one for one in ids if ids.count(one) > 1}):
+        raise InputRefused(
+            f"{name}: the id {twice[0]!r} is there {ids.count(twice[0])} times", expected="ids of their own"
+        )
+    return lines
+
+
+def run(lines: list[Line], out: Path, ask: Ask, identity: list[Any]) -> tuple[int, int, int]:
+    """Answer the lines into `out`, whose rows end in the order of the lines; return (answered, kept, failed)."""
+    before = {row["id"]: row for row in _rows(out) if "answer" in row}
+    keys = {line.id: line.request.key(identity) for line in lines if line.request}
+    kept = {name: row for name, row in before.items() if row.get("key") == keys.get(name)}
+    rewrite(out, [kept[line.id] for line in lines if line.id in kept])
+    rows = dict(kept)
+    for number, line in enumerate(lines, start=1):
+        if line.id in kept:
+            continue
+        rows[line.id] = _answered(line, keys.get(line.id), ask)
+        with out.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(rows[line.id], ensure_ascii=False) + "\n")
+        if (error := rows[line.id].get("error")) is not None:
+            print(f"FAILED {number}/{len(lines)} {line.id}: {error}", file=sys.stderr, flush=True)
+    rewrite(out, [rows[line.id] for line in lines])
+    failed = sum("error" in row for row in rows.values())
+    return len(lines) - len(kept) - failed, len(kept), failed
+
+
+def rewrite(out: Path, rows: list[Row]) -> None:
+    """Write the rows as the whole of `out`, aside and renamed."""
+    aside = out.with_name(f".{out.name}.{os.getpid()}.part")
+    try:
+        with aside.open("w", encoding="utf-8") as stream:
+            stream.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+            stream.flush()
+            os.fsync(stream.fileno())
+        aside.replace(out)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _answered(line: Line, key: str | None, ask: Ask) -> Row:
+    if line.request is None:
+        return {"id": line.id, "error": line.error}
+    asked = {"id": line.id, "question": line.request.question, "images": _short(line.request.images)}
+    try:
+        return {**asked, "key": key, **ask(line.request).as_json()}
+    except VldockError as error:
+        return {**asked, "error": error.message}
+
+
+def _short(images: tuple[str, ...]) -> list[str]:
+    """Return the sources without a data: URI's data: the key tells them apart."""
+    return [f"{source[:24]}..." if source.startswith("data:") else source for source in images]
+
+
+def _line(number: int, text: str) -> Line:
+    try:
+        value = json.loads(text)
+        request = from_json(value)
+    except ValueError as error:
+        return Line(f"line {number}", None, f"it is no JSON: {error}")
+    except VldockError as error:
+        name = value.get("id", value.get("question_id")) if isinstance(value, dict) else None
+        return Line(str(name) if name is not None else f"line {number}", None, error.message)
+    return Line(request.id or f"line {number}", request)
+
+
+def _rows(out: Path) -> Iterator[Row]:
+    """Yield the rows there are; a line that a kill tore is none."""
+    if not out.is_file():
+        return
+    for text in out.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            row = json.loads(text)
+        except ValueError:
+            continue
+        if isinstance(row, dict) and isinstance(row.get("id"), str):
+            yield row

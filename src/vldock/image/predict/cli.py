@@ -1,0 +1,171 @@
+"""`python -m vldock.image predict`: images and a question in, an answer out; the answer run.py gives.
+
+Standard output carries the answer only. Exit status: 0 answered, 1 some of --questions failed, 2 wrong arguments,
+3 unfit environment (offline, no GPU), 4 refused (an image, weights), 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from vldock.common.errors import EnvironmentUnfit, UsageError
+from vldock.common.passport_prompts import TEMPLATES
+from vldock.image import startup
+
+if TYPE_CHECKING:
+    from vldock.image.predict.batch import Line
+    from vldock.image.predict.model import Loaded
+    from vldock.image.predict.pictures import Reader
+    from vldock.image.predict.request import Request
+
+INTERRUPTED = 130
+MODEL = "llava_v1.5_7b"
+LARGEST, LONGEST = 50_000_000, 30.0  # bytes of an image, seconds of a download
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the sub-command's arguments."""
+    add = parser.add_argument
+    add("question", nargs="?", metavar="QUESTION", help="default, and for `-`: standard input")
+    add("--image", action="append", default=[], help="file, URL, data: URI, or - for standard input; several: again")
+    add("--model", default=MODEL, help="7b, 13b, sharegpt4v, ORG/NAME, a folder, or a name in weights/ or models/")
+    add("--model-base", metavar="NAME", help="the model an adapter was trained on (default: as the adapter says)")
+    add("--prompt", choices=TEMPLATES, help="wording of the question (default: $VLDOCK_PROMPT, else vlmevalkit)")
+    add("--max-new-tokens", type=int, metavar="N", help="the longest answer (default: 2048, as run.py)")
+    add("--questions", metavar="FILE", help='JSONL: {"id": ..., "image": ..., "question": ...}; - for standard input')
+    add("--out", type=Path, metavar="FILE", help="JSONL of answers; the same command goes on with it")
+    add("--max-bytes", type=int, default=LARGEST, metavar="N", help="the largest image (default: %(default)s)")
+    add("--timeout", type=float, default=LONGEST, metavar="S", help="seconds for an image's URL (default: %(default)s)")
+    shape = parser.add_mutually_exclusive_group()
+    shape.add_argument(
+        "--json", action="store_true", help="one object: answer, tokens, seconds, model, prompt hash ..."
+    )
+    shape.add_argument("--stream", action="store_true", help="words as they come (default on a terminal)")
+    shape.add_argument("--no-stream", action="store_true", help="the whole answer at once")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Answer, and return the exit status."""
+    _check(args)
+    try:
+        return _many(args) if args.questions else _one(args)
+    except KeyboardInterrupt:
+        print("error: interrupted; answers in --out are kept, the same command continues", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Raise UsageError for what can be told wrong before anything is read."""
+    if args.max_new_tokens is not None and args.max_new_tokens < 1:
+        raise UsageError(f"--max-new-tokens {args.max_new_tokens}", expected="a whole number of at least 1")
+    if args.questions and (args.question is not None or args.image or args.stream or args.json):
+        raise UsageError("--questions goes alone", expected="images and questions in the file, answers in --out")
+    if bool(args.questions) != bool(args.out):
+        raise UsageError("--questions and --out go together", hint="for one answer: > FILE")
+    if args.image.count("-") > (args.question not in (None, "-")):
+        raise UsageError(
+            "standard input can be one thing: an image or the question",
+            hint="give the question as an argument, or the image as a file",
+        )
+
+
+def _one(args: argparse.Namespace) -> int:
+    request = _request(args)
+    with _answers() as out, _reader(args).gathered(request.images) as pictures:
+        live = args.stream or (out.isatty() and not (args.json or args.no_stream))
+
+        def say(text: str) -> None:
+            print(text, end="", file=out, flush=True)
+
+        model = _load(args)
+        answer = model.answer(request, pictures, on_text=say if live else None)
+        for note in answer.notes:
+            print(f"note: {note}", file=sys.stderr, flush=True)
+        if args.json:
+            told = {**answer.as_json(), "load_seconds": model.seconds}
+            print(json.dumps(told, ensure_ascii=False), file=out)
+        else:
+            print("" if live else answer.answer, file=out)
+    return 0
+
+
+def _many(args: argparse.Namespace) -> int:
+    from vldock.image.predict import batch
+
+    lines, folder = _lines(args.questions)
+    _require_writable(args.out)
+    with _answers():
+        images = _reader(args, folder)
+        model = _load(args)
+        answered, kept, failed = batch.run(lines, args.out, partial(model.ask, images=images), model.identity())
+    print(f"{answered} answered, {kept} kept, {failed} failed: {args.out}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _request(args: argparse.Namespace) -> Request:
+    from vldock.image.predict.request import Request
+
+    question = args.question
+    if question in (None, "-"):
+        if sys.stdin.isatty():
+            print("the question, then Ctrl-D:", file=sys.stderr)
+        question = sys.stdin.read().strip()
+    return Request(question, tuple(args.image))
+
+
+def _lines(name: str) -> tuple[list[Line], Path]:
+    """Return the lines of questions and the folder their images are relative to."""
+    from vldock.image.predict import batch
+
+    if name == "-":
+        return batch.read(sys.stdin, "standard input"), Path()
+    if not Path(name).is_file():
+        raise UsageError(f"--questions {name}: no such file", expected="JSONL, one question a line")
+    with Path(name).open(encoding="utf-8") as stream:
+        return batch.read(stream, name), Path(name).parent
+
+
+def _require_writable(out: Path) -> None:
+    """Fail before a model is loaded where the answers could not be written after it."""
+    try:
+        with out.open("a", encoding="utf-8"):
+            pass
+    except OSError as error:
+        raise EnvironmentUnfit(f"--out {out}: {error.strerror}", expected="a file that can be written") from error
+
+
+@contextmanager
+def _answers() -> Iterator[TextIO]:
+    """Yield the real standard output; what libraries print goes to standard error meanwhile."""
+    startup.prepare()
+    sys.stdout.flush()
+    kept = os.dup(1)
+    with os.fdopen(os.dup(1), "w", encoding="utf-8") as out:
+        os.dup2(2, 1)
+        try:
+            yield out
+        finally:
+            sys.stdout.flush()
+            os.dup2(kept, 1)
+            os.close(kept)
+
+
+def _reader(args: argparse.Namespace, folder: Path = Path()) -> Reader:
+    from vldock.image.predict.download import Limits
+    from vldock.image.predict.pictures import Reader
+
+    return Reader(folder, Limits(args.max_bytes, args.timeout))
+
+
+def _load(args: argparse.Namespace) -> Loaded:
+    from vldock.image.predict import model
+
+    return model.load(args.model, base=args.model_base, prompt=args.prompt, max_new_tokens=args.max_new_tokens)

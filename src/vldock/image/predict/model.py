@@ -1,0 +1,131 @@
+"""A model that answers requests: VLMEvalKit's own LLaVA wrapper, so that an answer is the one run.py gets.
+
+`load` once, `ask` often: the command line does, and so can a worker that stays in the container. Nothing here reads the
+command line or prints; what is to be said travels in the Answer, and text on its way goes to `on_text`.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from vldock.common.errors import InputRefused, UsageError
+from vldock.common.passport_prompts import VARIABLE
+from vldock.image.predict import wrappers
+from vldock.image.predict.pictures import Picture, Reader
+from vldock.image.predict.prompt import Sent, sent
+from vldock.image.predict.request import Answer, Request
+from vldock.image.predict.stream import OnText, Pieces
+from vldock.image.shared_model import Facts, facts_of
+from vldock.image.vlmeval_hooks import prompts
+from vldock.image.vlmeval_hooks.runroot import standin
+from vldock.image.workspace import naming, places
+from vldock.image.workspace.places import Place
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model in memory: the wrapper, where its weights came from, where it computes, seconds it took to load."""
+
+    wrapper: Any
+    place: Place
+    facts: Facts
+    seconds: float
+
+    @property
+    def limit(self) -> int:
+        """The most tokens an answer may have."""
+        return int(self.wrapper.kwargs["max_new_tokens"])
+
+    @property
+    def wording(self) -> str:
+        """How a question is worded: VLDOCK_PROMPT's template, or `trained`, as a model of one's own brings it."""
+        return "trained" if wrappers.own(self.place) else prompts.template()
+
+    def identity(self) -> list[Any]:
+        """Return what an answer depends on besides its request."""
+        return [places.fingerprint(self.place), self.wording, self.limit, self.facts.device, self.facts.dtype]
+
+    def ask(self, request: Request, *, images: Reader | None = None, on_text: OnText | None = None) -> Answer:
+        """Return the answer to a request whose images `images` reads; raises what Reader.gathered raises."""
+        with (images or Reader()).gathered(request.images) as pictures:
+            return self.answer(request, pictures, on_text=on_text)
+
+    def answer(self, request: Request, seen: Sequence[Picture], *, on_text: OnText | None = None) -> Answer:
+        """Return the answer to a request whose images are at hand; text on its way goes to `on_text`."""
+        begun = time.monotonic()
+        pieces = Pieces(self.wrapper.tokenizer, on_text)
+        message = request.message(tuple(str(picture.path) for picture in seen))
+        with wrappers.quiet(), _watched(self.wrapper.model, pieces) as calls:
+            text: str = self.wrapper.generate_inner(message)
+        ended = time.monotonic()
+        pieces.finish(text)
+        asked, at = calls[-1]
+        first = pieces.first_at or ended
+        marks = {"prepare": at - begun, "first_token": first - at, "generate": ended - first}
+        notes = [f"{picture.source}: {note}" for picture in seen for note in picture.notes]
+        return Answer(
+            answer=text,
+            tokens=pieces.tokens,
+            prompt_tokens=asked["length"],
+            prompt=self.wording,
+            prompt_sha256=asked["tokens"],
+            cut=asked["cut"],
+            seconds={name: round(value, 4) for name, value in marks.items()},
+            model=self.place.name,
+            revision=self.place.revision,
+            path=self.place.path,
+            device=self.facts.device,
+            dtype=self.facts.dtype,
+            standin=standin(),
+            notes=(*notes, *_cut(asked)),
+        )
+
+
+def load(name: str, *, base: str | None = None, prompt: str | None = None, max_new_tokens: int | None = None) -> Loaded:
+    """Load the model of that name (places.resolve) into the wrapper run.py uses for it.
+
+    `base` is the model of an adapter; `prompt` words questions as VLDOCK_PROMPT does; `max_new_tokens` None leaves
+    run.py's limit. Raises what places.resolve and require_whole raise, InputRefused for a model that is no LLaVA,
+    UsageError for a `prompt` where the model brings its own wording.
+    """
+    place = places.resolve(name)
+    if naming.is_llava(place) is False:
+        raise InputRefused(
+            f"{place.path} is no LLaVA by its config.json", expected="a checkpoint in LLaVA's own format"
+        )
+    if prompt and wrappers.own(place):
+        raise UsageError(f"--prompt {prompt}: {name} is asked as it was trained", hint="leave --prompt out")
+    if prompt:
+        os.environ[VARIABLE] = prompt
+    prompts.template()
+    begun = time.monotonic()
+    wrapper = wrappers.make(place, base, {"max_new_tokens": max_new_tokens} if max_new_tokens else {})
+    return Loaded(wrapper, place, facts_of(wrapper), round(time.monotonic() - begun, 3))
+
+
+@contextmanager
+def _watched(inner: Any, pieces: Pieces) -> Iterator[list[tuple[Sent, float]]]:
+    """Note what generate() is sent and when, and let its tokens go through `pieces`."""
+    generate, seen = inner.generate, []
+
+    def noted(*args: Any, **kwargs: Any) -> Any:
+        seen.append((sent(inner, args, kwargs), time.monotonic()))
+        return generate(*args, streamer=pieces, **kwargs)
+
+    inner.generate = noted
+    try:
+        yield seen
+    finally:
+        inner.generate = generate
+
+
+def _cut(asked: Sent) -> list[str]:
+    if not asked["cut"]:
+        return []
+    lengths = f"the prompt is {asked['length']} tokens long and the model reads {asked['limit']}"
+    return [f"{lengths}: the end, the question with it, is lost"]

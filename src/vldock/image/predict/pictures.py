@@ -1,0 +1,166 @@
+"""Images from files, URLs, data: URIs and standard input, looked at before a model sees them.
+
+The model then reads the file exactly as run.py does, `Image.open(path).convert("RGB")`: what that does to an unusual
+image (EXIF, CMYK, 16 bits, animation, transparency) is said and not mended, so that both give the same answer.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import struct
+import sys
+import tempfile
+import warnings
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+from PIL import Image, UnidentifiedImageError
+
+from vldock.common.errors import InputRefused, UsageError
+from vldock.image import file_hashes
+from vldock.image.predict.download import Limits, fetch
+
+SQUARE = 178_956_970  # pixels of the padded square: Pillow's own limit, half a gigabyte in memory
+ORIENTATION = 0x0112  # EXIF 2.32, table 4
+BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error)  # what decoders raise
+KEPT = {"I;16": "16 bits", "I;16B": "16 bits", "I;16L": "16 bits", "I": "32 bits", "F": "floating point"}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image that can be read: its file, how it was asked for, and remarks on what the model will see of it."""
+
+    path: Path
+    source: str
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Where images may come from: relative files from `folder`, standard input, URLs within `limits`."""
+
+    folder: Path = Path()
+    limits: Limits = field(default_factory=Limits)
+    stdin: Callable[[], BinaryIO] = lambda: sys.stdin.buffer
+
+    @contextmanager
+    def gathered(self, sources: Sequence[str]) -> Iterator[list[Picture]]:
+        """Yield a picture for each source; what is no file lies in the one cache until the context ends.
+
+        UsageError for a source that is none, InputRefused for bytes that are no image, EnvironmentUnfit for a URL that
+        cannot be reached.
+        """
+        with tempfile.TemporaryDirectory(prefix="predict-", dir=_scratch()) as scratch:
+            yield [self.read(source, Path(scratch, f"image-{number}")) for number, source in enumerate(sources)]
+
+    def read(self, source: str, target: Path) -> Picture:
+        """Return the picture of one source, written to `target` where it is no file."""
+        name = shown(source)
+        if source == "-":
+            target.write_bytes(_limited(self.stdin(), self.limits.size))
+        elif source.startswith("data:"):
+            target.write_bytes(_decoded(source))
+        elif source.lower().startswith(("http://", "https://")):
+            fetch(source, target, self.limits)
+        else:
+            target = self.folder / Path(source).expanduser()
+            if not target.is_file():
+                what = "is a folder" if target.is_dir() else "no such file"
+                raise UsageError(f"image {source}: {what}", expected="a file, a URL, a data: URI, or - for stdin")
+        return Picture(target, name, examine(target, name))
+
+
+def shown(source: str) -> str:
+    """Return how to name a source: no data, no password and no query of a URL."""
+    if source == "-":
+        return "standard input"
+    if source.startswith("data:"):
+        return f"{source[:24]}..."
+    head, colon, rest = source.partition("://")
+    return f"{head}://{rest.partition('?')[0].rpartition('@')[2]}" if colon else source
+
+
+def examine(path: Path, name: str) -> tuple[str, ...]:
+    """Decode the image once and return remarks; raise InputRefused where no model could see it, or it is too large."""
+    if not path.stat().st_size:
+        raise InputRefused(f"{name} is empty (0 bytes)", expected="an image")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's on size and palettes: said below, in our words
+            with Image.open(path) as image:
+                _require_small(image, name)
+                found = tuple(_remarks(image))
+                image.convert("RGB")
+    except UnidentifiedImageError:
+        raise InputRefused(
+            f"{name} is no image that can be read: it begins with {_head(path)!r}",
+            expected="PNG, JPEG, WebP, GIF, BMP, TIFF ...",
+        ) from None
+    except Image.DecompressionBombError as error:
+        raise InputRefused(f"{name}: {error}", expected=f"at most {SQUARE} pixels") from error
+    except BROKEN as error:
+        raise InputRefused(
+            f"{name} is damaged: {error}", expected="an image that decodes to its last row", hint="fetch it once more"
+        ) from error
+    return found
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as stream:
+        return stream.read(8)
+
+
+def _require_small(image: Image.Image, name: str) -> None:
+    """The wrapper pads to a square of the longer side: a line of 100000 pixels would take 30 GB."""
+    side = max(image.size)
+    if side * side > SQUARE:
+        width, height = image.size
+        raise InputRefused(
+            f"{name} is {width}x{height} pixels; padded to {side}x{side} it takes {side * side * 3 / 1e9:.1f} GB",
+            expected=f"a longer side of at most {int(SQUARE**0.5)} pixels; the model looks at 336",
+            hint="scale it down first",
+        )
+
+
+def _remarks(image: Image.Image) -> list[str]:
+    found = []
+    if (turned := image.getexif().get(ORIENTATION, 1)) not in (0, 1):
+        found.append(f"EXIF asks to turn it (orientation {turned}); it is seen unturned, as run.py sees it")
+    if (frames := getattr(image, "n_frames", 1)) > 1:
+        found.append(f"it has {frames} frames; the first is seen")
+    if image.mode in KEPT:
+        found.append(f"{KEPT[image.mode]} a pixel: values above 255 are seen as white")
+    if image.mode in ("CMYK", "LAB", "YCbCr") and image.format != "PNG":
+        found.append(f"{image.mode} is converted without its colour profile")
+    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
+        found.append("transparency is dropped: the colours under it are seen")
+    return found
+
+
+def _limited(stream: BinaryIO, size: int) -> bytes:
+    data = stream.read(size + 1)
+    if len(data) > size:
+        raise InputRefused(f"standard input has more than {size} bytes", expected="an image", hint="--max-bytes")
+    return data
+
+
+def _decoded(uri: str) -> bytes:
+    head, comma, body = uri.partition(",")
+    if not comma or not head.endswith(";base64"):
+        raise UsageError(f"{uri[:40]!r} is no data: URI of an image", expected="data:image/png;base64,...")
+    try:
+        return base64.b64decode(body, validate=True)
+    except binascii.Error as error:
+        raise InputRefused(f"a data: URI is damaged: {error}", expected="base64") from error
+
+
+def _scratch() -> Path:
+    """Return the folder in the one cache for images that are not files."""
+    folder = file_hashes.memory().parent / "images"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

@@ -1,0 +1,58 @@
+"""LLaVA's load_pretrained_model for names: resolved to a place, checked to be whole, loaded by the right class.
+
+The door is llava/model/workspace_builder.py, which patches/patch_llava_workspace.py adds.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llava.model.builder import load_pretrained_model
+
+from vldock.common.errors import UsageError
+from vldock.image.workspace import naming, places
+from vldock.image.workspace.places import Place
+
+Loaded = tuple[Any, Any, Any, int]
+
+
+def load_pretrained_model_workspace(
+    model_path: str, model_base: str | None = None, model_name: str | None = None, **options: Any
+) -> Loaded:
+    """Return (tokenizer, model, image_processor, context_len), as llava.model.builder.load_pretrained_model does.
+
+    `model_path` and `model_base` are names: places.resolve tells where they are looked for, and standard error which
+    place was chosen. `model_name` is used only where the checkpoint's config does not tell. `options` are the builder's
+    (device, device_map, torch_dtype, load_4bit ...); nothing is downloaded but into the one cache.
+
+    Raises UsageError for an unknown name or a missing base, EnvironmentUnfit where weights are neither here nor to be
+    had, InputRefused where they are not whole.
+    """
+    return load_place(places.resolve(model_path), model_base, model_name, **options)
+
+
+def load_place(place: Place, base: str | None = None, name: str | None = None, **options: Any) -> Loaded:
+    """Load what `place` holds; the adapter's own config names its base where none is given."""
+    places.say(place)
+    places.require_whole(place)
+    below = _base(place, base)
+    loaded: Loaded = load_pretrained_model(
+        place.path, below.path if below else None, naming.model_name(place, name), **options
+    )
+    return loaded
+
+
+def _base(place: Place, given: str | None) -> Place | None:
+    named = given or naming.base_named(place)
+    if named is None:
+        if place.local and naming.needs_base(place):
+            raise UsageError(
+                f"{place.path} is a part of a model: an adapter, or a projector",
+                expected="the model it was trained on",
+                hint="name it: model_base=..., or --model-base",
+            )
+        return None
+    below = places.resolve(named)
+    places.say(below)
+    places.require_whole(below)
+    return below

@@ -1,0 +1,61 @@
+"""The CLIP tower from the one cache: no second download, the locked revision, checked before torch reads a byte.
+
+The door is llava/model/multimodal_encoder/workspace_clip_encoder.py, which patches/patch_llava_workspace.py adds.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from llava.model.multimodal_encoder.clip_encoder import CLIPVisionTower
+
+from vldock.common import weights as whole
+from vldock.common.layout import WEIGHTS_LOCK
+from vldock.common.matrix import CLIP
+from vldock.image.llava_hooks.loading import require_clip
+from vldock.image.workspace import places
+from vldock.image.workspace.places import Place
+
+LLAVA_1_5 = SimpleNamespace(mm_vision_select_layer=-2, mm_vision_select_feature="patch")
+
+
+class WorkspaceCLIPVisionTower(CLIPVisionTower):  # type: ignore[misc]  # LLaVA has no types
+    """LLaVA's CLIP tower, read from the one cache; `place` tells where its files lie.
+
+    Takes images of shape (batch, 3, side, side) in the tower's dtype, gives (batch, patches, hidden_size): 336 pixels
+    in patches of 14 are 576. Raises EnvironmentUnfit where the tower is not here and may not be downloaded,
+    InputRefused where it is not whole, or no CLIP model.
+    """
+
+    def __init__(self, vision_tower: str = CLIP, args: Any = LLAVA_1_5, delay_load: bool = False) -> None:
+        self.place = tower_place(vision_tower)
+        places.say(self.place)
+        if self.place.local:
+            whole.require_whole(self.place.folder, repo=vision_tower)
+        require_clip(self.place.path)
+        super().__init__(self.place.path, args, delay_load)
+
+
+def build_workspace_vision_tower(config: Any = LLAVA_1_5, **options: Any) -> WorkspaceCLIPVisionTower:
+    """Return the tower a LLaVA's config names (mm_vision_tower), as build_vision_tower does."""
+    name = getattr(config, "mm_vision_tower", None) or getattr(config, "vision_tower", None) or CLIP
+    return WorkspaceCLIPVisionTower(name, args=config, **options)
+
+
+def tower_place(name: str, lock: Path = Path(WEIGHTS_LOCK)) -> Place:
+    """Return where the tower is: a folder, or the cache, at the locked revision before the one of refs/main."""
+    if Path(name).is_dir():
+        return places.resolve(str(Path(name).absolute()))
+    return places.cached(name, revision=locked_revision(name, lock))
+
+
+def locked_revision(repo: str, lock: Path = Path(WEIGHTS_LOCK)) -> str | None:
+    """Return the commit locks/weights.json declares for `repo`; None where it declares none."""
+    if not lock.is_file():
+        return None
+    declared = json.loads(lock.read_text(encoding="utf-8"))["repositories"]
+    revision = next((entry["revision"] for entry in declared if entry["repo"] == repo), None)
+    return revision if isinstance(revision, str) else None

@@ -1,0 +1,74 @@
+"""The name by which LLaVA's builder picks a class, read from a checkpoint's own config.
+
+llava/model/builder.py looks for `llava`, `mpt`, `mistral` and `lora` anywhere in the name it is given, which by custom
+is the last part of the path: a Hub snapshot is called by its hash, `attempt-3` has an mpt in it, and ShareGPT4V says
+`share4v`. Standard library only.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from vldock.image.workspace.places import ADAPTER, Place
+
+MARKS = ("mm_vision_tower", "mm_projector_type")  # what only a LLaVA's config has, whatever it calls itself
+FAMILIES = ("mpt", "mistral")
+
+
+def model_name(place: Place, given: str | None = None) -> str:
+    """Return the name for builder.py; `given` stands where the weights are not here yet, or have no config."""
+    config = _config(place)
+    if config is None:
+        return given or Path(place.repo or place.path).name
+    family = next((name for name in FAMILIES if name in _kind(config)), "llama")
+    if not _is_llava(config):
+        return family
+    return f"llava-{family}" + ("-lora" if is_adapter(place) else "")
+
+
+def is_llava(place: Place) -> bool | None:
+    """Tell whether the config says LLaVA, whatever the model calls itself; None where there is no config yet."""
+    config = _config(place)
+    return None if config is None else _is_llava(config)
+
+
+def is_adapter(place: Place) -> bool:
+    """Tell whether the weights are an adapter (LoRA), which needs the model it was trained on."""
+    return place.local and (place.folder / ADAPTER).is_file()
+
+
+def base_named(place: Place) -> str | None:
+    """Return the model that an adapter, or a projector alone, was trained on, as its own files name it."""
+    if not is_adapter(place):
+        return None
+    said = json.loads((place.folder / ADAPTER).read_text(encoding="utf-8")).get("base_model_name_or_path")
+    return said if isinstance(said, str) and said else None
+
+
+def needs_base(place: Place) -> bool:
+    """Tell whether these weights are a part: an adapter, or a projector without a language model."""
+    if is_adapter(place):
+        return True
+    names = {path.name for path in place.folder.iterdir()} if place.local else set()
+    return "mm_projector.bin" in names and not any(
+        name.startswith(("pytorch_model", "model")) and name.endswith((".bin", ".safetensors", ".json"))
+        for name in names
+    )
+
+
+def _kind(config: dict[str, Any]) -> str:
+    return " ".join((str(config.get("model_type", "")), *map(str, config.get("architectures") or ()))).lower()
+
+
+def _is_llava(config: dict[str, Any]) -> bool:
+    return "llava" in _kind(config) or any(mark in config for mark in MARKS)
+
+
+def _config(place: Place) -> dict[str, Any] | None:
+    path = place.folder / "config.json"
+    if not place.local or not path.is_file():
+        return None
+    config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return config
