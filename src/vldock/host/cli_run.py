@@ -47,10 +47,7 @@ def start(argv: tuple[str, ...], gpus_asked: str, pairs: tuple[str, ...], standi
     user = given.pop("user") or run.caller()
     env = run.environment(pairs, standin=standin)
     wanted = run.spec(argv, env=env, user=user, gpus=chosen, **given)
-    found = docker_cli.installed()
-    if not found:
-        raise EnvironmentUnfit("no docker command is installed", hint="vldock engine up")
-    return run.on_this_terminal(wanted, cli=found[0], say=say)
+    return run.on_this_terminal(wanted, cli=docker_cli.any_installed(), say=say)
 
 
 @click.command(name="run", context_settings={"ignore_unknown_options": False})
