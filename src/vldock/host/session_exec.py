@@ -100,21 +100,26 @@ def run(
     The first signal asks politely (`interrupt`), the second kills. Must be called in the main thread. Raises
     EnvironmentUnfit where the container does not run, or ends meanwhile.
     """
+    write = out or Streams()
+    with counted() as signals:
+        made, stream = _started(handle, argv, {**(env or {}), REQUEST: request_id})
+        reader = threading.Thread(target=lambda: [write(*frame) for frame in stream], daemon=True)
+        reader.start()
+        _wait(reader, signals, ends=(interrupt, kill), of=(handle, request_id), tell=tell)
+        code = exit_code(handle, made)
+    return INTERRUPTED if signals else code
+
+
+def _started(handle: Any, argv: Sequence[str], env: Mapping[str, str]) -> tuple[str, Iterator[tuple[Source, bytes]]]:
+    """Start an exec and return its id and its streams."""
     from docker.errors import APIError
 
     api = handle.client.api
     try:
-        made = api.exec_create(handle.id, list(argv), environment={**(env or {}), REQUEST: request_id})["Id"]
-        stream = frames(api.exec_start(made, socket=True))
+        made = str(api.exec_create(handle.id, list(argv), environment=dict(env))["Id"])
+        return made, frames(api.exec_start(made, socket=True))
     except APIError as error:
         raise EnvironmentUnfit(f"{argv[0]} cannot be run in {handle.name}: {plain(error)}") from error
-    write = out or Streams()
-    reader = threading.Thread(target=lambda: [write(*frame) for frame in stream], daemon=True)
-    with counted() as signals:
-        reader.start()
-        _wait(reader, signals, ends=(interrupt, kill), of=(handle, request_id), tell=tell)
-        code = exit_code(handle, made)
-        return INTERRUPTED if signals else code
 
 
 def _wait(

@@ -60,7 +60,7 @@ class Session:
     def told(self) -> str:
         """Return its state as a person reads it."""
         if self.runs:
-            return f"running ({self.health})" if self.health in ("unhealthy", "starting") else "running"
+            return "running, unhealthy" if self.health == "unhealthy" else "running"
         return f"{self.state} (exit {self.exit_code})" if self.state in ("exited", "dead") else self.state
 
 

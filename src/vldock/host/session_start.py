@@ -113,13 +113,14 @@ def models_of(spec: Spec) -> tuple[str, ...]:
 def following(client: Any, handle: Any) -> Iterator[Container]:
     """Start a container and yield it with every line from its first; it runs on afterwards."""
     line = client.api.attach_socket(handle.id, ATTACH)
+    wire = getattr(line, "_sock", line)  # of a file over a socket, the socket: only that can hang up while it is read
     container = Container(handle, frames(line))
     try:
         container.start()
         yield container
     finally:
         with contextlib.suppress(OSError):  # it hung up itself: the container ended
-            (getattr(line, "_sock", None) or line).shutdown(socket.SHUT_RDWR)
+            wire.shutdown(socket.SHUT_RDWR)
         container.join()
 
 
@@ -137,8 +138,8 @@ def follow(
             take(item, seen, asked=asked)
         if seen.ready:
             return seen
-        if clock() - began > seconds:
-            seen.late = clock() - began
+        if (late := clock() - began) > seconds:
+            seen.late = late
             return seen
     seen.exit = container.wait()
     return seen
@@ -158,10 +159,11 @@ def take(item: Event, seen: Loading, *, asked: Sequence[str]) -> None:
 
 
 def _failed(handle: Any, problem: str, seen: Loading, *, kept: bool) -> VldockError:
-    said = [f"  {text}" for text in seen.tail]
-    hint = f"it is kept: docker logs {handle.name}; vldock session gc removes it" if kept else None
+    said = [f"  {text}" for text in seen.tail if not text.startswith("hint: ")]
     own = [text.partition(": ")[2] for text in seen.tail if text.startswith("hint: ")]
-    hint = hint or (own[0] if own else "--keep-failed keeps its container, to look at")
+    hint = own[0] if own else "--keep-failed keeps its container, to look at"
+    if kept:
+        hint = f"it is kept: docker logs {handle.name}; docker rm -f {handle.name}"
     return seen.error_class()("\n".join([f"the session did not start: {problem}", *said]), hint=hint)
 
 
