@@ -109,6 +109,19 @@ def test_a_second_ctrl_c_kills_what_would_not_end(started: str) -> None:
     assert "600" not in vldock("session", "exec", started, "--", "sh", "-c", "cat /proc/*/cmdline").stdout
 
 
+def test_a_session_that_crashes_is_started_again_where_that_was_asked(
+    docker_client: Any, tiny: str, name: str, tmp_path: Path
+) -> None:
+    start(tiny, name, "--restart", "on-failure:2", cwd=tmp_path)
+    handle = docker_client.containers.get(session.container_name(name))
+    handle.exec_run(["sh", "-c", "kill -9 $(cat /proc/1/task/1/children)"])
+
+    waiting.until(lambda: handle.reload() or handle.attrs["RestartCount"] == 1)
+    waiting.until(lambda: vldock("session", "status", name).returncode == 0)
+    assert vldock("session", "stop", name).returncode == 0
+    assert name not in names()
+
+
 @pytest.mark.usefixtures("waits")
 def test_a_session_at_work_is_stopped_by_force_only(started: str) -> None:
     refused = vldock("session", "stop", started)

@@ -6,6 +6,7 @@ import contextlib
 import signal
 import sys
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,6 +25,8 @@ INTERRUPTED = 130
 KILLED = 137
 TICK_SECONDS = 0.1
 GRACE_SECONDS = 10.0  # after a second Ctrl-C: then the client ends whatever the engine says
+
+LATE_SECONDS = 2.0  # a killed command may be the first sign of a killed container
 
 Interrupt = Callable[[Any, str], None]
 
@@ -140,21 +143,36 @@ def _wait(
 
 
 def exit_code(handle: Any, made: str) -> int:
-    """Return how an exec ended; raises EnvironmentUnfit where its container ended under it, or the engine went away."""
+    """Return how an exec ended; `handle` is as it was before.
+
+    Raises EnvironmentUnfit where its container ended (or was started again) under it, or the engine went away.
+    """
     from docker.errors import DockerException
     from requests.exceptions import RequestException
 
+    before = handle.attrs["State"]
     try:
         code = handle.client.api.exec_inspect(made)["ExitCode"]
-        handle.reload()
-        state = handle.attrs["State"]
+        state = _after(handle, before, seconds=LATE_SECONDS if code in (None, KILLED) else 0.0)
     except (DockerException, RequestException) as error:
         raise EnvironmentUnfit(
             f"container {handle.name} was lost: {plain(error)}", hint="vldock engine status; vldock session ls"
         ) from error
-    if state["Status"] != "running":
-        raise EnvironmentUnfit(
-            f"container {handle.name} ended while this ran: {state['Status']} (exit {state['ExitCode']})",
-            hint="finished predictions are kept in its outputs; start the session again and give the same command",
-        )
-    return KILLED if code is None else int(code)
+    if state["Status"] == "running" and state["StartedAt"] == before["StartedAt"]:
+        return KILLED if code is None else int(code)
+    ended = f"{state['Status']} (exit {state['ExitCode']})" if state["Status"] != "running" else "it was started again"
+    raise EnvironmentUnfit(
+        f"container {handle.name} ended while this ran: {ended}",
+        hint="finished predictions are kept in its outputs; once the session is there again, give the same command",
+    )
+
+
+def _after(handle: Any, before: dict[str, Any], *, seconds: float) -> dict[str, Any]:
+    """Return the container's state now; with `seconds`, wait so long for its end, which is told after its commands'."""
+    deadline = time.monotonic() + seconds
+    while True:
+        handle.reload()
+        state: dict[str, Any] = handle.attrs["State"]
+        if (state["Status"], state["StartedAt"]) != ("running", before["StartedAt"]) or time.monotonic() >= deadline:
+            return state
+        time.sleep(TICK_SECONDS)

@@ -17,16 +17,25 @@ from vldock.host.events import Event, Sink
 from vldock.host.session_find import Session
 from vldock.host.session_inside import Told
 
+QUIET_SECONDS = 30.0
+
 
 @contextmanager
 def loading(console: Console, *, name: str, clock: Callable[[], float] = time.monotonic) -> Iterator[Sink]:
-    """Yield a sink for a start's events: a line each with the time so far, and on a terminal a clock that runs."""
-    began = clock()
+    """Yield a sink for a start's events: a line each with the time so far, and on a terminal a clock that runs.
+
+    Elsewhere a line says every half minute that it still goes on.
+    """
+    began = said = clock()
 
     def show(item: Event) -> None:
+        nonlocal said
         text = event_text(item)
+        if text is None and not console.is_terminal and clock() - said > QUIET_SECONDS:
+            text = "still starting"
         if text is not None:
-            console.print(f"{duration_text(clock() - began):>8}  {text}", soft_wrap=True)
+            said = clock()
+            console.print(f"{duration_text(said - began):>11}  {text}", soft_wrap=True)
 
     if not console.is_terminal:
         yield show

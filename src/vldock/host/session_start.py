@@ -16,7 +16,7 @@ from vldock.host import session
 from vldock.host.container_create import create
 from vldock.host.container_spec import Spec, restart_policy
 from vldock.host.containers import ATTACH, Container, Exit, Line
-from vldock.host.events import Event, Sink, parse
+from vldock.host.events import Event, Sink, event, parse
 from vldock.host.frames import frames
 from vldock.host.leftovers import end
 from vldock.host.session_find import Session
@@ -130,11 +130,11 @@ def follow(
     """Take in what a starting session says until it is ready, ends, or `seconds` pass; events go to `show`."""
     seen, began = Loading(), clock()
     for line in container.lines():
-        item = parse(line.text) if line is not None and line.source == "stdout" else None
+        item = parse(line.text) if line is not None else None  # the worker's come on standard error
         if item is None and line is not None and line.text.strip():
             seen.tail.append(line.text.strip())
+        show(item or event("silence"))
         if item is not None:
-            show(item)
             take(item, seen, asked=asked)
         if seen.ready:
             return seen
