@@ -23,9 +23,19 @@ import click
 
 from vldock.common.cell import write_json
 from vldock.common.matrix import matrix_benchmarks
-from vldock.host import checkout, engine, leftovers, run, session, session_find, session_inside, session_start
+from vldock.host import (
+    checkout,
+    engine,
+    leftovers,
+    run,
+    session,
+    session_find,
+    session_inside,
+    session_show,
+    session_start,
+)
 from vldock.host.cli import invoke
-from vldock.host.console import say, size_text
+from vldock.host.console import console, say, size_text
 from vldock.host.containers import Container
 from vldock.host.session_find import Session
 
@@ -93,9 +103,9 @@ def started(client: Any, image: str, outputs: Path) -> Iterator[Session]:
         network="none",
     )
     session_start.refuse_taken(session_find.named(client, NAME))
-    found = session_start.start(
-        client, session.spec(asked, careful, reaps=True), show=lambda item: say(str(item)), seconds=600
-    )
+    wanted = session.spec(asked, careful, reaps=True)
+    with session_show.loading(console(stderr=True), name=NAME) as show:
+        found = session_start.start(client, wanted, show=show, seconds=600)
     try:
         yield found
     finally:

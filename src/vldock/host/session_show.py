@@ -88,7 +88,7 @@ def table(every: Sequence[Session], told: Sequence[Told | None], *, now: datetim
         idle, memory = row["idle_seconds"], row["rss_bytes"]
         made.add_row(
             found.name,
-            found.image,
+            found.image[:19] if found.image.startswith("sha256:") else found.image,
             models,
             state_text(found, answer),
             duration_text(row["age_seconds"]),
