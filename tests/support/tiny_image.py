@@ -13,7 +13,8 @@ from vldock.host import base, checkout
 from vldock.host.console import silent
 from vldock.host.container_spec import ROLE_LABEL, RUN_LABEL
 
-SCRIPT = Path(__file__).parent / "tiny_python.sh"
+HERE = Path(__file__).parent
+SCRIPTS = {"python": HERE / "tiny_python.sh", "tiny_session": HERE / "tiny_session.sh"}
 
 
 def base_image(client: Any) -> base.Base:
@@ -38,9 +39,10 @@ def made(client: Any, *, name: str, run_id: str) -> Iterator[str]:
 
 
 def _archive() -> bytes:
-    content, made_here = SCRIPT.read_bytes(), io.BytesIO()
+    made_here = io.BytesIO()
     with tarfile.open(fileobj=made_here, mode="w") as archive:
-        entry = tarfile.TarInfo("python")
-        entry.size, entry.mode = len(content), 0o755
-        archive.addfile(entry, io.BytesIO(content))
+        for name, path in SCRIPTS.items():
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.mode = path.stat().st_size, 0o755
+            archive.addfile(entry, io.BytesIO(path.read_bytes()))
     return made_here.getvalue()

@@ -3,6 +3,11 @@
 # /workspace/LMUData/behaviour, where there is one, holds lines "WORD BENCHMARK": kill, fail, hang, slow.
 set -eu
 
+if [ "${3:-}" = session ]; then
+    shift 3
+    exec tiny_session "$@"
+fi
+case ${1:-} in */run.py) shift && exec tiny_session run_py "$@" ;; esac
 if [ "${3:-}" != evaluate ]; then
     echo "tiny python: $*"
     exit 0

@@ -18,6 +18,7 @@ from vldock.host.engine import EngineStatus
 from vldock.host.matrix import utc_now
 
 NAMES = [(name,) for name in COMMANDS] + [("engine", "up"), ("engine", "status")]
+NAMES += [("session", name) for name in ("start", "ls", "status", "eval", "exec", "logs", "stop", "gc")]
 
 
 @pytest.mark.parametrize("words", NAMES, ids=" ".join)

@@ -35,6 +35,7 @@ COMMANDS = {
     "fetch": ("vldock.host.cli_fetch", "fetch_command", "Fetch benchmarks and weights, verified; or a bundle of them."),
     "load": ("vldock.host.cli_load", "load_command", "Unpack a bundle where there is no network."),
     "check": ("vldock.host.cli_check", "check_command", "Tell whether benchmarks and weights are whole."),
+    "session": ("vldock.host.cli_session", "session_group", "Keep models loaded in a container; evaluate in seconds."),
     "matrix": ("vldock.host.cli_matrix", "matrix_command", "Evaluate every model on every benchmark."),
     "cache": ("vldock.host.cli_cache", "cache_group", "See the caches and tend them: models, data, features."),
     "passport": ("vldock.host.cli_passport", "passport_group", "Show what a score came from, or why two differ."),

@@ -23,17 +23,18 @@ def samples(ctx: click.Context, param: click.Parameter, value: str) -> int | Non
     raise click.BadParameter(f"{value!r} is neither a whole number of at least 1 nor 'all'", ctx, param)
 
 
+SAMPLES = click.option(
+    "--samples",
+    callback=samples,
+    metavar="N|all",
+    envvar="VLMEVAL_SAMPLE_LIMIT",
+    default="all",
+    show_default=True,
+    help="First N samples of each benchmark. [env: VLMEVAL_SAMPLE_LIMIT]",
+)
 OPTIONS = (
     click.option("--image", default=checkout.IMAGE_TAG, show_default=True),
-    click.option(
-        "--samples",
-        callback=samples,
-        metavar="N|all",
-        envvar="VLMEVAL_SAMPLE_LIMIT",
-        default="all",
-        show_default=True,
-        help="First N samples of each benchmark. [env: VLMEVAL_SAMPLE_LIMIT]",
-    ),
+    SAMPLES,
     click.option("--models", help="Comma list. Default: the two LLaVA-1.5 models."),
     click.option("--benchmarks", default="all", show_default=True, help="all (20), all24, or a comma list."),
     click.option("--gpus", "gpus_asked", default="auto", show_default=True, help="auto, all, none, or 0,1."),

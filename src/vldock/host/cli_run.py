@@ -62,10 +62,7 @@ def start(
     env = run.environment(pairs, standin=standin)
     wanted = run.spec(argv, env=env, user=user, gpus=chosen, **given)
     wanted = replace(wanted, mounts=(*wanted.mounts, *mounts))
-    found = docker_cli.installed()
-    if not found:
-        raise EnvironmentUnfit("no docker command is installed", hint="vldock engine up")
-    return run.on_this_terminal(wanted, cli=found[0], say=say, stdin=stdin)
+    return run.on_this_terminal(wanted, cli=docker_cli.any_installed(), say=say, stdin=stdin)
 
 
 @click.command(name="run", context_settings={"ignore_unknown_options": False})

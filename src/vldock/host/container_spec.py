@@ -30,10 +30,34 @@ class Mount:
 
 
 @dataclass(frozen=True)
+class Health:
+    """How the engine tells whether a container is well: a command for its shell, and times in seconds."""
+
+    command: str
+    interval: float
+    timeout: float
+    start_period: float
+    retries: int = 3
+
+    def sdk_argument(self) -> dict[str, Any]:
+        """Return docker-py's `healthcheck`, in nanoseconds."""
+        times = {name: round(getattr(self, name) * 1e9) for name in ("interval", "timeout", "start_period")}
+        return {"test": ["CMD-SHELL", self.command], "retries": self.retries, **times}
+
+    def options(self) -> list[str]:
+        """Return the options of `docker run`."""
+        words = ["--health-cmd", self.command, "--health-retries", str(self.retries)]
+        for name in ("interval", "timeout", "start_period"):
+            words += [f"--health-{name.replace('_', '-')}", f"{getattr(self, name):g}s"]
+        return words
+
+
+@dataclass(frozen=True)
 class Spec:
     """A container to be: image, command, and everything of the machine it may see.
 
-    `gpus` is 'none', 'all' or device numbers and UUIDs with commas; `network` None is the engine's default.
+    `gpus` is 'none', 'all' or device numbers and UUIDs with commas; `network` None is the engine's default. `detached`
+    ones outlive their command and are removed by name; `restart` is docker's policy for them, None for none.
     """
 
     image: str
@@ -50,11 +74,15 @@ class Spec:
     tmpfs: tuple[str, ...] = ()
     entrypoint: tuple[str, ...] | None = None  # ("",) clears the image's own
     init: bool = False  # our image brings its own tini; another may not
+    detached: bool = False
+    restart: str | None = None
+    health: Health | None = None
+    marks: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def labels(self) -> dict[str, str]:
-        """The labels by which a leftover is found."""
-        return {ROLE_LABEL: self.role} | ({RUN_LABEL: self.run_id} if self.run_id else {})
+        """The labels by which a leftover is found, and the marks beside them."""
+        return {ROLE_LABEL: self.role} | ({RUN_LABEL: self.run_id} if self.run_id else {}) | dict(self.marks)
 
     def sdk_arguments(self) -> dict[str, Any]:
         """Return the arguments of `client.containers.create`."""
@@ -74,6 +102,8 @@ class Spec:
             "tmpfs": dict.fromkeys(self.tmpfs, ""),
             "init": self.init or None,
             "shm_size": SHM,
+            "restart_policy": restart_policy(self.restart) if self.restart else None,
+            "healthcheck": self.health.sdk_argument() if self.health else None,
         }
         if self.entrypoint is not None:
             arguments["entrypoint"] = list(self.entrypoint)
@@ -84,18 +114,13 @@ class Spec:
 
     def docker_argv(self, docker: str = "docker", *, interactive: bool = False, stdin: bool = False) -> list[str]:
         """Return the `docker run` command that does the same; `stdin` hands standard input on without a terminal."""
-        words = [
-            docker,
-            "run",
-            "--rm",
-            *(["--init"] if self.init else []),
-            *(["-it"] if interactive else ["-i"] if stdin else []),
-        ]
-        words += [f"--shm-size={SHM}"]
-        for option, value in (("--name", self.name), ("--user", self.user), ("--network", self.network)):
-            words += [option, value] if value else []
+        words = [docker, "run", "-d" if self.detached else "--rm", *(["--init"] if self.init else [])]
+        words += [*(["-it"] if interactive else ["-i"] if stdin else []), f"--shm-size={SHM}"]
+        for option in ("name", "restart", "user", "network"):
+            words += [f"--{option}", value] if (value := getattr(self, option)) else []
         words += ["--gpus", gpus_option(self.gpus)] if self.gpus != "none" else []
         words += ["--read-only"] if self.read_only else []
+        words += self.health.options() if self.health else []
         for path in self.tmpfs:
             words += ["--tmpfs", path]
         for key, value in self.labels.items():
@@ -107,6 +132,12 @@ class Spec:
         if self.entrypoint is not None:
             words += ["--entrypoint", self.entrypoint[0]]
         return [*words, self.image, *(self.entrypoint or ())[1:], *self.argv]
+
+
+def restart_policy(text: str) -> dict[str, Any]:
+    """Return docker-py's `restart_policy` of the value of `docker run --restart`: no, on-failure:3, always ..."""
+    name, _, count = text.partition(":")
+    return {"Name": name, "MaximumRetryCount": int(count or 0)}
 
 
 def gpus_option(gpus: str) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vldock.common.errors import EnvironmentUnfit, UsageError
+from vldock.host.container_create import cannot_start, create
 from vldock.host.container_spec import Spec
 from vldock.host.engine import plain
 from vldock.host.frames import Source, frames
@@ -165,14 +166,7 @@ def running(client: Any, spec: Spec) -> Iterator[Container]:
 
     Raises EnvironmentUnfit when the image is missing or the engine cannot start it (no GPU, a bad mount).
     """
-    from docker.errors import APIError, ImageNotFound
-
-    try:
-        handle = client.containers.create(**spec.sdk_arguments())
-    except ImageNotFound as error:
-        raise EnvironmentUnfit(f"there is no image {spec.image} here", hint="vldock build") from error
-    except APIError as error:
-        raise cannot_start(error) from error
+    handle = create(client, spec)
     try:
         # Attached before it starts, so that not one line is missed.
         container = Container(handle, frames(client.api.attach_socket(handle.id, ATTACH)))
@@ -185,14 +179,3 @@ def running(client: Any, spec: Spec) -> Iterator[Container]:
     finally:
         end(handle)
         container.join()
-
-
-def cannot_start(error: Any) -> EnvironmentUnfit:
-    """Return what an engine's refusal means to a user."""
-    text = " ".join(str(getattr(error, "explanation", None) or error).split())
-    hint = "vldock doctor"
-    if "could not select device driver" in text or "nvidia" in text.lower():
-        hint = "install the NVIDIA container toolkit and restart the engine; or --gpus none to run on the CPU"
-    elif "bind source path does not exist" in text:
-        hint = "create that folder on this machine, or name another"
-    return EnvironmentUnfit(f"the engine cannot start the container: {text}", hint=hint)

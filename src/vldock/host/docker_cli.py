@@ -63,6 +63,14 @@ def installed(candidates: Iterable[str] | None = None, *, run: Runner = capture)
     return [cli for cli in (inspect(path, run=run) for path in paths) if cli is not None]
 
 
+def any_installed() -> DockerCli:
+    """Return the first docker command there is, whether it can build or not; raises EnvironmentUnfit for none."""
+    found = installed()
+    if not found:
+        raise EnvironmentUnfit("no docker command is installed", hint="vldock engine up")
+    return found[0]
+
+
 def choose(clis: Iterable[DockerCli]) -> DockerCli | None:
     """Return the first that can build with BuildKit."""
     return next((cli for cli in clis if cli.buildkit), None)

@@ -37,7 +37,7 @@ def find(client: Any, *, role: str | None = None, run_id: str | None = None) -> 
     labels = [ROLE_LABEL if role is None else f"{ROLE_LABEL}={role}"]
     if run_id is not None:
         labels.append(f"{RUN_LABEL}={run_id}")
-    return list(client.containers.list(all=True, filters={"label": labels}))
+    return list(client.containers.list(all=True, filters={"label": labels}, ignore_removed=True))
 
 
 def remove(client: Any, *, run_id: str) -> list[str]:

@@ -1,0 +1,189 @@
+"""Many evaluations in one session: does its memory stay flat, does every one end well: `make soak-session`.
+
+Every evaluation is a `docker exec` of its own, as a user types it, on the stand-ins. Memory is what the session tells
+of its server and worker at rest; flat means that the median of the last tenth is within TOLERANCE of the median of the
+second tenth (in the first, caches fill).
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vldock.common.cell import write_json
+from vldock.common.matrix import matrix_benchmarks
+from vldock.host import (
+    checkout,
+    engine,
+    leftovers,
+    run,
+    session,
+    session_find,
+    session_inside,
+    session_show,
+    session_start,
+)
+from vldock.host.cli import invoke
+from vldock.host.console import console, say, size_text
+from vldock.host.containers import Container
+from vldock.host.session_find import Session
+
+HERE = Path(__file__).parent
+MODEL = "llava_v1.5_7b"
+NAME = "soak"
+TOLERANCE = 0.02
+SAMPLES = 3
+SETTLE_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Soak:
+    """What a campaign measured; memory in bytes after each evaluation, durations in seconds."""
+
+    image_id: str
+    evaluations: int
+    exit_codes: dict[int, int]
+    worker_restarts: int
+    descriptors: tuple[int, int]
+    memory: tuple[int, ...]
+    seconds: tuple[float, ...]
+
+    @property
+    def tenth(self) -> int:
+        """How many evaluations a tenth is."""
+        return max(1, self.evaluations // 10)
+
+    @property
+    def early(self) -> float:
+        """Median memory of the second tenth."""
+        return statistics.median(self.memory[self.tenth : 2 * self.tenth])
+
+    @property
+    def late(self) -> float:
+        """Median memory of the last tenth."""
+        return statistics.median(self.memory[-self.tenth :])
+
+    @property
+    def growth(self) -> float:
+        """By which part memory grew, negative where it shrank."""
+        return self.late / self.early - 1
+
+    @property
+    def sound(self) -> bool:
+        """Tell whether memory is flat, all ended with 0, and the worker never died."""
+        all_well = set(self.exit_codes) == {0} and self.worker_restarts == 0
+        return all_well and abs(self.growth) <= TOLERANCE and self.descriptors[1] <= self.descriptors[0]
+
+
+@contextmanager
+def started(client: Any, image: str, outputs: Path) -> Iterator[Session]:
+    """Yield a session on the stand-ins; removed afterwards."""
+    asked = session.Asked(NAME, (MODEL,), None, "no", True, "soak")
+    careful = run.spec(
+        (),
+        image=image,
+        env=run.environment((), standin=True),
+        outputs=outputs,
+        data=None,
+        cache=None,
+        env_file=None,
+        user=run.caller(),
+        gpus="none",
+        network="none",
+    )
+    session_start.refuse_taken(session_find.named(client, NAME))
+    wanted = session.spec(asked, careful, reaps=True)
+    with session_show.loading(console(stderr=True), name=NAME) as show:
+        found = session_start.start(client, wanted, show=show, seconds=600)
+    try:
+        yield found
+    finally:
+        leftovers.end(found.handle)
+
+
+def resting(found: Session) -> dict[str, Any]:
+    """Return what the session tells of itself once nothing is at work in it."""
+    deadline = time.monotonic() + SETTLE_SECONDS
+    while time.monotonic() < deadline:
+        told = session_inside.status(found)
+        if told is not None and not told.evaluations:
+            return told.raw
+        time.sleep(0.1)
+    raise TimeoutError(f"session {found.name} is not at rest after {SETTLE_SECONDS:g} s")
+
+
+def descriptors(found: Session, pid: int) -> int:
+    """Return how many files the server holds open."""
+    return len(session_inside.short(found.handle, ["ls", f"/proc/{pid}/fd"]).stdout.split())
+
+
+def soak(found: Session, image_id: str, evaluations: int) -> Soak:
+    """Evaluate again and again and measure after each."""
+    benchmarks = [item.name for item in matrix_benchmarks()]
+    codes, memory, seconds = Counter[int](), list[int](), list[float]()
+    first = descriptors(found, resting(found)["pid"])
+    for number in range(evaluations):
+        argv = ["python", session.RUN_PY, "--model", MODEL, "--data", benchmarks[number % len(benchmarks)]]
+        # A folder of its own, or the predictions of the last time would be kept and nothing asked.
+        argv += ["--limit", str(SAMPLES), "--work-dir", f"/workspace/outputs/{number}"]
+        began = time.monotonic()
+        done = Container(found.handle, iter(())).execute(argv)
+        seconds.append(round(time.monotonic() - began, 3))
+        codes[done.exit_code] += 1
+        if done.exit_code:
+            say(done.text)
+        memory.append(int(resting(found)["rss_bytes"]))
+        if number % 10 == 9:
+            say(f"{number + 1}/{evaluations}: {size_text(memory[-1])}, {seconds[-1]:.1f} s")
+    told = resting(found)
+    last = descriptors(found, told["pid"])
+    restarts = int(told["worker_restarts"])
+    return Soak(image_id, evaluations, dict(codes), restarts, (first, last), tuple(memory), tuple(seconds))
+
+
+def table(made: Soak) -> str:
+    """Return RESULTS.md."""
+    rows = [
+        ("evaluations", f"{made.evaluations}, {SAMPLES} samples each, over the 20 benchmarks"),
+        ("exit codes", ", ".join(f"{code}: {count}" for code, count in sorted(made.exit_codes.items()))),
+        ("worker restarts", str(made.worker_restarts)),
+        ("memory, second tenth", size_text(made.early)),
+        ("memory, last tenth", size_text(made.late)),
+        ("growth", f"{100 * made.growth:+.2f} % (allowed {100 * TOLERANCE:g} %)"),
+        ("server's open files", f"{made.descriptors[0]} before, {made.descriptors[1]} after"),
+        ("seconds an evaluation", f"{statistics.median(made.seconds):.1f} (median)"),
+    ]
+    lines = ["# One session, many evaluations", "", "Made by `make soak-session`, on the stand-ins.", ""]
+    lines += [f"Image {made.image_id[:19]}, {os.cpu_count()} cores.", "", "| what | seen |", "| --- | --- |"]
+    return "\n".join([*lines, *(f"| {name} | {value} |" for name, value in rows), ""])
+
+
+@click.command()
+@click.option("--image", default=checkout.IMAGE_TAG, show_default=True)
+@click.option("--evaluations", default=200, show_default=True)
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=HERE, help="Folder of RESULTS.md.")
+def main(image: str, evaluations: int, out: Path) -> int:
+    """Run the campaign and write its table; exit code 1 where memory is not flat or an evaluation failed."""
+    with engine.connected() as client, tempfile.TemporaryDirectory(prefix="vldock-soak-") as name:
+        image_id = str(client.images.get(image).id)
+        with started(client, image_id, Path(name) / "outputs") as found:
+            made = soak(found, image_id, evaluations)
+    write_json(out / "results.json", asdict(made))
+    (out / "RESULTS.md").write_text(table(made), encoding="utf-8")
+    click.echo(table(made))
+    return 0 if made.sound else 1
+
+
+if __name__ == "__main__":
+    sys.exit(invoke(main))

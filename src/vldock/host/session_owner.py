@@ -1,0 +1,37 @@
+"""The process a session belongs to: when it is over, so is the session's use, and `vldock session gc` removes it."""
+
+from __future__ import annotations
+
+import platform
+import re
+
+import psutil
+
+from vldock.common.errors import UsageError
+
+OWNER = re.compile(r"^(?P<machine>.+):(?P<pid>\d+):(?P<started>\d+\.\d+)$")
+SECOND = 1.0  # psutil computes a start from the boot time, which a clock that is set moves
+
+
+def mark(pid: int) -> str:
+    """Return the label's value for a process of this machine: machine, number, start; raises UsageError for none."""
+    try:
+        started = psutil.Process(pid).create_time()
+    except psutil.Error as error:
+        raise UsageError(
+            f"--owner {pid}: {error}", expected="the number of a running process, as $$ in a script"
+        ) from error
+    return f"{platform.node()}:{pid}:{started:.2f}"
+
+
+def is_over(owner: str | None) -> bool:
+    """Tell whether the owner was a process of this machine and has ended; False for anything that cannot be known."""
+    match = OWNER.match(owner or "")
+    if match is None or match["machine"] != platform.node():
+        return False
+    try:
+        return abs(psutil.Process(int(match["pid"])).create_time() - float(match["started"])) > SECOND
+    except psutil.NoSuchProcess:
+        return True
+    except psutil.AccessDenied:
+        return False

@@ -1,0 +1,119 @@
+"""A real session for tests/docker/test_session.py: started and used by `vldock session`, slowed down, looked into."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import openpyxl
+from docker.errors import APIError
+
+from support import waiting
+from vldock.host import session
+from vldock.host.containers import Completed, Container
+
+VLDOCK = (sys.executable, "-c", "from vldock.host.cli import main; main()")
+MODEL = "llava_v1.5_7b"
+USER = 12345
+SAMPLES = 10
+SECONDS = 120
+SLOWLY = (
+    'touch "$0"; while [ -e "$0" ] && kill -STOP "$1"; do sleep 0.3; kill -CONT "$1"; sleep 0.1; done; kill -CONT "$1"'
+)
+
+
+@dataclass(frozen=True)
+class Live:
+    """A session by its name, and the folder its results are in."""
+
+    client: Any
+    image: str
+    name: str
+    outputs: Path
+
+    @property
+    def handle(self) -> Any:
+        """Its container, as the SDK has it now."""
+        return self.client.containers.get(session.container_name(self.name))
+
+    def start(self) -> subprocess.CompletedProcess[str]:
+        """Start it: a stand-in, another user, a read-only root, no network."""
+        given = ("--standin", "--model", MODEL, "--image", self.image, "--outputs", str(self.outputs), "--read-only")
+        where = ("--user", f"{USER}:{USER}", "--network", "none", "--gpus", "none", "-e", "OMP_NUM_THREADS=1")
+        return self.vldock("start", *given, *where)
+
+    def vldock(self, action: str, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run `vldock session ACTION NAME ...` to its end."""
+        argv = self.words(action, *words)
+        return subprocess.run(argv, capture_output=True, text=True, timeout=SECONDS, check=False)
+
+    def words(self, action: str, *words: str) -> list[str]:
+        """Return the words of a command."""
+        return [*VLDOCK, "session", action, self.name, *words]
+
+    @contextmanager
+    def evaluates(self, benchmark: str, *words: str) -> Iterator[subprocess.Popen[str]]:
+        """Yield `vldock session eval` at work."""
+        argv = self.words("eval", "--data", benchmark, "--model", MODEL, *words)
+        with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+            try:
+                yield child
+            finally:
+                child.kill()
+
+    def inside(self, *argv: str, user: str = "") -> Completed:
+        """Run a command in its container, as `docker exec` does."""
+        return Container(self.handle, iter(())).execute(["timeout", str(SECONDS), *argv], user=user)
+
+    def run_py(self, *words: str) -> Completed:
+        """Run the line a user types after `docker exec CONTAINER`."""
+        return self.inside("python", session.RUN_PY, "--model", MODEL, *words)
+
+    def status(self) -> dict[str, Any]:
+        """Return what it says of itself; nothing while it does not answer."""
+        text = self.vldock("status", "--json").stdout
+        return dict(json.loads(text)) if text else {}
+
+    @contextmanager
+    def slowed(self) -> Iterator[None]:
+        """Let its worker work a tenth of a second in every four, so that a test can come in between."""
+        mark = "/tmp/slowly"
+        words = ["bash", "-c", SLOWLY, mark, str(self.status()["worker_pid"])]
+        made = self.client.api.exec_create(self.handle.id, words)["Id"]
+        self.client.api.exec_start(made, detach=True)
+        try:
+            yield
+        finally:
+            with contextlib.suppress(APIError):  # a test that killed the container
+                self.inside("rm", "-f", mark)
+
+    def asked(self, benchmark: str) -> int:
+        """Return how many samples of a benchmark were asked so far, the one under way not counted."""
+        path = self.file(benchmark, "_prompts.jsonl")
+        return len(path.read_text().splitlines()) if path.exists() else 0
+
+    def is_mid_cell(self, benchmark: str) -> None:
+        """Wait until some samples of a benchmark have predictions, and not all."""
+        waiting.until(lambda: self.asked(benchmark) >= 3, seconds=SECONDS)
+        assert self.asked(benchmark) < SAMPLES - 2
+
+    def is_at_rest(self) -> None:
+        """Wait until nothing runs in it."""
+        waiting.until(lambda: self.status().get("running") == [])
+
+    def predicted(self, benchmark: str) -> list[str]:
+        """Return the samples of a finished cell, one entry for each prediction."""
+        rows: Sequence[Any] = list(openpyxl.load_workbook(self.file(benchmark, ".xlsx")).active.values)
+        column, prediction = rows[0].index("index"), rows[0].index("prediction")
+        return [str(row[column]) for row in rows[1:] if row[prediction] is not None]
+
+    def file(self, benchmark: str, suffix: str) -> Path:
+        """Return a file of VLMEvalKit's."""
+        return self.outputs / "STAND-IN" / MODEL / f"{MODEL}_{benchmark}{suffix}"
