@@ -50,6 +50,9 @@ class Spec:
     tmpfs: tuple[str, ...] = ()
     entrypoint: tuple[str, ...] | None = None  # ("",) clears the image's own
     init: bool = False  # our image brings its own tini; another may not
+    stdin: bool = False
+    cpus: int | None = None  # cores it may use
+    memory: int | None = None  # bytes
 
     @property
     def labels(self) -> dict[str, str]:
@@ -74,6 +77,9 @@ class Spec:
             "tmpfs": dict.fromkeys(self.tmpfs, ""),
             "init": self.init or None,
             "shm_size": SHM,
+            "stdin_open": self.stdin,
+            "nano_cpus": self.cpus and self.cpus * 10**9,
+            "mem_limit": self.memory,
         }
         if self.entrypoint is not None:
             arguments["entrypoint"] = list(self.entrypoint)
@@ -89,6 +95,9 @@ class Spec:
         for option, value in (("--name", self.name), ("--user", self.user), ("--network", self.network)):
             words += [option, value] if value else []
         words += ["--gpus", gpus_option(self.gpus)] if self.gpus != "none" else []
+        words += ["-i"] if self.stdin and not interactive else []
+        words += ["--cpus", str(self.cpus)] if self.cpus else []
+        words += ["--memory", str(self.memory)] if self.memory else []
         words += ["--read-only"] if self.read_only else []
         for path in self.tmpfs:
             words += ["--tmpfs", path]
