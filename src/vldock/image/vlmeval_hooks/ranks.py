@@ -7,6 +7,7 @@ can be tried on a CPU; upstream knows NCCL only.
 from __future__ import annotations
 
 import os
+import pickle
 import re
 import subprocess
 from collections.abc import Iterator, MutableMapping, Sequence
@@ -84,7 +85,9 @@ def begin() -> None:
     if distributed.is_initialized():
         return
     if os.environ.get("LOCAL_WORLD_SIZE") == os.environ.get("WORLD_SIZE"):
-        os.environ.setdefault(LOOPBACK, "lo")  # one machine: its name need not resolve, as with --network none
+        # one machine: its name need not resolve, and with --network none it does not
+        os.environ["MASTER_ADDR"] = "127.0.0.1"
+        os.environ.setdefault(LOOPBACK, "lo")
     seconds = int(os.environ.get("DIST_TIMEOUT") or TIMEOUT)
     distributed.init_process_group(backend=backend(), timeout=timedelta(seconds=seconds))
 
@@ -150,17 +153,17 @@ def after_failure(error: BaseException) -> None:
 
 def gather(folder: Path, model: str, benchmark: str) -> None:
     """Make the answers that another number of processes left reusable: each rank reads the file they go to."""
-    from vlmeval.smp import dump, load
-
     mine = {f"{number}{world()}" for number in range(world())}
     left = re.compile(rf"(\d+)_{re.escape(benchmark)}\.pkl")
     found = [path for path in sorted(folder.iterdir()) if (match := left.fullmatch(path.name)) and match[1] not in mine]
     if not found:
         return
     target = folder / f"{model}_{benchmark}_PREV.pkl"
-    answers = load(str(target)) if target.exists() else {}
+    answers = pickle.loads(target.read_bytes()) if target.exists() else {}
     for path in found:
-        answers.update(load(str(path)))
-    dump(answers, str(target))
+        answers.update(pickle.loads(path.read_bytes()))
+    aside = target.with_name(f".{target.name}")
+    aside.write_bytes(pickle.dumps(answers))
+    aside.replace(target)
     for path in found:
         path.unlink()
