@@ -50,7 +50,9 @@ class Progress:
         self.answered = 0
 
     def start(self, samples: int) -> None:
-        """Tell that the benchmark's rows are read."""
+        """Tell that the benchmark's rows are read; once, although under torchrun rank 0 reads them twice."""
+        if self.samples is not None:
+            return
         self.samples = samples
         self._emit("cell_start", model=self._job.model, benchmark=self._job.benchmark.name, samples=samples)
 
