@@ -84,8 +84,8 @@ def test_names_are_read_until_an_empty_line_and_nothing_else_reads_them(tmp_path
         with feed.names() as asked:
             seen = list(asked), os.read(0, 10)
     finally:
-        for descriptor in (kept, given):
-            os.dup2(kept, 0)
-            os.close(descriptor)
+        os.dup2(kept, 0)
+        os.close(kept)
+        os.close(given)
 
     assert seen == (["POPE", "MMStar"], b"")
