@@ -31,6 +31,7 @@ VLMEVAL = Package(
         "vlmeval/smp/file.py": "1d3dbc0ce08ee7f2af0fc654d418697bf63fd4974ca0e61f1774f2fe3cbe3d69",
         "vlmeval/smp/log.py": "b2632fd8912722b9431543c43cc3d52a58e3d11b531eabed5248b80e959707a8",
         "vlmeval/smp/misc.py": "0c5061e7d8e0a708b81bd7258ede36128d510cc1e68df8a84c91a3fc7a44cc04",
+        "vlmeval/smp/vlm.py": "48aad4c1b843ccdbbec4c8e502e7009f2a3562730d63c579309ea910e65f323a",
         "vlmeval/smp/status_report.py": "bef6e53a55fd00fe3cf90dcc1de238c6bd6dd47aeee186f82bd3163cb4d0233d",
         "vlmeval/api/doubao_vl_api.py": "badab6be8bfbedf100475b172028097335c7a2cabbb642fe20bd018bc36a0d41",
         "vlmeval/api/gpt.py": "356e7f903a18f680906e3d2af060d103bc1b1f0ad23064bd369fa8ee78c961c5",

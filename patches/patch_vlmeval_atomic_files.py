@@ -23,6 +23,17 @@ EDITS = {
             "        if cadence.due():\n",
         ),
     ),
+    "vlmeval/smp/vlm.py": (
+        # two containers, or two ranks, may decode the same image at once
+        Edit(
+            "        os.makedirs(base_dir, exist_ok=True)\n    image.save(image_path)\n",
+            """\
+        os.makedirs(base_dir, exist_ok=True)
+    from vldock.image.vlmeval_hooks import atomic
+    atomic.save_image(image, image_path)
+""",
+        ),
+    ),
     "vlmeval/smp/file.py": (
         Edit(
             """\
@@ -48,9 +59,10 @@ PATCH = Patch(
     name="vlmeval_atomic_files",
     package=VLMEVAL,
     reason=(
-        "predictions are saved every tenth sample, in place, so that a kill loses up to nine and may leave a torn file"
+        "predictions are saved every tenth sample, in place, so that a kill loses up to nine and may leave a torn "
+        "file; an image that another process is decoding is read half"
     ),
-    upstream="open-compass/VLMEvalKit: infer_data() in inference.py, dump() in smp/file.py",
+    upstream="open-compass/VLMEvalKit: infer_data() in inference.py, dump() in smp/file.py, smp/vlm.py",
     edits=EDITS,
     verifier="verify_vlmeval.py",
 )

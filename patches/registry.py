@@ -29,6 +29,7 @@ ORDER = (
     "patch_vlmeval_partial_sets",
     "patch_vlmeval_ccocr",
     "patch_vlmeval_quiet_import",
+    "patch_vlmeval_gloo",
     "patch_vlmeval_exit_code",
 )
 

@@ -122,6 +122,28 @@ def test_a_container_that_is_killed_costs_only_the_cell_it_was_at(matrix: Matrix
     assert matrix.runs() == {f"{model} {name}": 2 if name == "MMStar" else 1 for model in MODELS for name in BENCHMARKS}
 
 
+def test_on_two_devices_a_killed_container_costs_nothing_and_nothing_runs_twice(matrix: Matrix) -> None:
+    matrix.behave("once kill MMStar")
+
+    done = matrix.run("--workers", "2")
+
+    assert done.returncode == 0, done.stderr + done.stdout
+    runs = matrix.runs()
+    assert sorted(runs.values()) == [1, 1, 1, 1, 1, 2]
+    assert [name.split()[1] for name, count in runs.items() if count == 2] == ["MMStar"]
+    assert {stint["device"] for stint in matrix.record()["stints"]} == {"cpu0", "cpu1"}
+    assert [path.name for path in (matrix.run_folder / "logs").glob("*@*")] == []
+
+
+def test_every_cell_on_two_devices_at_once_is_started_by_torchrun(matrix: Matrix) -> None:
+    done = matrix.run("--workers", "2", "--data-parallel", "2", "--dry-run")
+
+    assert done.returncode == 0, done.stderr
+    assert "torchrun --standalone --nproc-per-node 2 -m vldock.image evaluate" in " ".join(
+        done.stdout.replace("\\\n", " ").split()
+    )
+
+
 def test_a_cell_that_hangs_is_given_up(matrix: Matrix) -> None:
     matrix.behave("hang MMStar")
 

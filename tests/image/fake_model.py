@@ -1,6 +1,7 @@
 """`evaluate` with a model that answers at once: `python fake_model.py evaluate ...`, told by FAKE_* what to answer.
 
-FAKE_BROKEN names a benchmark for which no answer is obtained, FAKE_SECONDS is the time an answer takes.
+FAKE_BROKEN names a benchmark for which no answer is obtained, FAKE_SECONDS is the time an answer takes, FAKE_FAILS a
+rank that fails at its second answer.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class Fake:
     is_api = False
 
     def __init__(self) -> None:
-        self.model = torch.nn.Linear(1, 1)
+        self.model, self.asked = torch.nn.Linear(1, 1), 0
         print("loading the fake model")
 
     def set_dump_image(self, _function: Any) -> None:
@@ -42,6 +43,9 @@ class Fake:
 
     def generate(self, message: Any, dataset: str) -> str:
         """Answer A, or fail to."""
+        self.asked += 1
+        if self.asked > 1 and os.environ.get("RANK") == os.environ.get("FAKE_FAILS", "none"):
+            raise RuntimeError("this rank is broken")
         time.sleep(float(os.environ.get("FAKE_SECONDS", "0")))
         return "Failed to obtain answer" if dataset == os.environ.get("FAKE_BROKEN") else "A"
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+import queue
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 from vldock.common.cell import Cell
 from vldock.host.containers import Exit, Line
+from vldock.host.executor import Job
 from vldock.host.plan import Plan
 
 MODELS = ("llava_v1.5_7b", "llava_v1.5_13b")
@@ -59,17 +61,40 @@ def a_cell(model: str = "llava_v1.5_7b", benchmark: str = "POPE", **values: Any)
     return Cell(model=model, benchmark=benchmark, **{**defaults, **values})
 
 
+Script = Iterable[str | Callable[[], None] | None]
+
+
 @dataclass
 class FakeContainer:
-    """Says its lines, does what a line stands for, and ends as told; None is a second of silence."""
+    """Says its lines, does what a line stands for, and ends as told; None is a second of silence.
 
-    script: Sequence[str | Callable[[], None] | None]
+    `script` is called with the job and an iterator of the benchmarks it is given, as they are given.
+    """
+
+    script: Callable[[Job, Iterator[str]], Script]
+    job: Job
     ends: Exit = field(default_factory=lambda: Exit(0))
     stderr: Sequence[str] = ()
+    given: list[str] = field(default_factory=list)
+    closed: bool = False
+
+    def __post_init__(self) -> None:
+        self._names = queue.Queue[str]()
+
+    def give(self, benchmark: str) -> None:
+        """Take one more benchmark."""
+        self.given.append(benchmark)
+        self._names.put(benchmark)
+
+    def finish(self) -> None:
+        """Take the end of them."""
+        self._names.put("")
 
     def lines(self) -> Iterator[Line | None]:
         """Yield the script's lines."""
-        for entry in self.script:
+        for entry in self.script(self.job, iter(lambda: self._names.get(timeout=20), "")):
+            if self.closed:
+                return
             if callable(entry):
                 entry()
             else:
@@ -82,17 +107,26 @@ class FakeContainer:
 
 
 @dataclass
-class FakeLauncher:
-    """Launches the containers it was given, in order, and notes for which benchmarks."""
+class FakeExecutor:
+    """Starts the containers that `make` returns, and keeps them in the order in which they began."""
 
-    make: Callable[[str, Sequence[str]], FakeContainer]
-    asked: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
+    make: Callable[[Job], FakeContainer]
+    started: list[FakeContainer] = field(default_factory=list)
 
     @contextmanager
-    def __call__(self, model: str, benchmarks: Sequence[str]) -> Iterator[FakeContainer]:
+    def start(self, job: Job) -> Iterator[FakeContainer]:
         """Yield one container."""
-        self.asked.append((model, tuple(benchmarks)))
-        yield self.make(model, benchmarks)
+        made = self.make(job)
+        self.started.append(made)
+        try:
+            yield made
+        finally:
+            made.closed = True
+
+    @property
+    def asked(self) -> list[tuple[str, tuple[str, ...]]]:
+        """Return each container's model and benchmarks."""
+        return [(one.job.model, tuple(one.given)) for one in self.started]
 
 
 def says(kind: str, **values: Any) -> str:
@@ -111,12 +145,29 @@ def evaluates(out: Path, cell: Cell) -> list[str | Callable[[], None] | None]:
     ]
 
 
-def good_container(out: Path, model: str, benchmarks: Sequence[str], **values: Any) -> FakeContainer:
+def works(out: Path, job: Job, names: Iterator[str], **values: Any) -> Script:
+    """Yield the script of a container in which every benchmark succeeds."""
+    yield says("start", model=job.model, cells=None, device="cpu", standin=True)
+    yield says("model_loaded", model=job.model, seconds=0.5)
+    for name in names:
+        yield from evaluates(out, a_cell(job.model, name, **values))
+    yield says("end", model=job.model, succeeded=0, failed=0, kept=0)
+
+
+def good_container(out: Path, job: Job, **values: Any) -> FakeContainer:
     """Return a container in which every benchmark succeeds."""
-    script: list[str | Callable[[], None] | None] = [
-        says("start", model=model, cells=len(benchmarks), device="cpu", standin=True),
-        says("model_loaded", model=model, seconds=0.5),
-    ]
-    for name in benchmarks:
-        script += evaluates(out, a_cell(model, name, **values))
-    return FakeContainer([*script, says("end", model=model, succeeded=len(benchmarks), failed=0, kept=0)])
+    return FakeContainer(lambda job, names: works(out, job, names, **values), job)
+
+
+def poisoned(out: Path, job: Job, poison: str, end: Exit, **values: Any) -> FakeContainer:
+    """Return a container that dies when it comes to `poison`."""
+
+    def script(job: Job, names: Iterator[str]) -> Script:
+        yield says("model_loaded", model=job.model, seconds=0.5)
+        for name in names:
+            if name == poison:
+                yield says("cell_start", model=job.model, benchmark=name)
+                return
+            yield from evaluates(out, a_cell(job.model, name))
+
+    return FakeContainer(script, job, end, **values)

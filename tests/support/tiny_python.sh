@@ -1,6 +1,7 @@
 #!/bin/sh
 # Stands for `python -m vldock.image evaluate` in the tiny image: the same arguments, events and files, no model.
-# /workspace/LMUData/behaviour, where there is one, holds lines "WORD BENCHMARK": kill, fail, hang, slow.
+# /workspace/LMUData/behaviour, where there is one, holds lines "WORD BENCHMARK": kill, fail, hang, slow; or "once kill
+# BENCHMARK", which happens the first time only. `--data -` reads the benchmarks' names, an empty line ends them.
 set -eu
 
 if [ "${3:-}" = session ]; then
@@ -14,13 +15,14 @@ if [ "${3:-}" != evaluate ]; then
 fi
 shift 3
 
-limit=null data=''
+limit=null data='' log=''
 while [ $# -gt 0 ]; do
     case $1 in
         --json) shift ;;
         --model) model=$2 && shift 2 ;;
         --limit) limit=$2 && shift 2 ;;
         --out) out=$2 && shift 2 ;;
+        --log) log=$2 && shift 2 ;;
         --data)
             shift
             while [ $# -gt 0 ] && [ "${1#--}" = "$1" ]; do
@@ -34,11 +36,18 @@ done
 standin=false
 [ -z "${VLDOCK_STANDIN:-}" ] || standin=true
 mkdir -p "$out/logs"
-echo "evaluating$data" >> "$out/logs/$model.log"
+log=$out/logs/${log:-$model.log}
 
 behaves() {
-    grep -qx "$1 $benchmark" /workspace/LMUData/behaviour 2> /dev/null
+    grep -qx "$1 $benchmark" /workspace/LMUData/behaviour 2> /dev/null && return 0
+    grep -qx "once $1 $benchmark" /workspace/LMUData/behaviour 2> /dev/null || return 1
+    mkdir "$out/once-$1-$benchmark" 2> /dev/null # only one container can
 }
+
+if [ "$data" != " -" ]; then
+    for benchmark in $data; do echo "$benchmark"; done > /tmp/names
+    exec < /tmp/names
+fi
 
 cell() { # status score error
     time=$(date -u +%Y-%m-%dT%H:%M:%S+00:00)
@@ -52,7 +61,8 @@ cell() { # status score error
 
 echo "{\"event\": \"start\", \"model\": \"$model\", \"device\": \"cpu\", \"standin\": $standin}"
 echo "{\"event\": \"model_loaded\", \"model\": \"$model\", \"seconds\": 0.1}"
-for benchmark in $data; do
+while read -r benchmark && [ -n "$benchmark" ]; do
+    echo "===== $model x $benchmark, attempt 1 =====" >> "$log"
     echo "{\"event\": \"cell_start\", \"model\": \"$model\", \"benchmark\": \"$benchmark\", \"samples\": 2}"
     mkdir -p "$out/$model/$benchmark"
     echo run >> "$out/$model/$benchmark/runs"

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from vldock.image import cell_run, evaluate, feed
 from vldock.image.__main__ import main
+from vldock.image.gpu_lost import DeviceLost
 
 
 @pytest.mark.parametrize(
@@ -45,3 +50,42 @@ def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]
 
     assert end.value.code == 0
     assert "exit status" in capsys.readouterr().out
+
+
+class Loaded:
+    """A model that is there."""
+
+    def facts(self) -> None:
+        """Know nothing."""
+
+
+def test_a_cell_on_a_lost_gpu_has_no_end_and_the_loss_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def lost(job: cell_run.Job, **_: Any) -> None:
+        raise DeviceLost("the GPU is lost")
+
+    told: list[tuple[str, Any]] = []
+    monkeypatch.setattr(cell_run, "run", lost)
+    args = argparse.Namespace(model="llava_v1.5_7b", out=tmp_path, judge=None)
+    work = evaluate._Work(args, None, True, lambda event, **fields: told.append((event, fields)), fed=True)
+    monkeypatch.setattr(work, "shared", Loaded())
+
+    with pytest.raises(DeviceLost):
+        work.cell(work.jobs(["POPE"])[0])
+
+    assert told == [("device_lost", {"model": "llava_v1.5_7b", "benchmark": "POPE", "error": "the GPU is lost"})]
+
+
+def test_names_are_read_until_an_empty_line_and_nothing_else_reads_them(tmp_path: Path) -> None:
+    names = tmp_path / "names"
+    names.write_text("POPE\nMMStar\n\nBLINK\n")
+    kept, given = os.dup(0), os.open(names, os.O_RDONLY)
+    os.dup2(given, 0)
+    try:
+        with feed.names() as asked:
+            seen = list(asked), os.read(0, 10)
+    finally:
+        os.dup2(kept, 0)
+        os.close(kept)
+        os.close(given)
+
+    assert seen == (["POPE", "MMStar"], b"")

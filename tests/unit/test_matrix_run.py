@@ -5,21 +5,36 @@ from __future__ import annotations
 import csv
 import os
 import signal
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
-from support.records import BENCHMARKS, MODELS, FakeContainer, FakeLauncher, a_cell, a_plan, evaluates, good_container
+from support.records import (
+    BENCHMARKS,
+    MODELS,
+    FakeContainer,
+    FakeExecutor,
+    Script,
+    a_cell,
+    a_plan,
+    evaluates,
+    good_container,
+)
 
+from vldock.common.errors import EnvironmentUnfit
 from vldock.host import matrix, run_folder
 from vldock.host.containers import Exit
+from vldock.host.devices import Device, joined
+from vldock.host.executor import Executor, Job
 from vldock.host.matrix import Outcome, execute
-from vldock.host.model_run import Launch
 from vldock.host.run_folder import RunFolder
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+ONE = (Device("cpu0"),)
+TWO = (Device("cpu0", threads=1), Device("cpu1", threads=1))
+JOB = Job(MODELS[0], ONE[0])
 
 
 class Clock:
@@ -34,8 +49,9 @@ class Clock:
         return self.time
 
 
-def work(folder: RunFolder, launch: Launch) -> Outcome:
-    return execute(folder, folder.load(), launch=launch, show=lambda item: None, facts={}, now=Clock())
+def work(folder: RunFolder, executor: Executor, places: tuple[Device, ...] = ONE) -> Outcome:
+    record = folder.load()
+    return execute(folder, record, executor=executor, places=places, show=lambda item: None, facts={}, now=Clock())
 
 
 @pytest.fixture
@@ -45,12 +61,12 @@ def folder(tmp_path: Path) -> RunFolder:
 
 
 @pytest.fixture
-def good(folder: RunFolder) -> FakeLauncher:
-    """A launcher whose containers succeed."""
-    return FakeLauncher(lambda model, names: good_container(folder.path, model, names))
+def good(folder: RunFolder) -> FakeExecutor:
+    """An executor whose containers succeed."""
+    return FakeExecutor(lambda job: good_container(folder.path, job))
 
 
-def test_a_run_leaves_every_promised_file(folder: RunFolder, good: FakeLauncher) -> None:
+def test_a_run_leaves_every_promised_file(folder: RunFolder, good: FakeExecutor) -> None:
     outcome = work(folder, good)
 
     assert (outcome.succeeded, outcome.total, outcome.record.state) == (6, 6, "finished")
@@ -62,13 +78,13 @@ def test_a_run_leaves_every_promised_file(folder: RunFolder, good: FakeLauncher)
     assert folder.summary.is_file()
 
 
-def test_each_model_has_one_container(folder: RunFolder, good: FakeLauncher) -> None:
+def test_each_model_has_one_container(folder: RunFolder, good: FakeExecutor) -> None:
     work(folder, good)
 
     assert good.asked == [(model, BENCHMARKS) for model in MODELS]
 
 
-def test_the_summary_log_has_a_timed_line_per_event_and_none_per_sample(folder: RunFolder, good: FakeLauncher) -> None:
+def test_the_summary_log_has_a_timed_line_per_event_and_none_per_sample(folder: RunFolder, good: FakeExecutor) -> None:
     work(folder, good)
 
     lines = folder.summary.read_text().splitlines()
@@ -79,26 +95,26 @@ def test_the_summary_log_has_a_timed_line_per_event_and_none_per_sample(folder: 
 
 
 def test_one_failed_cell_makes_the_run_no_success(folder: RunFolder) -> None:
-    def make(model: str, names: Sequence[str]) -> FakeContainer:
+    def script(job: Job, names: Iterator[str]) -> Script:
         bad = {"status": "failed", "score": None, "error": "evaluator broke"}
-        script: list[Any] = []
         for name in names:
-            script += evaluates(folder.path, a_cell(model, name, **(bad if name == "MMStar" else {})))
-        return FakeContainer(script, Exit(1))
+            yield from evaluates(folder.path, a_cell(job.model, name, **(bad if name == "MMStar" else {})))
 
-    outcome = work(folder, FakeLauncher(make))
+    outcome = work(folder, FakeExecutor(lambda job: FakeContainer(script, job, Exit(1))))
 
     assert outcome.succeeded == 4
     assert "evaluator broke" in folder.report.read_text()
 
 
-def test_a_stopped_run_keeps_what_is_done_and_goes_on_from_there(folder: RunFolder, good: FakeLauncher) -> None:
-    def stopped(model: str, names: Sequence[str]) -> FakeContainer:
-        script = evaluates(folder.path, a_cell(model, names[0]))
-        return FakeContainer([*script, lambda: os.kill(os.getpid(), signal.SIGTERM)])
+def test_a_stopped_run_keeps_what_is_done_and_goes_on_from_there(folder: RunFolder, good: FakeExecutor) -> None:
+    def stopped(job: Job, names: Iterator[str]) -> Script:
+        yield from evaluates(folder.path, a_cell(job.model, next(names)))
+        next(names)
+        yield lambda: os.kill(os.getpid(), signal.SIGTERM)
+        yield from iter(lambda: time.sleep(0.01), 0)
 
     with pytest.raises(KeyboardInterrupt):
-        work(folder, FakeLauncher(stopped))
+        work(folder, FakeExecutor(lambda job: FakeContainer(stopped, job)))
     assert folder.load().state == "interrupted"
     assert "INTERRUPTED" in folder.report.read_text()
 
@@ -108,16 +124,37 @@ def test_a_stopped_run_keeps_what_is_done_and_goes_on_from_there(folder: RunFold
     assert good.asked == [(MODELS[0], BENCHMARKS[1:]), (MODELS[1], BENCHMARKS)]
 
 
-def test_a_finished_run_that_is_resumed_starts_no_container(folder: RunFolder, good: FakeLauncher) -> None:
+def test_with_no_device_left_the_run_is_interrupted_and_goes_on_later(folder: RunFolder, good: FakeExecutor) -> None:
+    def gone(job: Job) -> FakeContainer:
+        raise EnvironmentUnfit("no such device")
+
+    with pytest.raises(EnvironmentUnfit):
+        work(folder, FakeExecutor(gone), TWO)
+    assert folder.load().state == "interrupted"
+
+    assert work(folder, good, TWO).succeeded == 6
+
+
+def test_the_report_tells_what_each_device_did(folder: RunFolder, good: FakeExecutor) -> None:
+    outcome = work(folder, good, TWO)
+
+    report = folder.report.read_text()
+    assert "| cpu0 |" in report
+    assert "| cpu1 |" in report
+    assert set(outcome.record.placed) == set(outcome.record.plan.cells)
+    assert folder.load() == outcome.record
+
+
+def test_a_finished_run_that_is_resumed_starts_no_container(folder: RunFolder, good: FakeExecutor) -> None:
     work(folder, good)
-    good.asked.clear()
+    good.started.clear()
 
     outcome = work(folder, good)
 
     assert (outcome.succeeded, good.asked) == (6, [])
 
 
-def test_the_table_marks_a_stand_in_in_every_row(folder: RunFolder, good: FakeLauncher) -> None:
+def test_the_table_marks_a_stand_in_in_every_row(folder: RunFolder, good: FakeExecutor) -> None:
     work(folder, good)
 
     with folder.results(MODELS[0], "csv").open() as stream:
@@ -129,7 +166,7 @@ def test_the_table_marks_a_stand_in_in_every_row(folder: RunFolder, good: FakeLa
 def test_the_container_is_told_what_the_plan_says(folder: RunFolder) -> None:
     plan = a_plan(user="12:34", network="none")
 
-    spec = matrix.spec(plan, folder=folder, run_id="r", model=MODELS[0], benchmarks=["POPE", "MMStar"])
+    spec = matrix.spec(plan, folder=folder, run_id="r", job=JOB, benchmarks=["POPE", "MMStar"])
 
     assert spec.argv[:6] == ("python", "-m", "vldock.image", "evaluate", "--json", "--model")
     assert " ".join(spec.argv).endswith(f"--data POPE MMStar --limit 10 --out /workspace/outputs/{folder.name}")
@@ -155,12 +192,31 @@ def test_the_container_is_told_the_engine_and_its_batch_size(folder: RunFolder) 
 def test_a_shared_store_reaches_the_container_read_only(folder: RunFolder, tmp_path: Path) -> None:
     plan = a_plan(cache=str(tmp_path / "cache"), read_only_inputs=True)
 
-    spec = matrix.spec(plan, folder=folder, run_id="r", model=MODELS[0], benchmarks=["POPE"])
+    spec = matrix.spec(plan, folder=folder, run_id="r", job=JOB, benchmarks=["POPE"])
 
     assert [mount.read_only for mount in spec.mounts] == [False, True]
 
 
+def test_a_container_that_is_fed_reads_names_and_has_its_devices_share(folder: RunFolder) -> None:
+    share = Device("cpu1", threads=3, memory=1000)
+
+    spec = matrix.spec(a_plan(), folder=folder, run_id="r", job=Job(MODELS[0], share, log="7b@cpu1.log"))
+
+    assert "--data - --limit" in " ".join(spec.argv)
+    assert spec.argv[-2:] == ("--log", "7b@cpu1.log")
+    assert (spec.stdin, spec.cpus, spec.memory, spec.env["OMP_NUM_THREADS"]) == (True, 3, 1000, "3")
+
+
+def test_a_cell_on_several_gpus_is_started_by_torchrun(folder: RunFolder) -> None:
+    pair = joined([Device("gpu0", "GPU-a", 4), Device("gpu1", "GPU-b", 4)])
+
+    spec = matrix.spec(a_plan(gpus="all"), folder=folder, run_id="r", job=Job(MODELS[0], pair))
+
+    assert spec.argv[:6] == ("torchrun", "--standalone", "--nproc-per-node", "2", "-m", "vldock.image")
+    assert (spec.gpus, spec.cpus, spec.env["OMP_NUM_THREADS"]) == ("GPU-a,GPU-b", None, "4")
+
+
 def test_no_limit_is_told_where_all_samples_are_asked_for(folder: RunFolder) -> None:
-    spec = matrix.spec(a_plan(samples=None), folder=folder, run_id="r", model=MODELS[0], benchmarks=["POPE"])
+    spec = matrix.spec(a_plan(samples=None), folder=folder, run_id="r", job=JOB, benchmarks=["POPE"])
 
     assert "--limit" not in spec.argv

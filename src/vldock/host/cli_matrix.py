@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,11 @@ from click.core import ParameterSource
 
 from vldock.common import engine_choice
 from vldock.common.errors import EnvironmentUnfit, UsageError
-from vldock.host import doctor, engine, gpus, leftovers, matrix, progress, run, run_folder
+from vldock.host import cli_matrix_dry, devices, doctor, engine, gpus, leftovers, matrix, progress, run, run_folder
 from vldock.host.cli_matrix_options import matrix_options
 from vldock.host.console import console, print_json, say
+from vldock.host.devices import Machine, Where
 from vldock.host.plan import Plan, choose_benchmarks, choose_models
-from vldock.host.process import copyable
 from vldock.host.run_folder import RunFolder, RunRecord
 
 OF_THE_PLAN = (
@@ -38,8 +37,9 @@ OF_THE_PLAN = (
 @matrix_options
 @click.pass_context
 def matrix_command(ctx: click.Context, /, **given: Any) -> int:
-    """Evaluate every model on every benchmark: one container, and one model load, per model.
+    """Evaluate every model on every benchmark: one container, and one model load, per model and device.
 
+    With several GPUs (or --workers) each takes the next cell when it is free, the longest first: docs/many-devices.md.
     Results are in outputs/<timestamp>/. Killed or stopped, the same command goes on where it was: finished cells are
     kept. Exit code 0 only if every cell succeeded.
 
@@ -48,6 +48,7 @@ def matrix_command(ctx: click.Context, /, **given: Any) -> int:
       vldock matrix --standin --network none --gpus none
       vldock matrix --samples 10 --data ~/LMUData --cache ~/vldock-cache --env-file .env
       vldock matrix --models llava_v1.5_7b --benchmarks POPE,MMStar --samples 100
+      vldock matrix --gpus all --dry-run
       vldock matrix --resume outputs/20260101-120000
     """
     if given["resume"] and given["fresh"]:
@@ -59,15 +60,34 @@ def matrix_command(ctx: click.Context, /, **given: Any) -> int:
         if given["resume"]:
             folder = RunFolder(given["resume"].resolve())
             record = replace(folder.load(), plan=_resumed(ctx, folder, given))
+            record = replace(record, where=_where(ctx, given, record.where))
+            places = _places(status, record.plan, record.where)
         else:
-            plan = _plan(client, status, given)
-            found = None if given["fresh"] else _continued(given["outputs"], plan)
+            plan, where = _plan(client, status, given), _where(ctx, given)
+            places = _places(status, plan, where)
+            found = None if given["fresh"] else _continued(given["outputs"], plan, where)
             if given["dry_run"]:
-                return _dry_run(plan, found)
-            folder, record = found or run_folder.create(given["outputs"].resolve(), plan, now=matrix.utc_now())
+                return cli_matrix_dry.show(plan, where, places, found, outputs=given["outputs"].resolve())
+            folder, record = found or run_folder.create(
+                given["outputs"].resolve(), plan, now=matrix.utc_now(), where=where
+            )
         if given["dry_run"]:
-            return _dry_run(record.plan, (folder, record))
-        return _work(client, folder, record, as_json=given["as_json"])
+            return cli_matrix_dry.show(record.plan, record.where, places, (folder, record), outputs=folder.path.parent)
+        return _work(client, folder, record, places, as_json=given["as_json"])
+
+
+def _where(ctx: click.Context, given: dict[str, Any], before: Where | None = None) -> Where:
+    """Return what the options say, a resumed run's own where they say nothing."""
+    names = ("workers", "spread", "data_parallel")
+    typed = [name for name in names if ctx.get_parameter_source(name) is not ParameterSource.DEFAULT]
+    return replace(before or Where(), **{name: given[name] for name in typed})
+
+
+def _places(status: engine.EngineStatus, plan: Plan, where: Where) -> tuple[devices.Device, ...]:
+    places = devices.found(plan.gpus, where, Machine(status.cores or 1, status.memory))
+    if len(places) > 1:
+        say(f"devices: {', '.join(place.name for place in places)}")
+    return places
 
 
 def _plan(client: Any, status: engine.EngineStatus, given: dict[str, Any]) -> Plan:
@@ -129,7 +149,7 @@ def _resumed(ctx: click.Context, folder: RunFolder, given: dict[str, Any]) -> Pl
     return replace(plan, **{name: value for name, value in values.items() if value is not None})
 
 
-def _continued(outputs: Path, plan: Plan) -> tuple[RunFolder, RunRecord] | None:
+def _continued(outputs: Path, plan: Plan, where: Where) -> tuple[RunFolder, RunRecord] | None:
     found = run_folder.latest_unfinished(outputs.resolve())
     if found is None:
         return None
@@ -139,27 +159,12 @@ def _continued(outputs: Path, plan: Plan) -> tuple[RunFolder, RunRecord] | None:
         say(f"run {folder.name} is unfinished, but is another plan ({'; '.join(differences)}): a new run starts")
         say(f"  it goes on with: vldock matrix --resume {folder.path}")
         return None
-    return folder, replace(record, plan=plan)
+    return folder, replace(record, plan=plan, where=where)
 
 
-def _dry_run(plan: Plan, found: tuple[RunFolder, RunRecord] | None) -> int:
-    folder = found[0] if found else RunFolder(Path("outputs/TIMESTAMP").resolve())
-    kept = folder.finished_cells(plan)
-    click.echo(f"{'continues ' + folder.name if found else 'a new run'}: {len(plan.cells)} cells, {len(kept)} kept")
-    for model in plan.models:
-        waiting = [name for name in plan.benchmarks if (model, name) not in kept]
-        click.echo(f"\n{model}: {len(waiting)} cells")
-        if waiting:
-            click.echo(_docker_run(plan, folder, model, waiting))
-    return 0
-
-
-def _docker_run(plan: Plan, folder: RunFolder, model: str, benchmarks: Sequence[str]) -> str:
-    wanted = matrix.spec(plan, folder=folder, run_id="RUN", model=model, benchmarks=benchmarks)
-    return copyable(wanted.docker_argv())
-
-
-def _work(client: Any, folder: RunFolder, record: RunRecord, *, as_json: bool) -> int:
+def _work(
+    client: Any, folder: RunFolder, record: RunRecord, places: tuple[devices.Device, ...], *, as_json: bool
+) -> int:
     plan = record.plan
     with run_folder.locked(folder):
         for name in leftovers.remove(client, run_id=record.run_id):
@@ -169,14 +174,16 @@ def _work(client: Any, folder: RunFolder, record: RunRecord, *, as_json: bool) -
         else:
             say(f"run: {folder.path}")
         facts = doctor.facts(client, plan.image_id, user=plan.user, run_id=record.run_id)
-        launch = matrix.docker_launch(client, plan, folder=folder, run_id=record.run_id)
+        executor = matrix.local(client, plan, folder=folder, run_id=record.run_id)
         screen = console(stderr=as_json)
         try:
             with progress.display(screen, total=len(plan.cells), standin=plan.standin) as show:
-                outcome = matrix.execute(folder, record, launch=launch, show=show, facts=facts)
-        except KeyboardInterrupt:
+                outcome = matrix.execute(folder, record, executor=executor, places=places, show=show, facts=facts)
+        except (KeyboardInterrupt, EnvironmentUnfit) as error:
             say(f"stopped: {len(folder.finished_cells(plan))} of {len(plan.cells)} cells are kept")
             say(f"hint: vldock matrix --resume {folder.path}")
+            if isinstance(error, EnvironmentUnfit):
+                raise
             return 130
     if as_json:
         print_json(outcome.as_json())

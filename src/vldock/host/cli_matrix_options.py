@@ -32,12 +32,28 @@ SAMPLES = click.option(
     show_default=True,
     help="First N samples of each benchmark. [env: VLMEVAL_SAMPLE_LIMIT]",
 )
+DEVICES = (
+    click.option(
+        "--workers", type=click.IntRange(min=1), default=1, show_default=True, help="With --gpus none: CPU devices."
+    ),
+    click.option(
+        "--spread/--no-spread", default=True, show_default=True, help="A container for each GPU, or one for all."
+    ),
+    click.option(
+        "--data-parallel",
+        metavar="auto|off|N",
+        default="auto",
+        show_default=True,
+        help="A cell on several devices by torchrun: where that ends sooner, never, or N for every cell.",
+    ),
+)
 OPTIONS = (
     click.option("--image", default=checkout.IMAGE_TAG, show_default=True),
     SAMPLES,
     click.option("--models", help="Comma list. Default: the two LLaVA-1.5 models."),
     click.option("--benchmarks", default="all", show_default=True, help="all (20), all24, or a comma list."),
     click.option("--gpus", "gpus_asked", default="auto", show_default=True, help="auto, all, none, or 0,1."),
+    *DEVICES,
     click.option("--data", type=FOLDER, envvar="LMUData", help="Folder of benchmark TSVs. [env: LMUData]"),
     click.option("--cache", type=FOLDER, help="Folder of weights and caches; kept between runs."),
     click.option("--read-only-inputs", is_flag=True, help="Mount --data and --cache read-only: a shared store."),

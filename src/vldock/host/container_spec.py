@@ -78,6 +78,9 @@ class Spec:
     restart: str | None = None
     health: Health | None = None
     marks: Mapping[str, str] = field(default_factory=dict)
+    stdin: bool = False
+    cpus: int | None = None  # cores it may use
+    memory: int | None = None  # bytes
 
     @property
     def labels(self) -> dict[str, str]:
@@ -104,6 +107,9 @@ class Spec:
             "shm_size": SHM,
             "restart_policy": restart_policy(self.restart) if self.restart else None,
             "healthcheck": self.health.sdk_argument() if self.health else None,
+            "stdin_open": self.stdin,
+            "nano_cpus": self.cpus and self.cpus * 10**9,
+            "mem_limit": self.memory,
         }
         if self.entrypoint is not None:
             arguments["entrypoint"] = list(self.entrypoint)
@@ -115,10 +121,12 @@ class Spec:
     def docker_argv(self, docker: str = "docker", *, interactive: bool = False, stdin: bool = False) -> list[str]:
         """Return the `docker run` command that does the same; `stdin` hands standard input on without a terminal."""
         words = [docker, "run", "-d" if self.detached else "--rm", *(["--init"] if self.init else [])]
-        words += [*(["-it"] if interactive else ["-i"] if stdin else []), f"--shm-size={SHM}"]
+        words += [*(["-it"] if interactive else ["-i"] if stdin or self.stdin else []), f"--shm-size={SHM}"]
         for option in ("name", "restart", "user", "network"):
             words += [f"--{option}", value] if (value := getattr(self, option)) else []
         words += ["--gpus", gpus_option(self.gpus)] if self.gpus != "none" else []
+        words += ["--cpus", str(self.cpus)] if self.cpus else []
+        words += ["--memory", str(self.memory)] if self.memory else []
         words += ["--read-only"] if self.read_only else []
         words += self.health.options() if self.health else []
         for path in self.tmpfs:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 from collections.abc import Iterator, Sequence
@@ -63,10 +64,11 @@ class Completed:
 class Container:
     """A started container; made by `running`, which also removes it."""
 
-    def __init__(self, handle: Any, output: Iterator[tuple[Source, bytes]]) -> None:
+    def __init__(self, handle: Any, sock: Any) -> None:
         self.handle = handle
+        self._sock = sock
         self._lines: queue.Queue[Line | None] = queue.Queue()
-        self._reader = threading.Thread(target=self._read, args=(output,), daemon=True)
+        self._reader = threading.Thread(target=self._read, args=(frames(sock),), daemon=True)
 
     @property
     def id(self) -> str:
@@ -144,6 +146,11 @@ class Container:
             tuple(argv), code, out["stdout"].decode("utf-8", "replace"), out["stderr"].decode("utf-8", "replace")
         )
 
+    def tell(self, line: str) -> None:
+        """Write one line to its standard input (Spec.stdin); a container that has ended does not hear it."""
+        with contextlib.suppress(OSError):
+            getattr(self._sock, "_sock", self._sock).sendall(f"{line}\n".encode())
+
     def stop(self) -> None:
         """Ask it to end, and kill it after ten seconds."""
         end(self.handle, gently=True)
@@ -169,7 +176,7 @@ def running(client: Any, spec: Spec) -> Iterator[Container]:
     handle = create(client, spec)
     try:
         # Attached before it starts, so that not one line is missed.
-        container = Container(handle, frames(client.api.attach_socket(handle.id, ATTACH)))
+        container = Container(handle, client.api.attach_socket(handle.id, ATTACH | {"stdin": int(spec.stdin)}))
         try:
             container.start()
             yield container

@@ -29,6 +29,8 @@ class EngineStatus:
     data_root: str | None = None
     cgroup: str | None = None
     gpu_runtime: bool = False
+    cores: int | None = None
+    memory: int | None = None
     problem: str | None = None
     cli: DockerCli | None = None
 
@@ -133,5 +135,7 @@ def status(*, seconds: float = PING_SECONDS) -> EngineStatus:
         data_root=info.get("DockerRootDir"),
         cgroup=f"{info.get('CgroupDriver')} v{info.get('CgroupVersion', '1')}",
         gpu_runtime="nvidia" in (info.get("Runtimes") or {}),
+        cores=info.get("NCPU"),
+        memory=info.get("MemTotal"),
         cli=cli,
     )

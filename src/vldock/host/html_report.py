@@ -48,7 +48,7 @@ def render(
         pictures_json=page.as_json(dict(shown.pictures)),
         passports=leavings.passports(folder.path, plan.cells),
         facts=record.facts,
-        command=report.command(plan),
+        command=report.command(plan, record.where),
         resume=f"vldock matrix --resume {folder.path}",
     )
 

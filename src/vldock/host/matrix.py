@@ -1,10 +1,9 @@
-"""`vldock matrix`: every cell evaluated, one container and one model load per model, resumable after any death."""
+"""`vldock matrix`: every cell evaluated, a container for each model and device, resumable after any death."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,12 +14,15 @@ from vldock.common.cell import Cell
 from vldock.common.engine_choice import BATCH_VARIABLE, ENGINE_VARIABLE
 from vldock.common.passport import IMAGE_VARIABLE
 from vldock.common.passport_prompts import VARIABLE as PROMPT_VARIABLE
-from vldock.host import containers, results, run_folder, written
+from vldock.host import costs, logs, results, run_folder, written
 from vldock.host.container_spec import Spec, workspace_mounts
+from vldock.host.devices import Device
+from vldock.host.dispatch import Dispatch
 from vldock.host.events import Event, Sink, SummaryLog, event, fan_out
-from vldock.host.model_run import Launch, ModelRun, Watched
+from vldock.host.executor import Executor, Job, LocalContainers
 from vldock.host.plan import Plan
-from vldock.host.run_folder import RunFolder, RunRecord, State
+from vldock.host.records import Records
+from vldock.host.run_folder import RunFolder, RunRecord, State, Stint
 from vldock.host.signals import signals_interrupt
 
 ROLE = "matrix"
@@ -68,15 +70,18 @@ class Outcome:
         }
 
 
-def spec(plan: Plan, *, folder: RunFolder, run_id: str, model: str, benchmarks: Sequence[str]) -> Spec:
-    """Return the container that evaluates one model on the benchmarks."""
+def spec(plan: Plan, *, folder: RunFolder, run_id: str, job: Job, benchmarks: Sequence[str] = ()) -> Spec:
+    """Return the container of a job; without `benchmarks` it is told their names on its standard input."""
     inside = f"{cache_env.OUTPUTS}/{folder.name}"
     limit = ["--limit", str(plan.samples)] if plan.samples else []
+    log = ["--log", job.log] if job.log else []
+    device = job.device
     return Spec(
         image=plan.image_id,
         argv=(
-            *("python", "-m", "vldock.image", "evaluate", "--json", "--model", model),
-            *("--data", *benchmarks, *limit, "--out", inside),
+            *program(device),
+            *("evaluate", "--json", "--model", job.model),
+            *("--data", *(benchmarks or ("-",)), *limit, "--out", inside, *log),
         ),
         role=ROLE,
         run_id=run_id,
@@ -86,6 +91,7 @@ def spec(plan: Plan, *, folder: RunFolder, run_id: str, model: str, benchmarks: 
             ENGINE_VARIABLE: plan.engine,
             BATCH_VARIABLE: "" if plan.batch_size is None else str(plan.batch_size),
             **({"VLDOCK_STANDIN": "1"} if plan.standin else {}),
+            **({"OMP_NUM_THREADS": str(max(1, device.threads // device.ranks))} if device.threads else {}),
         },
         mounts=workspace_mounts(
             outputs=folder.path.parent,
@@ -95,31 +101,44 @@ def spec(plan: Plan, *, folder: RunFolder, run_id: str, model: str, benchmarks: 
             read_only_inputs=plan.read_only_inputs,
         ),
         user=plan.user,
-        gpus=plan.gpus,
+        gpus=device.gpus,
         network=plan.network,
+        stdin=not benchmarks,
+        cpus=device.threads if device.gpus == "none" else None,
+        memory=device.memory,
     )
+
+
+def program(device: Device) -> tuple[str, ...]:
+    """Return how the image's commands are started on a device: by torchrun where several processes share a cell."""
+    if device.ranks == 1:
+        return ("python", "-m", "vldock.image")
+    return ("torchrun", "--standalone", "--nproc-per-node", str(device.ranks), "-m", "vldock.image")
 
 
 def _path(text: str | None) -> Path | None:
     return None if text is None else Path(text)
 
 
-def docker_launch(client: Any, plan: Plan, *, folder: RunFolder, run_id: str) -> Launch:
-    """Return the launcher that starts real containers."""
-
-    def launch(model: str, benchmarks: Sequence[str]) -> AbstractContextManager[Watched]:
-        return containers.running(client, spec(plan, folder=folder, run_id=run_id, model=model, benchmarks=benchmarks))
-
-    return launch
+def local(client: Any, plan: Plan, *, folder: RunFolder, run_id: str) -> Executor:
+    """Return the executor that starts containers on this machine."""
+    return LocalContainers(client, lambda job: spec(plan, folder=folder, run_id=run_id, job=job))
 
 
 def execute(
-    folder: RunFolder, record: RunRecord, *, launch: Launch, show: Sink, facts: Mapping[str, Any], now: Now = utc_now
+    folder: RunFolder,
+    record: RunRecord,
+    *,
+    executor: Executor,
+    places: Sequence[Device],
+    show: Sink,
+    facts: Mapping[str, Any],
+    now: Now = utc_now,
 ) -> Outcome:
     """Work on a run until every cell has a record, and write its tables and report; the caller holds its lock.
 
-    A KeyboardInterrupt (Ctrl-C, SIGTERM) ends the container, keeps what is done, writes the report of that, and goes on
-    to the caller.
+    A KeyboardInterrupt (Ctrl-C, SIGTERM) ends the containers, keeps what is done, writes the report of that, and goes
+    on to the caller; so does EnvironmentUnfit when no device is left.
     """
     started = now().isoformat()
     record = replace(
@@ -130,10 +149,10 @@ def execute(
     )
     folder.save(record)
     log = SummaryLog(folder.summary, now=now)
-    work = _Work(folder, record, fan_out(log, show), launch, now)
+    work = _Work(folder, record, fan_out(log, show), now)
     try:
         with signals_interrupt():
-            work.all_models()
+            work.all_cells(executor, places)
     except BaseException as error:
         work.close("interrupted", reason=type(error).__name__)
         raise
@@ -146,8 +165,8 @@ def execute(
 class _Work:
     """The state of `execute`: the record moves on with every cell, the cells gather."""
 
-    def __init__(self, folder: RunFolder, record: RunRecord, sink: Sink, launch: Launch, now: Now) -> None:
-        self.folder, self.record, self.launch, self.now = folder, record, launch, now
+    def __init__(self, folder: RunFolder, record: RunRecord, sink: Sink, now: Now) -> None:
+        self.folder, self.record, self.now = folder, record, now
         self.plan: Plan = record.plan
         self._sink = sink
         self.cells: dict[tuple[str, str], Cell] = folder.finished_cells(self.plan)
@@ -157,21 +176,27 @@ class _Work:
         if item["event"] == "cell_end":
             self.record = self.record.ticked(self.now())
             self.folder.save(self.record)
+            keys = [key for key in self.plan.cells if key[0] == item["model"]]
+            if all(key in self.cells for key in keys):
+                self.tables(item["model"])
 
-    def all_models(self) -> None:
-        kept = len(self.cells)
-        self.sink(
-            event("run_start", run=self.folder.name, cells=len(self.plan.cells), kept=kept, standin=self.plan.standin)
-        )
-        for cell in list(self.cells.values()):
+    def add(self, stint: Stint) -> None:
+        self.record = replace(self.record.ticked(self.now()), stints=(*self.record.stints, stint))
+        self.folder.save(self.record)
+
+    def all_cells(self, executor: Executor, places: Sequence[Device]) -> None:
+        plan, kept = self.plan, list(self.cells.values())
+        told = {"devices": [place.name for place in places]} if len(places) > 1 else {}
+        counts = {"cells": len(plan.cells), "kept": len(kept)}
+        self.sink(event("run_start", run=self.folder.name, **counts, standin=plan.standin, **told))
+        for cell in kept:
             self._sink(event("cell_end", kept=True, **_fields(cell)))
-        for model in self.plan.models:
-            waiting = [name for name in self.plan.benchmarks if (model, name) not in self.cells]
-            if waiting:
-                run = ModelRun(model, self.plan, self.folder, self.launch, self.sink)
-                for name, cell in run.run(waiting).items():
-                    self.cells[model, name] = cell
-            self.tables(model)
+        logs.gather(self.folder, plan.user)
+        expected = costs.expect(self.folder.path.parent, plan)
+        wide = self.record.where.data_parallel == "auto"
+        work = Dispatch(Records(plan, self.folder), places, executor, expected, self.sink, self.add, wide=wide)
+        work.cells = self.cells
+        work.run(key for key in plan.cells if key not in self.cells)
 
     def tables(self, model: str) -> None:
         rows = [self.cells[key] for key in self.plan.cells if key[0] == model and key in self.cells]
@@ -185,6 +210,8 @@ class _Work:
         self.folder.save(self.record)
         cells = tuple(self.cells[key] for key in self.plan.cells if key in self.cells)
         outcome = Outcome(self.folder, self.record, cells)
+        for model in self.plan.models:
+            self.tables(model)
         written.reports(self.folder, self.record, cells)
         counts = Counter(cell.status for cell in cells)
         values = {"succeeded": counts["succeeded"], "failed": counts["failed"], "seconds": self.record.seconds}

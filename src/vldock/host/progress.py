@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from vldock.host.console import duration_text
@@ -53,35 +53,48 @@ class Lines:
         kind = item["event"]
         if kind == "cell_end":
             self.done += 1
-            return f"[{self.done:>2}/{self._total}] {self._mark}{cell_text(item)}"
+            return f"[{self.done:>2}/{self._total}] {self._mark}{cell_text(item)}{_on(item)}"
         if kind == "start":
-            return f"{self._mark}{item['model']}: starting on {item.get('device', 'unknown').replace('cpu', 'CPU')}"
+            device = item.get("device", "unknown").replace("cpu", "CPU")
+            return f"{self._mark}{item['model']}: starting on {device}{_on(item)}"
         if kind == "model_loaded":
-            return f"{self._mark}{item.get('model', 'model')}: loaded in {item['seconds']:.1f} s"
+            return f"{self._mark}{item.get('model', 'model')}: loaded in {item['seconds']:.1f} s{_on(item)}"
         if kind == "retry":
-            return f"{item['model']}: {item['reason']}; starting its container once more"
+            return f"{item['model']}: {item['reason']}; starting its container once more{_on(item)}"
+        if kind == "device_left_out":
+            return f"{item['on']} is left out from now on: {item['reason']}"
         return None
 
 
+def _on(item: Event) -> str:
+    return f" [{item['on']}]" if item.get("on") else ""
+
+
 class Bars:
-    """Live bars: the cells of the run, and the samples of the current cell."""
+    """Live bars: the cells of the run, and on each device the samples of its current cell."""
 
     def __init__(self, bars: Progress, lines: Lines, *, total: int, standin: bool) -> None:
         self._bars, self._lines = bars, lines
         self._cells = bars.add_task(f"{STANDIN} cells" if standin else "cells", total=total)
-        self._samples = bars.add_task("samples", total=None, visible=False)
+        self._samples: dict[str, TaskID] = {}
+
+    def _of(self, item: Event) -> TaskID:
+        name = str(item.get("on", ""))
+        if name not in self._samples:
+            self._samples[name] = self._bars.add_task("samples", total=None, visible=False)
+        return self._samples[name]
 
     def __call__(self, item: Event) -> None:
         """Show one event."""
         self._lines(item)
         kind = item["event"]
         if kind == "cell_start":
-            name = f"{item['model']} {item['benchmark']}"
-            self._bars.reset(self._samples, description=name, total=item.get("samples") or None, visible=True)
+            name = f"{item['model']} {item['benchmark']}{_on(item)}"
+            self._bars.reset(self._of(item), description=name, total=item.get("samples") or None, visible=True)
         elif kind == "progress":
-            self._bars.update(self._samples, completed=item["done"], total=item["total"])
-        elif kind == "cell_end":
-            self._bars.update(self._samples, visible=False)
+            self._bars.update(self._of(item), completed=item["done"], total=item["total"])
+        elif kind in ("cell_end", "retry"):
+            self._bars.update(self._of(item), visible=False)
             self._bars.update(self._cells, completed=self._lines.done)
 
 
@@ -97,7 +110,8 @@ def cell_text(item: Event) -> str:
 
 def table(outcome: Outcome) -> Table:
     """Return the table of all cells."""
-    standin = outcome.record.plan.standin
+    standin, placed = outcome.record.plan.standin, outcome.record.placed
+    on = [("on", "left")] if len(set(placed.values())) > 1 else []
     made = Table(title=f"{STANDIN}: no model's scores" if standin else None, title_justify="left")
     for name, justify in (
         ("model", "left"),
@@ -105,6 +119,7 @@ def table(outcome: Outcome) -> Table:
         ("score", "right"),
         ("samples", "right"),
         ("seconds", "right"),
+        *on,
         ("status", "left"),
     ):
         made.add_column(name, justify=justify, no_wrap=name != "status")  # type: ignore[arg-type]
@@ -112,10 +127,11 @@ def table(outcome: Outcome) -> Table:
     for model, benchmark in outcome.record.plan.cells:
         cell = by_key.get((model, benchmark))
         if cell is None:
-            made.add_row(model, benchmark, "-", "-", "-", "not run")
+            made.add_row(model, benchmark, "-", "-", "-", *["-" for _ in on], "not run")
             continue
         status = cell.status if cell.status == "succeeded" else f"FAILED: {cell.error}"
-        made.add_row(model, benchmark, score_text(cell.score), str(cell.samples), f"{cell.seconds:.1f}", status)
+        where = [placed.get((model, benchmark), "-") for _ in on]
+        made.add_row(model, benchmark, score_text(cell.score), str(cell.samples), f"{cell.seconds:.1f}", *where, status)
     return made
 
 

@@ -14,6 +14,7 @@ from vldock.common.matrix import find_benchmark
 from vldock.common.passport_prompts import UPSTREAM
 from vldock.host import page, reference
 from vldock.host.console import duration_text
+from vldock.host.devices import Where
 from vldock.host.events import score_text
 from vldock.host.evidence import Evidence, Gathered
 from vldock.host.plan import Plan
@@ -48,16 +49,29 @@ def render(folder: RunFolder, record: RunRecord, cells: Sequence[Cell], gathered
             failures=[cell for cell in cells if cell.status != "succeeded"],
             missing=[key for key in plan.cells if key not in by_key],
             devices=distinct(map(device, cells)),
+            stints=devices_table(record) if len({stint.device for stint in record.stints}) > 1 else [],
             judges=distinct(cell.judge for cell in cells if cell.status == "succeeded"),
             metrics={cell.benchmark: cell.metric for cell in cells if cell.metric},
             references=[] if plan.standin else [line for cell in cells for line in references(cell)],
             cut=[(*key, count) for key in plan.cells if (count := cut_prompts(folder, *key))],
             facts=record.facts,
-            command=command(plan),
+            command=command(plan, record.where),
             resume=f"vldock matrix --resume {folder.path}",
             line=lambda value: " ".join(str(value).split()).replace("|", "\\|"),
         )
     )
+
+
+def devices_table(record: RunRecord) -> list[tuple[str, int, int, str, str, list[str]]]:
+    """Return (device, containers, cells, busy, part of the wall time, what went wrong) of each device of a run."""
+    rows = []
+    for name in dict.fromkeys(stint.device for stint in record.stints):
+        mine = [stint for stint in record.stints if stint.device == name]
+        busy = sum(stint.seconds for stint in mine)
+        share = f"{100 * busy / record.seconds:.0f} %" if record.seconds else "-"
+        wrong = [stint.end for stint in mine if stint.end != "done"]
+        rows.append((name, len(mine), sum(len(stint.cells) for stint in mine), duration_text(busy), share, wrong))
+    return sorted(rows)
 
 
 def cut_prompts(folder: RunFolder, model: str, benchmark: str) -> int:
@@ -117,8 +131,8 @@ def distinct(values: Any) -> list[str]:
     return [value for value in dict.fromkeys(values) if value and not value.startswith("unknown")]
 
 
-def command(plan: Plan) -> str:
-    """Return the command that runs this plan again."""
+def command(plan: Plan, where: Where | None = None) -> str:
+    """Return the command that runs this plan again, spread as it was."""
     words = ["vldock", "matrix", "--fresh", "--image", plan.image]
     words += ["--models", ",".join(plan.models), "--benchmarks", benchmarks_option(plan.benchmarks)]
     words += ["--samples", "all" if plan.samples is None else str(plan.samples), "--gpus", plan.gpus]
@@ -129,6 +143,10 @@ def command(plan: Plan) -> str:
     words += ["--prompt", plan.prompt] if plan.prompt != UPSTREAM else []
     words += ["--engine", plan.engine, "--batch-size", str(plan.batch_size)] if plan.engine != STOCK else []
     words += ["--standin"] if plan.standin else []
+    if where and where.workers > 1:
+        words += ["--workers", str(where.workers)]
+    words += ["--no-spread"] if where and not where.spread else []
+    words += ["--data-parallel", where.data_parallel] if where and where.data_parallel != "auto" else []
     return shlex.join(words)
 
 

@@ -7,58 +7,21 @@ import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
 
-from vldock import __version__
 from vldock.common.cell import Cell, write_json
 from vldock.common.errors import EnvironmentUnfit, InputRefused
 from vldock.host import one_process
+from vldock.host.devices import Where
 from vldock.host.plan import Plan, doubt
+from vldock.host.run_record import RUN_SCHEMA, RunRecord, Session, State, Stint
+
+__all__ = ["RUN_FILE", "RunFolder", "RunRecord", "Session", "State", "Stint", "create", "latest_unfinished", "locked"]
 
 RUN_FILE = "run.json"
 LOCK_FILE = ".lock"
-RUN_SCHEMA = 1
-State = Literal["running", "interrupted", "finished"]
-
-
-@dataclass(frozen=True)
-class Session:
-    """One stretch of work of a host process; `finished` moves on with every cell, so a kill loses one cell of it."""
-
-    started: str
-    finished: str
-
-    @property
-    def seconds(self) -> float:
-        """Wall time in seconds."""
-        return (datetime.fromisoformat(self.finished) - datetime.fromisoformat(self.started)).total_seconds()
-
-
-@dataclass(frozen=True)
-class RunRecord:
-    """run.json: the plan, when it was worked on, and whether it is finished."""
-
-    run_id: str
-    created: str
-    plan: Plan
-    state: State = "running"
-    sessions: tuple[Session, ...] = ()
-    facts: dict[str, Any] = field(default_factory=dict)
-    vldock: str = __version__
-    schema: int = RUN_SCHEMA
-
-    @property
-    def seconds(self) -> float:
-        """Wall time of all sessions together."""
-        return sum(session.seconds for session in self.sessions)
-
-    def ticked(self, now: datetime) -> RunRecord:
-        """Return the record with its last session lasting until `now`."""
-        last = replace(self.sessions[-1], finished=now.isoformat())
-        return replace(self, sessions=(*self.sessions[:-1], last))
 
 
 @dataclass(frozen=True)
@@ -88,8 +51,12 @@ class RunFolder:
         return self.path / "report.html"
 
     def model_log(self, model: str) -> Path:
-        """The log the container writes for a model."""
+        """The log of a model: what all its containers said."""
         return self.path / "logs" / f"{model}.log"
+
+    def device_log(self, model: str, device: str) -> Path:
+        """The log a container writes while others of the same model may; afterwards it is part of the model's."""
+        return self.path / "logs" / f"{model}@{device}.log"
 
     def cell(self, model: str, benchmark: str) -> Path:
         """The folder of a cell."""
@@ -109,7 +76,9 @@ class RunFolder:
             raw = json.loads((self.path / RUN_FILE).read_text(encoding="utf-8"))
             plan = Plan.from_json(raw.pop("plan"))
             sessions = tuple(Session(**item) for item in raw.pop("sessions"))
-            return RunRecord(plan=plan, sessions=sessions, **raw)
+            where = Where(**raw.pop("where", {}))
+            stints = tuple(Stint(**{**item, "cells": tuple(item["cells"])}) for item in raw.pop("stints", ()))
+            return RunRecord(plan=plan, sessions=sessions, where=where, stints=stints, **raw)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputRefused(
                 f"{self.path} is no folder of a run: {error}",
@@ -141,7 +110,7 @@ def data_touched(plan: Plan, cell: Cell) -> bool:
     )
 
 
-def create(outputs: Path, plan: Plan, *, now: datetime) -> tuple[RunFolder, RunRecord]:
+def create(outputs: Path, plan: Plan, *, now: datetime, where: Where | None = None) -> tuple[RunFolder, RunRecord]:
     """Make outputs/<timestamp>/ (UTC) with its run.json; a folder of the same second gets a number."""
     stamp = now.astimezone(UTC).strftime("%Y%m%d-%H%M%S")
     for number in range(1, 100):
@@ -150,7 +119,8 @@ def create(outputs: Path, plan: Plan, *, now: datetime) -> tuple[RunFolder, RunR
             folder.path.mkdir(parents=True)
         except FileExistsError:
             continue
-        record = RunRecord(run_id=uuid.uuid4().hex[:12], created=now.isoformat(), plan=plan)
+        name = uuid.uuid4().hex[:12]
+        record = RunRecord(run_id=name, created=now.isoformat(), plan=plan, where=where or Where())
         folder.save(record)
         give_to_user(folder, plan.user)
         return folder, record

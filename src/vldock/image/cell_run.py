@@ -16,11 +16,11 @@ from typing import Any
 from vldock.common import passport
 from vldock.common.cell import Cell
 from vldock.common.matrix import Benchmark
-from vldock.image import outcome
+from vldock.image import gpu_lost, outcome
 from vldock.image.events import Emit
 from vldock.image.outcome import Outcome
 from vldock.image.shared_model import Facts, SharedModel
-from vldock.image.vlmeval_hooks import causes
+from vldock.image.vlmeval_hooks import causes, ranks
 
 PROGRESS_EVERY = 0.5  # seconds
 
@@ -50,7 +50,9 @@ class Progress:
         self.answered = 0
 
     def start(self, samples: int) -> None:
-        """Tell that the benchmark's rows are read."""
+        """Tell that the benchmark's rows are read; once, although under torchrun rank 0 reads them twice."""
+        if self.samples is not None:
+            return
         self.samples = samples
         self._emit("cell_start", model=self._job.model, benchmark=self._job.benchmark.name, samples=samples)
 
@@ -62,7 +64,7 @@ class Progress:
     def answer(self) -> None:
         """Count one answer."""
         self.answered += 1
-        done = min((self.resumed or 0) + self.answered, self.samples or 0)
+        done = min((self.resumed or 0) + self.answered * ranks.world(), self.samples or 0)
         if done == self.samples or time.monotonic() - self._last >= PROGRESS_EVERY:
             self._last = time.monotonic()
             names = {"model": self._job.model, "benchmark": self._job.benchmark.name}
@@ -70,7 +72,10 @@ class Progress:
 
 
 def run(job: Job, *, shared: SharedModel, facts: Facts, emit: Emit) -> Cell:
-    """Run one cell, write its cell.json and return it. A failed evaluation is a failed cell, not an exception."""
+    """Run one cell, write its cell.json and return it. A failed evaluation is a failed cell, not an exception.
+
+    Raises DeviceLost, without a record, when it failed because the GPU is gone.
+    """
     progress = Progress(job, emit)
     shared.on_question, shared.on_answer = progress.question, progress.answer
     started, begun = _now(), time.monotonic()
@@ -87,7 +92,15 @@ def run(job: Job, *, shared: SharedModel, facts: Facts, emit: Emit) -> Cell:
         progress.start(seen.samples)
     if raised:
         seen = replace(seen, error=raised, score=None)
+    if seen.error:
+        gpu_lost.require_alive()
     return _record(job, seen, facts, started=started, seconds=round(time.monotonic() - begun, 3))
+
+
+def take_part(job: Job) -> None:
+    """Answer this rank's share of a cell that rank 0 records; whatever VLMEvalKit raises passes through."""
+    print(f"===== {job.model} x {job.benchmark.name}, rank {ranks.rank()} of {ranks.world()} =====", flush=True)
+    _evaluate(job, Progress(job, lambda event, **fields: None))
 
 
 def _show_passport(job: Job) -> None:
@@ -173,15 +186,16 @@ def _watched_build(upstream: Any, job: Job, progress: Progress) -> Iterator[None
 
 
 def _answers_left(job: Job) -> int:
-    """Count the answers in VLMEvalKit's checkpoint of an interrupted run (rank 0 of 1)."""
-    path = job.folder / f"01_{job.benchmark.name}.pkl"
-    if not path.is_file():
-        return 0
-    try:
-        with path.open("rb") as stream:
-            return len(pickle.load(stream))
-    except (pickle.UnpicklingError, EOFError):
-        return 0
+    """Count the answers an interrupted run left: VLMEvalKit's checkpoints of this and of another number of ranks."""
+    paths = [*job.folder.glob(f"*_{job.benchmark.name}.pkl"), *job.folder.glob("*_PREV.pkl")]
+    known = set()
+    for path in paths:
+        try:
+            with path.open("rb") as stream:
+                known |= set(pickle.load(stream))
+        except (pickle.UnpicklingError, EOFError, FileNotFoundError):
+            continue
+    return len(known)
 
 
 def _now() -> str:

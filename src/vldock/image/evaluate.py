@@ -1,5 +1,8 @@
 """`python -m vldock.image evaluate`: one model load, many benchmarks, one cell.json each.
 
+`--data -` reads the benchmarks' names from standard input, one a line, each when the one before is done; an empty line
+or the end of input ends. Under torchrun the ranks share each cell, and rank 0 tells and records.
+
 Standard output carries events only (JSON lines with --json or when it is not a terminal); everything else goes to
 DIR/logs/<model>.log. Exit status: 0 all cells succeeded, 1 some failed, 2 wrong arguments, 3 unfit environment,
 4 refused input, 130/143 stopped by a signal.
@@ -13,6 +16,8 @@ import os
 import signal
 import sys
 from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
@@ -20,13 +25,14 @@ from types import FrameType
 from vldock.common.cell import Cell
 from vldock.common.errors import UsageError
 from vldock.common.matrix import BENCHMARKS, MODELS, Benchmark, find_benchmark, find_model
-from vldock.image import cell_run, startup
+from vldock.image import cell_run, feed, startup
 from vldock.image.cell_run import Job
 from vldock.image.engines import options
 from vldock.image.events import Emit, captured
+from vldock.image.gpu_lost import DeviceLost
 from vldock.image.identity import NOT_YET, cell_identity
 from vldock.image.shared_model import SharedModel
-from vldock.image.vlmeval_hooks import causes, limits, names
+from vldock.image.vlmeval_hooks import causes, limits, names, ranks
 
 
 class Stopped(BaseException):
@@ -41,7 +47,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the sub-command's arguments."""
     parser.add_argument("--model", required=True, help="one model, by VLMEvalKit's name (llava_v1.5_7b)")
     parser.add_argument(
-        "--data", required=True, nargs="+", metavar="BENCHMARK", help="benchmarks, by VLMEvalKit's names"
+        "--data",
+        required=True,
+        nargs="+",
+        metavar="BENCHMARK",
+        help="benchmarks, by VLMEvalKit's names; - reads them from standard input",
     )
     parser.add_argument(
         "--limit", type=int, help=f"first N samples of each benchmark (default: ${limits.VARIABLE}, or all)"
@@ -50,6 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", required=True, type=Path, help="results go to OUT/<model>/<benchmark>, logs to OUT/logs"
     )
+    parser.add_argument("--log", help="name of the log in OUT/logs (default: <model>.log)")
     parser.add_argument("--json", action="store_true", help="events as JSON lines even on a terminal")
     options.add(parser)
 
@@ -57,57 +68,105 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Evaluate `args.model` on `args.data` and return the exit status."""
     options.resolve(args)
-    benchmarks = _benchmarks(args.data)
+    fed = args.data == [feed.WORD]
+    if not fed:
+        _benchmarks(args.data)
     _check_model(args.model)
     limit = _limit(args.limit)
+    ranks.place()
     _stop_on_signals()
     try:
-        standin = startup.prepare()
-        log = args.out.resolve() / "logs" / f"{args.model}.log"
-        with captured(log, as_json=args.json or not sys.stdout.isatty()) as emit:
-            return _evaluate(args, benchmarks, limit, standin=standin, emit=emit, log=log)
+        with feed.names() if fed else nullcontext(iter(args.data)) as asked:
+            standin = startup.prepare()
+            log = args.out.resolve() / "logs" / (args.log or f"{args.model}.log")
+            with captured(log, as_json=args.json or not sys.stdout.isatty()) as emit:
+                tell = emit if ranks.rank() == 0 else _silent
+                return _Work(args, limit, standin, tell, fed=fed).run(asked, log)
     except Stopped as stop:
         print("error: stopped; finished cells are kept, the same command continues", file=sys.stderr)
         return stop.exit_code
 
 
-def _evaluate(
-    args: argparse.Namespace, benchmarks: list[Benchmark], limit: int | None, *, standin: bool, emit: Emit, log: Path
-) -> int:
-    jobs = [_job(args, benchmark, limit, standin=standin) for benchmark in benchmarks]
-    kept = {job.benchmark.name: cell for job in jobs if (cell := _finished(job)) is not None}
-    asked = {"model": args.model, "benchmarks": [job.benchmark.name for job in jobs]}
-    emit("start", **asked, cells=len(jobs), device=_device(), standin=standin, limit=limit)
-    for cell in kept.values():
-        emit("cell_end", kept=True, **asdict(cell))
-    cells = _run_jobs([job for job in jobs if job.benchmark.name not in kept], args.model, emit)
-    counts = Counter(cell.status for cell in cells)
-    totals = {"succeeded": counts["succeeded"] + len(kept), "failed": counts["failed"], "kept": len(kept)}
-    emit("end", model=args.model, **totals, log=str(log))
-    return 1 if counts["failed"] else 0
+def _silent(event: str, **fields: object) -> None:
+    """Tell nothing: rank 0 does."""
 
 
-def _run_jobs(jobs: list[Job], model: str, emit: Emit) -> list[Cell]:
-    if not jobs:
-        return []
-    shared = _register(model)
-    try:
-        seconds = shared.load()
-    except Exception as error:  # whatever stops the load fails every cell, with that cause in each
-        logging.getLogger("vldock").exception("%s could not be loaded", model)
-        reason = f"{model} could not be loaded: {causes.one_line(error)}"
-        cells = [cell_run.not_run(job, reason) for job in jobs]
-        for cell in cells:
-            emit("cell_end", kept=False, **asdict(cell))
-        return cells
-    facts = shared.facts()
-    emit("model_loaded", model=model, seconds=round(seconds, 3), **asdict(facts))
-    cells = []
-    for job in jobs:
-        cell = cell_run.run(job, shared=shared, facts=facts, emit=emit)
-        cells.append(cell)
-        emit("cell_end", kept=False, **asdict(cell))
-    return cells
+class _Work:
+    """The cells of one process: the model is loaded for the first that is not finished."""
+
+    def __init__(self, args: argparse.Namespace, limit: int | None, standin: bool, emit: Emit, *, fed: bool) -> None:
+        self.args, self.limit, self.standin, self.emit, self.fed = args, limit, standin, emit, fed
+        self.shared: SharedModel | None = None
+        self.unloaded: str | None = None
+        self.counts: Counter[str] = Counter()
+
+    def run(self, asked: Iterator[str], log: Path) -> int:
+        """Evaluate the benchmarks as they come and return the exit status."""
+        jobs: Iterable[Job] = (job for name in asked for job in self.jobs([name]))
+        told: dict[str, object] = {"benchmarks": None, "cells": None}
+        if not self.fed:
+            jobs = self.jobs(list(asked))
+            told = {"benchmarks": [job.benchmark.name for job in jobs], "cells": len(jobs)}
+        self.emit("start", model=self.args.model, **told, device=_device(), standin=self.standin, limit=self.limit)
+        with ranks.kept():
+            for job in jobs:
+                self.cell(job)
+                if (self.fed and self.unloaded) or not ranks.in_step():
+                    break
+        totals = {name: self.counts[name] for name in ("succeeded", "failed", "kept")}
+        totals["succeeded"] += totals["kept"]
+        self.emit("end", model=self.args.model, **totals, log=str(log))
+        return 1 if totals["failed"] or self.unloaded else 0
+
+    def jobs(self, names: list[str]) -> list[Job]:
+        """Return the cells of these names, each once."""
+        return [_job(self.args, benchmark, self.limit, standin=self.standin) for benchmark in _benchmarks(names)]
+
+    def cell(self, job: Job) -> None:
+        """Evaluate one benchmark, or keep its record."""
+        before = _finished(job)
+        if before is not None:
+            self.counts["kept"] += 1
+            self.emit("cell_end", kept=True, **asdict(before))
+        elif not self.load():
+            self.not_loaded(job)
+        elif ranks.rank() > 0:
+            cell_run.take_part(job)
+        else:
+            self.evaluate(job)
+
+    def load(self) -> bool:
+        """Load the model if that was not tried yet; tell whether it is there."""
+        if self.shared is None and self.unloaded is None:
+            shared = _register(self.args.model)
+            try:
+                seconds = shared.load()
+            except Exception as error:  # whatever stops the load is told as the cause of every cell
+                logging.getLogger("vldock").exception("%s could not be loaded", self.args.model)
+                self.unloaded = f"{self.args.model} could not be loaded: {causes.one_line(error)}"
+                return False
+            self.shared = shared
+            self.emit("model_loaded", model=self.args.model, seconds=round(seconds, 3), **asdict(shared.facts()))
+        return self.unloaded is None
+
+    def not_loaded(self, job: Job) -> None:
+        """Record the cell as failed; who feeds the cells is told only, and may try another device."""
+        if self.fed:
+            self.emit("model_failed", model=self.args.model, error=self.unloaded)
+            return
+        self.counts["failed"] += 1
+        self.emit("cell_end", kept=False, **asdict(cell_run.not_run(job, str(self.unloaded))))
+
+    def evaluate(self, job: Job) -> None:
+        """Run the cell and tell its record; raises DeviceLost, told before, when the GPU is gone."""
+        assert self.shared is not None
+        try:
+            cell = cell_run.run(job, shared=self.shared, facts=self.shared.facts(), emit=self.emit)
+        except DeviceLost as error:
+            self.emit("device_lost", model=job.model, benchmark=job.benchmark.name, error=error.message)
+            raise
+        self.counts[cell.status] += 1
+        self.emit("cell_end", kept=False, **asdict(cell))
 
 
 def _register(model: str) -> SharedModel:

@@ -62,9 +62,12 @@ def as_text(event: str, fields: dict[str, Any]) -> str:
         return _cell_line(fields)
     if event == "start":
         standin = "  STAND-IN" if fields["standin"] else ""
-        return f"{fields['model']}: {fields['cells']} cells on {fields['device']}{standin}"
+        cells = "cells as they are named" if fields["cells"] is None else f"{fields['cells']} cells"
+        return f"{fields['model']}: {cells} on {fields['device']}{standin}"
     if event == "model_loaded":
         return f"{fields['model']}: loaded in {fields['seconds']:.1f} s"
+    if event in ("model_failed", "device_lost"):
+        return f"{fields['model']}: {fields['error']}"
     if event == "end":
         counts = ", ".join(f"{fields[name]} {name}" for name in ("succeeded", "failed", "kept"))
         return f"{fields['model']}: {counts}; log {fields['log']}"

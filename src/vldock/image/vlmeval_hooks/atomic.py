@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,17 @@ def write(handler: Callable[..., Any], data: Any, path: str, **options: Any) -> 
         handler(data, str(aside), **options)
         with aside.open("rb") as stream:
             os.fsync(stream.fileno())
+        aside.replace(target)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def save_image(image: Any, path: str) -> None:
+    """Save a PIL image beside `path` and rename it: a reader in another container sees it whole or not at all."""
+    target = Path(path)
+    aside = target.with_name(f"{MARK}{uuid.uuid4().hex}{target.suffix}")
+    try:
+        image.save(str(aside))
         aside.replace(target)
     finally:
         aside.unlink(missing_ok=True)

@@ -7,13 +7,12 @@ loaded); 3 the machine cannot do it; 130 interrupted.
 from __future__ import annotations
 
 import logging
-import os
 import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from vldock.common.errors import EvaluationFailed, UsageError, VldockError
-from vldock.image.vlmeval_hooks import causes, data, judge, models, names, outcomes
+from vldock.image.vlmeval_hooks import causes, data, judge, models, names, outcomes, ranks
 from vldock.image.vlmeval_hooks.outcomes import Outcome
 from vldock.image.vlmeval_hooks.runroot import STANDIN, standin
 
@@ -74,8 +73,9 @@ def preflight(args: Any) -> list[str]:
 
 def report(cells: Iterable[Outcome]) -> int:
     """Print one line for each cell, scores to standard output and failures to standard error; return the exit code."""
-    mark = f" [{STANDIN}]" if standin() else ""
-    cells = list(cells) if os.environ.get("RANK", "0") == "0" else []  # under torchrun the first rank tells
+    if ranks.rank() > 0:  # the first rank tells
+        return 0
+    mark, cells = f" [{STANDIN}]" if standin() else "", list(cells)
     sys.stderr.flush()
     for cell in cells:
         if cell.error is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import urllib.request
+import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -48,7 +49,7 @@ def retrieve(
         )
     target = Path(filename)
     target.parent.mkdir(parents=True, exist_ok=True)
-    aside = target.with_name(f".{target.name}.{os.getpid()}.part")
+    aside = target.with_name(f".{target.name}.{uuid.uuid4().hex}.part")  # process numbers are equal in two containers
     try:
         _stream(url, aside, progress)
         seen = md5_of(aside) if md5 else None

@@ -14,7 +14,7 @@ from typing import Any
 
 from vldock.common.cell import write_json
 from vldock.common.errors import InputRefused
-from vldock.image.vlmeval_hooks import atomic, code, set_aside
+from vldock.image.vlmeval_hooks import atomic, code, ranks, set_aside
 from vldock.image.vlmeval_hooks.runroot import standin
 
 FIELDS = ("limit", "standin", "model", "data", "prompt", "engine", "device", "code")
@@ -100,6 +100,7 @@ def settle(folder: str, model: str, dataset: Any, *, args: Any, judge: str | Non
         by_products = _by_products(root, model, benchmark)
         _move(by_products, root, f"{model} x {benchmark}", *differences(old, new, ("judge",)))
     _move_torn(root, model, benchmark)
+    ranks.gather(root, model, benchmark)
     kept = {key: old[key] for key in ("evaluated",) if old and key in old}
     if args.mode == "eval" and old:
         kept |= {key: old[key] for key in ("engine", "device", "code") if key in old}

@@ -1,0 +1,20 @@
+"""What `nvidia-smi -L` says, on both sides: the UUIDs that --gpus and CUDA_VISIBLE_DEVICES take."""
+
+from __future__ import annotations
+
+import re
+
+UUID = re.compile(r"\b((?:GPU|MIG)-[\w/-]+)")
+
+
+def of_listing(text: str) -> list[str]:
+    """Return the UUIDs in the output of `nvidia-smi -L`; a GPU with MIG slices is its slices."""
+    names: list[str] = []
+    for line in text.splitlines():
+        match = UUID.search(line)
+        if match is None:
+            continue
+        if match[1].startswith("MIG-") and names and names[-1].startswith("GPU-"):
+            names.pop()
+        names.append(match[1])
+    return names

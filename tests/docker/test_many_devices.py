@@ -1,0 +1,87 @@
+"""Two CPU devices, both models on the stand-ins, one container killed in the middle: nothing twice, nothing lost."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vldock.common.cell import Cell
+from vldock.common.matrix import cells, matrix_models
+from vldock.host.container_spec import ROLE_LABEL, RUN_LABEL
+
+pytestmark = [pytest.mark.matrix, pytest.mark.xdist_group("many devices")]
+
+BENCHMARKS = ("POPE", "OCRBench", "MMStar", "TextVQA_VAL")
+MODELS = tuple(model.name for model in matrix_models())
+CELLS = cells(MODELS, BENCHMARKS)
+PATIENCE = 600  # seconds
+HEADING = re.compile(r"^===== (\S+) x (\S+), attempt \d+ =====$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A finished run: its folder, what was printed, and the records there were when the container was killed."""
+
+    folder: Path
+    exit_code: int
+    text: str
+    before: dict[Path, str]
+
+
+def records(outputs: Path) -> dict[Path, str]:
+    return {path: path.read_text() for path in outputs.glob("*/*/*/cell.json")}
+
+
+@pytest.fixture(scope="module")
+def spread(image: Any, repository: Path, docker_client: Any, tmp_path_factory: pytest.TempPathFactory) -> Spread:
+    """Start the run on two devices, kill -9 one container when two cells are done, and wait for the end."""
+    outputs = tmp_path_factory.mktemp("spread") / "outputs"
+    argv = [str(repository / ".venv/bin/vldock"), "matrix", "--standin", "--samples", "6", "--network", "none"]
+    argv += ["--gpus", "none", "--workers", "2", "--image", image.id, "--benchmarks", ",".join(BENCHMARKS)]
+    with subprocess.Popen(
+        [*argv, "--outputs", str(outputs)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as run:
+        deadline = time.monotonic() + PATIENCE
+        while len(records(outputs)) < 2 and run.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.1)
+        run_id = json.loads(next(outputs.glob("*/run.json")).read_text())["run_id"]
+        labels = [f"{RUN_LABEL}={run_id}", f"{ROLE_LABEL}=matrix"]
+        docker_client.containers.list(filters={"label": labels})[0].kill()
+        before = records(outputs)
+        text, _ = run.communicate(timeout=PATIENCE)
+    (folder,) = outputs.iterdir()
+    return Spread(folder, run.returncode, text, before)
+
+
+def test_every_cell_succeeds_although_a_container_was_killed(spread: Spread) -> None:
+    found = [Cell.load(spread.folder / model / name) for model, name in CELLS]
+
+    assert spread.exit_code == 0, spread.text
+    assert [cell.status for cell in found if cell] == ["succeeded"] * len(CELLS)
+    assert "killed (exit 137)" in spread.text
+
+
+def test_no_finished_cell_ran_twice_and_only_one_was_begun_again(spread: Spread) -> None:
+    log = "".join((spread.folder / f"logs/{model}.log").read_text() for model in MODELS)
+    begun = Counter(HEADING.findall(log))
+
+    assert {path: path.read_text() for path in spread.before} == spread.before
+    assert set(begun) == set(CELLS)
+    assert sum(begun.values()) <= len(CELLS) + 1
+
+
+def test_both_devices_worked_and_the_report_says_on_what(spread: Spread) -> None:
+    stints = json.loads((spread.folder / "run.json").read_text())["stints"]
+    report = (spread.folder / "EVALUATION_REPORT.md").read_text()
+
+    assert sorted(name for stint in stints for name in stint["cells"]) == sorted(name for _, name in CELLS)
+    assert {stint["device"] for stint in stints if stint["cells"]} == {"cpu0", "cpu1"}
+    assert all(f"| {name} |" in report for name in ("cpu0", "cpu1"))
