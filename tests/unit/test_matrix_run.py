@@ -184,7 +184,7 @@ def test_the_container_is_told_what_the_plan_says(folder: RunFolder) -> None:
 def test_the_container_is_told_the_engine_and_its_batch_size(folder: RunFolder) -> None:
     plan = a_plan(engine="batched", batch_size=8)
 
-    spec = matrix.spec(plan, folder=folder, run_id="r", model=MODELS[0], benchmarks=["POPE"])
+    spec = matrix.spec(plan, folder=folder, run_id="r", job=JOB, benchmarks=["POPE"])
 
     assert (spec.env["VLDOCK_ENGINE"], spec.env["VLDOCK_BATCH_SIZE"]) == ("batched", "8")
 

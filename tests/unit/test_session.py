@@ -13,8 +13,11 @@ from vldock.common.errors import InputRefused, UsageError, VldockError
 from vldock.host import session, session_start
 from vldock.host.container_spec import Spec
 from vldock.host.containers import Exit
+from vldock.host.devices import Device
+from vldock.host.executor import Job
 
 MODEL = "llava_v1.5_7b"
+JOB = Job(MODEL, Device("cpu"))
 ASKED = session.Asked("default", (MODEL,), 1800.0, "no", False, "me")
 
 
@@ -110,7 +113,7 @@ def test_an_image_whose_process_1_collects_no_orphans_is_given_one_that_does(ent
 
 
 def followed(*script: Any, end: Exit | None = None, tail: tuple[str, ...] = (), seconds: float = 1e9) -> Any:
-    container = FakeContainer(list(script), end or Exit(0), list(tail))
+    container = FakeContainer(lambda job, names: script, JOB, end or Exit(0), list(tail))
     clock: Iterator[float] = iter(range(0, 10_000, 10))
     return session_start.follow(
         container, asked=(MODEL,), show=lambda item: None, seconds=seconds, clock=lambda: float(next(clock))
