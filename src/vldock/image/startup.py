@@ -8,6 +8,8 @@ import sys
 import warnings
 
 from vldock.common import preflight
+from vldock.image import late_module
+from vldock.image.vlmeval_hooks import lazy
 
 BANNER = "STAND-IN: tiny models on made-up samples. No score below says anything about a real model."
 
@@ -25,6 +27,8 @@ def prepare() -> bool:
         print(BANNER, file=sys.stderr, flush=True)
     preflight.apply(os.environ)
     _quieten()
+    if not lazy.at_once():
+        late_module.put_off("bitsandbytes")
     return standin
 
 
