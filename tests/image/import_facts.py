@@ -1,7 +1,7 @@
 """What VLMEvalKit offers whoever imports it, as JSON: as upstream imports it, and with the imports put off.
 
-    python import_facts.py                  the names that are there, and what they are
-    python import_facts.py < FACTS          what the names of FACTS are here
+python import_facts.py                  the names that are there, and what they are
+python import_facts.py < FACTS          what the names of FACTS are here
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def starred(package: str) -> list[str]:
     return sorted(space)
 
 
-class Constructing(Exception):  # noqa: N818  a way out of build_dataset(), no error
+class Constructing(Exception):
     """build_dataset() was about to construct this class."""
 
 
@@ -66,7 +66,10 @@ def benchmarks() -> dict[str, Any]:
     from vlmeval.dataset.video_dataset_config import supported_video_datasets as videos
 
     asked = {name: constructed(name) for name in sorted(dataset.SUPPORTED_DATASETS) if name not in videos}
-    told = {name: [described(cls), dataset.DATASET_TYPE(name), dataset.DATASET_MODALITY(name)] for name, cls in asked.items()}
+    told = {
+        name: [described(cls), dataset.DATASET_TYPE(name), dataset.DATASET_MODALITY(name)]
+        for name, cls in asked.items()
+    }
     return told | {name: described(entry) for name, entry in videos.items()}
 
 

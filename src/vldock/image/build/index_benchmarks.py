@@ -1,4 +1,4 @@
-"""Write the index of VLMEvalKit's benchmarks beside their sources: a step of the build, once the patches are applied."""
+"""Write the index of VLMEvalKit's benchmarks beside their sources: a step of the build, after the patches."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def path() -> Path:
 
 
 def write() -> Path:
-    """Import and ask every benchmark class, write the index and return its path. Raises ValueError for a doubtful one."""
+    """Import and ask every benchmark class, write the index and return its path; ValueError where a name misleads."""
     package = importlib.import_module(PACKAGE)
     every = package.DATASET_CLASSES
     if strangers := [cls for cls in every if getattr(package, cls.__name__, None) is not cls]:

@@ -1,7 +1,7 @@
 """VLMEvalKit's tables of models and video benchmarks, written down without importing what they construct.
 
-An entry is `partial(Class, arguments)`. Here the class is a Reference inside; `entry.func`, a call and a pickle find the
-class itself, imported by then. Names, arguments and the number of entries need no import.
+An entry is `partial(Class, arguments)`. Here it holds a Reference; `entry.func`, a call and a pickle find the class
+itself, imported by then. Names, arguments and the number of entries need no import.
 """
 
 from __future__ import annotations
