@@ -58,7 +58,7 @@ standin: setup   ## train the stand-ins again, in the image, from their recipe (
 bench-teeth: setup ## break the image on purpose, 30 ways: each must be caught by a named test (20 minutes)
 	@.venv/bin/python benchmarks/teeth/campaign.py
 
-bench-imports: setup ## what putting VLMEvalKit's imports off saves, in CPU seconds (10 minutes)
+bench-imports: setup ## what putting VLMEvalKit's imports off saves, in CPU seconds (5 minutes)
 	@.venv/bin/python benchmarks/imports/measure.py
 
 rebuild-proof: setup ## build twice from nothing: the same bytes, layer by layer (20 minutes)

@@ -77,7 +77,7 @@ def table(image: str, records: Sequence[dict[str, Any]]) -> str:
 
 @click.command()
 @click.argument("image", default=checkout.IMAGE_TAG)
-@click.option("--rounds", type=click.IntRange(1), default=7, help="Pairs of each command.")
+@click.option("--rounds", type=click.IntRange(1), default=5, help="Pairs of each command.")
 @click.option("--out", type=click.Path(path_type=Path), default=HERE / "RESULTS.md", help="Where the table goes.")
 def main(image: str, rounds: int, out: Path) -> int:
     """Measure IMAGE and write the table."""
