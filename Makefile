@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 VLDOCK := .venv/bin/vldock
-.PHONY: help setup demo test test-unit test-docker test-image build base engine matrix lock check-lock generate check standin promote clean check-report bench-teeth soak-session rebuild-proof prove-closed
+.PHONY: help setup demo test test-unit test-docker test-image build base engine matrix lock check-lock generate check standin promote clean check-report bench-teeth soak-session rebuild-proof prove-closed bench-imports
 
 help:            ## print this help
 	@grep -hE '^[a-z-]+: .*##' Makefile | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | awk -F'\t' '{ printf "  make %-13s %s\n", $$1, $$2 }'
@@ -60,6 +60,8 @@ bench-teeth: setup ## break the image on purpose, 30 ways: each must be caught b
 
 soak-session: setup ## 200 evaluations in one session on the stand-ins: memory flat, none failed (10 minutes)
 	@.venv/bin/python benchmarks/session/soak.py
+bench-imports: setup ## what putting VLMEvalKit's imports off saves, in CPU seconds (5 minutes)
+	@.venv/bin/python benchmarks/imports/measure.py
 
 rebuild-proof: setup ## build twice from nothing: the same bytes, layer by layer (20 minutes)
 	@$(VLDOCK) rebuild-proof

@@ -30,6 +30,7 @@ ORDER = (
     "patch_vlmeval_ccocr",
     "patch_vlmeval_quiet_import",
     "patch_vlmeval_gloo",
+    "patch_vlmeval_lazy_imports",
     "patch_vlmeval_exit_code",
 )
 

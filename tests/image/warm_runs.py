@@ -93,7 +93,9 @@ def serve() -> None:
     """Answer requests until standard input ends; what imports and runs print never reaches the answers."""
     replies = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    import vlmeval.run  # noqa: F401
+    import llava.model.builder  # noqa: F401  what each fork would import: LLaVA, and VLMEvalKit's wrapper of it
+    import vlmeval.run
+    import vlmeval.vlm.llava.llava  # noqa: F401
 
     for line in sys.stdin:
         print(fork(json.loads(line)), file=replies, flush=True)

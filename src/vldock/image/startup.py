@@ -8,6 +8,8 @@ import sys
 import warnings
 
 from vldock.common import preflight
+from vldock.image import late_module
+from vldock.image.vlmeval_hooks import lazy
 
 BANNER = "STAND-IN: tiny models on made-up samples. No score below says anything about a real model."
 
@@ -24,11 +26,16 @@ def prepare() -> bool:
         activate(os.environ)
         print(BANNER, file=sys.stderr, flush=True)
     preflight.apply(os.environ)
-    quieten()
+    prepare_imports()
     return standin
 
 
-def quieten() -> None:
-    """Silence two messages about what is so on purpose: TRANSFORMERS_CACHE is set, bitsandbytes is idle on a CPU."""
+def prepare_imports() -> None:
+    """Put off what is seldom needed, and silence two messages about what is so on purpose.
+
+    TRANSFORMERS_CACHE is set; bitsandbytes is idle on a CPU.
+    """
+    if not lazy.at_once():
+        late_module.put_off("bitsandbytes")
     warnings.filterwarnings("ignore", message="Using `TRANSFORMERS_CACHE` is deprecated", category=FutureWarning)
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)

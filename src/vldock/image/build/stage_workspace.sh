@@ -20,6 +20,7 @@ ln -s "$stage/workspace" /workspace
 ln -s "$stage/opt/vldock" /opt/vldock
 cp "$stage$site/vldock.pth" "$site/"
 HOME=/tmp /opt/venv/bin/python /opt/vldock/patches/apply_all.py --llava /workspace/LLaVA --vlmeval /workspace/VLMEvalKit
+HOME=/tmp PYTHONHASHSEED=0 /opt/venv/bin/python -m vldock.image.build.index_benchmarks
 /opt/venv/bin/python "$stage/opt/vldock/vldock/image/build/build_facts.py" --stage "$stage" --base "$BASE"
 
 # checked-hash: an edit under /workspace takes effect at once, as editable promises.

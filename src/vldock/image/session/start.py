@@ -45,8 +45,9 @@ def _import_everything() -> None:
     import xlsxwriter  # noqa: F401
     from vlmeval import run  # noqa: F401
 
-    from vldock.image.vlmeval_hooks import code
+    from vldock.image.vlmeval_hooks import code, lazy
 
+    lazy.import_all()
     code.code_spec()
     if torch.cuda.is_initialized():
         raise RuntimeError("importing VLMEvalKit touched the GPU: an evaluator, which is a fork, could not")

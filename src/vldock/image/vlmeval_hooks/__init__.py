@@ -14,4 +14,7 @@ judge        which judge really runs
 identity     which run the files in a folder belong to; set_aside moves the others away
 atomic       files that are whole or absent, and predictions saved often enough
 env_file     .env
+lazy         imports that wait until their name is asked for
+factories    the tables of models and video benchmarks, by reference
+benchmark_index  which benchmark class knows which names, without importing 250 modules
 """

@@ -90,6 +90,7 @@ def code_spec() -> dict[str, str]:
     }
 
 
+@functools.cache
 def sources_digest(*packages: str) -> str:
     """Return 16 hexadecimal digits of the sha256 over every .py file of the packages, or `absent`."""
     digest = hashlib.sha256()

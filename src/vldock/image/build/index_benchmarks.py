@@ -1,0 +1,15 @@
+"""Write the index of VLMEvalKit's benchmarks beside their sources: a step of the build, after the patches."""
+
+from __future__ import annotations
+
+from vldock.image.vlmeval_hooks import benchmark_index
+
+
+def main() -> None:
+    """Write the index and say what it holds."""
+    written = benchmark_index.write()
+    print(f"{written}: {len(benchmark_index.supported() or [])} benchmarks")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,43 @@
+"""A library that others import in case it is needed: its code runs when something of it is first read.
+
+accelerate imports bitsandbytes, and with it triton, wherever it is installed; a model in half precision never uses it.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from types import ModuleType
+from typing import Any
+
+
+class _Late(ModuleType):
+    """A module known by name and specification, whose code has not run."""
+
+    def __getattr__(self, name: str) -> Any:
+        # a submodule or `from module import name` asks for __path__ first: then too the module's own code comes first
+        spec = self.__spec__
+        if spec is None or spec.loader is None:
+            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+        self.__class__ = ModuleType
+        self.__path__ = spec.submodule_search_locations or []
+        try:
+            spec.loader.exec_module(self)
+        except BaseException:
+            sys.modules.pop(self.__name__, None)  # as after any import that failed: the next one tries again
+            raise
+        return getattr(self, name)
+
+
+def put_off(name: str) -> None:
+    """Let `import name` cost nothing yet; nothing happens where the package is absent or imported already.
+
+    Whatever its own import raises is raised where something of it is first read.
+    """
+    spec = importlib.util.find_spec(name) if name not in sys.modules else None
+    if spec is None or not spec.submodule_search_locations:
+        return
+    module = importlib.util.module_from_spec(spec)
+    del module.__path__
+    module.__class__ = _Late
+    sys.modules[name] = module

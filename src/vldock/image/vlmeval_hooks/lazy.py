@@ -1,0 +1,156 @@
+"""Imports that wait until their name is asked for: the same names, the same objects, later.
+
+VLMEvalKit imports every model, judge and benchmark it knows, with all they need, before it looks at its arguments. The
+patched packages hand their import statements over as text: a name is imported when somebody reads it, and
+`from package import *` imports everything, as upstream does. VLDOCK_EAGER_IMPORTS=1 imports everything at once.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import importlib.util
+import os
+import symtable
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any
+
+VARIABLE = "VLDOCK_EAGER_IMPORTS"
+
+
+@dataclass
+class _Deferred:
+    """What a package has put off: import statements, then statements that need all their names."""
+
+    imports: str
+    names: dict[str, tuple[str, str]]  # {name here: (submodule, name there)}
+    before: dict[str, str]  # {submodule: another that upstream imports earlier and whose side effects it meets}
+    rest: list[str] = field(default_factory=list)
+    rest_names: set[str] = field(default_factory=set)
+    known: dict[str, Callable[[], Any]] = field(default_factory=dict)
+    done: bool = False
+
+
+_packages: dict[str, _Deferred] = {}
+
+
+def at_once() -> bool:
+    """Tell whether everything is to be imported at once, as upstream does."""
+    return os.environ.get(VARIABLE, "").strip() not in ("", "0")
+
+
+class _Package(ModuleType):
+    """A package some of whose names come when they are read."""
+
+    def __getattr__(self, name: str) -> Any:
+        return _find(self, name)
+
+    def __dir__(self) -> list[str]:
+        deferred = _packages[self.__name__]
+        return sorted({*super().__dir__(), *deferred.names, *deferred.rest_names})
+
+    def __setattr__(self, name: str, value: object) -> None:
+        """Keep a name for what is imported under it: a submodule may be called the same (vlm.molmo)."""
+        submodule = isinstance(value, ModuleType) and value.__name__ == f"{self.__name__}.{name}"
+        if not (submodule and name in _packages[self.__name__].names):
+            super().__setattr__(name, value)
+
+
+def package(name: str, imports: str, *, before: dict[str, str] | None = None) -> None:
+    """Put off the statements `imports` (all `from .submodule import name`) of the package `name`.
+
+    `before` is {submodule: submodule}: what has to be imported first, for the sake of what importing it does.
+    """
+    module = sys.modules[name]
+    if at_once():
+        _execute(imports, module, vars(module))
+        return
+    _packages[name] = _Deferred(imports, _bound_by_imports(imports), before or {})
+    module.__class__ = _Package
+
+
+def later(name: str, statements: str, *, known: dict[str, Callable[[], Any]] | None = None) -> None:
+    """Put off `statements` of the package `name`, which need its put-off names, until a name they bind is read.
+
+    `known` gives, for a name, a function that returns its value without all the imports, or None where it cannot.
+    """
+    module = sys.modules[name]
+    if name not in _packages:
+        _execute(statements, module, vars(module))
+        return
+    deferred = _packages[name]
+    deferred.rest.append(statements)
+    deferred.rest_names |= _assigned(statements)
+    deferred.known |= known or {}
+
+
+def names_of(package: str) -> frozenset[str]:
+    """Return the names whose imports the package `package` has put off."""
+    return frozenset(_packages[package].names) if package in _packages else frozenset()
+
+
+def import_all() -> None:
+    """Import everything that was put off in the packages imported so far: what a long-lived process does once."""
+    for name in list(_packages):
+        _settle(sys.modules[name])
+
+
+def _find(module: ModuleType, name: str) -> Any:
+    """Return the put-off attribute `name`; AttributeError where there is none, ImportError where it fails."""
+    deferred = _packages[module.__name__]
+    if name in deferred.names:
+        return vars(module).setdefault(name, _import(module, *deferred.names[name]))
+    if not deferred.done and (name in deferred.rest_names or name == "__all__"):
+        value = deferred.known[name]() if name in deferred.known else None
+        if value is not None:
+            return vars(module).setdefault(name, value)
+        _settle(module)
+        return object.__getattribute__(module, name)  # upstream has not everywhere an __all__: AttributeError, as there
+    if not name.startswith("__") and importlib.util.find_spec(f"{module.__name__}.{name}"):
+        return importlib.import_module(f"{module.__name__}.{name}")
+    raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}")
+
+
+def _import(module: ModuleType, submodule: str, name: str) -> Any:
+    """Return `name` of a submodule. Whatever stops the import shows: an AttributeError would read as "no such name"."""
+    if first := _packages[module.__name__].before.get(submodule):
+        importlib.import_module(f"{module.__name__}.{first}")
+    path = f"{module.__name__}.{submodule}"
+    try:
+        return getattr(importlib.import_module(path), name)
+    except AttributeError as error:
+        raise ImportError(f"cannot import {name!r} from {path}: {error}", name=path) from error
+
+
+def _settle(module: ModuleType) -> None:
+    """Run all statements that were put off. No lock is held: where two threads do so, what came first stays."""
+    deferred = _packages[module.__name__]
+    if deferred.done:
+        return
+    for statements in (deferred.imports, *deferred.rest):
+        bound: dict[str, Any] = {}
+        _execute(statements, module, bound)
+        for name, value in bound.items():
+            vars(module).setdefault(name, value)
+    deferred.done = True
+
+
+def _execute(statements: str, module: ModuleType, bound: dict[str, Any]) -> None:
+    exec(compile(statements, f"{module.__file__} (put off)", "exec"), vars(module), bound)
+
+
+def _bound_by_imports(statements: str) -> dict[str, tuple[str, str]]:
+    names = {}
+    for node in ast.parse(statements).body:
+        if not isinstance(node, ast.ImportFrom) or node.level != 1 or not node.module or node.names[0].name == "*":
+            raise TypeError(f"only `from .submodule import name` can be put off, not: {ast.unparse(node)}")
+        names |= {alias.asname or alias.name: (node.module, alias.name) for alias in node.names}
+    return names
+
+
+def _assigned(statements: str) -> set[str]:
+    symbols = symtable.symtable(statements, "put off", "exec").get_symbols()
+    return {symbol.get_name() for symbol in symbols if symbol.is_assigned()}
