@@ -14,6 +14,7 @@ from vldock.common.errors import VldockError
 COMMANDS = {
     "doctor": ("vldock.image.doctor", "is this container fit: versions, patches, GPU, caches, data, weights, token"),
     "evaluate": ("vldock.image.evaluate", "one model on many benchmarks, loaded once, resumable"),
+    "features": ("vldock.image.features.cli", "vision features computed once: build, ls, fsck, evict"),
     "version": ("vldock.image.version", "what this image is made of"),
 }
 EXIT_CODES = "exit status: 0 done, 1 a cell failed, 2 wrong arguments, 3 unfit environment, 4 refused input"
