@@ -10,18 +10,14 @@ import argparse
 import json
 import signal
 import sys
-import time
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 from vldock.common.errors import UsageError
 from vldock.image import startup
 from vldock.image.features.cache import ROWS, default_root
 from vldock.image.features.space import DTYPES
-
-EVERY = 2.0  # seconds between two lines of progress
 
 
 class Stopped(BaseException):
@@ -100,6 +96,7 @@ def main(args: argparse.Namespace) -> int:
 def _build(args: argparse.Namespace, root: Path) -> int:
     from vldock.image.features import models, ranks, rows
     from vldock.image.features.build import build
+    from vldock.image.features.progress import Lines
     from vldock.image.features.reading import Loading
 
     if args.images and not args.images.is_dir():
@@ -114,7 +111,7 @@ def _build(args: argparse.Namespace, root: Path) -> int:
         built = build(
             wanted, vl_model=tower, processor=processor, cache_dir=root, dtype=args.dtype, limit=args.limit,
             how=Loading(args.batch_size, args.num_workers, args.prefetch_factor), broken=args.broken,
-            rows_per_shard=args.rows_per_shard, on_progress=_Progress(),
+            rows_per_shard=args.rows_per_shard, on_progress=Lines(),
         )  # fmt: skip
     if not rank:
         for line in built.broken:
@@ -125,23 +122,6 @@ def _build(args: argparse.Namespace, root: Path) -> int:
         if built.refused:
             print(f"error: {built.refused} rows found no room below the limit", file=sys.stderr)
     return 1 if built.refused else 0
-
-
-class _Progress:
-    """A line every EVERY seconds, and the last one."""
-
-    def __init__(self) -> None:
-        self.told = time.monotonic()
-
-    def __call__(self, said: dict[str, Any]) -> None:
-        if time.monotonic() - self.told < EVERY and said["rows"] < said["of"]:
-            return
-        self.told = time.monotonic()
-        left = (said["of"] - said["rows"]) / said["rate"] if said["rate"] else 0
-        print(
-            f"rank {said['rank']}: {said['rows']}/{said['of']} rows, {said['computed']} computed, "
-            f"{said['rate']:.1f} pictures/s, {left:.0f} s left", file=sys.stderr, flush=True,
-        )  # fmt: skip
 
 
 def _look(args: argparse.Namespace, root: Path) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -49,20 +50,29 @@ def check(root: Path, *, repair: bool = False) -> Report:
     keys: Counter[str] = Counter()
     findings: list[Finding] = []
     count = size = 0
-    for path in sorted(root.rglob("*")):
-        if path.is_dir() or path == root / evict.LOCK:
+    for path in _files(root):
+        if path == root / evict.LOCK:
             continue
         finding = _look(path, root, keys)
-        if finding is None:
-            count, size = count + 1, size + path.stat().st_size
+        if isinstance(finding, int):
+            count, size = count + (finding > 0), size + finding
         elif finding.kind in ("damaged", "unfinished") and repair:
             findings.append(Finding(finding.kind, path, finding.why, evict.remove(path)))
-        elif finding.why:
+        else:
             findings.append(finding)
     return Report(count, len(keys), size, sum(times - 1 for times in keys.values()), tuple(findings))
 
 
-def _look(path: Path, root: Path, keys: Counter[str]) -> Finding | None:
+def _files(folder: Path) -> Iterator[Path]:
+    for one in shards.listed(folder):
+        if one.is_dir(follow_symlinks=False):
+            yield from _files(Path(one.path))
+        else:
+            yield Path(one.path)
+
+
+def _look(path: Path, root: Path, keys: Counter[str]) -> Finding | int:
+    """Return the bytes of a sound shard, else what is the matter; a shard evicted while we look has no bytes."""
     if len(path.relative_to(root).parts) != 3 or not path.name.endswith((shards.SUFFIX, shards.UNFINISHED)):
         return Finding("foreign", path, "not a file of this cache")
     if path.name.endswith(shards.UNFINISHED):
@@ -72,15 +82,14 @@ def _look(path: Path, root: Path, keys: Counter[str]) -> Finding | None:
         lease.close()
         return Finding("unfinished", path, "its writer died")
     try:
-        with path.open("rb"):  # what is evicted while we look is not damaged
-            shard = shards.read_header(path)
-            _compare(shard)
+        shard = shards.read_header(path)
+        _compare(shard)
     except FileNotFoundError:
-        return Finding("in progress", path, "")
+        return 0
     except shards.ShardDamaged as error:
         return Finding("damaged", path, str(error))
     keys.update(row.key for row in shard.rows)
-    return None
+    return shard.size
 
 
 def _compare(shard: shards.Shard) -> None:

@@ -44,7 +44,7 @@ def sha256_of(content: bytes) -> str:
 
 
 def decode(content: bytes) -> Image.Image:
-    """Return the picture as LLaVA and VLMEvalKit open it: first frame, not turned, RGB. Raises ValueError, saying why."""
+    """Return the picture as LLaVA and VLMEvalKit open it: first frame, not turned, RGB. Raises ValueError."""
     if not content:
         raise ValueError("the file is empty")
     try:

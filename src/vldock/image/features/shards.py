@@ -59,12 +59,29 @@ class Shard:
 
 def shards(root: Path, space: Space | None = None) -> Iterator[Path]:
     """Yield the finished shards below `root`, of one space where one is given."""
-    yield from root.glob(f"*/*_vlm*/{space.short if space else ''}*{SUFFIX}")
+    begin = space.short if space else ""
+    yield from (path for path in _files(root) if path.name.endswith(SUFFIX) and path.name.startswith(begin))
 
 
 def unfinished(root: Path) -> Iterator[Path]:
     """Yield what writers have begun: theirs while they hold its lease, else left by the dead."""
-    yield from root.glob(f"*/*_vlm*/*{UNFINISHED}")
+    yield from (path for path in _files(root) if path.name.endswith(UNFINISHED))
+
+
+def listed(folder: Path) -> list[os.DirEntry[str]]:
+    """Return what is in a folder; nothing where an eviction took it away meanwhile."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entries, key=lambda one: one.name)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _files(root: Path) -> Iterator[Path]:
+    for prompt in listed(root):
+        for group in listed(Path(prompt.path)):
+            if "_vlm" in group.name:
+                yield from (Path(one.path) for one in listed(Path(group.path)))
 
 
 def read_header(path: Path) -> Shard:
