@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 VLDOCK := .venv/bin/vldock
-.PHONY: help setup demo test test-unit test-docker test-image build base engine matrix lock check-lock generate check standin promote clean check-report bench-teeth rebuild-proof prove-closed
+.PHONY: help setup demo test test-unit test-docker test-image build base engine matrix lock check-lock generate check standin promote clean check-report bench-teeth bench-features rebuild-proof prove-closed
 
 help:            ## print this help
 	@grep -hE '^[a-z-]+: .*##' Makefile | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | awk -F'\t' '{ printf "  make %-13s %s\n", $$1, $$2 }'
@@ -57,6 +57,9 @@ standin: setup   ## train the stand-ins again, in the image, from their recipe (
 
 bench-teeth: setup ## break the image on purpose, 30 ways: each must be caught by a named test (20 minutes)
 	@.venv/bin/python benchmarks/teeth/campaign.py
+
+bench-features: setup ## the feature cache: hit against recomputing, killed writers, both heads (20 minutes)
+	@.venv/bin/python benchmarks/features/campaign.py
 
 rebuild-proof: setup ## build twice from nothing: the same bytes, layer by layer (20 minutes)
 	@$(VLDOCK) rebuild-proof

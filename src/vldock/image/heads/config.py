@@ -44,7 +44,7 @@ class Cache:
 class Training:
     """Epochs, rows a step, peak learning rate of a one-cycle schedule, width of the network, seed."""
 
-    epochs: int = 20
+    epochs: int = 24
     batch_size: int = 32
     lr: float = 0.003
     width: int = 96

@@ -17,6 +17,7 @@ from torch import nn
 from vldock.common.errors import UsageError
 
 WAVES = 8
+DRAWS = 16  # times and noises for each row of a step: the trunk, which costs more, looks once
 SOLVERS = ("euler", "heun")
 
 
@@ -73,7 +74,8 @@ class FlowMatching(nn.Module):
         return said
 
     def loss(self, context: torch.Tensor, action: torch.Tensor, chance: torch.Generator) -> torch.Tensor:
-        """Return the mean squared error of the velocity at one time and one noise for each row."""
+        """Return the mean squared error of the velocity at DRAWS times and noises for each row."""
+        context, action = context.repeat_interleave(DRAWS, dim=0), action.repeat_interleave(DRAWS, dim=0)
         noise = torch.randn(action.shape, generator=chance).to(action)
         t = torch.rand((len(action), 1), generator=chance).to(action)
         seen = self.velocity((1 - t) * noise + t * action, t, context)
