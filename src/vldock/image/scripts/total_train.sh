@@ -15,7 +15,7 @@ head() { python -m vldock.image.heads "${options[@]}" "$@"; }
 
 echo "== 1/3 features"
 if [ "${NPROC:-1}" -gt 1 ]; then
-    torchrun --standalone --nproc-per-node "$NPROC" -m vldock.image.heads "${options[@]}" --prepare
+    torchrun --standalone --local-addr 127.0.0.1 --nproc-per-node "$NPROC" -m vldock.image.heads "${options[@]}" --prepare
 else
     head --prepare
 fi
