@@ -14,6 +14,7 @@ from support.feature_shards import SPACE, image, shard
 
 from vldock.common.cache_env import CACHE_ENV, moved_to
 from vldock.host import cache_items, cache_places
+from vldock.image.__main__ import main
 from vldock.image.features import cache, evict, fsck, leases, shards
 from vldock.image.features.space import Space, prompt_hash
 
@@ -202,3 +203,29 @@ def test_a_foreign_file_is_told_and_left(tmp_path: Path) -> None:
 
     assert (report.clean, [one.kind for one in report.findings]) == (True, ["foreign"])
     assert (tmp_path / "notes.txt").is_file()
+
+
+def test_the_commands_tell_what_is_there_check_it_and_shrink_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _flip(shard(tmp_path, first=0, prompt="what is it?"))
+    shard(tmp_path, first=2)
+
+    codes = [main(["features", *action.split(), "--cache", str(tmp_path)]) for action in
+             ("ls", "fsck", "fsck --repair", "fsck", "evict --limit 0 --dry-run", "evict --limit 0")]  # fmt: skip
+
+    assert codes == [0, 4, 0, 0, 0, 0]
+    assert "prompt " + prompt_hash("what is it?") in capsys.readouterr().out
+    assert list(shards.shards(tmp_path)) == []
+
+
+def test_evict_says_when_what_is_left_is_in_use(tmp_path: Path) -> None:
+    lease = leases.share(shard(tmp_path))
+    assert lease is not None
+    with lease:
+        assert main(["features", "evict", "--limit", "0", "--cache", str(tmp_path)]) == 1
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["features", "ls", "--cache", str(tmp_path / "none")]) == 2
+    assert str(tmp_path / "none") in capsys.readouterr().err

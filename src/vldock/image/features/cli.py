@@ -1,7 +1,8 @@
 """`python -m vldock.image features build | ls | fsck | evict`: the cache of vision features.
 
-Exit status: 0 done (fsck: clean), 1 damaged shards are left, or rows could not be stored, 2 wrong arguments,
-3 unfit environment, 4 refused input (broken pictures, a tower that is not here), 130 or 143 stopped by a signal.
+Exit status: 0 done (fsck: clean), 1 the limit could not be kept, as what is there is in use, 2 wrong arguments,
+3 unfit environment, 4 damaged shards are left, or refused input (broken pictures, a tower that is not here),
+130 or 143 stopped by a signal.
 """
 
 from __future__ import annotations
@@ -136,7 +137,7 @@ def _look(args: argparse.Namespace, root: Path) -> int:
     if args.action == "fsck":
         report = fsck.check(root, repair=args.repair)
         print(json.dumps(show.as_json(report)) if args.as_json else show.checked(report, root))
-        return 0 if report.clean else 1
+        return 0 if report.clean else 4
     planned = evict.plan(root, limit=args.limit)
     gone = [] if args.dry_run else evict.execute(planned)
     left = planned.total - sum(one.size for one in gone)
