@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 VLDOCK := .venv/bin/vldock
-.PHONY: help setup demo test test-unit test-docker test-image build base engine matrix lock check-lock generate check standin promote clean check-report bench-teeth soak-session rebuild-proof prove-closed bench-imports
+.PHONY: help setup demo test test-unit test-docker test-image build base engine matrix lock check-lock generate check standin promote clean check-report bench-teeth soak-session rebuild-proof prove-closed bench-imports bench-features
 
 help:            ## print this help
 	@grep -hE '^[a-z-]+: .*##' Makefile | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | awk -F'\t' '{ printf "  make %-13s %s\n", $$1, $$2 }'
@@ -62,6 +62,8 @@ soak-session: setup ## 200 evaluations in one session on the stand-ins: memory f
 	@.venv/bin/python benchmarks/session/soak.py
 bench-imports: setup ## what putting VLMEvalKit's imports off saves, in CPU seconds (5 minutes)
 	@.venv/bin/python benchmarks/imports/measure.py
+bench-features: setup ## the feature cache: hit against recomputing, killed writers, both heads (20 minutes)
+	@.venv/bin/python benchmarks/features/campaign.py
 
 rebuild-proof: setup ## build twice from nothing: the same bytes, layer by layer (20 minutes)
 	@$(VLDOCK) rebuild-proof

@@ -19,5 +19,5 @@ check "generated text" "$bin/python" -m vldock.host.generate --check
 check "ruff" "$bin/ruff" check .
 check "mypy" "$bin/mypy"
 check "hadolint" "$bin/hadolint" docker/transformers-4.37/Dockerfile
-check "shellcheck" "$bin/shellcheck" --severity=style entrypoint.sh scripts/*.sh src/vldock/image/build/*.sh .ci/run
+check "shellcheck" "$bin/shellcheck" --severity=style entrypoint.sh scripts/*.sh src/vldock/image/{build,scripts}/*.sh .ci/run
 exit "$failed"

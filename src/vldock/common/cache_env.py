@@ -14,6 +14,7 @@ CACHE_ROOT = f"{WORKSPACE}/.cache"
 HUGGINGFACE = f"{CACHE_ROOT}/huggingface"
 OUTPUTS = f"{WORKSPACE}/outputs"
 LMUDATA = f"{WORKSPACE}/LMUData"
+FEATURES_VARIABLE = "VLDOCK_FEATURES"
 
 # Where the container may write; everything else is read-only to it.
 WRITABLE = (CACHE_ROOT, OUTPUTS, LMUDATA, "/tmp")
@@ -39,6 +40,7 @@ CACHE_ENV: Mapping[str, str] = {
     "NLTK_DATA": f"{CACHE_ROOT}/nltk",
     "IPYTHONDIR": f"{CACHE_ROOT}/ipython",
     "PIP_CACHE_DIR": f"{CACHE_ROOT}/pip",
+    FEATURES_VARIABLE: f"{CACHE_ROOT}/features",
 }
 
 

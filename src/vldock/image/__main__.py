@@ -16,6 +16,7 @@ COMMANDS = {
     "evaluate": ("vldock.image.evaluate", "one model on many benchmarks, loaded once, resumable"),
     "predict": ("vldock.image.predict.cli", "images and a question in, an answer out: the answer run.py gives"),
     "session": ("vldock.image.session.cli", "keep models loaded, and evaluate what docker exec asks"),
+    "features": ("vldock.image.features.cli", "vision features computed once: build, ls, fsck, evict"),
     "version": ("vldock.image.version", "what this image is made of"),
 }
 EXIT_CODES = "exit status: 0 done, 1 a cell failed, 2 wrong arguments, 3 unfit environment, 4 refused input"

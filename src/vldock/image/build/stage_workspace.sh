@@ -6,7 +6,7 @@ stage=/stage site=/opt/venv/lib/python3.11/site-packages lock=/stage/opt/vldock/
 mkdir -p "$stage"/workspace/{scripts,outputs,LMUData,.cache}
 cp -a /editable/workspace/. "$stage/workspace/"
 cp "$stage/opt/vldock/vldock/image/door_run.py" "$stage/workspace/VLMEvalKit/run.py"
-cp "$stage/opt/vldock/vldock/image/scripts/"*.py "$stage/workspace/scripts/"
+cp "$stage/opt/vldock/vldock/image/scripts/"* "$stage/workspace/scripts/"
 
 # vldock is importable; whoever pip-installs later keeps the pins.
 mkdir -p "$stage$site"

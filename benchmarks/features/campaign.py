@@ -1,0 +1,139 @@
+"""Measure the feature cache in containers of the image, kill its writers, train both heads: `make bench-features`."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from vldock.common.cell import write_json
+from vldock.host.checkout import root
+from vldock.host.docker_cli import builder
+
+HERE = Path(__file__).parent
+IMAGE = os.environ.get("VLDOCK_IMAGE", "vldock:4.37")
+THREADS = os.environ.get("BENCH_THREADS", str(os.cpu_count()))
+FEW = 160  # pictures of the epoch without the cache; the time is told for as many as the epoch with it has
+BAR = {"position_error": 0.10, "crash_rate": 0.10}  # flow matching; regression: the first only
+
+
+def inside(folder: Path, *command: str, environ: tuple[str, ...] = ()) -> list[dict[str, Any]]:
+    """Run a command in the image, without a network, and return the JSON objects it printed."""
+    source = root() / "src/vldock"
+    options = ["--rm", "--network", "none", "--label", "vldock.role=bench", "--user", f"{os.getuid()}:{os.getgid()}"]
+    options += ["--shm-size=1g", "-w", "/tests", "-v", f"{folder}:/workspace/.cache", "-v", f"{HERE}:/bench:ro"]
+    options += ["-v", f"{root() / 'tests/image'}:/tests:ro"]
+    for side in ("common", "image"):
+        options += ["-v", f"{source / side}:/opt/vldock/vldock/{side}:ro"]
+    for one in (f"OMP_NUM_THREADS={THREADS}", "VLDOCK_FEATURES=/workspace/.cache/features", *environ):
+        options += ["-e", one]
+    argv = [builder().path, "run", *options, IMAGE, *command]
+    done = subprocess.run(argv, stdout=subprocess.PIPE, text=True, check=True)
+    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+
+
+def heads(folder: Path) -> dict[str, Any]:
+    """Build and train both heads on the stand-in tower from the cache; one epoch of each without it."""
+    command = ("python", "-m", "vldock.image.heads", "--as-json", "--set", "out=/workspace/.cache/heads")
+    command += ("--set", "data.folder=/workspace/.cache/scenes")
+    environ = ("VLDOCK_STANDIN=1",)
+    (built,) = inside(folder, *command, "--prepare", environ=environ)
+    found: dict[str, Any] = {"built": {name: built[name] for name in ("rows", "seconds", "rate")} | {"learned": 1600}}
+    for objective in ("regression", "flow-matching"):
+        (with_cache,) = inside(folder, *command, "--objective", objective, environ=environ)
+        few = ("--no-cache", "--set", "training.epochs=1", "--set", f"data.train={FEW}", "--set", "data.held_out=32")
+        few += ("--set", "data.folder=/workspace/.cache/few", "--set", "out=/workspace/.cache/without")
+        (without,) = inside(folder, *command, *few, "--objective", objective, environ=environ)
+        found[objective] = with_cache | {"epoch_without": without["epochs"][0] * found["built"]["learned"] / FEW}
+    return found
+
+
+def table(found: dict[str, Any]) -> str:
+    """Return RESULTS.md."""
+    lines = ["# The feature cache: what it costs and what it saves", "", "Made by `make bench-features`."]
+    lines += [
+        f"CPU, {found['cost']['threads']} threads, shared with other work; no GPU was there, so none is told.",
+        "",
+    ]
+    names = [one["tower"] for one in found["cost"]["towers"]]
+    lines += [f"| | {' | '.join(names)} |", "| --- |" + " ---: |" * len(names)]
+    for label, value in ROWS:
+        lines.append(f"| {label} | " + " | ".join(value(one) for one in found["cost"]["towers"]) + " |")
+    lines += ["", *_losses(found["cost"]["towers"][0]), ""]
+    kills = found["kills"]
+    lines += [
+        f"Killed writers: 4 writers and a reader, {kills['kills']} times kill -9 at any moment, below a limit that "
+        f"forces eviction: {kills['damaged']} damaged shards, {kills['wrong_hits']} wrong hits of {kills['hits']}, "
+        f"at most {kills['most_bytes']} of 600000 bytes, {kills['unfinished_left']} unfinished files for the next "
+        "writer to sweep.", "",
+        "| head | held-out position error | passes through the shape | on the left | epoch with | without | ratio |",
+    ]  # fmt: skip
+    lines += ["| --- | ---: | ---: | ---: | ---: | ---: | ---: |"]
+    for objective in ("regression", "flow-matching"):
+        one = found["heads"][objective]
+        said, own = one["measures"], sorted(one["epochs"])[len(one["epochs"]) // 2]
+        lines.append(
+            f"| {objective} | {said['position_error']:.3f} | {said['crash_rate']:.0%} | {said['left_share']:.0%} "
+            f"| {own:.2f} s | {one['epoch_without']:.1f} s | {one['epoch_without'] / own:.0f} |"
+        )
+    built = found["heads"]["built"]
+    lines += ["", f"Building the features of the heads' {built['rows']} pictures took {built['seconds']:.0f} s, once."]
+    return "\n".join(lines) + "\n"
+
+
+ROWS = (
+    ("computing one picture", lambda one: f"{one['recompute_ms']:.0f} ms"),
+    ("of which opening and resizing", lambda one: f"{one['decode_ms']:.0f} ms"),
+    ("a hit, float16", lambda one: f"{one['hit_float16_ms']:.2f} ms"),
+    ("its first in a process, pages dropped", lambda one: f"{one['first_hit_float16_ms']:.1f} ms"),
+    ("a hit, float32", lambda one: f"{one['hit_float32_ms']:.2f} ms"),
+    ("on the disk, float16", lambda one: f"{one['bytes_float16'] / 1e6:.2f} MB"),
+    ("on the disk, float32", lambda one: f"{one['bytes_float32'] / 1e6:.2f} MB"),
+    ("the picture itself (640x480 JPEG)", lambda one: f"{one['picture_bytes'] / 1e6:.2f} MB"),
+    ("epoch without, 8 pictures", lambda one: f"{one['epoch_without_s']:.2f} s"),
+    ("epoch with: the first", lambda one: f"{one['epoch_first_s']:.3f} s"),
+    ("epoch with: the next", lambda one: f"{one['epoch_with_s']:.3f} s"),
+    ("ratio", lambda one: f"{one['epoch_without_s'] / one['epoch_with_s']:.0f}"),
+)
+
+
+def _losses(real: dict[str, Any]) -> list[str]:
+    times = real["bytes_float16"] / real["picture_bytes"]
+    extra = real["build_float16_s"] / real["epoch_without_s"] - 1
+    fast = 1e3 / real["first_hit_float16_ms"]
+    return [
+        f"Where it loses: features are {times:.0f} times the size of their pictures. A data set that is seen once pays "
+        f"for building (here {extra:+.0%} against one pass without) and gets nothing back. A tower that computes more "
+        f"than {fast:.0f} pictures a second is faster than this disk's first read of them. Random crops or flips make "
+        "every picture a new one, and a tower that is trained makes every step a new tower: neither can use it.",
+    ]  # fmt: skip
+
+
+def main() -> int:
+    """Run everything, write RESULTS.md and results.json, and tell whether the bars were met."""
+    with tempfile.TemporaryDirectory(prefix="vldock-features-", dir=os.environ.get("BENCH_DIR")) as name:
+        folder = Path(name)
+        (folder / "features").mkdir()
+        (cost,) = inside(folder, "python", "/bench/measure.py")
+        (kills,) = inside(folder, "python", "/tests/feature_writers.py", "--kills", "20")
+        found = {"cost": cost, "kills": kills, "heads": heads(folder)}
+    write_json(HERE / "results.json", found)
+    (HERE / "RESULTS.md").write_text(table(found), encoding="utf-8")
+    print((HERE / "RESULTS.md").read_text(encoding="utf-8"))
+    return 0 if _met(found) else 1
+
+
+def _met(found: dict[str, Any]) -> bool:
+    both = [found["heads"][name] for name in ("regression", "flow-matching")]
+    sound = not found["kills"]["damaged"] and not found["kills"]["wrong_hits"]
+    near = all(one["measures"]["position_error"] <= BAR["position_error"] for one in both)
+    faster = all(one["epoch_without"] > max(one["epochs"]) for one in both)
+    return sound and near and faster and both[1]["measures"]["crash_rate"] <= BAR["crash_rate"]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

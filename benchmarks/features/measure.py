@@ -1,0 +1,139 @@
+"""What a hit costs and what it saves, measured inside the image: one JSON object on standard output.
+
+The tower has the real dimensions of CLIP-L/14-336 and random weights: the arithmetic, and so the time, is the same.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from PIL import Image
+from torch.utils.data import DataLoader
+from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModel
+
+from vldock.image.features import build, consume, evict, models, rows
+from vldock.image.features.cache import FeatureCache
+
+CLIP_L = {"hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24, "num_attention_heads": 16}
+PICTURES = 8
+SETTINGS = SimpleNamespace(image_aspect_ratio="pad")
+
+
+class Reading(torch.nn.Module):
+    """A CLIP model, read as LLaVA reads it."""
+
+    def __init__(self, config: CLIPVisionConfig) -> None:
+        super().__init__()
+        self.clip = CLIPVisionModel(config)
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Return the last hidden state but one, without CLS."""
+        return self.clip(pixels, output_hidden_states=True).hidden_states[-2][:, 1:]
+
+
+def tower(**sizes: int) -> tuple[models.Tower, models.ClipProcessor]:
+    """Return a tower of random weights and CLIP's own preprocessing."""
+    torch.manual_seed(0)
+    config = CLIPVisionConfig(image_size=336, patch_size=14, **sizes)
+    made = models.Tower("random", "random", lambda: Reading(config))
+    size = {"size": {"shortest_edge": 336}, "crop_size": {"height": 336, "width": 336}}
+    return made, models.ClipProcessor(CLIPImageProcessor(**size), SETTINGS)
+
+
+def photographs(folder: Path, count: int) -> list[rows.ImageRow]:
+    """Write `count` JPEG files of 640 x 480 that compress like photographs, and return them as rows."""
+    generator = torch.Generator().manual_seed(0)
+    for index in range(count):
+        coarse = torch.randint(0, 256, (12, 16, 3), generator=generator, dtype=torch.uint8)
+        picture = Image.fromarray(coarse.numpy()).resize((640, 480), Image.Resampling.BICUBIC)
+        grain = torch.randint(0, 24, (480, 640, 3), generator=generator, dtype=torch.uint8)
+        picture = Image.fromarray((torch.tensor(list(picture.tobytes())).view(480, 640, 3) // 2 + grain).byte().numpy())
+        picture.save(folder / f"{index:03}.jpg", quality=90)
+    return rows.from_folder(folder, dataset="photographs")
+
+
+def seconds(work: Callable[[], Any], times: int) -> float:
+    """Return the median seconds of `work`."""
+    taken = []
+    for _ in range(times):
+        begun = time.perf_counter()
+        work()
+        taken.append(time.perf_counter() - begun)
+    return statistics.median(taken)
+
+
+def forget(root: Path) -> None:
+    """Ask the kernel to drop the cached pages of every shard, so that the next read comes from the disk."""
+    for one in evict.stored(root):
+        descriptor = os.open(one.path, os.O_RDONLY)
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+        os.close(descriptor)
+
+
+def epoch(pictures: consume.CachedPictures) -> float:
+    """Return the seconds of one pass over the data set, batches of 4."""
+    begun = time.perf_counter()
+    for _ in DataLoader(pictures, 4, collate_fn=consume.collate):
+        pass
+    return time.perf_counter() - begun
+
+
+def measured(folder: Path, name: str, sizes: dict[str, int]) -> dict[str, Any]:
+    """Return one tower's figures."""
+    (folder / "pictures").mkdir(parents=True)
+    pictures = photographs(folder / "pictures", PICTURES)
+    vl_model, processor = tower(**sizes)
+    compute = consume.computing(vl_model, processor)
+    content = pictures[0].path.read_bytes()
+    compute(content)
+    recompute = seconds(lambda: compute(content), 3)
+    found: dict[str, Any] = {"tower": name, "recompute_ms": 1e3 * recompute}
+    found["decode_ms"] = 1e3 * seconds(lambda: processor(Image.open(io.BytesIO(content))), 5)
+    for dtype in ("float16", "float32"):
+        root = folder / dtype
+        begun = time.perf_counter()
+        done = build.build(pictures, vl_model=vl_model, processor=processor, cache_dir=root, dtype=dtype, broken="skip")
+        found[f"build_{dtype}_s"] = time.perf_counter() - begun
+        stored = sum(one.size for one in evict.stored(root))
+        found[f"bytes_{dtype}"] = stored / PICTURES
+        keys = [done.space.key(rows.sha256_of(row.path.read_bytes())) for row in pictures]
+        forget(root)
+        with FeatureCache(root, done.space) as cache:
+            cold = [seconds(lambda key=key: cache.get(key), 1) for key in keys]
+            warm = [seconds(lambda key=key: cache.get(key), 5) for key in keys]
+        found |= {f"first_hit_{dtype}_ms": 1e3 * statistics.mean(cold), f"hit_{dtype}_ms": 1e3 * statistics.mean(warm)}
+    found["picture_bytes"] = sum(row.path.stat().st_size for row in pictures) / PICTURES
+    with FeatureCache(folder / "none", done.space) as nothing:
+        found["epoch_without_s"] = epoch(consume.CachedPictures(pictures, nothing, compute))
+    half = models.space_of(vl_model, processor, "float16")
+    with FeatureCache(folder / "float16", half) as cache:
+        found["epoch_first_s"] = epoch(consume.CachedPictures(pictures, cache))
+        found["epoch_with_s"] = epoch(consume.CachedPictures(pictures, cache))
+    return found
+
+
+def main() -> int:
+    """Measure both towers and print."""
+    small = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 3, "num_attention_heads": 4}
+    with tempfile.TemporaryDirectory(dir=os.environ.get("VLDOCK_FEATURES")) as name:
+        found = [
+            measured(Path(name, "l"), "CLIP-L/14-336", CLIP_L),
+            measured(Path(name, "s"), "64 channels, 3 layers", small),
+        ]
+    print(json.dumps({"threads": torch.get_num_threads(), "pictures": PICTURES, "towers": found}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,145 @@
+"""Build the cache of a data set: the same call for every trainer, on one process or under torchrun.
+
+    built = build(rows, vl_model=tower, processor=processor, cache_dir=default_root())
+
+Each rank takes every world-th row. What is cached is skipped, so the same command continues a build that was stopped.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from vldock.common.errors import InputRefused, UsageError
+from vldock.image.features import evict, ranks
+from vldock.image.features.cache import ROWS, Counts, FeatureCache
+from vldock.image.features.models import Processor, VisionModel, space_of
+from vldock.image.features.reading import Loading, Pictures, Pixels, read
+from vldock.image.features.rows import Broken, ImageRow
+from vldock.image.features.space import Space
+
+SHOWN = 20  # broken rows told by name in an error
+Progress = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Built:
+    """What a build did, over all ranks: rows asked, computed, cached before, broken, not stored; seconds in all."""
+
+    rows: int
+    computed: int
+    kept: int
+    broken: tuple[str, ...]
+    refused: int
+    seconds: float
+    space: Space
+
+    @property
+    def rate(self) -> float:
+        """Pictures computed a second."""
+        return self.computed / self.seconds if self.seconds else 0.0
+
+
+def build(
+    rows: Sequence[ImageRow],
+    *,
+    vl_model: VisionModel,
+    processor: Processor,
+    cache_dir: Path,
+    dtype: str = "float16",
+    limit: int | None = None,
+    how: Loading = Loading(),  # noqa: B008 - frozen
+    broken: Literal["refuse", "skip"] = "refuse",
+    rows_per_shard: int = ROWS,
+    on_progress: Progress = lambda said: None,
+) -> Built:
+    """Compute and store what `cache_dir` has not yet of `rows`.
+
+    `broken="refuse"` looks at every picture first and computes nothing where one cannot be read.
+    Raises InputRefused with the broken rows, UsageError where `limit` bytes cannot hold the data set,
+    EnvironmentUnfit where the disk cannot be written.
+    """
+    begun = time.monotonic()
+    rank, world = ranks.here()
+    space = space_of(vl_model, processor, dtype)
+    mine = rows[rank::world]
+    if not rank:
+        cache_dir.mkdir(parents=True, exist_ok=True)
+        evict.sweep(cache_dir)
+    ranks.wait()
+    with FeatureCache(cache_dir, space, limit=limit, rows=rows_per_shard) as cache:
+        if broken == "refuse":
+            _refuse(Pictures(mine, space=space, processor=None, cached=cache), how)
+        done, faults = _compute(mine, cache, vl_model, processor, how, total=len(rows), on_progress=on_progress)
+        cache.flush()
+        counts = cache.counts
+    return _summed(len(rows), done, counts, faults, begun, space)
+
+
+def _refuse(pictures: Pictures, how: Loading) -> None:
+    """Raise InputRefused, in every rank, with the broken rows of all."""
+    found = [one for batch in read(pictures, how) for one in batch if isinstance(one, Broken)]
+    every = sorted((one for part in ranks.gather(found) for one in part), key=lambda one: one.row.vlm_idx)
+    if every:
+        more = f"\n  and {len(every) - SHOWN} more" if len(every) > SHOWN else ""
+        raise InputRefused(
+            f"{len(every)} pictures cannot be read:" + "".join(f"\n  {one}" for one in every[:SHOWN]) + more,
+            expected="pictures Pillow can open; nothing was computed",
+            hint="mend or remove those rows, or leave them out with --broken skip",
+        )
+
+
+def _compute(
+    mine: Sequence[ImageRow], cache: FeatureCache, vl_model: VisionModel, processor: Processor, how: Loading,
+    *, total: int, on_progress: Progress,
+) -> tuple[int, list[Broken]]:  # fmt: skip
+    """Encode and put this rank's rows; return how many were computed, and the broken ones."""
+    begun, computed, seen = time.monotonic(), 0, 0
+    faults: list[Broken] = []
+    pictures = Pictures(mine, space=cache.space, processor=processor, cached=cache)
+    for batch in read(pictures, how):
+        faults += [one for one in batch if isinstance(one, Broken)]
+        fresh = [one for one in batch if isinstance(one, Pixels) and one.pixels is not None]
+        for one, features in zip(fresh, encode([one.pixels for one in fresh], vl_model), strict=True):
+            if not computed:
+                _fits(cache, features, total)
+            cache.put(one.entry, features)
+            computed += 1
+        seen += len(batch)
+        rate = computed / max(time.monotonic() - begun, 1e-9)
+        on_progress({"rank": ranks.here()[0], "rows": seen, "of": len(mine), "computed": computed, "rate": rate})
+    return computed, faults
+
+
+def encode(pixels: Sequence[torch.Tensor | None], vl_model: VisionModel) -> list[torch.Tensor]:
+    """Return the features of pictures, computed in one batch: each (tokens, width) or (crops, tokens, width)."""
+    given = [one for one in pixels if one is not None]
+    if not given:
+        return []
+    flat = [one if one.dim() == 4 else one[None] for one in given]
+    parts = vl_model.encode(torch.cat(flat)).split([len(one) for one in flat])
+    return [part if one.dim() == 4 else part[0] for one, part in zip(given, parts, strict=True)]
+
+
+def _fits(cache: FeatureCache, features: torch.Tensor, rows: int) -> None:
+    """Raise UsageError where the limit is below what the rows take: the cache would push out its own beginning."""
+    needed = rows * features.numel() * getattr(torch, cache.space.dtype).itemsize
+    if cache.limit is not None and needed > cache.limit:
+        raise UsageError(
+            f"{rows} rows take {needed / 1e9:.3g} GB and the limit is {cache.limit / 1e9:.3g} GB",
+            expected="a limit that holds the data set",
+            hint=f"--limit {needed / 1e9 * 1.05:.3g}",
+        )
+
+
+def _summed(rows: int, done: int, counts: Counts, faults: list[Broken], begun: float, space: Space) -> Built:
+    parts = ranks.gather((done, [str(one) for one in faults], counts.refused))
+    computed, refused = sum(part[0] for part in parts), sum(part[2] for part in parts)
+    broken = tuple(sorted(one for part in parts for one in part[1]))
+    seconds = time.monotonic() - begun
+    return Built(rows, computed, rows - computed - len(broken), broken, refused, seconds, space)

@@ -1,0 +1,153 @@
+"""`python -m vldock.image features build | ls | fsck | evict`: the cache of vision features.
+
+Exit status: 0 done (fsck: clean), 1 the limit could not be kept, as what is there is in use, 2 wrong arguments,
+3 unfit environment, 4 damaged shards are left, or refused input (broken pictures, a tower that is not here),
+130 or 143 stopped by a signal.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from types import FrameType
+
+from vldock.common.errors import UsageError
+from vldock.image import startup
+from vldock.image.features.cache import ROWS, default_root
+from vldock.image.features.space import DTYPES
+
+
+class Stopped(BaseException):
+    """A signal asked us to stop."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.exit_code = 128 + number
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the sub-commands."""
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    _build_arguments(actions.add_parser("build", help="compute and store features, also under torchrun"))
+    for name, summary in (("ls", "what is cached"), ("fsck", "read every byte"), ("evict", "bring it below a limit")):
+        _common(action := actions.add_parser(name, help=summary))
+        if name == "fsck":
+            action.add_argument("--repair", action="store_true", help="remove what is damaged or left unfinished")
+        if name == "evict":
+            action.add_argument("--limit", type=_gigabytes, required=True, metavar="GB", help="0: all not in use go")
+            action.add_argument("--dry-run", action="store_true", help="tell what would go")
+
+
+def _build_arguments(build: argparse.ArgumentParser) -> None:
+    _common(build)
+    build.add_argument("--model", required=True, help="a LLaVA or CLIP model: a name in the cache, or a folder")
+    source = build.add_mutually_exclusive_group(required=True)
+    source.add_argument("--images", type=Path, metavar="DIR", help="every picture below a folder")
+    source.add_argument("--json", type=Path, metavar="FILE", dest="rows", help="a LLaVA conversation file")
+    build.add_argument("--image-root", type=Path, metavar="DIR", help="where FILE's pictures are (default: beside it)")
+    build.add_argument("--dataset", help="its name in the cache (default: the folder's or file's)")
+    build.add_argument("--dtype", choices=DTYPES, default="float16", help="as stored (default: %(default)s)")
+    build.add_argument("--limit", type=_gigabytes, metavar="GB", help="of the whole cache: the least recently used go")
+    build.add_argument("--batch-size", type=_count, default=16, metavar="N", help="(default: %(default)s)")
+    build.add_argument("--num-workers", type=int, default=0, metavar="N", help="processes that read (default: here)")
+    build.add_argument("--prefetch-factor", type=_count, default=2, metavar="N", help="batches ahead of each worker")
+    build.add_argument("--rows-per-shard", type=_count, default=ROWS, metavar="N", help="(default: %(default)s)")
+    build.add_argument("--broken", choices=("refuse", "skip"), default="refuse", help="pictures that cannot be read")
+
+
+def _common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--cache", type=Path, metavar="DIR", help="(default: $VLDOCK_FEATURES)")
+    parser.add_argument("--as-json", action="store_true", help="one JSON object on standard output")
+
+
+def _gigabytes(text: str) -> int:
+    try:
+        found = float(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of gigabytes") from error
+    if not 0 <= found < 1e9:
+        raise argparse.ArgumentTypeError(f"{text!r}: gigabytes, 0 or more")
+    return int(found * 1e9)
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r}: a whole number, 1 or more")
+    return int(text)
+
+
+def main(args: argparse.Namespace) -> int:
+    """Run one action and return its exit status."""
+    if args.action != "build":
+        return _look(args, args.cache or default_root())
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stop)
+    try:
+        startup.prepare()
+        return _build(args, args.cache or default_root())
+    except Stopped as stop:
+        print("error: stopped; what is written is kept, the same command continues", file=sys.stderr)
+        return stop.exit_code
+
+
+def _build(args: argparse.Namespace, root: Path) -> int:
+    from vldock.image.features import models, ranks, rows
+    from vldock.image.features.build import build
+    from vldock.image.features.progress import Lines
+    from vldock.image.features.reading import Loading
+
+    if args.images and not args.images.is_dir():
+        raise UsageError(f"--images {args.images}: no such folder", expected="a folder of pictures")
+    wanted = (
+        rows.from_folder(args.images, dataset=args.dataset)
+        if args.images
+        else rows.from_json(args.rows, images=args.image_root, dataset=args.dataset)
+    )
+    with ranks.started() as rank:
+        tower, processor = models.open_tower(args.model, device=ranks.device())
+        built = build(
+            wanted, vl_model=tower, processor=processor, cache_dir=root, dtype=args.dtype, limit=args.limit,
+            how=Loading(args.batch_size, args.num_workers, args.prefetch_factor), broken=args.broken,
+            rows_per_shard=args.rows_per_shard, on_progress=Lines(),
+        )  # fmt: skip
+    if not rank:
+        for line in built.broken:
+            print(f"skipped: {line}", file=sys.stderr)
+        said = {**asdict(built), "rate": built.rate, "cache": str(root)}
+        text = f"of {built.rows} rows {built.computed} computed, {built.kept} cached before, {len(built.broken)} broken"
+        print(json.dumps(said) if args.as_json else f"{text}; {built.rate:.1f} pictures/s; {root}")
+        if built.refused:
+            print(f"error: {built.refused} rows found no room below the limit", file=sys.stderr)
+    return 1 if built.refused else 0
+
+
+def _look(args: argparse.Namespace, root: Path) -> int:
+    from vldock.image.features import evict, fsck, show
+
+    if not root.is_dir():
+        raise UsageError(f"--cache {root}: no such folder", expected="the folder of a feature cache")
+    if args.action == "ls":
+        found = show.groups(root)
+        print(json.dumps([asdict(one) for one in found]) if args.as_json else show.listing(found))
+        return 0
+    if args.action == "fsck":
+        report = fsck.check(root, repair=args.repair)
+        print(json.dumps(show.as_json(report)) if args.as_json else show.checked(report, root))
+        return 0 if report.clean else 4
+    planned = evict.plan(root, limit=args.limit)
+    gone = [] if args.dry_run else evict.execute(planned)
+    left = planned.total - sum(one.size for one in gone)
+    if args.as_json:
+        print(json.dumps({"bytes": left, "excess": planned.excess, "removed": [str(one.path) for one in gone]}))
+    else:
+        verb = f"would remove {planned.excess / 1e6:.1f} MB" if args.dry_run else f"removed {len(gone)} shards"
+        print(f"{planned.total / 1e6:.1f} MB, limit {args.limit / 1e6:.1f} MB: {verb}; {left / 1e6:.1f} MB left")
+    return 0 if args.dry_run or left <= args.limit else 1
+
+
+def _stop(number: int, _frame: FrameType | None) -> None:
+    raise Stopped(number)

@@ -1,0 +1,177 @@
+"""One shard: a safetensors file that says itself what is in it.
+
+<root>/<prompt hash>/<data set>_vlm<first row>/<space>-<nonce>.safetensors
+Its header holds the space, the prompt and, for each row, key, place and sha256. There is no other index: nothing can
+disagree with the shards, a crash leaves either a whole file or a `.part`, and SQLite's journal need not work on NFS.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import secrets
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vldock.image.features import leases
+from vldock.image.features.space import Entry, Space, prompt_hash
+
+if TYPE_CHECKING:
+    import torch
+
+FORMAT = "vldock.features/1"
+SUFFIX = ".safetensors"
+UNFINISHED = ".part"
+LONGEST_HEADER = 100_000_000  # as the safetensors library has it
+
+
+class ShardDamaged(Exception):
+    """A shard that is not what it says, and why."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One tensor of a shard: its key, the row it was made for, the sha256 of the picture and of the tensor's bytes."""
+
+    key: str
+    vlm_idx: int
+    image: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Shard:
+    """What a shard's header says."""
+
+    path: Path
+    space: Space
+    dataset: str
+    prompt: str | None
+    rows: tuple[Row, ...]
+    size: int
+    written: float
+
+
+def shards(root: Path, space: Space | None = None) -> Iterator[Path]:
+    """Yield the finished shards below `root`, of one space where one is given."""
+    begin = space.short if space else ""
+    yield from (path for path in _files(root) if path.name.endswith(SUFFIX) and path.name.startswith(begin))
+
+
+def unfinished(root: Path) -> Iterator[Path]:
+    """Yield what writers have begun: theirs while they hold its lease, else left by the dead."""
+    yield from (path for path in _files(root) if path.name.endswith(UNFINISHED))
+
+
+def listed(folder: Path) -> list[os.DirEntry[str]]:
+    """Return what is in a folder; nothing where an eviction took it away meanwhile."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entries, key=lambda one: one.name)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _files(root: Path) -> Iterator[Path]:
+    for prompt in listed(root):
+        for group in listed(Path(prompt.path)):
+            if "_vlm" in group.name:
+                yield from (Path(one.path) for one in listed(Path(group.path)))
+
+
+def read_header(path: Path) -> Shard:
+    """Return what the shard says; the tensors are not read. Raises ShardDamaged, FileNotFoundError."""
+    with path.open("rb") as stream:
+        size = os.fstat(stream.fileno()).st_size
+        length = int.from_bytes(stream.read(8), "little")
+        if not 2 <= length <= min(LONGEST_HEADER, size - 8):
+            raise ShardDamaged(f"{size} bytes and a header of {length}")
+        text = stream.read(length)
+    try:
+        header = json.loads(text)
+        meta = header.pop("__metadata__")
+        end = max((int(tensor["data_offsets"][1]) for tensor in header.values()), default=0)
+        found = _shard(path, meta, size)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ShardDamaged(f"its header cannot be read: {error!r}") from error
+    if size != 8 + length + end:
+        raise ShardDamaged(f"{size} bytes, where its header tells {8 + length + end}")
+    if set(header) != {row.key for row in found.rows}:
+        raise ShardDamaged("its rows are not its tensors")
+    return found
+
+
+def _shard(path: Path, meta: Mapping[str, str], size: int) -> Shard:
+    if meta["format"] != FORMAT:
+        raise ValueError(f"format {meta['format']!r}")
+    space = Space(**json.loads(meta["space"]))
+    rows = tuple(Row(**row) for row in json.loads(meta["rows"]))
+    prompt = json.loads(meta["prompt"])
+    wrong = [row.key for row in rows if row.key != space.key(row.image, prompt)]
+    if wrong:
+        raise ValueError(f"key {wrong[0][:12]} is not that of its parts")
+    return Shard(path, space, meta["dataset"], prompt, rows, size, float(meta["written"]))
+
+
+def digest(tensor: torch.Tensor) -> str:
+    """Return the sha256 of a tensor's bytes."""
+    import torch
+
+    return hashlib.sha256(tensor.contiguous().reshape(-1).view(torch.uint8).numpy()).hexdigest()
+
+
+def folder(root: Path, first: Entry) -> Path:
+    """Return where a shard goes that begins with `first`."""
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", first.dataset).lstrip(".") or "unnamed"
+    return root / prompt_hash(first.prompt) / f"{name}_vlm{first.vlm_idx}"
+
+
+def serialise(space: Space, entries: Mapping[str, tuple[Entry, torch.Tensor]]) -> bytes:
+    """Return the bytes of a shard with `entries`, {key: (entry, tensor on the CPU in the stored dtype)}."""
+    from safetensors.torch import save
+
+    first, _ = next(iter(entries.values()))
+    rows = [Row(key, entry.vlm_idx, entry.image, digest(tensor)) for key, (entry, tensor) in entries.items()]
+    meta: dict[str, Any] = {"format": FORMAT, "dataset": first.dataset, "written": repr(time.time())}
+    meta |= {"space": json.dumps(asdict(space)), "prompt": json.dumps(first.prompt)}
+    meta |= {"rows": json.dumps([asdict(row) for row in rows])}
+    return save({key: tensor.contiguous() for key, (_, tensor) in entries.items()}, metadata=meta)
+
+
+def begin(place: Path, space: Space, content: bytes) -> tuple[leases.Lease, Path]:
+    """Write `content` aside and onto the disk; return its lease and the name it is to get. Raises OSError."""
+    final = place / f"{space.short}-{secrets.token_hex(6)}{SUFFIX}"
+    while True:
+        place.mkdir(parents=True, exist_ok=True)
+        try:
+            lease = leases.create(final.with_name(final.name + UNFINISHED))
+            break
+        except FileNotFoundError:  # an eviction took the empty folder away
+            continue
+    try:
+        with os.fdopen(os.dup(lease.descriptor), "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+    except OSError:
+        lease.path.unlink(missing_ok=True)
+        lease.close()
+        raise
+    return lease, final
+
+
+def publish(lease: leases.Lease, final: Path, *, root: Path) -> None:
+    """Give a shard its name, durably, and end the writer's lease."""
+    with lease:
+        lease.path.rename(final)
+        for place in (final.parent, final.parent.parent, root):
+            descriptor = os.open(place, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)

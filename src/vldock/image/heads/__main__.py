@@ -1,0 +1,18 @@
+"""`python -m vldock.image.heads`: the same as `python -m vldock.image train head`, and what torchrun -m starts."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from vldock.common.errors import VldockError
+from vldock.image.heads import cli
+
+if __name__ == "__main__":
+    PARSER = argparse.ArgumentParser(prog="python -m vldock.image train head", description=cli.__doc__)
+    cli.add_arguments(PARSER)
+    try:
+        sys.exit(cli.main(PARSER.parse_args()))
+    except VldockError as error:
+        print(error.render(), file=sys.stderr)
+        sys.exit(error.exit_code)

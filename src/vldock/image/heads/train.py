@@ -1,0 +1,139 @@
+"""Prepare the data and its features; train a policy on them. One training for both objectives."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader
+
+from vldock.common.cell import write_json
+from vldock.image.features import models, ranks
+from vldock.image.features.build import Built, Progress, build
+from vldock.image.features.cache import FeatureCache, default_root
+from vldock.image.features.consume import computing
+from vldock.image.features.reading import Loading
+from vldock.image.features.rows import from_json
+from vldock.image.heads import config as settings
+from vldock.image.heads import scenes
+from vldock.image.heads.config import Config
+from vldock.image.heads.data import Batch, Demonstrations, collate, dataset_name
+from vldock.image.heads.measure import Measures, measure
+from vldock.image.heads.policy import Policy
+
+Tell = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training did: the measures on held-out rows, seconds of each epoch, cache hits and misses."""
+
+    objective: str
+    measures: Measures
+    epochs: tuple[float, ...]
+    losses: tuple[float, ...]
+    hits: int
+    misses: int
+
+
+def cache_root(config: Config) -> Path:
+    """Return the folder of features: the configuration's, else the one every tool has."""
+    return Path(config.cache.folder) if config.cache.folder else default_root()
+
+
+def prepare(config: Config, *, on_progress: Progress = lambda said: None) -> Built:
+    """Draw the data set and build its features, under torchrun or alone. Raises what `build` raises."""
+    rank, _ = ranks.here()
+    if not rank:
+        _files(config)
+    ranks.wait()
+    rows = [row for path in _files(config).values() for row in from_json(path, dataset=dataset_name(path))]
+    tower, processor = models.open_tower(config.cache.model, device=ranks.device())
+    how = Loading(config.cache.batch_size, config.cache.num_workers, config.cache.prefetch_factor)
+    limit = int(config.cache.limit * 1e9) or None
+    return build(
+        rows, vl_model=tower, processor=processor, cache_dir=cache_root(config), dtype=config.cache.dtype,
+        limit=limit, how=how, on_progress=on_progress,
+    )  # fmt: skip
+
+
+def train(config: Config, objective: str, *, cached: bool = True, tell: Tell = lambda said: None) -> Trained:
+    """Train `objective`, write the policy, its configuration and measures below `config.out`; return what it did.
+
+    From the cache no tower is loaded, and a row that is not there is refused. `cached=False` computes every feature
+    every time, by the same code: what the cache saves is the difference.
+    """
+    torch.manual_seed(config.training.seed)
+    files = _files(config)
+    with _demonstrations(config, files, cached=cached) as (learn, check, cache):
+        policy = _policy(config, objective, learn[0][0])
+        seconds, losses = _epochs(policy, learn, config, tell)
+        found = measure(policy, _batches(check, config, shuffle=None), seed=config.training.seed)
+        counts = cache.counts
+    trained = Trained(objective, found, tuple(seconds), tuple(losses), counts.hits, counts.misses)
+    folder = Path(config.out) / objective
+    folder.mkdir(parents=True, exist_ok=True)
+    policy.save(folder / "policy.safetensors", objective=objective, space=asdict(cache.space))
+    settings.write(config, folder / "config.yaml")
+    write_json(folder / "measures.json", asdict(trained))
+    return trained
+
+
+@contextmanager
+def _demonstrations(
+    config: Config, files: dict[str, Path], *, cached: bool
+) -> Iterator[tuple[Demonstrations, Demonstrations, FeatureCache]]:
+    tower, processor = models.open_tower(config.cache.model)
+    space = models.space_of(tower, processor, config.cache.dtype)
+    root = cache_root(config) if cached else Path("/nonexistent")
+    with FeatureCache(root, space) as cache:
+        compute = None if cached else computing(tower, processor)
+        yield Demonstrations(files["train"], cache, compute), Demonstrations(files["held-out"], cache, compute), cache
+
+
+def _policy(config: Config, objective: str, features: torch.Tensor) -> Policy:
+    tokens, width = features.shape
+    return Policy(
+        objective=objective, features=width, tokens=tokens, width=config.training.width,
+        solver=config.sampling.solver, steps=config.sampling.steps,
+    )  # fmt: skip
+
+
+def _epochs(policy: Policy, learn: Demonstrations, config: Config, tell: Tell) -> tuple[list[float], list[float]]:
+    how = config.training
+    chance = torch.Generator().manual_seed(how.seed)
+    optimizer = torch.optim.AdamW(policy.parameters(), lr=how.lr, weight_decay=0.01)
+    steps = how.epochs * -(-len(learn) // how.batch_size)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=how.lr, total_steps=steps)
+    seconds, losses = [], []
+    for epoch in range(how.epochs):
+        begun, total = time.monotonic(), 0.0
+        policy.train()
+        for batch in _batches(learn, config, shuffle=chance):
+            loss = policy.loss(batch.features, batch.words, batch.actions, chance)
+            optimizer.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(policy.parameters(), 1.0)
+            optimizer.step()
+            schedule.step()
+            total += loss.item() * len(batch.actions)
+        seconds.append(time.monotonic() - begun)
+        losses.append(total / len(learn))
+        tell({"epoch": epoch + 1, "of": how.epochs, "loss": losses[-1], "seconds": seconds[-1]})
+    return seconds, losses
+
+
+def _batches(data: Demonstrations, config: Config, *, shuffle: torch.Generator | None) -> DataLoader[Batch]:
+    return DataLoader(
+        data, config.training.batch_size, shuffle=shuffle is not None, generator=shuffle, collate_fn=collate
+    )
+
+
+def _files(config: Config) -> dict[str, Path]:
+    data = config.data
+    return scenes.write(Path(data.folder), train=data.train, held_out=data.held_out, seed=data.seed)

@@ -1,0 +1,328 @@
+"""The feature cache and its builder: what comes out is what went in, for this tower and no other."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from multiprocessing.context import ForkProcess
+from pathlib import Path
+
+import feature_writers
+import pytest
+import torch
+from feature_writers import SPACE
+from PIL import Image
+
+from vldock.common.errors import InputRefused, UsageError
+from vldock.image.__main__ import main
+from vldock.image.features import build, consume, evict, fsck, leases, models, ranks, rows, shards
+from vldock.image.features.cache import FeatureCache
+from vldock.image.features.space import Entry
+from vldock.image.standin import ASSETS
+
+CLIP = ASSETS / "huggingface/models--openai--clip-vit-large-patch14-336"
+TOWER = CLIP / "snapshots" / (CLIP / "refs/main").read_text(encoding="ascii")
+
+
+@dataclass
+class Mean:
+    """A model of the interface and nothing more: each picture's mean colour, and how many pictures it has seen."""
+
+    identity: str = "mean"
+    layer: str = "only"
+    computed: str = "float32"
+    seen: int = 0
+
+    def encode(self, pixels: torch.Tensor) -> torch.Tensor:
+        self.seen += len(pixels)
+        return pixels.mean(dim=(2, 3)).unsqueeze(1) * torch.pi
+
+
+@dataclass
+class Small:
+    """A processor: 8 pixels square, floats within 0..1."""
+
+    side: int = 8
+
+    def settings(self) -> str:
+        return json.dumps({"side": self.side})
+
+    def __call__(self, image: Image.Image) -> torch.Tensor:
+        flat = torch.tensor(list(image.resize((self.side, self.side)).tobytes()), dtype=torch.float32)
+        return flat.view(self.side, self.side, 3).permute(2, 0, 1) / 255
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> list[rows.ImageRow]:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for index in range(7):
+        Image.linear_gradient("L").rotate(31 * index).convert("RGB").save(folder / f"{index}.png")
+    return rows.from_folder(folder)
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Iterator[FeatureCache]:
+    (tmp_path / "cache").mkdir()
+    with FeatureCache(tmp_path / "cache", SPACE, rows=2) as made:
+        yield made
+
+
+def put(cache: FeatureCache, *numbers: int) -> None:
+    for number in numbers:
+        cache.put(Entry("numbers", number, str(number)), feature_writers.expected(number))
+    cache.flush()
+
+
+def built(pictures: list[rows.ImageRow], cache_dir: Path, model: Mean, **options: object) -> build.Built:
+    return build.build(pictures, vl_model=model, processor=Small(), cache_dir=cache_dir, rows_per_shard=3, **options)
+
+
+def test_a_tensor_comes_back_bit_for_bit(cache: FeatureCache) -> None:
+    tensor = torch.randn(5, 7).half()
+
+    key = cache.put(Entry("numbers", 0, "a"), tensor)
+    cache.flush()
+
+    with FeatureCache(cache.root, SPACE) as other:
+        assert torch.equal(other.get(key), tensor)
+
+
+@pytest.mark.parametrize("part", ["tower", "preprocessing", "layer", "computed", "dtype"])
+def test_another_tower_preprocessing_layer_or_dtype_is_a_miss(part: str, cache: FeatureCache) -> None:
+    put(cache, 0)
+    space = replace(SPACE, **{part: "bfloat16"})
+
+    with FeatureCache(cache.root, space) as other:
+        assert (other.get(space.key("0")), other.get(SPACE.key("0"))) == (None, None)
+
+
+def test_another_prompt_is_a_miss(cache: FeatureCache) -> None:
+    key = cache.put(Entry("numbers", 0, "a", "what is it?"), torch.ones(3))
+
+    assert cache.get(key) is not None
+    assert cache.get(SPACE.key("a", "where is it?")) is None
+    assert cache.get(SPACE.key("a")) is None
+
+
+def test_changing_what_was_read_changes_nothing_stored(cache: FeatureCache) -> None:
+    put(cache, 1)
+
+    cache.get(SPACE.key("1")).zero_()
+
+    assert torch.equal(cache.get(SPACE.key("1")), feature_writers.expected(1))
+
+
+def test_what_another_process_writes_is_found(cache: FeatureCache) -> None:
+    assert cache.get(SPACE.key("3")) is None
+    with FeatureCache(cache.root, SPACE) as other:
+        put(other, 3)
+    cache.refresh()
+
+    assert torch.equal(cache.get(SPACE.key("3")), feature_writers.expected(3))
+
+
+def test_a_flipped_bit_is_a_miss_and_told(cache: FeatureCache, caplog: pytest.LogCaptureFixture) -> None:
+    put(cache, 1)
+    path = next(shards.shards(cache.root))
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+    assert cache.get(SPACE.key("1")) is None
+    assert "other bytes than were written" in caplog.text
+
+
+def test_what_half_precision_cannot_hold_is_refused(cache: FeatureCache) -> None:
+    with pytest.raises(InputRefused, match="row 5: its features are not finite as float16"):
+        cache.put(Entry("numbers", 5, "a"), torch.tensor([1e6]))
+
+
+def test_the_limit_holds_and_what_was_used_last_stays(tmp_path: Path) -> None:
+    with FeatureCache(tmp_path, SPACE, rows=1, limit=15_000, keep_open=1) as cache:  # three shards of one row
+        for number in range(6):
+            put(cache, number)
+            os.utime(next(p for p in shards.shards(tmp_path) if p.parent.name.endswith(f"_vlm{number}")), (number,) * 2)
+
+        assert sum(one.size for one in evict.stored(tmp_path)) <= 15_000
+        assert cache.get(SPACE.key("5")) is not None
+        assert cache.get(SPACE.key("0")) is None
+
+
+def test_a_full_cache_whose_shards_are_held_takes_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with FeatureCache(tmp_path, SPACE, rows=1, limit=6_000) as cache:
+        put(cache, 0)
+        with leases.share(next(shards.shards(tmp_path))):
+            put(cache, 1)
+
+    assert (cache.counts.refused, len(list(shards.shards(tmp_path)))) == (1, 1)
+    assert "what is there is in use" in caplog.text
+
+
+def test_writers_killed_while_readers_read_leave_nothing_damaged(tmp_path: Path) -> None:
+    tally = feature_writers.campaign(tmp_path, writers=4, kills=4, limit=600_000, seed=1, seconds=0.5)
+
+    assert (tally.damaged, tally.wrong_hits) == (0, 0)
+    assert tally.most_bytes <= 600_000
+    assert tally.rows > 20
+    assert tally.hits > 20
+
+
+def test_a_build_stores_what_the_model_says(pictures: list[rows.ImageRow], tmp_path: Path) -> None:
+    model = Mean()
+    done = built(pictures, tmp_path / "cache", model)
+
+    with FeatureCache(tmp_path / "cache", done.space) as cache:
+        found = [one.features for one in map(consume.CachedPictures(pictures, cache).__getitem__, range(7))]
+        fresh = [build.encode([Small()(Image.open(row.path))], model)[0].half() for row in pictures]
+    assert (done.computed, done.kept) == (7, 0)
+    assert all(torch.equal(one, other) for one, other in zip(found, fresh, strict=True))
+
+
+def test_a_second_build_computes_nothing_and_a_changed_picture_only_itself(
+    pictures: list[rows.ImageRow], tmp_path: Path
+) -> None:
+    built(pictures, tmp_path / "cache", first := Mean())
+    again = built(pictures, tmp_path / "cache", second := Mean())
+    Image.new("RGB", (9, 9), "teal").save(pictures[3].path)
+    changed = built(pictures, tmp_path / "cache", third := Mean())
+
+    assert (first.seen, second.seen, third.seen) == (7, 0, 1)
+    assert (again.kept, changed.kept) == (7, 6)
+
+
+def test_broken_pictures_are_named_by_row_and_nothing_is_computed(
+    pictures: list[rows.ImageRow], tmp_path: Path
+) -> None:
+    pictures[1].path.write_bytes(b"")
+    pictures[4].path.write_bytes(pictures[5].path.read_bytes()[:200])
+    pictures[6].path.unlink()
+
+    with pytest.raises(InputRefused) as refused:
+        built(pictures, tmp_path / "cache", model := Mean())
+
+    assert [f"row {index} " in refused.value.message for index in range(7)] == [
+        index in (1, 4, 6) for index in range(7)
+    ]
+    assert model.seen == 0
+
+
+def test_broken_pictures_are_skipped_where_asked(pictures: list[rows.ImageRow], tmp_path: Path) -> None:
+    pictures[1].path.write_bytes(b"no picture")
+
+    done = built(pictures, tmp_path / "cache", Mean(), broken="skip")
+
+    assert (done.computed, len(done.broken)) == (6, 1)
+    assert "row 1 " in done.broken[0]
+
+
+def test_a_limit_below_the_data_set_is_refused_before_it_eats_itself(
+    pictures: list[rows.ImageRow], tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match="7 rows take"):
+        built(pictures, tmp_path / "cache", Mean(), limit=10)
+
+
+def test_only_what_is_missing_is_computed_for_a_frozen_tower(cache: FeatureCache) -> None:
+    known, new = Entry("a", 0, "known"), Entry("a", 1, "new")
+    cache.put(known, torch.full((1, 3), 0.5))
+    model = Mean()
+    asked = [(entry, lambda: torch.ones(3, 8, 8)) for entry in (new, known, new)]
+
+    found = consume.features_of(asked, cache=cache, vl_model=model)
+
+    assert model.seen == 1
+    assert [one[0, 0].item() for one in found] == [torch.tensor(torch.pi).half().item(), 0.5, found[0][0, 0].item()]
+
+
+def test_the_engine_s_store_outlives_its_process_and_keeps_every_bit(tmp_path: Path) -> None:
+    key, value = ("image", "tower", "preprocessing", "torch.float32", "cpu"), torch.randn(4, 8)
+    first = consume.EngineStore(tmp_path, dataset="POPE")
+    first.put(key, value, value.numel() * 4)
+    first.close()
+
+    second = consume.EngineStore(tmp_path, dataset="POPE")
+
+    assert torch.equal(second.get(key), value)
+    assert ("image", "another tower", *key[2:]) not in second
+
+
+def test_the_stand_in_tower_s_features_are_llava_s_bit_for_bit(pictures: list[rows.ImageRow], tmp_path: Path) -> None:
+    tower, processor = models.open_tower(str(TOWER))
+    done = build.build(pictures[:2], vl_model=tower, processor=processor, cache_dir=tmp_path / "cache")
+    with FeatureCache(tmp_path / "cache", done.space) as cache:
+        found = consume.CachedPictures(pictures[:2], cache)[1].features
+
+    fresh, again = models.open_tower(str(TOWER))
+    assert torch.equal(found, fresh.encode(again(Image.open(pictures[1].path))[None])[0].half())
+    assert found.shape == (576, 64)
+
+
+@pytest.mark.filterwarnings("ignore:`resume_download` is deprecated:FutureWarning")  # transformers' own use of the hub
+def test_llava_7b_and_13b_share_their_tower_s_features(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRANSFORMERS_CACHE", str(ASSETS / "huggingface"))
+    monkeypatch.setattr("transformers.utils.hub.TRANSFORMERS_CACHE", str(ASSETS / "huggingface"))
+    names = ("liuhaotian/llava-v1.5-7b", "liuhaotian/llava-v1.5-13b", "openai/clip-vit-large-patch14-336")
+
+    spaces = {models.space_of(*models.open_tower(name)) for name in names}
+
+    assert len(spaces) == 1
+
+
+def test_two_ranks_share_a_build(pictures: list[rows.ImageRow], tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    parts = [forked(_rank, rank, port, pictures, tmp_path) for rank in (0, 1)]
+    for one in parts:
+        one.join(60)
+
+    told = [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1)]
+    assert [one.exitcode for one in parts] == [0, 0]
+    assert told == [{"computed": 7, "seen": 4}, {"computed": 7, "seen": 3}]
+    assert fsck.check(tmp_path / "cache").rows == 7
+
+
+def test_ctrl_c_says_one_line_and_the_same_command_continues(pictures: list[rows.ImageRow], tmp_path: Path) -> None:
+    command = ["features", "build", "--model", str(TOWER), "--images", str(pictures[0].path.parent)]
+    command += ["--cache", str(tmp_path / "cache"), "--rows-per-shard", "1", "--batch-size", "1", "--num-workers", "1"]
+    models.open_tower(str(TOWER))[0].encode(torch.zeros(1, 3, 336, 336))  # what is imported now is not in the fork
+    first = forked(_command, command, tmp_path / "first")
+    until = time.monotonic() + 60
+    while not list(shards.shards(tmp_path / "cache")) and time.monotonic() < until:
+        time.sleep(0.002)
+    os.kill(first.pid, signal.SIGINT)
+    first.join(60)
+    stopped = fsck.check(tmp_path / "cache")
+    second = forked(_command, command, tmp_path / "second")
+    second.join(60)
+
+    said = (tmp_path / "first").read_text()
+    assert (first.exitcode, said.count("the same command continues"), "Traceback" in said) == (130, 1, False)
+    assert stopped.clean
+    assert 0 < stopped.rows < 7
+    assert (second.exitcode, fsck.check(tmp_path / "cache").rows) == (0, 7)
+
+
+def forked(target: object, *args: object) -> ForkProcess:
+    process = feature_writers.FORK.Process(target=target, args=args)
+    process.start()
+    return process
+
+
+def _rank(rank: int, port: int, pictures: list[rows.ImageRow], folder: Path) -> None:
+    os.environ |= {"RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    with ranks.started():
+        done = built(pictures, folder / "cache", model := Mean())
+    (folder / f"{rank}.json").write_text(json.dumps({"computed": done.computed, "seen": model.seen}))
+
+
+def _command(arguments: list[str], log: Path) -> None:
+    sys.stdout = sys.stderr = log.open("w", encoding="utf-8", buffering=1)
+    sys.exit(main(arguments))
