@@ -18,6 +18,7 @@ from typing import Any
 
 from vldock.common.errors import EnvironmentUnfit, VldockError
 from vldock.image import startup
+from vldock.image.vlmeval_hooks import own_models
 
 INTERRUPTED = 130
 
@@ -35,11 +36,13 @@ def main(argv: list[str]) -> int:
 
 
 def _run(argv: list[str]) -> int:
+    argv = own_models.take(argv, os.environ)
     check_arguments(argv)
     startup.prepare()
     sys.argv = ["run.py", *argv]
     from vlmeval import run
 
+    own_models.register(os.environ)
     return int(run.main() or 0)
 
 

@@ -32,7 +32,7 @@ CURES = {
     "cmyk": "convert it: magick IN.jpg -colorspace sRGB OUT.jpg; or data.accept=[cmyk]",
     "16-bit": "convert it: magick IN -depth 8 OUT; or data.accept=[16-bit]",
     "animated": "keep one frame: magick 'IN[0]' OUT.png; or data.accept=[animated]",
-    "exif-rotated": "turn the pixels (magick IN -auto-orient OUT): evaluation ignores EXIF; or data.accept=[exif-rotated]",
+    "exif-rotated": "turn it: magick IN -auto-orient OUT (evaluation ignores EXIF); or data.accept=[exif-rotated]",
     "huge": "shrink it: magick IN -resize 4096x4096 OUT; or raise data.max_pixels",
     "tiny": "remove it: nothing can be learnt from so few pixels",
     "no-class": "give a label that names a class: 1 to 102, or a name of the data set",

@@ -2,8 +2,8 @@
 
 Source: Nilsback and Zisserman 2008. The archive is 102flowers.tgz (jpg/image_00001.jpg ...), imagelabels.mat
 (`labels`, 1 to 102) and setid.mat (`trnid`, `valid`, `tstid`: numbers of images). Hub copies differ in what a label
-means: where class names are "1", "10", "100" ... they are the original numbers in alphabetical order (nelorth's copy), so
-names decide and not indices.
+means: class names "1", "10", "100" ... are the original numbers in alphabetical order (nelorth's copy), so names decide
+and not indices.
 """
 
 from __future__ import annotations

@@ -53,6 +53,12 @@ def resolve(path: str, environ: Mapping[str, str], folder: str) -> Path:
     return given
 
 
+def out_folder(path: str, environ: Mapping[str, str] = os.environ) -> Path:
+    """Return the run's folder: absolute, or below the workspace's root."""
+    given = Path(path).expanduser()
+    return given if given.is_absolute() else Path(environ.get(ROOT_VARIABLE) or "/workspace") / given
+
+
 def _json(data: Data, environ: Mapping[str, str]) -> tuple[Dataset, list[Flaw]]:
     path = resolve(_path(data, "the JSON file"), environ, "data")
     images = resolve(data.images, environ, "data") if data.images else path.parent
