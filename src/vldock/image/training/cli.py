@@ -11,6 +11,7 @@ The same command after a kill goes on from the newest checkpoint.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -53,17 +54,23 @@ def _main(args: argparse.Namespace) -> int:
     from vldock.image.training.sources import load, out_folder
 
     config = replace(config, out=str(out_folder(config.out)))
-    data = load(config.data)
-    print(f"data: {len(data.training)} training and {len(data.heldout)} held-out records, all whole", file=sys.stderr)
-    if not args.no_check:
+    data, first = load(config.data), os.environ.get("RANK", "0") == "0"
+
+    def say(text: str) -> None:
+        if first:
+            print(text, file=sys.stderr, flush=True)
+
+    say(f"data: {len(data.training)} training and {len(data.heldout)} held-out records, all whole")
+    if first and not args.no_check:  # torchrun's other processes wait for the first
         from vldock.image.training import check
 
-        if status := check.report(config, data, say=lambda text: print(text, file=sys.stderr, flush=True)):
+        if status := check.report(config, data, say=say):
             return status
     if args.check:
         return 0
     from vldock.image.training.fit import fit
 
-    result = fit(config, data)
-    print(f"{result.folder}: {result.steps} steps, held-out accuracy {result.metrics['accuracy']:.1%}")
+    result = fit(config, data, say=say)
+    if first:
+        print(f"{result.folder}: {result.steps} steps, held-out accuracy {result.metrics['accuracy']:.1%}")
     return 0

@@ -1,4 +1,4 @@
-"""The demonstration's two ends: `python -m vldock.image.training.demo_cli FOLDER` makes its input, --require judges it."""
+"""The demonstration's two ends: `python -m vldock.image.training.demo_cli FOLDER` makes its input, --require judges."""
 
 from __future__ import annotations
 
