@@ -20,6 +20,12 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Box:
     return training_box.make(tmp_path_factory.mktemp("training"))
 
 
+@pytest.fixture(scope="module")
+def run(box: Box, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of two steps that nothing disturbed; only read."""
+    return box.train(tmp_path_factory.mktemp("trained") / "run", "train.answer_tokens=3").folder
+
+
 def weights_of(folder: Path) -> dict[str, bytes]:
     """Return {name: bytes} of the trained weights in a checkpoint with adapters."""
     import torch
@@ -131,37 +137,32 @@ def test_half_precision_is_float32_on_a_cpu_and_so_is_the_tower(box: Box) -> Non
     assert {parameter.dtype for parameter in loaded.model.parameters()} == {torch.float32}
 
 
-def test_adapters_are_saved_without_deepspeed_and_load_as_llava_loads_them(box: Box, tmp_path: Path) -> None:
+def test_adapters_are_saved_without_deepspeed_and_load_as_llava_loads_them(box: Box, run: Path) -> None:
     import torch
     from llava.model.builder import load_pretrained_model
 
     from vldock.image.training import export
 
-    assert "deepspeed" not in sys.modules
-    box.train(tmp_path / "run")
-    checkpoint = (tmp_path / "run" / "best").resolve()
+    checkpoint = (run / "best").resolve()
 
-    ours = export.merged(box.config(tmp_path / "run"), checkpoint).inner.state_dict()
+    ours = export.merged(box.config(run), checkpoint).inner.state_dict()
     _, theirs, _, _ = load_pretrained_model(str(checkpoint), str(box.root / "next"), "llava-lora", device="cpu")
 
     assert all(torch.allclose(ours[name], value, atol=1e-6) for name, value in theirs.state_dict().items())
     assert "deepspeed" not in sys.modules
 
 
-def test_training_moves_adapters_and_projector_and_no_other_weight(box: Box, tmp_path: Path) -> None:
+def test_training_moves_adapters_and_projector_and_no_other_weight(box: Box, run: Path) -> None:
     import torch
 
     from vldock.image.training import export, model
 
-    result = box.train(tmp_path / "run")
-    made = box.config(tmp_path / "run")
-    before = model.load(made, device="cpu").inner.state_dict()
+    _, before, _ = model.read(str(box.root / "next"), device="cpu", dtype=torch.float32)
 
-    after = model.attach(model.load(made, device="cpu").inner, made)
-    after = export.merged(made, (result.folder / "best").resolve()).inner.state_dict()
+    after = export.merged(box.config(run), (run / "best").resolve()).inner.state_dict()
 
-    plain = {name.replace(".base_layer", ""): value for name, value in before.items() if "lora_" not in name}
-    moved = {name for name, value in after.items() if not torch.equal(value, plain[name])}
+    base = before.state_dict()
+    moved = {name for name, value in after.items() if not torch.equal(value, base[name])}
     assert moved
     assert all("mm_projector" in name or "image_newline" in name or "_proj." in name for name in moved)
     assert not any("vision_tower" in name for name in moved)
@@ -196,14 +197,34 @@ def test_four_bits_without_a_gpu_are_refused_with_what_works_here(box: Box, tmp_
     assert "model.method=lora" in refused.value.render()
 
 
-def test_the_first_checkpoint_is_exported_and_loaded_after_one_step(box: Box, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("base", "method"), [("next", "lora"), ("plain", "projector"), ("mistral", "lora"), ("tuned", "full")]
+)
+def test_the_first_checkpoint_is_exported_and_loaded_after_one_step(
+    box: Box, tmp_path: Path, base: str, method: str
+) -> None:
     from vldock.image.training import watch
 
-    box.train(tmp_path / "run", "train.proof=full", "train.max_steps=1")
+    words = (f"model.base={box.root / base}", f"model.method={method}", "train.heldout_samples=1")
+    box.train(tmp_path / "run", "train.proof=full", "train.max_steps=1", *words)
 
     proof = next(line for line in watch.read(tmp_path / "run" / watch.LOG) if line["event"] == "proof")
     assert "exported and loaded" in proof["proven"]
     assert not (tmp_path / "run" / ".proof").exists()
+
+
+def test_a_tower_that_was_trained_is_the_checkpoints_and_is_exported(box: Box, tmp_path: Path) -> None:
+    from vldock.image.training import export, model
+
+    config = box.config(tmp_path, f"model.base={box.root / 'tuned'}", "model.method=full")
+    loaded = model.load(config, device="cpu")
+    export.write(loaded, tmp_path / "out", model.DTYPES["fp32"])
+
+    again = export.require_loads(tmp_path / "out")
+
+    for one in (loaded, again):
+        norm = one.inner.get_vision_tower().vision_tower.vision_model.pre_layrnorm.weight
+        assert set(norm.tolist()) == {7.0}
 
 
 def test_a_first_checkpoint_that_cannot_be_loaded_ends_the_training_at_step_1(
@@ -353,24 +374,23 @@ def test_the_preflight_sees_a_processor_of_another_tower(box: Box) -> None:
     assert (found.status, "336x336" in found.seen) == ("fail", True)
 
 
-def test_the_run_page_has_plots_and_says_how_it_ended(box: Box, tmp_path: Path) -> None:
-    box.train(tmp_path / "run")
+def test_the_run_page_has_plots_and_says_how_it_ended(run: Path) -> None:
+    page = (run / "page.html").read_text()
 
-    page = (tmp_path / "run" / "page.html").read_text()
-    plots = {path.name for path in (tmp_path / "run" / "plots").iterdir()}
+    plots = {path.name for path in (run / "plots").iterdir()}
     assert {"loss.png", "accuracy.png", "gradient_norm.png"} <= plots
     assert page.count("data:image/png;base64,") == len(plots)
     assert "held-out accuracy" in page
     assert "http" not in page
 
 
-def test_an_exported_model_answers_in_vlmevalkits_wrapper_as_in_training(box: Box, tmp_path: Path) -> None:
+@pytest.mark.filterwarnings("ignore:`do_sample` is set to `False`:UserWarning")  # VLMEvalKit's temperature=0
+def test_an_exported_model_answers_in_vlmevalkits_wrapper_as_in_training(box: Box, run: Path, tmp_path: Path) -> None:
     from vldock.image.training import export
     from vldock.image.vlmeval_hooks.own_llava import OwnLLaVA
 
-    result = box.train(tmp_path / "run", "train.answer_tokens=3")
-    folder = export.export(result.folder, tmp_path / "out" / "llava-tiny", dtype="fp32")
-    answers = [json.loads(line) for line in (result.folder / "answers.jsonl").read_text().splitlines()]
+    folder = export.export(run, tmp_path / "out" / "llava-tiny", dtype="fp32")
+    answers = [json.loads(line) for line in (run / "answers.jsonl").read_text().splitlines()]
     record = next(one for one in box.data(box.config(tmp_path)).heldout if one.id == answers[0]["id"])
     with pytest.warns(UserWarning, match="Following kwargs received"):
         wrapper = OwnLLaVA(str(folder), max_new_tokens=3)

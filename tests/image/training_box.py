@@ -55,4 +55,28 @@ def make(root: Path) -> Box:
     demo.write_base(root / "next", root / "tower", width=32, layers=2)
     box = Box(root)
     box.altered(root / "plain", image_aspect_ratio="pad", mm_patch_merge_type="flat", image_grid_pinpoints=None)
+    _mistral(root)
+    _own_tower(root)
     return box
+
+
+def _mistral(root: Path) -> None:
+    """Write a LLaVA-NeXT of the Mistral kind, as liuhaotian/llava-v1.6-mistral-7b is one."""
+    from llava.model.language_model.llava_mistral import LlavaMistralConfig, LlavaMistralForCausalLM
+
+    shutil.copytree(root / "next", root / "mistral")
+    (root / "mistral" / "model.safetensors").unlink()
+    values = json.loads((root / "next" / "config.json").read_text())
+    values = {name: value for name, value in values.items() if name not in ("model_type", "architectures")}
+    LlavaMistralForCausalLM(LlavaMistralConfig(**values)).save_pretrained(root / "mistral")
+
+
+def _own_tower(root: Path) -> None:
+    """Write a LLaVA-NeXT whose tower was trained and is part of it, as liuhaotian/llava-v1.6-vicuna-7b's is."""
+    from llava.model.language_model.llava_llama import LlavaConfig, LlavaLlamaForCausalLM
+
+    shutil.copytree(root / "next", root / "tuned")
+    values = json.loads((root / "next" / "config.json").read_text()) | {"unfreeze_mm_vision_tower": True}
+    model = LlavaLlamaForCausalLM(LlavaConfig(**values))
+    model.model.vision_tower.vision_tower.vision_model.pre_layrnorm.weight.data.fill_(7.0)
+    model.save_pretrained(root / "tuned")

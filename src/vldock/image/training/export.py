@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -14,7 +13,7 @@ from vldock.image import weights
 from vldock.image.training import checkpoint
 from vldock.image.training.config import Config
 from vldock.image.training.config import load as read_config
-from vldock.image.training.model import ADAPTED, DTYPES, Loaded, attach, base_path, mend_config, mend_generation
+from vldock.image.training.model import ADAPTED, DTYPES, Loaded, attach, base_path, mend_config, mend_generation, read
 
 ORIGIN = "training.json"
 CONFIG = "config.yaml"
@@ -61,12 +60,8 @@ def export(run: Path, out: Path, *, dtype: str = "fp16") -> Path:
 
 def merged(config: Config, point: Path) -> Loaded:
     """Return base and checkpoint as one LLaVA on the CPU, float32, adapters merged into the weights they adapt."""
-    from llava.mm_utils import get_model_name_from_path
-    from llava.model.builder import load_pretrained_model
-
     path = str(base_path(config))
-    options: dict[str, Any] = {"device": "cpu", "device_map": {"": "cpu"}, "torch_dtype": torch.float32}
-    tokenizer, model, processor, _ = load_pretrained_model(path, None, get_model_name_from_path(path), **options)
+    tokenizer, model, processor = read(path, device="cpu", dtype=torch.float32)
     mend_generation(model)
     mend_config(model.config, path)
     wrapped = attach(model, config)
@@ -91,18 +86,11 @@ def write(loaded: Loaded, folder: Path, dtype: torch.dtype) -> None:
 
 def require_loads(folder: Path) -> Loaded:
     """Load a folder as run.py does and return it; raises InputRefused where that fails or no image can be processed."""
-    from llava.mm_utils import get_model_name_from_path
-    from llava.model.builder import load_pretrained_model
-
     try:
         mend_config_of(folder)
-        name = get_model_name_from_path(str(folder))
-        options = {"device": "cpu", "device_map": {"": "cpu"}, "torch_dtype": torch.float32}
-        tokenizer, model, processor, _ = load_pretrained_model(str(folder), None, name, **options)
+        tokenizer, model, processor = read(str(folder), device="cpu", dtype=torch.float32)
     except (OSError, ValueError, RuntimeError, KeyError, AttributeError) as error:
         raise InputRefused(f"{folder} was written and cannot be loaded: {error}", expected="a LLaVA") from error
-    if processor is None or any(parameter.is_meta for parameter in model.parameters()):
-        raise InputRefused(f"{folder} was written and is not whole: no image processor, or weights without values")
     return Loaded(model, tokenizer, processor, "cpu", "fp32")
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from typing import Any
 import torch
 
 from vldock.common.errors import EnvironmentUnfit, InputRefused
-from vldock.image import weights
+from vldock.image import weights as files
 from vldock.image.training.config import Config
 from vldock.image.training.sources import resolve
 
@@ -74,11 +75,9 @@ def require_possible(config: Config, device: str) -> None:
             hint="start the container with --gpus all; or on the CPU: model.method=lora",
         )
     base = str(base_path(config))
-    weights.require_whole(base)
-    offline = any(
-        os.environ.get(name, "").upper() in weights.TRUE for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
-    )
-    if offline and weights.folder_of(base) is None:
+    files.require_whole(base)
+    offline = any(os.environ.get(name, "").upper() in files.TRUE for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"))
+    if offline and files.folder_of(base) is None:
         raise InputRefused(
             f"model.base={config.model.base} is not in the cache, and this container is offline",
             expected="a folder, or a repository in the cache",
@@ -99,26 +98,43 @@ def load(config: Config, *, device: str) -> Loaded:
 
     Raises EnvironmentUnfit or InputRefused before anything large is read, see require_possible.
     """
-    from llava.mm_utils import get_model_name_from_path
-    from llava.model.builder import load_pretrained_model
-
     require_possible(config, device)
     precision = settle_precision(config.train.precision, device)
     if device != "cpu":
         torch.cuda.set_per_process_memory_fraction(config.train.gpu_memory_fraction, torch.device(device))
     path, method = str(base_path(config)), config.model.method
     dtype = torch.float32 if method == "full" else DTYPES[precision]
-    options: dict[str, Any] = {"torch_dtype": dtype, "device": device, "device_map": {"": device}}
-    if method == "qlora":
-        options["quantization_config"] = four_bits(dtype)
-    name = get_model_name_from_path(path)
-    tokenizer, model, processor, _ = load_pretrained_model(path, None, name, **options)
+    options = {"quantization_config": four_bits(dtype)} if method == "qlora" else {}
+    tokenizer, model, processor = read(path, device=device, dtype=dtype, **options)
     mend_generation(model)
     mend_config(model.config, path)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.unk_token or tokenizer.eos_token
     model.config.use_cache = False
     return Loaded(attach(model, config), tokenizer, processor, device, precision)
+
+
+def read(path: str, *, device: str, dtype: torch.dtype, **options: Any) -> tuple[Any, Any, Any]:
+    """Return (tokenizer, model, image processor) as llava.model.builder loads them; raises InputRefused for a part.
+
+    A tower that was trained is in the checkpoint: LLaVA loads openai's into nothing first, and torch warns of that.
+    """
+    from llava.mm_utils import get_model_name_from_path
+    from llava.model.builder import load_pretrained_model
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*copying from a non-meta parameter in the checkpoint to a meta")
+        name = get_model_name_from_path(path)
+        tokenizer, model, processor, _ = load_pretrained_model(
+            path, None, name, device=device, device_map={"": device}, torch_dtype=dtype, **options
+        )
+    empty = [name for name, parameter in model.named_parameters() if parameter.is_meta]
+    if processor is None or empty:
+        raise InputRefused(
+            f"{path} is not whole: " + (f"{empty[0]} has no values" if empty else "it has no image processor"),
+            expected="a LLaVA with all its weights; with unfreeze_mm_vision_tower the tower's too",
+        )
+    return tokenizer, model, processor
 
 
 def four_bits(dtype: torch.dtype) -> Any:
