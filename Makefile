@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 VLDOCK := .venv/bin/vldock
-.PHONY: help setup demo test test-unit test-docker test-image build base engine matrix lock check-lock generate check standin promote clean check-report bench-teeth soak-session rebuild-proof prove-closed bench-imports bench-features
+.PHONY: help setup demo test test-unit test-docker test-image build base engine matrix lock check-lock generate check standin promote clean check-report bench-teeth soak-session rebuild-proof prove-closed bench-imports bench-features train-demo
 
 help:            ## print this help
 	@grep -hE '^[a-z-]+: .*##' Makefile | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | awk -F'\t' '{ printf "  make %-13s %s\n", $$1, $$2 }'
@@ -51,6 +51,9 @@ check: setup     ## generated text, formatting, types, Dockerfile, shell: nothin
 
 check-report: setup ## look at report.html in a Chromium: console, filters, themes (RUN=outputs/.. PICTURES=DIR)
 	@scripts/check_report.sh $(RUN) $(PICTURES)
+
+train-demo: ## a tiny LLaVA-NeXT learns drawn flowers on a CPU, is killed, resumed, exported, evaluated (minutes)
+	@scripts/train_demo.sh
 
 standin: setup   ## train the stand-ins again, in the image, from their recipe (minutes)
 	@scripts/make_standin.sh

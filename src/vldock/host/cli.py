@@ -28,6 +28,7 @@ COMMANDS = {
     "build": ("vldock.host.cli_build", "build_command", "Build the image."),
     "lock": ("vldock.host.cli_build", "lock_command", "Write the locks, or check them."),
     "run": ("vldock.host.cli_run", "run_command", "Run a command in a container, with the mounts right."),
+    "train": ("vldock.host.cli_train", "train_command", "Fine-tune a LLaVA in a container."),
     "shell": ("vldock.host.cli_run", "shell_command", "Open a shell in a container."),
     "predict": ("vldock.host.cli_predict", "predict_command", "Ask a model a question on an image, in a container."),
     "doctor": ("vldock.host.cli_run", "doctor_command", "Tell whether this machine and the image are fit."),

@@ -13,6 +13,8 @@ from vldock.common.errors import VldockError
 
 COMMANDS = {
     "doctor": ("vldock.image.doctor", "is this container fit: versions, patches, GPU, caches, data, weights, token"),
+    "train": ("vldock.image.training.cli", "fine-tune a LLaVA; --check looks before it trains"),
+    "train export": ("vldock.image.training.export_cli", "merge what a run trained into a model run.py evaluates"),
     "evaluate": ("vldock.image.evaluate", "one model on many benchmarks, loaded once, resumable"),
     "predict": ("vldock.image.predict.cli", "images and a question in, an answer out: the answer run.py gives"),
     "session": ("vldock.image.session.cli", "keep models loaded, and evaluate what docker exec asks"),
@@ -29,6 +31,8 @@ def main(argv: list[str]) -> int:
         description="Commands inside the vldock container.",
         epilog=EXIT_CODES,
     )
+    if " ".join(argv[:2]) in COMMANDS:  # a command of two words
+        argv = [" ".join(argv[:2]), *argv[2:]]
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, (path, summary) in COMMANDS.items():
         command = commands.add_parser(name, help=summary, description=summary, epilog=EXIT_CODES)

@@ -19,6 +19,7 @@ from typing import Any
 from vldock.common.errors import EnvironmentUnfit, VldockError
 from vldock.image import startup
 from vldock.image.session import client, place
+from vldock.image.vlmeval_hooks import own_models
 
 INTERRUPTED = 130
 
@@ -36,6 +37,7 @@ def main(argv: list[str]) -> int:
 
 
 def _run(argv: list[str]) -> int:
+    argv = own_models.take(argv, os.environ)
     session = client.wanted(argv, os.environ) and place.is_there(os.environ)
     if not session:
         check_arguments(argv)
@@ -48,6 +50,7 @@ def _run(argv: list[str]) -> int:
     sys.argv = ["run.py", *argv]
     from vlmeval import run
 
+    own_models.register(os.environ)
     return int(run.main() or 0)
 
 

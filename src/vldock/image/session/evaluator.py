@@ -79,9 +79,10 @@ def _run(request: dict[str, Any], connection: socket.socket, place: Place, seen:
     import vlmeval
     from vlmeval import run as upstream
 
-    from vldock.image.vlmeval_hooks import console, prompts
+    from vldock.image.vlmeval_hooks import console, own_models, prompts
 
     vlmeval.load_env()
+    own_models.register(os.environ)
     models = remote.Models(place, template=seen.get(prompts.VARIABLE, "").strip() or UPSTREAM)
 
     def parse() -> Any:

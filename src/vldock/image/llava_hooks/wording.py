@@ -1,0 +1,31 @@
+"""How a conversation with images is worded for a LLaVA: the same in training and in run.py for models of one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+IMAGE = "<image>"
+
+
+def template_of(config: Any) -> str:
+    """Return the name in llava.conversation of a model's template: Mistral's, else Vicuna's."""
+    return "mistral_instruct" if "mistral" in str(config.model_type) else "llava_v1"
+
+
+def with_images_first(text: str) -> str:
+    """Return a question with its <image> in front, a line each, as LLaVA was trained and is asked."""
+    count = text.count(IMAGE)
+    return f"{IMAGE}\n" * count + text.replace(IMAGE, "").strip()
+
+
+def worded(turns: Sequence[tuple[str, str | None]], template: str) -> str:
+    """Return the conversation as one text; `turns` are ("human" or "gpt", text), None: where an answer would begin."""
+    from llava.conversation import conv_templates
+
+    conversation = conv_templates[template].copy()
+    for role, text in turns:
+        human = role == "human"
+        said = with_images_first(text) if human and text is not None else text
+        conversation.append_message(conversation.roles[0 if human else 1], said)
+    return str(conversation.get_prompt())

@@ -1,0 +1,76 @@
+"""Fine-tune LLaVA-1.5 or LLaVA-NeXT: data checked first, resumable, exported with `train export`.
+
+    python -m vldock.image train --config flowers.yaml train.epochs=3 out=/workspace/checkpoints/flowers
+    python -m vldock.image train --check --config flowers.yaml
+    python -m vldock.image train --print-config
+    torchrun --nproc_per_node=2 -m vldock.image train --config flowers.yaml
+
+The same command after a kill goes on from the newest checkpoint.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from vldock.common.errors import VldockError
+from vldock.image import startup
+from vldock.image.training import config as settings
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `train`."""
+    parser.add_argument("settings", nargs="*", metavar="KEY=VALUE", help="over the file's: train.epochs=3")
+    parser.add_argument("--config", type=Path, help="a YAML file; default: the defaults (--print-config)")
+    parser.add_argument("--check", action="store_true", help="the preflight only: nothing is trained")
+    parser.add_argument("--no-check", action="store_true", help="train without the preflight (the data is read anyway)")
+    parser.add_argument("--print-config", action="store_true", help="print the resolved configuration as YAML and end")
+
+
+def main(given: argparse.Namespace | Sequence[str]) -> int:
+    """Run `train` and return its exit status; errors of ours are printed where words are given, else raised."""
+    if isinstance(given, argparse.Namespace):
+        return _main(given)
+    parser = argparse.ArgumentParser(prog="train", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    add_arguments(parser)
+    args = parser.parse_args(list(given))
+    try:
+        return _main(args)
+    except VldockError as error:
+        print(error.render(), file=sys.stderr)
+        return error.exit_code
+
+
+def _main(args: argparse.Namespace) -> int:
+    config = settings.load(args.config, args.settings)
+    if args.print_config:
+        print(config.to_yaml(), end="")
+        return 0
+    startup.prepare()
+    from vldock.image.training.sources import load, out_folder
+
+    config = replace(config, out=str(out_folder(config.out)))
+    data, first = load(config.data), os.environ.get("RANK", "0") == "0"
+
+    def say(text: str) -> None:
+        if first:
+            print(text, file=sys.stderr, flush=True)
+
+    say(f"data: {len(data.training)} training and {len(data.heldout)} held-out records, all whole")
+    if first and not args.no_check:  # torchrun's other processes wait for the first
+        from vldock.image.training import check
+
+        if status := check.report(config, data, say=say):
+            return status
+    if args.check:
+        return 0
+    from vldock.image.training.fit import fit
+
+    result = fit(config, data, say=say)
+    if first:
+        print(f"{result.folder}: {result.steps} steps, held-out accuracy {result.metrics['accuracy']:.1%}")
+    return 0

@@ -1,0 +1,105 @@
+"""Records to what the model reads: token ids, labels masked outside the answers, image tensors and their sizes.
+
+Prompts are worded by llava.conversation and images made by llava.mm_utils.process_images with the model's own config,
+so training and inference cannot differ. Source of the masking rule: llava/train/train.py, which loses a whole sample
+without an error where its token counts disagree; here a prompt must be a prefix of the whole, or its record is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from llava.constants import IGNORE_INDEX, IMAGE_TOKEN_INDEX
+from llava.mm_utils import process_images, tokenizer_image_token
+
+from vldock.common.errors import InputRefused
+from vldock.image.llava_hooks import wording
+from vldock.image.training import pictures
+from vldock.image.training.records import Record, Turn
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """One record: ids and labels (length,), images each (3, side, side) or (tiles, 3, side, side), sizes (w, h)."""
+
+    ids: torch.Tensor
+    labels: torch.Tensor
+    images: tuple[torch.Tensor, ...]
+    sizes: tuple[tuple[int, int], ...]
+
+
+def worded(turns: Sequence[Turn], template: str, *, answered: bool) -> str:
+    """Return the conversation as one text; with `answered` False it ends where the last answer would begin."""
+    said: list[tuple[str, str | None]] = [(turn.role, turn.text) for turn in turns]
+    return wording.worded(said if answered else [*said[:-1], ("gpt", None)], template)
+
+
+def encode_text(turns: Sequence[Turn], tokenizer: Any, template: str) -> tuple[list[int], list[int]]:
+    """Return (ids, labels): IGNORE_INDEX outside the answers, each answer with the token that ends it.
+
+    Raises InputRefused where a prompt's tokens are not the beginning of the whole conversation's.
+    """
+    ids: list[int] = tokenizer_image_token(worded(turns, template, answered=True), tokenizer)
+    labels = [IGNORE_INDEX] * len(ids)
+    for end in range(2, len(turns) + 1, 2):
+        prompt = tokenizer_image_token(worded(turns[:end], template, answered=False), tokenizer)
+        whole = tokenizer_image_token(worded(turns[:end], template, answered=True), tokenizer)
+        if ids[: len(whole)] != whole or whole[: len(prompt)] != prompt or len(whole) == len(prompt):
+            raise InputRefused(
+                f"the tokens of the question {turns[end - 2].text[:60]!r} change when its answer follows",
+                expected="a prompt that is a prefix of the conversation, or its labels would be shifted",
+                hint="remove blanks at the ends of questions and answers",
+            )
+        labels[len(prompt) : len(whole)] = whole[len(prompt) :]
+    return ids, labels
+
+
+class Encoder:
+    """Encodes records for one model: its tokenizer, its image processor, its config."""
+
+    def __init__(self, tokenizer: Any, processor: Any, config: Any, *, accept: Collection[str] = ()) -> None:
+        self.tokenizer, self.processor, self.config, self.accept = tokenizer, processor, config, accept
+        self.template = wording.template_of(config)
+
+    def __call__(self, record: Record) -> Encoded:
+        """Return a record encoded whole."""
+        ids, labels = encode_text(record.turns, self.tokenizer, self.template)
+        images, sizes = self.images(record)
+        return Encoded(torch.tensor(ids), torch.tensor(labels), images, sizes)
+
+    def prompt(self, record: Record) -> Encoded:
+        """Return a record's first question, up to where the answer begins; labels are empty."""
+        text = worded(record.turns[:2], self.template, answered=False)
+        ids = torch.tensor(tokenizer_image_token(text, self.tokenizer))
+        images, sizes = self.images(record)
+        return Encoded(ids, torch.empty(0, dtype=torch.long), images, sizes)
+
+    def images(self, record: Record) -> tuple[tuple[torch.Tensor, ...], tuple[tuple[int, int], ...]]:
+        """Return float32 tensors and sizes; a record without images gets one of zeros, which no token refers to."""
+        if not record.pictures:
+            side = self.processor.crop_size["height"]
+            return (torch.zeros(3, side, side),), ((side, side),)
+        opened = [pictures.rgb(picture, accept=self.accept) for picture in record.pictures]
+        made = [process_images([image], self.processor, self.config)[0] for image in opened]
+        return tuple(made), tuple(image.size for image in opened)
+
+
+class Records(torch.utils.data.Dataset):  # type: ignore[misc]
+    """Records as a data set that encodes when asked: nothing of an image stays in memory."""
+
+    def __init__(self, records: Sequence[Record], encoder: Encoder) -> None:
+        self.records, self.encoder = records, encoder
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, index: int) -> Encoded:
+        return self.encoder(self.records[index])
+
+
+def image_tokens(ids: torch.Tensor) -> int:
+    """Return how many images the tokens refer to."""
+    return int((ids == IMAGE_TOKEN_INDEX).sum())

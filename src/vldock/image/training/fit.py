@@ -1,0 +1,155 @@
+"""A fine-tuning from configuration to run folder: load, prove, train, resume, score.
+
+run/config.yaml   the resolved configuration      run/checkpoint-N/, best, last   in LLaVA's formats
+run/run.json      what it depends on, how it ended run/log.jsonl                   every event
+run/heldout/      the held-out multiple choice as a TSV for run.py
+run/answers.jsonl the held-out answers at the end  run/page.html, run/plots/        to look at
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import set_seed
+
+from vldock.common.cell import write_json
+from vldock.common.errors import EnvironmentUnfit
+from vldock.image import weights
+from vldock.image.training import benchmark, checkpoint, model, page, proof, run_folder, trainer, watch
+from vldock.image.training.config import Config
+from vldock.image.training.order import steps_of
+from vldock.image.training.sources import Dataset
+
+ANSWERS = "answers.jsonl"
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a run ended: updates made, held-out metrics of the last weights, seconds of the training."""
+
+    folder: Path
+    steps: int
+    metrics: dict[str, float]
+    resumed_from: int | None
+
+
+def fit(config: Config, data: Dataset, *, say: Callable[[str], None] | None = None) -> Result:
+    """Train, or go on from the newest checkpoint of the run's folder.
+
+    A batch that does not fit the GPU's memory is halved (rows at once, not rows per update) and the run goes on from
+    its newest checkpoint. Raises UsageError, EnvironmentUnfit, InputRefused, trainer.Diverged.
+    """
+    folder, rank = Path(config.out), int(os.environ.get("RANK", "0"))
+    say = say or (lambda text: print(text, file=sys.stderr, flush=True))
+    device = model.device_of()
+    model.require_possible(config, device)
+    with ExitStack() as held:
+        if rank == 0:
+            held.enter_context(run_folder.locked(folder))
+            swept = checkpoint.sweep(folder)
+            for path in swept:
+                say(f"{path.name}: a killed process left it half written; removed")
+        start = run_folder.claim(folder, config, _facts(config, data, device)) if rank == 0 else None
+        micro = config.train.batch_size
+        while True:
+            try:
+                with torch.enable_grad():  # importing VLMEvalKit turns gradients off for the process
+                    return _run(config, data, device=device, micro=micro, start=start, say=say)
+            except torch.cuda.OutOfMemoryError as error:
+                micro = smaller(micro, error)
+                torch.cuda.empty_cache()
+                say(f"out of GPU memory: from now on {micro} of {config.train.batch_size} rows of a batch at once")
+            start = run_folder.newest(folder)
+
+
+def smaller(micro: int, error: BaseException) -> int:
+    """Return half of `micro`; raises EnvironmentUnfit for one row, or with several processes, which would part ways."""
+    if micro > 1 and int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        return micro // 2
+    raise EnvironmentUnfit(
+        f"one row does not fit: {str(error).splitlines()[0][:200]}" if micro == 1 else "a batch does not fit a GPU",
+        expected="memory for one forward and backward pass",
+        hint="model.method=qlora, train.gradient_checkpointing=true, a smaller model.lora_r or train.batch_size",
+    ) from error
+
+
+def _run(
+    config: Config, data: Dataset, *, device: str, micro: int, start: Path | None, say: Callable[[str], None]
+) -> Result:
+    folder, world = Path(config.out), int(os.environ.get("WORLD_SIZE", "1"))
+    rank = int(os.environ.get("RANK", "0"))
+    set_seed(config.train.seed)
+    loaded = model.load(config, device=device)
+    rows = config.train.batch_size * config.train.accumulation * world
+    steps = steps_of(len(data.training), epochs=config.train.epochs, batch=rows, max_steps=config.train.max_steps)
+    arguments = trainer.arguments_of(config, steps=steps, precision=loaded.precision, device=device)
+    if world > 1:  # every process reads what the first one claimed
+        torch.distributed.barrier()
+        start = run_folder.newest(folder)
+    emit = watch.Log(folder / watch.LOG, say=say, active=rank == 0)
+    tuner = trainer.FineTuner(
+        loaded, config, arguments, training=data.training, heldout=data.heldout, micro=micro, emit=emit
+    )
+
+    def prove() -> None:
+        if rank == 0:
+            emit("proof", step=1, proven=proof.prove(loaded, config, data.training[0], folder / ".proof"))
+
+    tuner.add_callback(watch.Steering(patience=config.train.patience, prove=prove, emit=emit))
+    tuner.remove_callback(_printer())
+    step = int(start.name.rpartition("-")[2]) if start else 0
+    emit.forget_after(step)
+    emit("start", step=step, device=device, precision=loaded.precision, steps=steps, rows_per_update=rows,
+         rows_at_once=micro, trained=sum(p.numel() for _, p in model.trained(loaded.model)),
+         parameters=sum(p.numel() for p in loaded.inner.parameters()), training=len(data.training),
+         heldout=len(data.heldout))  # fmt: skip
+    tuner.train(resume_from_checkpoint=str(start) if start else None)
+    return _finish(tuner, data, folder, emit=emit, rank=rank, resumed=step or None)
+
+
+def _finish(
+    tuner: trainer.FineTuner, data: Dataset, folder: Path, *, emit: watch.Log, rank: int, resumed: int | None
+) -> Result:
+    """Answer the whole held-out set with the best weights and write down how it ended."""
+    best = folder / "best"
+    if tuner.args.world_size > 1:
+        torch.distributed.barrier()
+    if best.is_dir():
+        checkpoint.load(tuner.model, best, tuner.config)
+    metrics = tuner.score(data.heldout)
+    steps = tuner.state.global_step
+    emit("end", step=steps, weights=best.resolve().name if best.is_dir() else "last", **metrics)
+    if rank == 0:
+        lines = trainer.as_lines(tuner.asked)
+        partial = folder / f".{ANSWERS}.partial"
+        partial.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), encoding="utf-8")
+        partial.replace(folder / ANSWERS)
+        before = json.loads((folder / run_folder.RUN).read_text(encoding="utf-8"))
+        write_json(folder / run_folder.RUN, {**before, "ended": {"steps": steps, **metrics}})
+        benchmark.write(data.heldout, folder / "heldout")
+        page.write(folder)
+    return Result(folder, steps, metrics, resumed)
+
+
+def _facts(config: Config, data: Dataset, device: str) -> dict[str, Any]:
+    """Return what a run must not change between two starts."""
+    return {
+        "data": run_folder.digest_of([*data.training, *data.heldout]),
+        "base_sha256": weights.digest(str(model.base_path(config))),
+        "device": device.partition(":")[0],
+        "processes": int(os.environ.get("WORLD_SIZE", "1")),
+    }
+
+
+def _printer() -> type:
+    from transformers.trainer_callback import PrinterCallback
+
+    return PrinterCallback

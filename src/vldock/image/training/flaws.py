@@ -1,0 +1,82 @@
+"""What is wrong with training data: each flaw by row, with its cure, all of them found in one pass."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from vldock.common.errors import InputRefused
+
+SHOWN = 50
+
+# kind -> what cures it; the kinds named in CONVERTIBLE can be accepted instead (data.accept)
+CURES = {
+    "not-json": "mend the file at the place named; `python -m json.tool FILE` shows it",
+    "not-a-list": "write one JSON list of records: [{...}, {...}]",
+    "not-a-record": 'write {"id": ..., "image": ..., "conversations": [...]}',
+    "missing-key": "add the key",
+    "wrong-type": "write text in quotes",
+    "unknown-role": 'name the speaker "human" or "gpt"',
+    "role-order": "let human and gpt take turns, human first and gpt last",
+    "empty-answer": "write the answer, or remove the record",
+    "empty-question": "write the question",
+    "image-count": "write <image> once for each image of the record, in its questions only",
+    "duplicate-id": "give every record an id of its own",
+    "outside": "give a path below data.images, without ..",
+    "missing-file": "put the file there, or correct the path; paths are relative to data.images",
+    "not-a-file": "name an image file, not a folder",
+    "no-permission": "chmod a+r the file, or run with --user of its owner",
+    "zero-size": "copy the file again: it is empty",
+    "corrupt": "copy or download the file again: it cannot be decoded to its end",
+    "cmyk": "convert it: magick IN.jpg -colorspace sRGB OUT.jpg; or data.accept=[cmyk]",
+    "16-bit": "convert it: magick IN -depth 8 OUT; or data.accept=[16-bit]",
+    "animated": "keep one frame: magick 'IN[0]' OUT.png; or data.accept=[animated]",
+    "exif-rotated": "turn it: magick IN -auto-orient OUT (evaluation ignores EXIF); or data.accept=[exif-rotated]",
+    "huge": "shrink it: magick IN -resize 4096x4096 OUT; or raise data.max_pixels",
+    "tiny": "remove it: nothing can be learnt from so few pixels",
+    "no-class": "give a label that names a class: 1 to 102, or a name of the data set",
+    "no-label": "give every image its label: imagelabels.mat and the images are not of the same set",
+}
+CONVERTIBLE = ("cmyk", "16-bit", "animated", "exif-rotated")
+
+
+@dataclass(frozen=True)
+class Flaw:
+    """One thing wrong: `row` counts from 1 in the file (0: the file itself), `said` is what was seen."""
+
+    row: int
+    id: str
+    kind: str
+    said: str
+
+    @property
+    def cure(self) -> str:
+        """What to do about it."""
+        return CURES[self.kind]
+
+    def __str__(self) -> str:
+        name = f" ({self.id})" if self.id else ""
+        return f"row {self.row}{name}: {self.kind}: {self.said}; cure: {self.cure}"
+
+
+class DataRefused(InputRefused):
+    """The data has flaws; the message lists them by row. Nothing was trained."""
+
+    def __init__(self, flaws: Sequence[Flaw], *, source: str) -> None:
+        counts = ", ".join(f"{count} {kind}" for kind, count in Counter(flaw.kind for flaw in flaws).most_common())
+        lines = [f"  {flaw}" for flaw in flaws[:SHOWN]]
+        lines += [f"  and {len(flaws) - SHOWN} more"] if len(flaws) > SHOWN else []
+        super().__init__(
+            f"{source}: {len(flaws)} flaws in the data ({counts}); nothing was trained\n" + "\n".join(lines),
+            expected="every row whole, every image readable",
+            hint="mend them all, then: python -m vldock.image train --check",
+        )
+        self.flaws = tuple(flaws)
+
+
+def refuse(flaws: Iterable[Flaw], *, source: str) -> None:
+    """Raise DataRefused where there is a flaw."""
+    found = sorted(flaws, key=lambda flaw: (flaw.row, flaw.kind))
+    if found:
+        raise DataRefused(found, source=source)

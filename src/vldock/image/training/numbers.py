@@ -1,0 +1,105 @@
+"""The preflight's numbers: the loss's range, where gradients arrive, memory over twenty steps, room for checkpoints."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vldock.image.doctor.check import Check
+from vldock.image.training.config import Config
+from vldock.image.training.encode import Encoded, image_tokens
+from vldock.image.training.model import Loaded, trained
+from vldock.image.training.watch import memory
+
+KEPT = 3  # checkpoints at once: the best, the last, and the one being written
+STEPS = 20
+GROWTH = 64_000_000  # bytes over half the steps that still count as flat
+
+
+def finding(name: str, ok: bool, expected: str, seen: str, cure: str = "") -> Check:
+    """Return the doctor's kind of check."""
+    return Check(name, "ok" if ok else "fail", seen, expected, cure or None)
+
+
+def told(check: Check) -> str:
+    """Return a check as lines: what was expected, what was seen, and where it failed the cure."""
+    line = f"{'ok  ' if check.status == 'ok' else 'FAIL'} {check.name}: expected {check.expected}; seen {check.seen}"
+    return line if check.status == "ok" or not check.hint else f"{line}\n     cure: {check.hint}"
+
+
+def positions(item: Encoded, patches: int) -> int:
+    """Return how many positions a record takes at most: its tokens, every patch of its tiles, and newlines."""
+    text = len(item.ids) - image_tokens(item.ids)
+    rows = math.isqrt(patches)
+    tiles = [image.shape[0] if image.ndim == 4 else 1 for image in item.images] if image_tokens(item.ids) else []
+    return text + sum(count * (patches + (rows if count > 1 else 0)) for count in tiles)
+
+
+def disk(loaded: Loaded, config: Config) -> Check:
+    """The disk holds the checkpoints: weights in float32 and two moments of the optimizer for each."""
+    count = sum(parameter.numel() for _, parameter in trained(loaded.model))
+    wanted = KEPT * count * 12
+    there = next(path for path in (Path(config.out).absolute(), *Path(config.out).absolute().parents) if path.is_dir())
+    free = shutil.disk_usage(there).free
+    return finding(
+        "disk space for checkpoints",
+        free > wanted,
+        f"{wanted / 1e9:.2f} GB for {KEPT} checkpoints of {count:,} trained weights",
+        f"{free / 1e9:.2f} GB free at {there}",
+        "out=FOLDER on a larger disk",
+    )
+
+
+def steps(loaded: Loaded, batches: list[dict[str, Any]]) -> Iterator[Check]:
+    """Run twenty forward and backward passes without an update and yield what they show."""
+    model = loaded.model
+    model.train()
+    losses, held = [], []
+    for step in range(STEPS):
+        with torch.enable_grad(), loaded.autocast():
+            loss = model(**batches[step % len(batches)]).loss
+        loss.backward()
+        losses.append(float(loss))
+        if step == 0:
+            yield _gradients(loaded)
+        model.zero_grad(set_to_none=True)
+        held.append(_held(loaded.device))
+    top = 1.5 * math.log(loaded.inner.get_input_embeddings().weight.shape[0])
+    seen = f"{min(losses):.3f} to {max(losses):.3f}"
+    sane = all(math.isfinite(loss) and 0 < loss < top for loss in losses)
+    yield finding(
+        "loss", sane, f"above 0, below {top:.2f} (1.5 times that of a guess among all tokens)", seen,
+        "0: the labels are masked away; too high or nan: wrong precision, or weights that do not belong together",
+    )  # fmt: skip
+    growth = held[-1] - held[len(held) // 2]
+    yield finding(
+        f"memory over {STEPS} steps", growth < GROWTH, f"less than {GROWTH / 1e6:.0f} MB more in the second half",
+        f"{growth / 1e6:+.1f} MB", "something keeps tensors of earlier steps",
+    )  # fmt: skip
+
+
+def _gradients(loaded: Loaded) -> Check:
+    """Every weight that should train got a gradient, and no other one did."""
+    wanted = dict(trained(loaded.model))
+    # LoRA's B starts at zero, so A's first gradient is zero: there, not large
+    without = [name for name, parameter in wanted.items() if parameter.grad is None]
+    others = [(name, p) for name, p in loaded.model.named_parameters() if not p.requires_grad]
+    strange = [name for name, parameter in others if parameter.grad is not None]
+    wild = [name for name, p in wanted.items() if p.grad is not None and not torch.isfinite(p.grad).all()]
+    bad = without[:1] + strange[:1] + wild[:1]
+    return finding(
+        "gradients reach what trains and nothing else",
+        not bad and bool(wanted),
+        f"{len(wanted)} of {len(wanted)} trained weights, 0 others, all finite",
+        f"{len(wanted) - len(without)} of {len(wanted)}, {len(strange)} others" + (f"; {bad[0]}" if bad else ""),
+        "model.method names what trains",
+    )
+
+
+def _held(device: str) -> int:
+    return memory(device) if device == "cpu" else int(torch.cuda.memory_allocated(torch.device(device)))

@@ -1,0 +1,91 @@
+"""The run's folder: whose it is, what it resumes from, and one process at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from vldock.common import mend
+from vldock.common.cell import write_json
+from vldock.common.errors import UsageError
+from vldock.common.writable import whoami
+from vldock.image.training import config as settings
+from vldock.image.training.config import Config
+from vldock.image.training.export import CONFIG
+from vldock.image.training.records import Record
+
+RUN, LOCK = "run.json", ".lock"
+
+
+def digest_of(records: Sequence[Record]) -> str:
+    """Return 16 hexadecimal digits over ids, turns and pictures' names, in order: what the run reads."""
+    digest = hashlib.sha256()
+    for record in records:
+        turns = [(turn.role, turn.text) for turn in record.turns]
+        digest.update(json.dumps([record.id, turns, [p.name for p in record.pictures]]).encode())
+    return digest.hexdigest()[:16]
+
+
+def claim(folder: Path, config: Config, facts: dict[str, Any]) -> Path | None:
+    """Make the folder this configuration's and return the checkpoint to resume from, None for a new run.
+
+    Raises UsageError where it holds a run of another configuration, data, base or number of processes.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        before = json.loads((folder / RUN).read_text(encoding="utf-8")) if (folder / RUN).is_file() else None
+        if before is not None:
+            _require_same(folder, config, facts, before)
+        partial = folder / f".{CONFIG}.partial"
+        partial.write_text(config.to_yaml(), encoding="utf-8")
+        partial.replace(folder / CONFIG)
+        write_json(folder / RUN, {**(before or {}), **facts})
+    except OSError as error:
+        raise mend.unfit(error, folder, whoami()) from error
+    return newest(folder)
+
+
+def newest(folder: Path) -> Path | None:
+    """Return the newest whole checkpoint: the Trainer gives a folder its name when all of it is written."""
+    found = [path for path in folder.glob("checkpoint-*") if (path / "trainer_state.json").is_file()]
+    return max(found, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
+
+
+def _require_same(folder: Path, config: Config, facts: dict[str, Any], before: dict[str, Any]) -> None:
+    old = settings.load(folder / CONFIG)
+    changed = _differences(old.as_dict(), config.as_dict())
+    changed += [f"{name} was {before.get(name)}, is {facts[name]}" for name in facts if before.get(name) != facts[name]]
+    if changed:
+        raise UsageError(
+            f"{folder} holds another run: {'; '.join(changed[:6])}",
+            expected="the same configuration, data, base and number of processes, to resume from its checkpoints",
+            hint="out=ANOTHER for a new run; to go on with this one: --config config.yaml of that folder",
+        )
+
+
+def _differences(old: dict[str, Any], new: dict[str, Any], above: str = "") -> list[str]:
+    found: list[str] = []
+    for name in new:
+        before, now = old.get(name), new[name]
+        if isinstance(now, dict) and isinstance(before, dict):
+            found += _differences(before, now, f"{above}{name}.")
+        elif before != now:
+            found.append(f"{above}{name} was {before}, is {now}")
+    return found
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the folder for this process; raises UsageError where another trains in it. A kill releases it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / LOCK).open("a") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UsageError(f"another process trains in {folder}", hint="wait for it, or out=ANOTHER") from error
+        yield

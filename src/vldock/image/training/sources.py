@@ -1,0 +1,127 @@
+"""A configuration's data: training and held-out records, with every flaw of text and images found in one pass."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from vldock.common.errors import InputRefused, UsageError
+from vldock.common.workspace import ROOT_VARIABLE
+from vldock.image.training import flowers, pictures, questions, records, split
+from vldock.image.training.config import Data
+from vldock.image.training.flaws import Flaw, refuse
+from vldock.image.training.pictures import Picture
+from vldock.image.training.records import Record
+
+FRACTION = 0.1  # held out where the source has no split of its own
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What is trained on and what is held out; `names` are the flowers' where the data is flowers."""
+
+    training: tuple[Record, ...]
+    heldout: tuple[Record, ...]
+    names: tuple[str, ...] = ()
+
+
+def load(data: Data, *, environ: Mapping[str, str] = os.environ) -> Dataset:
+    """Return the records of `data`, all of them read and decoded once.
+
+    Raises DataRefused with every flaw by row, UsageError for a source without its path, InputRefused for no data.
+    """
+    made, flaws = _json(data, environ) if data.source == "json" else _flowers(data, environ)
+    both = (*made.training, *made.heldout)
+    refuse([*flaws, *_picture_flaws(both, data)], source=data.path or data.name)
+    if not made.training:
+        raise InputRefused(f"{data.path or data.name}: no training record is left", expected="one at least")
+    return made
+
+
+def resolve(path: str, environ: Mapping[str, str], folder: str) -> Path:
+    """Return a path of the configuration: absolute, or below `folder` of the workspace, or of where one stands."""
+    given = Path(path).expanduser()
+    root = environ.get(ROOT_VARIABLE) or "/workspace"
+    if given.is_absolute() or given.exists():
+        return given
+    for inside in (Path(root) / given, Path(root) / folder / given):
+        if inside.exists():
+            return inside
+    return given
+
+
+def out_folder(path: str, environ: Mapping[str, str] = os.environ) -> Path:
+    """Return the run's folder: absolute, or below the workspace's root."""
+    given = Path(path).expanduser()
+    return given if given.is_absolute() else Path(environ.get(ROOT_VARIABLE) or "/workspace") / given
+
+
+def _json(data: Data, environ: Mapping[str, str]) -> tuple[Dataset, list[Flaw]]:
+    path = resolve(_path(data, "the JSON file"), environ, "data")
+    images = resolve(data.images, environ, "data") if data.images else path.parent
+    found, flaws = records.read(path, images)
+    kept = split.sample(found, data.sample_fraction, group=_group, seed=data.seed)
+    if data.heldout_path:
+        heldout, more = records.read(resolve(data.heldout_path, environ, "data"), images)
+        return Dataset(tuple(kept), tuple(heldout)), [*flaws, *more]
+    fraction = data.heldout_fraction or FRACTION
+    training, out = split.hold_out(kept, fraction, group=_group, seed=data.seed)
+    return Dataset(tuple(training), tuple(out)), flaws
+
+
+def _flowers(data: Data, environ: Mapping[str, str]) -> tuple[Dataset, list[Flaw]]:
+    if data.source == "archive":
+        found = flowers.from_archive(resolve(_path(data, "the folder of the archive"), environ, "data"))
+    else:
+        found = flowers.from_hub(data.name)
+    training = list(found.splits.get("train", ()))
+    own = next((found.splits[name] for name in ("validation", "test") if found.splits.get(name)), ())
+    if data.heldout_fraction or not own:
+        fraction = data.heldout_fraction or FRACTION
+        training, heldout = split.hold_out(training, fraction, group=_name, seed=data.seed)
+    else:
+        heldout = list(own)
+    training = split.sample(training, data.sample_fraction, group=_name, seed=data.seed)
+    heldout = split.sample(heldout, data.sample_fraction, group=_name, seed=data.seed)
+    names = tuple(sorted({flower.name for flower in (*training, *heldout)}))
+
+    def asked(part: Sequence[questions.Flower]) -> tuple[Record, ...]:
+        made = questions.records(part, kinds=data.questions, names=names, choices=data.choices, seed=data.seed)
+        return tuple(made)
+
+    return Dataset(asked(training), asked(heldout), names), list(found.flaws)
+
+
+def _group(record: Record) -> str:
+    return record.group
+
+
+def _name(flower: questions.Flower) -> str:
+    return flower.name
+
+
+def _path(data: Data, what: str) -> str:
+    if not data.path:
+        raise UsageError(
+            f"data.source={data.source} and no data.path", expected=what, hint="data.path=/workspace/data/..."
+        )
+    return data.path
+
+
+def _picture_flaws(both: Sequence[Record], data: Data) -> list[Flaw]:
+    """Look at every picture once, however many records ask about it, on a few threads: decoding releases the GIL."""
+    first: dict[Picture, Record] = {}
+    for record in both:
+        for picture in record.pictures:
+            first.setdefault(picture, record)
+
+    def look(picture: Picture) -> list[pictures.Finding]:
+        return pictures.examine(picture, accept=data.accept, max_pixels=data.max_pixels)
+
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        found = list(pool.map(look, first))
+    pairs = zip(first.values(), found, strict=True)
+    return [Flaw(record.row, record.id, one.kind, one.said) for record, ones in pairs for one in ones]

@@ -1,0 +1,40 @@
+"""Parts of a data set that keep its proportions: every group gives the same share, drawn by a seed."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def sample(items: Sequence[T], fraction: float, *, group: Callable[[T], str], seed: int) -> list[T]:
+    """Return `fraction` of every group (rounded up: no group vanishes), in the order of `items`."""
+    chosen = {at for members in _groups(items, group, seed).values() for at in members[: _share(members, fraction)]}
+    return [item for at, item in enumerate(items) if at in chosen]
+
+
+def hold_out(items: Sequence[T], fraction: float, *, group: Callable[[T], str], seed: int) -> tuple[list[T], list[T]]:
+    """Return (training, held out): `fraction` of every group is held out, rounded up, and at least one is kept."""
+    out: set[int] = set()
+    for members in _groups(items, group, seed).values():
+        out.update(members[: min(_share(members, fraction), len(members) - 1)])
+    kept = [item for at, item in enumerate(items) if at not in out]
+    return kept, [item for at, item in enumerate(items) if at in out]
+
+
+def _share(members: Sequence[int], fraction: float) -> int:
+    return math.ceil(len(members) * fraction - 1e-9)
+
+
+def _groups(items: Sequence[T], group: Callable[[T], str], seed: int) -> dict[str, list[int]]:
+    """Return the positions of each group's members, shuffled: a group's draw does not depend on the others."""
+    groups: dict[str, list[int]] = defaultdict(list)
+    for at, item in enumerate(items):
+        groups[group(item)].append(at)
+    for name, members in groups.items():
+        random.Random(f"{seed}:{name}").shuffle(members)
+    return groups

@@ -1,0 +1,190 @@
+"""HF Trainer (transformers 4.37.2, accelerate 0.21) with what it lacks for this.
+
+The order of the whole run from the seed, so that a resumed run is the uninterrupted one; gradient norm, memory and
+tokens per second in the log; held-out answers as the metric; LLaVA's checkpoint formats; a batch in pieces where it
+does not fit.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import Trainer, TrainingArguments
+
+from vldock.common.errors import VldockError
+from vldock.image.training import answers, checkpoint
+from vldock.image.training.batch import Collator, pieces
+from vldock.image.training.config import Config
+from vldock.image.training.encode import Encoder, Records
+from vldock.image.training.model import Loaded
+from vldock.image.training.order import WholeRun
+from vldock.image.training.records import Record
+from vldock.image.training.watch import Meter
+
+
+class Diverged(VldockError):
+    """The loss is no number any more."""
+
+
+class FineTuner(Trainer):  # type: ignore[misc]
+    """Trains a LLaVA on records; `micro` is how many rows of a batch go through the model at once."""
+
+    def __init__(
+        self,
+        loaded: Loaded,
+        config: Config,
+        arguments: TrainingArguments,
+        *,
+        training: Sequence[Record],
+        heldout: Sequence[Record],
+        micro: int,
+        emit: Callable[..., None],
+    ) -> None:
+        self.loaded, self.config, self.micro, self.emit = loaded, config, micro, emit
+        accept = config.data.accept
+        self.encoder = Encoder(loaded.tokenizer, loaded.processor, loaded.inner.config, accept=accept)
+        self.heldout = list(heldout)
+        self.asked: list[answers.Answer] = []
+        self.norm: float | None = None
+        arguments._n_gpu = min(1, arguments.n_gpu)  # DataParallel would split the list of images; torchrun does not
+        collator = Collator(loaded.tokenizer.pad_token_id, anyres=loaded.anyres)
+        super().__init__(
+            model=loaded.model,
+            args=arguments,
+            data_collator=collator,
+            train_dataset=Records(training, self.encoder),
+        )
+        self.meter = Meter(loaded.inner, loaded.device)
+        clip = self.accelerator.clip_grad_norm_
+
+        def clipped(*args: Any, **kwargs: Any) -> Any:
+            norm = clip(*args, **kwargs)
+            self.norm = None if norm is None else float(norm)
+            return norm
+
+        self.accelerator.clip_grad_norm_ = clipped
+
+    def _get_train_sampler(self) -> WholeRun:
+        rows = self.args.max_steps * self.args.gradient_accumulation_steps * self.args.train_batch_size
+        return WholeRun(len(self.train_dataset), rows * self.args.world_size, self.config.train.seed)
+
+    def training_step(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
+        """Forward and backward of one batch, whole or in pieces; returns its loss. Raises Diverged for a nan."""
+        model.train()
+        inputs = self._prepare_inputs(inputs)
+        total = torch.zeros((), device=self.args.device)
+        parts = pieces(inputs, self.micro)
+        for at, (part, share) in enumerate(parts):
+            waits = hasattr(model, "no_sync") and at < len(parts) - 1
+            with model.no_sync() if waits else nullcontext():
+                with self.compute_loss_context_manager():
+                    loss = self.compute_loss(model, part) * share
+                self.accelerator.backward(loss)
+            total += loss.detach()
+        if not torch.isfinite(total):
+            raise Diverged(
+                f"the loss is {float(total)} at step {self.state.global_step + 1} (gradient norm before: {self.norm})",
+                expected="a finite loss",
+                hint="train.precision=bf16 or fp32, a smaller train.learning_rate; `train --check` looks at the data",
+            )
+        return total / self.args.gradient_accumulation_steps
+
+    def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
+        """Answer held-out questions and return eval_accuracy, eval_loss, eval_score."""
+        begun = time.monotonic()
+        limit = self.config.train.heldout_samples
+        found = {f"eval_{name}": value for name, value in self.score(self.heldout[:limit]).items()}
+        self.emit("heldout", step=self.state.global_step, seconds=round(time.monotonic() - begun, 3), **found)
+        self.log(found)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, found)
+        return found
+
+    def score(self, records: Sequence[Record]) -> dict[str, float]:
+        """Answer `records`, each process its share, and return the metrics over all of them."""
+        rank, world = self.args.process_index, self.args.world_size
+        made = answers.give(
+            self.loaded.inner,
+            records[rank::world],
+            self.encoder,
+            collator=self.data_collator,
+            tokens=self.config.train.answer_tokens,
+            autocast=self.loaded.autocast,
+        )
+        if world > 1:
+            shares: list[Any] = [None] * world
+            torch.distributed.all_gather_object(shares, made)
+            made = [answer for share in shares for answer in share]
+        self.asked = sorted(made, key=lambda answer: answer.id)
+        return answers.metrics(self.asked)
+
+    def log(self, logs: dict[str, float]) -> None:
+        """Add gradient norm, memory and speed to a line about the loss, and emit it."""
+        if "loss" in logs:
+            epochs = (self.state.global_step * self.total_batch) / len(self.train_dataset)
+            logs = {**logs, **self.meter.read(), "gradient_norm": self.norm, "epoch": round(epochs, 4)}
+            self.emit("step", step=self.state.global_step, **logs)
+        super().log({name: value for name, value in logs.items() if value is not None})
+
+    @property
+    def total_batch(self) -> int:
+        """Rows of one update, over all processes."""
+        arguments = self.args
+        return int(arguments.train_batch_size * arguments.gradient_accumulation_steps * arguments.world_size)
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        checkpoint.save(self.model, self.loaded.tokenizer, Path(output_dir or self.args.output_dir), self.config)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        checkpoint.load(self.model, Path(resume_from_checkpoint), self.config)
+
+
+def arguments_of(config: Config, *, steps: int, precision: str, device: str) -> TrainingArguments:
+    """Return HF's arguments for a configuration."""
+    train = config.train
+    on_cpu = device == "cpu"
+    return TrainingArguments(
+        output_dir=config.out,
+        max_steps=steps,
+        per_device_train_batch_size=train.batch_size,
+        gradient_accumulation_steps=train.accumulation,
+        learning_rate=train.learning_rate,
+        warmup_steps=int(steps * train.warmup_fraction),
+        weight_decay=train.weight_decay,
+        lr_scheduler_type=train.scheduler,
+        max_grad_norm=train.clip,
+        fp16=precision == "fp16",
+        bf16=precision == "bf16",
+        gradient_checkpointing=train.gradient_checkpointing,
+        gradient_checkpointing_kwargs={"use_reentrant": False},
+        logging_steps=train.log_every,
+        logging_first_step=True,
+        logging_nan_inf_filter=False,
+        evaluation_strategy="steps",
+        eval_steps=train.save_every,
+        save_strategy="steps",
+        save_steps=train.save_every,
+        save_total_limit=2,  # the best and the last
+        metric_for_best_model="score",
+        greater_is_better=True,
+        use_cpu=on_cpu,
+        ddp_backend="gloo" if on_cpu else None,
+        ddp_find_unused_parameters=False,
+        dataloader_num_workers=0,
+        remove_unused_columns=False,
+        label_names=["labels"],
+        report_to=[],
+        disable_tqdm=True,
+        seed=train.seed,
+        optim="adamw_torch",
+    )
+
+
+def as_lines(asked: Sequence[answers.Answer]) -> list[dict[str, Any]]:
+    """Return held-out answers as JSON objects, each with whether it is right."""
+    return [{**asdict(answer), "right": answer.right} for answer in asked]

@@ -1,0 +1,140 @@
+"""What a run shows of itself: positions per second, memory, the log as JSON lines; and when it stops early."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import TrainerCallback
+
+LOG = "log.jsonl"
+
+
+class Meter:
+    """Counts the positions (text and image) that reach the language model's last layer, and the time they took."""
+
+    def __init__(self, model: Any, device: str) -> None:
+        self.device, self.positions, self.since = device, 0, time.monotonic()
+        model.model.norm.register_forward_pre_hook(self._count)
+
+    def _count(self, module: Any, inputs: tuple[torch.Tensor, ...]) -> None:
+        if module.training:
+            self.positions += inputs[0].shape[0] * inputs[0].shape[1]
+
+    def read(self) -> dict[str, float]:
+        """Return tokens_per_second since the last reading, and memory_gb: the GPU's peak, else this process's."""
+        now = time.monotonic()
+        speed = self.positions / max(now - self.since, 1e-9)
+        self.positions, self.since = 0, now
+        return {"tokens_per_second": round(speed, 1), "memory_gb": round(memory(self.device) / 1e9, 3)}
+
+
+def memory(device: str) -> int:
+    """Return bytes: the GPU's peak allocation, or the resident set of this process."""
+    if device != "cpu":
+        return int(torch.cuda.max_memory_allocated(torch.device(device)))
+    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * resource.getpagesize()
+
+
+class Log:
+    """One JSON object a line in the run's folder, each line whole; also told to a person by `say`."""
+
+    def __init__(self, path: Path, *, say: Callable[[str], None], active: bool = True) -> None:
+        self.path, self.say, self.active = path, say, active
+
+    def __call__(self, event: str, **values: Any) -> None:
+        """Append an event; floats are kept as they are, None is left out."""
+        if not self.active:
+            return
+        line = {"event": event, "time": round(time.time(), 3), **{k: v for k, v in values.items() if v is not None}}
+        with self.path.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(line, ensure_ascii=False, default=str) + "\n")
+        self.say(spoken(event, values))
+
+    def forget_after(self, step: int) -> None:
+        """Remove the lines of steps that a resumed run will make again, and a torn last line."""
+        if not self.active or not self.path.is_file():
+            return
+        kept = [line for line in read(self.path) if line.get("step", 0) <= step]
+        partial = self.path.with_suffix(".partial")
+        partial.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in kept), encoding="utf-8")
+        partial.replace(self.path)
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """Return the lines of a log; one that a kill tore is left out."""
+    found = []
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []:
+        try:
+            found.append(json.loads(line))
+        except ValueError:
+            continue
+    return found
+
+
+def spoken(event: str, values: dict[str, Any]) -> str:
+    """Return an event as one line for a person."""
+    if event == "step":
+        norm = "-" if values.get("gradient_norm") is None else f"{values['gradient_norm']:.3f}"
+        return (
+            f"step {values['step']}  loss {values['loss']:.4f}  norm {norm}  "
+            f"lr {values['learning_rate']:.2e}  {values['tokens_per_second']:.0f} tokens/s  "
+            f"{values['memory_gb']:.2f} GB"
+        )
+    if event == "heldout":
+        return (
+            f"step {values['step']}  held-out accuracy {values['eval_accuracy']:.1%} of {values['eval_asked']:.0f}, "
+            f"loss {values['eval_loss']:.4f}"
+        )
+    return f"{event}: " + ", ".join(f"{name} {value}" for name, value in values.items() if value is not None)
+
+
+def stale(scores: Sequence[float], patience: int) -> bool:
+    """Tell whether the last `patience` scores brought nothing better than the best before them."""
+    return patience > 0 and len(scores) > patience and max(scores[-patience:]) <= max(scores[:-patience])
+
+
+class Steering(TrainerCallback):  # type: ignore[misc]
+    """Scores and saves at the last step too, stops when nothing gets better, proves the first checkpoint."""
+
+    def __init__(self, *, patience: int, prove: Callable[[], None], emit: Callable[..., None]) -> None:
+        self.patience, self.prove, self.emit = patience, prove, emit
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> Any:
+        """Prove at step 1; at the last step score and save."""
+        if state.global_step == 1:
+            self.prove()
+        if state.global_step >= state.max_steps:
+            control.should_evaluate = control.should_save = True
+        return control
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, **_: Any) -> Any:
+        """Stop early: judged from the history in the trainer's state, which a resumed run has too."""
+        scores = [line["eval_score"] for line in state.log_history if "eval_score" in line]
+        if stale(scores, self.patience) and state.global_step < state.max_steps:
+            self.emit("early_stop", step=state.global_step, best=max(scores))
+            control.should_training_stop = True
+        return control
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> Any:
+        """Point `last` and `best` to their checkpoints."""
+        if state.is_world_process_zero:
+            run = Path(args.output_dir)
+            point(run / "last", f"checkpoint-{state.global_step}")
+            if state.best_model_checkpoint:
+                point(run / "best", Path(state.best_model_checkpoint).name)
+        return control
+
+
+def point(link: Path, name: str) -> None:
+    """Make `link` a relative link to `name`, at once and whole."""
+    fresh = link.with_name(f".{link.name}.{os.getpid()}")
+    fresh.unlink(missing_ok=True)
+    fresh.symlink_to(name)
+    fresh.replace(link)

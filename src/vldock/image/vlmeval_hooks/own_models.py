@@ -1,0 +1,82 @@
+"""Models of one's own for run.py: `--model NAME=FOLDER`, or VLDOCK_MODELS=NAME=FOLDER,NAME=FOLDER.
+
+The folder is a LLaVA as `train export` writes it. It is asked as it was trained: its own template, its own way to cut
+images into tiles. Its passport carries the digest of its weights.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Mapping, MutableMapping
+from pathlib import Path
+
+from vldock.common.errors import UsageError
+
+VARIABLE = "VLDOCK_MODELS"
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+def take(argv: list[str], environ: MutableMapping[str, str]) -> list[str]:
+    """Return `argv` with each NAME=FOLDER after --model as NAME, noted in the environment.
+
+    Raises UsageError for a name no file can have, or a folder without config.json.
+    """
+    taken, after_model = [], False
+    given = declared(environ)
+    for word in argv:
+        option, equals, value = word.partition("=")
+        if word.startswith("-"):
+            after_model = option == "--model"
+            if after_model and equals and "=" in value:  # --model=NAME=FOLDER
+                name, _, folder = value.partition("=")
+                given[name] = folder
+                word = f"--model={name}"
+        elif after_model and equals:
+            given[option] = value
+            word = option
+        taken.append(word)
+    for name, folder in given.items():
+        _require(name, folder)
+    if given:
+        environ[VARIABLE] = ",".join(f"{name}={Path(folder).absolute()}" for name, folder in given.items())
+    return taken
+
+
+def declared(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return {name: folder} of VLDOCK_MODELS; raises UsageError for a word without =."""
+    found = {}
+    for word in filter(None, (part.strip() for part in environ.get(VARIABLE, "").split(","))):
+        name, equals, folder = word.partition("=")
+        if not equals:
+            raise UsageError(f"{VARIABLE}: {word}", expected="NAME=FOLDER, with commas between several")
+        found[name] = folder
+    return found
+
+
+def register(environ: Mapping[str, str]) -> list[str]:
+    """Add the declared models to VLMEvalKit's and return their names; raises UsageError for a name it has already."""
+    given = declared(environ)
+    if not given:
+        return []
+    from vlmeval.config import supported_VLM
+
+    from vldock.image.vlmeval_hooks.own_llava import OwnLLaVA
+
+    for name, folder in given.items():
+        known = supported_VLM.get(name)
+        if known is not None and getattr(known, "func", None) is not OwnLLaVA:
+            raise UsageError(f"--model {name}={folder}: VLMEvalKit has a model {name} already", expected="another name")
+        supported_VLM[name] = functools.partial(OwnLLaVA, model_path=folder)
+    return list(given)
+
+
+def _require(name: str, folder: str) -> None:
+    if not NAME.fullmatch(name):
+        raise UsageError(f"--model {name}={folder}: {name!r} names files", expected="letters, digits, . _ -")
+    if not (Path(folder) / "config.json").is_file():
+        raise UsageError(
+            f"--model {name}={folder}: no config.json in that folder",
+            expected="a LLaVA as `python -m vldock.image train export` writes it",
+            hint="is the folder mounted into the container?",
+        )

@@ -1,0 +1,232 @@
+"""Fine-tuning's data: every flaw is named by its row with a cure, in one pass; splits and questions follow a seed."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from support import flower_box
+
+from vldock.common.errors import InputRefused, UsageError
+from vldock.image.training import config, flowers, pictures, questions, records, sources, species, split
+from vldock.image.training.flaws import CONVERTIBLE, CURES, DataRefused
+
+ASK = {"from": "human", "value": "<image>\nWhat is it?"}
+ANSWER = {"from": "gpt", "value": "A rose."}
+
+
+def row(**changes: Any) -> dict[str, Any]:
+    """Return a good record with `changes`; None removes a key."""
+    made = {"id": "one", "image": "good.jpg", "conversations": [ASK, ANSWER], **changes}
+    return {name: value for name, value in made.items() if value is not None}
+
+
+def turns(*pairs: tuple[str, str]) -> list[dict[str, str]]:
+    return [{"from": role, "value": text} for role, text in pairs]
+
+
+BROKEN_ROWS: dict[str, Any] = {
+    "not-a-record": "text",
+    "missing-key": row(conversations=None),
+    "wrong-type": row(conversations=[{"from": "human", "value": 3}, ANSWER]),
+    "unknown-role": row(conversations=turns(("user", "<image>\na"), ("gpt", "b"))),
+    "role-order": row(conversations=turns(("gpt", "b"), ("human", "<image>\na"))),
+    "empty-answer": row(conversations=turns(("human", "<image>\na"), ("gpt", "  "))),
+    "empty-question": row(conversations=turns(("human", "<image>"), ("gpt", "b"))),
+    "image-count": row(conversations=turns(("human", "<image> <image> a"), ("gpt", "b"))),
+    "outside": row(image="../../etc/passwd"),
+}
+
+
+def write(folder: Path, rows: list[Any]) -> config.Data:
+    flower_box.square(folder / "good.jpg", 7)
+    (folder / "data.json").write_text(json.dumps(rows))
+    return config.Data(source="json", path=str(folder / "data.json"), max_pixels=80_000)
+
+
+@pytest.mark.parametrize("kind", BROKEN_ROWS)
+def test_a_broken_row_is_refused_by_its_number_with_a_cure(tmp_path: Path, kind: str) -> None:
+    data = write(tmp_path, [row(id="fine"), BROKEN_ROWS[kind]])
+
+    with pytest.raises(DataRefused) as refused:
+        sources.load(data)
+
+    assert [(flaw.row, flaw.kind) for flaw in refused.value.flaws] == [(2, kind)]
+    assert "row 2" in refused.value.message
+    assert CURES[kind] in refused.value.message
+    assert refused.value.exit_code == 4
+
+
+@pytest.mark.parametrize("kind", flower_box.BROKEN)
+def test_a_broken_image_is_refused_by_its_row_with_a_cure(tmp_path: Path, kind: str) -> None:
+    data = write(tmp_path, [row(id="fine"), row(id="bad", image="bad.img")])
+    flower_box.BROKEN[kind](tmp_path / "bad.img")
+
+    with pytest.raises(DataRefused) as refused:
+        sources.load(data)
+
+    assert [(flaw.row, flaw.id, flaw.kind) for flaw in refused.value.flaws] == [(2, "bad", kind)]
+    assert "bad.img" in refused.value.message
+    assert CURES[kind] in refused.value.message
+
+
+def test_all_flaws_are_found_in_one_pass(tmp_path: Path) -> None:
+    images = [row(id=kind, image=f"{kind}.img") for kind in flower_box.BROKEN]
+    data = write(tmp_path, [*BROKEN_ROWS.values(), *images, row(id="twice"), row(id="twice")])
+    for kind, make in flower_box.BROKEN.items():
+        make(tmp_path / f"{kind}.img")
+
+    with pytest.raises(DataRefused) as refused:
+        sources.load(data)
+
+    assert {flaw.kind for flaw in refused.value.flaws} == {*BROKEN_ROWS, *flower_box.BROKEN, "duplicate-id"}
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "said"),
+    [('[{"id": 1,]', "not-json", "line 1 column 11"), ('{"id": 1}', "not-a-list", "dict"), (None, "missing-file", "")],
+    ids=["broken JSON", "no list", "no file"],
+)
+def test_a_file_that_is_no_list_of_records_is_row_0(tmp_path: Path, text: str | None, kind: str, said: str) -> None:
+    if text is not None:
+        (tmp_path / "data.json").write_text(text)
+
+    found, flaws = records.read(tmp_path / "data.json", tmp_path)
+
+    assert (found, [(flaw.row, flaw.kind) for flaw in flaws]) == ([], [(0, kind)])
+    assert said in flaws[0].said
+
+
+@pytest.mark.parametrize("kind", CONVERTIBLE)
+def test_what_is_accepted_becomes_8_bit_rgb_as_a_person_sees_it(tmp_path: Path, kind: str) -> None:
+    flower_box.BROKEN[kind](tmp_path / "x.img")
+    picture = pictures.FilePicture(tmp_path / "x.img")
+
+    image = pictures.rgb(picture, accept=(kind,))
+
+    assert pictures.examine(picture, accept=(kind,)) == []
+    assert image.mode == "RGB"
+    assert kind != "exif-rotated" or image.size == (24, 16)
+    assert kind != "16-bit" or image.getpixel((0, 0))[0] == round(40000 / 65535 * 255)
+
+
+def test_an_image_at_the_limit_is_fine_and_one_over_it_is_not_decoded(tmp_path: Path) -> None:
+    stream = io.BytesIO()
+    Image.new("L", (100, 100)).save(stream, "PNG")
+    (tmp_path / "x.png").write_bytes(stream.getvalue()[:60])  # a header, and no pixels
+    picture = pictures.FilePicture(tmp_path / "x.png")
+
+    assert [one.kind for one in pictures.examine(picture, max_pixels=10_000)] == ["corrupt"]
+    assert [one.kind for one in pictures.examine(picture, max_pixels=9_999)] == ["huge"]
+
+
+def test_the_flowers_are_the_102_of_the_data_set_in_the_order_of_their_labels() -> None:
+    assert (len(species.NAMES), len(set(species.NAMES))) == (102, 102)
+    assert [species.name_of(label) for label in (1, 54, 102)] == ["pink primrose", "sunflower", "blackberry lily"]
+    assert (species.name_of(0), species.name_of(103)) == (None, None)
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["jpg folder", "102flowers.tgz"])
+def test_the_original_archive_becomes_named_flowers_in_its_own_splits(tmp_path: Path, packed: bool) -> None:
+    folder = flower_box.archive(
+        tmp_path / "f", [54, 74, 54], {"trnid": [3, 1], "valid": [2], "tstid": []}, packed=packed
+    )
+
+    found = flowers.from_archive(folder)
+
+    assert found.flaws == ()
+    assert {name: [(f.row, f.name) for f in part] for name, part in found.splits.items()} == {
+        "train": [(3, "sunflower"), (1, "sunflower")],
+        "validation": [(2, "rose")],
+    }
+    assert all(f.picture.read() for part in found.splits.values() for f in part)
+
+
+def test_a_label_without_a_class_and_an_image_without_a_label_are_named(tmp_path: Path) -> None:
+    folder = flower_box.archive(tmp_path / "f", [54, 103], {"trnid": [1, 2, 9], "valid": [], "tstid": []})
+
+    with pytest.raises(DataRefused) as refused:
+        sources.load(config.Data(source="archive", path=str(folder)))
+
+    assert [(flaw.row, flaw.kind) for flaw in refused.value.flaws] == [(2, "no-class"), (9, "no-label")]
+
+
+def test_an_archive_without_its_labels_is_refused_with_what_belongs_there(tmp_path: Path) -> None:
+    with pytest.raises(InputRefused, match=r"imagelabels\.mat is not there"):
+        flowers.from_archive(tmp_path)
+
+
+def test_a_sample_keeps_the_proportions_and_follows_its_seed() -> None:
+    items = [f"{group}{number}" for group, count in (("a", 40), ("b", 10), ("c", 1)) for number in range(count)]
+
+    drawn = split.sample(items, 0.1, group=lambda item: item[0], seed=3)
+
+    assert Counter(item[0] for item in drawn) == {"a": 4, "b": 1, "c": 1}
+    assert drawn == split.sample(items, 0.1, group=lambda item: item[0], seed=3)
+    assert drawn != split.sample(items, 0.1, group=lambda item: item[0], seed=4)
+    assert split.sample(items, 1.0, group=lambda item: item[0], seed=3) == items
+
+
+def test_held_out_items_are_of_every_group_and_none_is_trained_on() -> None:
+    items = [f"{group}{number}" for group in "ab" for number in range(10)] + ["c0"]
+
+    kept, out = split.hold_out(items, 0.2, group=lambda item: item[0], seed=0)
+
+    assert Counter(item[0] for item in out) == {"a": 2, "b": 2}
+    assert sorted(kept + out) == sorted(items)
+
+
+def test_questions_about_a_flower_have_its_answer(tmp_path: Path) -> None:
+    flower = questions.Flower(1, "x", pictures.FilePicture(tmp_path / "x.jpg"), "rose")
+    names = ("daffodil", "rose", "sunflower", "tiger lily", "lotus")
+
+    name, choice, yes_no = questions.records([flower], kinds=questions.KINDS, names=names, choices=3, seed=0)
+
+    assert name.answer == "rose"
+    assert f"\n{choice.answer}. rose\n" in choice.question
+    options = [line[3:] for line in choice.question.splitlines() if line[1:3] == ". "]
+    assert (len(options), options) == (3, sorted(options))
+    assert (yes_no.answer == "yes") == ("a rose?" in yes_no.question)
+    assert all(record.turns[0].text.count("<image>") == 1 for record in (name, choice, yes_no))
+
+
+def test_the_defaults_are_those_of_the_flower_training() -> None:
+    train, model = config.Train(), config.Model()
+
+    assert (train.batch_size, train.accumulation, train.learning_rate, train.clip) == (1, 16, 1e-5, 0.5)
+    assert (train.precision, train.gradient_checkpointing, train.gpu_memory_fraction) == ("fp16", True, 0.9)
+    assert (model.method, train.log_every, config.Data().sample_fraction) == ("qlora", 10, 1.0)
+
+
+def test_words_override_a_file_and_the_resolved_configuration_reads_back(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("train: {epochs: 3, learning_rate: 1e-4}\ndata: {accept: cmyk}\n")
+
+    made = config.load(tmp_path / "c.yaml", ["train.epochs=5", "model.method=lora"])
+    (tmp_path / "again.yaml").write_text(made.to_yaml())
+
+    assert (made.train.epochs, made.train.learning_rate, made.data.accept) == (5.0, 1e-4, ("cmyk",))
+    assert config.load(tmp_path / "again.yaml") == made
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("train.epoch=3", "did you mean train.epochs"),
+        ("model.method=lorra", "qlora or lora"),
+        ("train.batch_size=0", "1 to 4096"),
+        ("train.batch_size=two", "type int"),
+        ("data.accept=[sepia]", "cmyk"),
+        ("train=3", "a section"),
+        ("nonsense", "KEY=VALUE"),
+    ],
+)
+def test_a_wrong_setting_is_told_with_what_is_right(word: str, said: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        config.load(None, [word])
+
+    assert said in refused.value.render()
