@@ -13,11 +13,12 @@ from vldock.common.errors import VldockError
 
 COMMANDS = {
     "doctor": ("vldock.image.doctor", "is this container fit: versions, patches, GPU, caches, data, weights, token"),
-    "train": ("vldock.image.training.cli", "fine-tune a LLaVA; --check looks before it trains"),
-    "train export": ("vldock.image.training.export_cli", "merge what a run trained into a model run.py evaluates"),
     "evaluate": ("vldock.image.evaluate", "one model on many benchmarks, loaded once, resumable"),
     "predict": ("vldock.image.predict.cli", "images and a question in, an answer out: the answer run.py gives"),
     "session": ("vldock.image.session.cli", "keep models loaded, and evaluate what docker exec asks"),
+    "train": ("vldock.image.training.cli", "fine-tune a LLaVA; --check looks before it trains"),
+    "train export": ("vldock.image.training.export_cli", "merge what a run trained into a model run.py evaluates"),
+    "train head": ("vldock.image.heads.cli", "a policy head on cached features: regression or flow matching"),
     "features": ("vldock.image.features.cli", "vision features computed once: build, ls, fsck, evict"),
     "version": ("vldock.image.version", "what this image is made of"),
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +9,6 @@ from typing import Any
 
 from vldock.image.workspace.places import Place
 
-OWN = "vldock.image.vlmeval_hooks.own_llava"  # what run.py --model NAME=FOLDER uses
 # what VLMEvalKit and the libraries say of their own defaults; tests/support/log_lines.py has the reasons
 EXPECTED = (
     "Following kwargs received",
@@ -23,14 +21,14 @@ EXPECTED = (
 
 def own(place: Place) -> bool:
     """Tell whether a model is asked as it was trained (its template, its tiles), and not as VLMEvalKit's models are."""
-    return not place.declared and importlib.util.find_spec(OWN) is not None
+    return not place.declared
 
 
 def make(place: Place, base: str | None, options: dict[str, Any]) -> Any:
     """Load `place` on `base` into its wrapper; `options` are the wrapper's decoding arguments."""
     with quiet():
         if own(place):
-            kind = importlib.import_module(OWN).OwnLLaVA
+            from vldock.image.vlmeval_hooks.own_llava import OwnLLaVA as kind
         else:
             from vlmeval.vlm.llava.llava import LLaVA as kind  # noqa: N813
         with _through_workspace(place, base):
