@@ -28,7 +28,7 @@ def make(place: Place, base: str | None, options: dict[str, Any]) -> Any:
     """Load `place` on `base` into its wrapper; `options` are the wrapper's decoding arguments."""
     with quiet():
         if own(place):
-            from vldock.image.vlmeval_hooks.own_llava import OwnLLaVA as kind
+            from vldock.image.vlmeval_hooks.own_llava import OwnLLaVA as kind  # noqa: N813
         else:
             from vlmeval.vlm.llava.llava import LLaVA as kind  # noqa: N813
         with _through_workspace(place, base):
