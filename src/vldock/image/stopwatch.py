@@ -1,0 +1,73 @@
+"""Seconds by phase, each counted once: what a phase calls that is a phase itself is not counted for the caller."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+START_UP = "start-up"
+ON_DEVICE = ("vision", "prefill", "decode")  # waited for before and after, or a GPU's work is counted for what follows
+
+
+@dataclass
+class Spent:
+    """What a phase took so far."""
+
+    seconds: float = 0.0
+    count: int = 0
+
+
+@dataclass
+class Stopwatch:
+    """Phases of the main thread in `phases`, those of other threads, which run meanwhile, in `beside`.
+
+    `began` is when the process began, on `now`; until the first phase begins it starts up.
+    """
+
+    began: float
+    now: Callable[[], float] = time.monotonic
+    phases: dict[str, Spent] = field(default_factory=dict)
+    beside: dict[str, Spent] = field(default_factory=dict)
+    _threads: threading.local = field(default_factory=threading.local)
+
+    @contextmanager
+    def within(self, phase: str) -> Iterator[None]:
+        """Count what happens inside for `phase`, but for phases inside it."""
+        self._start_up_ends()
+        inside: list[float] = self._threads.__dict__.setdefault("inside", [])
+        _wait_for_device(phase)
+        begun = self.now()
+        inside.append(0.0)
+        try:
+            yield
+        finally:
+            _wait_for_device(phase)
+            seconds = self.now() - begun
+            others = inside.pop()
+            if inside:
+                inside[-1] += seconds
+            self._add(phase, seconds - others)
+
+    def seconds(self) -> float:
+        """Return how long ago the process began."""
+        return self.now() - self.began
+
+    def _start_up_ends(self) -> None:
+        if START_UP not in self.phases:
+            self.phases[START_UP] = Spent(self.seconds(), 1)
+
+    def _add(self, phase: str, seconds: float) -> None:
+        main = threading.current_thread() is threading.main_thread()
+        spent = (self.phases if main else self.beside).setdefault(phase, Spent())
+        spent.seconds += seconds
+        spent.count += 1
+
+
+def _wait_for_device(phase: str) -> None:
+    torch = sys.modules.get("torch")
+    if phase in ON_DEVICE and torch is not None and torch.cuda.is_initialized():
+        torch.cuda.synchronize()
