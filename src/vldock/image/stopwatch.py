@@ -15,9 +15,10 @@ ON_DEVICE = ("vision", "prefill", "decode")  # waited for before and after, or a
 
 @dataclass
 class Spent:
-    """What a phase took so far."""
+    """What a phase took so far; `cpu` is of all threads of the process meanwhile, whatever each was at."""
 
     seconds: float = 0.0
+    cpu: float = 0.0
     count: int = 0
 
 
@@ -30,6 +31,7 @@ class Stopwatch:
 
     began: float
     now: Callable[[], float] = time.monotonic
+    cpu: Callable[[], float] = time.process_time
     phases: dict[str, Spent] = field(default_factory=dict)
     beside: dict[str, Spent] = field(default_factory=dict)
     _threads: threading.local = field(default_factory=threading.local)
@@ -38,19 +40,19 @@ class Stopwatch:
     def within(self, phase: str) -> Iterator[None]:
         """Count what happens inside for `phase`, but for phases inside it."""
         self._start_up_ends()
-        inside: list[float] = self._threads.__dict__.setdefault("inside", [])
+        inside: list[tuple[float, float]] = self._threads.__dict__.setdefault("inside", [])
         _wait_for_device(phase)
-        begun = self.now()
-        inside.append(0.0)
+        begun, used = self.now(), self.cpu()
+        inside.append((0.0, 0.0))
         try:
             yield
         finally:
             _wait_for_device(phase)
-            seconds = self.now() - begun
+            seconds, cpu = self.now() - begun, self.cpu() - used
             others = inside.pop()
             if inside:
-                inside[-1] += seconds
-            self._add(phase, seconds - others)
+                inside[-1] = (inside[-1][0] + seconds, inside[-1][1] + cpu)
+            self._add(phase, seconds - others[0], cpu - others[1])
 
     def seconds(self) -> float:
         """Return how long ago the process began."""
@@ -58,12 +60,13 @@ class Stopwatch:
 
     def _start_up_ends(self) -> None:
         if START_UP not in self.phases:
-            self.phases[START_UP] = Spent(self.seconds(), 1)
+            self.phases[START_UP] = Spent(self.seconds(), self.cpu(), 1)
 
-    def _add(self, phase: str, seconds: float) -> None:
+    def _add(self, phase: str, seconds: float, cpu: float) -> None:
         main = threading.current_thread() is threading.main_thread()
         spent = (self.phases if main else self.beside).setdefault(phase, Spent())
         spent.seconds += seconds
+        spent.cpu += cpu
         spent.count += 1
 
 
