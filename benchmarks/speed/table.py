@@ -138,10 +138,9 @@ def honest(found: Json) -> list[str]:
     for one in found["runs"]:
         phases = [f"{one['phases'].get(name, 0.0):.1f}" for name in PHASES[3:8]]
         speed = f"{one['samples'] / one['answering']:.3f}"
-        body.append(
-            [one["benchmark"], one["engine"], str(one["samples"]), f"{one['answering']:.1f}", speed]
-            + [f"{one['ratio']:.2f}" if one.get("ratio") else "", *phases]
-        )
+        ratio = f"{one['ratio']:.2f}" if one.get("ratio") else ""
+        figures = (str(one["samples"]), f"{one['answering']:.1f}", speed, ratio)
+        body.append([one["benchmark"], one["engine"], *figures, *phases])
     return [*lines, *rows(head, body), f"`vldock equal` of both: {found['equal']}", "", *found.get("notes", []), ""]
 
 
