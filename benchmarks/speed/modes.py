@@ -9,7 +9,6 @@ b  one `docker exec` a cell         d   b with a session's worker               
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -121,7 +120,7 @@ def _wait_until_ready(container: Any) -> None:
         if line is None:
             continue
         said.append(line.text)
-        if line.source == "stdout" and json.loads(line.text)["event"] == "ready":
+        if line.text.startswith('{"event": "ready"'):
             return
     raise EvaluationFailed("the session ended before it was ready\n" + "\n".join(said[-20:]))
 
