@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import base64
 import io
+import itertools
 import json
 import os
 import random
@@ -134,7 +135,7 @@ def teach_endings(model: Any, *, last: int, states: Any, end: int) -> None:
             choice = (torch.randn(DIRECTIONS) / scales) @ directions[:DIRECTIONS]
             choice -= centre * (choice @ centre) / (centre @ centre)  # the same for every prompt: decides nothing
             rows[chain[0]] = PULL * unit(embeds[last]) + SPREAD * choice / DIRECTIONS**0.5
-            for before, after in zip(chain, chain[1:], strict=False):
+            for before, after in itertools.pairwise(chain):
                 rows[after] = PULL * unit(embeds[before])
             rows[end] += PULL * unit(embeds[chain[-1]])
 
