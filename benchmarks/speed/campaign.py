@@ -39,11 +39,15 @@ LABEL = "vldock.role=speed"
 
 
 @contextmanager
-def timed_image(client: Any, image: str) -> Iterator[str]:
-    """Yield an image that is `image` with one variable more: every process in it notes its phases."""
+def timed_image(client: Any, image: str, *, threads: int | None = None) -> Iterator[str]:
+    """Yield an image that is `image` with a variable more: every process in it notes its phases.
+
+    `threads` bounds the threads of a process that compute, None leaves that to torch.
+    """
     found = str(image_engine.find(client, image).id)
     with tempfile.TemporaryDirectory(prefix="vldock-speed-") as name:
         lines = [f"FROM {found}", f"ENV VLDOCK_PHASES={cache_env.OUTPUTS}/{PHASES}", f"LABEL {LABEL}"]
+        lines += [f"ENV OMP_NUM_THREADS={threads}"] if threads else []
         Path(name, "Dockerfile").write_text("\n".join(lines), encoding="utf-8")
         made, _ = client.images.build(path=name, rm=True, forcerm=True)
     try:
@@ -90,6 +94,7 @@ def _chosen(text: str, known: tuple[str, ...], what: str) -> list[str]:
 @click.option("--benchmarks", help="Comma list; default: all 20.")
 @click.option("--cells", type=int, help="Only the first N benchmarks (times the models).")
 @click.option("--samples", type=int, default=10, show_default=True)
+@click.option("--threads", type=int, help="Threads that compute; on a busy machine 1, and look at processor seconds.")
 @click.option("--out", type=click.Path(path_type=Path), default=HERE, help="Folder of RESULTS.md and results.json.")
 @click.option("--keep", type=click.Path(path_type=Path), help="Keep what the evaluations wrote in this folder.")
 def main(
@@ -100,6 +105,7 @@ def main(
     benchmarks: str | None,
     cells: int | None,
     samples: int,
+    threads: int | None,
     out: Path,
     keep: Path | None,
 ) -> int:
@@ -110,7 +116,7 @@ def main(
     folder = keep or Path(tempfile.mkdtemp(prefix="vldock-speed-"))
     begun = datetime.now(UTC)
     try:
-        with engine.connected() as client, timed_image(client, image) as timed, signals_interrupt():
+        with engine.connected() as client, timed_image(client, image, threads=threads) as timed, signals_interrupt():
             setting = Setting(
                 image=timed,
                 docker=docker_cli.builder().path,
@@ -127,7 +133,12 @@ def main(
         if keep is None:
             shutil.rmtree(folder, ignore_errors=True)
     facts |= {"begun": begun.isoformat(timespec="seconds"), "minutes": (datetime.now(UTC) - begun).seconds / 60}
-    facts |= {"models": list(setting.models), "benchmarks": list(setting.benchmarks), "samples": samples}
+    facts |= {
+        "models": list(setting.models),
+        "benchmarks": list(setting.benchmarks),
+        "samples": samples,
+        "threads": threads,
+    }
     out.mkdir(parents=True, exist_ok=True)
     results = table.Results(facts=facts, modes=[asdict(one) | {"seconds": one.seconds} for one in measured.values()])
     write_json(out / "results.json", asdict(results))

@@ -73,7 +73,8 @@ def where(facts: Json) -> str:
     return (
         f"{facts['begun'][:10]}, {facts['minutes']:.0f} min, {facts['cores']} cores of {facts['processor']}, "
         f"{facts['memory_gb']} GB, load average {facts['load_before'][0]} before and {facts['load_after'][0]} after, "
-        f"Docker {facts['engine']}, torch {facts['torch']}, transformers {facts['transformers']}."
+        f"Docker {facts['engine']}, torch {facts['torch']}, transformers {facts['transformers']}"
+        + (f", {facts['threads']} computing thread a process." if facts.get("threads") else ".")
     )
 
 
