@@ -97,6 +97,7 @@ class Record:
 
 
 _now: list[Record] = []
+_TIMED = object()  # no plain value: a session sends those of its worker's model to its evaluators'
 
 
 def begin(file: str) -> None:
@@ -132,7 +133,7 @@ def _wrap(module: ModuleType) -> None:
 
 
 def _timed(phase: str | Callable[..., str], function: Callable[..., Any]) -> Callable[..., Any]:
-    """As Stopwatch.timed, with the stopwatch of the process that calls."""
+    """Return the function with its calls counted for a phase, on the stopwatch of the process that calls."""
 
     @functools.wraps(function)
     def counted(*args: Any, **kwargs: Any) -> Any:
@@ -157,8 +158,8 @@ def _answering(build: Callable[..., Any]) -> Callable[..., Any]:
 
     def built(*args: Any, **kwargs: Any) -> Any:
         model = build(*args, **kwargs)
-        if not getattr(model, "_vldock_timed", False):
-            model.generate, model._vldock_timed = _counted(_timed("loop", model.generate)), True
+        if getattr(model, "_vldock_timed", None) is not _TIMED:
+            model.generate, model._vldock_timed = _counted(_timed("loop", model.generate)), _TIMED
         return model
 
     return functools.wraps(build)(built)
