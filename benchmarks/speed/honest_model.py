@@ -1,7 +1,7 @@
 """Make, inside the image, a model that costs what LLaVA-1.5-7B costs per layer, and two benchmarks to ask it.
 
 Real widths (hidden 4096, intermediate 11008, 32 heads, vocabulary 32000; tower 1024 wide, 336 pixels, 576 patches), cut
-in depth: 2 of 32 decoder layers to 2 of 24 of the tower. Weights are random but for what ends an answer: after its last
+in depth, decoder (of 32 layers) and tower (of 24) about alike. Weights are random but for what ends an answer: after its last
 prompt token the model starts one of some chains of tokens, which one hangs on image and question, and each chain ends
 after its own number of tokens. Random weights alone would never end.
 
@@ -204,10 +204,10 @@ def main() -> None:
     """Make all of it below --out, and say on standard output what was made."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--layers", type=int, default=2)
-    parser.add_argument("--tower-layers", type=int, default=2)
-    parser.add_argument("--shared-images", type=int, default=6)
-    parser.add_argument("--distinct-images", type=int, default=50)
+    parser.add_argument("--layers", type=int, required=True)
+    parser.add_argument("--tower-layers", type=int, required=True)
+    parser.add_argument("--shared-images", type=int, required=True)
+    parser.add_argument("--distinct-images", type=int, required=True)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     os.environ.update(dict.fromkeys(CACHES, str(args.out / "huggingface")))
