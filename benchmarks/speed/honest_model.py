@@ -1,9 +1,9 @@
 """Make, inside the image, a model that costs what LLaVA-1.5-7B costs per layer, and two benchmarks to ask it.
 
 Real widths (hidden 4096, intermediate 11008, 32 heads, vocabulary 32000; tower 1024 wide, 336 pixels, 576 patches), cut
-in depth, decoder (of 32 layers) and tower (of 24) about alike. Weights are random but for what ends an answer: after its last
-prompt token the model starts one of some chains of tokens, which one hangs on image and question, and each chain ends
-after its own number of tokens. Random weights alone would never end.
+in depth, decoder (of 32 layers) and tower (of 24) about alike. Weights are random but for what ends an answer: after
+its last prompt token the model starts one of some chains of tokens, which one hangs on image and question, and each
+chain ends after its own number of tokens. Random weights alone would never end.
 
 POPE: few images, 18 questions on each, as the real one asks. TextVQA_VAL: every image another one.
 """
