@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 VLDOCK := .venv/bin/vldock
-.PHONY: help setup demo test test-unit test-docker test-image build base engine matrix lock check-lock generate check standin promote clean check-report bench-teeth soak-session rebuild-proof prove-closed bench-imports bench-features train-demo
+.PHONY: help setup demo test test-unit test-docker test-image build base engine matrix lock check-lock generate check standin promote clean check-report bench-teeth soak-session rebuild-proof prove-closed bench-imports bench-features train-demo bench bench-quick bench-honest
 
 help:            ## print this help
 	@grep -hE '^[a-z-]+: .*##' Makefile | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | awk -F'\t' '{ printf "  make %-13s %s\n", $$1, $$2 }'
@@ -57,6 +57,15 @@ train-demo: ## a tiny LLaVA-NeXT learns drawn flowers on a CPU, is killed, resum
 
 standin: setup   ## train the stand-ins again, in the image, from their recipe (minutes)
 	@scripts/make_standin.sh
+
+bench: setup     ## compare ways to evaluate the 40 cells, stand-ins and real widths: benchmarks/speed (1 hour, machine alone)
+	@.venv/bin/python benchmarks/speed/campaign.py && .venv/bin/python benchmarks/speed/honest.py
+
+bench-quick: setup ## the same ways over 4 cells, into .vldock/speed (8 minutes)
+	@.venv/bin/python benchmarks/speed/campaign.py --cells 2 --out .vldock/speed
+
+bench-honest: setup ## our engine against VLMEvalKit's loop at LLaVA-1.5-7B's widths on a CPU (20 minutes)
+	@.venv/bin/python benchmarks/speed/honest.py
 
 bench-teeth: setup ## break the image on purpose, 30 ways: each must be caught by a named test (20 minutes)
 	@.venv/bin/python benchmarks/teeth/campaign.py

@@ -27,7 +27,16 @@ def prepare() -> bool:
         print(BANNER, file=sys.stderr, flush=True)
     preflight.apply(os.environ)
     prepare_imports()
+    measure()
     return standin
+
+
+def measure() -> None:
+    """Time this process where VLDOCK_PHASES names a file for that (phases.py)."""
+    if file := os.environ.get("VLDOCK_PHASES", "").strip():
+        from vldock.image import phases
+
+        phases.begin(file)
 
 
 def prepare_imports() -> None:

@@ -169,6 +169,7 @@ def main(argv: list[str]) -> None:
     events = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what libraries print is no event
     startup.prepare_imports()  # the rest is in the environment the server gave us
+    startup.measure()
     worker = Worker(socket.socket(fileno=args.listener), emit=emitter(events, as_json=True))
     worker.run(socket.socket(fileno=args.control), args.model)
 

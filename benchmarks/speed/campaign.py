@@ -1,0 +1,151 @@
+"""How fast: `make bench`, `make bench-quick`; what the modes are is in modes.py, what comes out in RESULTS.md.
+
+Modes that ask cell by cell are asked in turn, cell after cell, each time another one first: whatever else the machine
+does hits all of them. The others run whole, in the order they are named. Ratios are within one campaign.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+sys.path.insert(0, str(Path(__file__).parent))
+import machine
+import table
+from modes import CELL_MODES, MODES, WHOLE_MODES, Measured
+from setting import PHASES, Setting
+
+from vldock.common import cache_env
+from vldock.common.cell import write_json
+from vldock.common.errors import UsageError
+from vldock.common.matrix import matrix_benchmarks, matrix_models
+from vldock.host import checkout, docker_cli, engine, image_engine
+from vldock.host.cli import invoke
+from vldock.host.console import say
+from vldock.host.signals import signals_interrupt
+
+HERE = Path(__file__).parent
+LABEL = "vldock.role=speed"
+
+
+@contextmanager
+def timed_image(client: Any, image: str, *, threads: int | None = None) -> Iterator[str]:
+    """Yield an image that is `image` with a variable more: every process in it notes its phases.
+
+    `threads` bounds the threads of a process that compute, None leaves that to torch.
+    """
+    found = str(image_engine.find(client, image).id)
+    with tempfile.TemporaryDirectory(prefix="vldock-speed-") as name:
+        lines = [f"FROM {found}", f"ENV VLDOCK_PHASES={cache_env.OUTPUTS}/{PHASES}", f"LABEL {LABEL}"]
+        lines += [f"ENV OMP_NUM_THREADS={threads}"] if threads else []
+        Path(name, "Dockerfile").write_text("\n".join(lines), encoding="utf-8")
+        made, _ = client.images.build(path=name, rm=True, forcerm=True)
+    try:
+        yield str(made.id)
+    finally:
+        client.images.remove(str(made.id), force=True, noprune=True)
+
+
+def cell_by_cell(setting: Setting, asked: list[str], measured: dict[str, Measured]) -> None:
+    """Run the modes that go cell by cell, side by side: all are ready before the first cell, one is asked at a time."""
+    with ExitStack() as stack:
+        asks = {mode: stack.enter_context(CELL_MODES[mode](setting, measured[mode])) for mode in asked}
+        for number, (model, benchmark) in enumerate(setting.cells):
+            turn = asked[number % len(asked) :] + asked[: number % len(asked)]
+            for mode in turn:
+                measured[mode].took(asks[mode](model, benchmark))
+            told = "  ".join(f"{mode} {measured[mode].cells[-1]:.1f} s" for mode in asked)
+            say(f"{number + 1}/{len(setting.cells)} {model} x {benchmark}: {told}")
+
+
+def campaign(setting: Setting, asked: list[str]) -> dict[str, Measured]:
+    """Run all modes that are asked; return what each took, in the order of MODES."""
+    measured = {mode: Measured(mode) for mode in MODES if mode in asked}
+    if by_cell := [mode for mode in measured if mode in CELL_MODES]:
+        cell_by_cell(setting, by_cell, measured)
+    for mode in (mode for mode in measured if mode in WHOLE_MODES):
+        say(f"{mode} ...")
+        WHOLE_MODES[mode](setting, measured[mode])
+        say(f"{mode}: {measured[mode].seconds:.1f} s")
+    return measured
+
+
+def _chosen(text: str, known: tuple[str, ...], what: str) -> list[str]:
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    if unknown := [word for word in words if word not in known]:
+        raise UsageError(f"unknown {what}: {unknown[0]}", expected=", ".join(known))
+    return [name for name in known if name in words]
+
+
+@click.command()
+@click.option("--image", default=checkout.IMAGE_TAG, show_default=True)
+@click.option("--modes", default=",".join(MODES), show_default=True)
+@click.option("--models", default=",".join(model.name for model in matrix_models()), show_default=True)
+@click.option("--benchmarks", help="Comma list; default: all 20.")
+@click.option("--cells", type=int, help="Only the first N benchmarks (times the models).")
+@click.option("--samples", type=int, default=10, show_default=True)
+@click.option("--threads", type=int, help="Threads that compute; on a busy machine 1, and look at processor seconds.")
+@click.option("--out", type=click.Path(path_type=Path), default=HERE, help="Folder of RESULTS.md and results.json.")
+@click.option("--keep", type=click.Path(path_type=Path), help="Keep what the evaluations wrote in this folder.")
+def main(
+    *,
+    image: str,
+    modes: str,
+    models: str,
+    benchmarks: str | None,
+    cells: int | None,
+    samples: int,
+    threads: int | None,
+    out: Path,
+    keep: Path | None,
+) -> int:
+    """Measure every mode on the stand-ins and write the table."""
+    known = tuple(benchmark.name for benchmark in matrix_benchmarks())
+    chosen = _chosen(benchmarks, known, "benchmark") if benchmarks else list(known)
+    asked = _chosen(modes, MODES, "mode")
+    folder = keep or Path(tempfile.mkdtemp(prefix="vldock-speed-"))
+    begun = datetime.now(UTC)
+    try:
+        with engine.connected() as client, timed_image(client, image, threads=threads) as timed, signals_interrupt():
+            setting = Setting(
+                image=timed,
+                docker=docker_cli.builder().path,
+                models=tuple(_chosen(models, tuple(model.name for model in matrix_models()), "model")),
+                benchmarks=tuple(chosen[:cells]),
+                samples=samples,
+                folder=folder.resolve(),
+                env={"VLDOCK_STANDIN": "1"},
+            )
+            before = os.getloadavg()
+            measured = campaign(setting, asked)
+            facts = machine.facts(client, timed, load=(before, os.getloadavg()))
+    finally:
+        if keep is None:
+            shutil.rmtree(folder, ignore_errors=True)
+    facts |= {"begun": begun.isoformat(timespec="seconds"), "minutes": (datetime.now(UTC) - begun).seconds / 60}
+    facts |= {
+        "models": list(setting.models),
+        "benchmarks": list(setting.benchmarks),
+        "samples": samples,
+        "threads": threads,
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    results = table.Results(facts=facts, modes=[asdict(one) | {"seconds": one.seconds} for one in measured.values()])
+    write_json(out / "results.json", asdict(results))
+    table.write(out)
+    click.echo(table.text(out))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(invoke(main))

@@ -1,0 +1,166 @@
+"""VLMEvalKit's own loop against ours, batched, on a model of LLaVA-1.5-7B's real widths: `make bench-honest`.
+
+The model is made once (honest_model.py) and kept; both engines answer the same two benchmarks in turn, each in a
+container of its own, and `vldock equal` says whether every answer is the same.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+sys.path.insert(0, str(Path(__file__).parent))
+import lines
+import machine
+import table
+from campaign import HERE, timed_image
+from setting import Place, Setting, run_py
+
+from vldock.common import cache_env
+from vldock.common.cell import write_json
+from vldock.common.errors import EvaluationFailed
+from vldock.host import checkout, docker_cli, engine, equal
+from vldock.host.cli import invoke
+from vldock.host.console import say
+from vldock.host.container_spec import Mount
+from vldock.host.signals import signals_interrupt
+
+MODEL = "llava_v1.5_7b"
+BENCHMARKS = ("POPE", "TextVQA_VAL")
+ANSWERING = ("preprocess", "vision", "prefill", "decode", "loop")
+MADE, SCRIPT = "made.json", "/opt/honest_model.py"
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much of the real model and of the benchmarks there is."""
+
+    layers: int
+    tower_layers: int
+    shared_images: int
+    distinct_images: int
+
+    @property
+    def name(self) -> str:
+        """A folder's name."""
+        return f"{self.layers}-{self.tower_layers}-{self.shared_images}-{self.distinct_images}"
+
+    def text(self) -> str:
+        """Return what was measured, in words."""
+        return (
+            "LLaVA-1.5-7B's widths (hidden 4096, intermediate 11008, 32 heads, vocabulary 32000; CLIP-L/14 of 336 "
+            f"pixels), {self.layers} of 32 decoder layers, {self.tower_layers} of 24 of the tower, random weights, "
+            f"float32. POPE: {self.shared_images} images of 18 questions; TextVQA_VAL: {self.distinct_images} images "
+            "of one. Answers of 1 to 32 tokens."
+        )
+
+
+def made(setting: Setting, size: Size, store: Path) -> Path:
+    """Return the folder with the model and the benchmarks, made where it is not there."""
+    folder = store / size.name
+    if not (folder / MADE).is_file():
+        say(f"making the model below {folder} (minutes)")
+        folder.mkdir(parents=True, exist_ok=True)
+        words = [f"--{name.replace('_', '-')}={value}" for name, value in vars(size).items()]
+        spec = Place(setting, "making", folder).spec(["python", SCRIPT, "--out", cache_env.OUTPUTS, *words])
+        spec = replace(spec, mounts=(*spec.mounts, Mount(HERE / "honest_model.py", SCRIPT, read_only=True)))
+        done = subprocess.run(spec.docker_argv(setting.docker), capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise EvaluationFailed(f"the model could not be made\n{done.stdout[-1000:]}{done.stderr[-2000:]}")
+        (folder / MADE).write_text(done.stdout.strip().splitlines()[-1] + "\n", encoding="utf-8")
+    return folder
+
+
+def over(setting: Setting, folder: Path) -> Setting:
+    """Return the setting with the made model as its cache and the made benchmarks as its data."""
+    accepted = json.loads((folder / MADE).read_text(encoding="utf-8"))["accepted"]
+    return replace(
+        setting,
+        env={
+            **dict.fromkeys(("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"), "1"),
+            "VLDOCK_ACCEPT_MD5": ",".join(f"{name}={md5}" for name, md5 in accepted.items()),
+        },
+        mounts=(
+            Mount(folder / "huggingface", cache_env.HUGGINGFACE, read_only=True),
+            Mount(folder / "LMUData", cache_env.LMUDATA),
+        ),
+    )
+
+
+def measured(setting: Setting, benchmark: str, engine_name: str, batch: str) -> dict[str, Any]:
+    """Answer one benchmark with one engine; return samples, seconds of answering, phases, and where the answers are."""
+    more = ("--engine", engine_name, *(("--batch-size", batch) if engine_name == "batched" else ()))
+    place = setting.place(f"{engine_name}-{benchmark}")
+    timed = place.command(place.spec(run_py([MODEL], [benchmark], *more)).docker_argv(setting.docker))
+    phases = lines.added(timed.lines)
+    found = {
+        "benchmark": benchmark,
+        "engine": engine_name,
+        "samples": sum(line.answers for line in timed.lines),
+        "seconds": round(timed.seconds, 3),
+        "answering": sum(phases.get(name, 0.0) for name in ANSWERING),
+        "phases": phases,
+        "phases_cpu": lines.added(timed.lines, cpu=True),
+        "counts": lines.counted(timed.lines),
+        "memory_peak": lines.peak(timed.lines),
+        "predictions": str(place.folder / MODEL),
+    }
+    say(f"{benchmark}, {engine_name}: {found['samples']} samples in {found['answering']:.1f} s")
+    return found
+
+
+def compared(runs: list[dict[str, Any]]) -> str:
+    """Return in a sentence whether both engines answered the same, token by token."""
+    wrong = total = tokens = 0
+    for stock in (one for one in runs if one["engine"] == "stock"):
+        ours = next(one for one in runs if one["engine"] == "batched" and one["benchmark"] == stock["benchmark"])
+        ours["ratio"] = stock["answering"] / ours["answering"]
+        for cell in equal.compared(Path(stock["predictions"]), Path(ours["predictions"])).cells:
+            wrong, total, tokens = wrong + cell.answers, total + cell.samples, tokens + cell.differing_tokens
+    return f"{wrong} of {total} answers and {tokens} tokens differ."
+
+
+@click.command()
+@click.option("--image", default=checkout.IMAGE_TAG, show_default=True)
+@click.option("--layers", default=4, show_default=True, help="Decoder layers, of 32.")
+@click.option("--tower-layers", default=3, show_default=True, help="Layers of the vision tower, of 24.")
+@click.option("--shared-images", default=4, show_default=True, help="POPE: images of 18 questions each.")
+@click.option("--distinct-images", default=32, show_default=True, help="TextVQA_VAL: images of one question each.")
+@click.option("--samples", type=int, help="Only the first N samples of each.")
+@click.option("--batch-size", default="auto", show_default=True)
+@click.option("--store", type=click.Path(path_type=Path), default=Path(".vldock/honest"), show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), default=HERE)
+def main(image: str, samples: int | None, batch_size: str, store: Path, out: Path, **size: int) -> int:
+    """Measure both engines and write honest.json and RESULTS.md."""
+    chosen, begun, before = Size(**size), datetime.now(UTC), os.getloadavg()
+    with engine.connected() as client, timed_image(client, image) as timed, signals_interrupt():
+        setting = Setting(timed, docker_cli.builder().path, (MODEL,), BENCHMARKS, samples, (store / "runs").resolve())
+        folder = made(setting, chosen, store.resolve())
+        setting = over(setting, folder)
+        begun = datetime.now(UTC)
+        runs = [
+            measured(setting, benchmark, name, batch_size) for benchmark in BENCHMARKS for name in ("stock", "batched")
+        ]
+        facts = machine.facts(client, timed, load=(before, os.getloadavg()), begun=begun.isoformat(timespec="seconds"))
+    facts["minutes"] = (datetime.now(UTC) - begun).seconds / 60
+    verdict = compared(runs)
+    for one in runs:
+        del one["predictions"]
+    out.mkdir(parents=True, exist_ok=True)
+    write_json(out / "honest.json", {"model": chosen.text(), "facts": facts, "runs": runs, "equal": verdict})
+    if (out / "results.json").is_file():
+        table.write(out)
+    click.echo("\n".join(table.honest(json.loads((out / "honest.json").read_text(encoding="utf-8")))))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(invoke(main))

@@ -1,0 +1,228 @@
+"""Make, inside the image, a model that costs what LLaVA-1.5-7B costs per layer, and two benchmarks to ask it.
+
+Real widths (hidden 4096, intermediate 11008, 32 heads, vocabulary 32000; tower 1024 wide, 336 pixels, 576 patches), cut
+in depth, decoder (of 32 layers) and tower (of 24) about alike. Weights are random but for what ends an answer: after
+its last prompt token the model starts one of some chains of tokens, which one hangs on image and question, and each
+chain ends after its own number of tokens. Random weights alone would never end.
+
+POPE: few images, 18 questions on each, as the real one asks. TextVQA_VAL: every image another one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import io
+import itertools
+import json
+import os
+import random
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from vldock.image.standin.activate import CACHES, SWITCHES
+from vldock.image.standin.manifest import md5_of
+
+WIDTH, INNER, HEADS, VOCABULARY = 4096, 11008, 32, 32000
+EYE_WIDTH, EYE_INNER, EYE_HEADS = 1024, 4096, 16
+QUESTIONS_AN_IMAGE = 18
+LENGTHS = (1, 1, 1, 2, 2, 2, 3, 3, 4, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 20, 24, 32)  # tokens of a chain
+FIRST_PIECE = 300  # pieces below are bytes and marks
+PULL, SPREAD, DIRECTIONS = 4.0, 0.5, 4
+THINGS = ("dog", "car", "tree", "chair", "bottle", "person", "bicycle", "clock", "bird")
+SIZE = (640, 480)
+
+
+def picture(chance: random.Random) -> bytes:
+    """Return a JPEG of coloured shapes, 640 by 480."""
+    from PIL import Image, ImageDraw
+
+    image = Image.new("RGB", SIZE, tuple(chance.randrange(256) for _ in range(3)))
+    draw = ImageDraw.Draw(image)
+    for _ in range(40):
+        x, y = chance.randrange(SIZE[0]), chance.randrange(SIZE[1])
+        box = (x, y, x + chance.randrange(10, 250), y + chance.randrange(10, 250))
+        draw.ellipse(box, fill=tuple(chance.randrange(256) for _ in range(3)))
+    written = io.BytesIO()
+    image.save(written, "JPEG", quality=90)
+    return written.getvalue()
+
+
+def tables(out: Path, *, shared: int, distinct: int, chance: random.Random) -> dict[str, str]:
+    """Write both TSVs: `shared` images of 18 questions, and `distinct` of one; return their md5 by name."""
+    import pandas as pd
+
+    def encoded() -> str:
+        return base64.b64encode(picture(chance)).decode("ascii")
+
+    images = [encoded() for _ in range(shared)]
+    asked = [f"Is there a {chance.choice(THINGS)} number {n} in the image?" for n in range(QUESTIONS_AN_IMAGE)]
+    pope = [(image, question) for image in images for question in asked]
+    text = [(encoded(), f"What is written on the {chance.choice(THINGS)} of {n}?") for n in range(distinct)]
+    found = {}
+    out.mkdir(parents=True, exist_ok=True)
+    for name, rows, more in (
+        ("POPE", pope, {"answer": "Yes", "category": "random"}),
+        ("TextVQA_VAL", text, {"answer": "['one']"}),
+    ):
+        frame = pd.DataFrame(rows, columns=["image", "question"]).assign(**more)
+        frame.insert(0, "index", range(len(frame)))
+        frame.to_csv(out / f"{name}.tsv", sep="\t", index=False)
+        found[name] = md5_of(out / f"{name}.tsv")
+    return found
+
+
+def tower(layers: int) -> Any:
+    """Return a CLIP-L/14-336 tower of random weights, cut to some layers."""
+    from transformers import CLIPVisionConfig, CLIPVisionModel
+
+    config = CLIPVisionConfig(
+        hidden_size=EYE_WIDTH,
+        intermediate_size=EYE_INNER,
+        num_hidden_layers=layers,
+        num_attention_heads=EYE_HEADS,
+        image_size=336,
+        patch_size=14,
+        projection_dim=768,
+    )
+    return CLIPVisionModel(config).eval()
+
+
+def language(layers: int) -> Any:
+    """Return a LLaVA of random weights, cut to some layers; the tower must be in the cache already."""
+    import torch
+    from llava.model.language_model.llava_llama import LlavaLlamaForCausalLM
+
+    from vldock.image.standin.recipe import llava_model
+
+    size = llava_model.Standin("", width=WIDTH, layers=layers, heads=HEADS, seed=0)
+    config = llava_model.llava_config(size, VOCABULARY)
+    config.intermediate_size, config.mm_hidden_size = INNER, EYE_WIDTH
+    model = LlavaLlamaForCausalLM(config)
+    with torch.no_grad():
+        model.model.embed_tokens.weight.normal_(0.0, 1.0)
+        model.lm_head.weight.zero_()
+    model.get_vision_tower().load_model()
+    return model.eval()
+
+
+def last_states(model: Any, prompts: list[list[int]], images: Any) -> Any:
+    """Return the states [prompts, width] from which the first token of each answer is chosen."""
+    import torch
+
+    found = []
+    with torch.inference_mode():
+        for tokens, image in zip(prompts, images, strict=True):
+            ids = torch.tensor([tokens])
+            made = model.prepare_inputs_labels_for_multimodal(ids, None, None, None, None, image[None])
+            found.append(model.model(inputs_embeds=made[4]).last_hidden_state[0, -1])
+    return torch.stack(found).clone()
+
+
+def teach_endings(model: Any, *, last: int, states: Any, end: int) -> None:
+    """Write the rows of lm_head: chains of tokens, each known by the token before it; their choice by `states`."""
+    import torch
+
+    pieces = iter(range(FIRST_PIECE, VOCABULARY))
+    rows, embeds = model.lm_head.weight, model.model.embed_tokens.weight
+    centre = states.mean(0)
+    _, scales, directions = torch.linalg.svd(states - centre, full_matrices=False)
+    scales = scales[:DIRECTIONS] / len(states) ** 0.5
+    with torch.no_grad():
+        for length in LENGTHS:
+            chain = [next(pieces) for _ in range(length)]
+            choice = (torch.randn(DIRECTIONS) / scales) @ directions[:DIRECTIONS]
+            choice -= centre * (choice @ centre) / (centre @ centre)  # the same for every prompt: decides nothing
+            rows[chain[0]] = PULL * unit(embeds[last]) + SPREAD * choice / DIRECTIONS**0.5
+            for before, after in itertools.pairwise(chain):
+                rows[after] = PULL * unit(embeds[before])
+            rows[end] += PULL * unit(embeds[chain[-1]])
+
+
+def unit(vector: Any) -> Any:
+    """Return a vector of length one in the same direction."""
+    return vector / vector.norm()
+
+
+def calibrate(model: Any, folder: Path, *, seed: int) -> list[int]:
+    """Give the model its endings; return how many tokens it answers to each of the prompts that were looked at."""
+    import torch
+    from llava.mm_utils import tokenizer_image_token
+    from PIL import Image
+    from transformers import CLIPImageProcessor, LlamaTokenizer
+
+    chance = random.Random(seed + 1)
+    tokenizer, processor = LlamaTokenizer.from_pretrained(folder), CLIPImageProcessor.from_pretrained(folder)
+    torch.manual_seed(seed)
+    prompts, images = [], []
+    for number in range(6):
+        image = Image.open(io.BytesIO(picture(chance)))
+        for thing in THINGS[:3]:
+            text = f"A chat. USER:  <image> Is there a {thing} number {number} in the image? ASSISTANT: "
+            prompts.append(tokenizer_image_token(text, tokenizer, -200))
+            images.append(processor(image, return_tensors="pt")["pixel_values"][0])
+    states = last_states(model, prompts, images)
+    teach_endings(model, last=prompts[0][-1], states=states, end=tokenizer.eos_token_id)
+    lengths = []
+    for tokens, image in zip(prompts[::2], images[::2], strict=True):
+        with torch.inference_mode():
+            found = model.generate(
+                torch.tensor([tokens]), images=image[None], do_sample=False, max_new_tokens=64, use_cache=True
+            )
+        lengths.append(found.shape[1] - 1)
+    return lengths
+
+
+def make(out: Path, *, layers: int, tower_layers: int, seed: int) -> list[int]:
+    """Write tower and model into a hub cache below `out`; return the lengths of some answers."""
+    import torch
+
+    from vldock.image.standin.recipe import hub, llava_model
+    from vldock.image.standin.recipe import tower as recipe
+    from vldock.image.standin.recipe.tokenizer import train_tokenizer, write_tokenizer
+
+    torch.manual_seed(seed)
+    cache = out / "huggingface"
+    with tempfile.TemporaryDirectory(dir=out) as name:
+        recipe.write_tower(tower(tower_layers).half().float(), Path(name))
+        hub.install(Path(name), recipe.REPOSITORY, cache)
+    with tempfile.TemporaryDirectory(dir=out) as name:
+        folder = Path(name)
+        write_tokenizer(folder, train_tokenizer())
+        (folder / "preprocessor_config.json").write_text(json.dumps(recipe.PREPROCESSOR), encoding="utf-8")
+        model = language(layers)
+        lengths = calibrate(model, folder, seed=seed)
+        (folder / "preprocessor_config.json").unlink()
+        llava_model.write_llava(model, folder)
+        del model
+        hub.install(folder, llava_model.STANDINS[0].repository, cache)
+    return lengths
+
+
+def main() -> None:
+    """Make all of it below --out, and say on standard output what was made."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--layers", type=int, required=True)
+    parser.add_argument("--tower-layers", type=int, required=True)
+    parser.add_argument("--shared-images", type=int, required=True)
+    parser.add_argument("--distinct-images", type=int, required=True)
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    os.environ.update(dict.fromkeys(CACHES, str(args.out / "huggingface")))
+    os.environ.update(dict.fromkeys(SWITCHES, "1"))
+    accepted = tables(
+        args.out / "LMUData",
+        shared=args.shared_images,
+        distinct=args.distinct_images,
+        chance=random.Random(args.seed),
+    )
+    lengths = make(args.out, layers=args.layers, tower_layers=args.tower_layers, seed=args.seed)
+    if len(set(lengths)) < 3 or max(lengths) >= 64:
+        raise SystemExit(f"answers of {lengths} tokens: not the mixture that was meant")
+    print(json.dumps({"accepted": accepted, "lengths": lengths}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""The lines that vldock.image.phases writes, one for each process that ended: read, and added up."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+PHASES = ("start-up", "load", "data", "preprocess", "vision", "prefill", "decode", "loop", "scoring")
+WAITING = "waiting"  # for a session: what it does meanwhile is on another line
+
+
+@dataclass(frozen=True)
+class Line:
+    """One process: its seconds by phase, in its main thread and beside it; its first answer (epoch seconds)."""
+
+    argv: tuple[str, ...]
+    wall: float
+    phases: dict[str, float]
+    cpu: dict[str, float]
+    counts: dict[str, int]
+    beside: dict[str, float]
+    answers: int
+    first_answer: float | None
+    memory_peak: float | None
+    cpu_seconds: float | None
+
+
+def read(path: Path) -> list[Line]:
+    """Return the lines of a file, none where it is not there."""
+    if not path.is_file():
+        return []
+    return [_line(json.loads(text)) for text in path.read_text(encoding="utf-8").splitlines()]
+
+
+def _line(found: dict) -> Line:  # type: ignore[type-arg]  # a JSON object
+    return Line(
+        argv=tuple(found["argv"]),
+        wall=found["wall"],
+        phases={name: spent["seconds"] for name, spent in found["phases"].items()},
+        cpu={name: spent["cpu"] for name, spent in found["phases"].items()},
+        counts={name: spent["count"] for name, spent in found["phases"].items()},
+        beside={name: spent["seconds"] for name, spent in found["beside"].items()},
+        answers=found["answers"],
+        first_answer=found["first_answer"],
+        memory_peak=found["container"].get("memory_peak"),
+        cpu_seconds=found["container"].get("cpu_seconds"),
+    )
+
+
+def added(lines: Iterable[Line], *, cpu: bool = False) -> dict[str, float]:
+    """Return the seconds (or processor seconds) of each phase over all lines, in the order of PHASES.
+
+    Waiting for a session is left out: what it does meanwhile is on its own processes' lines.
+    """
+    total: Counter[str] = Counter()
+    for line in lines:
+        total.update(line.cpu if cpu else line.phases)
+    return {name: round(total[name], 3) for name in PHASES if total[name]}
+
+
+def counted(lines: Iterable[Line]) -> dict[str, int]:
+    """Return how often each phase was entered over all lines."""
+    total: Counter[str] = Counter()
+    for line in lines:
+        total.update(line.counts)
+    return dict(total)
+
+
+def peak(lines: Iterable[Line]) -> float | None:
+    """Return the largest peak memory of a container, in bytes."""
+    return max((line.memory_peak for line in lines if line.memory_peak), default=None)

@@ -1,0 +1,46 @@
+"""Do something with a module as soon as it is imported, whoever imports it and when."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Callable, Collection, Sequence
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+Change = Callable[[ModuleType], None]
+
+
+def call(names: Collection[str], change: Change) -> None:
+    """Call `change` with each module of `names`: at once where it is imported, else right after its own code ran."""
+    for name in names:
+        if name in sys.modules:
+            change(sys.modules[name])
+    sys.meta_path.insert(0, _Finder(names, change))
+
+
+class _Finder(MetaPathFinder):
+    """Lets the other finders find a module, and adds to what its loader does."""
+
+    def __init__(self, names: Collection[str], change: Change) -> None:
+        self._names, self._change = names, change
+        self._asking: set[str] = set()
+
+    def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
+        if name not in self._names or name in self._asking:
+            return None
+        self._asking.add(name)
+        try:
+            spec = importlib.util.find_spec(name)
+        finally:
+            self._asking.discard(name)
+        if spec is not None and spec.loader is not None:
+            run = spec.loader.exec_module
+
+            def run_and_change(module: ModuleType) -> None:
+                run(module)
+                self._change(module)
+
+            spec.loader.exec_module = run_and_change  # type: ignore[method-assign]
+        return spec
