@@ -23,6 +23,7 @@ sys.path[:0] = [str(HERE), str(HERE.parents[1] / "src")]
 
 import table  # noqa: E402
 import torch  # noqa: E402
+
 from vldock.image.engines.cache import AlignedCache  # noqa: E402
 from vldock.image.engines.language import Language, Segment  # noqa: E402
 
