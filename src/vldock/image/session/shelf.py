@@ -113,12 +113,12 @@ class Shelf:
 
         if name not in supported_VLM:
             raise UsageError(f"unknown model {name!r}", expected="a name of vlmutil mlist all")
-        self._make_room(name, memory.needed(code.repo_of(supported_VLM[name])), say)
         self._other[name] = {"name": name, "state": "loading", "error": None}
         self._changed()
         self._emit("model_loading", model=name)
         begun, before = time.monotonic(), memory.used()
         try:
+            self._make_room(name, memory.needed(code.repo_of(supported_VLM[name])), say)
             models.forget()
             model = models.build(supported_VLM, name, {})
         except Exception as error:

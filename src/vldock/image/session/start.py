@@ -28,7 +28,7 @@ def serve(*, models: Sequence[str], idle_limit: float | None) -> int:
     lock = server.hold(where)
     seen = dict(os.environ)
     questions = server.listen(where.questions)
-    worker = WorkerProcess(questions, models)
+    worker = WorkerProcess(questions, models, events=events.fileno())
     become = partial(evaluator.become, place=where, seen=seen)
     loop = server.Server(where, lock=lock, worker=worker, become=become, emit=emit, idle_limit=idle_limit)
     emit("starting", models=list(models), pid=os.getpid(), socket=str(where.runs))

@@ -20,8 +20,9 @@ class WorkerProcess:
     The server holds the listening socket, so that evaluators which connect while the worker starts again wait there.
     """
 
-    def __init__(self, listener: socket.socket, models: Sequence[str]) -> None:
+    def __init__(self, listener: socket.socket, models: Sequence[str], *, events: int = 1) -> None:
         self._listener = listener
+        self._events = events  # the descriptor of what the session tells: its standard output
         self._asked = list(models)
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
@@ -53,6 +54,7 @@ class WorkerProcess:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "vldock.image.session.worker", *map(str, numbers), *names],
             pass_fds=numbers,
+            stdout=self._events,
             start_new_session=True,  # a signal to the server's group is the server's to hear
         )
         theirs.close()
