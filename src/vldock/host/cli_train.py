@@ -15,6 +15,8 @@ from vldock.host.console import say
 from vldock.host.container_spec import Mount, Spec
 
 FOLDER = click.Path(path_type=Path)
+# not --standalone: it looks up the container's own name, which fails where there is no network
+TORCHRUN = ("torchrun", "--nnodes=1", "--master_addr=127.0.0.1", "--master_port=29500")
 CONFIG = f"{WORKSPACE}/train.yaml"
 
 
@@ -53,7 +55,7 @@ def spec(
             mounts.append(Mount(folder.resolve(), f"{WORKSPACE}/{name}", read_only=locked))
     checkpoints.mkdir(parents=True, exist_ok=True)
     mounts.append(Mount(checkpoints.resolve(), f"{WORKSPACE}/checkpoints"))
-    env = {"OMP_NUM_THREADS": "1"} if processes > 1 else {}
+    env = {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"} if processes > 1 else {}
     argv = tuple(command(words, config=config is not None, check=check, export=export, processes=processes))
     return replace(plain, argv=argv, role="train", mounts=tuple(mounts), env=env)
 
@@ -62,7 +64,7 @@ def command(words: Sequence[str], *, config: bool, check: bool, export: str | No
     """Return the command inside the container."""
     if export:
         return ["python", "-m", "vldock.image", "train", "export", export, *words]
-    launcher = ["torchrun", "--standalone", f"--nproc_per_node={processes}"] if processes > 1 else ["python"]
+    launcher = [*TORCHRUN, f"--nproc_per_node={processes}"] if processes > 1 else ["python"]
     options = [*(["--config", CONFIG] if config else []), *(["--check"] if check else [])]
     return [*launcher, "-m", "vldock.image", "train", *options, *words]
 

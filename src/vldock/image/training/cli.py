@@ -3,7 +3,7 @@
     python -m vldock.image train --config flowers.yaml train.epochs=3 out=/workspace/checkpoints/flowers
     python -m vldock.image train --check --config flowers.yaml
     python -m vldock.image train --print-config
-    torchrun --nproc_per_node=2 -m vldock.image train --config flowers.yaml
+    torchrun --nnodes=1 --master_addr=127.0.0.1 --nproc_per_node=2 -m vldock.image train --config flowers.yaml
 
 The same command after a kill goes on from the newest checkpoint.
 """
