@@ -58,7 +58,7 @@ class Size:
         """Return what was measured, in words."""
         return (
             f"Width {self.width} (LLaVA-1.5-7B's: 4096, with intermediate 11008, 32 heads, vocabulary 32000; CLIP-L/14 "
-            f"of 336 pixels), {self.layers} of 32 decoder layers, {self.tower_layers} of 24 of the tower, random weights, "
+            f"of 336 pixels), {self.layers} of 32 decoder layers, {self.tower_layers} of 24 of the tower, random, "
             f"float32. POPE: {self.shared_images} images of 18 questions; TextVQA_VAL: {self.distinct_images} images "
             "of one. Answers of 1 to 32 tokens."
         )
