@@ -43,6 +43,7 @@ MADE, SCRIPT = "made.json", "/opt/honest_model.py"
 class Size:
     """How much of the real model and of the benchmarks there is."""
 
+    width: int
     layers: int
     tower_layers: int
     shared_images: int
@@ -51,13 +52,13 @@ class Size:
     @property
     def name(self) -> str:
         """A folder's name."""
-        return f"{self.layers}-{self.tower_layers}-{self.shared_images}-{self.distinct_images}"
+        return f"{self.width}-{self.layers}-{self.tower_layers}-{self.shared_images}-{self.distinct_images}"
 
     def text(self) -> str:
         """Return what was measured, in words."""
         return (
-            "LLaVA-1.5-7B's widths (hidden 4096, intermediate 11008, 32 heads, vocabulary 32000; CLIP-L/14 of 336 "
-            f"pixels), {self.layers} of 32 decoder layers, {self.tower_layers} of 24 of the tower, random weights, "
+            f"Width {self.width} (LLaVA-1.5-7B's: 4096, with intermediate 11008, 32 heads, vocabulary 32000; CLIP-L/14 "
+            f"of 336 pixels), {self.layers} of 32 decoder layers, {self.tower_layers} of 24 of the tower, random, "
             f"float32. POPE: {self.shared_images} images of 18 questions; TextVQA_VAL: {self.distinct_images} images "
             "of one. Answers of 1 to 32 tokens."
         )
@@ -130,6 +131,7 @@ def compared(runs: list[dict[str, Any]]) -> str:
 
 @click.command()
 @click.option("--image", default=checkout.IMAGE_TAG, show_default=True)
+@click.option("--width", default=4096, show_default=True, help="Less only to try the recipe.")
 @click.option("--layers", default=4, show_default=True, help="Decoder layers, of 32.")
 @click.option("--tower-layers", default=3, show_default=True, help="Layers of the vision tower, of 24.")
 @click.option("--shared-images", default=4, show_default=True, help="POPE: images of 18 questions each.")

@@ -24,7 +24,7 @@ from typing import Any
 from vldock.image.standin.activate import CACHES, SWITCHES
 from vldock.image.standin.manifest import md5_of
 
-WIDTH, INNER, HEADS, VOCABULARY = 4096, 11008, 32, 32000
+VOCABULARY, HEAD_WIDTH, INNER = 32000, 128, 11008 / 4096  # of the width
 EYE_WIDTH, EYE_INNER, EYE_HEADS = 1024, 4096, 16
 QUESTIONS_AN_IMAGE = 18
 LENGTHS = (1, 1, 1, 2, 2, 2, 3, 3, 4, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 20, 24, 32)  # tokens of a chain
@@ -89,16 +89,16 @@ def tower(layers: int) -> Any:
     return CLIPVisionModel(config).eval()
 
 
-def language(layers: int) -> Any:
+def language(width: int, layers: int) -> Any:
     """Return a LLaVA of random weights, cut to some layers; the tower must be in the cache already."""
     import torch
     from llava.model.language_model.llava_llama import LlavaLlamaForCausalLM
 
     from vldock.image.standin.recipe import llava_model
 
-    size = llava_model.Standin("", width=WIDTH, layers=layers, heads=HEADS, seed=0)
+    size = llava_model.Standin("", width=width, layers=layers, heads=width // HEAD_WIDTH, seed=0)
     config = llava_model.llava_config(size, VOCABULARY)
-    config.intermediate_size, config.mm_hidden_size = INNER, EYE_WIDTH
+    config.intermediate_size, config.mm_hidden_size = round(INNER * width), EYE_WIDTH
     model = LlavaLlamaForCausalLM(config)
     with torch.no_grad():
         model.model.embed_tokens.weight.normal_(0.0, 1.0)
@@ -158,7 +158,7 @@ def calibrate(model: Any, folder: Path, *, seed: int) -> list[int]:
     prompts, images = [], []
     for number in range(6):
         image = Image.open(io.BytesIO(picture(chance)))
-        for thing in THINGS[:3]:
+        for thing in THINGS[:2]:
             text = f"A chat. USER:  <image> Is there a {thing} number {number} in the image? ASSISTANT: "
             prompts.append(tokenizer_image_token(text, tokenizer, -200))
             images.append(processor(image, return_tensors="pt")["pixel_values"][0])
@@ -174,7 +174,7 @@ def calibrate(model: Any, folder: Path, *, seed: int) -> list[int]:
     return lengths
 
 
-def make(out: Path, *, layers: int, tower_layers: int, seed: int) -> list[int]:
+def make(out: Path, *, width: int, layers: int, tower_layers: int, seed: int) -> list[int]:
     """Write tower and model into a hub cache below `out`; return the lengths of some answers."""
     import torch
 
@@ -191,7 +191,7 @@ def make(out: Path, *, layers: int, tower_layers: int, seed: int) -> list[int]:
         folder = Path(name)
         write_tokenizer(folder, train_tokenizer())
         (folder / "preprocessor_config.json").write_text(json.dumps(recipe.PREPROCESSOR), encoding="utf-8")
-        model = language(layers)
+        model = language(width, layers)
         lengths = calibrate(model, folder, seed=seed)
         (folder / "preprocessor_config.json").unlink()
         llava_model.write_llava(model, folder)
@@ -204,6 +204,7 @@ def main() -> None:
     """Make all of it below --out, and say on standard output what was made."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--width", type=int, required=True, help="4096; less only to try the recipe")
     parser.add_argument("--layers", type=int, required=True)
     parser.add_argument("--tower-layers", type=int, required=True)
     parser.add_argument("--shared-images", type=int, required=True)
@@ -218,7 +219,7 @@ def main() -> None:
         distinct=args.distinct_images,
         chance=random.Random(args.seed),
     )
-    lengths = make(args.out, layers=args.layers, tower_layers=args.tower_layers, seed=args.seed)
+    lengths = make(args.out, width=args.width, layers=args.layers, tower_layers=args.tower_layers, seed=args.seed)
     if len(set(lengths)) < 3 or max(lengths) >= 64:
         raise SystemExit(f"answers of {lengths} tokens: not the mixture that was meant")
     print(json.dumps({"accepted": accepted, "lengths": lengths}))
