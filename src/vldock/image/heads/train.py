@@ -104,6 +104,7 @@ def _policy(config: Config, objective: str, features: torch.Tensor) -> Policy:
     )  # fmt: skip
 
 
+@torch.enable_grad()  # importing VLMEvalKit turns gradients off for the process
 def _epochs(policy: Policy, learn: Demonstrations, config: Config, tell: Tell) -> tuple[list[float], list[float]]:
     how = config.training
     chance = torch.Generator().manual_seed(how.seed)
