@@ -69,10 +69,8 @@ PARTS = {"cost": cost, "kills": kills, "heads": heads}
 def table(found: dict[str, Any]) -> str:
     """Return RESULTS.md."""
     lines = ["# The feature cache: what it costs and what it saves", "", "Made by `make bench-features`."]
-    lines += [
-        f"CPU, {found['cost']['threads']} threads, shared with other work; no GPU was there, so none is told.",
-        "",
-    ]
+    lines += ["CPU time of one thread, as the machine had other work; with * seconds as they passed. GPU: not measured."]
+    lines += [""]
     names = [one["tower"] for one in found["cost"]["towers"]]
     lines += [f"| | {' | '.join(names)} |", "| --- |" + " ---: |" * len(names)]
     for label, value in ROWS:
