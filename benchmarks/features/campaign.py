@@ -69,7 +69,7 @@ PARTS = {"cost": cost, "kills": kills, "heads": heads}
 def table(found: dict[str, Any]) -> str:
     """Return RESULTS.md."""
     lines = ["# The feature cache: what it costs and what it saves", "", "Made by `make bench-features`."]
-    lines += ["CPU time of one thread, as the machine had other work; with * seconds as they passed. GPU: not measured."]
+    lines += ["CPU time of one thread, as the machine had other work; * seconds as they passed. GPU: not measured."]
     lines += [""]
     names = [one["tower"] for one in found["cost"]["towers"]]
     lines += [f"| | {' | '.join(names)} |", "| --- |" + " ---: |" * len(names)]
