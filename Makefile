@@ -58,13 +58,13 @@ train-demo: ## a tiny LLaVA-NeXT learns drawn flowers on a CPU, is killed, resum
 standin: setup   ## train the stand-ins again, in the image, from their recipe (minutes)
 	@scripts/make_standin.sh
 
-bench: setup     ## compare ways to evaluate the 40 cells, stand-ins and real widths: benchmarks/speed (1 hour, machine alone)
+bench: setup     ## compare ways to evaluate the 40 cells, stand-ins and real widths: benchmarks/speed (an hour, machine alone)
 	@.venv/bin/python benchmarks/speed/campaign.py && .venv/bin/python benchmarks/speed/honest.py
 
 bench-quick: setup ## the same ways over 4 cells, into .vldock/speed (8 minutes)
 	@.venv/bin/python benchmarks/speed/campaign.py --cells 2 --out .vldock/speed
 
-bench-honest: setup ## our engine against VLMEvalKit's loop at LLaVA-1.5-7B's widths on a CPU (20 minutes)
+bench-honest: setup ## our engine against VLMEvalKit's loop at LLaVA-1.5-7B's widths on a CPU (half an hour)
 	@.venv/bin/python benchmarks/speed/honest.py
 
 bench-teeth: setup ## break the image on purpose, 30 ways: each must be caught by a named test (20 minutes)

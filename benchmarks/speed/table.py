@@ -23,9 +23,13 @@ TITLES = {
     "e3": "`docker exec` a cell, worker, batched",
 }
 BARS = (  # (what is compared, with what, at least so many times as fast)
+    ("d2", "a+eager", 12.0),
     ("d2", "a", 12.0),
+    ("e2", "a+eager", 12.0),
     ("e2", "a", 12.0),
+    ("d", "b+eager", 8.0),
     ("d", "b", 8.0),
+    ("e3", "b+eager", 8.0),
     ("e3", "b", 8.0),
 )
 
