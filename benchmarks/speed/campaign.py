@@ -44,12 +44,14 @@ def timed_image(client: Any, image: str, *, threads: int | None = None) -> Itera
 
     `threads` bounds the threads of a process that compute, None leaves that to torch.
     """
-    found = str(image_engine.find(client, image).id)
-    with tempfile.TemporaryDirectory(prefix="vldock-speed-") as name:
-        lines = [f"FROM {found}", f"ENV VLDOCK_PHASES={cache_env.OUTPUTS}/{PHASES}", f"LABEL {LABEL}"]
-        lines += [f"ENV OMP_NUM_THREADS={threads}"] if threads else []
-        Path(name, "Dockerfile").write_text("\n".join(lines), encoding="utf-8")
-        made, _ = client.images.build(path=name, rm=True, forcerm=True)
+    found = image_engine.find(client, image)
+    lines = [f"ENV VLDOCK_PHASES={cache_env.OUTPUTS}/{PHASES}", f"LABEL {LABEL}"]
+    lines += [f"ENV OMP_NUM_THREADS={threads}"] if threads else []
+    container = client.containers.create(found)
+    try:
+        made = container.commit(changes="\n".join(lines))  # a build would leave an image for each line
+    finally:
+        container.remove()
     try:
         yield str(made.id)
     finally:
