@@ -26,6 +26,7 @@ ORDER = (
     "patch_vlmeval_atomic_files",
     "patch_vlmeval_engine",
     "patch_vlmeval_circular_tmp",
+    "patch_vlmeval_pools",
     "patch_vlmeval_partial_sets",
     "patch_vlmeval_ccocr",
     "patch_vlmeval_quiet_import",

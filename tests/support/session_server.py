@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from vldock.image.events import emitter
+from vldock.image.leave import leave
 from vldock.image.session import evaluator, place, serve, wire
 from vldock.image.session.worker_process import WorkerProcess
 
@@ -30,7 +31,7 @@ def become(request: dict[str, Any], descriptors: list[int], connection: socket.s
     except KeyboardInterrupt:
         status = 130
     finally:
-        evaluator._leave(status)
+        leave(status)
 
 
 def act(argv: list[str], connection: socket.socket) -> int:

@@ -10,6 +10,7 @@ import importlib
 import sys
 
 from vldock.common.errors import VldockError
+from vldock.image.leave import leave
 
 COMMANDS = {
     "doctor": ("vldock.image.doctor", "is this container fit: versions, patches, GPU, caches, data, weights, token"),
@@ -51,4 +52,4 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    leave(main(sys.argv[1:]))

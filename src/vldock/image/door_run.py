@@ -2,7 +2,8 @@
 
 import sys
 
+from vldock.image.leave import leave
 from vldock.image.run import main
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    leave(main(sys.argv[1:]))

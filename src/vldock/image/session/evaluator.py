@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import ctypes
 import os
 import signal
@@ -15,6 +14,7 @@ from typing import Any, NoReturn
 
 from vldock.common.layout import TOKEN_VARIABLES
 from vldock.common.passport_prompts import UPSTREAM
+from vldock.image.leave import leave
 from vldock.image.session import remote, wire
 from vldock.image.session.evaluations import STOPPING
 from vldock.image.session.place import Place
@@ -41,7 +41,7 @@ def become(
     except BaseException:  # noqa: BLE001  a fork must never go on as the server
         traceback.print_exc()
     finally:
-        _leave(status)
+        leave(status)
 
 
 def differences(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
@@ -95,14 +95,3 @@ def _run(request: dict[str, Any], connection: socket.socket, place: Place, seen:
     except remote.Declined as reason:
         wire.send(connection, {"declined": str(reason)})
         return 0
-
-
-def _leave(status: int) -> NoReturn:
-    try:
-        atexit._run_exitfuncs()
-        sys.stdout.flush()
-        sys.stderr.flush()
-    except BaseException:  # noqa: BLE001  a reader that went away must not make this fork the server again
-        status = status or 1
-    finally:
-        os._exit(status)

@@ -131,6 +131,7 @@ class Worker:
     def _left(self, guest: Guest) -> None:
         self._wants.pop(guest, None)
         self.turns.drop(guest)
+        self._tell()
 
     def _tell(self) -> None:
         self._told = time.monotonic()

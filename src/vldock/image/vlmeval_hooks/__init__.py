@@ -12,6 +12,7 @@ data         $LMUData
 tsv, fetch   benchmark files: checksums, downloads
 judge        which judge really runs
 identity     which run the files in a folder belong to; set_aside moves the others away
+pools        how many processes score open answers
 atomic       files that are whole or absent, and predictions saved often enough
 env_file     .env
 lazy         imports that wait until their name is asked for
