@@ -93,13 +93,15 @@ def main() -> None:
     parser.add_argument("--batch-size", nargs="+", default=["8"])
     parser.add_argument("--layers", type=int, default=2)
     parser.add_argument("--tower-layers", type=int, default=2)
+    parser.add_argument("--width", type=int, default=4096, help="a smaller one is no measure of speed, but of rounding")
     parser.add_argument("--tokenizer", default=str(next(STANDIN.glob("models--*-7b/snapshots/*"))))
     parser.add_argument("--dtype", default="float32")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     args = parser.parse_args()
     warnings.simplefilter("ignore")
     with tempfile.TemporaryDirectory() as temporary:
-        size = honest_model.Size(layers=args.layers, tower_layers=args.tower_layers)
+        shape = {"width": args.width, "inner": args.width * 43 // 16, "heads": args.width // 128}
+        size = honest_model.Size(layers=args.layers, tower_layers=args.tower_layers, **shape)
         wrapper = honest_model.wrapper(
             size, tokenizer=args.tokenizer, folder=Path(temporary), dtype=getattr(torch, args.dtype), device=args.device
         )
@@ -118,7 +120,9 @@ def _case(wrapper: Any, asked: list[Question], args: argparse.Namespace, **facts
         size = word if word == "auto" else int(word)
         found, rate = timed(lambda size=size: batched(wrapper, asked, size), len(asked))
         wrong = sum(found[index] != expected[index] for index in expected)
+        tokens = sum(one != other for i in expected for one, other in zip(expected[i], found[i], strict=True))
         values = {"samples_per_second": round(rate, 4), "times": round(rate / base, 2), "answers_differ": wrong}
+        values |= {"of": len(asked), "tokens_differ": tokens, "of_tokens": sum(map(len, expected.values()))}
         _print(**facts, engine=f"batched/{word}", **values)
 
 

@@ -24,6 +24,8 @@ def refusal(wrapper: Any) -> str | None:
         return f"it computes attention with {ATTENTION}, and this model with {attention}"
     if getattr(config, "pretraining_tp", 1) > 1:
         return f"pretraining_tp={config.pretraining_tp} splits the matrices"
+    if (getattr(config, "rope_scaling", None) or {}).get("type") == "dynamic":
+        return "dynamic rotary scaling makes a row's positions depend on the longest row"
     if wrapper.model.get_vision_tower() is None:
         return "the model has no vision tower"
     return of_decoding(wrapper)
