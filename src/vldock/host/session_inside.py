@@ -50,7 +50,7 @@ def short(handle: Any, words: Sequence[str], *, seconds: float = SECONDS) -> Com
     from docker.errors import APIError
 
     try:
-        return Container(handle, iter(())).execute(["timeout", "-k", "2", f"{seconds:g}", *words])
+        return Container(handle, None).execute(["timeout", "-k", "2", f"{seconds:g}", *words])
     except APIError as error:
         raise EnvironmentUnfit(
             f"nothing can be run in container {handle.name}: {plain(error)}", hint="vldock session ls"

@@ -17,7 +17,6 @@ from vldock.host.container_create import create
 from vldock.host.container_spec import Spec, restart_policy
 from vldock.host.containers import ATTACH, Container, Exit, Line
 from vldock.host.events import Event, Sink, event, parse
-from vldock.host.frames import frames
 from vldock.host.leftovers import end
 from vldock.host.session_find import Session
 from vldock.host.signals import signals_interrupt
@@ -114,7 +113,7 @@ def following(client: Any, handle: Any) -> Iterator[Container]:
     """Start a container and yield it with every line from its first; it runs on afterwards."""
     line = client.api.attach_socket(handle.id, ATTACH)
     wire = getattr(line, "_sock", line)  # of a file over a socket, the socket: only that can hang up while it is read
-    container = Container(handle, frames(line))
+    container = Container(handle, line)
     try:
         container.start()
         yield container
