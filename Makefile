@@ -72,8 +72,10 @@ bench-teeth: setup ## break the image on purpose, 30 ways: each must be caught b
 
 soak-session: setup ## 200 evaluations in one session on the stand-ins: memory flat, none failed (10 minutes)
 	@.venv/bin/python benchmarks/session/soak.py
+
 bench-imports: setup ## what putting VLMEvalKit's imports off saves, in CPU seconds (5 minutes)
 	@.venv/bin/python benchmarks/imports/measure.py
+
 bench-features: setup ## the feature cache: hit against recomputing, killed writers, both heads (20 minutes)
 	@.venv/bin/python benchmarks/features/campaign.py
 
