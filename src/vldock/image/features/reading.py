@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
+from types import TracebackType
 
 import torch
 from torch.utils.data import DataLoader, Dataset
@@ -72,3 +74,10 @@ def _quiet(_: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     torch.set_num_threads(1)
+    sys.excepthook = _told
+
+
+def _told(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Print an exception, unless it is that of the thread which hands tensors over when the parent has gone."""
+    if not issubclass(kind, (ConnectionError, EOFError)):
+        sys.__excepthook__(kind, error, trace)
