@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from vldock.image.session import evaluator, memory, remote, shelf, wire, worker
+from vldock.image import own_process
+from vldock.image.session import evaluator, remote, shelf, wire, worker
 from vldock.image.session.turns import Turns
 
 
@@ -149,15 +150,15 @@ def test_images_are_named_by_their_whole_path(tmp_path: Path, monkeypatch: pytes
 def test_what_a_machine_has_left_is_bounded_by_the_containers_limit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(memory, "CGROUP", tmp_path)
+    monkeypatch.setattr(own_process, "GROUPS", tmp_path)
     (tmp_path / "memory.max").write_text("1000\n")
     (tmp_path / "memory.current").write_text("400\n")
 
-    assert memory._below_limit() == 600
+    assert own_process.left_by_limit() == 600
 
 
 def test_without_a_limit_the_machine_alone_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "CGROUP", tmp_path)
+    monkeypatch.setattr(own_process, "GROUPS", tmp_path)
     (tmp_path / "memory.max").write_text("max\n")
 
-    assert memory._below_limit() > memory._available() > 0
+    assert own_process.left_by_limit() > own_process.available_memory() > 0

@@ -31,3 +31,38 @@ def container_usage() -> dict[str, float]:
         used = dict(line.split() for line in lines if line)
         found["cpu_seconds"] = int(used["usage_usec"]) * 1e-6
     return found
+
+
+def free_memory() -> int:
+    """Return the bytes of memory that can still be taken: of the machine, or of what the container's limit leaves."""
+    return min(available_memory(), left_by_limit())
+
+
+def available_memory() -> int:
+    """Return the machine's available memory in bytes; OSError where the kernel does not tell."""
+    for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    raise OSError("/proc/meminfo has no MemAvailable")
+
+
+def left_by_limit() -> int:
+    """Return what is left below the container's memory limit (cgroup 2, then 1); a huge number without one."""
+    for limit, usage in (
+        ("memory.max", "memory.current"),
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+    ):
+        if (GROUPS / limit).is_file():
+            text = (GROUPS / limit).read_text(encoding="ascii").strip()
+            if text != "max":
+                return max(int(text) - int((GROUPS / usage).read_text(encoding="ascii")), 0)
+    return 1 << 62
+
+
+def resident_memory(number: int | None) -> int:
+    """Return the resident bytes of a process, 0 where it is gone."""
+    try:
+        pages = Path(f"/proc/{number}/statm").read_text(encoding="ascii").split()[1]
+    except (OSError, IndexError):
+        return 0
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import torch
+
+from vldock.image import own_process
 
 MOST_ON_GPU, MOST_ON_CPU = 64, 16  # rows of `auto`: on a CPU a matrix product of 8 rows takes as long as one of 16
 SPARE_TOKENS = 128  # of an answer; a longer one may make the batch smaller later
@@ -18,21 +19,7 @@ def free_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         return int(free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device))
-    return min(_available(), _cgroup_left())
-
-
-def _available() -> int:
-    lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
-
-
-def _cgroup_left(root: Path = Path("/sys/fs/cgroup")) -> int:
-    """Return what the container's own limit leaves (cgroup 2); a very large number where it has none."""
-    try:
-        limit, used = ((root / name).read_text(encoding="ascii").strip() for name in ("memory.max", "memory.current"))
-    except OSError:
-        return 1 << 62
-    return 1 << 62 if limit == "max" else max(0, int(limit) - int(used))
+    return own_process.free_memory()
 
 
 def feature_bytes() -> int:

@@ -6,12 +6,11 @@ import json
 import os
 from pathlib import Path
 
-from vldock.image import weights
+from vldock.image import own_process, weights
 
 ROOM = 1.15  # of the weights: activations, caches of keys and values, the allocator's own
 SHARDS = ("*.safetensors", "*.bin")
 BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
-CGROUP = Path("/sys/fs/cgroup")
 
 
 def where() -> str:
@@ -36,7 +35,7 @@ def free() -> int:
         import torch
 
         return int(torch.cuda.mem_get_info(_device())[0])
-    return min(_available(), _below_limit())
+    return own_process.free_memory()
 
 
 def used() -> int:
@@ -45,7 +44,7 @@ def used() -> int:
         import torch
 
         return int(torch.cuda.memory_allocated(_device()))
-    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return own_process.resident_memory(os.getpid())
 
 
 def release() -> None:
@@ -76,23 +75,3 @@ def _growth(folder: Path) -> float:
     config = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     loaded = str(dtype_for(None, _device())).removeprefix("torch.")
     return BYTES[loaded] / BYTES.get(str(config.get("torch_dtype")), BYTES[loaded])
-
-
-def _available() -> int:
-    for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) * 1024
-    raise OSError("/proc/meminfo has no MemAvailable")
-
-
-def _below_limit() -> int:
-    """Return what is left below the container's memory limit (cgroup 2, then 1); a huge number without one."""
-    for limit, usage in (
-        ("memory.max", "memory.current"),
-        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
-    ):
-        if (CGROUP / limit).is_file():
-            text = (CGROUP / limit).read_text(encoding="ascii").strip()
-            if text != "max":
-                return max(int(text) - int((CGROUP / usage).read_text(encoding="ascii")), 0)
-    return 1 << 62

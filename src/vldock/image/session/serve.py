@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from vldock.common.errors import EnvironmentUnfit, VldockError
+from vldock.image import own_process
 from vldock.image.events import Emit
 from vldock.image.session import wire
 from vldock.image.session.evaluations import Become, Client, Evaluations
@@ -118,7 +119,7 @@ class Server:
             "evals": self._evaluations.count,
             "worker_pid": self.worker.pid,
             "worker_restarts": self.worker.restarts,
-            "rss_bytes": _resident(os.getpid()) + _resident(self.worker.pid),
+            "rss_bytes": own_process.resident_memory(os.getpid()) + own_process.resident_memory(self.worker.pid),
         }
 
     def _accept(self, _listener: Any) -> None:
@@ -251,12 +252,3 @@ class Server:
         self._listener.close()
         for path in (self.place.runs, self.place.questions):
             path.unlink(missing_ok=True)
-
-
-def _resident(number: int | None) -> int:
-    """Return the resident bytes of a process, 0 where it is gone."""
-    try:
-        with open(f"/proc/{number}/statm", encoding="ascii") as stream:  # noqa: PTH123
-            return int(stream.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError, IndexError):
-        return 0
