@@ -30,6 +30,11 @@ def test_one_cpu_device_has_no_limit_of_its_own() -> None:
     assert devices.found("none", Where(), MACHINE) == (Device("cpu0"),)
 
 
+@pytest.mark.parametrize(("cells", "cores", "workers"), [(40, 2, 2), (40, 16, 4), (20, 16, 2), (3, 16, 1), (40, 1, 1)])
+def test_standins_get_as_many_workers_as_cores_and_cells_keep_busy(cells: int, cores: int, workers: int) -> None:
+    assert devices.workers_for_standins(cells, Machine(cores)) == workers
+
+
 def test_cpu_workers_share_cores_and_memory_alike() -> None:
     found = devices.found("none", Where(workers=3), MACHINE)
 

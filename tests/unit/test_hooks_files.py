@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections import OrderedDict
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from vldock.image.vlmeval_hooks import atomic, identity, set_aside
+from vldock.image.vlmeval_hooks import atomic, identity, set_aside, tables
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_aside(tmp_path: Path) -> None:
@@ -106,3 +108,55 @@ IDENTITY = {"limit": 4, "model": {"class": "LLaVA", "revision": None}, "data": {
 )
 def test_differences_are_told_field_by_field(change: dict[str, Any], phrases: list[str]) -> None:
     assert identity.differences(IDENTITY, IDENTITY | change) == phrases
+
+
+@pytest.fixture
+def reader(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], list[str]]:
+    """A reader of lines that counts; nothing is kept before."""
+    monkeypatch.setattr(tables, "_kept", OrderedDict())
+
+    def read(path: str) -> list[str]:
+        read.count += 1
+        return Path(path).read_text().split()
+
+    read.count = 0
+    return read
+
+
+def test_a_table_is_read_once_and_each_reader_has_its_own(tmp_path: Path, reader: Any) -> None:
+    path = tmp_path / "t.xlsx"
+    path.write_text("a b")
+
+    first = tables.read(reader, str(path))
+    first.append("changed by its reader")
+
+    assert tables.read(reader, str(path)) == ["a", "b"]
+    assert reader.count == 1
+
+
+@pytest.mark.parametrize("how", ["replaced", "written over"])
+def test_a_table_that_changed_is_read_again(tmp_path: Path, reader: Any, how: str) -> None:
+    path = tmp_path / "t.xlsx"
+    path.write_text("a b")
+    tables.read(reader, str(path))
+
+    if how == "replaced":
+        other = tmp_path / "other.xlsx"
+        other.write_text("c d")
+        other.replace(path)
+    else:
+        time.sleep(0.02)  # the clock of file times ticks every 4 ms
+        path.write_text("c d")
+
+    assert tables.read(reader, str(path)) == ["c", "d"]
+
+
+def test_few_tables_are_kept(tmp_path: Path, reader: Any) -> None:
+    for number in range(tables.KEPT + 1):
+        (tmp_path / f"{number}.xlsx").write_text(str(number))
+        tables.read(reader, str(tmp_path / f"{number}.xlsx"))
+
+    tables.read(reader, str(tmp_path / "1.xlsx"))
+    assert reader.count == tables.KEPT + 1
+    tables.read(reader, str(tmp_path / "0.xlsx"))
+    assert reader.count == tables.KEPT + 2

@@ -67,7 +67,7 @@ def test_a_parser_of_another_shape_is_left_to_the_real_run(upstream: Path) -> No
 def test_without_vlmevalkit_it_says_where_to_run(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
 
     assert run.main(["--help"]) == 3
     assert "hint: run it in the container" in capsys.readouterr().err

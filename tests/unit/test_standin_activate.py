@@ -62,6 +62,16 @@ def test_the_table_is_linked_and_its_md5_accepted(assets: Path, tmp_path: Path) 
     assert root.data == link.parent
 
 
+def test_a_run_of_a_session_uses_the_data_folder_of_the_session(assets: Path, tmp_path: Path) -> None:
+    session, run = dict[str, str](), dict[str, str]()
+    activate(session, scratch=tmp_path / "session", assets=assets)
+
+    activate(run, scratch=Path(session["LMUData"]).parent, assets=assets)
+
+    assert run["LMUData"] == session["LMUData"]
+    assert (Path(run["LMUData"]) / "POPE.tsv").is_file()
+
+
 def test_without_scratch_the_folder_is_private_and_gone_afterwards(assets: Path, tmp_path: Path) -> None:
     code = (
         "import os, sys; from pathlib import Path; from vldock.image.standin import activate\n"

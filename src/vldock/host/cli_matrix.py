@@ -63,7 +63,8 @@ def matrix_command(ctx: click.Context, /, **given: Any) -> int:
             record = replace(record, where=_where(ctx, given, record.where))
             places = _places(status, record.plan, record.where)
         else:
-            plan, where = _plan(client, status, given), _where(ctx, given)
+            plan = _plan(client, status, given)
+            where = _where(ctx, given, _usual(status, plan))
             places = _places(status, plan, where)
             found = None if given["fresh"] else _continued(given["outputs"], plan, where)
             if given["dry_run"]:
@@ -76,15 +77,26 @@ def matrix_command(ctx: click.Context, /, **given: Any) -> int:
         return _work(client, folder, record, places, as_json=given["as_json"])
 
 
-def _where(ctx: click.Context, given: dict[str, Any], before: Where | None = None) -> Where:
-    """Return what the options say, a resumed run's own where they say nothing."""
+def _where(ctx: click.Context, given: dict[str, Any], before: Where) -> Where:
+    """Return what the options say, and `before` where they say nothing."""
     names = ("workers", "spread", "data_parallel")
     typed = [name for name in names if ctx.get_parameter_source(name) is not ParameterSource.DEFAULT]
-    return replace(before or Where(), **{name: given[name] for name in typed})
+    return replace(before, **{name: given[name] for name in typed})
+
+
+def _usual(status: engine.EngineStatus, plan: Plan) -> Where:
+    """Return how a new run is spread where the options say nothing."""
+    if not (plan.standin and plan.gpus == "none"):
+        return Where()
+    return Where(workers=devices.workers_for_standins(len(plan.cells), _machine(status)))
+
+
+def _machine(status: engine.EngineStatus) -> Machine:
+    return Machine(status.cores or 1, status.memory)
 
 
 def _places(status: engine.EngineStatus, plan: Plan, where: Where) -> tuple[devices.Device, ...]:
-    places = devices.found(plan.gpus, where, Machine(status.cores or 1, status.memory))
+    places = devices.found(plan.gpus, where, _machine(status))
     if len(places) > 1:
         say(f"devices: {', '.join(place.name for place in places)}")
     return places

@@ -34,7 +34,9 @@ SAMPLES = click.option(
 )
 DEVICES = (
     click.option(
-        "--workers", type=click.IntRange(min=1), default=1, show_default=True, help="With --gpus none: CPU devices."
+        "--workers",
+        type=click.IntRange(min=1),
+        help="With --gpus none: CPU devices. Default: 1; for stand-ins up to 4, as the cores and cells allow.",
     ),
     click.option(
         "--spread/--no-spread", default=True, show_default=True, help="A container for each GPU, or one for all."

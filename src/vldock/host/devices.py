@@ -14,6 +14,7 @@ from vldock.host.process import Runner, capture
 PROC = Path("/proc/driver/nvidia/gpus")
 SPARE = 0.9  # of the memory, shared among CPU devices; the rest is the machine's own
 MODES = "auto, off, or a number of devices: 2"
+MOST_WORKERS, CELLS_A_WORKER = 4, 8  # of stand-ins: a worker starts in some 5 s, and a cell takes it less than one
 
 List = Callable[[], Sequence[str]]
 
@@ -81,6 +82,11 @@ def found(gpus: str, where: Where, machine: Machine, *, listed: List | None = No
     share = max(1, machine.cores // len(names))
     alone = [Device(f"gpu{name if name.isdecimal() else n}", name, share) for n, name in enumerate(names)]
     return grouped(alone, where.group)
+
+
+def workers_for_standins(cells: int, machine: Machine) -> int:
+    """Return how many shares of the CPU so many cells of stand-ins keep busy; their models take next to no memory."""
+    return min(MOST_WORKERS, machine.cores, max(1, cells // CELLS_A_WORKER))
 
 
 def _cpus(workers: int, machine: Machine) -> list[Device]:

@@ -8,16 +8,16 @@ from __future__ import annotations
 import atexit
 import os
 import sys
-import threading
 from typing import NoReturn
 
 
 def leave(status: int) -> NoReturn:
     """End with `status` (1 where the end itself fails): threads awaited, exit functions run, streams flushed."""
     try:
-        for thread in threading.enumerate():
-            if thread is not threading.current_thread() and not thread.daemon:
-                thread.join()
+        if threading := sys.modules.get("threading"):  # else there are none
+            for thread in threading.enumerate():
+                if thread is not threading.current_thread() and not thread.daemon:
+                    thread.join()
         atexit._run_exitfuncs()
         sys.stdout.flush()
         sys.stderr.flush()

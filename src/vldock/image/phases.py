@@ -21,9 +21,8 @@ from types import FrameType, ModuleType
 from typing import Any
 
 from vldock.image import on_import, own_process
+from vldock.image.measuring import VARIABLE
 from vldock.image.stopwatch import Stopwatch
-
-VARIABLE = "VLDOCK_PHASES"
 
 
 def language_phase(*_args: Any, past_key_values: Any = None, **_kwargs: Any) -> str:

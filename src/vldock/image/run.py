@@ -2,22 +2,19 @@
 
 Exit status: 0 all combinations evaluated, 1 one failed, 2 wrong arguments, 3 unfit environment, 4 refused input,
 130 interrupted.
+
+What only a run without a session needs is imported where it is used: every run in one pays for the rest.
 """
 
 from __future__ import annotations
 
-import argparse
-import ast
-import importlib.util
-import logging
 import os
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from vldock.common.errors import EnvironmentUnfit, VldockError
-from vldock.image import startup
+from vldock.image.measuring import measure
 from vldock.image.session import client, place
 from vldock.image.vlmeval_hooks import own_models
 
@@ -38,15 +35,15 @@ def main(argv: list[str]) -> int:
 
 def _run(argv: list[str]) -> int:
     argv = own_models.take(argv, os.environ)
-    session = client.wanted(argv, os.environ) and place.is_there(os.environ)
-    if not session:
-        check_arguments(argv)
-    startup.prepare()
-    if session:
+    if client.wanted(argv, os.environ) and place.is_there(os.environ):
+        measure(os.environ)
         status = client.attach(argv, os.environ)
         if status is not None:
             return status
-        check_arguments(argv)
+    check_arguments(argv)
+    from vldock.image import startup
+
+    startup.prepare()
     sys.argv = ["run.py", *argv]
     from vlmeval import run
 
@@ -75,7 +72,13 @@ def check_arguments(argv: list[str]) -> None:
         raise SystemExit(2)
 
 
-def _upstream_parser() -> Callable[[], argparse.Namespace] | None:
+def _upstream_parser() -> Callable[[], Any] | None:
+    import argparse
+    import ast
+    import importlib.util
+    import logging
+    from pathlib import Path
+
     spec = importlib.util.find_spec("vlmeval")
     if spec is None or not spec.submodule_search_locations:
         raise EnvironmentUnfit(
@@ -89,5 +92,5 @@ def _upstream_parser() -> Callable[[], argparse.Namespace] | None:
     tree.body = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name in wanted]
     names: dict[str, Any] = {"argparse": argparse, "os": os, "logger": logging.getLogger("vldock.run")}
     exec(compile(tree, str(source), "exec"), names)
-    parser: Callable[[], argparse.Namespace] | None = names.get("parse_args")
+    parser: Callable[[], Any] | None = names.get("parse_args")
     return parser

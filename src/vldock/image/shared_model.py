@@ -47,11 +47,14 @@ class SharedModel:
         return facts_of(self._model)
 
     def _watch_generate(self) -> None:
+        from vldock.image.engines import remembered
+
         generate = self._model.generate
 
         def watched(*args: Any, **kwargs: Any) -> Any:
             self.on_question()
-            answer = generate(*args, **kwargs)
+            with remembered.remembering(self._model):
+                answer = generate(*args, **kwargs)
             self.on_answer()
             return answer
 

@@ -6,37 +6,32 @@ import logging
 import os
 import sys
 import warnings
+from pathlib import Path
 
 from vldock.common import preflight
 from vldock.image import late_module
+from vldock.image.measuring import measure
 from vldock.image.vlmeval_hooks import lazy
 
 BANNER = "STAND-IN: tiny models on made-up samples. No score below says anything about a real model."
 
 
-def prepare() -> bool:
+def prepare(*, standin_data: str | None = None) -> bool:
     """Point this process at the stand-ins when VLDOCK_STANDIN asks for them, and at folders it can write.
 
+    `standin_data` is the $LMUData of a process that has done so and lives longer: it serves this one, too.
     Returns whether the stand-ins are in use. Raises EnvironmentUnfit when nothing can be written.
     """
     standin = preflight.wants_standin(os.environ)
     if standin:
         from vldock.image.standin.activate import activate
 
-        activate(os.environ)
+        activate(os.environ, scratch=Path(standin_data).parent if standin_data else None)
         print(BANNER, file=sys.stderr, flush=True)
     preflight.apply(os.environ)
     prepare_imports()
-    measure()
+    measure(os.environ)
     return standin
-
-
-def measure() -> None:
-    """Time this process where VLDOCK_PHASES names a file for that (phases.py)."""
-    if file := os.environ.get("VLDOCK_PHASES", "").strip():
-        from vldock.image import phases
-
-        phases.begin(file)
 
 
 def prepare_imports() -> None:

@@ -12,8 +12,11 @@ import traceback
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
+from vldock.common import preflight
+from vldock.common.errors import VldockError
 from vldock.common.layout import TOKEN_VARIABLES
 from vldock.common.passport_prompts import UPSTREAM
+from vldock.image import startup
 from vldock.image.leave import leave
 from vldock.image.session import remote, wire
 from vldock.image.session.evaluations import STOPPING
@@ -36,6 +39,9 @@ def become(
         status = _run(request, connection, place, seen)
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except VldockError as error:
+        print(error.render(), file=sys.stderr)
+        status = error.exit_code
     except KeyboardInterrupt:
         status = 130
     except BaseException:  # noqa: BLE001  a fork must never go on as the server
@@ -73,7 +79,8 @@ def _settle(request: dict[str, Any], descriptors: list[int]) -> None:
 
 
 def _run(request: dict[str, Any], connection: socket.socket, place: Place, seen: Mapping[str, str]) -> int:
-    if other := differences(seen, request["env"]):
+    startup.prepare(standin_data=seen["LMUData"] if preflight.wants_standin(seen) else None)
+    if other := differences(seen, os.environ):
         wire.send(connection, {"declined": f"{', '.join(other)} differs from when the session was started"})
         return 0
     import vlmeval

@@ -109,6 +109,7 @@ class Shelf:
     def _load(self, name: str, say: Say) -> None:
         from vlmeval.config import supported_VLM
 
+        from vldock.image.engines import remembered
         from vldock.image.vlmeval_hooks import code, models, prompts
 
         if name not in supported_VLM:
@@ -121,6 +122,7 @@ class Shelf:
             self._make_room(name, memory.needed(code.repo_of(supported_VLM[name])), say)
             models.forget()
             model = models.build(supported_VLM, name, {})
+            remembered.prepare(model)
         except Exception as error:
             self._other[name] = {"name": name, "state": "failed", "error": str(error)}
             self._emit("model_failed", model=name, error=str(error))

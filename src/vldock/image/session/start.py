@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import importlib
 import os
 import sys
 from collections.abc import Sequence
@@ -14,6 +15,15 @@ from vldock.image.session import evaluator, place
 from vldock.image.session import serve as server
 from vldock.image.session.worker_process import WorkerProcess
 
+# What VLMEvalKit, or we, import in functions on the way from a question to its score.
+USED_LATE = (
+    *("openpyxl", "xlsxwriter", "pandas.io.formats.excel", "pandas.io.formats.css", "pandas.io.formats.csvs"),
+    *("encodings.cp437", "encodings.unicode_escape", "encodings.utf_16_le", "pandas.io.excel._openpyxl"),
+    *("pandas.io.excel._xlsxwriter", "vldock.common.passport", "vldock.image.engines.inference"),
+    *("vldock.image.engines.options", "vldock.image.llava_hooks.loading", "vldock.image.standin.activate"),
+    *("vldock.image.vlmeval_hooks.limits", "vldock.image.vlmeval_hooks.own_models"),
+    *("vldock.image.vlmeval_hooks.passport", "vldock.image.vlmeval_hooks.wrapper"),
+)
 NVML = "PYTORCH_NVML_BASED_CUDA_CHECK"  # asks the driver's library; asking CUDA would spoil every fork
 
 
@@ -40,14 +50,16 @@ def serve(*, models: Sequence[str], idle_limit: float | None) -> int:
 def _import_everything() -> None:
     """Import what an evaluation needs, and no GPU: a fork has it for nothing."""
     os.environ[NVML] = "1"
-    import openpyxl  # noqa: F401  VLMEvalKit writes its tables with them
     import torch
-    import xlsxwriter  # noqa: F401
+    from PIL import Image
     from vlmeval import run  # noqa: F401
 
     from vldock.image.vlmeval_hooks import code, lazy
 
     lazy.import_all()
+    for name in USED_LATE:
+        importlib.import_module(name)
+    Image.init()
     code.code_spec()
     if torch.cuda.is_initialized():
         raise RuntimeError("importing VLMEvalKit touched the GPU: an evaluator, which is a fork, could not")

@@ -83,10 +83,11 @@ class Worker:
         self.counter.post(guest, held.description())
 
     def _call(self, guest: Guest, request: dict[str, Any]) -> None:
+        from vldock.image.engines import remembered
         from vldock.image.vlmeval_hooks import prompts
 
         held = self._held(request["model"])
-        with prompts.worded(request["prompt"]), prompts.noted() as note:
+        with prompts.worded(request["prompt"]), prompts.noted() as note, remembered.remembering(held.model):
             value = getattr(held.model, request["method"])(**request["arguments"])
         held.answers += 1
         self.counter.post(guest, {"value": value, "note": note})
@@ -170,7 +171,7 @@ def main(argv: list[str]) -> None:
     events = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what libraries print is no event
     startup.prepare_imports()  # the rest is in the environment the server gave us
-    startup.measure()
+    startup.measure(os.environ)
     worker = Worker(socket.socket(fileno=args.listener), emit=emitter(events, as_json=True))
     worker.run(socket.socket(fileno=args.control), args.model)
 

@@ -1,0 +1,15 @@
+"""Whether this process is timed. Imports nothing where it is not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+VARIABLE = "VLDOCK_PHASES"
+
+
+def measure(environ: Mapping[str, str]) -> None:
+    """Time this process where VLDOCK_PHASES names a file for that (phases.py)."""
+    if file := environ.get(VARIABLE, "").strip():
+        from vldock.image import phases
+
+        phases.begin(file)

@@ -1,0 +1,102 @@
+"""VLMEvalKit's own loop with a tower that remembers: the plain loop's answers, and no image looked at twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import tiny_wrapper
+import torch
+
+from vldock.image.engines import remembered
+from vldock.image.engines.features import FeatureStore
+from vldock.image.engines.types import Question
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Following kwargs received:UserWarning"),
+    pytest.mark.filterwarnings("ignore:`do_sample` is set to `False`:UserWarning"),
+]
+
+
+@pytest.fixture(scope="module")
+def wrapper(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """VLMEvalKit's LLaVA wrapper with a tiny model."""
+    return tiny_wrapper.make(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory: pytest.TempPathFactory) -> list[Question]:
+    """Questions with no image, one (two of them often), and three."""
+    return tiny_wrapper.questions(tmp_path_factory.mktemp("images"))
+
+
+@pytest.fixture
+def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[FeatureStore]:
+    """An empty store of this process."""
+    empty = FeatureStore(1 << 30)
+    monkeypatch.setattr(remembered, "shared", lambda: empty)
+    return empty
+
+
+def distinct(asked: list[Question]) -> int:
+    return len({tuple(p["value"] for p in q.message if p["type"] == "image") for q in asked} - {()})
+
+
+def test_answers_are_the_plain_loops_token_for_token(wrapper: Any, asked: list[Question], store: FeatureStore) -> None:
+    plain = tiny_wrapper.stock(wrapper, asked)
+
+    with remembered.remembering(wrapper):
+        found = tiny_wrapper.stock(wrapper, asked)
+        again = tiny_wrapper.stock(wrapper, asked)
+
+    assert found == again == plain
+    assert store.computed == distinct(asked) < len(asked)
+
+
+def test_afterwards_the_tower_is_as_before(wrapper: Any, store: FeatureStore) -> None:
+    tower = remembered.tower_of(wrapper)
+    pixels = torch.zeros(1, 3, tower.config.image_size, tower.config.image_size)
+
+    with remembered.remembering(wrapper):
+        kept = tower(pixels)
+        assert tower(pixels) is kept
+
+    assert "forward" not in vars(tower)
+    assert torch.equal(tower(pixels), kept)
+    assert store.computed == 1
+
+
+def test_another_tower_is_not_answered_for(wrapper: Any, store: FeatureStore) -> None:
+    tower = remembered.tower_of(wrapper)
+    pixels = torch.zeros(1, 3, tower.config.image_size, tower.config.image_size)
+    with remembered.remembering(wrapper):
+        kept = tower(pixels)
+    known, tower._vldock_identity = tower._vldock_identity, "of other weights"
+
+    try:
+        with remembered.remembering(wrapper):
+            assert tower(pixels) is not kept
+    finally:
+        tower._vldock_identity = known
+    assert store.computed == 2
+
+
+@pytest.mark.parametrize("change", ["a value", "the dtype", "the shape"])
+def test_other_pixels_have_another_digest(change: str) -> None:
+    pixels = torch.zeros(1, 3, 4, 4)
+    other = {
+        "a value": pixels.index_fill(3, torch.tensor([2]), 1e-7),
+        "the dtype": pixels.to(torch.int32),
+        "the shape": pixels.view(1, 3, 2, 8),
+    }
+
+    assert remembered.digest(other[change]) != remembered.digest(pixels)
+    assert remembered.digest(pixels.clone()) == remembered.digest(pixels)
+
+
+def test_a_model_of_another_kind_is_left_alone() -> None:
+    with remembered.remembering(SimpleNamespace(model=object())):
+        pass
+    remembered.prepare(SimpleNamespace())
