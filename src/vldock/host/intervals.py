@@ -9,6 +9,8 @@ bootstrap       percentile, RESAMPLES draws from a generator seeded with SEED: e
 
 from __future__ import annotations
 
+import importlib
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import log, sqrt
@@ -18,6 +20,11 @@ LEVEL = 0.95
 RESAMPLES = 2000
 SEED = 20240501
 BATCH = 100  # resamples held at once: 14,000 samples are 11 MB then
+
+
+def import_ahead() -> None:
+    """Import, in a thread, what the functions below import when they are called: it takes a second."""
+    threading.Thread(target=importlib.import_module, args=("scipy.stats",), daemon=True).start()
 
 
 @dataclass(frozen=True)

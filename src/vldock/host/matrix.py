@@ -14,7 +14,7 @@ from vldock.common.cell import Cell
 from vldock.common.engine_choice import BATCH_VARIABLE, ENGINE_VARIABLE
 from vldock.common.passport import IMAGE_VARIABLE
 from vldock.common.passport_prompts import VARIABLE as PROMPT_VARIABLE
-from vldock.host import costs, logs, results, run_folder, written
+from vldock.host import costs, intervals, logs, results, run_folder, written
 from vldock.host.container_spec import Spec, workspace_mounts
 from vldock.host.devices import Device
 from vldock.host.dispatch import Dispatch
@@ -194,6 +194,7 @@ class _Work:
         logs.gather(self.folder, plan.user)
         expected = costs.expect(self.folder.path.parent, plan)
         wide = self.record.where.data_parallel == "auto"
+        intervals.import_ahead()
         work = Dispatch(Records(plan, self.folder), places, executor, expected, self.sink, self.add, wide=wide)
         work.cells = self.cells
         work.run(key for key in plan.cells if key not in self.cells)
