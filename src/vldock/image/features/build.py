@@ -19,6 +19,7 @@ from vldock.common.errors import InputRefused, UsageError
 from vldock.image.features import evict, ranks
 from vldock.image.features.cache import ROWS, Counts, FeatureCache
 from vldock.image.features.models import Processor, VisionModel, space_of
+from vldock.image.features.prompted import PromptedModel
 from vldock.image.features.reading import Loading, Pictures, Pixels, read
 from vldock.image.features.rows import Broken, ImageRow
 from vldock.image.features.space import Space
@@ -48,7 +49,7 @@ class Built:
 def build(
     rows: Sequence[ImageRow],
     *,
-    vl_model: VisionModel,
+    vl_model: VisionModel | PromptedModel,
     processor: Processor,
     cache_dir: Path,
     dtype: str = "float16",
@@ -61,11 +62,16 @@ def build(
     """Compute and store what `cache_dir` has not yet of `rows`.
 
     `broken="refuse"` looks at every picture first and computes nothing where one cannot be read.
-    Raises InputRefused with the broken rows, UsageError where `limit` bytes cannot hold the data set,
-    EnvironmentUnfit where the disk cannot be written.
+    Raises InputRefused with the broken rows, UsageError for a row without the prompt its model needs and where `limit`
+    bytes cannot hold the data set, EnvironmentUnfit where the disk cannot be written.
     """
     begun = time.monotonic()
     rank, world = ranks.here()
+    bare = next((row for row in rows if row.prompt is None), None)
+    if isinstance(vl_model, PromptedModel) and bare is not None:
+        raise UsageError(
+            f"row {bare.vlm_idx} ({bare.path}) has no prompt", expected="one for each: they decide features"
+        )
     space = space_of(vl_model, processor, dtype)
     mine = rows[rank::world]
     if not rank:
@@ -95,8 +101,8 @@ def _refuse(pictures: Pictures, how: Loading) -> None:
 
 
 def _compute(
-    mine: Sequence[ImageRow], cache: FeatureCache, vl_model: VisionModel, processor: Processor, how: Loading,
-    *, total: int, on_progress: Progress,
+    mine: Sequence[ImageRow], cache: FeatureCache, vl_model: VisionModel | PromptedModel, processor: Processor,
+    how: Loading, *, total: int, on_progress: Progress,
 ) -> tuple[int, list[Broken]]:  # fmt: skip
     """Encode and put this rank's rows; return how many were computed, and the broken ones."""
     begun, computed, seen = time.monotonic(), 0, 0
@@ -105,7 +111,8 @@ def _compute(
     for batch in read(pictures, how):
         faults += [one for one in batch if isinstance(one, Broken)]
         fresh = [one for one in batch if isinstance(one, Pixels) and one.pixels is not None]
-        for one, features in zip(fresh, encode([one.pixels for one in fresh], vl_model), strict=True):
+        prompts = [one.entry.prompt for one in fresh]
+        for one, features in zip(fresh, encode([one.pixels for one in fresh], vl_model, prompts), strict=True):
             if not computed:
                 _fits(cache, features, total)
             cache.put(one.entry, features)
@@ -116,8 +123,16 @@ def _compute(
     return computed, faults
 
 
-def encode(pixels: Sequence[torch.Tensor | None], vl_model: VisionModel) -> list[torch.Tensor]:
-    """Return the features of pictures, computed in one batch: each (tokens, width) or (crops, tokens, width)."""
+def encode(
+    pixels: Sequence[torch.Tensor | None], vl_model: VisionModel | PromptedModel, prompts: Sequence[str | None] = ()
+) -> list[torch.Tensor]:
+    """Return the features of pictures: each (tokens, width) or (crops, tokens, width).
+
+    Computed in one batch, or where `prompts` decide them one by one.
+    """
+    if isinstance(vl_model, PromptedModel):
+        asked = [(one, prompt) for one, prompt in zip(pixels, prompts, strict=True) if one is not None]
+        return [vl_model.encode_prompted(one, prompt or "") for one, prompt in asked]
     given = [one for one in pixels if one is not None]
     if not given:
         return []

@@ -14,11 +14,16 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from vldock.common.errors import UsageError
 from vldock.image import startup
 from vldock.image.features.cache import ROWS, default_root
-from vldock.image.features.space import DTYPES
+from vldock.image.features.space import DTYPES, TOKENS
+
+if TYPE_CHECKING:
+    from vldock.image.features.models import VisionModel
+    from vldock.image.features.prompted import PromptedModel
 
 
 class Stopped(BaseException):
@@ -50,6 +55,11 @@ def _build_arguments(build: argparse.ArgumentParser) -> None:
     source.add_argument("--json", type=Path, metavar="FILE", dest="rows", help="a LLaVA conversation file")
     build.add_argument("--image-root", type=Path, metavar="DIR", help="where FILE's pictures are (default: beside it)")
     build.add_argument("--dataset", help="its name in the cache (default: the folder's or file's)")
+    asked = build.add_mutually_exclusive_group()
+    asked.add_argument("--prompt", metavar="TEXT", help="features of the whole LLaVA, asked this of every picture")
+    asked.add_argument("--prompt-key", metavar="KEY", help="the same, each row of FILE asked what it has under KEY")
+    build.add_argument("--hidden", type=int, default=-1, metavar="N", help="with a prompt: which hidden state")
+    build.add_argument("--tokens", choices=TOKENS, default=TOKENS[0], help="with a prompt: of which positions")
     build.add_argument("--dtype", choices=DTYPES, default="float16", help="as stored (default: %(default)s)")
     build.add_argument("--limit", type=_gigabytes, metavar="GB", help="of the whole cache: the least recently used go")
     build.add_argument("--batch-size", type=_count, default=16, metavar="N", help="(default: %(default)s)")
@@ -95,22 +105,32 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _build(args: argparse.Namespace, root: Path) -> int:
-    from vldock.image.features import models, ranks, rows
+    from vldock.image.features import models, prompted, ranks, rows
     from vldock.image.features.build import build
     from vldock.image.features.progress import Lines
     from vldock.image.features.reading import Loading
 
     if args.images and not args.images.is_dir():
         raise UsageError(f"--images {args.images}: no such folder", expected="a folder of pictures")
+    if args.images and args.prompt_key:
+        raise UsageError("--prompt-key with --images", expected="--json, whose rows have prompts, or --prompt")
     wanted = (
-        rows.from_folder(args.images, dataset=args.dataset)
+        rows.from_folder(args.images, dataset=args.dataset, prompt=args.prompt)
         if args.images
-        else rows.from_json(args.rows, images=args.image_root, dataset=args.dataset)
+        else rows.from_json(
+            args.rows, images=args.image_root, dataset=args.dataset, prompt=args.prompt, prompt_key=args.prompt_key
+        )
     )
     with ranks.started() as rank:
-        tower, processor = models.open_tower(args.model, device=ranks.device())
+        vl_model: VisionModel | PromptedModel
+        if args.prompt or args.prompt_key:
+            vl_model, processor = prompted.open_reader(
+                args.model, hidden=args.hidden, tokens=args.tokens, device=ranks.device()
+            )
+        else:
+            vl_model, processor = models.open_tower(args.model, device=ranks.device())
         built = build(
-            wanted, vl_model=tower, processor=processor, cache_dir=root, dtype=args.dtype, limit=args.limit,
+            wanted, vl_model=vl_model, processor=processor, cache_dir=root, dtype=args.dtype, limit=args.limit,
             how=Loading(args.batch_size, args.num_workers, args.prefetch_factor), broken=args.broken,
             rows_per_shard=args.rows_per_shard, on_progress=Lines(),
         )  # fmt: skip

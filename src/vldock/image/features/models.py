@@ -33,8 +33,8 @@ class Processor(Protocol):
         """Return float32 (3, H, W), or (crops, 3, H, W)."""
 
 
-class VisionModel(Protocol):
-    """Turns pixels into features; frozen."""
+class Identified(Protocol):
+    """What of a model decides the space its features are kept in."""
 
     @property
     def identity(self) -> str:
@@ -48,11 +48,15 @@ class VisionModel(Protocol):
     def computed(self) -> str:
         """Return the dtype and the library it computes with."""
 
+
+class VisionModel(Identified, Protocol):
+    """Turns pixels into features; frozen."""
+
     def encode(self, pixels: torch.Tensor) -> torch.Tensor:
         """Return (B, tokens, width) of float32 pixels (B, 3, H, W)."""
 
 
-def space_of(vl_model: VisionModel, processor: Processor, dtype: str = "float16") -> Space:
+def space_of(vl_model: Identified, processor: Processor, dtype: str = "float16") -> Space:
     """Return the space in which the features of this pair are kept."""
     return Space(vl_model.identity, processor.settings(), vl_model.layer, vl_model.computed, dtype)
 

@@ -60,17 +60,21 @@ def decode(content: bytes) -> Image.Image:
         raise ValueError(f"no picture: {error}") from error
 
 
-def from_folder(folder: Path, *, dataset: str | None = None) -> list[ImageRow]:
+def from_folder(folder: Path, *, dataset: str | None = None, prompt: str | None = None) -> list[ImageRow]:
     """Return the pictures below a folder, in the order of their names. Raises UsageError where there are none."""
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURES)
     if not paths:
         raise UsageError(f"{folder} holds no pictures", expected=f"files ending in {' '.join(PICTURES)}")
-    return [ImageRow(dataset or folder.name, index, path) for index, path in enumerate(paths)]
+    return [ImageRow(dataset or folder.name, index, path, prompt) for index, path in enumerate(paths)]
 
 
-def from_json(path: Path, *, images: Path | None = None, dataset: str | None = None) -> list[ImageRow]:
+def from_json(
+    path: Path, *, images: Path | None = None, dataset: str | None = None,
+    prompt: str | None = None, prompt_key: str | None = None,
+) -> list[ImageRow]:  # fmt: skip
     """Return the rows of a LLaVA conversation file that have an `image`; its place in the list is vlm_idx.
 
+    Their prompt is `prompt`, or what each row has under `prompt_key`.
     Raises InputRefused, naming the row, for a file that is no such list.
     """
     try:
@@ -86,5 +90,8 @@ def from_json(path: Path, *, images: Path | None = None, dataset: str | None = N
             continue  # a conversation without a picture
         if not isinstance(names, str):
             raise InputRefused(f"{path}, row {index}: image is {names!r}", expected="the name of one file")
-        found.append(ImageRow(dataset or path.stem, index, (images or path.parent) / names))
+        said = row.get(prompt_key) if prompt_key else prompt
+        if prompt_key and not (isinstance(said, str) and said.strip()):
+            raise InputRefused(f"{path}, row {index}: {prompt_key} is {said!r}", expected="the prompt, a text")
+        found.append(ImageRow(dataset or path.stem, index, (images or path.parent) / names, said))
     return found

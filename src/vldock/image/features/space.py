@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 
 DTYPES = ("float16", "bfloat16", "float32")
+LAST, ALL = TOKENS = ("last", "all")  # with a prompt: the position the answer begins from, or every one
 NO_PROMPT = "prompt-free"
 
 
