@@ -19,9 +19,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import honest_model
 import torch
 from PIL import Image
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+import honest_model
 
 from vldock.image import standin
 from vldock.image.engines.batched import BatchedEngine
@@ -100,8 +102,7 @@ def main() -> None:
     args = parser.parse_args()
     warnings.simplefilter("ignore")
     with tempfile.TemporaryDirectory() as temporary:
-        shape = {"width": args.width, "inner": args.width * 43 // 16, "heads": args.width // 128}
-        size = honest_model.Size(layers=args.layers, tower_layers=args.tower_layers, **shape)
+        size = honest_model.Size(layers=args.layers, tower_layers=args.tower_layers, width=args.width)
         wrapper = honest_model.wrapper(
             size, tokenizer=args.tokenizer, folder=Path(temporary), dtype=getattr(torch, args.dtype), device=args.device
         )

@@ -1,6 +1,6 @@
 """VLMEvalKit's own loop against ours, batched, on a model of LLaVA-1.5-7B's real widths: `make bench-honest`.
 
-The model is made once (honest_model.py) and kept; both engines answer the same two benchmarks in turn, each in a
+The model is made once (make_honest.py) and kept; both engines answer the same two benchmarks in turn, each in a
 container of its own, and `vldock equal` says whether every answer is the same.
 """
 
@@ -36,7 +36,7 @@ from vldock.host.signals import signals_interrupt
 MODEL = "llava_v1.5_7b"
 BENCHMARKS = ("POPE", "TextVQA_VAL")
 ANSWERING = ("preprocess", "vision", "prefill", "decode", "loop")
-MADE, SCRIPT = "made.json", "/opt/honest_model.py"
+MADE, BENCHMARKS_INSIDE = "made.json", "/opt/benchmarks"
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,10 @@ def made(setting: Setting, size: Size, store: Path) -> Path:
         say(f"making the model below {folder} (minutes)")
         folder.mkdir(parents=True, exist_ok=True)
         words = [f"--{name.replace('_', '-')}={value}" for name, value in vars(size).items()]
-        spec = Place(setting, "making", folder).spec(["python", SCRIPT, "--out", cache_env.OUTPUTS, *words])
-        spec = replace(spec, mounts=(*spec.mounts, Mount(HERE / "honest_model.py", SCRIPT, read_only=True)))
+        spec = Place(setting, "making", folder).spec(
+            ["python", f"{BENCHMARKS_INSIDE}/speed/make_honest.py", "--out", cache_env.OUTPUTS, *words]
+        )
+        spec = replace(spec, mounts=(*spec.mounts, Mount(HERE.parent, BENCHMARKS_INSIDE, read_only=True)))
         done = subprocess.run(spec.docker_argv(setting.docker), capture_output=True, text=True, check=False)
         if done.returncode:
             raise EvaluationFailed(f"the model could not be made\n{done.stdout[-1000:]}{done.stderr[-2000:]}")

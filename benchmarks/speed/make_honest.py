@@ -1,9 +1,8 @@
 """Make, inside the image, a model that costs what LLaVA-1.5-7B costs per layer, and two benchmarks to ask it.
 
-Real widths (hidden 4096, intermediate 11008, 32 heads, vocabulary 32000; tower 1024 wide, 336 pixels, 576 patches), cut
-in depth, decoder (of 32 layers) and tower (of 24) about alike. Weights are random but for what ends an answer: after
-its last prompt token the model starts one of some chains of tokens, which one hangs on image and question, and each
-chain ends after its own number of tokens. Random weights alone would never end.
+The model is honest_model.py's, decoder (of 32 layers) and tower (of 24) cut about alike. Weights are random but for
+what ends an answer: after its last prompt token the model starts one of some chains of tokens, which one hangs on image
+and question, and each chain ends after its own number of tokens. Random weights alone would never end.
 
 POPE: few images, 18 questions on each, as the real one asks. TextVQA_VAL: every image another one.
 """
@@ -17,15 +16,18 @@ import itertools
 import json
 import os
 import random
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+import honest_model
+from honest_model import VOCABULARY
+
 from vldock.image.standin.activate import CACHES, SWITCHES
 from vldock.image.standin.manifest import md5_of
 
-VOCABULARY, HEAD_WIDTH, INNER = 32000, 128, 11008 / 4096  # of the width
-EYE_WIDTH, EYE_INNER, EYE_HEADS = 1024, 4096, 16
 QUESTIONS_AN_IMAGE = 18
 LENGTHS = (1, 1, 1, 2, 2, 2, 3, 3, 4, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 20, 24, 32)  # tokens of a chain
 FIRST_PIECE = 300  # pieces below are bytes and marks
@@ -73,37 +75,17 @@ def tables(out: Path, *, shared: int, distinct: int, chance: random.Random) -> d
     return found
 
 
-def tower(layers: int) -> Any:
-    """Return a CLIP-L/14-336 tower of random weights, cut to some layers."""
-    from transformers import CLIPVisionConfig, CLIPVisionModel
-
-    config = CLIPVisionConfig(
-        hidden_size=EYE_WIDTH,
-        intermediate_size=EYE_INNER,
-        num_hidden_layers=layers,
-        num_attention_heads=EYE_HEADS,
-        image_size=336,
-        patch_size=14,
-        projection_dim=768,
-    )
-    return CLIPVisionModel(config).eval()
-
-
-def language(width: int, layers: int) -> Any:
-    """Return a LLaVA of random weights, cut to some layers; the tower must be in the cache already."""
+def language(size: honest_model.Size) -> Any:
+    """Return the model with an output that knows no token yet; the tower must be in the cache already."""
     import torch
-    from llava.model.language_model.llava_llama import LlavaLlamaForCausalLM
 
-    from vldock.image.standin.recipe import llava_model
+    from vldock.image.standin.recipe import tower as recipe
 
-    size = llava_model.Standin("", width=width, layers=layers, heads=width // HEAD_WIDTH, seed=0)
-    config = llava_model.llava_config(size, VOCABULARY)
-    config.intermediate_size, config.mm_hidden_size = round(INNER * width), EYE_WIDTH
-    model = LlavaLlamaForCausalLM(config)
+    model = honest_model.language(size, tower=recipe.REPOSITORY)
     with torch.no_grad():
         model.model.embed_tokens.weight.normal_(0.0, 1.0)
         model.lm_head.weight.zero_()
-    model.get_vision_tower().load_model()
+    model.get_vision_tower().load_model()  # now: loading draws random numbers too
     return model.eval()
 
 
@@ -174,7 +156,7 @@ def calibrate(model: Any, folder: Path, *, seed: int) -> list[int]:
     return lengths
 
 
-def make(out: Path, *, width: int, layers: int, tower_layers: int, seed: int) -> list[int]:
+def make(out: Path, size: honest_model.Size, *, seed: int) -> list[int]:
     """Write tower and model into a hub cache below `out`; return the lengths of some answers."""
     import torch
 
@@ -185,13 +167,13 @@ def make(out: Path, *, width: int, layers: int, tower_layers: int, seed: int) ->
     torch.manual_seed(seed)
     cache = out / "huggingface"
     with tempfile.TemporaryDirectory(dir=out) as name:
-        recipe.write_tower(tower(tower_layers).half().float(), Path(name))
+        recipe.write_tower(honest_model.tower(size.tower_layers).half().float(), Path(name))
         hub.install(Path(name), recipe.REPOSITORY, cache)
     with tempfile.TemporaryDirectory(dir=out) as name:
         folder = Path(name)
         write_tokenizer(folder, train_tokenizer())
         (folder / "preprocessor_config.json").write_text(json.dumps(recipe.PREPROCESSOR), encoding="utf-8")
-        model = language(width, layers)
+        model = language(size)
         lengths = calibrate(model, folder, seed=seed)
         (folder / "preprocessor_config.json").unlink()
         llava_model.write_llava(model, folder)
@@ -219,7 +201,8 @@ def main() -> None:
         distinct=args.distinct_images,
         chance=random.Random(args.seed),
     )
-    lengths = make(args.out, width=args.width, layers=args.layers, tower_layers=args.tower_layers, seed=args.seed)
+    size = honest_model.Size(layers=args.layers, tower_layers=args.tower_layers, width=args.width)
+    lengths = make(args.out, size, seed=args.seed)
     if len(set(lengths)) < 3 or max(lengths) >= 64:
         raise SystemExit(f"answers of {lengths} tokens: not the mixture that was meant")
     print(json.dumps({"accepted": accepted, "lengths": lengths}))
