@@ -81,6 +81,19 @@ def test_an_empty_model_cache_that_cannot_be_written_moves(
     assert {"HF_HOME", "TRANSFORMERS_CACHE", "HUGGINGFACE_HUB_CACHE"} <= plan.env.keys()
 
 
+@pytest.mark.parametrize(("held", "stays"), [("prompt-free", True), (None, False)], ids=["features", "nothing"])
+def test_a_feature_cache_that_can_only_be_read_stays_where_it_holds_features(
+    environ: dict[str, str], monkeypatch: pytest.MonkeyPatch, held: str | None, stays: bool
+) -> None:
+    features = Path(environ["VLDOCK_FEATURES"])
+    features.joinpath(held or "").mkdir(parents=True)
+    monkeypatch.setattr(preflight, "can_write", lambda path: path != features)
+
+    plan = prepare(environ)
+
+    assert ("VLDOCK_FEATURES" not in plan.env) is stays
+
+
 def test_lost_results_are_announced_with_the_mount_that_keeps_them(environ: dict[str, str]) -> None:
     environ["VLDOCK_OUTPUTS"] = NOWHERE
 

@@ -19,7 +19,7 @@ from typing import NamedTuple
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from vldock.common.cache_env import CACHE_ENV, CACHE_ROOT, HUGGINGFACE, LMUDATA, OUTPUTS
+from vldock.common.cache_env import CACHE_ENV, CACHE_ROOT, FEATURES_VARIABLE, HUGGINGFACE, LMUDATA, OUTPUTS
 from vldock.common.errors import VldockError
 from vldock.common.layout import ENV_FILES
 from vldock.common.writable import (
@@ -97,7 +97,8 @@ def _place_caches(environ: Mapping[str, str], who: Identity, plan: Preparation) 
     blocked: dict[str, Path] = {}
     for variable, default in CACHE_ENV.items():
         path = Path(environ.get(variable, default))
-        if can_write(path) or (str(path) == environ.get("HF_HOME", HUGGINGFACE) and _is_of_use(path)):
+        of_models = str(path) == environ.get("HF_HOME", HUGGINGFACE) and _is_of_use(path)
+        if can_write(path) or of_models or (variable == FEATURES_VARIABLE and _holds_features(path)):
             plan.env.update({} if variable in environ else {variable: str(path)})
         else:
             blocked[variable] = path
@@ -129,6 +130,11 @@ def _is_of_use(path: Path) -> bool:
     return shut(path) or (
         can_read(path) and any(child.name.startswith(("models--", "datasets--")) for child in path.iterdir())
     )
+
+
+def _holds_features(path: Path) -> bool:
+    """Tell whether to stay at a feature cache nothing can be added to: what is in it can be read."""
+    return can_read(path) and path.is_dir() and any(child.is_dir() for child in path.iterdir())
 
 
 def _place_data(environ: Mapping[str, str], who: Identity, plan: Preparation) -> None:
