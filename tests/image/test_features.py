@@ -12,12 +12,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from multiprocessing.context import ForkProcess
 from pathlib import Path
+from types import SimpleNamespace
 
 import feature_writers
 import pytest
 import torch
 from feature_writers import SPACE
 from PIL import Image
+from safetensors.torch import save_file
 
 from vldock.common.errors import InputRefused, UsageError
 from vldock.image.__main__ import main
@@ -241,18 +243,6 @@ def test_only_what_is_missing_is_computed_for_a_frozen_tower(cache: FeatureCache
     assert [one[0, 0].item() for one in found] == [torch.tensor(torch.pi).half().item(), 0.5, found[0][0, 0].item()]
 
 
-def test_the_engine_s_store_outlives_its_process_and_keeps_every_bit(tmp_path: Path) -> None:
-    key, value = ("image", "tower", "preprocessing", "torch.float32", "cpu"), torch.randn(4, 8)
-    first = consume.EngineStore(tmp_path, dataset="POPE")
-    first.put(key, value, value.numel() * 4)
-    first.close()
-
-    second = consume.EngineStore(tmp_path, dataset="POPE")
-
-    assert torch.equal(second.get(key), value)
-    assert ("image", "another tower", *key[2:]) not in second
-
-
 def test_the_stand_in_tower_s_features_are_llava_s_bit_for_bit(pictures: list[rows.ImageRow], tmp_path: Path) -> None:
     tower, processor = models.open_tower(str(TOWER))
     done = build.build(pictures[:2], vl_model=tower, processor=processor, cache_dir=tmp_path / "cache")
@@ -262,6 +252,64 @@ def test_the_stand_in_tower_s_features_are_llava_s_bit_for_bit(pictures: list[ro
     fresh, again = models.open_tower(str(TOWER))
     assert torch.equal(found, fresh.encode(again(Image.open(pictures[1].path))[None])[0].half())
     assert found.shape == (576, 64)
+
+
+def anyres(grid: tuple[tuple[int, int], ...]) -> tuple[models.Tower, models.ClipProcessor]:
+    """The stand-in tower, and LLaVA-NeXT's preprocessing: the whole picture, then each square of a grid."""
+    tower, processor = models.open_tower(str(TOWER))
+    settings = SimpleNamespace(image_aspect_ratio="anyres", image_grid_pinpoints=[list(one) for one in grid])
+    return tower, models.ClipProcessor(processor.image_processor, settings)
+
+
+WIDE, SQUARE = ((672, 336), (336, 672)), ((672, 672),)
+
+
+def test_anyres_features_are_those_of_every_crop_whatever_is_beside_it_in_the_batch(tmp_path: Path) -> None:
+    (tmp_path / "pictures").mkdir()
+    for name, size in (("a", (600, 200)), ("b", (500, 500))):
+        Image.linear_gradient("L").resize(size).convert("RGB").save(tmp_path / "pictures" / f"{name}.png")
+    tower, processor = anyres((*WIDE, *SQUARE))
+    listed = rows.from_folder(tmp_path / "pictures")
+    build.build(listed, vl_model=tower, processor=processor, cache_dir=tmp_path / "cache", dtype="float32")
+
+    with FeatureCache(tmp_path / "cache", models.space_of(tower, processor, "float32")) as cache:
+        found = [sample.features for sample in consume.CachedPictures(listed, cache)]
+
+    crops = [processor(rows.decode(row.path.read_bytes())) for row in listed]
+    assert [one.shape for one in found] == [(3, 576, 64), (5, 576, 64)]
+    assert all(torch.equal(one, tower.encode(pixels)) for one, pixels in zip(found, crops, strict=True))
+
+
+def test_another_grid_of_crops_is_another_space_and_so_is_padding() -> None:
+    padded = models.open_tower(str(TOWER))
+
+    spaces = {models.space_of(*made) for made in (padded, anyres(WIDE), anyres(SQUARE), anyres((*WIDE, *SQUARE)))}
+
+    assert len(spaces) == 4
+
+
+def checkpoint(folder: Path, **config: object) -> str:
+    """Return the name of a LLaVA checkpoint with the stand-in tower and no weights to speak of."""
+    values = {"model_type": "llava", "mm_vision_tower": str(TOWER), **config}
+    (folder / "config.json").write_text(json.dumps(values))
+    save_file({"none": torch.zeros(1)}, folder / "model.safetensors")
+    return str(folder)
+
+
+def test_for_an_evaluation_a_next_checkpoint_s_pictures_are_padded_as_the_wrapper_pads_them(tmp_path: Path) -> None:
+    name = checkpoint(tmp_path, image_aspect_ratio="anyres", image_grid_pinpoints=[list(one) for one in WIDE])
+    picture = Image.linear_gradient("L").resize((600, 200))
+
+    shapes = [models.open_tower(name, for_evaluation=one)[1](picture).shape for one in (False, True)]
+
+    assert shapes == [(3, 3, 336, 336), (3, 336, 336)]
+
+
+def test_a_checkpoint_that_tells_its_tower_was_trained_is_refused(tmp_path: Path) -> None:
+    name = checkpoint(tmp_path, unfreeze_mm_vision_tower=True)
+
+    with pytest.raises(InputRefused, match="its tower was trained with it"):
+        models.open_tower(name)
 
 
 @pytest.mark.filterwarnings("ignore:`resume_download` is deprecated:FutureWarning")  # transformers' own use of the hub
@@ -326,3 +374,30 @@ def _rank(rank: int, port: int, pictures: list[rows.ImageRow], folder: Path) -> 
 def _command(arguments: list[str], log: Path) -> None:
     sys.stdout = sys.stderr = log.open("w", encoding="utf-8", buffering=1)
     sys.exit(main(arguments))
+
+
+def test_for_an_evaluation_a_dtype_is_refused_with_the_way_out(capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["features", "build", "--model", str(TOWER), "--images", str(ASSETS)]
+
+    status = main([*command, "--for-evaluation", "--dtype", "float16"])
+
+    assert status == 2
+    assert "VLDOCK_DTYPE" in capsys.readouterr().err
+
+
+def test_for_an_evaluation_nothing_is_rounded_and_every_picture_is_alone(
+    pictures: list[rows.ImageRow], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    command = ["features", "build", "--model", str(TOWER), "--images", str(pictures[0].path.parent)]
+    done = forked(_command, [*command, "--cache", str(tmp_path / "cache"), "--for-evaluation"], tmp_path / "said")
+    done.join(120)
+
+    (shard,) = [shards.read_header(path) for path in shards.shards(tmp_path / "cache")]
+    tower, processor = models.open_tower(str(TOWER), device="cpu", for_evaluation=True)
+    pixels = processor(rows.decode(pictures[3].path.read_bytes()))
+    with FeatureCache(tmp_path / "cache", shard.space) as cache:
+        found = consume.CachedPictures(pictures, cache)[3].features
+    assert (done.exitcode, shard.space.dtype) == (0, "float32")
+    assert shard.space.computed.endswith("one at a time")
+    assert torch.equal(found, tower.encode(pixels[None])[0])

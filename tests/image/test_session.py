@@ -172,3 +172,33 @@ def test_a_killed_client_leaves_no_evaluator_and_two_at_once_are_served(session:
     slow.kill()
     slow.communicate()
     until(lambda: not session.status()["running"])
+
+
+def features(bench: Bench) -> dict[str, Any] | None:
+    """Return what the passport of the last run tells of vision features."""
+    passport = json.loads((bench.out / f"{MODEL}_POPE_passport.json").read_text())
+    found: dict[str, Any] | None = passport["features"]
+    return found
+
+
+def test_the_worker_reads_and_writes_the_feature_cache_of_the_run_that_asks(session: Session, bench: Bench) -> None:
+    write_pope(bench, 4)
+    env = {"VLDOCK_FEATURES": str(bench.root / "features")}
+    batched = ("--engine", "batched", "--batch-size", "2")
+    told, seen = list[str](), list[Any]()
+    for name, options in (("cold", ("--feature-cache",)), ("warm", ("--feature-cache",)), ("without", ())):
+        status, said = session.run(bench, *batched, *options, **env)
+        assert (status, FOUND in said) == (0, True), said
+        told.append(said)
+        seen.append((answers(bench)["outcome"], features(bench)))
+        bench.out.rename(bench.root / name)
+    alone = bench.run(*batched, "--feature-cache", **env)
+
+    (_, cold), (_, warm), (_, without) = seen
+    assert alone.returncode == 0, alone.stderr
+    assert len({json.dumps(outcome) for outcome, _ in [*seen, (answers(bench)["outcome"], None)]}) == 1
+    assert (cold["read"], cold["computed"], without) == (0, 4, None)
+    assert (warm["read"] + warm["held"], warm["computed"]) == (4, 0)
+    assert features(bench) == {**cold, "read": 4, "computed": 0}
+    assert "0 read from the cache, 4 computed" in told[0]
+    assert "vision features" not in told[2]

@@ -13,7 +13,9 @@ import pandas as pd
 import pytest
 from conftest import FreshPython
 
+from vldock.common import passport
 from vldock.common.cell import Cell
+from vldock.image.vlmeval_hooks import notes
 
 MODEL = "llava_v1.5_7b"
 BENCHMARKS = ("POPE", "TextVQA_VAL")
@@ -48,11 +50,13 @@ print(json.dumps({**counts, "layers": layers, "answer": answer, "choice": model.
 """
 
 
-def evaluate(out: Path, **environ: str) -> list[dict[str, Any]]:
+def evaluate(
+    out: Path, *, model: str = MODEL, benchmarks: tuple[str, ...] = BENCHMARKS, **environ: str
+) -> list[dict[str, Any]]:
     """Evaluate the stand-in on a few samples and return the events."""
-    command = [sys.executable, "-m", "vldock.image", "evaluate", "--json", "--model", MODEL, "--limit", str(SAMPLES)]
+    command = [sys.executable, "-m", "vldock.image", "evaluate", "--json", "--model", model, "--limit", str(SAMPLES)]
     environment = {**os.environ, "VLDOCK_STANDIN": "1", **environ}
-    command += ["--out", str(out), "--data", *BENCHMARKS]
+    command += ["--out", str(out), "--data", *benchmarks]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stdout + done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
@@ -88,6 +92,35 @@ def test_the_batched_engine_gives_the_stand_ins_answers_and_tells_of_each(on_cpu
     done = {event["benchmark"]: event["done"] for event in events if event["event"] == "progress"}
     assert done == dict.fromkeys(BENCHMARKS, SAMPLES)
     assert [answers(tmp_path, name) for name in BENCHMARKS] == [answers(on_cpu, name) for name in BENCHMARKS]
+
+
+def test_the_13b_after_the_7b_asks_the_tower_nothing_and_answers_as_without_the_feature_cache(tmp_path: Path) -> None:
+    benchmarks = ("POPE", "TextVQA_VAL", "MMBench_DEV_EN", "BLINK")
+    env = {"VLDOCK_DEVICE": "cpu", "VLDOCK_ENGINE": "batched", "VLDOCK_FEATURES": str(tmp_path / "features")}
+    larger = "llava_v1.5_13b"
+
+    evaluate(tmp_path / "without", model=larger, benchmarks=benchmarks, **env)
+    evaluate(tmp_path / "cold", benchmarks=benchmarks, **env, VLDOCK_FEATURE_CACHE="1")
+    evaluate(tmp_path / "warm", model=larger, benchmarks=benchmarks, **env, VLDOCK_FEATURE_CACHE="1")
+
+    for name in benchmarks:
+        without, cold, warm = (
+            passport.load(tmp_path / word / model / name / passport.FILE)
+            for word, model in (("without", larger), ("cold", MODEL), ("warm", larger))
+        )
+        assert cold["features"]["read"] == warm["features"]["computed"] == 0
+        assert cold["features"]["computed"] == warm["features"]["read"] > 0
+        assert cold["features"]["space"] == warm["features"]["space"]
+        assert passport.differences(without, warm) == []
+        assert without["outcome"] == warm["outcome"]
+        assert tokens(tmp_path / "without", larger, name) == tokens(tmp_path / "warm", larger, name)
+
+
+def tokens(out: Path, model: str, benchmark: str) -> dict[str, list[int]]:
+    """Return the token ids of a cell's answers, by sample."""
+    found = notes.read(out / model / benchmark / f"{model}_{benchmark}_prompts.jsonl")
+    assert len(found) == SAMPLES
+    return {index: note["answer"] for index, note in found.items()}
 
 
 def test_every_layer_of_llava_calls_sdpa_at_every_step(fresh_python: FreshPython) -> None:

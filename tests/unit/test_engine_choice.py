@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
+import click
 import pytest
+from click.testing import CliRunner
 
 from vldock.common import engine_choice
 from vldock.common.engine_choice import Engine
 from vldock.common.errors import UsageError
+from vldock.host import cli_matrix, cli_matrix_options
+from vldock.host.cli import invoke
 from vldock.image.engines import options
 
 
@@ -75,3 +80,71 @@ def test_an_engine_nobody_knows_is_refused() -> None:
 
 def test_the_stock_loop_has_no_batch() -> None:
     assert engine_choice.asked({}) == Engine("stock", None)
+
+
+@pytest.mark.parametrize(
+    ("env", "argv", "cached"),
+    [
+        ({}, ("--engine", "batched"), False),
+        ({}, ("--engine", "batched", "--feature-cache"), True),
+        ({"VLDOCK_FEATURE_CACHE": "1"}, ("--engine", "batched"), True),
+        ({"VLDOCK_FEATURE_CACHE": "1"}, ("--engine", "batched", "--no-feature-cache"), False),
+        ({"VLDOCK_FEATURE_CACHE": "1"}, (), False),
+    ],
+)
+def test_the_feature_cache_is_off_unless_a_batched_run_asks_for_it_and_is_no_identity(
+    env: dict[str, str], argv: tuple[str, ...], cached: bool
+) -> None:
+    word = resolved(env, *argv)
+
+    assert engine_choice.asked(env).feature_cache is cached
+    assert "cache" not in word
+    assert engine_choice.cache_asked(env) is cached
+
+
+def test_the_feature_cache_for_the_stock_loop_is_refused_with_the_way_out() -> None:
+    with pytest.raises(UsageError) as caught:
+        resolved({}, "--feature-cache")
+
+    assert caught.value.hint is not None
+    assert "--engine batched" in caught.value.hint
+
+
+@pytest.mark.parametrize("text", ["0", "-3", "much", "nan"])
+def test_a_limit_that_is_none_is_told_before_anything_runs(text: str) -> None:
+    with pytest.raises(UsageError, match="VLDOCK_FEATURE_CACHE_LIMIT"):
+        resolved({"VLDOCK_FEATURE_CACHE_LIMIT": text}, "--engine", "batched", "--feature-cache")
+
+
+def test_a_limit_is_in_gigabytes() -> None:
+    assert engine_choice.cache_limit({"VLDOCK_FEATURE_CACHE_LIMIT": "1.5"}) == 1_500_000_000
+    assert engine_choice.cache_limit({}) is None
+
+
+@pytest.mark.parametrize(
+    ("env", "argv", "cached"),
+    [
+        ({}, ("--engine", "batched", "--feature-cache"), True),
+        ({"VLDOCK_FEATURE_CACHE": "1"}, ("--engine", "batched"), True),
+        ({"VLDOCK_FEATURE_CACHE": "1"}, ("--engine", "batched", "--no-feature-cache"), False),
+        ({"VLDOCK_FEATURE_CACHE": "1"}, (), False),
+        ({"VLDOCK_FEATURE_CACHE": "0"}, ("--engine", "batched"), False),
+    ],
+)
+def test_the_matrix_command_reads_the_same_words(env: dict[str, str], argv: tuple[str, ...], cached: bool) -> None:
+    seen: list[engine_choice.Engine] = []
+
+    @click.command()
+    @cli_matrix_options.matrix_options
+    @click.pass_context
+    def command(ctx: click.Context, /, **given: Any) -> None:
+        seen.append(cli_matrix_options.answering(ctx, given))
+
+    done = CliRunner().invoke(command, argv, env=env)
+
+    assert done.exit_code == 0, done.output
+    assert seen[0].feature_cache is cached
+
+
+def test_the_matrix_command_refuses_the_feature_cache_for_the_stock_loop() -> None:
+    assert invoke(cli_matrix.matrix_command, ["--feature-cache", "--dry-run"]) == 2

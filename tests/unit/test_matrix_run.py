@@ -177,16 +177,18 @@ def test_the_container_is_told_what_the_plan_says(folder: RunFolder) -> None:
         "VLDOCK_PROMPT": "vlmevalkit",
         "VLDOCK_ENGINE": "stock",
         "VLDOCK_BATCH_SIZE": "",
+        "VLDOCK_FEATURE_CACHE": "0",
     }
     assert [mount.target for mount in spec.mounts] == ["/workspace/outputs"]
 
 
 def test_the_container_is_told_the_engine_and_its_batch_size(folder: RunFolder) -> None:
-    plan = a_plan(engine="batched", batch_size=8)
+    plan = a_plan(engine="batched", batch_size=8, feature_cache=True)
 
     spec = matrix.spec(plan, folder=folder, run_id="r", job=JOB, benchmarks=["POPE"])
 
     assert (spec.env["VLDOCK_ENGINE"], spec.env["VLDOCK_BATCH_SIZE"]) == ("batched", "8")
+    assert spec.env["VLDOCK_FEATURE_CACHE"] == "1"
 
 
 def test_a_shared_store_reaches_the_container_read_only(folder: RunFolder, tmp_path: Path) -> None:

@@ -142,3 +142,37 @@ def test_show_counts_what_is_long(write):
     assert done.exit_code == 0
     assert "prompts.samples" in done.output
     assert '"a"' not in done.output
+
+
+def with_cache(dtype, features):
+    """A passport of the batched engine."""
+    other = copy.deepcopy(PASSPORT)
+    other["generation"]["engine"] = "batched"
+    other["hardware"]["model"]["dtype"] = dtype
+    return {**other, "features": features}
+
+
+READ = {"space": "0123456789abcdef", "samples": 2, "read": 2, "computed": 0, "held": 0}
+COMPUTED = {**READ, "read": 0, "computed": 2}
+
+
+@pytest.mark.parametrize(
+    ("dtype", "first", "second"),
+    [("float32", None, READ), ("float32", COMPUTED, READ), ("float16", COMPUTED, READ)],
+    ids=["float32 without and with", "float32 cold and warm", "float16 cold and warm"],
+)
+def test_features_of_the_same_bits_are_no_difference(dtype, first, second):
+    assert passport.differences(with_cache(dtype, first), with_cache(dtype, second)) == []
+
+
+def test_in_half_precision_the_feature_cache_is_told_as_generation():
+    (found,) = passport.differences(with_cache("float16", None), with_cache("float16", READ))
+
+    assert str(found) == "generation: features was pictures in batches, is each picture alone (feature cache)"
+
+
+def test_the_schema_takes_what_came_from_the_feature_cache():
+    schema = json.loads((checkout.root() / "docs/passport.schema.json").read_text())
+    jsonschema.validate(with_cache("float32", READ), schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(with_cache("float32", {"space": "0"}), schema)

@@ -58,7 +58,15 @@ def test_what_decides_a_score_makes_another_plan(change: dict[str, object], name
 
 
 @pytest.mark.parametrize(
-    "change", [{"user": "1:1"}, {"timeout": 1.0}, {"network": "none"}, {"image": "same:id"}, {"read_only_inputs": True}]
+    "change",
+    [
+        {"user": "1:1"},
+        {"timeout": 1.0},
+        {"network": "none"},
+        {"image": "same:id"},
+        {"read_only_inputs": True},
+        {"feature_cache": True},
+    ],
 )
 def test_what_decides_no_score_does_not(change: dict[str, object]) -> None:
     assert a_plan(**change).differences(a_plan()) == []

@@ -104,15 +104,17 @@ def test_a_first_word_that_is_no_option_is_the_sessions_name(
 
 def run_py(found: session_find.Session, **given: Any) -> list[str]:
     asked = {"data": ["POPE,MMStar"], "models": (), "samples": None, "judge": None, "engine_name": None}
-    return cli_session_use.run_py(found, **{**asked, "batch_size": None, "extra": (), **given})
+    return cli_session_use.run_py(found, **{**asked, "batch_size": None, "feature_cache": False, "extra": (), **given})
 
 
 def test_an_evaluation_is_the_line_a_user_types() -> None:
-    line = run_py(a_session(), samples=10, engine_name="batched", batch_size="auto", extra=("--mode", "infer"))
+    line = run_py(
+        a_session(), samples=10, engine_name="batched", batch_size="auto", feature_cache=True, extra=("--mode", "infer")
+    )
 
     assert " ".join(line) == (
         f"python /workspace/VLMEvalKit/run.py --data POPE MMStar --model {MODEL} --limit 10 "
-        "--engine batched --batch-size auto --mode infer"
+        "--engine batched --batch-size auto --feature-cache --mode infer"
     )
 
 

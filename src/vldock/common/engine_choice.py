@@ -1,4 +1,4 @@
-"""Which engine answers: VLMEvalKit's own loop, one sample at a time, or the batched one; and with how many rows."""
+"""Which engine answers, VLMEvalKit's own loop or ours; in which batches, and with or without a feature cache."""
 
 from __future__ import annotations
 
@@ -13,27 +13,34 @@ ENGINES = (STOCK, BATCHED)
 AUTO: Literal["auto"] = "auto"
 ENGINE_VARIABLE = "VLDOCK_ENGINE"
 BATCH_VARIABLE = "VLDOCK_BATCH_SIZE"
+CACHE_VARIABLE = "VLDOCK_FEATURE_CACHE"  # whether vision features are read from the disk and kept there: 1 or 0
+LIMIT_VARIABLE = "VLDOCK_FEATURE_CACHE_LIMIT"  # of the whole cache, in GB; unset: no limit
+SWITCH = {"": False, "0": False, "1": True}
 
 BatchSize = int | Literal["auto"]
 
 
 @dataclass(frozen=True)
 class Engine:
-    """The engine that was asked for; `batch_size` is None for the stock loop, which has no batches."""
+    """The engine that was asked for; `batch_size` is None for the stock loop, which has no batches.
+
+    `feature_cache`: vision features come from the disk where they are there. It moves no answer, so it is no identity.
+    """
 
     name: str = STOCK
     batch_size: BatchSize | None = None
+    feature_cache: bool = False
 
     def describe(self) -> str:
         """Return `stock`, `batched/16` or `batched/auto`, as a run's identity has it."""
         return self.name if self.batch_size is None else f"{self.name}/{self.batch_size}"
 
 
-def choose(name: str, batch_size: str) -> Engine:
+def choose(name: str, batch_size: str, *, feature_cache: bool = False) -> Engine:
     """Return the engine of two words, each empty where nothing was asked: the stock loop, batches of `auto`.
 
     Raises UsageError for another engine, a batch size that is neither a whole number of at least 1 nor `auto`, and a
-    batch size for the stock loop.
+    batch size or the feature cache for the stock loop.
     """
     if name and name not in ENGINES:
         raise UsageError(f"engine {name!r} is not known", expected=" or ".join(ENGINES))
@@ -45,17 +52,48 @@ def choose(name: str, batch_size: str) -> Engine:
                 expected=f"a batch size with the engine {BATCHED} only",
                 hint=f"add --engine {BATCHED}, or leave out --batch-size",
             )
+        if feature_cache:
+            raise UsageError(
+                "the feature cache for VLMEvalKit's own loop, which asks the vision tower itself",
+                expected=f"the feature cache with the engine {BATCHED} only",
+                hint=f"add --engine {BATCHED}, or leave out --feature-cache",
+            )
         return Engine()
-    return Engine(BATCHED, size or AUTO)
+    return Engine(BATCHED, size or AUTO, feature_cache)
 
 
 def asked(env: Mapping[str, str]) -> Engine:
-    """Return the engine VLDOCK_ENGINE and VLDOCK_BATCH_SIZE ask for; raises UsageError as `choose` does.
+    """Return the engine the variables ask for; raises UsageError as `choose` does.
 
-    The stock loop is not in the way of a batch size here: a .env file may set one for the runs that have batches.
+    The stock loop is not in the way of a batch size or the feature cache here: a .env file may set them for the runs
+    that have batches.
     """
     name = env.get(ENGINE_VARIABLE, "").strip()
-    return choose(name, env.get(BATCH_VARIABLE, "").strip() if name == BATCHED else "")
+    if name != BATCHED:
+        return choose(name, "")
+    return choose(name, env.get(BATCH_VARIABLE, "").strip(), feature_cache=cache_asked(env))
+
+
+def cache_asked(env: Mapping[str, str]) -> bool:
+    """Tell whether VLDOCK_FEATURE_CACHE asks for the feature cache; raises UsageError for other words than 1 and 0."""
+    text = env.get(CACHE_VARIABLE, "").strip()
+    if text not in SWITCH:
+        raise UsageError(f"{CACHE_VARIABLE}={text}", expected="1 or 0")
+    return SWITCH[text]
+
+
+def cache_limit(env: Mapping[str, str]) -> int | None:
+    """Return VLDOCK_FEATURE_CACHE_LIMIT, gigabytes, in bytes; None: no limit. Raises UsageError for what is none."""
+    text = env.get(LIMIT_VARIABLE, "").strip()
+    if not text:
+        return None
+    try:
+        found = float(text)
+    except ValueError:
+        found = -1.0
+    if not 0 < found < 1e9:
+        raise UsageError(f"{LIMIT_VARIABLE}={text}", expected="a number of gigabytes above 0")
+    return int(found * 1e9)
 
 
 def _size(text: str) -> BatchSize | None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vldock.common.engine_choice import BATCHED
 from vldock.common.errors import InputRefused
 
 SCHEMA = 1
@@ -102,7 +103,28 @@ def differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[Dif
             for name, before, now in _walk(first.get(aspect), second.get(aspect)):
                 field = ".".join((aspect, *name))
                 found.append(Difference(aspect, field, _short(before), _short(now)))
+        if aspect == "generation":
+            found += _features(first, second)
     return found
+
+
+def _features(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[Difference]:
+    """Return the difference the feature cache makes: none in float32, whose answers are the same with and without.
+
+    In half precision a picture that was alone in the tower (with the cache, or in VLMEvalKit's loop) is rounded
+    otherwise than one in a batch.
+    """
+    batched = [one for one in (first, second) if (one.get("generation") or {}).get("engine") == BATCHED]
+    used = [bool(one.get("features")) for one in (first, second)]
+    if len(batched) < 2 or used[0] == used[1] or all(_dtype(one) == "float32" for one in batched):
+        return []
+    words = {True: "each picture alone (feature cache)", False: "pictures in batches"}
+    return [Difference("generation", "features", words[used[0]], words[used[1]])]
+
+
+def _dtype(passport: Mapping[str, Any]) -> Any:
+    model = (passport.get("hardware") or {}).get("model")
+    return model.get("dtype") if isinstance(model, Mapping) else None
 
 
 def _walk(first: Any, second: Any, *names: str) -> Iterator[tuple[tuple[str, ...], Any, Any]]:

@@ -12,7 +12,7 @@ from click.core import ParameterSource
 from vldock.common import engine_choice
 from vldock.common.errors import EnvironmentUnfit, UsageError
 from vldock.host import cli_matrix_dry, devices, doctor, engine, gpus, leftovers, matrix, progress, run, run_folder
-from vldock.host.cli_matrix_options import matrix_options
+from vldock.host.cli_matrix_options import answering, matrix_options
 from vldock.host.console import console, print_json, say
 from vldock.host.devices import Machine, Where
 from vldock.host.plan import Plan, choose_benchmarks, choose_models
@@ -63,7 +63,7 @@ def matrix_command(ctx: click.Context, /, **given: Any) -> int:
             record = replace(record, where=_where(ctx, given, record.where))
             places = _places(status, record.plan, record.where)
         else:
-            plan = _plan(client, status, given)
+            plan = _plan(ctx, client, status, given)
             where = _where(ctx, given, _usual(status, plan))
             places = _places(status, plan, where)
             found = None if given["fresh"] else _continued(given["outputs"], plan, where)
@@ -102,16 +102,18 @@ def _places(status: engine.EngineStatus, plan: Plan, where: Where) -> tuple[devi
     return places
 
 
-def _plan(client: Any, status: engine.EngineStatus, given: dict[str, Any]) -> Plan:
+def _plan(ctx: click.Context, client: Any, status: engine.EngineStatus, given: dict[str, Any]) -> Plan:
     models = choose_models(given["models"], standin=given["standin"])
     benchmarks = choose_benchmarks(given["benchmarks"])
-    answering = engine_choice.choose(given["engine"] or "", given["batch_size"] or "")
+    asked = answering(ctx, given)
     chosen, line = gpus.resolve(given["gpus_asked"], status)
     say(line)
     if not given["standin"]:
         for name, lost in (("data", "benchmarks"), ("cache", "weights")):
             if given[name] is None:
                 say(f"no --{name}: {lost} are downloaded into the container and lost with it")
+    if asked.feature_cache and given["cache"] is None:
+        say("--feature-cache without --cache: the features are lost with the container")
     return Plan(
         models=models,
         benchmarks=benchmarks,
@@ -127,8 +129,9 @@ def _plan(client: Any, status: engine.EngineStatus, given: dict[str, Any]) -> Pl
         user=given["user"] or run.caller(),
         timeout=given["timeout"],
         prompt=given["prompt"],
-        engine=answering.name,
-        batch_size=answering.batch_size,
+        engine=asked.name,
+        batch_size=asked.batch_size,
+        feature_cache=asked.feature_cache,
         read_only_inputs=given["read_only_inputs"],
     )
 
@@ -158,6 +161,9 @@ def _resumed(ctx: click.Context, folder: RunFolder, given: dict[str, Any]) -> Pl
     plan = folder.load().plan
     values = {"env_file": _absolute(given["env_file"]), "network": given["network"], "user": given["user"]}
     values["read_only_inputs"] = given["read_only_inputs"] or None
+    if ctx.get_parameter_source("feature_cache") is ParameterSource.COMMANDLINE:
+        values["feature_cache"] = given["feature_cache"]
+        engine_choice.choose(plan.engine, str(plan.batch_size or ""), feature_cache=given["feature_cache"])
     return replace(plan, **{name: value for name, value in values.items() if value is not None})
 
 

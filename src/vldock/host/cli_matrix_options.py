@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from vldock.common import engine_choice, passport_prompts
 from vldock.host import checkout
@@ -82,6 +83,12 @@ OPTIONS = (
         envvar=engine_choice.BATCH_VARIABLE,
         help="Rows the batched engine answers at once. Default: auto, as many as fit. [env: VLDOCK_BATCH_SIZE]",
     ),
+    click.option(
+        "--feature-cache/--no-feature-cache",
+        default=None,
+        envvar=engine_choice.CACHE_VARIABLE,
+        help="With the batched engine: vision features kept in --cache, for later runs. [env: VLDOCK_FEATURE_CACHE]",
+    ),
     click.option("--network", help="none: no network at all."),
     click.option(
         "--outputs", type=FOLDER, default=Path("outputs"), show_default=True, help="Holds one folder per run."
@@ -103,3 +110,11 @@ def matrix_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(OPTIONS):
         command = option(command)
     return command
+
+
+def answering(ctx: click.Context, given: dict[str, Any]) -> engine_choice.Engine:
+    """Return the engine; a feature cache the environment asks for is meant for the runs that have batches."""
+    name, cached = given["engine"] or "", bool(given["feature_cache"])
+    if ctx.get_parameter_source("feature_cache") is not ParameterSource.COMMANDLINE:
+        cached = cached and name == engine_choice.BATCHED
+    return engine_choice.choose(name, given["batch_size"] or "", feature_cache=cached)

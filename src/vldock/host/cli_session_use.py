@@ -34,6 +34,9 @@ from vldock.host.session_find import Session
 @click.option("--judge", help="run.py's --judge.")
 @click.option("--engine", "engine_name", type=click.Choice(["stock", "batched"]), help="VLMEvalKit's loop, or batches.")
 @click.option("--batch-size", metavar="N|auto", help="With --engine batched.")
+@click.option(
+    "--feature-cache", is_flag=True, help="With --engine batched: vision features from the cache and into it."
+)
 def eval_command(words: tuple[str, ...], **given: Any) -> int:
     """Evaluate in a session: run.py in its container, streams and exit code passed on.
 
@@ -68,6 +71,7 @@ def run_py(
     judge: str | None,
     engine_name: str | None,
     batch_size: str | None,
+    feature_cache: bool,
     extra: Sequence[str],
 ) -> list[str]:
     """Return the command of an evaluation, as it is typed after `docker exec CONTAINER`.
@@ -80,6 +84,7 @@ def run_py(
     words = ["--data", *choose_benchmarks(",".join(data)), "--model", *(models or found.models)]
     options = (("--limit", samples), ("--judge", judge), ("--engine", engine_name), ("--batch-size", batch_size))
     words += [word for option, value in options if value is not None for word in (option, str(value))]
+    words += ["--feature-cache"] if feature_cache else []
     return ["python", session.RUN_PY, *words, *extra]
 
 

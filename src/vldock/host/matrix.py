@@ -11,7 +11,7 @@ from typing import Any
 
 from vldock.common import cache_env
 from vldock.common.cell import Cell
-from vldock.common.engine_choice import BATCH_VARIABLE, ENGINE_VARIABLE
+from vldock.common.engine_choice import BATCH_VARIABLE, CACHE_VARIABLE, ENGINE_VARIABLE
 from vldock.common.passport import IMAGE_VARIABLE
 from vldock.common.passport_prompts import VARIABLE as PROMPT_VARIABLE
 from vldock.host import costs, intervals, logs, results, run_folder, written
@@ -89,6 +89,7 @@ def spec(plan: Plan, *, folder: RunFolder, run_id: str, job: Job, benchmarks: Se
             IMAGE_VARIABLE: plan.image_id,
             PROMPT_VARIABLE: plan.prompt,
             ENGINE_VARIABLE: plan.engine,
+            CACHE_VARIABLE: str(int(plan.feature_cache)),
             BATCH_VARIABLE: "" if plan.batch_size is None else str(plan.batch_size),
             **({"VLDOCK_STANDIN": "1"} if plan.standin else {}),
             **({"OMP_NUM_THREADS": str(max(1, device.threads // device.ranks))} if device.threads else {}),

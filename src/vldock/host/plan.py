@@ -37,6 +37,7 @@ class Plan:
     read_only_inputs: bool = False
     engine: str = engine_choice.STOCK
     batch_size: engine_choice.BatchSize | None = None
+    feature_cache: bool = False
 
     @property
     def cells(self) -> list[tuple[str, str]]:
@@ -59,7 +60,7 @@ class Plan:
         return [f"{name}: {mine[name]!r}, not {theirs[name]!r}" for name in DECISIVE if mine[name] != theirs[name]]
 
 
-INCIDENTAL = ("image", "env_file", "network", "user", "timeout", "read_only_inputs")
+INCIDENTAL = ("image", "env_file", "network", "user", "timeout", "read_only_inputs", "feature_cache")
 DECISIVE = tuple(item.name for item in fields(Plan) if item.name not in INCIDENTAL)
 
 

@@ -142,6 +142,7 @@ def command(plan: Plan, where: Where | None = None) -> str:
     words += ["--read-only-inputs"] if plan.read_only_inputs else []
     words += ["--prompt", plan.prompt] if plan.prompt != UPSTREAM else []
     words += ["--engine", plan.engine, "--batch-size", str(plan.batch_size)] if plan.engine != STOCK else []
+    words += ["--feature-cache"] if plan.feature_cache else []
     words += ["--standin"] if plan.standin else []
     if where and where.workers > 1:
         words += ["--workers", str(where.workers)]

@@ -30,7 +30,7 @@ def engine_of(model: Any) -> AnswersQuestions | None:
     if reason:
         print(f"engine {wanted.describe()}: VLMEvalKit's own loop answers instead: {reason}", flush=True)
         return None
-    from vldock.image.engines import features
+    from vldock.image.engines import features, kept
     from vldock.image.engines.batched import BatchedEngine
 
-    return BatchedEngine(model, batch_size=wanted.batch_size, features=features.shared())
+    return BatchedEngine(model, batch_size=wanted.batch_size, features=features.shared(), kept=kept.of(model))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from vldock.common.engine_choice import AUTO, BATCHED, BatchSize, Engine
 from vldock.image.engines import rules, sizing
 from vldock.image.engines.cache import AlignedCache
 from vldock.image.engines.features import Eye, FeatureStore
+from vldock.image.engines.kept import Kept
 from vldock.image.engines.language import Language
 from vldock.image.engines.prepare import Ahead, Desk
 from vldock.image.engines.reader import Reader
@@ -30,15 +32,18 @@ WINDOW = 64  # rows ordered together; more where the batch is large
 class BatchedEngine:
     """Answers for one LLaVA wrapper of VLMEvalKit; `batch_size` rows at once, or as many as fit (`auto`).
 
-    `features` may be shared by several engines of one process. One thing at a time: not for two threads.
+    `features` may be shared by several engines of one process; `kept` is the feature cache on the disk, where one is
+    asked for. One thing at a time: not for two threads.
     """
 
-    def __init__(self, wrapper: Any, *, batch_size: BatchSize, features: FeatureStore) -> None:
+    def __init__(
+        self, wrapper: Any, *, batch_size: BatchSize, features: FeatureStore, kept: Kept | None = None
+    ) -> None:
         self._wrapper, self._model, self._asked = wrapper, wrapper.model, batch_size
         config, _ = rules.configuration(self._model, dict(wrapper.kwargs))
         self._rules = rules.Rules(self._model, wrapper.tokenizer, config, stop=wrapper.stop_str)
         self._language = Language(self._model)
-        eye = Eye(self._model, wrapper.image_processor, features)
+        self._eye = eye = Eye(self._model, wrapper.image_processor, features, kept)
         self._desk = Desk(wrapper, self._rules, eye, engine=Engine(BATCHED, batch_size).describe())
         heads = ByteStore[Any](sizing.head_bytes(self._language.device))
         self._reader = Reader(self._language, eye, self._desk, heads=heads)
@@ -49,7 +54,7 @@ class BatchedEngine:
 
         Raises what VLMEvalKit's own loop would raise for a question, and out of memory where one row alone is too much.
         """
-        with Ahead(questions, self._desk, size=self._window) as ahead:
+        with closing(self._eye), Ahead(questions, self._desk, size=self._window) as ahead:
             turn = Turn(self._language, self._reader, self._rules)
             while True:
                 if not turn.waiting and not ahead.done:

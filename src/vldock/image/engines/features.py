@@ -1,23 +1,24 @@
 """What the vision tower sees in an image, computed once for each distinct image and kept before the projector.
 
 A projector belongs to one model, a tower may be the same in two: LLaVA-1.5-7B and -13B in one process share these
-features. Equal towers are recognised by their weights, not by their name.
+features. Equal towers are recognised by their weights, not by their name. A cache on the disk, where one is asked for,
+lies between the memory and the tower.
 """
 
 from __future__ import annotations
 
 import functools
 import hashlib
-import json
 from collections.abc import Hashable, Sequence
 from typing import Any
 
 import torch
 
 from vldock.image.engines import sizing
+from vldock.image.engines.kept import Kept
 from vldock.image.engines.store import ByteStore
-
-OF_NO_WEIGHT = ("_name_or_path", "transformers_version", "torch_dtype")  # of a config
+from vldock.image.engines.types import HELD, READ
+from vldock.image.features import exact
 
 
 class FeatureStore(ByteStore[torch.Tensor]):
@@ -35,48 +36,65 @@ def shared() -> FeatureStore:
 
 
 class Eye:
-    """A model's vision tower with a store before it."""
+    """A model's vision tower with a store before it, and with `kept` the disk between."""
 
-    def __init__(self, model: Any, processor: Any, store: FeatureStore) -> None:
+    def __init__(self, model: Any, processor: Any, store: FeatureStore, kept: Kept | None = None) -> None:
         self._tower = model.get_vision_tower()
         self._device, self._dtype = model.device, model.dtype
-        self._identity = (tower_identity(self._tower), preprocessing(processor), str(self._dtype), str(self._device))
-        self.store = store
+        self._identity = (
+            exact.of_memory(self._tower), preprocessing(processor), str(self._dtype), str(self._device),
+            kept.space if kept else None,
+        )  # fmt: skip
+        self.store, self.kept = store, kept
 
     def key(self, image: str) -> Hashable:
         """Return the key of the image with this sha256."""
         return (image, *self._identity)
 
     def knows(self, image: str) -> bool:
-        """Tell whether an image's features are held."""
-        return self.key(image) in self.store
+        """Tell whether an image's features are held, in memory or on the disk."""
+        return self.key(image) in self.store or (self.kept is not None and image in self.kept)
 
-    def look(self, images: Sequence[str], pixels: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-        """Return features [patches, width] of images [3, height, width], all in one batch, and keep them."""
+    def recall(self, image: str) -> tuple[torch.Tensor, str] | None:
+        """Return an image's features [patches, width] and where they were, HELD or READ; None: look at it."""
+        held = self.store.get(self.key(image))
+        if held is not None:
+            return held, HELD
+        read = self.kept.get(image) if self.kept else None
+        if read is None:
+            return None
+        found = read.to(self._device)
+        self._hold(image, found)
+        return found, READ
+
+    def look(self, images: Sequence[str], pixels: Sequence[torch.Tensor], *, dataset: str = "") -> list[torch.Tensor]:
+        """Return features [patches, width] of images [3, height, width], and keep them.
+
+        All in one batch; each alone where they go to the disk, so that what lies there does not depend on the batch.
+        """
         batch = torch.stack(list(pixels)).to(self._device, dtype=self._dtype)
-        # a row of its own each, so that forgetting one image frees its memory
-        with torch.inference_mode():
-            found = [row.clone() for row in self._tower(batch)]
+        if self.kept:
+            found = exact.encode(self._tower, batch)
+        else:
+            # a row of its own each, so that forgetting one image frees its memory
+            with torch.inference_mode():
+                found = [row.clone() for row in self._tower(batch)]
         self.store.computed += len(found)
         for image, features in zip(images, found, strict=True):
-            self.store.put(self.key(image), features, features.numel() * features.element_size())
+            self._hold(image, features)
+            if self.kept:
+                self.kept.put(image, features, dataset=dataset)
         return found
+
+    def close(self) -> None:
+        """Write what waits to be written to the disk; it may be used again."""
+        if self.kept:
+            self.kept.settle()
+
+    def _hold(self, image: str, features: torch.Tensor) -> None:
+        self.store.put(self.key(image), features, features.numel() * features.element_size())
 
 
 def preprocessing(processor: Any) -> str:
     """Return a hash of everything that decides how an image is resized, cropped and normalised."""
     return hashlib.sha256(processor.to_json_string().encode()).hexdigest()[:16]
-
-
-def tower_identity(tower: Any) -> str:
-    """Return a hash of a vision tower: its weights byte for byte, and which of its layers are read."""
-    known: str | None = getattr(tower, "_vldock_identity", None)
-    if known is None:
-        config = {name: value for name, value in tower.config.to_dict().items() if name not in OF_NO_WEIGHT}
-        shape = [tower.select_layer, tower.select_feature, config]
-        digest = hashlib.sha256(json.dumps(shape, sort_keys=True, default=str).encode())
-        for name, values in sorted(tower.vision_tower.state_dict().items()):
-            digest.update(f"{name} {values.dtype} {tuple(values.shape)}".encode())
-            digest.update(values.detach().cpu().contiguous().view(torch.uint8).numpy().data)
-        known = tower._vldock_identity = digest.hexdigest()[:16]
-    return known

@@ -5,12 +5,13 @@ Answers go into VLMEvalKit's own checkpoint as they come, each after its note, s
 
 from __future__ import annotations
 
-from collections.abc import Iterator, MutableMapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
 
 from vldock.image import engines
-from vldock.image.engines.types import Answer, Question
+from vldock.image.engines.types import COMPUTED, HELD, READ, Answer, Question
 from vldock.image.vlmeval_hooks import atomic, notes, prompts
 
 
@@ -27,6 +28,7 @@ def answered(
     from tqdm import tqdm  # type: ignore[import-untyped]
     from vlmeval.smp import dump
 
+    seen = Counter[str]()
     indices = {str(index): index for index in data["index"]}
     cadence, path = atomic.Cadence(len(data)), prompts.path_of(folder, name, dataset.dataset_name)
     watch = getattr(model, "_vldock_watch", None)
@@ -36,6 +38,7 @@ def answered(
         try:
             for answer in engine.answers(questions(model, dataset, data)):
                 _keep(answer, results, indices, path)
+                seen.update(looked_up(answer.note))
                 bar.update()
                 if watch is not None:
                     watch.on_answer()
@@ -43,7 +46,21 @@ def answered(
                     dump(results, out_file)
         finally:
             dump(results, out_file)
+    if seen:
+        print(f"vision features of {dataset.dataset_name}: {features_line(seen)}", flush=True)
     return True
+
+
+def looked_up(note: Mapping[str, Any]) -> dict[str, int]:
+    """Return how many images a sample had looked up, by where they were; empty without the feature cache."""
+    return {word: count for word, count in note.get("features", {}).items() if isinstance(count, int)}
+
+
+def features_line(seen: Mapping[str, int]) -> str:
+    """Return, for example, "12 read from the cache, 3 computed, 0 held in memory"."""
+    return (
+        f"{seen.get(READ, 0)} read from the cache, {seen.get(COMPUTED, 0)} computed, {seen.get(HELD, 0)} held in memory"
+    )
 
 
 def questions(model: Any, dataset: Any, data: Any) -> Iterator[Question]:

@@ -31,6 +31,8 @@ class Desk:
         self._limit = prompts.token_limit(wrapper.model)
         self._patches = prompts.patches(wrapper.model)
         self._common = {**prompts.of_model(wrapper), "engine": engine}
+        if eye.kept:
+            self._common["features"] = {"space": eye.kept.space.short}
         self._pending: dict[str, Future[torch.Tensor]] = {}
         self._lock = threading.Lock()
 

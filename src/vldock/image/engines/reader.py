@@ -15,8 +15,9 @@ from vldock.image.engines.cache import Piece
 from vldock.image.engines.features import Eye
 from vldock.image.engines.language import Language, Segment
 from vldock.image.engines.prepare import Desk
-from vldock.image.engines.row import Row
+from vldock.image.engines.row import ImageFile, Row
 from vldock.image.engines.store import ByteStore
+from vldock.image.engines.types import COMPUTED
 from vldock.image.vlmeval_hooks.notes import IMAGE_TOKEN
 
 Head = tuple[int | str, ...]
@@ -83,14 +84,22 @@ class Reader:
 
     def _features(self, rows: Sequence[Row]) -> dict[str, torch.Tensor]:
         """Return {image: features} of all images of the rows; those not known are looked at in one batch."""
-        images = {image.sha256: image for row in rows for image in row.images}
-        known = {sha256: self._eye.store.get(self._eye.key(sha256)) for sha256 in images}
-        found = {sha256: features for sha256, features in known.items() if features is not None}
-        missing = [image for image in images.values() if image.sha256 not in found]
+        images = dict[str, tuple[ImageFile, Row]]()
+        for row in rows:
+            for image in row.images:
+                images.setdefault(image.sha256, (image, row))
+        found, missing = dict[str, torch.Tensor](), list[ImageFile]()
+        for sha256, (image, row) in images.items():
+            recalled = self._eye.recall(sha256)
+            if recalled is None:
+                missing.append(image)
+            else:
+                found[sha256] = recalled[0]
+            row.seen[recalled[1] if recalled else COMPUTED] += 1
         if missing:
-            names = [image.sha256 for image in missing]
-            found |= zip(names, self._eye.look(names, [self._desk.pixels(image) for image in missing]), strict=True)
-            self._desk.seen(missing)
+            names, pixels = [image.sha256 for image in missing], [self._desk.pixels(image) for image in missing]
+            found |= zip(names, self._eye.look(names, pixels, dataset=rows[0].question.dataset), strict=True)
+        self._desk.seen(image for image, _ in images.values())
         return found
 
     def _embeds(self, row: Row, features: dict[str, torch.Tensor]) -> torch.Tensor:

@@ -15,7 +15,8 @@ from typing import Any
 import torch
 
 from vldock.image.engines import sizing
-from vldock.image.engines.features import FeatureStore, tower_identity
+from vldock.image.engines.features import FeatureStore
+from vldock.image.features import exact
 
 
 @functools.cache
@@ -34,13 +35,13 @@ def tower_of(wrapper: Any) -> Any | None:
 def prepare(wrapper: Any) -> None:
     """Hash the weights of the wrapper's tower now (half a second a gigabyte), not at the first question."""
     if (tower := tower_of(wrapper)) is not None:
-        tower_identity(tower)
+        exact.of_memory(tower)
 
 
 @contextmanager
 def _remembering(tower: Any, store: FeatureStore) -> Iterator[None]:
     forward: Callable[[Any], Any] = tower.forward
-    place = (tower_identity(tower), str(tower.dtype), str(tower.device))
+    place = (exact.of_memory(tower), str(tower.dtype), str(tower.device))
 
     def remembered(images: Any) -> Any:
         """Return the features [n, patches, width] of images [n, 3, height, width]; a list of images is computed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -23,6 +24,7 @@ class ImageFile:
 class Row:
     """A question as tokens (IMAGE_TOKEN stands for an image of `patches` positions), and the tokens answered so far.
 
+    `seen`: how many images' features were looked up for it, by where they were (features.py).
     `limit`: after how many positions the prompt is cut, as llava_arch.py does; None: it is not.
     """
 
@@ -34,6 +36,7 @@ class Row:
     note: dict[str, Any]
     criterion: Any
     answer: list[int] = field(default_factory=list)
+    seen: Counter[str] = field(default_factory=Counter)
     batch: int = 0
 
     @property
@@ -83,4 +86,6 @@ class Row:
     def finished(self, text: str) -> Answer:
         """Return the answer."""
         note = {**self.note, "answer": list(self.answer), "batch": self.batch}
+        if "features" in note:  # of a run with the feature cache
+            note["features"] = {**note["features"], **self.seen}
         return Answer(self.question.index, text, note)

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+HELD, READ, COMPUTED = "held", "read", "computed"  # where an image's features came from: memory, disk, the tower
+
 
 @dataclass(frozen=True)
 class Question:

@@ -22,8 +22,8 @@ from vldock.image.features.cache import ROWS, default_root
 from vldock.image.features.space import DTYPES, TOKENS
 
 if TYPE_CHECKING:
-    from vldock.image.features.models import VisionModel
-    from vldock.image.features.prompted import PromptedModel
+    from vldock.image.features.models import Tower
+    from vldock.image.features.prompted import Reader
 
 
 class Stopped(BaseException):
@@ -58,9 +58,12 @@ def _build_arguments(build: argparse.ArgumentParser) -> None:
     asked = build.add_mutually_exclusive_group()
     asked.add_argument("--prompt", metavar="TEXT", help="features of the whole LLaVA, asked this of every picture")
     asked.add_argument("--prompt-key", metavar="KEY", help="the same, each row of FILE asked what it has under KEY")
+    asked.add_argument(
+        "--for-evaluation", action="store_true", help="as run.py --feature-cache reads them: not rounded"
+    )
     build.add_argument("--hidden", type=int, default=-1, metavar="N", help="with a prompt: which hidden state")
     build.add_argument("--tokens", choices=TOKENS, default=TOKENS[0], help="with a prompt: of which positions")
-    build.add_argument("--dtype", choices=DTYPES, default="float16", help="as stored (default: %(default)s)")
+    build.add_argument("--dtype", choices=DTYPES, help="as stored (default: float16)")
     build.add_argument("--limit", type=_gigabytes, metavar="GB", help="of the whole cache: the least recently used go")
     build.add_argument("--batch-size", type=_count, default=16, metavar="N", help="(default: %(default)s)")
     build.add_argument("--num-workers", type=int, default=0, metavar="N", help="processes that read (default: here)")
@@ -105,7 +108,7 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _build(args: argparse.Namespace, root: Path) -> int:
-    from vldock.image.features import models, prompted, ranks, rows
+    from vldock.image.features import exact, models, prompted, ranks, rows
     from vldock.image.features.build import build
     from vldock.image.features.progress import Lines
     from vldock.image.features.reading import Loading
@@ -114,6 +117,12 @@ def _build(args: argparse.Namespace, root: Path) -> int:
         raise UsageError(f"--images {args.images}: no such folder", expected="a folder of pictures")
     if args.images and args.prompt_key:
         raise UsageError("--prompt-key with --images", expected="--json, whose rows have prompts, or --prompt")
+    if args.for_evaluation and args.dtype:
+        raise UsageError(
+            f"--for-evaluation with --dtype {args.dtype}",
+            expected="the dtype the model computes in",
+            hint="leave out --dtype; VLDOCK_DTYPE sets what is computed in",
+        )
     wanted = (
         rows.from_folder(args.images, dataset=args.dataset, prompt=args.prompt)
         if args.images
@@ -122,15 +131,18 @@ def _build(args: argparse.Namespace, root: Path) -> int:
         )
     )
     with ranks.started() as rank:
-        vl_model: VisionModel | PromptedModel
+        vl_model: Tower | Reader
         if args.prompt or args.prompt_key:
             vl_model, processor = prompted.open_reader(
                 args.model, hidden=args.hidden, tokens=args.tokens, device=ranks.device()
             )
         else:
-            vl_model, processor = models.open_tower(args.model, device=ranks.device())
+            vl_model, processor = models.open_tower(
+                args.model, device=ranks.device(), for_evaluation=args.for_evaluation
+            )
+        dtype = exact.name_of(vl_model.dtype) if args.for_evaluation else args.dtype or "float16"
         built = build(
-            wanted, vl_model=vl_model, processor=processor, cache_dir=root, dtype=args.dtype, limit=args.limit,
+            wanted, vl_model=vl_model, processor=processor, cache_dir=root, dtype=dtype, limit=args.limit,
             how=Loading(args.batch_size, args.num_workers, args.prefetch_factor), broken=args.broken,
             rows_per_shard=args.rows_per_shard, on_progress=Lines(),
         )  # fmt: skip

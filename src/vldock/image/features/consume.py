@@ -1,14 +1,13 @@
 """Features for whoever trains or evaluates: from the cache, and computed where it has none.
 
-`CachedPictures` feeds a DataLoader; `features_of` serves the caller of a frozen tower; `EngineStore` puts the disk
-behind the batched engine, which shares a tower between 7B and 13B.
+`CachedPictures` feeds a DataLoader; `features_of` serves the caller of a frozen tower. The batched engine has its own
+door, engines/kept.py.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch.utils.data import Dataset
@@ -18,7 +17,7 @@ from vldock.image.features.build import encode
 from vldock.image.features.cache import FeatureCache
 from vldock.image.features.models import Processor, VisionModel
 from vldock.image.features.rows import ImageRow, decode, sha256_of
-from vldock.image.features.space import Entry, Space
+from vldock.image.features.space import Entry
 
 
 @dataclass(frozen=True)
@@ -85,48 +84,3 @@ def features_of(
         cache.put(entry, features)
         found[key] = features.detach().to(device="cpu", dtype=getattr(torch, cache.space.dtype))
     return [tensor for key in keys if (tensor := found[key]) is not None]
-
-
-EngineKey = tuple[str, str, str, str, str]
-
-
-class EngineStore:
-    """The store the batched engine keeps in memory, with the disk behind: get, put and `in`, by the engine's own keys.
-
-    A key is (sha256 of the image, tower, preprocessing, dtype, device); the tower's part names its layer too. Values
-    are kept in the dtype the model computes in: half of it would move scores. `dataset` names the shards.
-    """
-
-    def __init__(self, root: Path, *, dataset: str, limit: int | None = None) -> None:
-        self.root, self.dataset, self.limit = root, dataset, limit
-        self._caches: dict[tuple[str, ...], FeatureCache] = {}
-        self._count = 0
-
-    def get(self, key: EngineKey) -> torch.Tensor | None:
-        """Return the features, on the key's device; None where they are not held."""
-        cache = self._cache(key)
-        found = cache.get(cache.space.key(key[0]))
-        return None if found is None else found.to(key[4])
-
-    def put(self, key: EngineKey, value: torch.Tensor, size: int = 0) -> None:
-        """Keep features; written when a shard is full, or by `close`. `size` is what a store in memory would need."""
-        self._cache(key).put(Entry(self.dataset, self._count, key[0]), value)
-        self._count += 1
-
-    def __contains__(self, key: EngineKey) -> bool:
-        cache = self._cache(key)
-        return cache.space.key(key[0]) in cache
-
-    def close(self) -> None:
-        """Write what waits."""
-        for cache in self._caches.values():
-            cache.close()
-
-    def _cache(self, key: EngineKey) -> FeatureCache:
-        _, tower, preprocessing, dtype, device = key
-        parts = (tower, preprocessing, dtype, device)
-        if parts not in self._caches:
-            computed = f"{dtype} on {device}, torch {torch.__version__}"
-            space = Space(tower, preprocessing, "named by the tower", computed, dtype.removeprefix("torch."))
-            self._caches[parts] = FeatureCache(self.root, space, limit=self.limit)
-        return self._caches[parts]

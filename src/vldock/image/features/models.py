@@ -17,6 +17,7 @@ from PIL import Image
 
 from vldock.common.errors import InputRefused
 from vldock.image import weights
+from vldock.image.features import exact
 from vldock.image.features.space import Space
 from vldock.image.llava_hooks import loading
 
@@ -91,7 +92,10 @@ class ClipProcessor:
 
 @dataclass
 class Tower:
-    """A CLIP tower as LLaVA reads it; the weights are loaded when the first picture is encoded."""
+    """A CLIP tower as LLaVA reads it; the weights are loaded when the first picture is encoded.
+
+    `exact`: for an evaluation, see exact.py.
+    """
 
     repo: str
     identity: str
@@ -100,30 +104,42 @@ class Tower:
     select_feature: str = CLIP_TOKENS
     device: str = "cpu"
     dtype: torch.dtype = torch.float32
+    exact: bool = False
     _loaded: Any = field(default=None, repr=False)
 
     @property
     def layer(self) -> str:
         """Return, for example, "hidden -2, patch"."""
-        return f"hidden {self.select_layer}, {self.select_feature}"
+        return layer_of(self.select_layer, self.select_feature)
 
     @property
     def computed(self) -> str:
         """Return, for example, "float32, torch 2.1.2"."""
+        if self.exact:
+            return exact.computed(self.dtype, self.device)
         return f"{str(self.dtype).removeprefix('torch.')}, torch {torch.__version__}"
 
     def encode(self, pixels: torch.Tensor) -> torch.Tensor:
         """Return (B, tokens, width) in the tower's dtype, on its device, of float32 pixels (B, 3, H, W)."""
         if self._loaded is None:
             self._loaded = self.load().to(device=self.device, dtype=self.dtype).eval()
+        pixels = pixels.to(device=self.device, dtype=self.dtype)
+        if self.exact:
+            return torch.stack(exact.encode(self._loaded, pixels))
         with torch.inference_mode():
-            features: torch.Tensor = self._loaded(pixels.to(device=self.device, dtype=self.dtype))
+            features: torch.Tensor = self._loaded(pixels)
         return features
 
 
-def open_tower(name: str, *, device: str | None = None) -> tuple[Tower, ClipProcessor]:
+def layer_of(select_layer: int, select_feature: str) -> str:
+    """Return, for example, "hidden -2, patch"."""
+    return f"hidden {select_layer}, {select_feature}"
+
+
+def open_tower(name: str, *, device: str | None = None, for_evaluation: bool = False) -> tuple[Tower, ClipProcessor]:
     """Return the tower and processor of a LLaVA checkpoint or CLIP model, a name in the cache or a folder.
 
+    `for_evaluation`: preprocessing, key and batches are those of an evaluation with the feature cache (exact.py).
     Raises InputRefused where it is not here, or its tower is no CLIP model.
     """
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
@@ -147,9 +163,11 @@ def open_tower(name: str, *, device: str | None = None) -> tuple[Tower, ClipProc
             expected="a frozen tower: the features of a trained one are another checkpoint's",
             hint=f"on the host: vldock fetch weights {tower}" if not facts else "name the tower's own folder",
         )
+    if for_evaluation:
+        settings.image_aspect_ratio = exact.ASPECT
     made = Tower(
         tower, facts["sha256"], lambda: _load(tower, settings), settings.mm_vision_select_layer,
-        settings.mm_vision_select_feature, device, loading.dtype_for(None, device),
+        settings.mm_vision_select_feature, device, loading.dtype_for(None, device), for_evaluation,
     )  # fmt: skip
     return made, ClipProcessor(_image_processor(tower), settings)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vldock.common import engine_choice
+from vldock.common.cache_env import FEATURES_VARIABLE
 from vldock.common.errors import EvaluationFailed
 from vldock.image.session import wire
 from vldock.image.session.place import Place
@@ -214,7 +215,10 @@ class RemoteEngine:
 def _engine_env() -> dict[str, str]:
     """Return the variables by which the worker makes the engine this run asked for."""
     names = (engine_choice.ENGINE_VARIABLE, engine_choice.BATCH_VARIABLE)
-    return {name: os.environ[name] for name in names if name in os.environ}
+    found = {name: os.environ[name] for name in names if name in os.environ}
+    # told even where they are unset: another client's stay in the worker's environment
+    cache = (engine_choice.CACHE_VARIABLE, engine_choice.LIMIT_VARIABLE, FEATURES_VARIABLE)
+    return found | {name: os.environ.get(name, "") for name in cache}
 
 
 def absolute(message: Any) -> Any:

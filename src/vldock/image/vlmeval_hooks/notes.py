@@ -2,7 +2,8 @@
 
 VLMEvalKit's own loop and our engines write the same notes, one JSON line a sample: index, message (hash, images by
 their content), tokens (hash), length, limit, cut, generation (arguments of decoding), hardware, answer (token ids,
-without what was sent), batch (rows it was decoded with) and engine.
+without what was sent), batch (rows it was decoded with), engine, and with the
+feature cache features (its space; images looked up by where they were).
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from vldock.common.engine_choice import STOCK
 from vldock.common.layout import BUILD_FACTS
 from vldock.common.passport import IMAGE_VARIABLE, SCHEMA, SUFFIX
 from vldock.image import weights
+from vldock.image.engines.types import COMPUTED, HELD, READ
 from vldock.image.vlmeval_hooks import code, prompts, redact
 from vldock.image.vlmeval_hooks.runroot import standin
 
@@ -48,6 +49,7 @@ def write(folder: str, model: str, dataset: Any, *, args: Any, judge: str | None
         "data": data_facts(dataset, args.limit),
         "prompts": prompt_facts(notes),
         "generation": generation_facts(notes),
+        "features": feature_facts(notes),
         "judge": {"name": judge or None, "mode": "exact matching" if judge in EXACT else "model"},
         "hardware": hardware_facts(notes),
         "outcome": {"predictions_sha256": _predictions(folder, model, benchmark)},
@@ -119,6 +121,15 @@ def generation_facts(notes: dict[str, dict[str, Any]]) -> dict[str, Any]:
             "actual": max((int(note.get("batch", 1)) for note in notes.values()), default=None),
         },
     }
+
+
+def feature_facts(notes: dict[str, dict[str, Any]]) -> dict[str, Any] | None:
+    """Return which space of the feature cache the images were looked up in, and where they were; None without it."""
+    seen = [note["features"] for note in notes.values() if "features" in note]
+    if not seen:
+        return None
+    counts = {word: sum(one.get(word, 0) for one in seen) for word in (READ, COMPUTED, HELD)}
+    return {"space": _one([one["space"] for one in seen]), "samples": len(seen), **counts}
 
 
 def hardware_facts(notes: dict[str, dict[str, Any]]) -> dict[str, Any]:
