@@ -24,11 +24,14 @@ from PIL import Image
 from torch.utils.data import DataLoader
 from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModel
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+import honest_model
+
 from vldock.image.features import consume, evict, models, rows
 from vldock.image.features.cache import FeatureCache
 from vldock.image.features.space import Entry, Space
 
-CLIP_L = {"hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24, "num_attention_heads": 16}
+CLIP_L = {**honest_model.EYE, "num_hidden_layers": 24}
 PICTURES = 4
 SETTINGS = SimpleNamespace(image_aspect_ratio="pad")
 
