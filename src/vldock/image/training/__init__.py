@@ -10,7 +10,7 @@ model.py       base, adapters and what trains; checkpoint.py writes and reads it
 trainer.py     HF Trainer with what it lacks: resumable order, batch halving, gradient norms, accuracy of answers
 check.py       the preflight: nothing is trained before it passes
 export.py      merged weights that run.py and predict.py load
-page.py        the run page: plots as PNG, one HTML file
+page.py        the run page: plots as PNG, one HTML file; scalars.py: the same curves as TensorBoard files
 
 llava/train/train.py is not used: it knows neither LLaVA-NeXT nor LoRA without deepspeed (docs/fine-tuning.md).
 """

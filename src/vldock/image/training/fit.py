@@ -3,6 +3,7 @@
 run/config.yaml   the resolved configuration      run/checkpoint-N/, best, last   in LLaVA's formats
 run/run.json      what it depends on, how it ended run/log.jsonl                   every event
 run/heldout/      the held-out multiple choice as a TSV for run.py
+run/tensorboard/  the curves of log.jsonl for TensorBoard
 run/answers.jsonl the held-out answers at the end  run/page.html, run/plots/        to look at
 """
 
@@ -12,7 +13,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,17 @@ from transformers import set_seed
 from vldock.common.cell import write_json
 from vldock.common.errors import EnvironmentUnfit
 from vldock.image import weights
-from vldock.image.training import benchmark, checkpoint, model, page, proof, run_folder, trainer, watch
+from vldock.image.training import (
+    benchmark,
+    checkpoint,
+    model,
+    page,
+    proof,
+    run_folder,
+    scalars,
+    trainer,
+    watch,
+)
 from vldock.image.training.config import Config
 from vldock.image.training.order import steps_of
 from vldock.image.training.sources import Dataset
@@ -94,25 +105,29 @@ def _run(
     if world > 1:  # every process reads what the first one claimed
         torch.distributed.barrier()
         start = run_folder.newest(folder)
-    emit = watch.Log(folder / watch.LOG, say=say, active=rank == 0)
-    tuner = trainer.FineTuner(
-        loaded, config, arguments, training=data.training, heldout=data.heldout, micro=micro, emit=emit
-    )
-
-    def prove() -> None:
-        if rank == 0:
-            emit("proof", step=1, proven=proof.prove(loaded, config, data.training[0], folder / ".proof"))
-
-    tuner.add_callback(watch.Steering(patience=config.train.patience, prove=prove, emit=emit))
-    tuner.remove_callback(_printer())
     step = int(start.name.rpartition("-")[2]) if start else 0
+    emit = watch.Log(folder / watch.LOG, say=say, active=rank == 0)
     emit.forget_after(step)
     emit("start", step=step, device=device, precision=loaded.precision, steps=steps, rows_per_update=rows,
          rows_at_once=micro, trained=sum(p.numel() for _, p in model.trained(loaded.model)),
          parameters=sum(p.numel() for p in loaded.inner.parameters()), training=len(data.training),
          heldout=len(data.heldout))  # fmt: skip
-    tuner.train(resume_from_checkpoint=str(start) if start else None)
-    return _finish(tuner, data, folder, emit=emit, rank=rank, resumed=step or None)
+
+    def prove() -> None:
+        if rank == 0:
+            emit("proof", step=1, proven=proof.prove(loaded, config, data.training[0], folder / ".proof"))
+
+    with ExitStack() as held:
+        if rank == 0:
+            curves = held.enter_context(closing(scalars.Scalars(folder / scalars.FOLDER, after=step)))
+            emit.others.append(curves)
+        tuner = trainer.FineTuner(
+            loaded, config, arguments, training=data.training, heldout=data.heldout, micro=micro, emit=emit
+        )
+        tuner.add_callback(watch.Steering(patience=config.train.patience, prove=prove, emit=emit))
+        tuner.remove_callback(_printer())
+        tuner.train(resume_from_checkpoint=str(start) if start else None)
+        return _finish(tuner, data, folder, emit=emit, rank=rank, resumed=step or None)
 
 
 def _finish(

@@ -43,10 +43,11 @@ def memory(device: str) -> int:
 
 
 class Log:
-    """One JSON object a line in the run's folder, each line whole; also told to a person by `say`."""
+    """One JSON object a line in the run's folder, each line whole; told to a person by `say`, and to `others`."""
 
     def __init__(self, path: Path, *, say: Callable[[str], None], active: bool = True) -> None:
         self.path, self.say, self.active = path, say, active
+        self.others: list[Callable[[str, dict[str, Any]], None]] = []
 
     def __call__(self, event: str, **values: Any) -> None:
         """Append an event; floats are kept as they are, None is left out."""
@@ -55,6 +56,8 @@ class Log:
         line = {"event": event, "time": round(time.time(), 3), **{k: v for k, v in values.items() if v is not None}}
         with self.path.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(line, ensure_ascii=False, default=str) + "\n")
+        for other in self.others:
+            other(event, values)
         self.say(spoken(event, values))
 
     def forget_after(self, step: int) -> None:
