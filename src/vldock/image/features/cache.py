@@ -136,10 +136,12 @@ class FeatureCache:
 
     def close(self) -> None:
         """Write what waits and end every lease."""
-        self.flush()
-        for lease, _ in self._open.values():
-            lease.close()
-        self._open.clear()
+        try:
+            self.flush()
+        finally:
+            for lease, _ in self._open.values():
+                lease.close()
+            self._open.clear()
 
     def __enter__(self) -> FeatureCache:
         return self
