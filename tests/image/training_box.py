@@ -6,6 +6,7 @@ import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from vldock.image.training import config, demo, sources
 from vldock.image.training.config import Config
@@ -68,7 +69,7 @@ def _mistral(root: Path) -> None:
     (root / "mistral" / "model.safetensors").unlink()
     values = json.loads((root / "next" / "config.json").read_text())
     values = {name: value for name, value in values.items() if name not in ("model_type", "architectures")}
-    LlavaMistralForCausalLM(LlavaMistralConfig(**values)).save_pretrained(root / "mistral")
+    _saved(LlavaMistralForCausalLM(LlavaMistralConfig(**values)), root / "mistral")
 
 
 def _own_tower(root: Path) -> None:
@@ -79,4 +80,10 @@ def _own_tower(root: Path) -> None:
     values = json.loads((root / "next" / "config.json").read_text()) | {"unfreeze_mm_vision_tower": True}
     model = LlavaLlamaForCausalLM(LlavaConfig(**values))
     model.model.vision_tower.vision_tower.vision_model.pre_layrnorm.weight.data.fill_(7.0)
-    model.save_pretrained(root / "tuned")
+    _saved(model, root / "tuned")
+
+
+def _saved(model: Any, folder: Path) -> None:
+    """Write a model; LLaVA leaves image_newline as the memory was."""
+    model.model.image_newline.data.normal_()
+    model.save_pretrained(folder)
