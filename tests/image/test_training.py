@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import training_box
-from training_box import Box
+from training_box import Box, weights_of
 
 from vldock.common.errors import EnvironmentUnfit, InputRefused, UsageError
 
@@ -24,15 +24,6 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Box:
 def run(box: Box, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of two steps that nothing disturbed; only read."""
     return box.train(tmp_path_factory.mktemp("trained") / "run", "train.answer_tokens=3").folder
-
-
-def weights_of(folder: Path) -> dict[str, bytes]:
-    """Return {name: bytes} of the trained weights in a checkpoint with adapters."""
-    import torch
-    from safetensors.torch import load_file
-
-    found = load_file(folder / "adapter_model.safetensors") | torch.load(folder / "non_lora_trainables.bin")
-    return {name: value.numpy().tobytes() for name, value in found.items()}
 
 
 def size_of(record: Any) -> tuple[int, int]:

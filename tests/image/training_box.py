@@ -50,6 +50,20 @@ class Box:
         return out
 
 
+def weights_of(folder: Path) -> dict[str, bytes]:
+    """Return {name: bytes} of the trained weights in a checkpoint with adapters or of a projector."""
+    import torch
+    from safetensors.torch import load_file
+
+    found = {}
+    for path in folder.glob("adapter_model.safetensors"):
+        found |= load_file(path)
+    for path in (*folder.glob("non_lora_trainables.bin"), *folder.glob("mm_projector.bin")):
+        found |= torch.load(path)
+    assert found, f"{folder} holds no trained weights"
+    return {name: value.numpy().tobytes() for name, value in found.items()}
+
+
 def make(root: Path) -> Box:
     """Draw the flowers and write the bases: next (anyres, spatial_unpad) and plain (pad), on one tower."""
     demo.write_flowers(root / "flowers", training=2, heldout=1)

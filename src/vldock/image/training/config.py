@@ -54,6 +54,7 @@ class Model:
     lora_alpha: int = 128
     lora_dropout: float = 0.05
     train_projector: bool = True  # with lora and qlora
+    feature_cache: bool = False  # the frozen tower's features are kept in $VLDOCK_FEATURES
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from llava.constants import IGNORE_INDEX, IMAGE_TOKEN_INDEX
@@ -19,6 +19,9 @@ from vldock.common.errors import InputRefused
 from vldock.image.llava_hooks import wording
 from vldock.image.training import pictures
 from vldock.image.training.records import Record, Turn
+
+if TYPE_CHECKING:
+    from vldock.image.training.tower_cache import CachedTower
 
 
 @dataclass(frozen=True)
@@ -58,10 +61,19 @@ def encode_text(turns: Sequence[Turn], tokenizer: Any, template: str) -> tuple[l
 
 
 class Encoder:
-    """Encodes records for one model: its tokenizer, its image processor, its config."""
+    """Encodes records for one model: its tokenizer, its image processor, its config; with features where `cached`."""
 
-    def __init__(self, tokenizer: Any, processor: Any, config: Any, *, accept: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        tokenizer: Any,
+        processor: Any,
+        config: Any,
+        *,
+        accept: Collection[str] = (),
+        cached: CachedTower | None = None,
+    ) -> None:
         self.tokenizer, self.processor, self.config, self.accept = tokenizer, processor, config, accept
+        self.cached = cached
         self.template = wording.template_of(config)
 
     def __call__(self, record: Record) -> Encoded:
@@ -78,7 +90,12 @@ class Encoder:
         return Encoded(ids, torch.empty(0, dtype=torch.long), images, sizes)
 
     def images(self, record: Record) -> tuple[tuple[torch.Tensor, ...], tuple[tuple[int, int], ...]]:
-        """Return float32 tensors and sizes; a record without images gets one of zeros, which no token refers to."""
+        """Return float32 tensors and sizes; a record without images gets one of zeros, which no token refers to.
+
+        Where the tower's features are cached the tensors are these: (tiles, 1, tokens, width), or (1, tokens, width).
+        """
+        if self.cached is not None:
+            return self.cached.images(record)
         if not record.pictures:
             side = self.processor.crop_size["height"]
             return (torch.zeros(3, side, side),), ((side, side),)

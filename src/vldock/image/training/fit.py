@@ -32,6 +32,7 @@ from vldock.image.training import (
     proof,
     run_folder,
     scalars,
+    tower_cache,
     trainer,
     watch,
 )
@@ -121,9 +122,11 @@ def _run(
         if rank == 0:
             curves = held.enter_context(closing(scalars.Scalars(folder / scalars.FOLDER, after=step)))
             emit.others.append(curves)
+        cached = held.enter_context(tower_cache.opened(loaded, config, emit=emit))
         tuner = trainer.FineTuner(
-            loaded, config, arguments, training=data.training, heldout=data.heldout, micro=micro, emit=emit
-        )
+            loaded, config, arguments, training=data.training, heldout=data.heldout, micro=micro, emit=emit,
+            cached=cached,
+        )  # fmt: skip
         tuner.add_callback(watch.Steering(patience=config.train.patience, prove=prove, emit=emit))
         tuner.remove_callback(_printer())
         tuner.train(resume_from_checkpoint=str(start) if start else None)
@@ -140,6 +143,7 @@ def _finish(
     if best.is_dir():
         checkpoint.load(tuner.model, best, tuner.config)
     metrics = tuner.score(data.heldout)
+    tuner.keep_features()
     steps = tuner.state.global_step
     emit("end", step=steps, weights=best.resolve().name if best.is_dir() else "last", **metrics)
     if rank == 0:

@@ -40,10 +40,15 @@ def positions(item: Encoded, patches: int) -> int:
     return text + sum(count * (patches + (rows if count > 1 else 0)) for count in tiles)
 
 
+def room(loaded: Loaded) -> int:
+    """Return the bytes that the checkpoints of a run take at most."""
+    return KEPT * 12 * sum(parameter.numel() for _, parameter in trained(loaded.model))
+
+
 def disk(loaded: Loaded, config: Config) -> Check:
     """The disk holds the checkpoints: weights in float32 and two moments of the optimizer for each."""
     count = sum(parameter.numel() for _, parameter in trained(loaded.model))
-    wanted = KEPT * count * 12
+    wanted = room(loaded)
     there = next(path for path in (Path(config.out).absolute(), *Path(config.out).absolute().parents) if path.is_dir())
     free = shutil.disk_usage(there).free
     return finding(

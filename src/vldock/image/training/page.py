@@ -85,14 +85,23 @@ def render(
         f'<img alt="{path.stem}" src="data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}">'
         for path in plots
     )
-    told = [line for line in lines if line.get("event") in ("start", "proof", "early_stop", "end")]
+    told = [line for line in lines if line.get("event") in ("start", "proof", "early_stop", "end") or "trouble" in line]
     events = "".join(f"<li>{html.escape(json.dumps(line, ensure_ascii=False))}</li>" for line in told)
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        f"<title>{html.escape(name)}</title><style>{STYLE}</style><h1>{html.escape(name)}</h1><p>{head}</p>{images}"
+        f"<title>{html.escape(name)}</title><style>{STYLE}</style><h1>{html.escape(name)}</h1><p>{head}</p>{_features(lines)}{images}"
         f"{_groups(answers)}{_wrong(answers)}<h2>Events</h2><ul>{events}</ul>"
         f"<h2>Configuration</h2><pre>{html.escape(config)}</pre></html>\n"
     )
+
+
+def _features(lines: Sequence[Mapping[str, Any]]) -> str:
+    """Return what the feature cache did since the last start; nothing where the run has none."""
+    said = [line for line in lines if line.get("event") == "features" and "read" in line]
+    if not said:
+        return ""
+    names = ("read", "computed", "stored", "damaged")
+    return f"<p>features of pictures: {', '.join(f'{said[-1][name]} {name}' for name in names)}</p>"
 
 
 def _groups(answers: Sequence[Mapping[str, Any]]) -> str:

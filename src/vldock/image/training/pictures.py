@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 ORIENTATION = 0x0112  # EXIF tag; 1 is upright
+SIDEWAYS = (5, 6, 7, 8)  # its values that swap width and height
 DEEP = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
 MAX_PIXELS = 50_000_000
 MIN_SIDE = 8
@@ -98,14 +99,29 @@ def rgb(picture: Picture, *, accept: Collection[str] = ()) -> Any:
 
     Raises OSError for one that cannot be decoded: `examine` finds those before anything is trained.
     """
+    return opened(picture.read(), accept=accept)
+
+
+def opened(content: bytes, *, accept: Collection[str] = ()) -> Any:
+    """Return encoded bytes as `rgb` does."""
     from PIL import Image, ImageOps
 
-    image: Any = Image.open(io.BytesIO(picture.read()))
+    image: Any = Image.open(io.BytesIO(content))
     if image.mode in DEEP and "16-bit" in accept:
         image = _eight_bits(image)
     if "exif-rotated" in accept:
         image = ImageOps.exif_transpose(image)
     return image.convert("RGB")
+
+
+def size_of(content: bytes, *, accept: Collection[str] = ()) -> tuple[int, int]:
+    """Return width and height of what `opened` returns; the picture is not decoded."""
+    from PIL import Image
+
+    image = Image.open(io.BytesIO(content))
+    width, height = image.size
+    lies = "exif-rotated" in accept and image.getexif().get(ORIENTATION, 1) in SIDEWAYS
+    return (height, width) if lies else (width, height)
 
 
 def _kind_of(error: OSError) -> str:

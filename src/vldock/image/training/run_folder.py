@@ -20,6 +20,7 @@ from vldock.image.training.export import CONFIG
 from vldock.image.training.records import Record
 
 RUN, LOCK = "run.json", ".lock"
+FREE = ("model.feature_cache",)  # settings that change no weight, so a resumed run may change them
 
 
 def digest_of(records: Sequence[Record]) -> str:
@@ -74,7 +75,7 @@ def _differences(old: dict[str, Any], new: dict[str, Any], above: str = "") -> l
         before, now = old.get(name), new[name]
         if isinstance(now, dict) and isinstance(before, dict):
             found += _differences(before, now, f"{above}{name}.")
-        elif before != now:
+        elif before != now and f"{above}{name}" not in FREE:
             found.append(f"{above}{name} was {before}, is {now}")
     return found
 

@@ -25,6 +25,7 @@ from vldock.image.training.encode import Encoder, Records
 from vldock.image.training.model import Loaded
 from vldock.image.training.order import WholeRun
 from vldock.image.training.records import Record
+from vldock.image.training.tower_cache import CachedTower
 from vldock.image.training.watch import Meter
 
 
@@ -45,10 +46,11 @@ class FineTuner(Trainer):  # type: ignore[misc]
         heldout: Sequence[Record],
         micro: int,
         emit: Callable[..., None],
+        cached: CachedTower | None = None,
     ) -> None:
         self.loaded, self.config, self.micro, self.emit = loaded, config, micro, emit
         accept = config.data.accept
-        self.encoder = Encoder(loaded.tokenizer, loaded.processor, loaded.inner.config, accept=accept)
+        self.encoder = Encoder(loaded.tokenizer, loaded.processor, loaded.inner.config, accept=accept, cached=cached)
         self.heldout = list(heldout)
         self.asked: list[answers.Answer] = []
         self.norm: float | None = None
@@ -101,9 +103,21 @@ class FineTuner(Trainer):  # type: ignore[misc]
         limit = self.config.train.heldout_samples
         found = {f"eval_{name}": value for name, value in self.score(self.heldout[:limit]).items()}
         self.emit("heldout", step=self.state.global_step, seconds=round(time.monotonic() - begun, 3), **found)
+        self.keep_features()
         self.log(found)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, found)
         return found
+
+    def keep_features(self) -> None:
+        """Write the features that wait, and emit what the cache did in all processes; nothing where there is none."""
+        if not self.config.model.feature_cache:
+            return
+        cached = self.encoder.cached
+        if cached is not None:
+            cached.flush()
+        if told := [one for one in self._gathered(cached.told() if cached else None) if one]:
+            summed = {name: sum(one[name] for one in told) for name in told[0]}
+            self.emit("features", step=self.state.global_step, **summed)
 
     def score(self, records: Sequence[Record]) -> dict[str, float]:
         """Answer `records`, each process its share, and return the metrics over all of them."""
@@ -116,12 +130,16 @@ class FineTuner(Trainer):  # type: ignore[misc]
             tokens=self.config.train.answer_tokens,
             autocast=self.loaded.autocast,
         )
-        if world > 1:
-            shares: list[Any] = [None] * world
-            torch.distributed.all_gather_object(shares, made)
-            made = [answer for share in shares for answer in share]
-        self.asked = sorted(made, key=lambda answer: answer.id)
+        every = [answer for share in self._gathered(made) for answer in share]
+        self.asked = sorted(every, key=lambda answer: answer.id)
         return answers.metrics(self.asked)
+
+    def _gathered(self, value: Any) -> list[Any]:
+        """Return every process's value, to every process."""
+        values = [value] * self.args.world_size
+        if self.args.world_size > 1:
+            torch.distributed.all_gather_object(values, value)
+        return values
 
     def log(self, logs: dict[str, float]) -> None:
         """Add gradient norm, memory and speed to a line about the loss, and emit it."""
