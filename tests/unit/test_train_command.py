@@ -16,8 +16,8 @@ from vldock.image.vlmeval_hooks import own_models
 def spec(tmp_path: Path, *words: str, **changes: Any) -> Any:
     given: dict[str, Any] = {
         "image": "vldock:4.37", "config": None, "data": None, "models": None, "checkpoints": tmp_path / "out",
-        "cache": None, "env_file": None, "check": False, "export": None, "processes": 1, "user": "7:7",
-        "gpus": "none", "network": None,
+        "cache": None, "env_file": None, "check": False, "print_config": False, "export": None, "processes": 1,
+        "user": "7:7", "gpus": "none", "network": None,
     }  # fmt: skip
     return cli_train.spec(words, **{**given, **changes})
 
@@ -35,6 +35,18 @@ def test_checkpoints_go_to_a_folder_of_the_caller_and_data_cannot_be_written(tmp
     ]
     assert (tmp_path / "out").is_dir()
     assert made.argv == ("python", "-m", "vldock.image", "train", "--config", "/workspace/train.yaml", "train.epochs=3")
+
+
+def test_the_container_is_told_which_folder_of_runs_stays(tmp_path: Path) -> None:
+    made = spec(tmp_path, processes=2)
+
+    assert made.env["VLDOCK_CHECKPOINTS"] == "/workspace/checkpoints" == made.mounts[-1].target
+
+
+def test_settings_are_printed_in_the_image(tmp_path: Path) -> None:
+    made = spec(tmp_path, "train.epochs=3", print_config=True)
+
+    assert made.argv[3:] == ("train", "--print-config", "train.epochs=3")
 
 
 def test_several_processes_are_started_by_torchrun(tmp_path: Path) -> None:

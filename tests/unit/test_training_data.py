@@ -230,3 +230,18 @@ def test_a_wrong_setting_is_told_with_what_is_right(word: str, said: str) -> Non
         config.load(None, [word])
 
     assert said in refused.value.render()
+
+
+@pytest.mark.parametrize("out", ["run", "/tmp/run", "checkpoints/../run"])
+def test_a_run_that_would_go_with_its_container_is_refused(out: str) -> None:
+    with pytest.raises(UsageError, match="removed with the container") as refused:
+        sources.out_folder(out, {"VLDOCK_CHECKPOINTS": "/workspace/checkpoints"})
+
+    assert "out=checkpoints/run" in refused.value.render()
+
+
+@pytest.mark.parametrize("out", ["checkpoints/run", "/workspace/checkpoints/run"])
+def test_a_run_below_the_mounted_folder_stays(out: str) -> None:
+    environ = {"VLDOCK_CHECKPOINTS": "/workspace/checkpoints"}
+
+    assert sources.out_folder(out, environ) == sources.out_folder(out, {}) == Path("/workspace/checkpoints/run")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from vldock.common.cache_env import WORKSPACE
 
+CHECKPOINTS = f"{WORKSPACE}/checkpoints"
+CHECKPOINTS_VARIABLE = "VLDOCK_CHECKPOINTS"  # set by `vldock train`: the one folder of runs that outlives the container
 OPT = "/opt/vldock"
 VENV = "/opt/venv"
 LLAVA = f"{WORKSPACE}/LLaVA"

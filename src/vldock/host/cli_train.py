@@ -10,6 +10,7 @@ import click
 
 from vldock.common.cache_env import WORKSPACE
 from vldock.common.errors import EnvironmentUnfit, UsageError
+from vldock.common.layout import CHECKPOINTS, CHECKPOINTS_VARIABLE
 from vldock.host import checkout, docker_cli, engine, gpus, run
 from vldock.host.console import say
 from vldock.host.container_spec import Mount, Spec
@@ -31,6 +32,7 @@ def spec(
     cache: Path | None,
     env_file: Path | None,
     check: bool,
+    print_config: bool,
     export: str | None,
     processes: int,
     user: str,
@@ -54,18 +56,20 @@ def spec(
                 raise UsageError(f"{option} {folder}: no such folder", expected="a folder of this machine")
             mounts.append(Mount(folder.resolve(), f"{WORKSPACE}/{name}", read_only=locked))
     checkpoints.mkdir(parents=True, exist_ok=True)
-    mounts.append(Mount(checkpoints.resolve(), f"{WORKSPACE}/checkpoints"))
-    env = {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"} if processes > 1 else {}
-    argv = tuple(command(words, config=config is not None, check=check, export=export, processes=processes))
+    mounts.append(Mount(checkpoints.resolve(), CHECKPOINTS))
+    env = {CHECKPOINTS_VARIABLE: CHECKPOINTS}
+    env |= {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"} if processes > 1 else {}
+    first = ["--print-config"] if print_config else ["--check"] if check else []
+    argv = tuple(command([*first, *words], config=config is not None, export=export, processes=processes))
     return replace(plain, argv=argv, role="train", mounts=tuple(mounts), env=env)
 
 
-def command(words: Sequence[str], *, config: bool, check: bool, export: str | None, processes: int) -> list[str]:
+def command(words: Sequence[str], *, config: bool, export: str | None, processes: int) -> list[str]:
     """Return the command inside the container."""
     if export:
         return ["python", "-m", "vldock.image", "train", "export", export, *words]
     launcher = [*TORCHRUN, f"--nproc_per_node={processes}"] if processes > 1 else ["python"]
-    options = [*(["--config", CONFIG] if config else []), *(["--check"] if check else [])]
+    options = ["--config", CONFIG] if config else []
     return [*launcher, "-m", "vldock.image", "train", *options, *words]
 
 
@@ -78,6 +82,7 @@ def command(words: Sequence[str], *, config: bool, check: bool, export: str | No
 @click.option("--cache", type=FOLDER, help="Folder of weights and caches; kept between runs.")
 @click.option("--env-file", type=FOLDER, help="Mounted read-only at /workspace/.env: tokens.")
 @click.option("--check", is_flag=True, help="The preflight only: nothing is trained.")
+@click.option("--print-config", is_flag=True, help="Print the resolved settings as YAML and end.")
 @click.option("--export", metavar="RUN", help="Merge a run below --checkpoints into a model; WORDS go to it: --out.")
 @click.option("--processes", type=click.IntRange(1), default=1, show_default=True, help="One for each GPU.")
 @click.option("--gpus", "gpus_asked", default="auto", show_default=True, help="auto, all, none, or 0,1.")
@@ -86,6 +91,10 @@ def command(words: Sequence[str], *, config: bool, check: bool, export: str | No
 @click.argument("words", nargs=-1, metavar="[KEY=VALUE]...")
 def train_command(words: tuple[str, ...], gpus_asked: str, user: str | None, **given: object) -> int:
     """Fine-tune LLaVA-1.5 or LLaVA-NeXT; the same command after a kill goes on from the newest checkpoint.
+
+    KEY=VALUE overrides the file's settings; `vldock train --print-config` prints every setting with its default. `out`
+    is the run's folder, checkpoints/NAME. The preflight runs first. Exit status: 0 done, 2 wrong arguments, 3 unfit
+    environment (no engine, GPU, room), 4 refused data or weights, or a failed check.
 
     \b
     Examples:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vldock.common.errors import InputRefused, UsageError
+from vldock.common.layout import CHECKPOINTS_VARIABLE
 from vldock.common.workspace import ROOT_VARIABLE
 from vldock.image.training import flowers, pictures, questions, records, split
 from vldock.image.training.config import Data
@@ -54,9 +55,19 @@ def resolve(path: str, environ: Mapping[str, str], folder: str) -> Path:
 
 
 def out_folder(path: str, environ: Mapping[str, str] = os.environ) -> Path:
-    """Return the run's folder: absolute, or below the workspace's root."""
-    given = Path(path).expanduser()
-    return given if given.is_absolute() else Path(environ.get(ROOT_VARIABLE) or "/workspace") / given
+    """Return the run's folder: absolute, or below the workspace's root.
+
+    Raises UsageError for one that would go with the container, where `vldock train` named the folder that stays.
+    """
+    folder = Path(environ.get(ROOT_VARIABLE) or "/workspace") / Path(path).expanduser()
+    stays = environ.get(CHECKPOINTS_VARIABLE)
+    if stays and not Path(os.path.normpath(folder)).is_relative_to(stays):
+        raise UsageError(
+            f"out={path} is {folder}, which is removed with the container",
+            expected=f"a folder below {stays}: it is mounted",
+            hint=f"out=checkpoints/{folder.name}",
+        )
+    return folder
 
 
 def _json(data: Data, environ: Mapping[str, str]) -> tuple[Dataset, list[Flaw]]:
