@@ -22,17 +22,13 @@ from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 
-from vldock.common.cell import Cell
-from vldock.common.errors import UsageError
-from vldock.common.matrix import BENCHMARKS, MODELS, Benchmark, find_benchmark, find_model
-from vldock.image import cell_run, feed, startup
+from vldock.image import asked_for, cell_run, feed, startup
 from vldock.image.cell_run import Job
 from vldock.image.engines import options
 from vldock.image.events import Emit, captured
 from vldock.image.gpu_lost import DeviceLost
-from vldock.image.identity import NOT_YET, cell_identity
 from vldock.image.shared_model import SharedModel
-from vldock.image.vlmeval_hooks import causes, limits, names, ranks
+from vldock.image.vlmeval_hooks import causes, limits, ranks
 
 
 class Stopped(BaseException):
@@ -70,9 +66,9 @@ def main(args: argparse.Namespace) -> int:
     options.resolve(args)
     fed = args.data == [feed.WORD]
     if not fed:
-        _benchmarks(args.data)
-    _check_model(args.model)
-    limit = _limit(args.limit)
+        asked_for.benchmarks(args.data)
+    asked_for.require_model(args.model)
+    limit = asked_for.limit(args.limit)
     ranks.place()
     _stop_on_signals()
     try:
@@ -120,11 +116,14 @@ class _Work:
 
     def jobs(self, names: list[str]) -> list[Job]:
         """Return the cells of these names, each once."""
-        return [_job(self.args, benchmark, self.limit, standin=self.standin) for benchmark in _benchmarks(names)]
+        return [
+            asked_for.job(self.args, benchmark, self.limit, standin=self.standin)
+            for benchmark in asked_for.benchmarks(names)
+        ]
 
     def cell(self, job: Job) -> None:
         """Evaluate one benchmark, or keep its record."""
-        before = _finished(job)
+        before = asked_for.finished(job)
         if before is not None:
             self.counts["kept"] += 1
             self.emit("cell_end", kept=True, **asdict(before))
@@ -173,56 +172,10 @@ def _register(model: str) -> SharedModel:
     from vlmeval.config import supported_VLM
 
     if model not in supported_VLM:
-        raise _unknown("model", model, list(supported_VLM))
+        raise asked_for.unknown("model", model, list(supported_VLM))
     shared = SharedModel(supported_VLM[model])
     supported_VLM[model] = shared
     return shared
-
-
-def _job(args: argparse.Namespace, benchmark: Benchmark, limit: int | None, *, standin: bool) -> Job:
-    folder = args.out.resolve() / args.model / benchmark.name
-    identity = cell_identity(model=args.model, benchmark=benchmark.name, limit=limit, standin=standin, judge=args.judge)
-    before = Cell.load(folder)
-    attempt = before.attempt + 1 if before else 1
-    return Job(args.model, benchmark, folder, limit, args.judge, identity, attempt)
-
-
-def _finished(job: Job) -> Cell | None:
-    before = Cell.load(job.folder)
-    if before is None or before.status != "succeeded":
-        return None
-    # what was not downloaded yet when the cell began is no difference
-    known = {name: value for name, value in before.identity.items() if value is not None or name not in NOT_YET}
-    same = known == {name: value for name, value in job.identity.items() if name in known} and known.keys() | set(
-        NOT_YET
-    ) >= set(job.identity)
-    return before if same else None
-
-
-def _benchmarks(asked: list[str]) -> list[Benchmark]:
-    known = [benchmark.name for benchmark in BENCHMARKS]
-    if unknown := [name for name in asked if name not in known]:
-        raise _unknown("benchmark", unknown[0], known)
-    return [found for name in dict.fromkeys(asked) if (found := find_benchmark(name))]
-
-
-def _check_model(name: str) -> None:
-    if find_model(name) is None:
-        raise _unknown("model", name, [model.name for model in MODELS])
-
-
-def _unknown(kind: str, name: str, known: list[str]) -> UsageError:
-    close = names.close_to(name, known)
-    hint = f"did you mean {' or '.join(close)}?" if close else "run.py evaluates whatever else VLMEvalKit knows"
-    return UsageError(f"unknown {kind}: {name}", expected=", ".join(sorted(known)), hint=hint)
-
-
-def _limit(given: int | None) -> int | None:
-    """--limit before the variable; unlike run.py's own rule this prints nothing: standard output is for events."""
-    if given is not None:
-        return limits.positive(str(given), source="--limit")
-    text = os.environ.get(limits.VARIABLE, "").strip()
-    return limits.positive(text, source=limits.VARIABLE) if text else None
 
 
 def _device() -> str:

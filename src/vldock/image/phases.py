@@ -35,7 +35,7 @@ TIMED: dict[str, tuple[tuple[str, str | Callable[..., str]], ...]] = {
     "vldock.image.shared_model": (("SharedModel.load", "load"),),
     "vldock.image.vlmeval_hooks.models": (("build", "load"),),
     "vldock.image.session.client": (("attach", "waiting"), ("ask", "waiting")),
-    "vldock.image.session.remote": (("Link.ask", "waiting"), ("Link._next", "waiting")),
+    "vldock.image.session.link": (("Link.ask", "waiting"), ("Link._next", "waiting")),
     "vlmeval.run": (("build_dataset", "data"), ("infer_data_job", "loop")),
     "PIL.Image": (("Image.convert", "preprocess"),),
     "llava.mm_utils": (("process_images", "preprocess"),),
