@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from vldock.common import hub_layout
 from vldock.common.cache_env import HUGGINGFACE
 
 WEIGHTS = ("*.safetensors", "*.bin", "*.pt")
@@ -35,13 +36,11 @@ def cache_root(environ: Mapping[str, str]) -> Path:
 
 def snapshot(repo: str, environ: Mapping[str, str] = os.environ) -> Snapshot:
     """Return what the cache holds of `repo` at its main branch."""
-    folder = cache_root(environ) / f"models--{repo.replace('/', '--')}"
-    reference = folder / "refs" / "main"
-    if not reference.is_file():
+    folder = hub_layout.folder(cache_root(environ), repo)
+    revision = hub_layout.commit_of(folder)
+    if revision is None:
         return Snapshot(repo, None)
-    revision = reference.read_text(encoding="utf-8").strip()
-    files = folder / "snapshots" / revision
-    return Snapshot(repo, revision, tuple(_missing(files)))
+    return Snapshot(repo, revision, tuple(_missing(hub_layout.snapshot(folder, revision))))
 
 
 def _missing(files: Path) -> list[str]:

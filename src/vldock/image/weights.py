@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from vldock.common import hub_layout
 from vldock.common import weights as whole
 from vldock.common.errors import InputRefused
 from vldock.image import file_hashes
@@ -29,7 +30,7 @@ def folder_of(repo: str) -> Path | None:
     found = snapshot(repo)
     if found.revision is None:
         return None
-    folder = cache_root(os.environ) / f"models--{repo.replace('/', '--')}" / "snapshots" / found.revision
+    folder = hub_layout.snapshot(hub_layout.folder(cache_root(os.environ), repo), found.revision)
     return folder if folder.is_dir() else None
 
 

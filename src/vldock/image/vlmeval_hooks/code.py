@@ -11,6 +11,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from vldock.common import hub_layout
 from vldock.image import weights
 from vldock.image.vlmeval_hooks import tsv
 
@@ -61,8 +62,7 @@ def revision_of(repo: str) -> str | None:
     cache = os.environ.get("HUGGINGFACE_HUB_CACHE") or os.environ.get("TRANSFORMERS_CACHE")
     if not cache or Path(repo).exists():
         return None
-    reference = Path(cache) / f"models--{repo.replace('/', '--')}" / "refs" / "main"
-    return reference.read_text(encoding="utf-8").strip() if reference.is_file() else None
+    return hub_layout.commit_of(hub_layout.folder(Path(cache), repo))
 
 
 def data_spec(dataset: Any) -> dict[str, Any]:
