@@ -206,10 +206,11 @@ def test_the_first_checkpoint_is_exported_and_loaded_after_one_step(
 
 def test_a_tower_that_was_trained_is_the_checkpoints_and_is_exported(box: Box, tmp_path: Path) -> None:
     from vldock.image.training import export, model
+    from vldock.image.training.precision import DTYPES
 
     config = box.config(tmp_path, f"model.base={box.root / 'tuned'}", "model.method=full")
     loaded = model.load(config, device="cpu")
-    export.write(loaded, tmp_path / "out", model.DTYPES["fp32"])
+    export.write(loaded, tmp_path / "out", DTYPES["fp32"])
 
     again = export.require_loads(tmp_path / "out")
 

@@ -13,7 +13,8 @@ from vldock.image import weights
 from vldock.image.training import checkpoint
 from vldock.image.training.config import Config
 from vldock.image.training.config import load as read_config
-from vldock.image.training.model import ADAPTED, DTYPES, Loaded, attach, base_path, mend_config, mend_generation, read
+from vldock.image.training.model import ADAPTED, Loaded, attach, base_path, mend_config, mend_generation, read
+from vldock.image.training.precision import DTYPES
 
 ORIGIN = "training.json"
 CONFIG = "config.yaml"

@@ -19,9 +19,9 @@ import torch
 from vldock.common.errors import EnvironmentUnfit, InputRefused
 from vldock.image import weights as files
 from vldock.image.training.config import Config
+from vldock.image.training.precision import DTYPES, match_attention, settle
 from vldock.image.training.sources import resolve
 
-DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
 LORA_TARGETS = r"model\.layers\.\d+\.(self_attn\.[qkvo]_proj|mlp\.(gate|up|down)_proj)"
 PROJECTOR = re.compile(r"(^|\.)(mm_projector\.|image_newline$)")
 ADAPTED = ("lora", "qlora")
@@ -61,11 +61,6 @@ def device_of(environ: Mapping[str, str] = os.environ) -> str:
     return f"cuda:{int(environ.get('LOCAL_RANK', '0'))}"
 
 
-def settle_precision(asked: str, device: str) -> str:
-    """Return the precision for a device: a CPU has no half convolution, so fp16 is fp32 there."""
-    return "fp32" if device == "cpu" and asked == "fp16" else asked
-
-
 def require_possible(config: Config, device: str) -> None:
     """Raise EnvironmentUnfit for 4 bits without a GPU, InputRefused for a base that is not here while offline."""
     if config.model.method == "qlora" and device == "cpu":
@@ -99,7 +94,7 @@ def load(config: Config, *, device: str) -> Loaded:
     Raises EnvironmentUnfit or InputRefused before anything large is read, see require_possible.
     """
     require_possible(config, device)
-    precision = settle_precision(config.train.precision, device)
+    precision = settle(config.train.precision, device)
     if device != "cpu":
         torch.cuda.set_per_process_memory_fraction(config.train.gpu_memory_fraction, torch.device(device))
     path, method = str(base_path(config)), config.model.method
@@ -111,6 +106,8 @@ def load(config: Config, *, device: str) -> Loaded:
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.unk_token or tokenizer.eos_token
     model.config.use_cache = False
+    if device == "cpu" and precision != "fp32":
+        match_attention(model)
     return Loaded(attach(model, config), tokenizer, processor, device, precision)
 
 
