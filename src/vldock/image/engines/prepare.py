@@ -17,6 +17,7 @@ from vldock.image.engines.features import Eye
 from vldock.image.engines.row import ImageFile, Row
 from vldock.image.engines.rules import Rules
 from vldock.image.engines.types import Question
+from vldock.image.llava_hooks import positions
 from vldock.image.vlmeval_hooks import notes, prompts
 
 THREADS = min(8, os.cpu_count() or 1)
@@ -29,7 +30,7 @@ class Desk:
     def __init__(self, wrapper: Any, rules: Rules, eye: Eye, *, engine: str) -> None:
         self._wrapper, self._rules, self._eye = wrapper, rules, eye
         self._limit = prompts.token_limit(wrapper.model)
-        self._patches = prompts.patches(wrapper.model)
+        self._patches = positions.patches(wrapper.model)
         self._common = {**prompts.of_model(wrapper), "engine": engine}
         if eye.kept:
             self._common["features"] = {"space": eye.kept.space.short}
@@ -48,7 +49,7 @@ class Desk:
         tokens: list[int] = tokenizer_image_token(prompt, self._wrapper.tokenizer, notes.IMAGE_TOKEN)
         arguments = self._wrapper.kwargs
         found = notes.of_prompt(
-            tokens, patches=self._patches, limit=self._limit, arguments=arguments, cut=bool(paths)
+            tokens, images=[self._patches] * len(paths), limit=self._limit, arguments=arguments, cut=bool(paths)
         )  # fmt: skip
         return Row(
             question=question,

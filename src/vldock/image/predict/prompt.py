@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypedDict
 
+from vldock.image.llava_hooks import positions
 from vldock.image.vlmeval_hooks import notes, prompts
 
 
 class Sent(TypedDict):
-    """`length` counts an image as its patches (576); `limit` None: the model cuts nothing."""
+    """`length` counts every position of an image (576; LLaVA-NeXT: up to 2928); `limit` None: nothing is cut."""
 
     tokens: str
     length: int
@@ -26,7 +27,7 @@ def sent(inner: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Sent:
     limit = prompts.token_limit(inner)
     note = notes.of_prompt(
         ids[0].tolist() if ids is not None else [],
-        patches=prompts.patches(inner),
+        images=positions.of_images(inner, kwargs.get("images"), kwargs.get("image_sizes")),
         limit=limit,
         arguments={},
         cut=kwargs.get("images") is not None,

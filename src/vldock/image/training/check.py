@@ -161,13 +161,12 @@ def masked(loaded: Loaded, records: list[Record], encoded: list[Encoded]) -> Che
 def fits(loaded: Loaded, encoded: list[Encoded]) -> Check:
     """Nothing is cut: llava_arch.py shortens what is longer than tokenizer_model_max_length without a word."""
     limit = getattr(loaded.inner.config, "tokenizer_model_max_length", None)
-    tower = loaded.inner.get_vision_tower()
-    longest = max(numbers.positions(item, tower.num_patches) for item in encoded)
+    longest = max(numbers.positions(item, loaded) for item in encoded)
     return finding(
         "length",
         limit is None or longest <= limit,
         f"at most {limit} positions",
-        f"up to {longest} (image tiles counted whole)",
+        f"up to {longest}",
         "shorter conversations, or fewer images in a record: what is cut is the end, and the answer with it",
     )
 

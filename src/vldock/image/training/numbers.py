@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from llava.constants import IMAGE_TOKEN_INDEX
 
 from vldock.image.doctor.check import Check
+from vldock.image.llava_hooks.positions import in_prompt, of_images
 from vldock.image.training.config import Config
-from vldock.image.training.encode import Encoded, image_tokens
+from vldock.image.training.encode import Encoded
 from vldock.image.training.model import Loaded, trained
 from vldock.image.training.watch import memory
 
@@ -32,12 +34,10 @@ def told(check: Check) -> str:
     return line if check.status == "ok" or not check.hint else f"{line}\n     cure: {check.hint}"
 
 
-def positions(item: Encoded, patches: int) -> int:
-    """Return how many positions a record takes at most: its tokens, every patch of its tiles, and newlines."""
-    text = len(item.ids) - image_tokens(item.ids)
-    rows = math.isqrt(patches)
-    tiles = [image.shape[0] if image.ndim == 4 else 1 for image in item.images] if image_tokens(item.ids) else []
-    return text + sum(count * (patches + (rows if count > 1 else 0)) for count in tiles)
+def positions(item: Encoded, loaded: Loaded) -> int:
+    """Return how many positions a record takes in this model, before any cut."""
+    images = list(item.images) if loaded.anyres else torch.stack(item.images)
+    return in_prompt(item.ids.tolist(), of_images(loaded.inner, images, item.sizes), token=IMAGE_TOKEN_INDEX)
 
 
 def room(loaded: Loaded) -> int:

@@ -16,6 +16,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from vldock.image.llava_hooks import positions
+
 IMAGE_TOKEN = -200  # llava.constants.IMAGE_TOKEN_INDEX
 PLAIN = (bool, int, float, str, type(None))
 
@@ -28,13 +30,13 @@ def of_question(index: Any, message: Any) -> Note:
 
 
 def of_prompt(
-    tokens: Sequence[int], *, patches: int, limit: int | None, arguments: Mapping[str, Any], cut: bool = True
+    tokens: Sequence[int], *, images: Sequence[int], limit: int | None, arguments: Mapping[str, Any], cut: bool = True
 ) -> Note:
-    """Return what is known of a prompt: `patches` positions for each image token, cut after `limit` of them.
+    """Return what is known of a prompt whose images take `images` positions each (positions.py), cut after `limit`.
 
     `cut` False: this prompt is not cut whatever its length (LLaVA cuts only prompts that come with images).
     """
-    length = len(tokens) + list(tokens).count(IMAGE_TOKEN) * (patches - 1)
+    length = positions.in_prompt(tokens, images, token=IMAGE_TOKEN)
     found: Note = {"tokens": hashed(list(tokens)), "length": length, "generation": plain_arguments(arguments)}
     if cut and limit and length > limit:
         found["cut"] = True

@@ -17,6 +17,7 @@ from typing import Any
 from vldock.common.engine_choice import STOCK
 from vldock.common.errors import UsageError
 from vldock.common.passport_prompts import TEMPLATES, UPSTREAM
+from vldock.image.llava_hooks import positions
 from vldock.image.shared_model import facts_of
 from vldock.image.vlmeval_hooks import notes
 
@@ -142,7 +143,8 @@ def _sent(inner: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[
     tokens: list[int] = ids[0].tolist()
     limit = token_limit(inner)
     cuts = kwargs.get("images") is not None  # without an image LLaVA reads a prompt of any length
-    _pending.update(notes.of_prompt(tokens, patches=patches(inner), limit=limit, arguments=kwargs, cut=cuts))
+    images = positions.of_images(inner, kwargs.get("images"), kwargs.get("image_sizes"))
+    _pending.update(notes.of_prompt(tokens, images=images, limit=limit, arguments=kwargs, cut=cuts))
     if _pending["index"] is not None:
         notes.tell_cut(_pending, limit)
     return tokens
@@ -159,9 +161,3 @@ def token_limit(inner: Any) -> int | None:
     """Return after how many tokens LLaVA cuts a prompt (llava_arch.py), or None where it does not."""
     value = getattr(getattr(inner, "config", None), "tokenizer_model_max_length", None)
     return int(value) if value else None
-
-
-def patches(inner: Any) -> int:
-    """Return how many positions an image takes in a prompt."""
-    tower = inner.get_vision_tower() if hasattr(inner, "get_vision_tower") else None
-    return int(getattr(tower, "num_patches", 1) or 1)

@@ -1,0 +1,55 @@
+"""How many positions of a prompt each image takes: the tower's patches; with anyres tiles, newlines, less the padding.
+
+Source: prepare_inputs_labels_for_multimodal of llava/model/llava_arch.py (LLaVA 1.2.2), which cuts by these numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+
+def patches(inner: Any) -> int:
+    """Return how many positions an image of one tile takes; 1 where the model has no tower."""
+    tower = inner.get_vision_tower() if hasattr(inner, "get_vision_tower") else None
+    return int(getattr(tower, "num_patches", 1) or 1)
+
+
+def of_images(inner: Any, images: Any, sizes: Sequence[tuple[int, int]] | None) -> list[int]:
+    """Return the positions of each image, as a LLaVA is given it.
+
+    images: (n, 3, side, side), a list of (3, side, side) and (tiles, 3, side, side), or None; sizes: (width, height).
+    """
+    if images is None:
+        return []
+    grid = patches(inner)
+    if not isinstance(images, list) and images.ndim != 5:
+        return [grid] * len(images)
+    tiles = [1 if image.ndim == 3 else int(image.shape[0]) for image in images]
+    merge = str(getattr(inner.config, "mm_patch_merge_type", "flat"))
+    if merge == "flat":
+        return [count * grid for count in tiles]
+    newline = int("unpad" in merge)
+    if max(tiles, default=1) > 1 and (not newline or sizes is None):
+        return [count * grid for count in tiles]
+    return [
+        grid + (_tiled(inner, tuple((sizes or ())[at])) if count > 1 else newline) for at, count in enumerate(tiles)
+    ]
+
+
+def in_prompt(tokens: Sequence[int], images: Sequence[int], *, token: int) -> int:
+    """Return the length of a prompt whose image tokens (`token`) stand for `images` positions, in their order."""
+    return len(tokens) + sum(count - 1 for count in images[: list(tokens).count(token)])
+
+
+def _tiled(inner: Any, size: tuple[int, ...]) -> int:
+    """Return the positions of an image's tiles, unpadded, each row of them with a newline."""
+    import torch  # here: whoever reads notes needs none
+    from llava.mm_utils import get_anyres_image_grid_shape
+    from llava.model.llava_arch import unpad_image
+
+    tower = inner.get_vision_tower()
+    side = tower.num_patches_per_side
+    wide, high = get_anyres_image_grid_shape(size, inner.config.image_grid_pinpoints, tower.config.image_size)
+    _, height, width = unpad_image(torch.empty(0, high * side, wide * side), size).shape
+    return int(height * (width + 1))
