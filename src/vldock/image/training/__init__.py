@@ -8,6 +8,7 @@ sources.py     a configuration's data: training and held-out records
 encode.py      records to tokens, masked labels and image tensors; batch.py puts them together, image_sizes too
 model.py       base, adapters and what trains; checkpoint.py writes and reads it, in LLaVA's own formats
 trainer.py     HF Trainer with what it lacks: resumable order, batch halving, gradient norms, accuracy of answers
+together.py    several processes: whether a batch fitted all of them, and the mean of their gradients
 check.py       the preflight: nothing is trained before it passes
 export.py      merged weights that run.py and predict.py load
 page.py        the run page: plots as PNG, one HTML file; scalars.py: the same curves as TensorBoard files

@@ -9,6 +9,7 @@ run/answers.jsonl the held-out answers at the end  run/page.html, run/plots/    
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
@@ -39,6 +40,7 @@ from vldock.image.training import (
 from vldock.image.training.config import Config
 from vldock.image.training.order import steps_of
 from vldock.image.training.sources import Dataset
+from vldock.image.training.together import OutOfMemoryEverywhere
 
 ANSWERS = "answers.jsonl"
 
@@ -77,14 +79,16 @@ def fit(config: Config, data: Dataset, *, say: Callable[[str], None] | None = No
                     return _run(config, data, device=device, micro=micro, start=start, say=say)
             except torch.cuda.OutOfMemoryError as error:
                 micro = smaller(micro, error)
-                torch.cuda.empty_cache()
-                say(f"out of GPU memory: from now on {micro} of {config.train.batch_size} rows of a batch at once")
+            gc.collect()  # not before the error is gone, which holds the model, its optimizer and the batch
+            torch.cuda.empty_cache()
+            say(f"out of GPU memory: from now on {micro} of {config.train.batch_size} rows of a batch at once")
             start = run_folder.newest(folder)
 
 
 def smaller(micro: int, error: BaseException) -> int:
-    """Return half of `micro`; raises EnvironmentUnfit for one row, or with several processes, which would part ways."""
-    if micro > 1 and int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    """Return half of `micro`; raises EnvironmentUnfit for one row, or where other processes do not know of it."""
+    alone = int(os.environ.get("WORLD_SIZE", "1")) == 1
+    if micro > 1 and (alone or isinstance(error, OutOfMemoryEverywhere)):
         return micro // 2
     raise EnvironmentUnfit(
         f"one row does not fit: {str(error).splitlines()[0][:200]}" if micro == 1 else "a batch does not fit a GPU",

@@ -18,11 +18,11 @@ import torch
 from transformers import Trainer, TrainingArguments
 
 from vldock.common.errors import VldockError
-from vldock.image.training import answers, checkpoint
+from vldock.image.training import answers, checkpoint, together
 from vldock.image.training.batch import Collator, pieces
 from vldock.image.training.config import Config
 from vldock.image.training.encode import Encoder, Records
-from vldock.image.training.model import Loaded
+from vldock.image.training.model import Loaded, trained
 from vldock.image.training.order import WholeRun
 from vldock.image.training.records import Record
 from vldock.image.training.tower_cache import CachedTower
@@ -77,18 +77,26 @@ class FineTuner(Trainer):  # type: ignore[misc]
         return WholeRun(len(self.train_dataset), rows * self.args.world_size, self.config.train.seed)
 
     def training_step(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
-        """Forward and backward of one batch, whole or in pieces; returns its loss. Raises Diverged for a nan."""
+        """Forward and backward of one batch, whole or in pieces; returns its loss. Raises Diverged for a nan.
+
+        Raises together.OutOfMemoryEverywhere, in every process, where it did not fit one.
+        """
         model.train()
         inputs = self._prepare_inputs(inputs)
-        total = torch.zeros((), device=self.args.device)
-        parts = pieces(inputs, self.micro)
-        for at, (part, share) in enumerate(parts):
-            waits = hasattr(model, "no_sync") and at < len(parts) - 1
-            with model.no_sync() if waits else nullcontext():
-                with self.compute_loss_context_manager():
-                    loss = self.compute_loss(model, part) * share
-                self.accelerator.backward(loss)
-            total += loss.detach()
+        total, trouble = torch.zeros((), device=self.args.device), None
+        several = self.args.world_size > 1
+        try:
+            with model.no_sync() if several else nullcontext():
+                for part, share in pieces(inputs, self.micro):
+                    with self.compute_loss_context_manager():
+                        loss = self.compute_loss(model, part) * share
+                    self.accelerator.backward(loss)
+                    total += loss.detach()
+        except torch.cuda.OutOfMemoryError as error:
+            trouble = str(error)  # the error itself holds what the batch had computed
+        together.require_fitted(trouble, self.args.device)
+        if several and self.accelerator.sync_gradients:
+            together.average(parameter for _, parameter in trained(self.loaded.model))
         if not torch.isfinite(total):
             raise Diverged(
                 f"the loss is {float(total)} at step {self.state.global_step + 1} (gradient norm before: {self.norm})",
