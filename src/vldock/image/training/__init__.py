@@ -7,6 +7,7 @@ flowers.py     Oxford Flowers 102 (Hub cache or original archive) as pictures wi
 sources.py     a configuration's data: training and held-out records
 encode.py      records to tokens, masked labels and image tensors; batch.py puts them together, image_sizes too
 model.py       base, adapters and what trains; checkpoint.py writes and reads it, in LLaVA's own formats
+precision.py   what a device computes in; attention under CPU autocast
 trainer.py     HF Trainer with what it lacks: resumable order, batch halving, gradient norms, accuracy of answers
 together.py    several processes: whether a batch fitted all of them, and the mean of their gradients
 check.py       the preflight: nothing is trained before it passes
