@@ -37,6 +37,20 @@ def test_a_training_in_bf16_learns_and_its_export_loads(box: Box, tmp_path: Path
     export.export(run, tmp_path / "llava-out", dtype="bf16")
 
 
+def test_the_configuration_decides_and_not_accelerates_variable(
+    box: Box, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from vldock.image.training import watch
+
+    losses = []
+    for left in ("no", "bf16"):
+        monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", left)
+        run = box.train(tmp_path / left, "train.precision=fp32").folder
+        losses.append([line["loss"] for line in watch.read(run / watch.LOG) if line["event"] == "step"])
+
+    assert losses[0] == losses[1] != []
+
+
 def test_a_padded_batch_has_the_loss_it_has_in_float32(box: Box) -> None:
     """The mask holds: were padding attended, or a row of it nan, the loss would be another one."""
     import torch

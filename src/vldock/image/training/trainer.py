@@ -7,6 +7,7 @@ does not fit.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -27,6 +28,8 @@ from vldock.image.training.order import WholeRun
 from vldock.image.training.records import Record
 from vldock.image.training.tower_cache import CachedTower
 from vldock.image.training.watch import Meter
+
+MIXED_PRECISION = "ACCELERATE_MIXED_PRECISION"
 
 
 class Diverged(VldockError):
@@ -174,6 +177,8 @@ def arguments_of(config: Config, *, steps: int, precision: str, device: str) -> 
     """Return HF's arguments for a configuration."""
     train = config.train
     on_cpu = device == "cpu"
+    # TrainingArguments reads it, and leaves it behind: a user's, or an earlier training's, would autocast this one
+    os.environ[MIXED_PRECISION] = "no" if precision == "fp32" else precision
     return TrainingArguments(
         output_dir=config.out,
         max_steps=steps,
