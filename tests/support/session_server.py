@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -31,7 +32,7 @@ def become(request: dict[str, Any], descriptors: list[int], connection: socket.s
     except KeyboardInterrupt:
         status = 130
     finally:
-        leave(status)
+        leave(status, told=partial(evaluator._told, connection))
 
 
 def act(argv: list[str], connection: socket.socket) -> int:

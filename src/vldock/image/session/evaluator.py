@@ -10,6 +10,8 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Mapping
+from contextlib import suppress
+from functools import partial
 from typing import Any, NoReturn
 
 from vldock.common import preflight
@@ -47,7 +49,17 @@ def become(
     except BaseException:  # noqa: BLE001  a fork must never go on as the server
         traceback.print_exc()
     finally:
-        leave(status)
+        leave(status, told=partial(_told, connection))
+
+
+def _told(connection: socket.socket, status: int) -> None:
+    """Let go of the client's streams and tell it how the run ended; the server, which reaps us, would only later."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for number in (0, 1, 2):
+        os.dup2(nothing, number)
+    with suppress(OSError):  # a client that is gone, or loads in its own process
+        wire.send(connection, {"exit": status})
 
 
 def differences(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:

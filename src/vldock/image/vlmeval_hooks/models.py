@@ -38,6 +38,18 @@ def remember_versions() -> None:
         importlib.metadata.version = functools.cache(importlib.metadata.version)
 
 
+def settle_generation(model: Any) -> None:
+    """Have generate() take a model's settings of decoding as they are, where its config says nothing else.
+
+    transformers makes them anew from the model's config at each call and compares, for whoever changed the config
+    meanwhile: 5 ms a question. Source: transformers 4.37.2, generation/utils.py, generate().
+    """
+    inner = getattr(model, "model", None)
+    settings = getattr(inner, "generation_config", None)
+    if getattr(settings, "_from_model_config", False) and type(settings).from_model_config(inner.config) == settings:
+        settings._from_model_config = False
+
+
 def build(factories: Mapping[str, Callable[..., Any]], name: str, options: Mapping[str, Any]) -> Any:
     """Return `factories[name](**options)`; raise ModelLoadError, from then on without trying again."""
     if name in _failed:
@@ -48,7 +60,9 @@ def build(factories: Mapping[str, Callable[..., Any]], name: str, options: Mappi
     remember_versions()
     try:
         weights.require_whole(code.repo_of(factories[name]))
-        return prompts.watch(factories[name](**options))
+        model = prompts.watch(factories[name](**options))
+        settle_generation(model)
+        return model
     except Exception as error:
         _failed[name] = f"{name} could not be loaded: {causes.one_line(error)}"
         raise ModelLoadError(_failed[name]) from error
