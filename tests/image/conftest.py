@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -53,6 +54,22 @@ def _has_gpu() -> bool:
     import torch
 
     return torch.cuda.is_available()
+
+
+@pytest.fixture(scope="module")
+def wrapper(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """VLMEvalKit's LLaVA wrapper with a tiny model."""
+    import tiny_wrapper
+
+    return tiny_wrapper.make(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Questions of every shape: no image, one (two of them often), three, and cut prompts."""
+    import tiny_wrapper
+
+    return tiny_wrapper.questions(tmp_path_factory.mktemp("images"))
 
 
 def python(

@@ -29,18 +29,6 @@ Found = dict[int, tuple[str, list[int]]]
 
 
 @pytest.fixture(scope="module")
-def wrapper(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """VLMEvalKit's LLaVA wrapper with a tiny model."""
-    return tiny_wrapper.make(tmp_path_factory.mktemp("tiny"))
-
-
-@pytest.fixture(scope="module")
-def asked(tmp_path_factory: pytest.TempPathFactory) -> list[Question]:
-    """Questions of every shape."""
-    return tiny_wrapper.questions(tmp_path_factory.mktemp("images"))
-
-
-@pytest.fixture(scope="module")
 def expected(wrapper: Any, asked: list[Question]) -> Found:
     """What VLMEvalKit's own loop answers."""
     return tiny_wrapper.stock(wrapper, asked)

@@ -20,18 +20,6 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(scope="module")
-def wrapper(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """VLMEvalKit's LLaVA wrapper with a tiny model."""
-    return tiny_wrapper.make(tmp_path_factory.mktemp("tiny"))
-
-
-@pytest.fixture(scope="module")
-def asked(tmp_path_factory: pytest.TempPathFactory) -> list[Question]:
-    """Questions with no image, one (two of them often), and three."""
-    return tiny_wrapper.questions(tmp_path_factory.mktemp("images"))
-
-
 @pytest.fixture
 def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[FeatureStore]:
     """An empty store of this process."""

@@ -30,11 +30,13 @@ class SharedModel:
 
     def load(self) -> float:
         """Load the model and return the seconds it took. Whatever the constructor raises passes through."""
+        from vldock.image.engines import remembered
         from vldock.image.vlmeval_hooks import code
 
         begun = time.monotonic()
         weights.require_whole(code.repo_of(self.__wrapped__))
         self._model = self.__wrapped__()
+        remembered.prepare(self._model)
         self._watch_generate()
         return time.monotonic() - begun
 

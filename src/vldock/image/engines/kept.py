@@ -13,15 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 
 from vldock.common import engine_choice
-from vldock.common.errors import InputRefused, VldockError
+from vldock.common.errors import InputRefused
 from vldock.image.features import exact
 from vldock.image.features.cache import FeatureCache, default_root
+from vldock.image.features.consume import FAULTS
 from vldock.image.features.space import DTYPES, Entry, Space
-
-FAULTS = (OSError, VldockError, SafetensorError)
 
 
 class Kept:

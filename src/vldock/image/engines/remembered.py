@@ -6,23 +6,14 @@ bit. A benchmark that asks several questions about an image, and a second model 
 
 from __future__ import annotations
 
-import functools
-import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
 
-from vldock.image.engines import sizing
-from vldock.image.engines.features import FeatureStore
-from vldock.image.features import exact
-
-
-@functools.cache
-def shared() -> FeatureStore:
-    """Return the store of this process."""
-    return FeatureStore(sizing.feature_bytes())
+from vldock.image.engines.features import FeatureStore, shared
+from vldock.image.features import exact, shards
 
 
 def tower_of(wrapper: Any) -> Any | None:
@@ -69,7 +60,5 @@ def remembering(wrapper: Any) -> Any:
 
 
 def digest(tensor: torch.Tensor) -> str:
-    """Return a sha256 of a tensor's shape, dtype and values."""
-    found = hashlib.sha256(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
-    found.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().data)
-    return found.hexdigest()
+    """Return dtype, shape and the sha256 of the values of a tensor."""
+    return f"{tensor.dtype} {tuple(tensor.shape)} {shards.digest(tensor.detach().cpu())}"

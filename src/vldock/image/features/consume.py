@@ -10,14 +10,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
+from safetensors import SafetensorError
 from torch.utils.data import Dataset
 
-from vldock.common.errors import InputRefused
+from vldock.common.errors import InputRefused, VldockError
 from vldock.image.features.build import encode
 from vldock.image.features.cache import FeatureCache
 from vldock.image.features.models import Processor, VisionModel
 from vldock.image.features.rows import ImageRow, decode, sha256_of
 from vldock.image.features.space import Entry
+
+FAULTS = (OSError, SafetensorError, VldockError)  # of a cache; a consumer computes instead
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 
-from vldock.common.errors import VldockError
 from vldock.image.features import evict
 from vldock.image.features.build import encode
 from vldock.image.features.cache import ROWS, FeatureCache, default_root
+from vldock.image.features.consume import FAULTS
 from vldock.image.features.models import space_of
 from vldock.image.features.space import Entry
 from vldock.image.training import frozen, numbers, pictures
@@ -31,7 +30,6 @@ from vldock.image.training.records import Record
 
 SHARD = 64_000_000  # bytes of a shard: what waits in memory, and what a kill loses
 SPARE = 1_000_000_000  # bytes of the disk left free, with those of the checkpoints
-TROUBLE = (OSError, SafetensorError, VldockError)
 
 
 @dataclass
@@ -107,7 +105,7 @@ class CachedTower:
         """Return what `act` does, None where the cache cannot; the first trouble is told, writing is given up."""
         try:
             return act()
-        except TROUBLE as error:
+        except FAULTS as error:
             self.storing &= what != "write"
             self._tell(f"cannot {what}: {error}; computed instead")
             return None
@@ -125,7 +123,7 @@ def opened(loaded: Loaded, config: Config, *, emit: Callable[..., None]) -> Iter
     made = None
     try:
         made = _open(loaded, config, emit) if config.model.feature_cache else None
-    except TROUBLE as error:
+    except FAULTS as error:
         emit("features", trouble=f"no cache: {error}; every picture is computed")
     try:
         yield made
