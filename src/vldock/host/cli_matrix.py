@@ -53,17 +53,18 @@ def matrix_command(ctx: click.Context, /, **given: Any) -> int:
     """
     if given["resume"] and given["fresh"]:
         raise UsageError("--resume and --fresh", expected="one of the two")
+    asked = None if given["resume"] else answering(ctx, given)
     status = engine.status()
     if not status.answers:
         raise EnvironmentUnfit(f"no Docker engine answers: {status.problem}", hint="vldock engine up")
     with engine.connected() as client:
-        if given["resume"]:
+        if asked is None:
             folder = RunFolder(given["resume"].resolve())
             record = replace(folder.load(), plan=_resumed(ctx, folder, given))
             record = replace(record, where=_where(ctx, given, record.where))
             places = _places(status, record.plan, record.where)
         else:
-            plan = _plan(ctx, client, status, given)
+            plan = _plan(client, status, given, asked)
             where = _where(ctx, given, _usual(status, plan))
             places = _places(status, plan, where)
             found = None if given["fresh"] else _continued(given["outputs"], plan, where)
@@ -102,10 +103,9 @@ def _places(status: engine.EngineStatus, plan: Plan, where: Where) -> tuple[devi
     return places
 
 
-def _plan(ctx: click.Context, client: Any, status: engine.EngineStatus, given: dict[str, Any]) -> Plan:
+def _plan(client: Any, status: engine.EngineStatus, given: dict[str, Any], asked: engine_choice.Engine) -> Plan:
     models = choose_models(given["models"], standin=given["standin"])
     benchmarks = choose_benchmarks(given["benchmarks"])
-    asked = answering(ctx, given)
     chosen, line = gpus.resolve(given["gpus_asked"], status)
     say(line)
     if not given["standin"]:
