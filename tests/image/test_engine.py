@@ -42,6 +42,12 @@ def answers(made: BatchedEngine, asked: list[Question]) -> Found:
     return {answer.index: (answer.text, answer.note["answer"]) for answer in made.answers(asked)}
 
 
+@pytest.fixture
+def together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have every row read in one padded pass, as on a GPU."""
+    monkeypatch.setattr(language, "passes", lambda segments, *, apart: [list(range(len(segments)))])
+
+
 @pytest.mark.parametrize("size", [1, 2, 5, "auto"])
 def test_every_answer_is_the_stock_loops_token_for_token(
     wrapper: Any, asked: list[Question], expected: Found, size: Any
@@ -49,6 +55,23 @@ def test_every_answer_is_the_stock_loops_token_for_token(
     found = answers(engine(wrapper, size), asked)
 
     assert found == expected
+
+
+@pytest.mark.usefixtures("together")
+@pytest.mark.parametrize("size", [2, 5])
+def test_every_answer_is_the_stock_loops_where_prompts_are_padded_into_one_pass(
+    wrapper: Any, asked: list[Question], expected: Found, size: int
+) -> None:
+    assert answers(engine(wrapper, size), asked) == expected
+
+
+@pytest.mark.usefixtures("together")
+def test_padding_seen_while_a_prompt_is_read_would_be_noticed(
+    wrapper: Any, asked: list[Question], expected: Found, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(language, "reading_mask", lambda before, new, *, device: None)
+
+    assert answers(engine(wrapper, 5), asked) != expected
 
 
 def test_the_questions_have_every_shape_the_engine_treats_by_itself(
@@ -217,6 +240,17 @@ def test_two_models_with_one_tower_share_what_it_sees(wrapper: Any, asked: list[
     answers(engine(other, 3, store), asked)
 
     assert store.computed == seen
+
+
+def test_prompts_of_one_length_are_read_together_and_those_with_a_past_in_one_pass() -> None:
+    past = SimpleNamespace(length=4)
+    segments = [
+        language.Segment(torch.zeros(new, 1), past=before)  # type: ignore[arg-type]
+        for new, before in ((5, None), (6, None), (2, past), (5, None), (3, past))
+    ]
+
+    assert language.passes(segments, apart=True) == [[0, 3], [1], [2, 4]]
+    assert language.passes(segments, apart=False) == [[0, 1, 2, 3, 4]]
 
 
 def test_padding_has_position_0_and_each_row_counts_its_own_tokens() -> None:

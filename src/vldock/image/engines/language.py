@@ -50,7 +50,16 @@ class Language:
         return projected
 
     def read(self, segments: Sequence[Segment]) -> tuple[torch.Tensor, list[Piece]]:
-        """Read all segments in one pass; return the logits [segments, vocabulary] after each, and its whole row."""
+        """Read segments in as few passes as pay; return the logits [segments, vocabulary] after each, and its row."""
+        logits, pieces = dict[int, torch.Tensor](), dict[int, Piece]()
+        for places in passes(segments, apart=self.device.type == "cpu"):
+            found, rows = self._read([segments[place] for place in places])
+            logits |= zip(places, found, strict=True)
+            pieces |= zip(places, rows, strict=True)
+        order = range(len(segments))
+        return torch.stack([logits[place] for place in order]), [pieces[place] for place in order]
+
+    def _read(self, segments: Sequence[Segment]) -> tuple[torch.Tensor, list[Piece]]:
         new = [segment.embeds.shape[0] for segment in segments]
         before = [segment.before for segment in segments]
         most_new, most_before = max(new), max(before)
@@ -89,6 +98,21 @@ class Language:
         # as LlamaForCausalLM does, which computes the logits of all positions and in float32
         logits: torch.Tensor = self._to_logits(output.last_hidden_state[:, -1]).float()
         return logits
+
+
+def passes(segments: Sequence[Segment], *, apart: bool) -> list[list[int]]:
+    """Return the places of the segments that are read together: all, or `apart` those that need no mask by length.
+
+    On a CPU several rows in one pass are no faster than one after the other, while a mask forbids the causal kernel
+    and costs twice the time of a prompt (torch 2.1's SDPA); on a GPU one large pass is what fills it.
+    """
+    if not apart:
+        return [list(range(len(segments)))]
+    groups: dict[tuple[bool, int], list[int]] = {}
+    for place, segment in enumerate(segments):
+        key = (True, 0) if segment.before else (False, segment.embeds.shape[0])
+        groups.setdefault(key, []).append(place)
+    return list(groups.values())
 
 
 def positions(before: Sequence[int], new: Sequence[int], *, device: torch.device) -> torch.Tensor:
