@@ -1,6 +1,6 @@
 """VLMEvalKit's own loop against ours, batched, on a model of LLaVA-1.5-7B's real widths: `make bench-honest`.
 
-The model is made once (make_honest.py) and kept; both engines answer the same two benchmarks in turn, each in a
+The model is made once (make_honest.py) and kept; both engines answer the same three benchmarks in turn, each in a
 container of its own, and `vldock equal` says whether every answer is the same.
 """
 
@@ -34,7 +34,7 @@ from vldock.host.container_spec import Mount
 from vldock.host.signals import signals_interrupt
 
 MODEL = "llava_v1.5_7b"
-BENCHMARKS = ("POPE", "TextVQA_VAL")
+BENCHMARKS = ("POPE", "DocVQA_VAL", "TextVQA_VAL")
 ANSWERING = ("preprocess", "vision", "prefill", "decode", "loop")
 MADE, BENCHMARKS_INSIDE = "made.json", "/opt/benchmarks"
 
@@ -46,21 +46,22 @@ class Size:
     width: int
     layers: int
     tower_layers: int
-    shared_images: int
-    distinct_images: int
+    pope: int
+    docvqa_val: int
+    textvqa_val: int
 
     @property
     def name(self) -> str:
         """A folder's name."""
-        return f"{self.width}-{self.layers}-{self.tower_layers}-{self.shared_images}-{self.distinct_images}"
+        return f"{self.width}-{self.layers}-{self.tower_layers}-{self.pope}-{self.docvqa_val}-{self.textvqa_val}"
 
     def text(self) -> str:
         """Return what was measured, in words."""
         return (
             f"Width {self.width} (LLaVA-1.5-7B's: 4096, with intermediate 11008, 32 heads, vocabulary 32000; CLIP-L/14 "
             f"of 336 pixels), {self.layers} of 32 decoder layers, {self.tower_layers} of 24 of the tower, random, "
-            f"float32. POPE: {self.shared_images} images of 18 questions; TextVQA_VAL: {self.distinct_images} images "
-            "of one. Answers of 1 to 32 tokens."
+            f"float32. Images: POPE {self.pope} with 18 questions each, DocVQA_VAL {self.docvqa_val} with four, "
+            f"TextVQA_VAL {self.textvqa_val} with one. Answers of 1 to 32 tokens."
         )
 
 
@@ -136,8 +137,9 @@ def compared(runs: list[dict[str, Any]]) -> str:
 @click.option("--width", default=4096, show_default=True, help="Less only to try the recipe.")
 @click.option("--layers", default=4, show_default=True, help="Decoder layers, of 32.")
 @click.option("--tower-layers", default=3, show_default=True, help="Layers of the vision tower, of 24.")
-@click.option("--shared-images", default=4, show_default=True, help="POPE: images of 18 questions each.")
-@click.option("--distinct-images", default=32, show_default=True, help="TextVQA_VAL: images of one question each.")
+@click.option("--pope", default=1, show_default=True, help="Images of 18 questions.")
+@click.option("--docvqa-val", default=4, show_default=True, help="Images of four questions.")
+@click.option("--textvqa-val", default=10, show_default=True, help="Images of one question.")
 @click.option("--samples", type=int, help="Only the first N samples of each.")
 @click.option("--batch-size", default="auto", show_default=True)
 @click.option("--store", type=click.Path(path_type=Path), default=Path(".vldock/honest"), show_default=True)

@@ -146,6 +146,14 @@ def honest(found: Json) -> list[str]:
         ratio = f"{one['ratio']:.2f}" if one.get("ratio") else ""
         figures = (str(one["samples"]), f"{one['answering']:.1f}", speed, ratio)
         body.append([one["benchmark"], one["engine"], *figures, *phases])
+    stock = 0.0
+    for engine in ("stock", "batched"):
+        runs = [one for one in found["runs"] if one["engine"] == engine]
+        samples, seconds = (sum(one[name] for one in runs) for name in ("samples", "answering"))
+        ratio = f"{stock / seconds:.2f}" if stock else ""
+        figures = (str(samples), f"{seconds:.1f}", f"{samples / seconds:.3f}", ratio)
+        body.append(["all", engine, *figures, *[""] * len(PHASES[3:8])])
+        stock = seconds
     return [*lines, *rows(head, body), f"`vldock equal` of both: {found['equal']}", "", *found.get("notes", []), ""]
 
 
