@@ -6,9 +6,10 @@ import csv
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.records import (
@@ -49,9 +50,11 @@ class Clock:
         return self.time
 
 
-def work(folder: RunFolder, executor: Executor, places: tuple[Device, ...] = ONE) -> Outcome:
+def work(
+    folder: RunFolder, executor: Executor, places: tuple[Device, ...] = ONE, *, facts: Callable[[], Any] = dict
+) -> Outcome:
     record = folder.load()
-    return execute(folder, record, executor=executor, places=places, show=lambda item: None, facts={}, now=Clock())
+    return execute(folder, record, executor=executor, places=places, show=lambda item: None, facts=facts, now=Clock())
 
 
 @pytest.fixture
@@ -64,6 +67,21 @@ def folder(tmp_path: Path) -> RunFolder:
 def good(folder: RunFolder) -> FakeExecutor:
     """An executor whose containers succeed."""
     return FakeExecutor(lambda job: good_container(folder.path, job))
+
+
+def test_what_the_image_tells_of_itself_is_in_the_record(folder: RunFolder, good: FakeExecutor) -> None:
+    work(folder, good, facts=lambda: {"torch": "2.1.2"})
+
+    assert folder.load().facts == {"torch": "2.1.2"}
+
+
+def test_an_image_that_tells_nothing_costs_no_cell(folder: RunFolder, good: FakeExecutor) -> None:
+    def none() -> Any:
+        raise OSError("the engine is busy")
+
+    outcome = work(folder, good, facts=none)
+
+    assert (outcome.succeeded, folder.load().state, folder.load().facts) == (6, "finished", {})
 
 
 def test_a_run_leaves_every_promised_file(folder: RunFolder, good: FakeExecutor) -> None:

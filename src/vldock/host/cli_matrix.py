@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -191,7 +192,7 @@ def _work(
             say(f"continuing {folder.path}: {len(folder.finished_cells(plan))} of {len(plan.cells)} cells are kept")
         else:
             say(f"run: {folder.path}")
-        facts = doctor.facts(client, plan.image_id, user=plan.user, run_id=record.run_id)
+        facts = partial(doctor.facts, client, plan.image_id, user=plan.user, run_id=record.run_id)
         executor = matrix.local(client, plan, folder=folder, run_id=record.run_id)
         screen = console(stderr=as_json)
         try:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +21,7 @@ from vldock.host.devices import Device
 from vldock.host.dispatch import Dispatch
 from vldock.host.events import Event, Sink, SummaryLog, event, fan_out
 from vldock.host.executor import Executor, Job, LocalContainers
+from vldock.host.meanwhile import Facts, Meanwhile
 from vldock.host.plan import Plan
 from vldock.host.records import Records
 from vldock.host.run_folder import RunFolder, RunRecord, State, Stint
@@ -133,40 +135,38 @@ def execute(
     executor: Executor,
     places: Sequence[Device],
     show: Sink,
-    facts: Mapping[str, Any],
+    facts: Callable[[], Facts],
     now: Now = utc_now,
 ) -> Outcome:
     """Work on a run until every cell has a record, and write its tables and report; the caller holds its lock.
 
     A KeyboardInterrupt (Ctrl-C, SIGTERM) ends the containers, keeps what is done, writes the report of that, and goes
-    on to the caller; so does EnvironmentUnfit when no device is left.
+    on to the caller; so does EnvironmentUnfit when no device is left. `facts` of the image are asked meanwhile.
     """
     started = now().isoformat()
     record = replace(
         record,
         state="running",
-        facts=dict(facts),
         sessions=(*record.sessions, run_folder.Session(started, started)),
     )
     folder.save(record)
     log = SummaryLog(folder.summary, now=now)
-    work = _Work(folder, record, fan_out(log, show), now)
-    try:
-        with signals_interrupt():
-            work.all_cells(executor, places)
-    except BaseException as error:
-        work.close("interrupted", reason=type(error).__name__)
-        raise
-    else:
+    with closing(log), Meanwhile(facts) as meanwhile:
+        work = _Work(folder, record, fan_out(log, show), now, meanwhile)
+        try:
+            with signals_interrupt():
+                work.all_cells(executor, places)
+        except BaseException as error:
+            work.close("interrupted", reason=type(error).__name__)
+            raise
         return work.close("finished")
-    finally:
-        log.close()
 
 
 class _Work:
     """The state of `execute`: the record moves on with every cell, the cells gather."""
 
-    def __init__(self, folder: RunFolder, record: RunRecord, sink: Sink, now: Now) -> None:
+    def __init__(self, folder: RunFolder, record: RunRecord, sink: Sink, now: Now, meanwhile: Meanwhile) -> None:
+        self._meanwhile = meanwhile
         self.folder, self.record, self.now = folder, record, now
         self.plan: Plan = record.plan
         self._sink = sink
@@ -175,11 +175,15 @@ class _Work:
     def sink(self, item: Event) -> None:
         self._sink(item)
         if item["event"] == "cell_end":
-            self.record = self.record.ticked(self.now())
+            self.record = self._told(self.record.ticked(self.now()))
             self.folder.save(self.record)
             keys = [key for key in self.plan.cells if key[0] == item["model"]]
             if all(key in self.cells for key in keys):
                 self.tables(item["model"])
+                self._meanwhile.gather(self.folder.path, [self.cells[key] for key in keys])
+
+    def _told(self, record: RunRecord, *, wait: bool = False) -> RunRecord:
+        return replace(record, facts=self._meanwhile.facts(wait=wait) or record.facts)
 
     def add(self, stint: Stint) -> None:
         self.record = replace(self.record.ticked(self.now()), stints=(*self.record.stints, stint))
@@ -208,13 +212,13 @@ class _Work:
     def close(self, state: State, *, reason: str | None = None) -> Outcome:
         if state == "interrupted":
             self.cells |= self.folder.finished_cells(self.plan)
-        self.record = replace(self.record.ticked(self.now()), state=state)
+        self.record = self._told(replace(self.record.ticked(self.now()), state=state), wait=True)
         self.folder.save(self.record)
         cells = tuple(self.cells[key] for key in self.plan.cells if key in self.cells)
         outcome = Outcome(self.folder, self.record, cells)
         for model in self.plan.models:
             self.tables(model)
-        written.reports(self.folder, self.record, cells)
+        written.reports(self.folder, self.record, cells, known=self._meanwhile.gathered())
         counts = Counter(cell.status for cell in cells)
         values = {"succeeded": counts["succeeded"], "failed": counts["failed"], "seconds": self.record.seconds}
         self._sink(event("run_end", state=state, standin=self.plan.standin, reason=reason, **values))

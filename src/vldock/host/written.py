@@ -54,10 +54,19 @@ class Written:
         }
 
 
-def reports(folder: RunFolder, record: RunRecord, cells: Sequence[Cell], *, per_cell: int = PER_CELL) -> Written:
-    """Write both reports of a run and return what they were made of."""
+def reports(
+    folder: RunFolder,
+    record: RunRecord,
+    cells: Sequence[Cell],
+    *,
+    per_cell: int = PER_CELL,
+    known: Gathered | None = None,
+) -> Written:
+    """Write both reports of a run and return what they were made of; evidence that is `known` is not read again."""
+    known = known or {}
     folder.report.write_text(report.render(folder, record, cells), encoding="utf-8")  # a kill below leaves a report
-    gathered = evidence.gather(folder.path, cells)
+    unread = [cell for cell in cells if (cell.model, cell.benchmark) not in known]
+    gathered = {**known, **evidence.gather(folder.path, unread)}
     folder.report.write_text(report.render(folder, record, cells, gathered), encoding="utf-8")
     look = html_report.write(folder, record, cells, gathered, per_cell=per_cell)
     return Written(folder, tuple(cells), gathered, look)
