@@ -13,6 +13,7 @@ import torch
 from vldock.image.engines import remembered
 from vldock.image.engines.features import FeatureStore
 from vldock.image.engines.types import Question
+from vldock.image.features import exact
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Following kwargs received:UserWarning"),
@@ -88,3 +89,35 @@ def test_a_model_of_another_kind_is_left_alone() -> None:
     with remembered.remembering(SimpleNamespace(model=object())):
         pass
     remembered.prepare(SimpleNamespace())
+
+
+@pytest.mark.parametrize("layer", [-1, -2, 0, 1])
+def test_only_the_layers_up_to_the_one_that_is_read_are_computed(
+    wrapper: Any, layer: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tower = remembered.tower_of(wrapper)
+    monkeypatch.setattr(tower, "select_layer", layer)
+    layers, ran = tower.vision_tower.vision_model.encoder.layers, list[int]()
+    hooks = [one.register_forward_hook(lambda *_, i=i: ran.append(i)) for i, one in enumerate(layers)]
+    pixels = torch.randn(2, 3, tower.config.image_size, tower.config.image_size)
+    whole = tower(pixels)
+    ran.clear()
+
+    with exact.only_what_is_read(tower):
+        found = tower(pixels)
+
+    for hook in hooks:
+        hook.remove()
+    assert torch.equal(found, whole)
+    assert ran == list(range(len(layers) + 1 + layer if layer < 0 else layer))
+    assert (tower.vision_tower.vision_model.encoder.layers, tower.select_layer) == (layers, layer)
+
+
+def test_the_layers_are_back_after_an_error(wrapper: Any) -> None:
+    tower = remembered.tower_of(wrapper)
+    before = (tower.vision_tower.vision_model.encoder.layers, tower.select_layer)
+
+    with pytest.raises(RuntimeError, match="lost"), exact.only_what_is_read(tower):
+        raise RuntimeError("lost")
+
+    assert (tower.vision_tower.vision_model.encoder.layers, tower.select_layer) == before

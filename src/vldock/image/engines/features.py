@@ -77,7 +77,7 @@ class Eye:
             found = exact.encode(self._tower, batch)
         else:
             # a row of its own each, so that forgetting one image frees its memory
-            with torch.inference_mode():
+            with torch.inference_mode(), exact.only_what_is_read(self._tower):
                 found = [row.clone() for row in self._tower(batch)]
         self.store.computed += len(found)
         for image, features in zip(images, found, strict=True):

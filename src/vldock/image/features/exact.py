@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
@@ -36,8 +38,27 @@ def name_of(dtype: torch.dtype) -> str:
 
 def encode(tower: Any, pixels: torch.Tensor) -> list[torch.Tensor]:
     """Return features [patches, width] of each of `pixels` [B, 3, H, W], as if each were the only one."""
-    with torch.inference_mode():
+    with torch.inference_mode(), only_what_is_read(tower):
         return [tower(pixels[i : i + 1])[0].clone() for i in range(len(pixels))]
+
+
+@contextmanager
+def only_what_is_read(tower: Any) -> Iterator[None]:
+    """Have a CLIP tower leave out the layers above the one that is read; LLaVA reads the last but one.
+
+    What is read is the same bit for bit: nothing above it is part of it. One thread at a time.
+    """
+    encoder = getattr(getattr(tower.vision_tower, "vision_model", None), "encoder", None)
+    layers, selected = getattr(encoder, "layers", ()), tower.select_layer
+    read = selected if selected >= 0 else len(layers) + 1 + selected  # hidden state 0 is what the first layer is given
+    if not 0 <= read < len(layers):
+        yield
+        return
+    encoder.layers, tower.select_layer = layers[:read], read
+    try:
+        yield
+    finally:
+        encoder.layers, tower.select_layer = layers, selected
 
 
 def space_of(tower: Any, processor: Any, *, dtype: torch.dtype, device: torch.device) -> Space:
