@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import time
 from contextlib import suppress
 from pathlib import Path
 
 GROUPS = Path("/sys/fs/cgroup")
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of mallopt(3)
+KEPT, LARGEST_KEPT = 512 << 20, 256 << 20
 
 
 def age() -> float:
@@ -57,6 +60,16 @@ def left_by_limit() -> int:
             if text != "max":
                 return max(int(text) - int((GROUPS / usage).read_text(encoding="ascii")), 0)
     return 1 << 62
+
+
+def keep_freed_memory() -> bool:
+    """Have the C library keep blocks up to 256 MiB that are freed, and 512 MiB at most, for the next tensors.
+
+    glibc maps a large block by itself and unmaps it when it is freed, so that a CPU faults in and zeroes the pages of
+    every activation again: half of the time of a small vision tower. Returns whether the library took both settings.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    return mallopt is not None and bool(mallopt(M_MMAP_THRESHOLD, LARGEST_KEPT) and mallopt(M_TRIM_THRESHOLD, KEPT))
 
 
 def resident_memory(number: int | None) -> int:

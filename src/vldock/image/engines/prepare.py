@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import queue
 import threading
@@ -22,6 +23,17 @@ from vldock.image.vlmeval_hooks import notes, prompts
 
 THREADS = min(8, os.cpu_count() or 1)
 SECONDS = 0.1  # how often a waiting thread looks whether it should stop
+
+
+def alone() -> None:
+    """Have torch compute without helpers in this thread.
+
+    Each thread that computes gets helpers of its own from OpenMP. As soon as there are more of them than processors,
+    none waits awake for its next part any more (libgomp's throttled spin count), the model's own included: on two
+    processors a small model then takes twice the time.
+    """
+    torch.get_num_threads()  # torch sets this thread's number at its first use
+    ctypes.CDLL(None).omp_set_num_threads(1)
 
 
 class Desk:
@@ -107,7 +119,7 @@ class Ahead:
         self._stop = threading.Event()
         self.done = False
         self._error: BaseException | None = None
-        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="vldock-image")
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="vldock-image", initializer=alone)
         self._thread = threading.Thread(target=self._run, name="vldock-ahead", daemon=True)
 
     def __enter__(self) -> Ahead:
