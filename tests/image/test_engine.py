@@ -282,17 +282,19 @@ class Rows:
 
 
 class Scripted:
-    """An engine that answers, and is killed after `most` answers."""
+    """An engine that answers, `together` at a time, and is killed after `most` answers."""
 
-    def __init__(self, most: int) -> None:
-        self.most, self.asked = most, list[int]()
+    def __init__(self, most: int, *, together: int = 1) -> None:
+        self.most, self.together, self.asked = most, together, list[int]()
 
     def answers(self, questions: Any) -> Iterator[Answer]:
         for number, question in enumerate(questions):
             if number == self.most:
                 os.kill(os.getpid(), signal.SIGKILL)
             self.asked.append(question.index)
-            yield Answer(question.index, f"answer {question.index}", {"index": str(question.index), "answer": [1]})
+            more = (number + 1) % self.together > 0
+            note = {"index": str(question.index), "answer": [1]}
+            yield Answer(question.index, f"answer {question.index}", note, more=more)
 
 
 def inferred(made: Scripted, rows: Rows, folder: Path) -> dict[int, str]:
@@ -306,6 +308,30 @@ def inferred(made: Scripted, rows: Rows, folder: Path) -> dict[int, str]:
         model, rows, rest, results, folder=str(folder), name="m", out_file=str(folder / "out.pkl")
     )
     return results
+
+
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # VLMEvalKit's own load() and dump()
+def test_answers_that_are_found_together_are_saved_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import vlmeval.smp
+
+    dump, saved = vlmeval.smp.dump, list[int]()
+
+    def counted(data: Any, path: str) -> None:
+        saved.append(len(data))
+        dump(data, path)
+
+    monkeypatch.setattr(vlmeval.smp, "dump", counted)
+
+    inferred(Scripted(99, together=3), Rows(7), tmp_path)
+
+    assert saved == [3, 6, 7]  # the seventh said that another follows, and was the last
+
+
+def test_only_the_last_of_a_step_s_answers_says_that_none_follows(wrapper: Any, asked: list[Question]) -> None:
+    found = list(engine(wrapper, 5).answers(asked))
+
+    assert not found[-1].more
+    assert 0 < sum(answer.more for answer in found) < len(found) - 1
 
 
 @pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # VLMEvalKit's own load() and dump()

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -64,7 +65,9 @@ class BatchedEngine:
                 if not turn.waiting and not turn.active:
                     ahead.close()
                     return
-                yield from self._one(turn)
+                found = self._one(turn)
+                yield from (replace(answer, more=True) for answer in found[:-1])
+                yield from found[-1:]
 
     @property
     def _window(self) -> int:

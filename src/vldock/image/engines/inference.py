@@ -31,21 +31,24 @@ def answered(
     seen = Counter[str]()
     indices = {str(index): index for index in data["index"]}
     cadence, path = atomic.Cadence(len(data)), prompts.path_of(folder, name, dataset.dataset_name)
-    watch = getattr(model, "_vldock_watch", None)
+    watch, saved = getattr(model, "_vldock_watch", None), False
     if watch is not None:
         watch.on_question()
     with tqdm(total=len(indices), desc=f"Infer {name}/{dataset.dataset_name}") as bar:
         try:
             for answer in engine.answers(questions(model, dataset, data)):
+                saved = False
                 _keep(answer, results, indices, path)
                 seen.update(looked_up(answer.note))
                 bar.update()
                 if watch is not None:
                     watch.on_answer()
-                if cadence.due():
+                saved = not answer.more and cadence.due()
+                if saved:
                     dump(results, out_file)
         finally:
-            dump(results, out_file)
+            if not saved:
+                dump(results, out_file)
     if seen:
         print(f"vision features of {dataset.dataset_name}: {features_line(seen)}", flush=True)
     return True

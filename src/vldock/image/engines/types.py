@@ -20,11 +20,15 @@ class Question:
 
 @dataclass(frozen=True)
 class Answer:
-    """The text for a question, and the note that goes into the cell's prompts file (see vlmeval_hooks/notes.py)."""
+    """The text for a question, and the note that goes into the cell's prompts file (see vlmeval_hooks/notes.py).
+
+    `more`: the next answer was found with it and follows at once.
+    """
 
     index: Any
     text: str
     note: dict[str, Any]
+    more: bool = False
 
 
 class AnswersQuestions(Protocol):

@@ -50,7 +50,6 @@ class Worker:
                 print(f"{name}: {error}", file=sys.stderr, flush=True)
         self._ready = True
         self._tell()
-        self._emit("ready", models=[state["name"] for state in self.shelf.states() if state["state"] == "ready"])
         while True:
             self._turn(*self.turns.take())
             if time.monotonic() - self._told > TELL_SECONDS:
@@ -109,11 +108,14 @@ class Worker:
         yield {"end": True}
 
     def _step(self, guest: Guest, answers: Iterator[dict[str, Any]]) -> None:
-        """Send the next answer, and let the others have their turn."""
-        answer = next(answers)
-        self.counter.post(guest, answer)
-        if "end" not in answer:
-            self.turns.again(guest, answers)
+        """Send the answers that were found together, and let the others have their turn."""
+        for answer in answers:
+            self.counter.post(guest, answer)
+            if "end" in answer:
+                return
+            if not answer["answer"].more:
+                break
+        self.turns.again(guest, answers)
 
     def _load(self, guest: Guest, request: dict[str, Any]) -> None:
         held = self.shelf.get(request["name"], say=lambda line: self.counter.post(guest, {"say": line}))
