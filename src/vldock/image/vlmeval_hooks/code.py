@@ -47,7 +47,8 @@ def is_api(factory: Any) -> bool:
 def repo_of(factory: Any) -> str | None:
     """Return the repository or folder a model factory loads its weights from, or None."""
     if isinstance(factory, dict):
-        return None
+        path = factory.get("model_path")
+        return path if isinstance(path, str) else None
     factory = inspect.unwrap(factory)
     path = factory.keywords.get("model_path") if isinstance(factory, functools.partial) else None
     return path if isinstance(path, str) else None

@@ -84,6 +84,9 @@ def settle(folder: str, model: str, dataset: Any, *, args: Any, judge: str | Non
 
     Raises InputRefused with --mode eval when the predictions that are there belong to another run.
     """
+    from vldock.image.vlmeval_hooks import passport
+
+    passport.begin()
     root, benchmark = Path(folder), str(dataset.dataset_name)
     record = path_of(root, model, benchmark)
     new, old = of_run(model, dataset, args=args, judge=judge, factory=factory), read(record)

@@ -23,7 +23,7 @@ from vldock.image.vlmeval_hooks import code, prompts, redact
 from vldock.image.vlmeval_hooks.runroot import standin
 
 EXACT = ("exact_matching", "", None)
-STARTED = datetime.now(UTC)
+_began: list[datetime] = []  # of the cell that is evaluated
 
 
 def path_of(folder: str | Path, model: str, benchmark: str) -> Path:
@@ -31,12 +31,17 @@ def path_of(folder: str | Path, model: str, benchmark: str) -> Path:
     return Path(folder) / f"{model}_{benchmark}{SUFFIX}"
 
 
+def begin() -> None:
+    """Note that a cell begins now: a process may evaluate many, and one of a session is a fork of an older one."""
+    _began[:] = [datetime.now(UTC)]
+
+
 def write(folder: str, model: str, dataset: Any, *, args: Any, judge: str | None, factory: Any) -> Path:
     """Write the passport of the cell that was just evaluated and return its path."""
     prompts.flush()
     benchmark = str(dataset.dataset_name)
     notes = prompts.read(prompts.path_of(folder, model, benchmark))
-    repo = _repo(factory)
+    repo = code.repo_of(factory)
     passport = {
         "schema": SCHEMA,
         "model": model,
@@ -55,16 +60,11 @@ def write(folder: str, model: str, dataset: Any, *, args: Any, judge: str | None
         "outcome": {"predictions_sha256": _predictions(folder, model, benchmark)},
         "run": {
             "command": redact.argv(sys.argv),
-            "started": STARTED.isoformat(timespec="seconds"),
+            "started": (_began[-1] if _began else datetime.now(UTC)).isoformat(timespec="seconds"),
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         },
     }
     return write_json(path_of(folder, model, benchmark), passport)
-
-
-def _repo(factory: Any) -> str | None:
-    path = code.model_spec(factory)["kwargs"].get("model_path")
-    return str(path) if path else None
 
 
 @functools.cache
