@@ -2,7 +2,7 @@
 
     python -m support.session_server [--idle SECONDS]      its place is $VLDOCK_SESSION
 
-An evaluator is told by its arguments: `say TEXT`, `exit N`, `sleep SECONDS`, `decline REASON`, `pool`.
+An evaluator is told by its arguments: `say TEXT`, `exit N`, `sleep SECONDS`, `decline REASON`, `pid`, `pool`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 
 from vldock.image.events import emitter
 from vldock.image.leave import leave
-from vldock.image.session import evaluator, place, serve, wire
+from vldock.image.session import evaluator, place, serve
 from vldock.image.session.worker_process import WorkerProcess
 
 
@@ -41,10 +41,12 @@ def act(argv: list[str], connection: socket.socket) -> int:
     if word == "say":
         print(*rest, os.environ.get("COLOUR", ""), Path.cwd())
         print(sys.stdin.read(), end="", file=sys.stderr)
+    elif word == "pid":
+        print(os.getpid())
     elif word == "exit":
         return int(rest[0])
     elif word == "decline":
-        wire.send(connection, {"declined": rest[0]})
+        return evaluator.decline(connection, rest[0])
     elif word == "pool":
         subprocess.Popen(["sleep", "600"])
         print("pool", flush=True)

@@ -199,6 +199,58 @@ def test_a_killed_server_leaves_no_evaluator_and_its_client_says_so(start: Start
     wait_for(lambda: not alive(child))
 
 
+def spare_of(server: subprocess.Popen[str]) -> int:
+    """Return the process of the one evaluator that waits, as soon as there is one."""
+    found: list[int] = wait_for(lambda: children(server.pid))
+    assert len(found) == 1
+    return found[0]
+
+
+def test_the_next_run_has_the_evaluator_that_waited_and_the_one_after_it_another(
+    start: Start, environ: dict[str, str]
+) -> None:
+    server = start()
+    waiting = spare_of(server)
+
+    first, second = run(environ, "pid").stdout, run(environ, "pid").stdout
+
+    assert first == f"{waiting}\n-> 0\n"
+    assert second.endswith("-> 0\n")
+    assert second != first
+
+
+def test_a_run_has_its_own_signals_in_the_evaluator_that_waited(start: Start, environ: dict[str, str]) -> None:
+    waiting = spare_of(start())
+    process = begin(environ, "sleep", "600")
+
+    os.kill(waiting, signal.SIGTERM)
+
+    assert process.communicate(timeout=20)[0].endswith("-> 143\n")
+
+
+def test_an_evaluator_that_is_killed_while_it_waits_is_not_missed(start: Start, environ: dict[str, str]) -> None:
+    server = start()
+    for number in (signal.SIGKILL, signal.SIGTERM):  # one that is held back is heard when it has work
+        waiting = spare_of(server)
+        os.kill(waiting, number)
+        if number == signal.SIGKILL:
+            wait_for(lambda gone=waiting: not alive(gone))
+
+    assert run(environ, "exit", "4").stdout in ("-> 4\n", "-> 143\n")
+    assert run(environ, "exit", "4").stdout == "-> 4\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "stopped"])
+def test_no_evaluator_waits_for_a_server_that_ended(start: Start, number: signal.Signals) -> None:
+    server = start()
+    waiting = spare_of(server)
+
+    server.send_signal(number)
+
+    server.wait(timeout=20)
+    wait_for(lambda: not alive(waiting))
+
+
 def children(number: int) -> list[int]:
     """Return the forks of the server: its children that are not the worker."""
     found = Path(f"/proc/{number}/task/{number}/children").read_text(encoding="ascii").split()

@@ -104,14 +104,17 @@ def begin(file: str) -> None:
     if _now:
         return
     _now.append(Record(Path(file), Stopwatch(time.monotonic() - own_process.age())))
-    os.register_at_fork(after_in_child=_begin_again)
+    os.register_at_fork(after_in_child=begin_again)
     atexit.register(lambda: _now[0].write())
     if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
         signal.signal(signal.SIGTERM, _end)
     on_import.call({*TIMED, *ANSWERING}, _wrap)
 
 
-def _begin_again() -> None:
+def begin_again() -> None:
+    """Forget what was timed so far: a fork's time begins with it, or later."""
+    if not _now:
+        return
     _now[:] = [Record(_now[0].file, Stopwatch(time.monotonic()))]
     if signal.getsignal(signal.SIGTERM) is _end:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)

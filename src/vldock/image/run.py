@@ -14,7 +14,6 @@ from collections.abc import Callable
 from typing import Any
 
 from vldock.common.errors import EnvironmentUnfit, VldockError
-from vldock.image.measuring import measure
 from vldock.image.session import client, place
 from vldock.image.vlmeval_hooks import own_models
 
@@ -36,7 +35,6 @@ def main(argv: list[str]) -> int:
 def _run(argv: list[str]) -> int:
     argv = own_models.take(argv, os.environ)
     if client.wanted(argv, os.environ) and place.is_there(os.environ):
-        measure(os.environ)
         status = client.attach(argv, os.environ)
         if status is not None:
             return status

@@ -19,14 +19,14 @@ BANNER = "STAND-IN: tiny models on made-up samples. No score below says anything
 def prepare(*, standin_data: str | None = None) -> bool:
     """Point this process at the stand-ins when VLDOCK_STANDIN asks for them, and at folders it can write.
 
-    `standin_data` is the $LMUData of a process that has done so and lives longer: it serves this one, too.
+    `standin_data` is the $LMUData of the process this is a fork of, which has done so: it serves this one, too.
     Returns whether the stand-ins are in use. Raises EnvironmentUnfit when nothing can be written.
     """
     standin = preflight.wants_standin(os.environ)
     if standin:
         from vldock.image.standin.activate import activate
 
-        activate(os.environ, scratch=Path(standin_data).parent if standin_data else None)
+        activate(os.environ, scratch=Path(standin_data).parent if standin_data else None, checked=bool(standin_data))
         print(BANNER, file=sys.stderr, flush=True)
     preflight.apply(os.environ)
     prepare_imports()

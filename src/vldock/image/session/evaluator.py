@@ -18,7 +18,7 @@ from vldock.common import preflight
 from vldock.common.errors import VldockError
 from vldock.common.layout import TOKEN_VARIABLES
 from vldock.common.passport_prompts import UPSTREAM
-from vldock.image import startup
+from vldock.image import measuring, startup
 from vldock.image.leave import leave
 from vldock.image.session import remote, wire
 from vldock.image.session.evaluations import STOPPING
@@ -62,6 +62,13 @@ def _told(connection: socket.socket, status: int) -> None:
         wire.send(connection, {"exit": status})
 
 
+def decline(connection: socket.socket, reason: str) -> int:
+    """Leave the run to its client, which hangs up then: let no signal for that disturb our end. Return our status."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+    wire.send(connection, {"declined": reason})
+    return 0
+
+
 def differences(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
     """Return the names of variables that were read at import and are others now."""
     names = {name for name in {*before, *now} if name.startswith(AT_IMPORT) or name in AT_IMPORT_TOO}
@@ -69,10 +76,10 @@ def differences(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
 
 
 def _settle(request: dict[str, Any], descriptors: list[int]) -> None:
-    os.setsid()
-    server = os.getppid()
+    if os.getsid(0) != os.getpid():  # one that waited has its own already
+        os.setsid()
     ctypes.CDLL(None).prctl(DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != server:
+    if os.getppid() != request["server"]:
         raise RuntimeError("the session ended as this began")
     for number, descriptor in enumerate(descriptors[:3]):
         os.dup2(descriptor, number)
@@ -87,14 +94,14 @@ def _settle(request: dict[str, Any], descriptors: list[int]) -> None:
     os.umask(request["umask"])
     os.chdir(request["cwd"])
     tempfile.tempdir = None
+    measuring.begin_again()
     sys.argv = ["run.py", *request["argv"]]
 
 
 def _run(request: dict[str, Any], connection: socket.socket, place: Place, seen: Mapping[str, str]) -> int:
     startup.prepare(standin_data=seen["LMUData"] if preflight.wants_standin(seen) else None)
     if other := differences(seen, os.environ):
-        wire.send(connection, {"declined": f"{', '.join(other)} differs from when the session was started"})
-        return 0
+        return decline(connection, f"{', '.join(other)} differs from when the session was started")
     import vlmeval
     from vlmeval import run as upstream
 
@@ -112,5 +119,4 @@ def _run(request: dict[str, Any], connection: socket.socket, place: Place, seen:
     try:
         return int(console.run_main(parse, upstream.run_local_mode, upstream.run_api_mode) or 0)
     except remote.Declined as reason:
-        wire.send(connection, {"declined": str(reason)})
-        return 0
+        return decline(connection, str(reason))

@@ -89,6 +89,8 @@ class Server:
                     key.data(key.fileobj)
                 self._reap()
                 self._tick()
+                if self.worker.ready and not self._stopping:
+                    self._evaluations.keep_spare()
         finally:
             signal.set_wakeup_fd(kept)
             self._close()
@@ -99,6 +101,7 @@ class Server:
         if self._stopping:
             return
         self._stopping = True
+        self._evaluations.forget_spare()
         self._emit("stopping", why=why, running=len(self._evaluations.running))
         for client in self._evaluations.running:
             self._evaluations.hang_up(client)
@@ -173,8 +176,9 @@ class Server:
         for descriptor in descriptors:
             os.close(descriptor)
 
-    def _leave_to(self, client: Client) -> None:
+    def _leave_to(self, client: Client | None) -> None:
         """In a fork: close what is the server's and other clients'."""
+        self._evaluations.forget_spare()
         signal.set_wakeup_fd(-1)
         self._selector.close()
         self._listener.close()
@@ -227,8 +231,11 @@ class Server:
         self._selector.register(self.worker.control, selectors.EVENT_READ, self._hear_worker)
 
     def _hear_worker(self, control: Any) -> None:
+        before = self.worker.ready
         if not self.worker.hear():
             self._selector.unregister(control)
+        if self.worker.ready and not before:  # told here, for whoever hears it may begin: this loop takes runs, too
+            self._emit("ready", models=[model["name"] for model in self.worker.models if model["state"] == "ready"])
 
     def _worker_ended(self, status: int) -> None:
         if self.worker.control in self._selector.get_map():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -47,6 +48,15 @@ def serve(*, models: Sequence[str], idle_limit: float | None) -> int:
     return loop.run()
 
 
+def _use_tables() -> None:
+    """Write and read a workbook: what pandas, openpyxl and `re` make at their first use, a fork then has."""
+    import pandas
+
+    book = io.BytesIO()
+    pandas.DataFrame({"index": [0, 1], "prediction": ["a", "b"]}).to_excel(book, index=False, engine="xlsxwriter")
+    pandas.read_excel(book).to_csv(io.StringIO(), sep="\t", index=False)
+
+
 def _import_everything() -> None:
     """Import what an evaluation needs, and no GPU: a fork has it for nothing."""
     os.environ[NVML] = "1"
@@ -61,6 +71,7 @@ def _import_everything() -> None:
         importlib.import_module(name)
     Image.init()
     code.code_spec()
+    _use_tables()
     if torch.cuda.is_initialized():
         raise RuntimeError("importing VLMEvalKit touched the GPU: an evaluator, which is a fork, could not")
     gc.collect()
