@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from vldock.common import private
 from vldock.common.errors import EnvironmentUnfit
 
 
@@ -104,15 +105,7 @@ def temporary_root(environ: Mapping[str, str], who: Identity) -> Path:
 
     Raises EnvironmentUnfit when there is none.
     """
-    roots = [Path(root) for root in (environ.get("TMPDIR", ""), "/tmp", "/var/tmp", "/dev/shm") if root]
-    for root in roots:
-        if root.is_dir() and can_write(root):
-            return root
-    raise EnvironmentUnfit(
-        f"nothing can be written: {', '.join(map(str, roots))}",
-        expected=f"one temporary folder that uid {who.uid} can write",
-        hint="add --tmpfs /tmp to docker run",
-    )
+    return Path(private.temporary_root(environ, who.uid))
 
 
 def private_folder(environ: Mapping[str, str], who: Identity, kind: str) -> Path:
@@ -120,13 +113,4 @@ def private_folder(environ: Mapping[str, str], who: Identity, kind: str) -> Path
 
     Raises EnvironmentUnfit when somebody else sits on that name, or no temporary folder can be written.
     """
-    path = temporary_root(environ, who) / f"vldock-{kind}-{who.uid}"
-    path.mkdir(mode=0o700, exist_ok=True)
-    seen = path.lstat()
-    if not stat.S_ISDIR(seen.st_mode) or seen.st_uid != who.uid:
-        raise EnvironmentUnfit(
-            f"{path} belongs to uid {seen.st_uid}",
-            expected=f"a folder of uid {who.uid}, or none",
-            hint=f"remove {path}, or set TMPDIR to a folder of your own",
-        )
-    return path
+    return Path(private.made(private.folder_of(environ, who.uid, kind), who.uid))

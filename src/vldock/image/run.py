@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
-from typing import Any
 
 from vldock.common.errors import EnvironmentUnfit, VldockError
 from vldock.image.session import client, place
 from vldock.image.vlmeval_hooks import own_models
+
+TYPE_CHECKING = False  # typing's, which would import it
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 INTERRUPTED = 130
 

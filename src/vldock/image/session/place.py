@@ -3,46 +3,36 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from pathlib import Path
-from typing import NamedTuple
+import stat
 
+from vldock.common import private
 from vldock.common.errors import EnvironmentUnfit
-from vldock.common.writable import private_folder, temporary_root, whoami
 
+TYPE_CHECKING = False  # typing's, which would import it
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+KIND = "session"
 VARIABLE = "VLDOCK_SESSION"  # another folder than <tmp>/vldock-session-<uid>
 REQUEST = "VLDOCK_REQUEST"  # names a request, so that it can be cancelled from outside
 WORKER = "VLDOCK_WORKER"  # 0: load in process
 LONGEST = 100  # bytes of a Unix socket's path; the kernel's bound is 107
 
 
-class Place(NamedTuple):
-    """The files of a session."""
+class Place:
+    """The files of a session: `runs` the server's socket, `questions` the worker's, `lock` held by a living server."""
 
-    folder: Path
-
-    @property
-    def runs(self) -> Path:
-        """The server's socket."""
-        return self.folder / "run.sock"
-
-    @property
-    def questions(self) -> Path:
-        """The worker's socket."""
-        return self.folder / "worker.sock"
-
-    @property
-    def lock(self) -> Path:
-        """Held by the server for as long as it lives."""
-        return self.folder / "lock"
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+        self.runs = f"{folder}/run.sock"
+        self.questions = f"{folder}/worker.sock"
+        self.lock = f"{folder}/lock"
 
 
 def is_there(environ: Mapping[str, str]) -> bool:
     """Tell whether a session was started here; makes nothing."""
     asked = environ.get(VARIABLE, "").strip()
-    who = whoami()
-    folder = Path(asked) if asked else temporary_root(environ, who) / f"vldock-session-{who.uid}"
-    return os.path.lexists(Place(folder).runs)
+    return os.path.lexists(Place(asked or private.folder_of(environ, os.geteuid(), KIND)).runs)
 
 
 def of(environ: Mapping[str, str]) -> Place:
@@ -50,11 +40,12 @@ def of(environ: Mapping[str, str]) -> Place:
 
     Raises EnvironmentUnfit where somebody else sits on that name, others may enter, or the path is too long.
     """
-    asked = environ.get(VARIABLE, "").strip()
-    place = Place(_own(Path(asked)) if asked else private_folder(environ, whoami(), "session"))
-    if place.folder.stat().st_mode & 0o077:
+    asked, uid = environ.get(VARIABLE, "").strip(), os.geteuid()
+    place = Place(_own(asked, uid) if asked else private.made(private.folder_of(environ, uid, KIND), uid))
+    mode = stat.S_IMODE(os.stat(place.folder).st_mode)  # noqa: PTH116
+    if mode & 0o077:
         raise EnvironmentUnfit(
-            f"{place.folder} is open to others (mode {place.folder.stat().st_mode & 0o777:04o})",
+            f"{place.folder} is open to others (mode {mode:04o})",
             expected="mode 0700: whoever enters could run code as this user",
             hint=f"chmod 700 {place.folder}",
         )
@@ -65,10 +56,9 @@ def of(environ: Mapping[str, str]) -> Place:
     return place
 
 
-def _own(folder: Path) -> Path:
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if folder.lstat().st_uid != os.geteuid():
-        raise EnvironmentUnfit(
-            f"{VARIABLE}={folder} belongs to uid {folder.lstat().st_uid}", expected=f"a folder of uid {os.geteuid()}"
-        )
+def _own(folder: str, uid: int) -> str:
+    os.makedirs(folder, 0o700, exist_ok=True)  # noqa: PTH103
+    owner = os.lstat(folder).st_uid
+    if owner != uid:
+        raise EnvironmentUnfit(f"{VARIABLE}={folder} belongs to uid {owner}", expected=f"a folder of uid {uid}")
     return folder

@@ -13,6 +13,7 @@ import signal
 import socket
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from vldock.common.errors import EnvironmentUnfit, VldockError
@@ -258,4 +259,4 @@ class Server:
         self._selector.close()
         self._listener.close()
         for path in (self.place.runs, self.place.questions):
-            path.unlink(missing_ok=True)
+            Path(path).unlink(missing_ok=True)

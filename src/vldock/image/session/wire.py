@@ -10,10 +10,13 @@ import os
 import pickle
 import socket
 import struct
-from collections.abc import Iterable
-from typing import Any
 
 from vldock.common.errors import EnvironmentUnfit
+
+TYPE_CHECKING = False  # typing's, which would import it
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
 
 HEADER = struct.Struct("!Q")
 MOST_DESCRIPTORS = 8

@@ -6,15 +6,16 @@ images into tiles. Its passport carries the digest of its weights.
 
 from __future__ import annotations
 
-import functools
-import re
-from collections.abc import Mapping, MutableMapping
-from pathlib import Path
+import os
 
 from vldock.common.errors import UsageError
 
+TYPE_CHECKING = False  # typing's, which would import it
+if TYPE_CHECKING:
+    from collections.abc import Mapping, MutableMapping
+
 VARIABLE = "VLDOCK_MODELS"
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 
 
 def take(argv: list[str], environ: MutableMapping[str, str]) -> list[str]:
@@ -39,7 +40,8 @@ def take(argv: list[str], environ: MutableMapping[str, str]) -> list[str]:
     for name, folder in given.items():
         _require(name, folder)
     if given:
-        environ[VARIABLE] = ",".join(f"{name}={Path(folder).absolute()}" for name, folder in given.items())
+        here = os.getcwd()  # noqa: PTH109
+        environ[VARIABLE] = ",".join(f"{name}={os.path.join(here, folder)}" for name, folder in given.items())  # noqa: PTH118
     return taken
 
 
@@ -59,6 +61,8 @@ def register(environ: Mapping[str, str]) -> list[str]:
     given = declared(environ)
     if not given:
         return []
+    import functools
+
     from vlmeval.config import supported_VLM
 
     from vldock.image.vlmeval_hooks.own_llava import OwnLLaVA
@@ -72,9 +76,11 @@ def register(environ: Mapping[str, str]) -> list[str]:
 
 
 def _require(name: str, folder: str) -> None:
-    if not NAME.fullmatch(name):
+    import re  # not above: most runs have no such model, and run.py is to begin at once
+
+    if not re.fullmatch(NAME, name):
         raise UsageError(f"--model {name}={folder}: {name!r} names files", expected="letters, digits, . _ -")
-    if not (Path(folder) / "config.json").is_file():
+    if not os.path.isfile(os.path.join(folder, "config.json")):  # noqa: PTH113, PTH118
         raise UsageError(
             f"--model {name}={folder}: no config.json in that folder",
             expected="a LLaVA as `python -m vldock.image train export` writes it",
