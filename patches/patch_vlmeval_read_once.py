@@ -1,4 +1,4 @@
-"""VLMEvalKit: a workbook that has not changed is parsed once in a process."""
+"""VLMEvalKit: a workbook that has not changed is parsed once in a process, and counted for the summary once at all."""
 
 from __future__ import annotations
 
@@ -22,13 +22,50 @@ EDITS = {
 """,
         ),
     ),
+    "vlmeval/smp/status_report.py": (
+        Edit(
+            """\
+def collect_run_benchmark_report(run_dir):
+    run_dir = Path(run_dir)
+""",
+            """\
+def collect_run_benchmark_report(run_dir, only=None):
+    from vldock.image.vlmeval_hooks import report_counts
+    run_dir = Path(run_dir)
+    counts = report_counts.Counts(run_dir)
+""",
+        ),
+        Edit(
+            """\
+        if not isinstance(dataset_status, dict):
+            continue
+
+        pred_path""",
+            """\
+        if not isinstance(dataset_status, dict) or (only is not None and dataset_name not in only):
+            continue
+
+        pred_path""",
+        ),
+        Edit(
+            """\
+        reporter = _resolve_dataset_reporter(dataset_name)
+""",
+            """\
+        reporter = counts.reporter(_resolve_dataset_reporter(dataset_name), model_name, dataset_name)
+""",
+        ),
+    ),
 }
 
 PATCH = Patch(
     name="vlmeval_read_once",
     package=VLMEVAL,
-    reason="scoring and reporting a benchmark read its predictions eight times: seconds each for some thousand rows",
-    upstream="open-compass/VLMEvalKit: load() in smp/file.py",
+    reason=(
+        "scoring and reporting a benchmark read its predictions eight times, and the summary at each end those of "
+        "every benchmark in the folder: seconds each for some thousand rows"
+    ),
+    upstream="open-compass/VLMEvalKit: load() in smp/file.py, collect_run_benchmark_report() in smp/status_report.py",
     edits=EDITS,
     verifier="verify_vlmeval.py",
 )

@@ -2,6 +2,7 @@
 
 console      main(): preflight, run, one line per cell, exit code; what the console shows of an exception
 names        unknown models and benchmarks, with close matches, before anything is loaded
+report_counts  failed predictions and verdicts of the benchmarks in a folder, counted once
 outcomes     what became of each cell, read back from the files a run left
 causes       an exception as one line
 models       building a model once, and failing once

@@ -73,8 +73,9 @@ def collect(run_dir: str | Path, benchmarks: Iterable[str]) -> list[Outcome]:
 
     status = load_run_status(str(run_dir))
     model, datasets = str(status.get("model_name")), status.get("datasets", {})
-    rows = {row["benchmark"]: row for row in collect_run_benchmark_report(run_dir)}
-    return [_outcome(Path(run_dir), model, name, datasets[name], rows[name]) for name in benchmarks if name in rows]
+    names = list(benchmarks)
+    rows = {row["benchmark"]: row for row in collect_run_benchmark_report(run_dir, only=names)}
+    return [_outcome(Path(run_dir), model, name, datasets[name], rows[name]) for name in names if name in rows]
 
 
 def _outcome(run_dir: Path, model: str, benchmark: str, status: Mapping[str, Any], row: Mapping[str, Any]) -> Outcome:
