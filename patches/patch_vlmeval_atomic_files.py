@@ -20,7 +20,11 @@ EDITS = {
         ),
         Edit(
             "        if (i + 1) % 10 == 0:\n",
-            "        if cadence.due():\n",
+            """\
+        from vldock.image.vlmeval_hooks import prompts
+        prompts.flush()  # first: what is saved is explained
+        if cadence.due():
+""",
         ),
     ),
     "vlmeval/smp/vlm.py": (

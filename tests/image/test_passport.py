@@ -68,6 +68,28 @@ def test_a_killed_run_that_went_on_knows_what_it_asked_first(bench: Bench) -> No
     assert of(bench)["prompts"] == whole["prompts"]
 
 
+AFTER_A_SAVE = """
+import vlmeval.inference as inference
+if n == 0:
+    whole = inference.dump
+    def dump(*arguments):
+        whole(*arguments)
+        os.kill(os.getpid(), signal.SIGKILL)
+    inference.dump = dump
+"""
+
+
+def test_an_answer_that_was_saved_before_a_kill_is_explained(bench: Bench) -> None:
+    bench.run(*LIMIT)
+    whole = of(bench)
+    shutil.rmtree(bench.out)
+    killed = bench.run(*LIMIT, before=AFTER_A_SAVE)
+    assert killed.returncode == -9
+
+    bench.run(*LIMIT)
+    assert of(bench)["prompts"] == whole["prompts"]
+
+
 def test_another_image_is_told_as_data_and_prompts(bench: Bench) -> None:
     bench.run(*LIMIT)
     first = of(bench)
