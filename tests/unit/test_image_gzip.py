@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import subprocess
+import zlib
 
 import pytest
 from support.saved_image import noise
@@ -49,3 +50,27 @@ def test_a_gzip_stream_cut_short_is_an_error(damage: slice) -> None:
 
     with pytest.raises(ValueError, match="cut off"):
         b"".join(unpacked(iter([made[damage]])))
+
+
+def members(*parts: bytes) -> bytes:
+    """Return several gzip members in a row, as an eStargz layer is: one for each file, an empty one at the end."""
+    return b"".join(gzip.compress(part, mtime=0) for part in (*parts, b""))
+
+
+@pytest.mark.parametrize("step", [1, 7, 1 << 20], ids=["byte by byte", "in sevens", "in one"])
+def test_every_member_of_a_layer_is_read_wherever_the_chunks_end(step: int) -> None:
+    made = members(content(300), b"", content(5000))
+
+    chunks = [made[:2], *(made[at : at + step] for at in range(2, len(made), step))]
+
+    assert b"".join(unpacked(iter(chunks))) == content(300) + content(5000)
+
+
+def test_a_layer_cut_off_in_its_last_member_is_an_error() -> None:
+    with pytest.raises(ValueError, match="cut off"):
+        b"".join(unpacked(iter([members(content(300))[:-4]])))
+
+
+def test_what_follows_a_member_and_is_none_is_an_error() -> None:
+    with pytest.raises(zlib.error):
+        b"".join(unpacked(iter([members(content(300)) + b"more"])))

@@ -7,6 +7,7 @@ of the members does not matter and nothing is unpacked, so a stream will do.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import posixpath
 import sys
@@ -129,7 +130,10 @@ def hashed(chunks: Iterator[bytes], digest: Any) -> Iterator[bytes]:
 
 
 def unpacked(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Yield the content of a layer, which may be gzip or plain; raises ValueError for zstd, zlib.error when broken."""
+    """Yield the content of a layer: plain, or gzip of one member or several (eStargz has one for each file).
+
+    Raises ValueError for zstd and for a stream cut off, zlib.error for one that is broken.
+    """
     first = next(chunks, b"")
     if first.startswith(ZSTD):
         raise ValueError("a layer is packed with zstd, which this Python cannot read")
@@ -137,13 +141,15 @@ def unpacked(chunks: Iterator[bytes]) -> Iterator[bytes]:
         yield first
         yield from chunks
         return
-    machine = zlib.decompressobj(wbits=31)
-    yield machine.decompress(first)
-    for chunk in chunks:
-        if machine.eof:
-            raise ValueError("a layer goes on after its gzip stream ended")
-        yield machine.decompress(chunk)
-    if not machine.eof:
+    member = zlib.decompressobj(wbits=31)
+    for chunk in itertools.chain([first], chunks):
+        rest = chunk
+        while rest:
+            if member.eof:
+                member = zlib.decompressobj(wbits=31)
+            yield member.decompress(rest)
+            rest = member.unused_data
+    if not member.eof:
         raise ValueError("a layer's gzip stream was cut off")
 
 
@@ -175,5 +181,5 @@ def diff_ids(config: bytes, *, name: str) -> tuple[str, ...]:
     """Return the digests of the uncompressed layers that a config names; raises Damaged where it names none."""
     try:
         return tuple(map(str, json.loads(config)["rootfs"]["diff_ids"]))
-    except (KeyError, ValueError, TypeError) as error:
+    except (KeyError, ValueError, TypeError, RecursionError) as error:
         raise _damaged(name, f"its config names no layers: {error!r}") from error
