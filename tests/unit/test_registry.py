@@ -16,6 +16,7 @@ from vldock.common.errors import UsageError
 from vldock.host import registry_auth, registry_ref
 from vldock.host.refusals import Damaged, RegistryDenied, RegistryFailed
 from vldock.host.registry import OCI_MANIFEST, Descriptor, Manifest, Remote, sha256
+from vldock.host.registry_address import Home
 from vldock.host.registry_auth import Credentials
 from vldock.host.registry_http import Http
 from vldock.host.registry_upload import mount, upload
@@ -271,12 +272,12 @@ def test_a_password_does_not_follow_an_upload_to_another_host(fake: FakeRegistry
 
 
 def test_no_password_over_plain_http_to_another_machine() -> None:
-    auth = registry_auth.RegistryAuth("far.test", Credentials("me", "secret"), plain_http=False)
+    auth = registry_auth.RegistryAuth(lambda: Home("http", "far.test"), Credentials("me", "secret"))
     answer = response(requests.Request("GET", "http://far.test/v2/").prepare(), 401)
     answer.headers["WWW-Authenticate"] = 'Basic realm="r"'
 
     with pytest.raises(RegistryDenied, match="plain http"):
-        auth.answer(answer, requests.Session(), timeout=1)
+        auth.answer(answer, requests.request, str)
 
 
 def test_credentials_come_from_dockers_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,7 +31,7 @@ def find(remote: Remote, reference: str) -> Manifest | None:
     """Return the manifest of one image, or None; raises UsageError for a list of images, which has no one config."""
     found = remote.manifest(reference)
     if found is not None and found.media_type in LISTS:
-        names = ", ".join(str(entry["digest"]) for entry in found.content.get("manifests", ()))
+        names = ", ".join(found.images)
         raise UsageError(
             f"{remote.repository}:{reference} is a list of images",
             expected="one image",

@@ -73,7 +73,7 @@ def parse(content: bytes, *, name: str) -> list[Entry]:
     for number, text in enumerate(lines, 1):
         try:
             entries.append(_entry(json.loads(text)))
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             if number == len(lines) and not text.endswith("\n"):
                 break
             raise InputRefused(
@@ -86,7 +86,13 @@ def parse(content: bytes, *, name: str) -> list[Entry]:
 
 def _entry(raw: dict[str, Any]) -> Entry:
     lists = {"receipts": tuple(raw["receipts"]), "signed": tuple(raw["signed"])}
-    return Entry(**(raw | lists | {"moves": tuple(Move(**move) for move in raw["moves"])}))
+    entry = Entry(**(raw | lists | {"moves": tuple(Move(**move) for move in raw["moves"])}))
+    values = [value for name, value in vars(entry).items() if name not in ("moves", *lists)]
+    moves = [text for move in entry.moves for text in (move.tag, move.to, move.at or "")]
+    for value in (*values, *entry.receipts, *entry.signed, *moves):
+        if not isinstance(value, str):
+            raise TypeError(f"{value!r} where a text is expected")
+    return entry
 
 
 def merged(*logs: Sequence[Entry]) -> list[Entry]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO, Any
@@ -11,7 +10,9 @@ from typing import IO, Any
 import requests
 
 from vldock.host.refusals import Damaged, RegistryFailed
+from vldock.host.registry_answer import in_one_line, number, parse, words
 from vldock.host.registry_http import Http
+from vldock.host.registry_ref import DIGEST
 from vldock.host.retries import LOST, Again
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -22,6 +23,7 @@ LISTS = ("application/vnd.oci.image.index.v1+json", "application/vnd.docker.dist
 ACCEPT = ", ".join((OCI_MANIFEST, DOCKER_MANIFEST, *LISTS))
 CHUNK = 1 << 20
 PART = 16 << 20  # bytes of one PATCH: what a lost connection costs
+WHOLE = "a manifest of the OCI image specification"
 
 
 @dataclass(frozen=True)
@@ -56,27 +58,50 @@ class Manifest:
 
     @property
     def content(self) -> dict[str, Any]:
-        """What it says."""
-        return dict(json.loads(self.raw))
+        """What it says; raises Damaged where that is no object."""
+        said = parse(self.raw)
+        if not isinstance(said, dict):
+            raise self._damaged(repr(in_one_line(self.raw[:400].decode("utf-8", "replace"))))
+        return said
 
     @property
     def config(self) -> Descriptor:
-        """The config blob; KeyError for a list of images."""
-        return _descriptor(self.content["config"])
+        """The config blob; Damaged for a list of images, which has none."""
+        return self._descriptor(self.content.get("config"))
 
     @property
     def layers(self) -> tuple[Descriptor, ...]:
         """The layer blobs, from the base up."""
-        return tuple(map(_descriptor, self.content["layers"]))
+        return tuple(map(self._descriptor, self._listed("layers")))
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        """The digests in a list of images."""
+        return tuple(
+            in_one_line(str(image.get("digest"))) for image in self._listed("manifests") if isinstance(image, dict)
+        )
 
     @property
     def blobs(self) -> tuple[Descriptor, ...]:
         """Config and layers, each digest once."""
         return tuple({blob.digest: blob for blob in (self.config, *self.layers)}.values())
 
+    def _listed(self, field: str) -> list[Any]:
+        listed = self.content.get(field)
+        if not isinstance(listed, list):
+            raise self._damaged(f'"{field}": {listed!r}')
+        return listed
 
-def _descriptor(raw: dict[str, Any]) -> Descriptor:
-    return Descriptor(str(raw["digest"]), int(raw["size"]), str(raw["mediaType"]))
+    def _descriptor(self, raw: Any) -> Descriptor:
+        fields = raw if isinstance(raw, dict) else {}
+        digest, size, kind = (fields.get(key) for key in ("digest", "size", "mediaType"))
+        named = isinstance(digest, str) and DIGEST.match(digest) and isinstance(kind, str)
+        if not (named and type(size) is int and size >= 0):
+            raise self._damaged(repr(raw))
+        return Descriptor(str(digest), size, str(kind))
+
+    def _damaged(self, what: str) -> Damaged:
+        return Damaged(f"manifest {self.digest} says {what[:400]}", expected=WHOLE, hint="promote the image again")
 
 
 def sha256(content: bytes) -> str:
@@ -89,6 +114,7 @@ class Remote:
 
     def __init__(self, http: Http) -> None:
         self.http = http
+        self.part = PART  # bytes of one request, less once the registry has refused so many
         self.repository = http.repository
         self._base = f"/v2/{self.repository.name}"
 
@@ -97,9 +123,13 @@ class Remote:
         answer = self.http.ask("GET", f"{self._base}/manifests/{reference}", ok=(200, 404), headers={"Accept": ACCEPT})
         if answer.status_code == 404:
             return None
-        found = Manifest(answer.content, answer.headers.get("Content-Type", "").partition(";")[0])
+        said = parse(answer.content)
+        kind = answer.headers.get("Content-Type") or (said.get("mediaType") if isinstance(said, dict) else "")
+        found = Manifest(answer.content, in_one_line(str(kind).partition(";")[0]))
         if reference.startswith("sha256:") and found.digest != reference:
             raise Damaged(f"{self.repository}@{reference}: the registry gave other bytes: {found.digest}")
+        if not isinstance(said, dict):
+            raise RegistryFailed(f"{self.repository}:{reference}: no manifest came: {words(answer)}", expected=WHOLE)
         return found
 
     def put_manifest(self, manifest: Manifest, reference: str) -> None:
@@ -111,15 +141,14 @@ class Remote:
             data=manifest.raw,
             headers={"Content-Type": manifest.media_type},
         )
-        said = answer.headers.get("Docker-Content-Digest", manifest.digest)
+        said = in_one_line(answer.headers.get("Docker-Content-Digest", manifest.digest))
         if said != manifest.digest:
             raise RegistryFailed(f"{self.repository}:{reference}: stored as {said}", expected=manifest.digest)
 
     def has(self, blob: Descriptor) -> bool:
         """Tell whether a blob is there, in its full size."""
-        answer = self.http.ask("HEAD", f"{self._base}/blobs/{blob.digest}", ok=(200, 404), allow_redirects=True)
-        size = answer.headers.get("Content-Length")
-        return answer.status_code == 200 and (size is None or int(size) == blob.size)
+        answer = self.http.ask("HEAD", f"{self._base}/blobs/{blob.digest}", ok=(200, 404))
+        return answer.status_code == 200 and number(answer, "Content-Length") in (None, blob.size)
 
     def read(self, blob: Descriptor) -> bytes:
         """Return a small blob; raises Damaged where it is missing or other bytes."""

@@ -1,13 +1,15 @@
 """Who we are to a registry: docker's own config.json and credential helpers; basic authentication and bearer tokens.
 
-Tokens: https://distribution.github.io/distribution/spec/auth/token/. A password goes to the registry it is for, over
-https (or plain http on this machine), and nowhere else: not to where a blob upload is redirected.
+Tokens: https://distribution.github.io/distribution/spec/auth/token/. A password goes to the registry it is for and to
+the token service that registry names, over https (or plain http on this machine), and nowhere else: not to where a blob
+upload is redirected, and not where another host's challenge asks for it.
 """
 
 from __future__ import annotations
 
 import base64
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,10 +18,15 @@ import requests
 from requests.auth import AuthBase
 
 from vldock.host.console import Say, silent
+from vldock.host.download_errors import bare
 from vldock.host.refusals import RegistryDenied
+from vldock.host.registry_address import Home, Origin
+from vldock.host.registry_answer import in_one_line, odd, parse, status
 from vldock.host.registry_ref import LOOPBACK
+from vldock.host.retries import AGAIN, Again
 
 PARAMETER = re.compile(r'(\w+)="([^"]*)"')
+VISIBLE = re.compile(r"[!-~]+")
 CLIENT_ID = "vldock"
 HUB_KEY = "https://index.docker.io/v1/"
 
@@ -54,71 +61,87 @@ def from_docker(host: str, *, say: Say = silent) -> Credentials:
     return Credentials(user or "", password or "", token)
 
 
+# Sends one request to an address: method, url, then what requests takes.
+Ask = Callable[..., requests.Response]
+
+
 class RegistryAuth(AuthBase):
     """Adds the Authorization header of the last challenge to requests for the registry itself, and to no others."""
 
-    def __init__(self, address: str, credentials: Credentials, *, plain_http: bool) -> None:
-        self.address = address
+    def __init__(self, home: Callable[[], Home], credentials: Credentials) -> None:
+        self.home = home
         self.credentials = credentials
-        self.plain_http = plain_http
         self.header: str | None = None
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """Called by requests for each request; requests drops the header itself when redirected to another host."""
-        if self.header and urlsplit(request.url or "").netloc == self.address:
+        """Called by requests for each request, also for each one a redirect leads to."""
+        if self.header and self.home().owns(request.url or ""):
             request.headers["Authorization"] = self.header
         return request
 
-    def answer(self, response: requests.Response, session: requests.Session, *, timeout: Any) -> bool:
-        """Take up the challenge of a 401; tell whether it is worth asking again."""
+    def answer(self, response: requests.Response, ask: Ask, resolve: Callable[[str], str]) -> bool:
+        """Take up the challenge of a 401; tell whether it is worth asking again: another host's challenge never is.
+
+        `resolve` returns the address to ask for a token, or raises.
+        """
         challenge = response.headers.get("WWW-Authenticate", "")
         scheme, _, rest = challenge.partition(" ")
         before = self.header
         self._refuse_open_line(response.url)
+        if not self.home().owns(response.url):
+            return False
         if scheme.lower() == "basic" and self.credentials.user:
             self.header = self.credentials.basic
         elif scheme.lower() == "bearer":
-            self.header = f"Bearer {self._token(dict(PARAMETER.findall(rest)), session, timeout)}"
+            fields = dict(PARAMETER.findall(rest))
+            self.header = f"Bearer {self._token(resolve(fields.get('realm', '')), fields, ask)}"
         return self.header is not None and self.header != before
 
-    def _token(self, challenge: dict[str, str], session: requests.Session, timeout: Any) -> str:
-        realm = challenge.get("realm", "")
+    def _token(self, realm: str, challenge: dict[str, str], ask: Ask) -> str:
+        """Return the token of the service a challenge names; a form with a secret in it follows no redirect."""
         self._refuse_open_line(realm)
         asked = {name: challenge[name] for name in ("service", "scope") if name in challenge}
         if self.credentials.identity_token:
             form = asked | {"grant_type": "refresh_token", "client_id": CLIENT_ID}
             form["refresh_token"] = self.credentials.identity_token
-            answer = session.post(realm, data=form, auth=_Plain(), timeout=timeout)
+            answer = ask("POST", realm, data=form, auth=_For(realm), redirects=0)
         else:
-            who = _Plain(self.credentials.basic if self.credentials.user else None)
-            answer = session.get(realm, params=asked, auth=who, timeout=timeout)
+            who = _For(realm, self.credentials.basic if self.credentials.user else None)
+            answer = ask("GET", realm, params=asked, auth=who)
+        if answer.status_code in AGAIN:
+            raise Again(f"{in_one_line(bare(realm))} gave no token: {status(answer)}")
         if answer.status_code != 200:
+            address = self.home().address
             raise RegistryDenied(
-                f"{realm} gave no token for {self.address}: {answer.status_code} {answer.reason}",
+                f"{in_one_line(bare(realm))} gave no token for {address}: {status(answer)}",
                 expected="the credentials of a user who may push",
-                hint=f"docker login {self.address}",
+                hint=f"docker login {address}",
             )
-        said = answer.json()
-        return str(said.get("token") or said.get("access_token"))
+        said = parse(answer.content)
+        token = (said.get("token") or said.get("access_token")) if isinstance(said, dict) else None
+        if not (isinstance(token, str) and VISIBLE.fullmatch(token)):
+            raise odd(answer, "no token", expected='{"token": "..."}')
+        return token
 
     def _refuse_open_line(self, url: str) -> None:
         parts = urlsplit(url)
         secret = self.credentials.user or self.credentials.identity_token
-        if secret and parts.scheme != "https" and not (self.plain_http or LOOPBACK.match(parts.netloc)):
+        if secret and parts.scheme != "https" and not (self.home().plain_http or LOOPBACK.match(parts.netloc)):
             raise RegistryDenied(
-                f"{url} asks for a password over plain http",
+                f"{in_one_line(bare(url))} asks for a password over plain http",
                 expected="https, or a registry on this machine",
                 hint="--plain-http sends it all the same",
             )
 
 
-class _Plain(AuthBase):
-    """One given header, or none: keeps requests from reading .netrc."""
+class _For(AuthBase):
+    """One given header, or none, for one origin; keeps requests from reading .netrc."""
 
-    def __init__(self, header: str | None = None) -> None:
+    def __init__(self, url: str, header: str | None = None) -> None:
+        self.origin = Origin.of(url)
         self.header = header
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        if self.header:
+        if self.header and Origin.of(request.url or "") == self.origin:
             request.headers["Authorization"] = self.header
         return request

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import urljoin
 
 import requests
+from urllib3.exceptions import HTTPError
 
 from vldock import __version__
 from vldock.host import retries
 from vldock.host.console import Say, silent
-from vldock.host.engine import plain
+from vldock.host.download_errors import bare, cleaned
 from vldock.host.refusals import RegistryDenied, RegistryFailed
+from vldock.host.registry_address import Home
+from vldock.host.registry_answer import DISTRIBUTION, NUMBER, in_one_line, location, status
 from vldock.host.registry_auth import Credentials, RegistryAuth
 from vldock.host.registry_ref import Repository
 from vldock.host.retries import AGAIN, LOST, Again, Patience, Result
 
 CONNECT_SECONDS, READ_SECONDS = 10, 60
+REDIRECTS = 10
+CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 ABLE = "a registry that answers and has room"
 GO_ON = "start it, or free its disk; the same command again goes on from here"
 
@@ -41,25 +46,45 @@ class Http:
         self.session = session or requests.Session()
         self.session.headers["User-Agent"] = f"vldock/{__version__}"
         if repository.loopback:
-            self.session.trust_env = False  # no proxy between us and this machine
+            self.session.trust_env = False  # no proxy between us and this machine; its CA may be the user's own
+            self.session.verify = next(filter(None, map(os.environ.get, CA_VARIABLES)), True)
         self.plain_http = plain_http
-        self.auth = RegistryAuth(repository.address, credentials or Credentials(), plain_http=plain_http)
+        self.auth = RegistryAuth(lambda: self.home, credentials or Credentials())
         self.session.auth = self.auth
+        self._told = False
         self._scheme: str | None = "http" if plain_http else None if repository.loopback else "https"
 
     def close(self) -> None:
         """Hang up."""
         self.session.close()
 
+    @property
+    def home(self) -> Home:
+        """The registry's own address."""
+        return Home(self.scheme(), self.repository.address, plain_http=self.plain_http)
+
     def url(self, path: str, *, base: str | None = None) -> str:
-        """Return the full address of a path of the API, or of a Location header relative to `base`."""
-        return urljoin(base or f"{self.scheme()}://{self.repository.address}/", path)
+        """Return the full address of a path of the API, or of a Location header relative to `base`.
+
+        Raises RegistryFailed for one that leaves https.
+        """
+        url = self.home.resolve(path, base=base)
+        if path.lower().startswith("http:") and url.startswith("https:") and not self._told:
+            self._told = True
+            shown = in_one_line(bare(path))
+            self.say(f"{self.repository.host} names itself {shown} (its proxy hides TLS from it): https is kept")
+        return url
+
+    def next_place(self, answer: requests.Response) -> str:
+        """Return where the next request of an upload goes; raises RegistryFailed where the answer does not tell."""
+        return self.url(location(answer), base=answer.url)
 
     def scheme(self) -> str:
         """Return https; on this machine http where nobody speaks TLS, as docker itself does."""
         if self._scheme is None:
             try:
-                self.session.get(f"https://{self.repository.address}/v2/", timeout=CONNECT_SECONDS, auth=lambda r: r)
+                probe = f"https://{self.repository.address}/v2/"
+                self.session.get(probe, timeout=CONNECT_SECONDS, auth=lambda r: r, allow_redirects=False)
                 self._scheme = "https"
             except requests.exceptions.SSLError as error:
                 self._scheme = "https" if "CERTIFICATE_VERIFY_FAILED" in str(error) else "http"
@@ -76,30 +101,45 @@ class Http:
 
     def once(self, method: str, path: str, *, ok: tuple[int, ...] = (200,), **options: Any) -> requests.Response:
         """Send one request; raises Again where another try may help, else as `ask`."""
-        timeout = (CONNECT_SECONDS, READ_SECONDS)
         try:
             url = self.url(path)
-            response = self.session.request(method, url, timeout=timeout, **options)
-            if response.status_code == 401 and self.auth.answer(response, self.session, timeout=timeout):
+            response = self._send(method, url, **options)
+            if response.status_code == 401 and self.auth.answer(response, self._send, self.url):
                 response.close()
-                response = self.session.request(method, url, timeout=timeout, **options)
+                response = self._send(method, url, **options)
         except requests.exceptions.SSLError as error:
             raise RegistryFailed(
-                f"{self.repository.host}: {plain(error)}",
+                f"{self.repository.host}: {cleaned(error)}",
                 expected="a certificate this machine trusts",
                 hint="REQUESTS_CA_BUNDLE=FILE.pem for a CA of your own; --plain-http where there is no TLS",
             ) from error
         except LOST as error:
-            raise Again(plain(error)) from error
+            raise Again(cleaned(error)) from error
+        except (requests.RequestException, HTTPError, ValueError) as error:  # an address or header that is none
+            said = f"{self.repository.host}: {method} {bare(path)}: {cleaned(error)}"
+            raise RegistryFailed(said, expected=DISTRIBUTION) from error
         if response.status_code in ok:
             return response
         raise self._unwanted(method, path, response)
 
+    def _send(self, method: str, url: str, *, redirects: int = REDIRECTS, **options: Any) -> requests.Response:
+        """Send one request, and again to where it is redirected; each address is checked, each gets its own headers."""
+        timeout = (CONNECT_SECONDS, READ_SECONDS)
+        for _ in range(redirects + 1):
+            response = self.session.request(method, url, timeout=timeout, allow_redirects=False, **options)
+            same_method = method in ("GET", "HEAD") or response.status_code in (307, 308)
+            if not (response.is_redirect and same_method):
+                return response
+            url = self.next_place(response)
+            options.pop("params", None)
+            response.close()
+        return response
+
     def _unwanted(self, method: str, path: str, response: requests.Response) -> Exception:
-        said = f"{method} {path}: {response.status_code} {response.reason}: {words(response)}"
+        said = f"{method} {bare(path)}: {status(response)}"
         if response.status_code in AGAIN:
             after = response.headers.get("Retry-After", "")
-            return Again(said, after=float(after) if after.isdigit() else None)
+            return Again(said, after=float(after) if NUMBER.fullmatch(after) else None)
         if response.status_code in (401, 403):
             who = self.auth.credentials.user or "nobody: no credentials are stored for it"
             return RegistryDenied(
@@ -107,7 +147,17 @@ class Http:
                 expected=f"a user who may read and write {self.repository.name}",
                 hint=f"docker login {self.repository.host}",
             )
-        return RegistryFailed(f"{self.repository.host}: {said}", expected="a registry of the OCI distribution API, v2")
+        if response.status_code == 413:
+            return self.too_large(said)
+        return RegistryFailed(f"{self.repository.host}: {said}", expected=DISTRIBUTION)
+
+    def too_large(self, said: str) -> RegistryFailed:
+        """Return the error for a request whose size a proxy (or the registry) refuses."""
+        return RegistryFailed(
+            f"{self.repository.host}: a proxy before it, or it itself, limits the size of a request: {said}",
+            expected="a limit above what was sent",
+            hint="raise it there (nginx: client_max_body_size 0;), or name the registry's address behind the proxy",
+        )
 
     def persist(self, work: Callable[[], Result], *, what: str) -> Result:
         """Call `work` again, with pauses, as long as it raises Again; raises RegistryFailed when patience ends."""
@@ -122,15 +172,3 @@ class Http:
         return retries.persist(
             work, patience=self.patience, say=lambda line: self.say(f"{self.repository.host}: {line}"), gave_up=gave_up
         )
-
-
-def words(response: requests.Response) -> str:
-    """Return the registry's own words on an error, or nothing."""
-    try:
-        errors = response.json()["errors"]
-        return "; ".join(
-            " ".join(filter(None, (item.get("code"), item.get("message"), str(item.get("detail") or ""))))
-            for item in errors
-        )
-    except (ValueError, KeyError, TypeError, AttributeError, *LOST):
-        return "no reason given"
