@@ -13,6 +13,7 @@ from vldock import __version__
 from vldock.host import retries
 from vldock.host.console import Say, silent
 from vldock.host.download_errors import DownloadDenied, HostFailed, NotThere, Stopped, bare, cleaned
+from vldock.host.https_session import HttpsSession, LeftHttps, use_no_proxy
 from vldock.host.retries import AGAIN, LOST, Again, Patience, Result
 
 CONNECT_SECONDS, READ_SECONDS = 10.0, 60.0
@@ -28,8 +29,8 @@ class Hub:
     token: str | None = None
 
     def owns(self, url: str) -> bool:
-        """Tell whether an address is of this host."""
-        return urlsplit(url).netloc == urlsplit(self.endpoint).netloc
+        """Tell whether an address is of this host, by the same scheme."""
+        return urlsplit(url)[:2] == urlsplit(self.endpoint)[:2]
 
     def headers(self, url: str) -> dict[str, str]:
         """Return the authorization for an address, none for a host that is not the hub's."""
@@ -52,7 +53,7 @@ class Web:
         self.patience = patience or Patience()
         self.stop = stop or threading.Event()
         self.session, self.loopback = _session(), _session()
-        self.loopback.trust_env = False  # no proxy between us and this machine
+        use_no_proxy(self.loopback)
 
     def get(self, url: str, *, start: int = 0, method: str = "GET") -> requests.Response:
         """Send one request, of the bytes from `start` on; the body is not read yet.
@@ -75,6 +76,10 @@ class Web:
             ) from error
         except LOST as error:
             raise Again(cleaned(error)) from error
+        except LeftHttps as error:
+            raise HostFailed(
+                cleaned(error), expected="https to the end", hint="take it from elsewhere: HF_ENDPOINT, --mirror URL"
+            ) from error
         except requests.RequestException as error:
             raise HostFailed(f"{bare(url)}: {cleaned(error)}", expected="an address that can be asked") from error
         if response.status_code in (200, 206, 416):
@@ -135,7 +140,7 @@ class Web:
 
 
 def _session() -> requests.Session:
-    made = requests.Session()
+    made = HttpsSession()
     made.headers.update({"User-Agent": f"vldock/{__version__}", "Accept-Encoding": "identity"})
     return made
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +12,7 @@ from vldock import __version__
 from vldock.host import retries
 from vldock.host.console import Say, silent
 from vldock.host.download_errors import bare, cleaned
+from vldock.host.https_session import use_no_proxy
 from vldock.host.refusals import RegistryDenied, RegistryFailed
 from vldock.host.registry_address import Home
 from vldock.host.registry_answer import DISTRIBUTION, NUMBER, in_one_line, location, status
@@ -22,7 +22,6 @@ from vldock.host.retries import AGAIN, LOST, Again, Patience, Result
 
 CONNECT_SECONDS, READ_SECONDS = 10, 60
 REDIRECTS = 10
-CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 ABLE = "a registry that answers and has room"
 GO_ON = "start it, or free its disk; the same command again goes on from here"
 
@@ -46,8 +45,7 @@ class Http:
         self.session = session or requests.Session()
         self.session.headers["User-Agent"] = f"vldock/{__version__}"
         if repository.loopback:
-            self.session.trust_env = False  # no proxy between us and this machine; its CA may be the user's own
-            self.session.verify = next(filter(None, map(os.environ.get, CA_VARIABLES)), True)
+            use_no_proxy(self.session)
         self.plain_http = plain_http
         self.auth = RegistryAuth(lambda: self.home, credentials or Credentials())
         self.session.auth = self.auth

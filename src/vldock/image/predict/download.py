@@ -10,6 +10,7 @@ import requests
 import urllib3
 
 from vldock.common.errors import EnvironmentUnfit, InputRefused, UsageError
+from vldock.common.https import leaves_https
 
 CHUNK = 1 << 16
 REDIRECTS = 5
@@ -23,6 +24,19 @@ class Limits:
     seconds: float = 30.0
 
 
+class _Session(requests.Session):
+    """Follows redirects, but none from https to http."""
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        target = super().get_redirect_target(resp)
+        if target is not None and leaves_https(resp.url, target):
+            resp.close()
+            raise InputRefused(
+                f"{_host(resp.url)} redirects to {_host(target)}", expected="https to the end", hint="--image FILE"
+            )
+        return target
+
+
 def fetch(url: str, target: Path, limits: Limits) -> None:
     """Write what `url` (http, https) answers to `target`.
 
@@ -32,7 +46,7 @@ def fetch(url: str, target: Path, limits: Limits) -> None:
     where = _host(url)
     deadline = time.monotonic() + limits.seconds
     try:
-        with requests.Session() as session:
+        with _Session() as session:
             session.max_redirects = REDIRECTS
             with session.get(url, stream=True, timeout=limits.seconds) as answer:
                 if not answer.ok:

@@ -8,8 +8,10 @@ import urllib.request
 import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from vldock.common.errors import EnvironmentUnfit, InputRefused
+from vldock.common.https import leaves_https
 
 OFFLINE_VARIABLES = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE")
 SECONDS_WITHOUT_DATA = 30
@@ -64,9 +66,22 @@ def retrieve(
         aside.unlink(missing_ok=True)
 
 
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows redirects, but none from https to http."""
+
+    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
+        if leaves_https(req.full_url, newurl):
+            fp.close()
+            raise InputRefused(f"{req.full_url} redirects to {newurl.partition('?')[0]}", expected="https to the end")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
 def _stream(url: str, aside: Path, progress: Progress | None) -> None:
     try:
-        with urllib.request.urlopen(url, timeout=SECONDS_WITHOUT_DATA) as response, aside.open("wb") as out:
+        with (
+            urllib.request.build_opener(_Redirects).open(url, timeout=SECONDS_WITHOUT_DATA) as response,
+            aside.open("wb") as out,
+        ):
             total = int(response.headers.get("Content-Length") or 0) or None
             blocks = 0
             while chunk := response.read(CHUNK):
