@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from support import debian_registry, receipts, saved_image
+from support import debian_registry, receipts, saved_image, tls_registry
 from support.debian_registry import PASSWORD, USER, Registry, SlowLine
 from support.shop import CANDIDATE, FIXED
+from support.tls_registry import HiddenTls
 
 from vldock.host import cli, receipt_sign
 from vldock.host.cli import invoke
@@ -93,6 +94,28 @@ def test_a_locked_registry_is_32_without_credentials_and_takes_dockers(
 
         assert set(images(registry)) == {FIXED, CANDIDATE}
     assert PASSWORD not in "".join(capsys.readouterr())
+
+
+def test_a_registry_whose_proxy_hides_tls_gets_no_byte_over_plain_http(
+    kit: Kit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pem = tls_registry.certificate(tmp_path)
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(pem))
+    with (
+        debian_registry.running(tmp_path, password=True) as registry,
+        tls_registry.listening() as ear,
+        tls_registry.serving(HiddenTls(registry.port), pem) as port,
+    ):
+        secret = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+        host = f"localhost:{port}"
+        (tmp_path / "config.json").write_text(json.dumps({"auths": {host: {"auth": secret}}}))
+
+        assert promote(*kit.argv(host, log="tls")) == 0
+
+        assert set(images(registry)) == {FIXED, CANDIDATE}
+        assert ear.heard == []
+    assert f"names itself http://{host}/v2/vldock/blobs/uploads/" in capsys.readouterr().err
 
 
 def test_a_stopped_registry_is_31_and_the_next_run_does_it(

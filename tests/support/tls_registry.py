@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import io
 import ipaddress
 import socket
 import ssl
@@ -49,7 +50,7 @@ def certificate(folder: Path) -> Path:
 
 
 @contextmanager
-def serving(registry: FakeRegistry, pem: Path, *, lie: Lie = lambda request, answer: None) -> Iterator[int]:
+def serving(registry: FakeRegistry | HiddenTls, pem: Path, *, lie: Lie = lambda request, answer: None) -> Iterator[int]:
     """Yield the port at which a registry speaks https while the block lasts."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(pem)
@@ -63,7 +64,7 @@ def serving(registry: FakeRegistry, pem: Path, *, lie: Lie = lambda request, ans
         thread.join()
 
 
-def _handler(registry: FakeRegistry, lie: Lie) -> type[BaseHTTPRequestHandler]:
+def _handler(registry: FakeRegistry | HiddenTls, lie: Lie) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
@@ -124,3 +125,24 @@ def listening() -> Iterator[Ear]:
         server.shutdown(socket.SHUT_RDWR)
         server.close()
         thread.join()
+
+
+class HiddenTls:
+    """The registry at a port of this machine, as a proxy in front of it that ends TLS and does not tell it so."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+
+    def send(self, request: requests.PreparedRequest) -> requests.Response:
+        """Pass a request on, its Host as it came."""
+        url = f"http://127.0.0.1:{self.port}{request.path_url}"
+        answer = requests.request(
+            str(request.method), url, headers=request.headers, data=request.body, allow_redirects=False, timeout=30
+        )
+        length = answer.headers.get("Content-Length")
+        answer.raw = io.BytesIO(answer.content)
+        for name in ("Connection", "Transfer-Encoding", "Content-Length"):
+            answer.headers.pop(name, None)
+        if request.method == "HEAD" and length:
+            answer.headers["Content-Length"] = length
+        return answer
