@@ -354,8 +354,13 @@ def test_a_registry_elsewhere_is_spoken_to_by_https() -> None:
 
 @pytest.mark.parametrize(
     ("error", "scheme"),
-    [("CERTIFICATE_VERIFY_FAILED: self-signed certificate", "https"), ("WRONG_VERSION_NUMBER", "http")],
-    ids=["a certificate we do not trust", "no TLS at all"],
+    [
+        ("CERTIFICATE_VERIFY_FAILED: self-signed certificate", "https"),
+        ("TLSV13_ALERT_CERTIFICATE_REQUIRED", "https"),
+        ("UNSUPPORTED_PROTOCOL", "https"),
+        ("WRONG_VERSION_NUMBER", "http"),
+    ],
+    ids=["a certificate we do not trust", "one of ours is wanted", "an old TLS", "no TLS at all"],
 )
 def test_on_this_machine_http_is_spoken_only_where_nobody_speaks_tls(error: str, scheme: str) -> None:
     class Adapter(FakeRegistry):

@@ -11,6 +11,7 @@ from support.fake_registry import FakeRegistry, body, response
 from vldock.host.refusals import RegistryFailed
 from vldock.host.registry import OCI_MANIFEST, PART, Descriptor, Manifest, Remote
 from vldock.host.registry_upload import upload
+from vldock.host.retries import Patience
 
 MIB = 1 << 20
 LARGE = bytes(range(256)) * (9 << 12)  # 9 MiB
@@ -150,3 +151,31 @@ def test_a_part_is_never_larger_than_what_a_lost_line_may_cost() -> None:
     upload(registry.client(), BLOB, io.BytesIO(LARGE))
 
     assert max(registry.sizes) <= PART == 16 * MIB
+
+
+def test_a_part_at_which_a_proxy_hangs_up_is_sent_in_smaller_ones() -> None:
+    registry = Narrow(limit=4 * MIB)
+
+    def hang_up(number: int, request: requests.PreparedRequest) -> None:
+        if request.method == "PATCH":
+            registry.sizes.append(len(body(request)))
+            if len(body(request)) > registry.limit:
+                raise requests.ConnectionError("connection reset by peer")
+
+    registry.trouble = hang_up
+    remote = registry.client()
+    remote.http.patience = Patience(attempts=6, longest=0, first=0)
+
+    upload(remote, BLOB, io.BytesIO(LARGE))
+
+    assert registry.blobs["a", BLOB.digest] == LARGE
+    assert registry.sizes == [9 * MIB, 9 * MIB, 9 * MIB // 2] + [9 * MIB // 4] * 4
+
+
+@pytest.mark.parametrize("said", ["upload 8f-2097152b is unknown", "sha256:ab2097152b", "take 2 MB of 1.5.2 MiB"])
+def test_what_is_no_size_is_not_taken_for_one(said: str) -> None:
+    registry = Narrow(limit=5 * MIB, said=said.encode())
+
+    upload(registry.client(), BLOB, io.BytesIO(LARGE))
+
+    assert max(registry.sizes[1:]) == (2_000_000 if "2 MB" in said else 9 * MIB // 2)

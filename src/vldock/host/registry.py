@@ -61,7 +61,7 @@ class Manifest:
         """What it says; raises Damaged where that is no object."""
         said = parse(self.raw)
         if not isinstance(said, dict):
-            raise self._damaged(repr(in_one_line(self.raw[:400].decode("utf-8", "replace"))))
+            raise self._damaged(repr(self.raw[:200]))
         return said
 
     @property
@@ -77,9 +77,8 @@ class Manifest:
     @property
     def images(self) -> tuple[str, ...]:
         """The digests in a list of images."""
-        return tuple(
-            in_one_line(str(image.get("digest"))) for image in self._listed("manifests") if isinstance(image, dict)
-        )
+        listed = [image.get("digest") for image in self._listed("manifests") if isinstance(image, dict)]
+        return tuple(in_one_line(str(digest)) for digest in listed)
 
     @property
     def blobs(self) -> tuple[Descriptor, ...]:
@@ -134,13 +133,8 @@ class Remote:
 
     def put_manifest(self, manifest: Manifest, reference: str) -> None:
         """Store a manifest under its digest or a tag; its blobs must be there. Raises RegistryFailed."""
-        answer = self.http.ask(
-            "PUT",
-            f"{self._base}/manifests/{reference}",
-            ok=(200, 201, 202),
-            data=manifest.raw,
-            headers={"Content-Type": manifest.media_type},
-        )
+        path, headers = f"{self._base}/manifests/{reference}", {"Content-Type": manifest.media_type}
+        answer = self.http.ask("PUT", path, ok=(200, 201, 202), data=manifest.raw, headers=headers)
         said = in_one_line(answer.headers.get("Docker-Content-Digest", manifest.digest))
         if said != manifest.digest:
             raise RegistryFailed(f"{self.repository}:{reference}: stored as {said}", expected=manifest.digest)

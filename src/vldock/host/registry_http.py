@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +23,8 @@ from vldock.host.retries import AGAIN, LOST, Again, Patience, Result
 
 CONNECT_SECONDS, READ_SECONDS = 10, 60
 REDIRECTS = 10
+# What OpenSSL says where the other side does not speak TLS at all; any other failure is one of a registry with TLS.
+NO_TLS = re.compile("WRONG_VERSION_NUMBER|RECORD_LAYER_FAILURE|PACKET_LENGTH_TOO_LONG|HTTP_REQUEST")
 ABLE = "a registry that answers and has room"
 GO_ON = "start it, or free its disk; the same command again goes on from here"
 
@@ -85,7 +88,9 @@ class Http:
                 self.session.get(probe, timeout=CONNECT_SECONDS, auth=lambda r: r, allow_redirects=False)
                 self._scheme = "https"
             except requests.exceptions.SSLError as error:
-                self._scheme = "https" if "CERTIFICATE_VERIFY_FAILED" in str(error) else "http"
+                if "EOF" in str(error):
+                    return "http"  # not decided: it hung up
+                self._scheme = "http" if NO_TLS.search(str(error)) else "https"
             except LOST:
                 return "http"  # not decided: it may not be up yet
         return self._scheme

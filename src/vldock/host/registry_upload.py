@@ -18,7 +18,7 @@ from vldock.host.refusals import RegistryFailed
 from vldock.host.registry import Descriptor, Remote
 from vldock.host.registry_answer import number, status, stored_bytes, words
 from vldock.host.registry_http import ABLE, GO_ON
-from vldock.host.retries import Again
+from vldock.host.retries import LOST, Again
 
 BINARY = {"Content-Type": "application/octet-stream"}
 DONE = (200, 201, 202, 204)
@@ -27,8 +27,9 @@ TOO_LARGE = (413, 416)
 TAKES_PARTS = ("a registry that takes a blob in parts", "its own words say why; whoever runs it has its log")
 REFUSALS = {*FORGOTTEN, *TOO_LARGE}
 SMALLEST = 1 << 10  # bytes; a part as small as this is refused for another reason than its size
+LEAST_ON_A_BAD_LINE = 1 << 18
 UNITS = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3, "ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30}
-SIZE = re.compile(r"(\d{1,12}(?:\.\d{1,3})?) ?([kmg]i?)?(?:b|bytes)\b", re.IGNORECASE)
+SIZE = re.compile(r"(?<![\w.-])(\d{1,12}(?:\.\d{1,3})?) ?([kmg]i?)?(?:b|bytes)\b", re.IGNORECASE)
 
 
 def upload(remote: Remote, blob: Descriptor, content: IO[bytes], *, part: int | None = None) -> None:
@@ -90,30 +91,35 @@ class _Upload:
             return self.http.persist(self._arrived, what=f"upload to {self.http.repository}")
         if answer.status_code == 413:
             raise self.http.too_large(f"{size_text(len(data))} of {self.blob.digest}: {said}")
-        self.refused = answer.status_code == 416
+        self.refused = answer.status_code != 404
         return said
 
     def _send(self, data: bytes) -> requests.Response | str | None:
         """Send one part until it is answered; return the refusal, or as `_arrived`.
 
-        After a failure the registry is asked what arrived, for the answer alone may have been lost.
+        After a failure the registry is asked what arrived, for the answer alone may have been lost. A part that broke
+        the line twice is sent as half of it: some proxies hang up on what is too large instead of saying 413.
         """
-        start, doubt = self.sent, False
+        start, whole, doubt = self.sent, len(data), False
 
         def once() -> requests.Response | str | None:
-            nonlocal doubt
+            nonlocal data, doubt
             lost = self._arrived() if doubt else None
             if lost is not None or self.sent != start:
                 return lost
             headers = BINARY | {"Content-Range": f"{start}-{start + len(data) - 1}"}
             try:
                 answer = self.http.once("PATCH", self.place, ok=(*DONE, *REFUSALS), data=data, headers=headers)
-            except Again:
+            except Again as error:
+                if doubt and isinstance(error.__cause__, LOST):
+                    data = data[: max(len(data) // 2, self.least, LEAST_ON_A_BAD_LINE)]
                 doubt = True
                 raise
             if answer.status_code not in DONE:
                 return answer
             self.place, self.sent = self.http.next_place(answer), start + len(data)
+            if len(data) < whole:
+                self.remote.part = len(data)
             return None
 
         return self.http.persist(once, what=f"upload to {self.http.repository}")
