@@ -1,16 +1,21 @@
-"""Packing with every core: one gzip member any reader takes, the same bytes however the content came."""
+"""Packed layers: ours of one gzip member, by every core, the same bytes each time; others' of several members."""
 
 from __future__ import annotations
 
 import gzip
+import json
 import subprocess
 import zlib
 
 import pytest
+from support import saved_image
+from support.fake_registry import FakeRegistry
 from support.saved_image import noise
 
-from vldock.host import image_gzip
+from vldock.common.receipt import ImageIdentity
+from vldock.host import image_gzip, image_remote
 from vldock.host.image_tar import unpacked
+from vldock.host.registry import DOCKER_CONFIG, DOCKER_LAYER, DOCKER_MANIFEST, Descriptor, Manifest
 
 SIZES = [0, 1, image_gzip.BLOCK - 1, image_gzip.BLOCK, image_gzip.BLOCK + 1, 5 * image_gzip.BLOCK + 7]
 
@@ -74,3 +79,18 @@ def test_a_layer_cut_off_in_its_last_member_is_an_error() -> None:
 def test_what_follows_a_member_and_is_none_is_an_error() -> None:
     with pytest.raises(zlib.error):
         b"".join(unpacked(iter([members(content(300)) + b"more"])))
+
+
+def test_an_image_of_such_layers_in_a_registry_is_the_one_its_config_names() -> None:
+    layer = saved_image.layer("file", noise(1, 5000))
+    packed = members(layer[:1000], layer[1000:])
+    config = saved_image.config_of([layer])
+    blobs = [Descriptor.of(config, DOCKER_CONFIG), Descriptor.of(packed, DOCKER_LAYER)]
+    listed = [blob.as_json() for blob in blobs]
+    manifest = Manifest(json.dumps({"config": listed[0], "layers": listed[1:]}).encode(), DOCKER_MANIFEST)
+    registry = FakeRegistry()
+    registry.blobs = {("a", blob.digest): content for blob, content in zip(blobs, (config, packed), strict=True)}
+
+    made = image_remote.identity(registry.remote("a"), manifest)
+
+    assert made == ImageIdentity(blobs[0].digest, (saved_image.sha256(layer),))
