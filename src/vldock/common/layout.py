@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from vldock.common import build_digest
 from vldock.common.cache_env import WORKSPACE
 
 CHECKPOINTS = f"{WORKSPACE}/checkpoints"
@@ -14,7 +15,7 @@ LOCK = f"{OPT}/locks/transformers-4.37.lock"
 WEIGHTS_LOCK = f"{OPT}/locks/weights.json"
 PIP_CHECK_EXPECTED = f"{OPT}/locks/pip-check-expected.txt"
 CONSTRAINTS = f"{OPT}/constraints.txt"
-BUILD_FACTS = f"{OPT}/build.json"
+BUILD_FACTS = build_digest.BUILD_FACTS
 BUILD_PACKAGES = f"{OPT}/os-packages.build.txt"  # dpkg of the stage that installed the lock
 PATCHES = f"{OPT}/patches"
 ENV_FILES = (f"{VLMEVALKIT}/.env", f"{WORKSPACE}/.env")

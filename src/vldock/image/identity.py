@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from vldock.common import engine_choice, writable
+from vldock.common.build_digest import read_build_digest
 from vldock.common.cache_env import LMUDATA
-from vldock.common.layout import BUILD_FACTS
 from vldock.common.matrix import find_model
 from vldock.common.passport_prompts import UPSTREAM, VARIABLE
 from vldock.image import weights
@@ -41,7 +39,7 @@ def cell_identity(*, model: str, benchmark: str, limit: int | None, standin: boo
         "weights_sha256": digest,
         "prompt": os.environ.get(VARIABLE) or UPSTREAM,
         "engine": engine_choice.asked(os.environ).describe(),
-        "vldock": build_digest(),
+        "vldock": read_build_digest(),
     }
 
 
@@ -67,13 +65,3 @@ def weights_revision(model: str) -> str | None:
     if declared is None:
         return None
     return snapshot(declared.repo).revision
-
-
-@cache
-def build_digest() -> str | None:
-    """Return the sha256 of the build's facts (version, revision, lock, base); None outside an image."""
-    path = Path(BUILD_FACTS)
-    if not path.is_file():
-        return None
-    facts = json.loads(path.read_text(encoding="utf-8"))
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

@@ -13,6 +13,8 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+OS_PACKAGES = Path("/rootfs/opt/vldock/os-packages.build.txt")  # left by install_lock.sh in the stage before
+
 
 def digest(files: Iterable[Path], root: Path) -> str:
     """Return the sha256 over the sorted (relative path, sha256 of content) pairs of files, bytecode left out."""
@@ -45,6 +47,7 @@ def facts(stage: Path, *, base: str) -> dict[str, str | None]:
         "llava_sha256": digest((workspace / "LLaVA").rglob("*"), workspace),
         "vlmevalkit_sha256": digest((workspace / "VLMEvalKit").rglob("*"), workspace),
         "vldock_sha256": digest((opt / "vldock").rglob("*"), opt),
+        "os_packages_sha256": hashlib.sha256(OS_PACKAGES.read_bytes()).hexdigest(),
         "flash_attn": flash_attn_version(),
     }
 
