@@ -16,7 +16,7 @@ import pytest
 from tiny_model import MODEL, Bench, write_pope
 
 from vldock.image import door_run
-from vldock.image.session import client
+from vldock.image.session import client, place
 
 pytest_plugins = ["bench_fixture"]
 FOUND = f"session: {MODEL} is loaded in the session's worker"
@@ -68,7 +68,7 @@ def session(bench_template: Path, tmp_path_factory: pytest.TempPathFactory) -> I
     """One session for all tests, its model loaded."""
     folder = tmp_path_factory.mktemp("s")
     session = Session(folder, Bench(bench_template, bench_template / "cache").env())
-    until(lambda: (folder / "session" / "run.sock").exists())
+    until(lambda: place.is_there(session.env))
     until(lambda: session.status().get("state") == "ready")
     yield session
     session.process.terminate()

@@ -1,6 +1,6 @@
 """The session's own server and worker, with evaluators that do small things instead of importing VLMEvalKit.
 
-    python -m support.session_server [--idle SECONDS]      its place is $VLDOCK_SESSION
+    python -m support.session_server [--idle SECONDS] [--build-facts FILE]     its place is $VLDOCK_SESSION
 
 An evaluator is told by its arguments: `say TEXT`, `exit N`, `sleep SECONDS`, `decline REASON`, `pid`, `pool`.
 """
@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
+from vldock.common import build_digest
 from vldock.image.events import emitter
 from vldock.image.leave import leave
 from vldock.image.session import evaluator, place, serve
@@ -61,13 +62,15 @@ def main() -> int:
     """Serve until stopped."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--idle", type=float)
+    parser.add_argument("--build-facts", default=build_digest.BUILD_FACTS)
+    args = parser.parse_args()
+    serve.read_build_digest = partial(build_digest.read_build_digest, args.build_facts)
     where = place.of(os.environ)
     lock = serve.hold(where)
     worker = WorkerProcess(serve.listen(where.questions), [])
     worker.start()
     emit = emitter(sys.stdout, as_json=True)
-    idle = parser.parse_args().idle
-    return serve.Server(where, lock=lock, worker=worker, become=become, emit=emit, idle_limit=idle).run()
+    return serve.Server(where, lock=lock, worker=worker, become=become, emit=emit, idle_limit=args.idle).run()
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from vldock.common.errors import EnvironmentUnfit, EvaluationFailed
-from vldock.image.session import client, place, serve
+from vldock.image.session import client, place, serve, wire
 
 ROOT = Path(__file__).resolve().parents[2]
 PATHS = os.pathsep.join([str(ROOT / "src"), str(ROOT / "tests")])
@@ -35,10 +35,11 @@ def start(environ: dict[str, str]) -> Iterator[Start]:
     """A function that starts a server and waits until it answers; ended afterwards."""
     started: list[subprocess.Popen[str]] = []
 
-    def begin(*argv: str) -> subprocess.Popen[str]:
+    def begin(*argv: str, wait: bool = True) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "support.session_server", *argv]
         started.append(subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, text=True))
-        wait_for(lambda: (status() or {}).get("state") == "ready")
+        if wait:
+            wait_for(lambda: (status() or {}).get("state") == "ready")
         return started[-1]
 
     yield begin
@@ -310,3 +311,54 @@ def test_a_folder_that_others_may_enter_is_refused(tmp_path: Path) -> None:
 def test_where_no_session_was_started_nothing_is_made(tmp_path: Path) -> None:
     assert not place.is_there({place.VARIABLE: str(tmp_path / "none")})
     assert not (tmp_path / "none").exists()
+
+
+def test_two_images_have_two_folders_in_one_tmp(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tmp_path, folders = tmp_path_factory.mktemp("t"), set()
+    for build in ("a" * 64, "b" * 64, None):
+        monkeypatch.setattr(place, "read_build_digest", lambda build=build: build)
+        folders.add(place.of({"TMPDIR": str(tmp_path)}).folder)
+
+    assert {Path(folder).name.removesuffix(f"-{os.geteuid()}") for folder in folders} == {
+        "vldock-session-aaaaaaaa",
+        "vldock-session-bbbbbbbb",
+        "vldock-session",
+    }
+
+
+def test_a_session_of_another_image_declines_a_run_in_one_line(
+    start: Start, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    start()
+    monkeypatch.setattr(client, "read_build_digest", lambda: "b" * 64)
+
+    assert client.attach(["exit", "0"], environ) is None
+
+    assert capsys.readouterr().err == (
+        f"session: the session is of another image (build not known, this one is {'b' * 12}): loading in this process\n"
+    )
+
+
+def test_a_session_of_another_image_is_not_steered(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    start()
+    monkeypatch.setattr(client, "read_build_digest", lambda: "b" * 64)
+
+    with pytest.raises(EnvironmentUnfit, match="is of another image"):
+        client.ask(os.environ, {"op": "stop"})
+
+
+def test_a_message_without_a_build_is_declined_by_a_server_that_has_one(
+    start: Start, environ: dict[str, str], tmp_path: Path
+) -> None:
+    facts = tmp_path / "build.json"
+    facts.write_text("{}", encoding="utf-8")
+    start("--build-facts", str(facts), wait=False)
+    wait_for(lambda: place.is_there(environ))
+    stream = wire.connect(place.of(environ).runs)
+
+    stream.send({"op": "run", "argv": ["exit", "0"]})
+
+    assert "is of another image" in stream.receive()["declined"]
+    stream.close()

@@ -87,6 +87,8 @@ def _lines(status: dict[str, Any]) -> list[str]:
 
 def _steer(action: str, model: str) -> int:
     """Load or unload a model through the worker, telling what it says meanwhile."""
+    if client.ask(os.environ, {"op": "status"}) is None:  # refuses a session of another image
+        raise _nobody()
     try:
         stream = wire.connect(place.of(os.environ).questions)
     except (FileNotFoundError, ConnectionRefusedError) as error:

@@ -11,7 +11,8 @@ import socket
 import sys
 from contextlib import contextmanager
 
-from vldock.common.errors import EvaluationFailed, VldockError
+from vldock.common.build_digest import read_build_digest
+from vldock.common.errors import EnvironmentUnfit, EvaluationFailed, VldockError
 from vldock.image.session import place, wire
 
 TYPE_CHECKING = False  # typing's, which would import it
@@ -56,17 +57,23 @@ def attach(argv: Sequence[str], environ: Mapping[str, str]) -> int | None:
 
 
 def ask(environ: Mapping[str, str], request: Mapping[str, Any]) -> Any:
-    """Send one request to the session and return its answer; None where no session answers."""
+    """Send one request to the session and return its answer; None where no session answers.
+
+    Raises EnvironmentUnfit where the session is of another image.
+    """
     stream = _connect(environ)
     if stream is None:
         return None
     try:
-        stream.send(dict(request))
-        return stream.receive()
+        stream.send({**request, "build": read_build_digest()})
+        answer = stream.receive()
     except (OSError, wire.Closed):
         return None
     finally:
         stream.close()
+    if "declined" in answer:
+        raise EnvironmentUnfit(answer["declined"], expected="a session of this image")
+    return answer
 
 
 def _connect(environ: Mapping[str, str]) -> wire.Stream | None:
@@ -87,6 +94,7 @@ def _request(argv: Sequence[str], environ: Mapping[str, str]) -> dict[str, Any]:
     os.umask(umask)
     return {
         "op": "run",
+        "build": read_build_digest(),
         "argv": list(argv),
         "cwd": os.getcwd(),  # noqa: PTH109  a string, and Path.cwd would import more
         "env": dict(environ),

@@ -1,4 +1,7 @@
-"""Where a session's sockets are: a private folder, found again by every `docker exec` of the same user."""
+"""Where a session's sockets are: a private folder, found again by every `docker exec` of the same user and image.
+
+With a /tmp that several containers share, each image has a folder of its own: its build digest is in the name.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import os
 import stat
 
 from vldock.common import private
+from vldock.common.build_digest import read_build_digest
 from vldock.common.errors import EnvironmentUnfit
 
 TYPE_CHECKING = False  # typing's, which would import it
@@ -13,9 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 KIND = "session"
-VARIABLE = "VLDOCK_SESSION"  # another folder than <tmp>/vldock-session-<uid>
+VARIABLE = "VLDOCK_SESSION"  # another folder than <tmp>/vldock-session-<build>-<uid>
 REQUEST = "VLDOCK_REQUEST"  # names a request, so that it can be cancelled from outside
 WORKER = "VLDOCK_WORKER"  # 0: load in process
+BUILD_LETTERS = 8  # of the digest, in the folder's name
 LONGEST = 100  # bytes of a Unix socket's path; the kernel's bound is 107
 
 
@@ -24,7 +29,7 @@ class Place:
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
-        self.runs = f"{folder}/run.sock"
+        self.runs = f"{folder}/server.sock"  # not run.sock, where a server of before asked nobody for the build
         self.questions = f"{folder}/worker.sock"
         self.lock = f"{folder}/lock"
 
@@ -32,7 +37,13 @@ class Place:
 def is_there(environ: Mapping[str, str]) -> bool:
     """Tell whether a session was started here; makes nothing."""
     asked = environ.get(VARIABLE, "").strip()
-    return os.path.lexists(Place(asked or private.folder_of(environ, os.geteuid(), KIND)).runs)
+    return os.path.lexists(Place(asked or _usual(environ, os.geteuid())).runs)
+
+
+def _usual(environ: Mapping[str, str], uid: int) -> str:
+    """Return the folder of this user's sessions of this image."""
+    build = read_build_digest()
+    return private.folder_of(environ, uid, KIND if build is None else f"{KIND}-{build[:BUILD_LETTERS]}")
 
 
 def of(environ: Mapping[str, str]) -> Place:
@@ -41,7 +52,7 @@ def of(environ: Mapping[str, str]) -> Place:
     Raises EnvironmentUnfit where somebody else sits on that name, others may enter, or the path is too long.
     """
     asked, uid = environ.get(VARIABLE, "").strip(), os.geteuid()
-    place = Place(_own(asked, uid) if asked else private.made(private.folder_of(environ, uid, KIND), uid))
+    place = Place(_own(asked, uid) if asked else private.made(_usual(environ, uid), uid))
     mode = stat.S_IMODE(os.stat(place.folder).st_mode)  # noqa: PTH116
     if mode & 0o077:
         raise EnvironmentUnfit(

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from vldock.common.build_digest import read_build_digest
 from vldock.common.errors import EnvironmentUnfit, VldockError
 from vldock.image import own_process
 from vldock.image.events import Emit
@@ -54,6 +55,10 @@ def hold(place: Place) -> int:
     return descriptor
 
 
+def _short(build: str | None) -> str:
+    return build[:12] if build else "not known"
+
+
 class Server:
     """The loop; `become` turns a fork into an evaluator and does not return."""
 
@@ -73,6 +78,7 @@ class Server:
         self._started = datetime.now(UTC).isoformat(timespec="seconds")
         self._active = time.monotonic()
         self._stopping = False
+        self._build = read_build_digest()
 
     def run(self) -> int:
         """Serve until a signal, `stop` or idleness ends it; return the exit status."""
@@ -153,7 +159,9 @@ class Server:
 
     def _take(self, client: Client, message: dict[str, Any]) -> None:
         operation = message.get("op")
-        if operation == "run":
+        if operation != "signal" and (reason := self._foreign(message)):
+            client.answer({"declined": reason})
+        elif operation == "run":
             self._start(client, message)
         elif operation == "signal":
             self._evaluations.signal(client, int(message["number"]))
@@ -167,6 +175,13 @@ class Server:
         elif operation == "stop":
             client.answer({"stopping": True, "running": len(self._evaluations.running)})
             self.stop("asked")
+
+    def _foreign(self, message: dict[str, Any]) -> str | None:
+        """Return why a message is not for this session: another image would evaluate, and sign the passport."""
+        theirs = message.get("build")
+        if theirs == self._build:
+            return None
+        return f"the session is of another image (build {_short(self._build)}, this one is {_short(theirs)})"
 
     def _start(self, client: Client, request: dict[str, Any]) -> None:
         descriptors = client.inbox.take_descriptors()
