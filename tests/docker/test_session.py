@@ -124,8 +124,10 @@ def test_a_worker_that_is_killed_is_started_again_and_the_evaluation_goes_on(liv
         _, said = running.communicate(timeout=100)
 
     assert running.returncode == 0, said
-    assert "started again" in said
-    assert live.status()["worker_restarts"] == 1
+    cause = "killed by SIGKILL (kill -9)"
+    assert f"the worker died and is started again ({cause})" in said
+    told = live.status()
+    assert (told["worker_restarts"], told["worker_cause"], told["state"]) == (1, cause, "ready")
     assert whole(live, "RealWorldQA")
 
 

@@ -155,7 +155,7 @@ def test_a_worker_killed_in_a_cell_is_started_again_and_the_cell_ends(session: S
 
     said, _ = process.communicate(timeout=120)
     assert process.returncode == 0, said
-    assert "the worker died and is started again" in said
+    assert "the worker died and is started again (killed by SIGKILL (kill -9))" in said
     notes = (bench.out / f"{MODEL}_POPE_prompts.jsonl").read_text().splitlines()
     indices = [json.loads(note)["index"] for note in notes]
     assert sorted(indices, key=int) == [str(number) for number in range(60)]

@@ -101,3 +101,14 @@ def completed(client: Any, wanted: Spec, *, timeout: float = SECONDS) -> Complet
             assert time.monotonic() < deadline, f"{wanted.argv} ran longer than {timeout} s: {out}"
         ended = container.wait()
     return Completed(wanted.argv, ended.code, "\n".join(out["stdout"]), "\n".join(out["stderr"]))
+
+
+@contextmanager
+def edited(client: Any, image: str, argv: Sequence[str], *, run_id: str) -> Iterator[str]:
+    """Yield an image that is `image` after a command of root's; removed afterwards."""
+    with box(client, spec(image, ["sleep", "60"], run_id=run_id)) as made:
+        done = made.exec(argv, user="0")
+        assert done.exit_code == 0, done.text
+        name = str(made.container.handle.commit(changes=['CMD ["true"]']).id)
+    yield name
+    client.images.remove(name, force=True)

@@ -43,15 +43,20 @@ class Live:
         """Its container, as the SDK has it now."""
         return self.client.containers.get(session.container_name(self.name))
 
-    def start(self) -> subprocess.CompletedProcess[str]:
+    def start(self, *more: str) -> subprocess.CompletedProcess[str]:
         """Start it: a stand-in, another user, a read-only root, no network."""
         given = ("--standin", "--model", MODEL, "--image", self.image, "--outputs", str(self.outputs), "--read-only")
         where = ("--user", f"{USER}:{USER}", "--network", "none", "--gpus", "none", "-e", "OMP_NUM_THREADS=1")
-        return self.vldock("start", *given, *where)
+        return self.vldock("start", *given, *where, *more)
 
     def vldock(self, action: str, *words: str) -> subprocess.CompletedProcess[str]:
         """Run `vldock session ACTION NAME ...` to its end."""
         argv = self.words(action, *words)
+        return subprocess.run(argv, capture_output=True, text=True, timeout=SECONDS, check=False)
+
+    def vldock_of(self, action: str, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run `vldock session ACTION`, which names no session, to its end."""
+        argv = [*VLDOCK, "session", action, *words]
         return subprocess.run(argv, capture_output=True, text=True, timeout=SECONDS, check=False)
 
     def words(self, action: str, *words: str) -> list[str]:

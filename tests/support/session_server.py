@@ -2,7 +2,8 @@
 
     python -m support.session_server [--idle SECONDS] [--build-facts FILE]     its place is $VLDOCK_SESSION
 
-An evaluator is told by its arguments: `say TEXT`, `exit N`, `sleep SECONDS`, `decline REASON`, `pid`, `pool`.
+An evaluator is told by its arguments: `say TEXT`, `exit N`, `sleep SECONDS`, `decline REASON`, `pid`, `pool`, `model`
+(ask the worker for a model, as an evaluation does before its first question).
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from typing import Any, NoReturn
 from vldock.common import build_digest
 from vldock.image.events import emitter
 from vldock.image.leave import leave
-from vldock.image.session import evaluator, place, serve
+from vldock.image.session import evaluator, place, remote, serve
+from vldock.image.session.link import Link
 from vldock.image.session.worker_process import WorkerProcess
 
 
@@ -29,16 +31,16 @@ def become(request: dict[str, Any], descriptors: list[int], connection: socket.s
     status = 1
     try:
         evaluator._settle(request, descriptors)
-        status = act(request["argv"], connection)
+        status = act(request, connection)
     except KeyboardInterrupt:
         status = 130
     finally:
         leave(status, told=partial(evaluator._told, connection))
 
 
-def act(argv: list[str], connection: socket.socket) -> int:
+def act(request: dict[str, Any], connection: socket.socket) -> int:
     """Perform one action and return the exit status."""
-    word, *rest = argv
+    word, *rest = request["argv"]
     if word == "say":
         print(*rest, os.environ.get("COLOUR", ""), Path.cwd())
         print(sys.stdin.read(), end="", file=sys.stderr)
@@ -48,6 +50,12 @@ def act(argv: list[str], connection: socket.socket) -> int:
         return int(rest[0])
     elif word == "decline":
         return evaluator.decline(connection, rest[0])
+    elif word == "model":
+        link = Link(place.of(os.environ), deaths=request["worker_deaths"])
+        try:
+            remote.Models(link, template="vlmevalkit")._describe("tiny", object)
+        except remote.Declined as reason:
+            return evaluator.decline(connection, str(reason))
     elif word == "pool":
         subprocess.Popen(["sleep", "600"])
         print("pool", flush=True)

@@ -131,7 +131,10 @@ def test_a_start_is_followed_until_it_is_ready() -> None:
     [
         ([says("model_failed", model=MODEL, error="no weights"), says("ready", models=[])], f"{MODEL}: no weights"),
         ([says("ready", models=[])], f"{MODEL}: see below"),
-        ([says("worker_failed", exit=-9)], "it died at every start, the last time with exit -9"),
+        (
+            [says("worker_failed", exit=1, cause="ValueError: x")],
+            "it died at every start, the last time: ValueError: x",
+        ),
     ],
     ids=["a load that failed", "a model that is missing", "a worker that dies"],
 )
@@ -151,6 +154,12 @@ def test_a_start_out_of_memory_says_so() -> None:
 
     assert "out of memory" in seen.problem()
     assert seen.error_class() is VldockError
+
+
+def test_a_start_that_takes_too_long_names_what_its_worker_died_of() -> None:
+    seen = followed(says("worker_restart", exit=-9, cause="killed by SIGKILL"), *[None] * 50, seconds=60)
+
+    assert seen.problem() == "not ready after 70 s; its worker died: killed by SIGKILL"
 
 
 def test_a_start_that_takes_too_long_is_given_up() -> None:

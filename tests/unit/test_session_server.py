@@ -35,11 +35,11 @@ def start(environ: dict[str, str]) -> Iterator[Start]:
     """A function that starts a server and waits until it answers; ended afterwards."""
     started: list[subprocess.Popen[str]] = []
 
-    def begin(*argv: str, wait: bool = True) -> subprocess.Popen[str]:
+    def begin(*argv: str, state: str = "ready") -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "support.session_server", *argv]
         started.append(subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, text=True))
-        if wait:
-            wait_for(lambda: (status() or {}).get("state") == "ready")
+        if state:
+            wait_for(lambda: (status() or {}).get("state") == state)
         return started[-1]
 
     yield begin
@@ -185,7 +185,76 @@ def test_a_worker_that_is_killed_is_started_again(start: Start, environ: dict[st
     os.kill(first, signal.SIGKILL)
 
     seen = wait_for(lambda: (now := status()) and now["worker_pid"] not in (None, first) and now)
-    assert seen["worker_restarts"] == 1
+    assert (seen["worker_restarts"], seen["worker_cause"]) == (1, "killed by SIGKILL (kill -9)")
+
+
+# put in the way of every worker, as site.py's own hook; the server's processes are left alone
+FAULT = """
+import os, sys
+if "vldock.image.session.worker_main" in sys.orig_argv:
+    {fault}
+"""
+
+
+@pytest.fixture(params=["import", "load", "thread", "exit", "signal"])
+def doomed(request: pytest.FixtureRequest, environ: dict[str, str], tmp_path: Path) -> str:
+    """A fault that kills each worker as it starts; return the cause that must be told."""
+    fault, told = {
+        "import": ("sys.modules['vldock.image.session.counter'] = None", "ModuleNotFoundError: import of vldock.image"),
+        "load": (
+            "from vldock.image import startup; startup.measure = lambda environ: int('no index')",
+            "ValueError: invalid literal for int() with base 10: 'no index'",
+        ),
+        "thread": (
+            "from vldock.image.session.counter import Counter; Counter._attend = lambda *given: [].pop()",
+            "IndexError: pop from empty list",
+        ),
+        "exit": ("os._exit(7)", "exit 7"),
+        "signal": ("os.kill(os.getpid(), 11)", "killed by SIGSEGV"),
+    }[request.param]
+    (tmp_path / "sitecustomize.py").write_text(FAULT.format(fault=fault), encoding="utf-8")
+    environ["PYTHONPATH"] = os.pathsep.join([str(tmp_path), PATHS])
+    return told
+
+
+def test_a_worker_that_dies_at_every_start_names_its_cause_in_status_and_to_every_run(
+    start: Start, environ: dict[str, str], doomed: str
+) -> None:
+    server = start(state="failed")
+    seen, ended = status() or {}, run(environ, "model")
+
+    assert str(seen["worker_cause"]).startswith(doomed)
+    assert (seen["worker_restarts"], ended.stdout) == (3, "-> None\n")
+    assert ended.stderr == f"session: the session's worker died: {seen['worker_cause']}: loading in this process\n"
+    server.terminate()
+    events = [json.loads(line) for line in server.communicate(timeout=20)[0].splitlines()]
+    assert [one["cause"] for one in events if one["event"] == "worker_failed"] == [seen["worker_cause"]]
+
+
+def test_a_worker_that_dies_at_a_question_is_named_with_its_cause_and_the_run_declined(
+    start: Start, environ: dict[str, str], tmp_path: Path
+) -> None:
+    dies = "from vldock.image.session import shelf; shelf.Shelf.get = lambda self, name, say: os.kill(os.getpid(), 9)"
+    (tmp_path / "sitecustomize.py").write_text(FAULT.format(fault=dies), encoding="utf-8")
+    environ["PYTHONPATH"] = os.pathsep.join([str(tmp_path), PATHS])
+    start()
+
+    told = run(environ, "model").stderr.splitlines()
+
+    cause = "killed by SIGKILL (kill -9)"
+    again = f"session: the worker died and is started again ({cause}): waiting for its model, then asking once more"
+    assert told == [again, f"session: the session's worker died: {cause}: loading in this process"]
+
+
+def test_a_model_that_cannot_be_loaded_declines_the_run_with_the_errors_type(
+    start: Start, environ: dict[str, str]
+) -> None:
+    start()
+
+    ended = run(environ, "model")
+
+    cause = "ModuleNotFoundError: No module named 'vlmeval'"
+    assert ended.stderr == f"session: tiny cannot be loaded in the worker: {cause}: loading in this process\n"
 
 
 def test_a_killed_server_leaves_no_evaluator_and_its_client_says_so(start: Start, environ: dict[str, str]) -> None:
@@ -354,7 +423,7 @@ def test_a_message_without_a_build_is_declined_by_a_server_that_has_one(
 ) -> None:
     facts = tmp_path / "build.json"
     facts.write_text("{}", encoding="utf-8")
-    start("--build-facts", str(facts), wait=False)
+    start("--build-facts", str(facts), state="")
     wait_for(lambda: place.is_there(environ))
     stream = wire.connect(place.of(environ).runs)
 

@@ -135,6 +135,24 @@ def test_a_session_is_shown_with_its_models_and_what_is_at_work() -> None:
     assert lines[-1] == "at work 1: run.py --data POPE"
 
 
+@pytest.mark.parametrize(
+    ("state", "text"),
+    [
+        ("failed", "worker died: ValueError: no index"),
+        ("starting", "worker died: ValueError: no index (starting again)"),
+        ("ready", "ready"),
+    ],
+)
+def test_a_session_whose_worker_died_is_shown_and_listed_with_the_cause(state: str, text: str) -> None:
+    answer = told(state, worker_cause="ValueError: no index", worker_restarts=3)
+
+    lines = session_show.status_lines(a_session(), answer)
+
+    assert lines[0] == f"session default: {text}"
+    assert any("worker restarts 3 (the last time: ValueError: no index)" in line for line in lines)
+    assert session_show.as_json(a_session(), answer)["worker_cause"] == "ValueError: no index"
+
+
 def test_a_session_that_does_not_answer_is_listed_with_what_docker_knows() -> None:
     row = session_show.as_json(a_session(state="exited", code=3), None, now=datetime(2026, 1, 2, 4, 4, 5, tzinfo=UTC))
 

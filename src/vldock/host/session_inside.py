@@ -21,7 +21,7 @@ SIGNAL = 'for p in /proc/[0-9]*; do grep -qzxsF "VLDOCK_REQUEST=$1" $p/environ &
 
 @dataclass(frozen=True)
 class Told:
-    """What a session says of itself: `state` starting, ready or stopping; `raw` is its own JSON."""
+    """What a session says of itself: `state` starting, ready, stopping or failed; `raw` is its own JSON."""
 
     state: str
     raw: dict[str, Any] = field(default_factory=dict)
@@ -35,6 +35,11 @@ class Told:
     def evaluations(self) -> list[dict[str, Any]]:
         """The evaluations at work."""
         return list(self.raw.get("running") or ())
+
+    @property
+    def cause(self) -> str | None:
+        """Why its worker died the last time, None where it never did."""
+        return self.raw.get("worker_cause") or None
 
     @property
     def idle(self) -> float:

@@ -16,6 +16,7 @@ from vldock.host.console import duration_text, size_text
 from vldock.host.events import Event, Sink
 from vldock.host.session_find import Session
 from vldock.host.session_inside import Told
+from vldock.host.session_start import cause_of
 
 QUIET_SECONDS = 30.0
 
@@ -59,7 +60,9 @@ def event_text(item: Event) -> str | None:
     if kind == "model_failed":
         return f"FAILED {model}: {item.get('error')}"
     if kind == "worker_restart":
-        return f"the worker died (exit {item.get('exit')}) and is started again"
+        return f"the worker died ({cause_of(item)}) and is started again"
+    if kind == "worker_failed":
+        return f"the worker died ({cause_of(item)}) and is not started again"
     return kind if kind in ("starting", "ready") else None
 
 
@@ -72,6 +75,8 @@ def state_text(found: Session, told: Told | None) -> str:
     """Return a session's state in a few words: its own where it answers, else its container's."""
     if told is None:
         return f"{found.told()}, no answer" if found.runs else found.told()
+    if told.cause and told.state in ("failed", "starting"):
+        return f"worker died: {told.cause}" + ("" if told.state == "failed" else " (starting again)")
     at_work = len(told.evaluations)
     text = f"{told.state}, {at_work} at work" if at_work else told.state
     return f"{text} (unhealthy)" if found.health == "unhealthy" else text
@@ -111,6 +116,7 @@ def as_json(found: Session, told: Told | None, *, now: datetime | None = None) -
         "exit_code": None if found.runs else found.exit_code,
         "health": found.health,
         "state": told.state if told else None,
+        "worker_cause": told.cause if told else None,
         "models": [{key: m.get(key) for key in ("name", "state")} for m in told.models] if told else asked,
         "running": told.evaluations if told else [],
         "age_seconds": round(((now or datetime.now(UTC)) - found.created).total_seconds(), 1),
@@ -126,11 +132,12 @@ def status_lines(found: Session, told: Told) -> list[str]:
     raw = told.raw
     limit = raw.get("idle_limit")
     ends = f"ends after {duration_text(limit)} idle" if limit else "never ends by itself"
+    last = f" (the last time: {told.cause})" if told.cause else ""
     lines = [
         f"session {found.name}: {state_text(found, told)}",
         f"container {found.container} of {found.image}, {found.told()}, by {found.maker}",
         f"idle {duration_text(told.idle)}; {ends}",
-        f"evaluations so far {raw.get('evals', 0)}, worker restarts {raw.get('worker_restarts', 0)}, "
+        f"evaluations so far {raw.get('evals', 0)}, worker restarts {raw.get('worker_restarts', 0)}{last}, "
         f"memory {size_text(raw.get('rss_bytes') or 0)}",
         *(f"model {model_text(model)}" for model in told.models),
     ]

@@ -44,6 +44,7 @@ class Loading:
     tail: deque[str] = field(default_factory=lambda: deque(maxlen=TAIL_LINES))
     exit: Exit | None = None
     late: float | None = None
+    cause: str | None = None
 
     def problem(self) -> str | None:
         """Return in one line why this is no session to use, or None."""
@@ -51,7 +52,8 @@ class Loading:
             return "not loaded: " + "; ".join(f"{model}: {why}" for model, why in self.failed.items())
         if self.exit is not None:
             return f"its container ended while it loaded: {self.exit}"
-        return f"not ready after {self.late:.0f} s" if self.late is not None else None
+        died = f"; its worker died: {self.cause}" if self.cause else ""
+        return f"not ready after {self.late:.0f} s{died}" if self.late is not None else None
 
     def error_class(self) -> type[VldockError]:
         """Return the error that has the container's own exit code, where it is one of ours."""
@@ -144,13 +146,20 @@ def follow(
     return seen
 
 
+def cause_of(item: Event) -> str:
+    """Return why the worker died, of an event of its death."""
+    return str(item.get("cause") or f"exit {item.get('exit')}")
+
+
 def take(item: Event, seen: Loading, *, asked: Sequence[str]) -> None:
     """Take in one event; a model that was asked for and is not among those that are ready has failed."""
     kind = item["event"]
+    if kind in ("worker_restart", "worker_failed"):
+        seen.cause = cause_of(item)
     if kind == "model_failed":
         seen.failed[str(item.get("model"))] = str(item.get("error"))
     if kind == "worker_failed":
-        seen.failed["the worker"] = f"it died at every start, the last time with exit {item.get('exit')}"
+        seen.failed["the worker"] = f"it died at every start, the last time: {cause_of(item)}"
     if kind == "ready":
         for model in set(asked) - set(item.get("models", asked)) - set(seen.failed):
             seen.failed[model] = "see below"

@@ -62,6 +62,16 @@ def left_by_limit() -> int:
     return 1 << 62
 
 
+def kills_for_memory() -> int:
+    """Return how many processes of this container were killed for want of memory so far, 0 where nobody counts."""
+    for file in ("memory.events", "memory/memory.oom_control"):
+        with suppress(OSError):
+            for line in (GROUPS / file).read_text(encoding="ascii").splitlines():
+                if line.startswith("oom_kill "):
+                    return int(line.split()[1])
+    return 0
+
+
 def keep_freed_memory() -> bool:
     """Have the C library keep blocks up to 256 MiB that are freed, and 512 MiB at most, for the next tensors.
 

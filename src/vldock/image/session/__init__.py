@@ -3,7 +3,7 @@
     serve      the container's command: listens, forks an evaluator for each run.py, keeps the worker alive
     evaluations  the forks it made: started, signalled, awaited
     evaluator  such a fork, in which VLMEvalKit is already imported: reads the benchmark, asks, scores
-    worker     the process that holds the models; answers the evaluators' questions in turn
+    worker, worker_main  the process that holds the models; answers the evaluators' questions in turn
     client     what run.py does when a session is there: hands over its arguments, streams and signals
 
     place, wire, peer   the sockets: one private folder, messages, who is on the other end

@@ -72,6 +72,9 @@ def _status(*, as_json: bool) -> int:
 
 def _lines(status: dict[str, Any]) -> list[str]:
     lines = [f"session {status['state']} since {status['started']}, {status['evals']} runs so far"]
+    if status["worker_cause"]:
+        ended = "given up" if status["state"] == "failed" else "started again"
+        lines.append(f"  worker died: {status['worker_cause']} ({ended}, {status['worker_restarts']} deaths so far)")
     for model in status["models"]:
         told = model["error"] or (
             f"{model['device']}, {model['dtype']}, {model['attention']}, {model['answers']} answers"

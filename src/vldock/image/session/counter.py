@@ -27,7 +27,10 @@ class Guest:
 
 
 class Counter:
-    """Where evaluators come: hands each message to `heard`, tells `left` when one is gone, posts answers."""
+    """Where evaluators come: hands each message to `heard`, tells `left` when one is gone, posts answers.
+
+    `ended` is called when the server is gone, `failed` with what went wrong in its thread.
+    """
 
     def __init__(
         self,
@@ -36,9 +39,10 @@ class Counter:
         heard: Callable[[Guest, dict[str, Any]], None],
         left: Callable[[Guest], None],
         ended: Callable[[], None],
+        failed: Callable[[BaseException], None],
     ) -> None:
         self._listener = listener
-        self._heard, self._left, self._ended = heard, left, ended
+        self._heard, self._left, self._ended, self._failed = heard, left, ended, failed
         self._selector = selectors.DefaultSelector()
         self._wake, self._woken = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._posted: deque[tuple[Guest, bytes]] = deque()
@@ -59,14 +63,20 @@ class Counter:
             os.write(self._woken, b".")
 
     def _loop(self) -> None:
-        while True:
-            for key, events in self._selector.select():
-                if key.fileobj is self._listener:
-                    self._accept()
-                elif key.fileobj == self._wake:
-                    self._collect()
-                else:
-                    self._serve(key.data, events)
+        try:
+            while True:
+                for key, events in self._selector.select():
+                    self._attend(key, events)
+        except BaseException as error:  # noqa: BLE001  a worker that hears nothing more must not go on
+            self._failed(error)
+
+    def _attend(self, key: selectors.SelectorKey, events: int) -> None:
+        if key.fileobj is self._listener:
+            self._accept()
+        elif key.fileobj == self._wake:
+            self._collect()
+        else:
+            self._serve(key.data, events)
 
     def _accept(self) -> None:
         try:

@@ -22,6 +22,7 @@ from vldock.image import measuring, startup
 from vldock.image.leave import leave
 from vldock.image.session import remote, wire
 from vldock.image.session.evaluations import STOPPING
+from vldock.image.session.link import Link
 from vldock.image.session.place import Place
 
 # Read by libraries as they are imported: an evaluator inherits what the server's import saw.
@@ -109,7 +110,8 @@ def _run(request: dict[str, Any], connection: socket.socket, place: Place, seen:
 
     vlmeval.load_env()
     own_models.register(os.environ)
-    models = remote.Models(place, template=seen.get(prompts.VARIABLE, "").strip() or UPSTREAM)
+    template = seen.get(prompts.VARIABLE, "").strip() or UPSTREAM
+    models = remote.Models(Link(place, deaths=request["worker_deaths"]), template=template)
 
     def parse() -> Any:
         args = upstream.parse_args()

@@ -10,9 +10,7 @@ from typing import Any
 
 from vldock.common import engine_choice
 from vldock.common.cache_env import FEATURES_VARIABLE
-from vldock.common.errors import EvaluationFailed
-from vldock.image.session.link import DEAD, DEATHS, Link, say
-from vldock.image.session.place import Place
+from vldock.image.session.link import DEAD, DEATHS, Link, WorkerDied, say
 from vldock.image.vlmeval_hooks import code, models, prompts
 
 
@@ -23,8 +21,8 @@ class Declined(BaseException):
 class Models:
     """The models of one run.py, as far as the worker has them."""
 
-    def __init__(self, place: Place, *, template: str) -> None:
-        self._link = Link(place)
+    def __init__(self, link: Link, *, template: str) -> None:
+        self._link = link
         self._template = template  # of the worker: its batches are prepared ahead, in the session's wording
 
     def prepare(self, args: Any) -> None:
@@ -50,7 +48,9 @@ class Models:
         try:
             answer = self._link.ask({"op": "model", "name": name, "spec": spec})
         except (ConnectionRefusedError, FileNotFoundError) as error:
-            raise Declined("the session has no worker") from error
+            raise Declined(f"the session's worker died: {self._link.cause()}") from error
+        except WorkerDied as error:
+            raise Declined(f"the session's worker died: {error.cause}") from error
         if "declined" in answer:
             raise Declined(answer["declined"])
         self._link.described[name] = {**answer, "spec": spec}
@@ -135,9 +135,9 @@ class RemoteEngine:
                     yield answer["answer"]
             except DEAD as error:
                 deaths = 1 if len(left) < before else deaths + 1
-                self._link.lost(again=deaths < DEATHS)
+                cause = self._link.lost(again=deaths < DEATHS)
                 if deaths >= DEATHS:
-                    raise EvaluationFailed(f"the session's worker died {DEATHS} times over these samples") from error
+                    raise WorkerDied("these samples", cause) from error
 
 
 def _engine_env() -> dict[str, str]:

@@ -129,6 +129,7 @@ class Server:
             "evals": self._evaluations.count,
             "worker_pid": self.worker.pid,
             "worker_restarts": self.worker.restarts,
+            "worker_cause": self.worker.cause,
             "rss_bytes": own_process.resident_memory(os.getpid()) + own_process.resident_memory(self.worker.pid),
         }
 
@@ -188,6 +189,7 @@ class Server:
         if self._stopping:
             client.answer({"declined": "the session is ending"})
         else:
+            request["worker_deaths"] = self.worker.restarts
             self._evaluations.start(client, request, descriptors)
         for descriptor in descriptors:
             os.close(descriptor)
@@ -260,8 +262,9 @@ class Server:
         if self._stopping:
             self.worker.gone()
             return
-        again = self.worker.died()
-        self._emit("worker_restart" if again else "worker_failed", exit=code, restarts=self.worker.restarts)
+        again, worker = self.worker.died(code), self.worker
+        name = "worker_restart" if again else "worker_failed"
+        self._emit(name, exit=code, cause=worker.cause, restarts=worker.restarts)
         if again:
             self.worker.start()
             self._hear_from_worker()

@@ -10,6 +10,7 @@ from typing import Any
 
 from vldock.common.errors import EnvironmentUnfit, UsageError
 from vldock.image.session import memory
+from vldock.image.session.cause import one_line
 from vldock.image.shared_model import Facts, facts_of
 
 Say = Callable[[str], None]
@@ -117,15 +118,17 @@ class Shelf:
         self._other[name] = {"name": name, "state": "loading", "error": None}
         self._changed()
         self._emit("model_loading", model=name)
-        begun, before = time.monotonic(), memory.used()
+        begun = time.monotonic()
         try:
+            before = memory.used()
             self._make_room(name, memory.needed(code.repo_of(supported_VLM[name])), say)
             models.forget()
             model = models.build(supported_VLM, name, {})
             remembered.prepare(model)
         except Exception as error:
-            self._other[name] = {"name": name, "state": "failed", "error": str(error)}
-            self._emit("model_failed", model=name, error=str(error))
+            cause = one_line(error)
+            self._other[name] = {"name": name, "state": "failed", "error": cause}
+            self._emit("model_failed", model=name, error=cause)
             self._changed()
             raise
         seconds = time.monotonic() - begun

@@ -1,24 +1,21 @@
-"""The process that holds the models: `python -m vldock.image.session.worker LISTENER CONTROL [--model NAME]...`.
+"""The worker, which holds the models and answers the evaluators' questions in turn.
 
 The main thread computes, one question or one batch of one client after that of another; a second thread hears and
-answers. Started by the server, which holds both sockets' other ends.
+answers.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import pickle
-import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, NoReturn
 
-from vldock.common.errors import UsageError, VldockError
-from vldock.image import startup
-from vldock.image.events import emitter
+from vldock.common.errors import UsageError
+from vldock.image.session.cause import one_line
 from vldock.image.session.counter import Counter, Guest
 from vldock.image.session.shelf import Held, Shelf
 from vldock.image.session.turns import Turns
@@ -31,13 +28,15 @@ LOST_SIGNS = ("CUDA error", "device-side assert", "unspecified launch failure", 
 class Worker:
     """Takes requests in turn and answers them."""
 
-    def __init__(self, listener: socket.socket, *, emit: Any) -> None:
+    def __init__(self, listener: socket.socket, *, emit: Any, die: Callable[..., NoReturn]) -> None:
         self.turns: Turns[Guest, Any] = Turns()
-        self._emit = emit
+        self._emit, self._die = emit, die
         self._wants: dict[Guest, set[str]] = {}
         self._ready = False
         self._told = 0.0
-        self.counter = Counter(listener, heard=self.turns.put, left=self._left, ended=lambda: os._exit(0))
+        self.counter = Counter(
+            listener, heard=self.turns.put, left=self._left, ended=lambda: os._exit(0), failed=self._die
+        )
         self.shelf = Shelf(emit=emit, busy=self._busy, changed=self._tell)
 
     def run(self, control: socket.socket, names: list[str]) -> None:
@@ -48,6 +47,7 @@ class Worker:
                 self.shelf.get(name, say=lambda line: self._emit("say", line=line))
             except Exception as error:  # noqa: BLE001  told by the shelf; the others and later requests go on
                 print(f"{name}: {error}", file=sys.stderr, flush=True)
+                self._leave_if_lost(error)
         self._ready = True
         self._tell()
         while True:
@@ -72,8 +72,9 @@ class Worker:
         name = request["name"]
         try:
             held = self.shelf.get(name, say=lambda line: self.counter.post(guest, {"say": line}))
-        except VldockError as error:
-            self.counter.post(guest, {"declined": f"{name}: {error.message}"})
+        except Exception as error:  # noqa: BLE001  told to whoever asked, who may load it in its own process
+            self.counter.post(guest, {"declined": f"{name} cannot be loaded in the worker: {one_line(error)}"})
+            self._leave_if_lost(error)
             return
         if phrases := _differences(held.spec, request["spec"]):
             self.counter.post(guest, {"declined": f"{name} is loaded with {'; '.join(phrases)}"})
@@ -144,7 +145,7 @@ class Worker:
     def _leave_if_lost(self, error: Exception) -> None:
         if any(sign in str(error) for sign in LOST_SIGNS):
             self._emit("device_lost", error=str(error))
-            os._exit(DEVICE_LOST)
+            self._die(error, DEVICE_LOST)
 
 
 def _differences(held: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
@@ -160,23 +161,3 @@ def portable(error: Exception) -> Exception:
     except Exception:  # noqa: BLE001  exceptions with constructors of their own fail in many ways
         return RuntimeError(f"{type(error).__name__}: {error}")
     return error
-
-
-def main(argv: list[str]) -> None:
-    """Set the process up as the session's worker and never return."""
-    parser = argparse.ArgumentParser(prog="vldock.image.session.worker")
-    parser.add_argument("listener", type=int)
-    parser.add_argument("control", type=int)
-    parser.add_argument("--model", action="append", default=[])
-    args = parser.parse_args(argv)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the server's to hear
-    events = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # what libraries print is no event
-    startup.prepare_imports()  # the rest is in the environment the server gave us
-    startup.measure(os.environ)
-    worker = Worker(socket.socket(fileno=args.listener), emit=emitter(events, as_json=True))
-    worker.run(socket.socket(fileno=args.control), args.model)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
 from collections.abc import Sequence
 from typing import Any
 
+from vldock.image import own_process
 from vldock.image.session import wire
+from vldock.image.session.cause import read_cause
 
 ATTEMPTS = 3  # starts in a row that never came to be ready
 STOP_SECONDS = 5.0
@@ -32,6 +35,9 @@ class WorkerProcess:
         self.ready = False
         self.restarts = 0
         self.given_up = False
+        self.cause: str | None = None  # of its last death
+        self._written: int | None = None  # where it writes that itself
+        self._killed_before = 0
 
     @property
     def pid(self) -> int | None:
@@ -50,9 +56,11 @@ class WorkerProcess:
         ours, theirs = socket.socketpair()
         self._inbox, self._control, self.ready = wire.Inbox(), ours, False
         names = [word for name in self._wanted() for word in ("--model", name)]
-        numbers = (self._listener.fileno(), theirs.fileno())
+        self._written = os.memfd_create("cause")
+        self._killed_before = own_process.kills_for_memory()
+        numbers = (self._listener.fileno(), theirs.fileno(), self._written)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "vldock.image.session.worker", *map(str, numbers), *names],
+            [sys.executable, "-m", "vldock.image.session.worker_main", *map(str, numbers), *names],
             pass_fds=numbers,
             stdout=self._events,
             start_new_session=True,  # a signal to the server's group is the server's to hear
@@ -75,8 +83,11 @@ class WorkerProcess:
                 self._failures = 0
         return True
 
-    def died(self) -> bool:
-        """Note its end; tell whether to start it again."""
+    def died(self, code: int) -> bool:
+        """Note its end and the cause; tell whether to start it again."""
+        if self._written is not None:
+            starved = own_process.kills_for_memory() > self._killed_before
+            self.cause = read_cause(self._written, code=code, out_of_memory=starved)
         self.gone()
         self.restarts += 1
         self._failures += 1
@@ -87,6 +98,9 @@ class WorkerProcess:
 
     def gone(self) -> None:
         """Forget the process that ended."""
+        if self._written is not None:
+            os.close(self._written)
+            self._written = None
         self._process, self.ready = None, False
 
     def forget(self) -> None:
@@ -94,6 +108,8 @@ class WorkerProcess:
         self._listener.close()
         if self._control is not None:
             self._control.close()
+        if self._written is not None:
+            os.close(self._written)
 
     def stop(self) -> None:
         """End it, and wait for that."""

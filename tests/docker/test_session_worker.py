@@ -1,0 +1,65 @@
+"""A session whose worker dies at every start: the start fails with the cause, and everything that asks is told it."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from support import boxes
+from support.live_session import MODEL, Live
+
+from vldock.host import leftovers, session
+
+CAUSE = "ValueError: no index"
+WORKER = "/opt/vldock/vldock/image/session/worker.py"
+
+
+@pytest.fixture(scope="module")
+def broken(docker_client: Any, image: Any, session_id: str) -> Iterator[str]:
+    """An image whose worker cannot start."""
+    edit = ["sh", "-c", f"echo 'raise ValueError(\"no index\")' >> {WORKER}"]
+    with boxes.edited(docker_client, image.id, edit, run_id=session_id) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def failed(docker_client: Any, broken: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Live, Any]]:
+    """A session of that image, kept, and how its start ended."""
+    outputs = tmp_path_factory.mktemp("failed")
+    outputs.chmod(0o777)
+    live = Live(docker_client, broken, f"t{uuid.uuid4().hex[:8]}", outputs)
+    yield live, live.start("--keep-failed")
+    for handle in leftovers.find(docker_client, role=session.ROLE):
+        if handle.name == session.container_name(live.name):
+            leftovers.end(handle)
+
+
+def test_the_start_fails_with_the_cause(failed: tuple[Live, Any]) -> None:
+    _, started = failed
+
+    assert started.returncode == 1
+    assert f"it died at every start, the last time: {CAUSE}" in started.stderr
+
+
+def test_status_and_the_list_of_sessions_name_the_cause(failed: tuple[Live, Any]) -> None:
+    live, _ = failed
+    told = live.vldock("status")
+    inside = live.inside("python", "-m", "vldock.image", "session", "status")
+    (row,) = [row for row in json.loads(live.vldock_of("ls", "--json").stdout) if row["name"] == live.name]
+
+    assert (told.returncode, f"session {live.name}: worker died: {CAUSE}" in told.stdout) == (3, True), told
+    assert f"worker died: {CAUSE} (given up, 3 deaths so far)" in inside.stdout
+    assert (row["state"], row["worker_cause"]) == ("failed", CAUSE)
+
+
+def test_the_line_a_user_types_says_the_cause_once_and_loads_the_model_itself(failed: tuple[Live, Any]) -> None:
+    live, _ = failed
+
+    done = live.run_py("--data", "POPE", "--limit", "1")
+
+    assert done.exit_code == 0, done.text
+    assert done.stderr.count(f"session: the session's worker died: {CAUSE}: loading in this process") == 1
+    assert f"SCORE {MODEL} x POPE" in done.stdout
