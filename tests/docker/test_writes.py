@@ -44,7 +44,7 @@ def traced(container_factory, tmp_path_factory):
             "--out",
             "/workspace/outputs/traced",
         ],
-        environment={"VLDOCK_STANDIN": "1", "PYTHONPATH": "/opt/audit"},
+        environment={"VLDOCK_STANDIN": "1", "PYTHONPATH": "/opt/audit", "VLDOCK_ALLOW_PYTHON": "1"},
         timeout=900,
     )
     assert done.exit_code == 0, done.text

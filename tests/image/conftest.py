@@ -21,6 +21,7 @@ import refuse_network  # noqa: E402
 
 refuse_network.install()
 os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", HF_DATASETS_OFFLINE="1")
+os.environ["VLDOCK_ALLOW_PYTHON"] = "1"  # pytest and these files lie outside the image's Python; inherited
 
 IN_IMAGE = Path("/opt/vldock").is_dir()
 LOCK = (

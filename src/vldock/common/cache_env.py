@@ -6,8 +6,9 @@ The Dockerfile's ENV block is rendered from `CACHE_ENV` between two "generated" 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import PurePosixPath
+TYPE_CHECKING = False  # typing's, which would import it
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 WORKSPACE = "/workspace"
 CACHE_ROOT = f"{WORKSPACE}/.cache"
@@ -46,6 +47,8 @@ CACHE_ENV: Mapping[str, str] = {
 
 def is_inside(path: str, roots: tuple[str, ...] = WRITABLE) -> bool:
     """Tell whether an absolute POSIX path lies in one of the writable roots."""
+    from pathlib import PurePosixPath  # every run.py imports this module
+
     parts = PurePosixPath(path)
     return any(parts.is_relative_to(root) for root in roots)
 

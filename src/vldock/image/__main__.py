@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 
 from vldock.common.errors import VldockError
+from vldock.image import foreign_python
 from vldock.image.leave import leave
 
 COMMANDS = {
@@ -23,6 +25,7 @@ COMMANDS = {
     "features": ("vldock.image.features.cli", "vision features computed once: build, ls, fsck, evict"),
     "version": ("vldock.image.version", "what this image is made of"),
 }
+ANSWERS = ("evaluate", "predict", "features")  # what they run decides what a model answers
 EXIT_CODES = "exit status: 0 done, 1 a cell failed, 2 wrong arguments, 3 unfit environment, 4 refused input"
 
 
@@ -42,6 +45,8 @@ def main(argv: list[str]) -> int:
             importlib.import_module(path).add_arguments(command)
     args = parser.parse_args(argv)
     try:
+        if args.command in ANSWERS:
+            foreign_python.refuse_foreign(os.environ)
         status: int = importlib.import_module(COMMANDS[args.command][0]).main(args)
     except VldockError as error:
         print(error.render(), file=sys.stderr)
@@ -52,4 +57,5 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    foreign_python.drop_current_folder()
     leave(main(sys.argv[1:]))

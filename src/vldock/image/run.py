@@ -12,6 +12,7 @@ import os
 import sys
 
 from vldock.common.errors import EnvironmentUnfit, VldockError
+from vldock.image import foreign_python
 from vldock.image.session import client, place
 from vldock.image.vlmeval_hooks import own_models
 
@@ -36,6 +37,7 @@ def main(argv: list[str]) -> int:
 
 
 def _run(argv: list[str]) -> int:
+    foreign_python.refuse_foreign(os.environ)
     argv = own_models.take(argv, os.environ)
     if client.wanted(argv, os.environ) and place.is_there(os.environ):
         status = client.attach(argv, os.environ)

@@ -9,6 +9,7 @@ import sys
 from typing import Any
 
 from vldock.common.errors import EnvironmentUnfit, InputRefused, UsageError
+from vldock.image import foreign_python
 from vldock.image.session import client, place, wire
 
 GONE = 3  # no session answers
@@ -47,6 +48,7 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _serve(args: argparse.Namespace) -> int:
+    foreign_python.refuse_foreign(os.environ)
     if args.idle is not None and args.idle <= 0:
         raise UsageError(f"--idle {args.idle:g}", expected="a positive number of seconds")
     from vldock.image.session import start

@@ -60,7 +60,7 @@ class WorkerProcess:
         self._killed_before = own_process.kills_for_memory()
         numbers = (self._listener.fileno(), theirs.fileno(), self._written)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "vldock.image.session.worker_main", *map(str, numbers), *names],
+            [sys.executable, "-P", "-m", "vldock.image.session.worker_main", *map(str, numbers), *names],
             pass_fds=numbers,
             stdout=self._events,
             start_new_session=True,  # a signal to the server's group is the server's to hear

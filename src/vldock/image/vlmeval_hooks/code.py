@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from vldock.common import hub_layout
-from vldock.image import weights
+from vldock.image import foreign_python, weights
 from vldock.image.vlmeval_hooks import tsv
 
 # Secrets, and settings of an API client that do not change an answer.
@@ -78,7 +78,10 @@ def data_spec(dataset: Any) -> dict[str, Any]:
 
 @functools.cache
 def code_spec() -> dict[str, str]:
-    """Return what runs: VLMEvalKit's commit, a digest of each source tree as it lies here, torch and transformers."""
+    """Return what runs: VLMEvalKit's commit, a digest of each source tree as it lies here, torch and transformers.
+
+    Python from outside the image that was allowed is named, too.
+    """
     from vlmeval.smp import githash
 
     return {
@@ -88,6 +91,7 @@ def code_spec() -> dict[str, str]:
         "vldock": sources_digest("vldock.image.vlmeval_hooks", "vldock.image.llava_hooks"),
         "torch": importlib.metadata.version("torch"),
         "transformers": importlib.metadata.version("transformers"),
+        **({"foreign_python": found} if (found := foreign_python.notice(os.environ)) else {}),
     }
 
 
