@@ -176,3 +176,11 @@ def test_the_schema_takes_what_came_from_the_feature_cache():
     jsonschema.validate(with_cache("float32", READ), schema)
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(with_cache("float32", {"space": "0"}), schema)
+
+
+def test_python_from_outside_the_image_is_in_the_schema_and_a_difference_of_code():
+    other = changed("code", "foreign_python", "PYTHONPATH=/data/lib")
+    (found,) = passport.differences(PASSPORT, other)
+
+    jsonschema.validate(other, json.loads((checkout.root() / "docs/passport.schema.json").read_text()))
+    assert str(found) == "code: code.foreign_python was null, is PYTHONPATH=/data/lib"
