@@ -9,7 +9,7 @@ from types import ModuleType
 import pytest
 
 from vldock.common.errors import InputRefused
-from vldock.image import foreign_python
+from vldock.image import foreign_python, identity
 
 OWN = [
     "/workspace/VLMEvalKit",
@@ -87,6 +87,14 @@ def test_what_is_allowed_is_said_and_noticed(capsys: pytest.CaptureFixture[str])
     said = "vldock: Python from outside the image, allowed and in the passport: PYTHONPATH=/data/lib\n"
     assert capsys.readouterr().err == said
     assert foreign_python.notice({}) == "PYTHONPATH=/data/lib"
+
+
+def test_a_finished_cell_is_kept_only_with_the_same_foreign_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    def of(text: str) -> dict[str, object]:
+        monkeypatch.setattr(foreign_python, "_noticed", [text])
+        return identity.cell_identity(model="tiny", benchmark="POPE", limit=None, standin=False, judge=None)
+
+    assert of("PYTHONPATH=/data/lib") == of("") | {"foreign_python": "PYTHONPATH=/data/lib"}
 
 
 def test_outside_an_image_nothing_is_foreign(monkeypatch: pytest.MonkeyPatch) -> None:

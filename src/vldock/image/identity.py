@@ -13,7 +13,7 @@ from vldock.common.build_digest import read_build_digest
 from vldock.common.cache_env import LMUDATA
 from vldock.common.matrix import find_model
 from vldock.common.passport_prompts import UPSTREAM, VARIABLE
-from vldock.image import weights
+from vldock.image import foreign_python, weights
 from vldock.image.hub_cache import snapshot
 
 CHUNK = 1 << 20
@@ -40,6 +40,7 @@ def cell_identity(*, model: str, benchmark: str, limit: int | None, standin: boo
         "prompt": os.environ.get(VARIABLE) or UPSTREAM,
         "engine": engine_choice.asked(os.environ).describe(),
         "vldock": read_build_digest(),
+        **({"foreign_python": foreign} if (foreign := foreign_python.notice(os.environ)) else {}),
     }
 
 
