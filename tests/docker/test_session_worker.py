@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from support import boxes
+from support import boxes, waiting
+from support.boxes import Box
 from support.live_session import MODEL, Live
 
 from vldock.host import leftovers, session
@@ -63,3 +64,32 @@ def test_the_line_a_user_types_says_the_cause_once_and_loads_the_model_itself(fa
     assert done.exit_code == 0, done.text
     assert done.stderr.count(f"session: the session's worker died: {CAUSE}: loading in this process") == 1
     assert f"SCORE {MODEL} x POPE" in done.stdout
+
+
+@pytest.fixture
+def hungry(docker_client: Any, image: Any, session_id: str) -> Iterator[Box]:
+    """A container with a session whose worker takes 3 GB as it starts, once /tmp/hungry is there."""
+    line = 'import os\nmeal = bytearray(3 << 30) if os.path.exists("/tmp/hungry") else None'
+    edit = ["sh", "-c", f"echo '{line}' >> {WORKER}"]
+    serve = ["python", "-m", "vldock.image", "session", "serve"]
+    with (
+        boxes.edited(docker_client, image.id, edit, run_id=session_id) as made,
+        boxes.box(docker_client, boxes.spec(made, serve, run_id=session_id)) as box,
+    ):
+        waiting.until(lambda: status(box).get("state") == "ready", seconds=120)
+        yield box
+
+
+def status(box: Box) -> dict[str, Any]:
+    """Return what the session of a container says of itself; nothing while it does not answer."""
+    said = box.exec(["python", "-m", "vldock.image", "session", "status", "--json"]).stdout
+    return dict(json.loads(said)) if said else {}
+
+
+def test_a_worker_killed_for_want_of_memory_is_told_so(hungry: Box) -> None:
+    hungry.container.handle.update(mem_limit="2g", memswap_limit="2g")
+
+    hungry.exec(["sh", "-c", f"touch /tmp/hungry; kill -9 {status(hungry)['worker_pid']}"])
+
+    waiting.until(lambda: status(hungry)["state"] == "failed", seconds=120)
+    assert status(hungry)["worker_cause"] == "killed by SIGKILL: out of memory"

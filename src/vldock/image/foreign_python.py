@@ -15,7 +15,7 @@ from vldock.common.layout import LLAVA, OPT, VENV, VLMEVALKIT, WORKSPACE_SCRIPTS
 
 TYPE_CHECKING = False  # typing's, which would import it
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 ALLOW = "VLDOCK_ALLOW_PYTHON"
 NO = ("", "0", "no", "false", "off")
@@ -24,12 +24,17 @@ CUSTOM = ("sitecustomize", "usercustomize")
 VARIABLES = ("PYTHONHOME", "PYTHONSTARTUP", "PYTHONUSERBASE")
 STANDARD_LIBRARY = ("/usr/lib/python3.11", "/usr/lib/python311.zip")
 OWN = tuple(f"{folder}/" for folder in (*STANDARD_LIBRARY, VENV, OPT, LLAVA, VLMEVALKIT, WORKSPACE_SCRIPTS))
-_noticed: list[str] = []  # what is in the passport: one text, once it was looked for
+_noticed: list[str] = []  # one text, once it was looked for
 
 
 def refuse_foreign(environ: Mapping[str, str]) -> None:
-    """Note what is there; raises InputRefused where something is and VLDOCK_ALLOW_PYTHON does not allow it."""
-    found = notice(environ)
+    """Look, and raise InputRefused where something is there and VLDOCK_ALLOW_PYTHON does not allow it.
+
+    To be called as a process begins: later, libraries have put folders of their own on sys.path.
+    """
+    there = os.path.isfile(BUILD_FACTS)  # noqa: PTH113  outside an image every Python is foreign
+    found = "; ".join(find_foreign(environ)) if there else ""
+    _noticed[:] = [found]
     if not found:
         return
     if environ.get(ALLOW, "").strip().lower() in NO:
@@ -43,37 +48,47 @@ def refuse_foreign(environ: Mapping[str, str]) -> None:
     print(f"vldock: Python from outside the image, allowed and in the passport: {found}", file=sys.stderr, flush=True)
 
 
-def notice(environ: Mapping[str, str]) -> str:
-    """Return what is in reach from outside, as one line, empty for nothing; looked for once in a process."""
-    if not _noticed:
-        there = os.path.isfile(BUILD_FACTS)  # noqa: PTH113  outside an image every Python is foreign
-        _noticed.append("; ".join(find_foreign(environ)) if there else "")
-    return _noticed[0]
+def noticed(environ: Mapping[str, str]) -> str:
+    """Return what was in reach from outside as this process began, as one line; empty for nothing.
+
+    Of a process that began elsewhere than at our commands: its variables and customizations.
+    """
+    if _noticed:
+        return _noticed[0]
+    return "; ".join(_variables(environ) + _modules(CUSTOM)) if os.path.isfile(BUILD_FACTS) else ""  # noqa: PTH113
 
 
 def find_foreign(environ: Mapping[str, str]) -> list[str]:
     """Return variables, folders of sys.path and imported modules that are not the image's, each explained once."""
-    given = [path for path in environ.get(PATH, "").split(os.pathsep) if path and not is_own(path)]
-    found = [f"{PATH}={os.pathsep.join(map(_shown, given))}"] if given else []
-    found += [f"{name}={_shown(environ[name])}" for name in VARIABLES if environ.get(name)]
-    folders = {os.path.abspath(path) for path in given}  # noqa: PTH100
+    folders = {os.path.abspath(path) for path in _given(environ)}  # noqa: PTH100
+    found = _variables(environ)
     for path in sys.path:
         if path and not is_own(path) and os.path.abspath(path) not in folders:  # noqa: PTH100  '' is python -c's
             found.append(f"sys.path has {_shown(path)}")
             folders.add(os.path.abspath(path))  # noqa: PTH100
-    return found + _modules(tuple(f"{folder}/" for folder in folders))
-
-
-def _modules(folders: tuple[str, ...]) -> list[str]:
-    """Return the modules imported from outside, and not from `folders`, which are named; customizations always.
-
-    What is run itself, `__main__`, was asked for.
-    """
-    files = [(name, getattr(module, "__file__", None)) for name, module in list(sys.modules.items())]
-    foreign = [(name, path) for name, path in files if path and name != "__main__" and not is_own(path)]
-    return [
-        f"{name} of {_shown(path)}" for name, path in foreign if name in CUSTOM or not path.startswith(folders or "\0")
+    inside = tuple(f"{folder}/" for folder in folders)
+    names = [
+        name
+        for name, module in list(sys.modules.items())
+        if name in CUSTOM or not (inside and str(getattr(module, "__file__", None)).startswith(inside))
     ]
+    return found + _modules(names)
+
+
+def _given(environ: Mapping[str, str]) -> list[str]:
+    return [path for path in environ.get(PATH, "").split(os.pathsep) if path and not is_own(path)]
+
+
+def _variables(environ: Mapping[str, str]) -> list[str]:
+    given = os.pathsep.join(map(_shown, _given(environ)))
+    found = [f"{PATH}={given}"] if given else []
+    return found + [f"{name}={_shown(environ[name])}" for name in VARIABLES if environ.get(name)]
+
+
+def _modules(names: Iterable[str]) -> list[str]:
+    """Return which of these modules were imported from outside; what is run itself, `__main__`, was asked for."""
+    files = ((name, getattr(sys.modules.get(name), "__file__", None)) for name in names if name != "__main__")
+    return [f"{name} of {_shown(path)}" for name, path in files if path and not is_own(path)]
 
 
 def is_own(path: str) -> bool:

@@ -40,7 +40,7 @@ def cell_identity(*, model: str, benchmark: str, limit: int | None, standin: boo
         "prompt": os.environ.get(VARIABLE) or UPSTREAM,
         "engine": engine_choice.asked(os.environ).describe(),
         "vldock": read_build_digest(),
-        **({"foreign_python": foreign} if (foreign := foreign_python.notice(os.environ)) else {}),
+        **({"foreign_python": foreign} if (foreign := foreign_python.noticed(os.environ)) else {}),
     }
 
 
