@@ -17,8 +17,8 @@ EDITS = {
 """,
             """\
     def load_xlsx(f):
-        from vldock.image.vlmeval_hooks import tables
-        return tables.read(pd.read_excel, f)
+        from vldock.image.vlmeval_hooks import tables, text_cells
+        return tables.read(text_cells.read_workbook, f)
 """,
         ),
     ),

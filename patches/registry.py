@@ -28,6 +28,7 @@ ORDER = (
     "patch_vlmeval_circular_tmp",
     "patch_vlmeval_pools",
     "patch_vlmeval_read_once",
+    "patch_vlmeval_text_cells",
     "patch_vlmeval_partial_sets",
     "patch_vlmeval_ccocr",
     "patch_vlmeval_quiet_import",

@@ -14,6 +14,7 @@ VLMEVALKIT = f"{WORKSPACE}/VLMEvalKit"
 WORKSPACE_SCRIPTS = f"{WORKSPACE}/scripts"
 LOCK = f"{OPT}/locks/transformers-4.37.lock"
 WEIGHTS_LOCK = f"{OPT}/locks/weights.json"
+DATASETS_LOCK = f"{OPT}/locks/datasets.json"
 PIP_CHECK_EXPECTED = f"{OPT}/locks/pip-check-expected.txt"
 CONSTRAINTS = f"{OPT}/constraints.txt"
 BUILD_FACTS = build_digest.BUILD_FACTS

@@ -13,7 +13,7 @@ from typing import Any
 
 from vldock.common.cell import CELL_FILE
 from vldock.common.errors import InputRefused
-from vldock.host import compare, samples
+from vldock.host import compare, prediction_table
 from vldock.host.run_folder import RUN_FILE
 
 IDENTITY = "_identity.json"
@@ -119,16 +119,17 @@ def files_of(place: Path) -> dict[str, Path]:
         return {place.stem: place}
     if (place / RUN_FILE).is_file() or (place / CELL_FILE).is_file():
         cells = compare.cells_of(place)
-        return {f"{m} x {b}": path / f"{m}_{b}.xlsx" for (m, b), (path, _) in cells.items()}
+        return {f"{m} x {b}": prediction_table.prediction_file(path, f"{m}_{b}") for (m, b), (path, _) in cells.items()}
     below = [path.parent for pattern in ("*", "*/*") for path in sorted(place.glob(f"{pattern}/{CELL_FILE}"))]
     if below:  # the folder of `python -m vldock.image evaluate --out`, or a model's in it
         return {name: path for folder in below for name, path in files_of(folder).items()}
     stems = [path.name.removesuffix(IDENTITY) for path in sorted(place.glob(f"*{IDENTITY}"))]
-    found = {stem: place / f"{stem}.xlsx" for stem in stems if (place / f"{stem}.xlsx").is_file()}
+    files = {stem: prediction_table.prediction_file(place, stem) for stem in stems}
+    found = {stem: path for stem, path in files.items() if path.is_file()}
     if not found:
         raise InputRefused(
             f"{place} holds no predictions",
-            expected=f"{RUN_FILE} or {CELL_FILE} of vldock matrix, or <model>_<benchmark>.xlsx of run.py",
+            expected=f"{RUN_FILE} or {CELL_FILE} of vldock matrix, or predictions of run.py: <model>_<benchmark>.xlsx",
             hint="ls outputs/",
         )
     return found
@@ -136,9 +137,9 @@ def files_of(place: Path) -> dict[str, Path]:
 
 def read(path: Path) -> Predictions:
     """Return a prediction file and the notes beside it; raises InputRefused for one that cannot be read."""
-    rows, reason = samples.table(path)
+    rows, reason = prediction_table.read_table(path)
     if reason:
-        raise InputRefused(f"{path}: {reason}", expected="a prediction file of VLMEvalKit (.xlsx) with its rows")
+        raise InputRefused(f"{path}: {reason}", expected="a prediction file of VLMEvalKit (.xlsx, .tsv or .json)")
     answers = {str(row["index"]): _text(row.get("prediction")) for row in rows}
     return Predictions(path, answers, _noted(path.with_name(f"{path.stem}{NOTES}")))
 

@@ -54,6 +54,7 @@ def render(folder: RunFolder, record: RunRecord, cells: Sequence[Cell], gathered
             metrics={cell.benchmark: cell.metric for cell in cells if cell.metric},
             references=[] if plan.standin else [line for cell in cells for line in references(cell)],
             cut=[(*key, count) for key in plan.cells if (count := cut_prompts(folder, *key))],
+            readings=[(*key, reading) for key in plan.cells if (reading := text_reading(folder, *key))],
             facts=record.facts,
             command=command(plan, record.where),
             resume=f"vldock matrix --resume {folder.path}",
@@ -80,6 +81,15 @@ def cut_prompts(folder: RunFolder, model: str, benchmark: str) -> int:
         return len(passport.load(folder.cell(model, benchmark) / passport.FILE)["prompts"]["cut"])
     except (InputRefused, KeyError):
         return 0  # the page shows which passport cannot be read
+
+
+def text_reading(folder: RunFolder, model: str, benchmark: str) -> dict[str, Any] | None:
+    """Return how many rows of a cell's table depend on how text is read, as its passport says; None where none do."""
+    try:
+        found = passport.load(folder.cell(model, benchmark) / passport.FILE)["data"]["text"]
+    except (InputRefused, KeyError):
+        return None
+    return dict(found) if found["rows_with_missing_words"] or found["rows_respelled"] else None
 
 
 def _columns(name: str, models: Sequence[str], cells: Cells, gathered: Gathered) -> list[str]:

@@ -7,14 +7,14 @@ Y/N     <cell>_auxmatch.xlsx, column score
 VQA     <cell>_results.xlsx, column eval_match: one figure per reference answer, joined as utils/vqa_eval.py's
         hit_calculate does (mean; the best for ChartQA; ANLS from 0.5 on for DocVQA and InfoVQA)
 
+With PRED_FORMAT=tsv or json these end in .tsv or .json, as the predictions do.
+
 OCRBench, VizWiz, NaturalBench and CC-OCR leave only totals: their samples have no verdict, and none is made up here.
 """
 
 from __future__ import annotations
 
 import ast
-import zipfile
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +22,7 @@ from typing import Any
 
 from vldock.common.cell import Cell
 from vldock.common.matrix import Benchmark, find_benchmark
+from vldock.host import prediction_table
 
 Row = Mapping[str, Any]
 ROTATION = 1_000_000  # a rotated question's index is its question's plus a multiple of this
@@ -67,7 +68,8 @@ class Samples:
 def read(folder: Path, cell: Cell) -> Samples:
     """Return the samples of a cell's folder; a file that is missing or broken is a reason, not an error."""
     stem = f"{cell.model}_{cell.benchmark}"
-    predictions, reason = table(folder / f"{stem}.xlsx")
+    file = prediction_table.prediction_file(folder, stem)
+    predictions, reason = prediction_table.read_table(file)
     if reason:
         return Samples(reason=reason)
     benchmark = find_benchmark(cell.benchmark)
@@ -77,7 +79,7 @@ def read(folder: Path, cell: Cell) -> Samples:
     if cell.benchmark in TOTALS_ONLY:
         reason = "VLMEvalKit records totals only for this benchmark, no verdict per sample"
     else:
-        verdicts, reason = table(verdict_file(folder, stem, benchmark, cell.judge))
+        verdicts, reason = prediction_table.read_table(verdict_file(file, benchmark, cell.judge))
         scores = dict(_scores(benchmark, verdicts))
         if verdicts and not scores:
             reason = "VLMEvalKit's evaluation file has no verdict per sample"
@@ -93,41 +95,11 @@ def rotated(index: str) -> str | None:
     return str(int(index) % ROTATION) if index.isdecimal() and int(index) >= ROTATION else None
 
 
-def verdict_file(folder: Path, stem: str, benchmark: Benchmark, judge: str | None) -> Path:
-    """Return where VLMEvalKit puts the verdicts of a benchmark of this kind."""
-    if benchmark.kind == "Y/N":
-        return folder / f"{stem}_auxmatch.xlsx"
-    if benchmark.kind == "VQA":
-        return folder / f"{stem}_results.xlsx"
-    return folder / f"{stem}_{judge or 'exact_matching'}_result.xlsx"
-
-
-def table(path: Path) -> tuple[list[dict[str, Any]], str | None]:
-    """Return the rows of a workbook's only sheet by column name, or no rows and the reason."""
-    from openpyxl import load_workbook
-    from openpyxl.utils.exceptions import InvalidFileException
-
-    if not path.is_file():
-        return [], f"there is no {path.name}"
-    try:
-        book = load_workbook(path, read_only=True, data_only=True)
-        try:
-            rows: Iterator[Sequence[Any]] = iter(list(book.worksheets[0].values))
-        finally:
-            book.close()
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        InvalidFileException,
-        SyntaxError,
-        LookupError,
-        ValueError,
-        OSError,
-    ) as error:
-        return [], f"{path.name} cannot be read: {type(error).__name__}"
-    names = [str(name) for name in next(rows, ())]
-    found = [dict(zip(names, values, strict=False)) for values in rows]
-    return (found, None) if found and "index" in names else ([], f"{path.name} has no rows")
+def verdict_file(predictions: Path, benchmark: Benchmark, judge: str | None) -> Path:
+    """Return where VLMEvalKit puts verdicts of this kind of benchmark: beside the predictions, in their format."""
+    words = {"Y/N": "auxmatch", "VQA": "results"}
+    word = words.get(benchmark.kind, f"{judge or 'exact_matching'}_result")
+    return predictions.with_name(f"{predictions.stem}_{word}{predictions.suffix}")
 
 
 def _scores(benchmark: Benchmark, rows: Sequence[Row]) -> Iterator[tuple[str, tuple[float, str | None]]]:

@@ -11,6 +11,7 @@ runroot      where a run writes; the stand-in marks
 limits       VLMEVAL_SAMPLE_LIMIT and --limit
 data         $LMUData
 tsv, fetch   benchmark files: checksums, downloads
+text_cells   options, questions and predictions as they were written, in every kind of table
 judge        which judge really runs
 identity     which run the files in a folder belong to; set_aside moves the others away
 pools        how many processes score open answers

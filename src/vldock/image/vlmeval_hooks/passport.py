@@ -19,7 +19,7 @@ from vldock.common.layout import BUILD_FACTS
 from vldock.common.passport import IMAGE_VARIABLE, SCHEMA, SUFFIX
 from vldock.image import weights
 from vldock.image.engines.types import COMPUTED, HELD, READ
-from vldock.image.vlmeval_hooks import code, prompts, redact
+from vldock.image.vlmeval_hooks import code, prompts, redact, text_cells
 from vldock.image.vlmeval_hooks.runroot import standin
 
 EXACT = ("exact_matching", "", None)
@@ -90,7 +90,8 @@ def data_facts(dataset: Any, limit: int | None) -> dict[str, Any]:
     if path.is_file():
         with path.open("rb") as stream:
             sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-    return {**code.data_spec(dataset), "sha256": sha256, "rows": len(dataset.data), "limit": limit}
+    facts = {**code.data_spec(dataset), **text_cells.passport_of(dataset)}
+    return {**facts, "sha256": sha256, "rows": len(dataset.data), "limit": limit}
 
 
 def prompt_facts(notes: dict[str, dict[str, Any]]) -> dict[str, Any]:

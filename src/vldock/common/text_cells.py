@@ -1,0 +1,75 @@
+"""Cells that are text: which columns of a table hold it, and how a workbook keeps what it cannot hold.
+
+A workbook cuts a cell at 32,767 characters and has no control characters. Such a cell is shown as near as can be, and
+its text stands in base64 on a hidden second sheet, by row and column. A text counts only while its cell shows what it
+was written with: a cell that somebody has edited keeps the edit.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+ANSWERED = ("prediction", "thinking")  # a cell of these that is empty is an empty text
+PROSE = ("question", "hint", *ANSWERED)
+SHEET = "vldock_text"
+HEADER = ("row", "column", "part", "base64")
+LONGEST = 32_767  # UTF-16 units
+PART = 32_000  # of base64 in a cell
+# what pandas takes for a missing cell (pandas._libs.parsers.STR_NA_VALUES), but for the empty one
+MISSING = frozenset(
+    {
+        *("-1.#IND", "1.#QNAN", "1.#IND", "-1.#QNAN", "#N/A N/A", "#N/A", "N/A", "n/a", "NA"),
+        *("<NA>", "#NA", "NULL", "null", "NaN", "-NaN", "nan", "-nan", "None"),
+    }
+)
+_OPTION = re.compile(r"[A-Z]")
+_OUTSIDE = re.compile("[\x00-\x08\x0b-\x1f\ud800-\udfff\ufffe\uffff]|x(?=[0-9A-Fa-f]{4}_)")
+
+
+def is_option(column: str) -> bool:
+    """Return whether a column holds one option of multiple choice: A to Z."""
+    return bool(_OPTION.fullmatch(column))
+
+
+def is_text(column: str) -> bool:
+    """Return whether a column holds text as it was written, whatever number or word it looks like."""
+    return is_option(column) or column in PROSE
+
+
+def keeps_words(column: str) -> bool:
+    """Return whether "None" or "NA" is a word there; in a hint it stays a missing one, which no prompt shows."""
+    return column == "answer" or (is_text(column) and column != "hint")
+
+
+def shown(text: str) -> str:
+    """Return what a cell of a workbook shows for a text: itself, if a workbook can hold it."""
+    if len(text) * 2 > LONGEST:
+        units = text.encode("utf-16-le", "surrogatepass")
+        if len(units) > 2 * LONGEST:
+            text = units[: 2 * LONGEST].decode("utf-16-le", "ignore")
+    return _OUTSIDE.sub("\ufffd", text.replace("\r\n", "\n"))
+
+
+def packed(cells: Iterable[tuple[int, int, str]]) -> Iterator[tuple[int, int, int, str]]:
+    """Yield the rows of the hidden sheet for (row, column, text), both counted from 0 below the header."""
+    for row, column, text in cells:
+        code = base64.b64encode(text.encode("utf-8", "surrogatepass")).decode()
+        for number, start in enumerate(range(0, len(code), PART)):
+            yield row, column, number, code[start : start + PART]
+
+
+def unpacked(rows: Iterable[Sequence[object]]) -> dict[tuple[int, int], str]:
+    """Return {(row, column): text} of the hidden sheet's rows; what is no base64 of a text is left out."""
+    parts: dict[tuple[int, int], dict[int, str]] = {}
+    for row, column, number, code in (tuple(values)[:4] for values in rows):
+        parts.setdefault((int(str(row)), int(str(column))), {})[int(str(number))] = str(code)
+    found = {}
+    for place, codes in parts.items():
+        try:
+            joined = "".join(codes[number] for number in sorted(codes))
+            found[place] = base64.b64decode(joined, validate=True).decode("utf-8", "surrogatepass")
+        except ValueError:
+            continue
+    return found
