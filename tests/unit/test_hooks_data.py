@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from vldock.common import editions
 from vldock.common.errors import EnvironmentUnfit, InputRefused, UsageError
 from vldock.image.vlmeval_hooks import causes, data, fetch, limits, runroot, tsv
 
@@ -72,12 +73,6 @@ def test_pred_root_is_the_callers_and_marked_for_stand_ins(tmp_path: Path, monke
     assert "No number here is a score" in (tmp_path / "cell" / "STAND-IN.txt").read_text()
 
 
-def test_accepted_md5_are_read_and_a_malformed_one_is_named() -> None:
-    assert tsv.accepted({tsv.ACCEPT: f"POPE={md5('a').upper()}, MME={md5('b')}"}) == {"POPE": md5("a"), "MME": md5("b")}
-    with pytest.raises(UsageError, match="'POPE=12'"):
-        tsv.accepted({tsv.ACCEPT: "POPE=12"})
-
-
 def test_a_file_of_the_declared_md5_is_taken(tmp_path: Path) -> None:
     (tmp_path / "POPE.tsv").write_text("rows")
 
@@ -97,7 +92,7 @@ def test_a_file_of_another_md5_is_refused_with_both_and_left_alone(tmp_path: Pat
 
 def test_a_file_accepted_by_its_md5_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "POPE.tsv").write_text("mine")
-    monkeypatch.setenv(tsv.ACCEPT, f"POPE={md5('mine')}")
+    monkeypatch.setenv(editions.ACCEPT, f"POPE={md5('mine')}")
 
     tsv.ensure("POPE", "https://example.org/POPE.tsv", md5("rows"), tmp_path)
 

@@ -1,7 +1,8 @@
 """Are the bytes in the caches what they were when they were downloaded: told without a network.
 
 A blob of the Hub is named after its content: the SHA-256 of a large file, git's SHA-1 of a small one. An Arrow stream
-ends in a marker of its own. A benchmark's md5 is declared in common/matrix.py.
+ends in a marker of its own. A benchmark's md5 is declared in common/matrix.py, its other
+editions in locks/datasets.json.
 """
 
 from __future__ import annotations
@@ -16,11 +17,14 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from vldock.common import editions
+from vldock.common.editions import Editions
 from vldock.common.matrix import BENCHMARKS
 from vldock.host.cache_items import PARTIAL
 from vldock.host.cache_places import Places, listed, repositories
 
 CHUNK = 1 << 22
+LOCK = Path(__file__).resolve().parents[3] / "locks" / "datasets.json"  # of a checkout; without one no edition is known
 END_OF_STREAM = b"\xff\xff\xff\xff\x00\x00\x00\x00"
 SHA256, GIT_SHA1 = re.compile(r"[0-9a-f]{64}"), re.compile(r"[0-9a-f]{40}")
 
@@ -110,16 +114,17 @@ def _ends_well(path: Path) -> bool:
 
 
 def _benchmarks(places: Places) -> Iterator[Callable[[], Verdict]]:
+    known = editions.read_editions(LOCK)
     for benchmark in BENCHMARKS if places.data else ():
         path = (places.data or Path()) / f"{benchmark.name}.tsv"
         if path.is_file():
-            yield partial(_benchmark, path, benchmark.md5)
+            yield partial(_benchmark, path, editions.wanted_md5(benchmark.name, benchmark.md5, known), known)
 
 
-def _benchmark(path: Path, md5: str) -> Verdict:
+def _benchmark(path: Path, md5: str | None, known: Editions) -> Verdict:
     size = path.stat().st_size
     seen = _hashed(path, hashlib.md5(usedforsecurity=False))
     if seen == md5:
         return Verdict(path, size)
-    cure = f"move it away to have it downloaded, or accept it: VLDOCK_ACCEPT_MD5={path.stem}={seen}"
-    return Verdict(path, size, f"md5 {seen}, not VLMEvalKit's {md5}", cure)
+    cure = f"move it away to have it downloaded, or accept it: {editions.cure(path.stem, seen, known)}"
+    return Verdict(path, size, f"md5 {seen}, not the declared {md5}", cure)

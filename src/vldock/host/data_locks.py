@@ -7,12 +7,14 @@ VLMEvalKit's md5, a weight by the Hub's LFS sha256 or git object id), and `vldoc
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from vldock.common import editions
 from vldock.common.cell import write_json
+from vldock.common.editions import Edition
 from vldock.common.errors import InputRefused
 from vldock.host.part import Expected
 
@@ -22,13 +24,18 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class LockedData:
-    """One benchmark's file: VLMEvalKit's URL and md5; size and sha256 once recorded."""
+    """One benchmark's file: VLMEvalKit's URL and md5; size and sha256 once recorded; its other editions.
+
+    `url` is None for an edition whose address is not known.
+    """
 
     name: str
-    url: str
+    url: str | None
     md5: str
     size: int | None = None
     sha256: str | None = None
+    edition: str | None = None
+    editions: tuple[Edition, ...] = ()  # all that are declared, the default first
 
     @property
     def file(self) -> str:
@@ -93,13 +100,37 @@ class WeightsLock:
         raise InputRefused(f"{repo} is not in locks/{WEIGHTS}", expected="one entry for each repository of the models")
 
 
-def load_datasets(folder: Path) -> tuple[LockedData, ...]:
-    """Read datasets.json in `folder`; raises InputRefused where it is not one."""
-    raw = _read(folder / DATASETS)
+def load_datasets(folder: Path, env: Mapping[str, str] | None = None) -> tuple[LockedData, ...]:
+    """Read datasets.json in `folder`, each benchmark in the edition or with the md5 that `env` asks for.
+
+    Raises InputRefused where it is not one, UsageError for a malformed VLDOCK_EDITION or VLDOCK_ACCEPT_MD5.
+    """
+    declared = _declared(folder)
+    named = {item.name: item.editions for item in declared}
+    allowed, chosen = editions.accepted(env), editions.chosen(named, env)
+
+    def asked(item: LockedData) -> LockedData:
+        one = chosen.get(item.name)
+        md5 = allowed.get(item.name) or (one.md5 if one else item.md5)
+        if md5 == item.md5:
+            return item
+        name, url = editions.name_of(item.name, md5, named), one.url if one else item.url
+        return replace(item, url=url, md5=md5, size=None, sha256=None, edition=name)
+
+    return tuple(asked(item) for item in declared)
+
+
+def _declared(folder: Path) -> tuple[LockedData, ...]:
+    path = folder / DATASETS
     try:
-        return tuple(LockedData(**item) for item in raw["benchmarks"])
+        return tuple(_data(row) for row in _read(path)["benchmarks"])
     except (KeyError, TypeError) as error:
-        raise _malformed(folder / DATASETS, error) from error
+        raise _malformed(path, error) from error
+
+
+def _data(row: dict[str, Any]) -> LockedData:
+    plain = {name: row[name] for name in ("name", "url", "md5", "size", "sha256")}
+    return LockedData(**plain, edition=row.get("edition"), editions=editions.editions_of(row))
 
 
 def load_weights(folder: Path) -> WeightsLock:
@@ -112,11 +143,17 @@ def load_weights(folder: Path) -> WeightsLock:
 
 
 def record_data(folder: Path, seen: Iterable[LockedData]) -> Path:
-    """Write size and sha256 of what was fetched into datasets.json; what is recorded already stays."""
-    found = {item.name: item for item in seen}
+    """Write size and sha256 of what was fetched into datasets.json; what is recorded already stays.
+
+    A file that only VLDOCK_EDITION or VLDOCK_ACCEPT_MD5 made acceptable is not recorded.
+    """
+    found = {(item.name, item.md5): item for item in seen}
     raw = _read(folder / DATASETS)
-    rows = [found.get(item.name, item) for item in load_datasets(folder)]
-    return write_json(folder / DATASETS, raw | {"benchmarks": [asdict(row) for row in rows]})
+    rows = []
+    for row in raw["benchmarks"]:
+        item = found.get((row["name"], row["md5"]))
+        rows.append(row | {"size": item.size, "sha256": item.sha256} if item else row)
+    return write_json(folder / DATASETS, raw | {"benchmarks": rows})
 
 
 def record_weights(folder: Path, seen: Iterable[LockedRepo]) -> Path:

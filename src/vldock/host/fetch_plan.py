@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vldock.common import hub_layout, matrix
-from vldock.common.errors import VldockError
+from vldock.common.errors import InputRefused, VldockError
 from vldock.host import hub_listing, plan
 from vldock.host.data_locks import LockedData, LockedRepo, WeightsLock
 from vldock.host.download_http import Hub, Web
@@ -77,6 +77,8 @@ def data_job(
     def url(item: LockedData) -> str:
         if mirror:
             return f"{mirror.rstrip('/')}/{item.file}"
+        if item.url is None:
+            return _no_address(item, root)
         return hub.endpoint + item.url.removeprefix(official) if item.url.startswith(f"{official}/") else item.url
 
     return Job(
@@ -93,6 +95,18 @@ def data_job(
             for item in data
         ),
     )
+
+
+def _no_address(item: LockedData, root: Path) -> str:
+    """Return no address for a file that is there; raises InputRefused where it would have to be downloaded."""
+    path = root / item.file
+    if not path.is_file():
+        raise InputRefused(
+            f"the {item.edition} edition of {item.name} has no address in locks/datasets.json",
+            expected=f"the file with md5 {item.md5} at {path}",
+            hint=f"put it there, or --mirror URL that holds {item.file}",
+        )
+    return ""
 
 
 def weights_job(repos: Iterable[LockedRepo], cache: Path, *, web: Web, jobs: int, seed: Path | None = None) -> Job:

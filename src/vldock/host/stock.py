@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from vldock.common import hub_layout, weights
+from vldock.common.editions import CHOICE
 from vldock.common.weights import Fault
 from vldock.host.data_locks import LockedData, LockedRepo
 from vldock.host.hub_publish import recorded
@@ -45,9 +46,13 @@ def data_item(locked: LockedData, root: Path, *, quick: bool = False) -> Item:
     if quick:
         wrong = f"{size} bytes" if locked.size is not None and size != locked.size else None
     else:
-        wrong = locked.expected.problem(file_checksums(path, locked.expected))
-    notes = (f"{path.name} has {wrong}, not {locked.expected}",) if wrong else ()
-    return Item("data", locked.name, "corrupt" if wrong else "complete", str(path), size, notes)
+        seen = file_checksums(path, locked.expected)
+        wrong = locked.expected.problem(seen)
+        other = next((one for one in locked.editions if wrong and one.md5 == seen.md5), None)
+        wrong = f"{wrong} ({other.name} edition: {CHOICE}={locked.name}={other.name})" if other else wrong
+    notes = [f"{path.name} has {wrong}, not {locked.expected}"] if wrong else []
+    notes += [f"{locked.edition} edition"] if locked.edition and not wrong else []
+    return Item("data", locked.name, "corrupt" if wrong else "complete", str(path), size, tuple(notes))
 
 
 def repo_item(locked: LockedRepo, cache: Path, *, quick: bool = False) -> Item:

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+from vldock.common import editions
 from vldock.common.cache_env import CACHE_ENV, CACHE_ROOT, HUGGINGFACE, LMUDATA, OUTPUTS, moved_to
 from vldock.common.layout import ENV_FILES, TOKEN_VARIABLES
 from vldock.common.matrix import BENCHMARKS, MODELS, Benchmark, Model
@@ -19,7 +20,7 @@ from vldock.image.doctor.check import Check
 from vldock.image.hub_cache import snapshot
 from vldock.image.identity import table_md5, table_path
 from vldock.image.standin.activate import CACHES
-from vldock.image.vlmeval_hooks.tsv import accepted
+from vldock.image.vlmeval_hooks.tsv import declared_editions
 
 DISK_NEEDED = 2.0  # GB, for results, decoded images and logs; weights still to be fetched come on top
 
@@ -87,21 +88,22 @@ def check_disk(environ: Mapping[str, str] = os.environ) -> list[Check]:
 
 def check_data(environ: Mapping[str, str] = os.environ) -> list[Check]:
     """Which of the declared benchmarks have their TSV, and is each of the md5 VLMEvalKit declares."""
-    allowed = accepted(environ)
+    known = declared_editions()
     with ThreadPoolExecutor() as pool:
         digests = dict(
             zip(BENCHMARKS, pool.map(lambda one: table_md5(table_path(one.name, environ)), BENCHMARKS), strict=True)
         )
     present = [benchmark for benchmark, digest in digests.items() if digest]
-    wrong = [one for one in present if digests[one] not in (one.md5, allowed.get(one.name))]
+    wanted = {one: editions.wanted_md5(one.name, one.md5, known, environ) for one in present}
+    wrong = [one for one in present if digests[one] != wanted[one]]
     folder = environ.get("LMUData", LMUDATA)
     seen = f"{len(present)} of {len(BENCHMARKS)} in {folder}{_absent(digests)}"
     checks = [Check("benchmarks", "ok" if len(present) == len(BENCHMARKS) else "warn", seen, hint=_fetched(present))]
     if wrong:
         names = ", ".join(f"{one.name} {digests[one]}" for one in wrong)
-        first = f"{wrong[0].name}={digests[wrong[0]]}"
-        hint = f"move them away to have them downloaded, or accept one: VLDOCK_ACCEPT_MD5={first}"
-        checks.append(Check("benchmark md5", "fail", names, "the md5 VLMEvalKit declares", hint))
+        first = editions.cure(wrong[0].name, str(digests[wrong[0]]), known)
+        hint = f"move them away to have them downloaded, or accept one: {first}"
+        checks.append(Check("benchmark md5", "fail", names, "the md5 declared, or accepted", hint))
     elif present:
         checks.append(Check("benchmark md5", "ok", f"{len(present)} as declared"))
     return checks

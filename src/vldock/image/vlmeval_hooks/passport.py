@@ -13,13 +13,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from vldock.common import editions
 from vldock.common.cell import write_json
 from vldock.common.engine_choice import STOCK
 from vldock.common.layout import BUILD_FACTS
 from vldock.common.passport import IMAGE_VARIABLE, SCHEMA, SUFFIX
 from vldock.image import weights
 from vldock.image.engines.types import COMPUTED, HELD, READ
-from vldock.image.vlmeval_hooks import code, prompts, redact, text_cells
+from vldock.image.vlmeval_hooks import code, prompts, redact, text_cells, tsv
 from vldock.image.vlmeval_hooks.runroot import standin
 
 EXACT = ("exact_matching", "", None)
@@ -91,6 +92,7 @@ def data_facts(dataset: Any, limit: int | None) -> dict[str, Any]:
         with path.open("rb") as stream:
             sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
     facts = {**code.data_spec(dataset), **text_cells.passport_of(dataset)}
+    facts["edition"] = editions.name_of(str(dataset.dataset_name), facts["md5"], tsv.declared_editions())
     return {**facts, "sha256": sha256, "rows": len(dataset.data), "limit": limit}
 
 

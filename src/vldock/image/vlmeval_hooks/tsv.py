@@ -1,20 +1,20 @@
 """Benchmark files: present, of the declared md5, never silently replaced.
 
-VLDOCK_ACCEPT_MD5="NAME=<md5>[,NAME=<md5>]" accepts another file for a benchmark, by its md5, on purpose.
+VLDOCK_EDITION and VLDOCK_ACCEPT_MD5 accept another file for a benchmark on purpose (common/editions.py).
 """
 
 from __future__ import annotations
 
+import functools
 import os
-import re
-from collections.abc import Mapping
 from pathlib import Path
 
-from vldock.common.errors import InputRefused, UsageError, VldockError
+from vldock.common import editions
+from vldock.common.errors import InputRefused, VldockError
+from vldock.common.layout import DATASETS_LOCK
 from vldock.common.preflight import DATA_FACE, DATA_MOUNT
 from vldock.image.vlmeval_hooks import data, fetch
 
-ACCEPT = "VLDOCK_ACCEPT_MD5"
 _known: dict[tuple[str, int, int], str] = {}
 
 
@@ -27,18 +27,10 @@ def md5_of(path: Path) -> str:
     return _known[key]
 
 
-def accepted(env: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return {benchmark: md5} of VLDOCK_ACCEPT_MD5; raise UsageError where it is malformed."""
-    pairs = {}
-    for entry in (os.environ if env is None else env).get(ACCEPT, "").replace(" ", "").split(","):
-        if not entry:
-            continue
-        if not (match := re.fullmatch(r"([^=]+)=([0-9a-fA-F]{32})", entry)):
-            raise UsageError(
-                f"{ACCEPT}: {entry!r} is not NAME=<md5>", expected="32 hexadecimal digits", hint="see md5sum FILE"
-            )
-        pairs[match[1]] = match[2].lower()
-    return pairs
+@functools.cache
+def declared_editions() -> dict[str, tuple[editions.Edition, ...]]:
+    """Return the editions that the image's copy of locks/datasets.json declares."""
+    return editions.read_editions(Path(DATASETS_LOCK))
 
 
 def ensure(benchmark: str, url: str, declared: str | None, root: str | os.PathLike[str]) -> None:
@@ -49,14 +41,15 @@ def ensure(benchmark: str, url: str, declared: str | None, root: str | os.PathLi
     """
     folder = data.require_writable(Path(root))
     path = folder / f"{benchmark}.tsv"
-    wanted = accepted().get(benchmark, declared)
+    known = declared_editions()
+    wanted = editions.wanted_md5(benchmark, declared, known)
     if not path.is_file():
         _provide(benchmark, url, wanted, path)
     elif wanted and (seen := md5_of(path)) != wanted:
         raise InputRefused(
             f"{path} has md5 {seen}",
             expected=f"md5 {wanted}",
-            hint=f"accept it with {ACCEPT}={benchmark}={seen}, or move it away to have it downloaded",
+            hint=f"accept it with {editions.cure(benchmark, seen, known)}, or move it away to have it downloaded",
         )
     _drop_stale_local_copy(path)
 
@@ -74,6 +67,14 @@ def _provide(benchmark: str, url: str, wanted: str | None, path: Path) -> None:
         raise InputRefused(f"{mount / path.name} does not exist", hint=f"put it there (-v HOST_FOLDER:{mount})")
     if reason := fetch.offline():
         raise InputRefused(f"{mount / path.name} does not exist and {reason}", hint=hint)
+    chosen = editions.chosen(declared_editions()).get(benchmark)
+    if chosen and chosen.md5 == wanted and chosen.url is None:
+        raise InputRefused(
+            f"{mount / path.name} does not exist, and the {chosen.name} edition of {benchmark} has no known address",
+            expected=f"the file with md5 {wanted}",
+            hint=f"put it there (-v HOST_FOLDER:{mount})",
+        )
+    url = chosen.url if chosen and chosen.url and chosen.md5 == wanted else url
     print(f"{benchmark}: downloading {url}", flush=True)
     try:
         fetch.retrieve(url, path, md5=wanted)
