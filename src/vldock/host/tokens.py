@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from vldock.common.dot_env import parse_dot_env
 from vldock.common.errors import InputRefused, UsageError
 from vldock.common.layout import TOKEN_VARIABLES
 
-LINE = re.compile(r"\s*(?:export\s+)?([A-Za-z_]\w*)\s*=\s*(.*?)\s*")
 USUAL = Path(".env")
 
 
@@ -30,20 +30,9 @@ def hub_token(env_file: Path | None, environ: Mapping[str, str]) -> str | None:
 
 
 def read(path: Path) -> dict[str, str]:
-    """Return the NAME=VALUE lines of a file; quotes around a value, and what follows ' #', are left out."""
+    """Return the variables of a file as the container reads them; raises InputRefused where it cannot be read."""
     try:
-        text = path.read_text(encoding="utf-8")
+        return parse_dot_env(path.read_bytes(), os.environ)
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise InputRefused(f"{path} cannot be read: {reason}", hint=f"chmod u+r {path}") from None
-    values = {}
-    for line in text.splitlines():
-        if match := LINE.fullmatch(line):
-            values[match[1]] = _bare(match[2])
-    return values
-
-
-def _bare(value: str) -> str:
-    if len(value) >= 2 and value[0] == value[-1] and value[0] in "'\"":
-        return value[1:-1]
-    return value.partition(" #")[0].rstrip()
+    raise InputRefused(f"{path} cannot be read: {reason}", hint=f"chmod u+r {path}; it must be UTF-8 text")

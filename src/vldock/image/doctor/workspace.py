@@ -12,6 +12,7 @@ from pathlib import Path
 
 from vldock.common import editions
 from vldock.common.cache_env import CACHE_ENV, CACHE_ROOT, HUGGINGFACE, LMUDATA, OUTPUTS, moved_to
+from vldock.common.dot_env import parse_dot_env
 from vldock.common.layout import ENV_FILES, TOKEN_VARIABLES
 from vldock.common.matrix import BENCHMARKS, MODELS, Benchmark, Model
 from vldock.common.preflight import OUTPUTS_VARIABLE, wants_standin
@@ -23,6 +24,8 @@ from vldock.image.standin.activate import CACHES
 from vldock.image.vlmeval_hooks.tsv import declared_editions
 
 DISK_NEEDED = 2.0  # GB, for results, decoded images and logs; weights still to be fetched come on top
+
+QUOTES = ('"', "'")
 
 
 def check_user(environ: Mapping[str, str] = os.environ) -> list[Check]:
@@ -103,7 +106,7 @@ def check_data(environ: Mapping[str, str] = os.environ) -> list[Check]:
         names = ", ".join(f"{one.name} {digests[one]}" for one in wrong)
         first = editions.cure(wrong[0].name, str(digests[wrong[0]]), known)
         hint = f"move them away to have them downloaded, or accept one: {first}"
-        checks.append(Check("benchmark md5", "fail", names, "the md5 declared, or accepted", hint))
+        checks.append(Check("benchmark md5", "fail", names, "the md5 VLMEvalKit declares", hint))
     elif present:
         checks.append(Check("benchmark md5", "ok", f"{len(present)} as declared"))
     return checks
@@ -147,6 +150,9 @@ def _weights(model: Model, environ: Mapping[str, str]) -> Check:
 def check_token(environ: Mapping[str, str] = os.environ, files: tuple[str, ...] = ENV_FILES) -> list[Check]:
     """Whether a Hugging Face token is present, and from where; its value is never shown."""
     for name in TOKEN_VARIABLES:
+        if environ.get(name, "")[:1] in QUOTES:
+            cure = "take the quotes out of the file, or mount it: docker run --env-file keeps them"
+            return [Check("token", "warn", f"{name} begins with a quote", "the token alone", cure)]
         if environ.get(name):
             return [Check("token", "ok", f"set in {name}")]
     for path in map(Path, files):
@@ -169,8 +175,8 @@ def check_token(environ: Mapping[str, str] = os.environ, files: tuple[str, ...] 
 
 
 def _token_name(path: Path) -> str | None:
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        name, _, value = line.strip().removeprefix("export ").partition("=")
-        if name.strip() in TOKEN_VARIABLES and value.strip(" '\""):
-            return name.strip()
-    return None
+    try:
+        values = parse_dot_env(path.read_bytes(), {})
+    except UnicodeDecodeError:
+        return None  # run.py warns of it
+    return next((name for name in TOKEN_VARIABLES if values.get(name)), None)

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from pathlib import Path
+
+from vldock.common.dot_env import parse_dot_env
 
 _told: set[str] = set()
 
@@ -23,16 +25,14 @@ def load(files: Sequence[Path], env: MutableMapping[str, str] | None = None) -> 
     """Set the variables of `files` that are not set yet; a missing file is no event, an unreadable one is a warning."""
     env = os.environ if env is None else env
     for file in files:
-        for name, value in _read(file).items():
+        for name, value in _read(file, env).items():
             if value and not env.get(name):
                 env[name] = value
     if env.get("HUGGING_FACE_HUB_TOKEN") and not env.get("HF_TOKEN"):
         env["HF_TOKEN"] = env["HUGGING_FACE_HUB_TOKEN"]
 
 
-def _read(file: Path) -> dict[str, str | None]:
-    from dotenv import dotenv_values  # type: ignore[import-not-found,unused-ignore]
-
+def _read(file: Path, env: Mapping[str, str]) -> dict[str, str]:
     if file.is_dir():
         _warn(
             f"{file} is a folder: docker makes one where the host file of -v is missing; "
@@ -40,8 +40,7 @@ def _read(file: Path) -> dict[str, str | None]:
         )
         return {}
     try:
-        with file.open(encoding="utf-8") as stream:
-            return dict(dotenv_values(stream=stream))
+        return parse_dot_env(file.read_bytes(), env)
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError) as error:

@@ -1,0 +1,48 @@
+"""A .env file as host and container read it: one grammar for both, python-dotenv's for what people write.
+
+    # comment
+    export NAME=value          # a comment after a blank; blanks around the value do not count
+    NAME="a # b\\n${OTHER}"     # escapes, ${OTHER} and ${OTHER:-default}, more than one line
+    NAME='as it is'
+
+A byte-order mark and line ends of Windows do not count. `docker run --env-file` reads otherwise: all after the first =.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+_BLANKS = r"[^\S\n]*"
+_LINE = re.compile(
+    rf"^{_BLANKS}(?:export[^\S\n]+)?([A-Za-z_]\w*){_BLANKS}={_BLANKS}"
+    rf"""(?:'((?:\\'|[^'])*)'{_BLANKS}(?:\#.*)?$|"((?:\\.|[^"\\])*)"{_BLANKS}(?:\#.*)?$|(.*)$)""",
+    re.MULTILINE,
+)
+_COMMENT = re.compile(r"(?:^|\s+)#.*")
+_REFERENCE = re.compile(r"\$\{([A-Za-z_]\w*)(?::-([^}]*))?\}")
+_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
+_ESCAPED = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "\\": "\\", "'": "'", '"': '"'}
+
+
+def parse_dot_env(content: bytes, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return {name: value} of a file's bytes; `environ` is what ${NAME} means where the file does not set it.
+
+    What is no line of a variable is left out. Raises UnicodeDecodeError for what is not UTF-8.
+    """
+    text = content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+    values: dict[str, str] = {}
+    for match in _LINE.finditer(text):
+        name, single, double, bare = match.groups()
+        if single is not None:
+            value = re.sub(r"\\([\\'])", r"\1", single)
+        elif double is not None:
+            value = _ESCAPE.sub(lambda found: _ESCAPED.get(found[1], found[0]), double)
+        else:
+            value = _COMMENT.sub("", bare).strip()
+        values[name] = _filled(value, {**environ, **values})
+    return values
+
+
+def _filled(value: str, known: Mapping[str, str]) -> str:
+    return _REFERENCE.sub(lambda found: known.get(found[1], found[2] or ""), value)
