@@ -11,7 +11,7 @@ import pytest
 
 from vldock.common import editions
 from vldock.common.errors import EnvironmentUnfit, InputRefused, UsageError
-from vldock.image.vlmeval_hooks import causes, data, fetch, limits, runroot, tsv
+from vldock.image.vlmeval_hooks import causes, data, fetch, limits, runroot, text_reading, tsv
 
 
 def md5(text: str) -> str:
@@ -148,3 +148,18 @@ def test_a_large_files_copy_and_images_go_when_the_file_is_newer(tmp_path: Path)
     assert not local.exists()
     assert not images.exists()
     assert len(list(images.parent.glob("Big-until-*"))) == 1
+
+
+@pytest.mark.parametrize(("upstream", "marked", "kept"), [("", True, True), ("", False, False), ("1", False, True)])
+def test_a_local_copy_made_of_upstreams_reading_is_made_anew(
+    upstream: str, marked: bool, kept: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(text_reading, "LOCALIZED_FROM", 3)
+    monkeypatch.setenv(text_reading.VARIABLE, upstream)
+    for name in ("Big.tsv", "Big_local.tsv", *([".Big_local.as-written"] if marked else [])):
+        (tmp_path / name).write_text("rows")
+
+    text_reading.settle_local_copy(tmp_path / "Big.tsv")
+
+    assert (tmp_path / "Big_local.tsv").is_file() == kept
+    assert (tmp_path / ".Big_local.as-written").is_file() == (not upstream)

@@ -28,7 +28,7 @@ from vldock.image.engines import options
 from vldock.image.events import Emit, captured
 from vldock.image.gpu_lost import DeviceLost
 from vldock.image.shared_model import SharedModel
-from vldock.image.vlmeval_hooks import causes, limits, ranks
+from vldock.image.vlmeval_hooks import causes, env_file, limits, ranks
 
 
 class Stopped(BaseException):
@@ -74,6 +74,7 @@ def main(args: argparse.Namespace) -> int:
     try:
         with feed.names() if fed else nullcontext(iter(args.data)) as asked:
             standin = startup.prepare()
+            env_file.load_mounted()  # a cell's identity may depend on it
             log = args.out.resolve() / "logs" / (args.log or f"{args.model}.log")
             with captured(log, as_json=args.json or not sys.stdout.isatty()) as emit:
                 tell = emit if ranks.rank() == 0 else _silent

@@ -15,7 +15,7 @@ from vldock.common.matrix import find_model
 from vldock.common.passport_prompts import UPSTREAM, VARIABLE
 from vldock.image import foreign_python, weights
 from vldock.image.hub_cache import snapshot
-from vldock.image.vlmeval_hooks import text_cells
+from vldock.image.vlmeval_hooks import text_reading
 
 CHUNK = 1 << 20
 NOT_YET = ("weights", "weights_sha256")  # None before they were downloaded
@@ -31,7 +31,7 @@ def cell_identity(*, model: str, benchmark: str, limit: int | None, standin: boo
         digest = weights.digest(declared.repo) if (declared := find_model(model)) else None
     except PermissionError as error:
         raise writable.unreadable(Path(error.filename), writable.whoami()) from error
-    upstream = {"text": "as VLMEvalKit reads it"} if text_cells.upstream_wanted() else {}
+    upstream = {"text": "as VLMEvalKit reads it"} if text_reading.upstream_wanted() else {}
     return {
         **upstream,
         "limit": limit,

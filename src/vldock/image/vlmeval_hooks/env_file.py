@@ -12,6 +12,7 @@ from collections.abc import Mapping, MutableMapping, Sequence
 from pathlib import Path
 
 from vldock.common.dot_env import parse_dot_env
+from vldock.common.layout import ENV_FILES
 
 _told: set[str] = set()
 
@@ -19,6 +20,11 @@ _told: set[str] = set()
 def places(package: Path) -> tuple[Path, Path]:
     """Return the two places for a VLMEvalKit package folder: beside it, and one folder up."""
     return package.parent / ".env", package.parent.parent / ".env"
+
+
+def load_mounted() -> None:
+    """Set what the files at the image's two places set, ahead of VLMEvalKit, which does so when it is imported."""
+    load([Path(file) for file in ENV_FILES])
 
 
 def load(files: Sequence[Path], env: MutableMapping[str, str] | None = None) -> None:

@@ -60,7 +60,7 @@ def _short(value: Any) -> str:
 def of_run(model: str, dataset: Any, *, args: Any, judge: str | None, factory: Any) -> dict[str, Any]:
     """Return the identity of the cell about to run."""
     from vldock.image.engines import options
-    from vldock.image.vlmeval_hooks import prompts, text_cells, wrapper  # brings torch along
+    from vldock.image.vlmeval_hooks import prompts, text_reading, wrapper  # brings torch along
 
     return {
         "schema": 1,
@@ -69,7 +69,7 @@ def of_run(model: str, dataset: Any, *, args: Any, judge: str | None, factory: A
         "limit": args.limit,
         "standin": standin(),
         "model": code.model_spec(factory),
-        "data": {**code.data_spec(dataset), **text_cells.identity_of(dataset)},
+        "data": {**code.data_spec(dataset), **text_reading.identity_of(dataset)},
         "prompt": prompts.template(),
         "engine": options.describe(),
         "device": wrapper.describe(),

@@ -20,7 +20,7 @@ from vldock.common.layout import BUILD_FACTS
 from vldock.common.passport import IMAGE_VARIABLE, SCHEMA, SUFFIX
 from vldock.image import weights
 from vldock.image.engines.types import COMPUTED, HELD, READ
-from vldock.image.vlmeval_hooks import code, prompts, redact, text_cells, tsv
+from vldock.image.vlmeval_hooks import code, prompts, redact, text_reading, tsv
 from vldock.image.vlmeval_hooks.runroot import standin
 
 EXACT = ("exact_matching", "", None)
@@ -91,7 +91,7 @@ def data_facts(dataset: Any, limit: int | None) -> dict[str, Any]:
     if path.is_file():
         with path.open("rb") as stream:
             sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-    facts = {**code.data_spec(dataset), **text_cells.passport_of(dataset)}
+    facts = {**code.data_spec(dataset), **text_reading.passport_of(dataset)}
     facts["edition"] = editions.name_of(str(dataset.dataset_name), facts["md5"], tsv.declared_editions())
     return {**facts, "sha256": sha256, "rows": len(dataset.data), "limit": limit}
 

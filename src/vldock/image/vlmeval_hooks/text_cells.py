@@ -9,75 +9,14 @@ from __future__ import annotations
 
 import csv
 import io
-import os
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from vldock.common import text_cells
-from vldock.common.errors import UsageError
-from vldock.image.vlmeval_hooks import data
+from vldock.image.vlmeval_hooks import text_reading
 
-VARIABLE = "VLDOCK_UPSTREAM_MISSING"
 PLAIN = {"strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
 EXACT_UP_TO = 10**15  # a spreadsheet's number has 15 digits
-
-_readings: dict[str, Reading] = {}
-
-
-@dataclass(frozen=True)
-class Reading:
-    """How a benchmark's table was read: rows with a word pandas drops, and rows with a number it respells."""
-
-    rows: int
-    respelled: int
-    words: tuple[str, ...]
-    upstream: bool
-
-    def facts(self) -> dict[str, Any]:
-        """Return what identity and passport hold."""
-        reading = "as VLMEvalKit reads it" if self.upstream else "as written"
-        return {"reading": reading, "rows_with_missing_words": self.rows, "rows_respelled": self.respelled}
-
-    def line(self, name: str) -> str:
-        """Return the line of the log."""
-        told = []
-        if self.rows:
-            words = ", ".join(self.words)
-            told.append(f"{self.rows} rows have an option, question or answer that pandas takes for missing ({words})")
-        if self.respelled:
-            told.append(f"{self.respelled} rows have a number that pandas spells otherwise")
-        done = f"left as VLMEvalKit reads them ({VARIABLE}=1)" if self.upstream else "read as written"
-        cure = "" if self.upstream else f"; {VARIABLE}=1 reads them as VLMEvalKit does"
-        return f"{name}: {' and '.join(told)}: {done}{cure}"
-
-
-def upstream_wanted(env: Mapping[str, str] | None = None) -> bool:
-    """Return whether benchmarks are read as VLMEvalKit does; raises UsageError for a value that is neither 0 nor 1."""
-    value = (os.environ if env is None else env).get(VARIABLE, "").strip()
-    if value not in ("", "0", "1"):
-        raise UsageError(f"{VARIABLE}={value}", expected="1 (as VLMEvalKit reads a table) or 0 (as written)")
-    return value == "1"
-
-
-def reading_of(dataset: Any) -> Reading | None:
-    """Return how this process read a benchmark's table; None where no cell of it is a matter of reading."""
-    path = getattr(dataset, "data_path", None) or data.lmu_data_root() / f"{dataset.dataset_name}.tsv"
-    name = os.path.abspath(path)  # noqa: PTH100
-    return _readings.get(name) or _readings.get(name.replace(".tsv", "_local.tsv"))
-
-
-def identity_of(dataset: Any) -> dict[str, Any]:
-    """Return what an identity adds for a table whose prompts depend on how it was read; nothing for any other."""
-    reading = reading_of(dataset)
-    return {"text": reading.facts()} if reading else {}
-
-
-def passport_of(dataset: Any) -> dict[str, Any]:
-    """Return what a passport tells of every table: how it was read, and how many rows that concerns."""
-    reading = reading_of(dataset) or Reading(0, 0, (), upstream=upstream_wanted())
-    return {"text": reading.facts()}
 
 
 def read_delimited(path: str, sep: str) -> Any:
@@ -93,12 +32,8 @@ def read_delimited(path: str, sep: str) -> Any:
     frame = pandas.read_csv(path, dtype=texts, keep_default_na=False, na_values=_missing(names), **options)
     if answered or sep != "\t":
         return frame
-    upstream = upstream_wanted()
-    if reading := _look(frame, upstream=upstream):
-        name = os.path.abspath(path)  # noqa: PTH100
-        if _readings.get(name) != reading:
-            _readings[name] = reading
-            print(reading.line(os.path.basename(path).removesuffix(".tsv")), flush=True)  # noqa: PTH119
+    upstream = text_reading.upstream_wanted()
+    text_reading.note(path, frame, upstream=upstream)
     return pandas.read_csv(path, sep=sep) if upstream else frame
 
 
@@ -178,40 +113,3 @@ def _missing(names: list[str]) -> dict[str, list[str]]:
     return {
         name: [] if name in text_cells.ANSWERED else [""] if text_cells.keeps_words(name) else words for name in names
     }
-
-
-def _look(frame: Any, *, upstream: bool) -> Reading | None:
-    """Return how many rows of a table read as written pandas would have read otherwise; None for none."""
-    import pandas
-
-    dropped = pandas.Series(False, index=frame.index)
-    respelled = dropped.copy()
-    words: set[str] = set()
-    for column in frame.columns:
-        name = str(column)
-        if text_cells.keeps_words(name):
-            lost = frame[column].isin(text_cells.MISSING)
-            words |= set(frame[column][lost])
-            dropped |= lost
-        if text_cells.is_text(name) and _looks_numeric(frame[column]):
-            written = io.StringIO(frame[[column]].to_csv(index=False, quoting=csv.QUOTE_ALL))
-            other = pandas.read_csv(written)[column].set_axis(frame.index)
-            respelled |= frame[column].notna() & other.notna() & (other.astype(str) != frame[column])
-    counted = Reading(int(dropped.sum()), int(respelled.sum()), tuple(sorted(words)), upstream)
-    return counted if counted.rows or counted.respelled else None
-
-
-def _looks_numeric(values: Any) -> bool:
-    """Return whether pandas would make numbers, or truth values, of a whole column of texts."""
-    import pandas
-
-    there = values[values.notna() & ~values.isin(text_cells.MISSING)]
-    if there.empty:
-        return False
-    truths = {"true", "false"}
-    first = str(there.iloc[0]).strip().lower()
-    if first in truths:
-        return bool(there.str.lower().isin(truths).all())
-    if pandas.isna(pandas.to_numeric(pandas.Series([first]), errors="coerce")[0]):
-        return False
-    return bool(pandas.to_numeric(there, errors="coerce").notna().all())

@@ -13,7 +13,7 @@ from vldock.common import editions
 from vldock.common.errors import InputRefused, VldockError
 from vldock.common.layout import DATASETS_LOCK
 from vldock.common.preflight import DATA_FACE, DATA_MOUNT
-from vldock.image.vlmeval_hooks import data, fetch
+from vldock.image.vlmeval_hooks import data, fetch, text_reading
 
 _known: dict[tuple[str, int, int], str] = {}
 
@@ -52,6 +52,7 @@ def ensure(benchmark: str, url: str, declared: str | None, root: str | os.PathLi
             hint=f"accept it with {editions.cure(benchmark, seen, known)}, or move it away to have it downloaded",
         )
     _drop_stale_local_copy(path)
+    text_reading.settle_local_copy(path)
 
 
 def _provide(benchmark: str, url: str, wanted: str | None, path: Path) -> None:
