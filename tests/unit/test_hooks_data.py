@@ -163,3 +163,13 @@ def test_a_local_copy_made_of_upstreams_reading_is_made_anew(
 
     assert (tmp_path / "Big_local.tsv").is_file() == kept
     assert (tmp_path / ".Big_local.as-written").is_file() == (not upstream)
+
+
+def test_a_word_that_is_no_way_of_reading_is_refused() -> None:
+    assert [text_reading.upstream_wanted({text_reading.VARIABLE: value}) for value in ("1", "0", "")] == [
+        True,
+        False,
+        False,
+    ]
+    with pytest.raises(UsageError, match="VLDOCK_UPSTREAM_MISSING=yes"):
+        text_reading.upstream_wanted({text_reading.VARIABLE: "yes"})

@@ -60,6 +60,19 @@ def test_prompts_that_were_cut_are_told(tmp_path: Path) -> None:
     assert f"| {MODELS[0]} x POPE | 2 |" in report.render(folder, a_record(), all_cells())
 
 
+def test_rows_that_pandas_reads_otherwise_are_told(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    for name, rows in (("POPE", 0), ("SEEDBench_IMG", 33)):
+        text = {"reading": "as written", "rows_with_missing_words": rows, "rows_respelled": 0}
+        folder.cell(MODELS[0], name).mkdir(parents=True)
+        (folder.cell(MODELS[0], name) / "passport.json").write_text(json.dumps({"schema": 1, "data": {"text": text}}))
+
+    found = report.render(folder, a_record(benchmarks=("POPE", "SEEDBench_IMG")), all_cells())
+
+    assert f"| {MODELS[0]} x SEEDBench_IMG | as written | 33 | 0 |" in found
+    assert f"| {MODELS[0]} x POPE | as written" not in found
+
+
 def test_a_stand_in_is_named_in_the_head_and_over_the_scores() -> None:
     text = report.render(FOLDER, a_record(), all_cells())
 
