@@ -73,6 +73,16 @@ def test_numbers_among_options_stay_as_written(tmp_path: Path) -> None:
     assert seen[["A", "B", "C"]].iloc[0].tolist() == ["007", "1", "True"]
 
 
+def test_columns_that_are_no_options_keep_their_numbers(tmp_path: Path) -> None:
+    from vlmeval.smp import load
+
+    write_tsv(tmp_path / "T.tsv", [{"index": 1, **ASK, "A": "1", "B": "2", "X": "3", "Y": "4.5"}])
+
+    row = load(str(tmp_path / "T.tsv")).iloc[0]
+
+    assert [row["A"], row["X"], row["Y"]] == ["1", 3, 4.5]
+
+
 def test_upstreams_reading_is_had_by_its_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from vlmeval.smp import load
 
@@ -92,7 +102,7 @@ def test_a_run_shows_the_option_and_counts_its_row(bench: Bench) -> None:
     hidden = bench.run(data="Dogs", before=probe, VLDOCK_UPSTREAM_MISSING="1")
 
     assert "A. None" in shown.stdout
-    assert "1 rows have an option, question or answer that pandas takes for missing (None): read as written" in (
+    assert "rows with an option, question or answer that pandas takes for missing (None): 1; read as written" in (
         shown.stdout
     )
     assert passport["data"]["text"]["rows_with_missing_words"] == 1

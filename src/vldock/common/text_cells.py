@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import takewhile
+from string import ascii_uppercase
 
 ANSWERED = ("prediction", "thinking")  # a cell of these that is empty is an empty text
 PROSE = ("question", "hint", *ANSWERED)
@@ -24,23 +26,21 @@ MISSING = frozenset(
         *("<NA>", "#NA", "NULL", "null", "NaN", "-NaN", "nan", "-nan", "None"),
     }
 )
-_OPTION = re.compile(r"[A-Z]")
 _OUTSIDE = re.compile("[\x00-\x08\x0b-\x1f\ud800-\udfff\ufffe\uffff]|x(?=[0-9A-Fa-f]{4}_)")
 
 
-def is_option(column: str) -> bool:
-    """Return whether a column holds one option of multiple choice: A to Z."""
-    return bool(_OPTION.fullmatch(column))
+def text_columns(names: Collection[str]) -> set[str]:
+    """Return which columns hold text as it was written, whatever number or word it looks like.
+
+    Options are the letters from A on without a gap: X and Y alone may be coordinates.
+    """
+    options = takewhile(lambda letter: letter in names, ascii_uppercase)
+    return {*options, *(name for name in PROSE if name in names)}
 
 
-def is_text(column: str) -> bool:
-    """Return whether a column holds text as it was written, whatever number or word it looks like."""
-    return is_option(column) or column in PROSE
-
-
-def keeps_words(column: str) -> bool:
-    """Return whether "None" or "NA" is a word there; in a hint it stays a missing one, which no prompt shows."""
-    return column == "answer" or (is_text(column) and column != "hint")
+def word_columns(names: Collection[str]) -> set[str]:
+    """Return in which columns "None" or "NA" is a word; in a hint it stays a missing one, which no prompt shows."""
+    return (text_columns(names) | ({"answer"} & set(names))) - {"hint"}
 
 
 def shown(text: str) -> str:

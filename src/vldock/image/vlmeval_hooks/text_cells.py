@@ -28,7 +28,7 @@ def read_delimited(path: str, sep: str) -> Any:
     answered = "prediction" in names
     if answered and b"\0" in Path(path).read_bytes():
         options["engine"] = "python"  # the other one ends a text at its first NUL
-    texts = {name: str for name in names if text_cells.is_text(name)}
+    texts = dict.fromkeys(text_cells.text_columns(names), str)
     frame = pandas.read_csv(path, dtype=texts, keep_default_na=False, na_values=_missing(names), **options)
     if answered or sep != "\t":
         return frame
@@ -48,7 +48,7 @@ def read_workbook(path: str | io.BytesIO) -> Any:
 
     with pandas.ExcelFile(path, engine="openpyxl") as book:
         names = [str(name) for name in book.parse(nrows=0).columns]
-        texts = {name: _same for name in names if text_cells.is_text(name)}
+        texts = dict.fromkeys(text_cells.text_columns(names), _same)
         frame = book.parse(converters=texts, keep_default_na=False, na_values=_missing(names))
         if text_cells.SHEET not in book.sheet_names:
             return frame
@@ -63,6 +63,7 @@ def write_workbook(frame: Any, path: str | io.BytesIO) -> None:
     """Write a DataFrame as a workbook: no text becomes a formula or a link, and none is lost."""
     import pandas
 
+    frame = frame.to_frame() if frame.ndim == 1 else frame
     shown = frame.copy(deep=False)
     aside: list[tuple[int, int, str]] = []
     for column in range(frame.shape[1]):
@@ -109,7 +110,5 @@ def _same(value: Any) -> Any:
 
 def _missing(names: list[str]) -> dict[str, list[str]]:
     """Return which words are a missing cell, by column."""
-    words = ["", *text_cells.MISSING]
-    return {
-        name: [] if name in text_cells.ANSWERED else [""] if text_cells.keeps_words(name) else words for name in names
-    }
+    words, kept = ["", *text_cells.MISSING], text_cells.word_columns(names)
+    return {name: [] if name in text_cells.ANSWERED else [""] if name in kept else words for name in names}

@@ -39,12 +39,12 @@ class Reading:
         told = []
         if self.rows:
             words = ", ".join(self.words)
-            told.append(f"{self.rows} rows have an option, question or answer that pandas takes for missing ({words})")
+            told.append(f"rows with an option, question or answer that pandas takes for missing ({words}): {self.rows}")
         if self.respelled:
-            told.append(f"{self.respelled} rows have a number that pandas spells otherwise")
+            told.append(f"rows with a number that pandas spells otherwise: {self.respelled}")
         done = f"left as VLMEvalKit reads them ({VARIABLE}=1)" if self.upstream else "read as written"
         cure = "" if self.upstream else f"; {VARIABLE}=1 reads them as VLMEvalKit does"
-        return f"{name}: {' and '.join(told)}: {done}{cure}"
+        return f"{name}: {'; '.join(told)}; {done}{cure}"
 
 
 def upstream_wanted(env: Mapping[str, str] | None = None) -> bool:
@@ -105,13 +105,13 @@ def _look(frame: Any, *, upstream: bool) -> Reading | None:
     dropped = pandas.Series(False, index=frame.index)
     respelled = dropped.copy()
     words: set[str] = set()
-    for column in frame.columns:
-        name = str(column)
-        if text_cells.keeps_words(name):
-            lost = frame[column].isin(text_cells.MISSING)
-            words |= set(frame[column][lost])
-            dropped |= lost
-        if text_cells.is_text(name) and _looks_numeric(frame[column]):
+    names = [str(column) for column in frame.columns]
+    for column in text_cells.word_columns(names):
+        lost = frame[column].isin(text_cells.MISSING)
+        words |= set(frame[column][lost])
+        dropped |= lost
+    for column in text_cells.text_columns(names):
+        if _looks_numeric(frame[column]):
             written = io.StringIO(frame[[column]].to_csv(index=False, quoting=csv.QUOTE_ALL))
             other = pandas.read_csv(written)[column].set_axis(frame.index)
             respelled |= frame[column].notna() & other.notna() & (other.astype(str) != frame[column])
