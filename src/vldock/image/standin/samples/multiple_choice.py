@@ -157,8 +157,8 @@ def visonlyqa() -> list[Sample]:
     """Angles and shapes; category is the split of the original data set."""
     size = choose_over(
         "Estimate the angle ABC. Which of the following is closest?",
-        ("40", "65", "90", "112", "135"),
-        {"angle:90": "90", "angle:40": "40", "angle:135": "135", "angle:65": "65", "angle:112": "112"},
+        ("40", "65", "90.0", "112.0", "135.0"),  # so pandas spelled them where some rows have two options only
+        {"angle:90": "90.0", "angle:40": "40", "angle:135": "135.0", "angle:65": "65", "angle:112": "112.0"},
         category="geometry__angle",
     )
     form = choose_over(
