@@ -5,9 +5,12 @@ from __future__ import annotations
 import pytest
 
 from vldock.common import passport
+from vldock.host import pictures
 
 RUN = ["python", "/workspace/VLMEvalKit/run.py"]
 POPE = [*RUN, "--data", "POPE", "--model", "llava_v1.5_7b"]
+IMAGE = ["python", "-m", "vldock.image"]
+PICTURE = pictures.encoded_pictures(pictures.STANDIN_DATA / "BLINK.tsv", ["0"])["0"][0]
 STANDIN = {"VLDOCK_STANDIN": "1", "VLMEVAL_SAMPLE_LIMIT": "3"}
 
 
@@ -24,6 +27,42 @@ def test_a_docker_exec_evaluates_like_a_docker_run(container):
     done = box.exec(POPE, environment=STANDIN)
     assert done.exit_code == 0, done.text
     assert "SCORE llava_v1.5_7b x POPE" in done.text
+
+
+def test_stand_in_weights_are_asked_a_table_of_the_users(run_in_image, tmp_path):
+    table = f"index\timage\tquestion\tA\tB\tanswer\n1\t{PICTURE}\tWhat is it?\ta cat\ta dog\tA\n"
+    (tmp_path / "MyTable.tsv").write_text(table, encoding="utf-8")
+    done = run_in_image(
+        [*RUN, "--data", "MyTable", "--model", "llava_v1.5_7b"],
+        environment={"VLDOCK_STANDIN": "weights"},
+        mounts={tmp_path: "/workspace/LMUData"},
+    )
+    assert done.exit_code == 0, done.text
+    assert "SCORE llava_v1.5_7b x MyTable" in done.text
+    assert "(1 samples" in done.text
+    assert "[STAND-IN]" in done.text
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        pytest.param([*RUN, "--data", "POPE", "--model", "sharegpt4v_7b"], id="run.py"),
+        pytest.param(
+            [*IMAGE, "evaluate", "--data", "POPE", "--model", "sharegpt4v_7b", "--out", "/tmp/o"], id="evaluate"
+        ),
+        pytest.param(
+            [*IMAGE, "predict", "--model", "sharegpt4v_7b", "--image", f"data:image/png;base64,{PICTURE}", "Who?"],
+            id="predict",
+        ),
+        pytest.param([*IMAGE, "session", "serve", "--model", "sharegpt4v_7b"], id="session"),
+    ],
+)
+def test_a_model_without_a_stand_in_says_so_in_one_line(run_in_image, argv):
+    done = run_in_image(argv, environment=STANDIN)
+    assert done.exit_code == 2, done.text
+    (line,) = [line for line in done.text.splitlines() if line.startswith("error:")]
+    assert line.startswith("error: no stand-in exists for ")
+    assert "only for llava_v1.5_7b and llava_v1.5_13b" in line
 
 
 @pytest.mark.parametrize(

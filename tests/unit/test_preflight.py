@@ -123,11 +123,6 @@ def test_stand_ins_bring_their_own_data(environ: dict[str, str]) -> None:
     assert "LMUData" not in prepare(environ).env
 
 
-@pytest.mark.parametrize(("value", "wanted"), [("1", True), ("yes", True), ("", False), ("0", False), ("False", False)])
-def test_the_stand_in_switch(value: str, wanted: bool) -> None:
-    assert preflight.wants_standin({"VLDOCK_STANDIN": value}) is wanted
-
-
 def test_an_env_file_that_docker_made_a_folder_is_told_with_its_cure(environ: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / ".env").mkdir()
 

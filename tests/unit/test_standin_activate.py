@@ -170,3 +170,13 @@ def test_activation_imports_the_standard_library_only() -> None:
 
 def test_the_repository_holds_what_the_manifest_says() -> None:
     check_assets(load_manifest(ASSETS), ASSETS)
+
+
+def test_stand_in_weights_alone_leave_the_users_tables(assets: Path, tmp_path: Path) -> None:
+    environ = {"LMUData": str(tmp_path), "VLDOCK_ACCEPT_MD5": "POPE=1", "VLDOCK_STANDIN": "Weights"}
+
+    activate(environ, samples=False, assets=assets)
+
+    assert environ["HF_HOME"] == str(assets / "huggingface")
+    assert (environ["LMUData"], environ["VLDOCK_ACCEPT_MD5"]) == (str(tmp_path), "POPE=1")
+    assert environ["VLDOCK_STANDIN"] == "weights"

@@ -19,6 +19,7 @@ from typing import NamedTuple
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from vldock.common import standin_choice
 from vldock.common.cache_env import CACHE_ENV, CACHE_ROOT, FEATURES_VARIABLE, HUGGINGFACE, LMUDATA, OUTPUTS
 from vldock.common.errors import VldockError
 from vldock.common.layout import ENV_FILES
@@ -54,24 +55,20 @@ def prepare(
     """Return the variables that make this container usable for this user, and the notes that go with them.
 
     Creates outputs, data and home; the caches are made by the tools that use them.
-    Raises EnvironmentUnfit when a folder must be moved and nothing is writable.
+    Raises EnvironmentUnfit when a folder must be moved and nothing is writable, UsageError for a VLDOCK_STANDIN that
+    means nothing.
     """
     who = who or whoami()
     plan = Preparation({}, [])
     _name_user(environ, who, plan)
     _place_temporary(environ, who, plan)
     _place_caches(environ, who, plan)
-    if not wants_standin(environ):
+    if standin_choice.asked(environ) != standin_choice.ALL:  # which brings benchmarks and a folder for them along
         _place_data(environ, who, plan)
     _place_outputs(environ, who, plan)
     for path in env_files:
         _check_env_file(Path(path), who, plan)
     return plan
-
-
-def wants_standin(environ: Mapping[str, str]) -> bool:
-    """Tell whether VLDOCK_STANDIN asks for the stand-ins, which bring benchmarks and a folder for them along."""
-    return environ.get("VLDOCK_STANDIN", "").strip().lower() not in {"", "0", "false", "no"}
 
 
 def apply(environ: MutableMapping[str, str]) -> None:

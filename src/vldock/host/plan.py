@@ -7,7 +7,7 @@ from dataclasses import MISSING, asdict, dataclass, fields
 from difflib import get_close_matches
 from typing import Any
 
-from vldock.common import engine_choice, matrix
+from vldock.common import engine_choice, matrix, standin_choice
 from vldock.common.cell import Cell
 from vldock.common.errors import UsageError
 from vldock.common.passport_prompts import UPSTREAM
@@ -72,13 +72,8 @@ def choose_models(text: str | None, *, standin: bool) -> tuple[str, ...]:
     names = _split(text) or [model.name for model in matrix.matrix_models()]
     known = [model.name for model in matrix.MODELS]
     _refuse_unknown("model", names, known)
-    without = [name for name in names if (model := matrix.find_model(name)) and not model.standin]
-    if standin and without:
-        raise UsageError(
-            f"no stand-in exists for {', '.join(without)}",
-            expected=", ".join(model.name for model in matrix.MODELS if model.standin),
-            hint="leave out --standin to evaluate real weights",
-        )
+    if standin:
+        standin_choice.require(names)
     return tuple(names)
 
 

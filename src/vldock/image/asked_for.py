@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 
+from vldock.common import standin_choice
 from vldock.common.cell import Cell
 from vldock.common.errors import UsageError
 from vldock.common.matrix import BENCHMARKS, MODELS, Benchmark, find_benchmark, find_model
@@ -44,9 +45,11 @@ def benchmarks(asked: list[str]) -> list[Benchmark]:
 
 
 def require_model(name: str) -> None:
-    """Raise UsageError where the model is none of the matrix."""
+    """Raise UsageError where the model is none of the matrix, or has no stand-in and one is asked for."""
     if find_model(name) is None:
         raise unknown("model", name, [model.name for model in MODELS])
+    if standin_choice.asked(os.environ):
+        standin_choice.require([name])
 
 
 def unknown(kind: str, name: str, known: list[str]) -> UsageError:

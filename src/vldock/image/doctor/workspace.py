@@ -10,12 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-from vldock.common import editions
+from vldock.common import editions, standin_choice
 from vldock.common.cache_env import CACHE_ENV, CACHE_ROOT, HUGGINGFACE, LMUDATA, OUTPUTS, moved_to
 from vldock.common.dot_env import parse_dot_env
 from vldock.common.layout import ENV_FILES, TOKEN_VARIABLES
 from vldock.common.matrix import BENCHMARKS, MODELS, Benchmark, Model
-from vldock.common.preflight import OUTPUTS_VARIABLE, wants_standin
+from vldock.common.preflight import OUTPUTS_VARIABLE
 from vldock.common.writable import can_write, cure, whoami, why_not
 from vldock.image.doctor.check import Check
 from vldock.image.hub_cache import snapshot
@@ -38,7 +38,7 @@ def check_user(environ: Mapping[str, str] = os.environ) -> list[Check]:
 def check_caches(environ: Mapping[str, str] = os.environ) -> list[Check]:
     """Every cache variable is set, below one root; outputs, data and caches can be written."""
     private = moved_to(str(Path(environ.get("TMPDIR", "/tmp")) / f"vldock-cache-{os.geteuid()}"))
-    own = CACHES if wants_standin(environ) else ()
+    own = CACHES if standin_choice.asked(environ) else ()
     astray = [
         name for name in CACHE_ENV if environ.get(name) not in (CACHE_ENV[name], private[name]) and name not in own
     ]

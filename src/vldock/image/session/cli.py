@@ -8,6 +8,7 @@ import os
 import sys
 from typing import Any
 
+from vldock.common import standin_choice
 from vldock.common.errors import EnvironmentUnfit, InputRefused, UsageError
 from vldock.image import foreign_python
 from vldock.image.session import client, place, wire
@@ -51,6 +52,8 @@ def _serve(args: argparse.Namespace) -> int:
     foreign_python.refuse_foreign(os.environ)
     if args.idle is not None and args.idle <= 0:
         raise UsageError(f"--idle {args.idle:g}", expected="a positive number of seconds")
+    if standin_choice.asked(os.environ):
+        standin_choice.require(args.model)
     from vldock.image.session import start
 
     return start.serve(models=args.model, idle_limit=args.idle)

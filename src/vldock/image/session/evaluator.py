@@ -14,7 +14,6 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, NoReturn
 
-from vldock.common import preflight
 from vldock.common.errors import VldockError
 from vldock.common.layout import TOKEN_VARIABLES
 from vldock.common.passport_prompts import UPSTREAM
@@ -100,7 +99,7 @@ def _settle(request: dict[str, Any], descriptors: list[int]) -> None:
 
 
 def _run(request: dict[str, Any], connection: socket.socket, place: Place, seen: Mapping[str, str]) -> int:
-    startup.prepare(standin_data=seen["LMUData"] if preflight.wants_standin(seen) else None)
+    startup.prepare(parent=seen)
     if other := differences(seen, os.environ):
         return decline(connection, f"{', '.join(other)} differs from when the session was started")
     import vlmeval

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from vldock.common import engine_choice
+from vldock.common import engine_choice, standin_choice
 from vldock.common.cache_env import FEATURES_VARIABLE
 from vldock.image.session.link import DEAD, DEATHS, Link, WorkerDied, say
-from vldock.image.vlmeval_hooks import code, models, prompts
+from vldock.image.vlmeval_hooks import code, models, names, prompts
 
 
 class Declined(BaseException):
@@ -38,6 +38,8 @@ class Models:
             raise Declined(f"batches are prepared with {prompts.VARIABLE}={self._template} here")
         from vlmeval.config import supported_VLM
 
+        if standin_choice.asked(os.environ):
+            standin_choice.require(names.of_the_hub(args.model))
         for name in args.model:
             if name in supported_VLM and not code.is_api(supported_VLM[name]):
                 self._describe(name, supported_VLM[name])

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gc
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from vldock.common import standin_choice
 from vldock.common.errors import EnvironmentUnfit, UsageError
 from vldock.image.session import memory
 from vldock.image.session.cause import one_line
@@ -111,10 +113,12 @@ class Shelf:
         from vlmeval.config import supported_VLM
 
         from vldock.image.engines import remembered
-        from vldock.image.vlmeval_hooks import code, models, prompts
+        from vldock.image.vlmeval_hooks import code, models, names, prompts
 
         if name not in supported_VLM:
             raise UsageError(f"unknown model {name!r}", expected="a name of vlmutil mlist all")
+        if standin_choice.asked(os.environ):
+            standin_choice.require(names.of_the_hub([name]))
         self._other[name] = {"name": name, "state": "loading", "error": None}
         self._changed()
         self._emit("model_loading", model=name)

@@ -12,25 +12,31 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vldock.common.errors import EnvironmentUnfit
+from vldock.common.standin_choice import ALL, VARIABLE, WEIGHTS
 from vldock.image.standin.manifest import ASSETS, Manifest, check_assets, load_manifest
 
 CACHES = ("HF_HOME", "HUGGINGFACE_HUB_CACHE", "HF_HUB_CACHE", "TRANSFORMERS_CACHE")
-SWITCHES = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE", "VLDOCK_STANDIN")
+SWITCHES = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE")
 
 
 @dataclass(frozen=True, slots=True)
 class StandinRoot:
-    """Where the stand-ins are: the read-only hub cache, this process's own data folder, what they are."""
+    """Where the stand-ins are: the read-only hub cache, the data folder of their samples, what they are."""
 
     cache: Path
-    data: Path
+    data: Path | None
     manifest: Manifest
 
 
 def activate(
-    environ: MutableMapping[str, str], *, scratch: Path | None = None, assets: Path = ASSETS, checked: bool = False
+    environ: MutableMapping[str, str],
+    *,
+    samples: bool = True,
+    scratch: Path | None = None,
+    assets: Path = ASSETS,
+    checked: bool = False,
 ) -> StandinRoot:
-    """Set in `environ` what makes models and benchmarks resolve to the stand-ins, and to nothing else.
+    """Set in `environ` what makes models resolve to the stand-ins, and with `samples` benchmarks to theirs.
 
     VLMEvalKit writes images next to its TSVs, so the data folder is a private one of links to them: below `scratch`,
     which is kept, or below the temporary folder, one for each process, removed when the process ends. The files are
@@ -44,13 +50,17 @@ def activate(
     if not checked:
         check_assets(manifest, assets)
     cache = assets / "huggingface"
+    environ.update(dict.fromkeys(CACHES, str(cache)))
+    environ.update(dict.fromkeys(SWITCHES, "1"))
+    if not samples:
+        environ[VARIABLE] = WEIGHTS
+        return StandinRoot(cache, None, manifest)
+    environ[VARIABLE] = ALL
     data = _own_folder(scratch) if scratch else _process_folder(environ)
     data = data / "LMUData"
     data.mkdir(mode=0o700, exist_ok=True)
     for name in manifest.tables:
         _link(data / f"{name}.tsv", assets / "LMUData" / f"{name}.tsv")
-    environ.update(dict.fromkeys(CACHES, str(cache)))
-    environ.update(dict.fromkeys(SWITCHES, "1"))
     environ["LMUData"] = str(data)
     environ["VLDOCK_ACCEPT_MD5"] = ",".join(f"{name}={table['md5']}" for name, table in manifest.tables.items())
     return StandinRoot(cache, data, manifest)

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from vldock.common import standin_choice
 from vldock.common.errors import EvaluationFailed, UsageError, VldockError
 from vldock.image.vlmeval_hooks import causes, data, judge, models, names, outcomes, ranks
 from vldock.image.vlmeval_hooks.outcomes import Outcome
@@ -66,6 +67,8 @@ def preflight(args: Any) -> list[str]:
     judge.require_key(args)
     wrong = [] if args.base_url else names.unknown_models(args.model)
     wrong += names.unknown_benchmarks(args.data)
+    if standin() and not (wrong or args.base_url or args.mode == "eval"):
+        standin_choice.require(names.of_the_hub(args.model))
     if not wrong:
         data.require_writable(data.lmu_data_root())
     return wrong
@@ -84,7 +87,7 @@ def report(cells: Iterable[Outcome]) -> int:
         if cell.error is not None:
             print(f"FAILED {cell.model} x {cell.benchmark}: {causes.flat(cell.error)}", file=sys.stderr, flush=True)
     if mark:
-        print(f"{STANDIN}: made with stand-in weights and data; no number above is a score of the model", flush=True)
+        print(f"{STANDIN}: made with stand-in weights; no number above is a score of the model", flush=True)
     return EvaluationFailed.exit_code if any(cell.error for cell in cells) else 0
 
 

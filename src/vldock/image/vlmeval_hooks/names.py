@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Collection, Iterable
+from pathlib import Path
 
 from vldock.image.vlmeval_hooks import data
 
@@ -30,6 +31,20 @@ def unknown_models(asked: Iterable[str]) -> list[str]:
     from vlmeval.config import supported_VLM
 
     return unknown("model", asked, supported_VLM, listing="vlmutil mlist all")
+
+
+def of_the_hub(asked: Iterable[str]) -> list[str]:
+    """Return the known models whose weights come from the Hub: no API's, none in a folder of the user's."""
+    from vlmeval.config import supported_VLM
+
+    from vldock.image.vlmeval_hooks import code
+
+    known = {name: supported_VLM[name] for name in asked if name in supported_VLM}
+    return [
+        name
+        for name, factory in known.items()
+        if not (code.is_api(factory) or Path(code.repo_of(factory) or "/nonexistent").is_dir())
+    ]
 
 
 def unknown_benchmarks(asked: Iterable[str]) -> list[str]:

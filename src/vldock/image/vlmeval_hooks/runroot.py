@@ -7,23 +7,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from vldock.common import standin_choice
 from vldock.common.cache_env import OUTPUTS
 
 STANDIN = "STAND-IN"
 STANDIN_NOTE = (
-    "STAND-IN: these results were made with vldock's tiny stand-in weights and data (VLDOCK_STANDIN).\n"
+    "STAND-IN: these results were made with vldock's tiny stand-in weights (VLDOCK_STANDIN).\n"
     "They show that the pipeline works. No number here is a score of the model it is named after.\n"
 )
 
 
 def standin(env: Mapping[str, str] | None = None) -> bool:
-    """Tell whether this process evaluates stand-ins (VLDOCK_STANDIN is set to anything but 0 or nothing)."""
-    return (os.environ if env is None else env).get("VLDOCK_STANDIN", "").strip().lower() not in (
-        "",
-        "0",
-        "false",
-        "no",
-    )
+    """Tell whether this process evaluates stand-ins."""
+    return bool(standin_choice.asked(os.environ if env is None else env))
 
 
 def default_work_dir(env: Mapping[str, str] | None = None) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from vldock.common import hub_layout
+from vldock.common import hub_layout, standin_choice
 from vldock.common import weights as whole
 from vldock.common.cache_env import WORKSPACE
 from vldock.common.errors import EnvironmentUnfit, InputRefused, UsageError
@@ -80,13 +80,16 @@ def cached(
 ) -> Place:
     """Return where `repo` is in the one cache: the snapshot at `revision`, else at refs/main; online, else the Hub.
 
-    Raises EnvironmentUnfit where it is not there and may not be downloaded.
+    Raises EnvironmentUnfit where it is not there and may not be downloaded, UsageError where it has no stand-in and one
+    is asked for.
     """
     place = hub_layout.folder(cache_root(environ), repo)
     for commit in (revision, snapshot(repo, environ).revision):
         if commit and hub_layout.snapshot(place, commit).is_dir():
             path = str(hub_layout.snapshot(place, commit))
             return Place(name or repo, path, f"the cache, revision {commit[:12]}", commit, repo)
+    if standin_choice.asked(environ):
+        standin_choice.require([repo])
     if weights.offline(environ):
         raise EnvironmentUnfit(
             f"{repo} is not in the cache {cache_root(environ)}, and this process is offline",
