@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
-from vldock.common import passport
-from vldock.host import pictures
+from vldock.common import hub_layout, passport
+from vldock.host import cli, pictures
+from vldock.host.cli import invoke
+from vldock.image.standin import ASSETS
 
 RUN = ["python", "/workspace/VLMEvalKit/run.py"]
 POPE = [*RUN, "--data", "POPE", "--model", "llava_v1.5_7b"]
+MINE = [*RUN, "--data", "MyTable", "--model", "llava_v1.5_7b"]
 IMAGE = ["python", "-m", "vldock.image"]
 PICTURE = pictures.encoded_pictures(pictures.STANDIN_DATA / "BLINK.tsv", ["0"])["0"][0]
 STANDIN = {"VLDOCK_STANDIN": "1", "VLMEVAL_SAMPLE_LIMIT": "3"}
@@ -29,18 +34,37 @@ def test_a_docker_exec_evaluates_like_a_docker_run(container):
     assert "SCORE llava_v1.5_7b x POPE" in done.text
 
 
-def test_stand_in_weights_are_asked_a_table_of_the_users(run_in_image, tmp_path):
+@pytest.fixture
+def my_table(tmp_path):
+    """A folder with a table of one row, whose benchmark VLMEvalKit does not know."""
     table = f"index\timage\tquestion\tA\tB\tanswer\n1\t{PICTURE}\tWhat is it?\ta cat\ta dog\tA\n"
-    (tmp_path / "MyTable.tsv").write_text(table, encoding="utf-8")
-    done = run_in_image(
-        [*RUN, "--data", "MyTable", "--model", "llava_v1.5_7b"],
-        environment={"VLDOCK_STANDIN": "weights"},
-        mounts={tmp_path: "/workspace/LMUData"},
-    )
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "MyTable.tsv").write_text(table, encoding="utf-8")
+    return tmp_path / "data"
+
+
+def test_stand_in_weights_are_asked_a_table_of_the_users(run_in_image, my_table):
+    environment = {"VLDOCK_STANDIN": "weights"}
+    done = run_in_image(MINE, environment=environment, mounts={my_table: "/workspace/LMUData"})
     assert done.exit_code == 0, done.text
     assert "SCORE llava_v1.5_7b x MyTable" in done.text
     assert "(1 samples" in done.text
     assert "[STAND-IN]" in done.text
+
+
+def test_a_reference_written_by_hand_is_named_and_mended(run_in_image, my_table, tmp_path):
+    shutil.copytree(ASSETS / "huggingface", tmp_path / "cache" / "huggingface", symlinks=True)
+    reference = hub_layout.folder(tmp_path / "cache" / "huggingface", "liuhaotian/llava-v1.5-7b") / "refs" / "main"
+    reference.write_text(reference.read_text() + "\n")
+    mounts = {my_table: "/workspace/LMUData", tmp_path / "cache": "/workspace/.cache"}
+
+    refused = run_in_image(MINE, environment={"HF_HUB_OFFLINE": "1"}, mounts=mounts)
+    assert refused.exit_code == 1, refused.text
+    assert "vldock cache verify --repair --cache FOLDER" in refused.text
+
+    assert invoke(cli.cli, ["cache", "verify", "--repair", "--cache", str(tmp_path / "cache")]) == 0
+    done = run_in_image(MINE, environment={"HF_HUB_OFFLINE": "1"}, mounts=mounts)
+    assert done.exit_code == 0, done.text
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,9 @@
 """Where huggingface_hub keeps a model: models--ORG--NAME/{blobs,snapshots,refs}, read as files.
 
 A blob is named by its content: the sha256 of an LFS file (64 digits), the git object id of any other (40 digits).
-`refs/main` holds the commit `from_pretrained(repo)` takes offline. `vldock.json` beside them is our own: which files of
+`refs/main` holds the commit `from_pretrained(repo)` takes offline; huggingface_hub 0.25 uses its text as it is, so that
+a newline at its end, which `echo` writes, hides every file (file_download.py, _hf_hub_download_to_cache_dir, and
+try_to_load_from_cache). `vldock.json` beside them is our own: which files of
 that commit were fetched, so that their absence can be told without a network.
 """
 
@@ -10,12 +12,14 @@ from __future__ import annotations
 import hashlib
 import re
 from pathlib import Path
+from typing import NamedTuple
 
 RECORD = "vldock.json"
 MAIN = "refs/main"
 COMMIT = re.compile(r"[0-9a-f]{40}")
 BLOB = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 UNFINISHED = (".part", ".incomplete")
+REPAIR = "vldock cache verify --repair"
 CHUNK = 1 << 20
 
 
@@ -29,10 +33,82 @@ def repo_of(path: Path) -> str:
     return path.name.removeprefix("models--").replace("--", "/", 1)
 
 
+class Reference(NamedTuple):
+    """One file below refs/: the folder of snapshots/ huggingface_hub takes for it, or what is wrong and what mends it.
+
+    `said` is the commit whoever wrote it meant; `commit` is None where nothing loads by this name; `mended` is what the
+    file should hold, where that can be told.
+    """
+
+    path: Path
+    said: str
+    commit: str | None
+    flaw: str | None = None
+    mended: str | None = None
+
+    @property
+    def cure(self) -> str:
+        """What to type on the host."""
+        repository = next(folder for folder in self.path.parents if folder.name == "refs").parent
+        if self.mended:
+            return f"on the host: {REPAIR} --cache FOLDER"
+        if repository.name.startswith("models--"):
+            return f"on the host: vldock fetch weights {repo_of(repository)} --cache FOLDER"
+        return "load it with a network to complete it"
+
+    def __str__(self) -> str:
+        return f"{self.path} {self.flaw}" if self.flaw else f"{self.path}: {self.commit}"
+
+
+def reference(path: Path, name: str = "main") -> Reference | None:
+    """Read refs/NAME of a repository's folder as huggingface_hub does; None where there is no such file."""
+    file = path / "refs" / name
+    if not file.is_file():
+        return None
+    raw = file.read_bytes()
+    try:
+        text = raw.decode().replace("\r\n", "\n").replace("\r", "\n")
+    except UnicodeDecodeError:
+        text = ""
+    if _has_snapshot(path, text):
+        return Reference(file, text, text)
+    said = _said(raw)
+    found = [name for name in (said, said.lower()) if _has_snapshot(path, name)] or ([] if said else _only(path))
+    if found:
+        held = raw if len(raw) < 24 else raw[:8] + b"..." + raw[-8:]
+        why = f"holds {held!r}, which huggingface_hub takes as it is; the snapshot is called {found[0][:12]}..."
+        return Reference(file, found[0], None, why, found[0])
+    return Reference(file, said, None, f"names revision {said[:60]}, which is not here" if said else "is empty")
+
+
+def references(path: Path) -> list[Reference]:
+    """Read every file below refs/ of a repository's folder."""
+    root = path / "refs"
+    names = sorted(file.relative_to(root).as_posix() for file in root.rglob("*") if not file.name.endswith(UNFINISHED))
+    return [found for name in names if (found := reference(path, name))]
+
+
 def commit_of(path: Path) -> str | None:
-    """Return the commit at refs/main of a repository's folder, or None."""
-    reference = path / MAIN
-    return reference.read_text(encoding="utf-8").strip() if reference.is_file() else None
+    """Return the commit a repository's folder loads at refs/main, offline, or None."""
+    found = reference(path)
+    return found.commit if found else None
+
+
+def _has_snapshot(path: Path, commit: str) -> bool:
+    single = commit not in ("", ".", "..") and "/" not in commit and "\0" not in commit
+    return single and snapshot(path, commit).is_dir()
+
+
+def _said(raw: bytes) -> str:
+    """Return what whoever wrote a reference meant: without byte-order mark, blanks, line ends and NULs."""
+    encoding = "utf-16" if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    return "".join(raw.decode(encoding, errors="ignore").replace("\0", " ").split())
+
+
+def _only(path: Path) -> list[str]:
+    """Return the one snapshot there is, where there is one."""
+    found = [folder.name for folder in (path / "snapshots").glob("*") if COMMIT.fullmatch(folder.name)]
+    return found if len(found) == 1 else []
 
 
 def snapshot(path: Path, commit: str) -> Path:

@@ -63,10 +63,11 @@ def faults(folder: Path, *, need_weights: bool = True) -> tuple[Fault, ...]:
 def repository_faults(cache: Path, repo: str, *, need_weights: bool = True) -> tuple[Fault, ...]:
     """Return what is wrong with what `from_pretrained(repo)` takes offline from the hub cache `cache`."""
     place = hub_layout.folder(cache, repo)
-    commit = hub_layout.commit_of(place)
-    if commit is None:
-        return (Fault(hub_layout.MAIN, f"{place} has no commit there", missing=True),)
-    return faults(hub_layout.snapshot(place, commit), need_weights=need_weights)
+    found = hub_layout.reference(place)
+    if found is None or found.commit is None:
+        what = f"{found}; {found.cure}" if found else f"{place} has no commit there"
+        return (Fault(hub_layout.MAIN, what, missing=True),)
+    return faults(hub_layout.snapshot(place, found.commit), need_weights=need_weights)
 
 
 def require_whole(folder: Path, *, repo: str, need_weights: bool = True) -> None:

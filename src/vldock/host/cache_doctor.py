@@ -94,7 +94,7 @@ def check_flaws(places: Places) -> list[Check]:
     found = cache_flaws.find(places)
     left, torn = [one for one in found if one.kind != "torn"], [one for one in found if one.kind == "torn"]
     size = size_text(sum(one.size for one in left))
-    checks = [Check("torn", "warn", f"{one.path}: {one.why}", "load it with a network to complete it") for one in torn]
+    checks = [Check("torn", "warn", f"{one.path}: {one.why}", one.cure) for one in torn]
     if left:
         checks.append(Check("leftovers", "warn", f"{len(left)} partial or orphaned, {size}", "vldock cache prune"))
     return checks or [Check("leftovers", "ok", "none")]

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from vldock.common import hub_layout
 from vldock.host.cache_items import PARTIAL
 from vldock.host.cache_places import Places, listed, repositories, walk
 
@@ -21,7 +22,7 @@ Kind = Literal["partial", "orphan", "torn"]
 
 @dataclass(frozen=True)
 class Flaw:
-    """One path that should not be there, what it costs, and why; `lock` is held by whoever may be writing it."""
+    """One path that should not be there, what it costs, why, what mends it; `lock` is held by who may be writing it."""
 
     kind: Kind
     path: Path
@@ -30,6 +31,7 @@ class Flaw:
     lock: Path | None = None
     in_use: bool = False
     age: float = 0.0
+    cure: str = "load it with a network to complete it"
 
 
 def find(places: Places, *, now: float | None = None) -> list[Flaw]:
@@ -114,11 +116,9 @@ def _torn(repository: Path) -> Iterator[Flaw]:
     for path, state in walk(repository / "snapshots"):
         if stat.S_ISLNK(state.st_mode) and not path.exists():
             yield Flaw("torn", path, 0, f"a link into nowhere: {path.readlink().name[:12]} is not in blobs/")
-    for path, state in walk(repository / "refs"):
-        if stat.S_ISREG(state.st_mode):
-            commit = path.read_text(encoding="utf-8", errors="replace").strip()
-            if not (repository / "snapshots" / commit).is_dir():
-                yield Flaw("torn", path, 0, f"names revision {commit[:12] or '(empty)'}, which is not here")
+    for reference in hub_layout.references(repository):
+        if reference.flaw:
+            yield Flaw("torn", reference.path, 0, reference.flaw, cure=reference.cure)
 
 
 def _locks_of_nobody(hub: Path) -> Iterator[Flaw]:

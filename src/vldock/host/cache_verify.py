@@ -17,11 +17,13 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from vldock.common import editions
+from vldock.common import editions, hub_layout, mend
 from vldock.common.editions import Editions
 from vldock.common.matrix import BENCHMARKS
+from vldock.common.writable import whoami
 from vldock.host.cache_items import PARTIAL
 from vldock.host.cache_places import Places, listed, repositories
+from vldock.host.hub_publish import write_text
 
 CHUNK = 1 << 22
 LOCK = Path(__file__).resolve().parents[3] / "locks" / "datasets.json"  # of a checkout; without one no edition is known
@@ -41,10 +43,12 @@ class Verdict:
 
 
 def verify(places: Places, *, workers: int = 4) -> list[Verdict]:
-    """Read every blob, Arrow file and benchmark, and return one verdict each."""
+    """Read every blob, Arrow file and benchmark, and return one verdict each; then those references that are wrong."""
     looks = [*_blobs(places), *_arrow_files(places), *_benchmarks(places)]
     with ThreadPoolExecutor(max_workers=workers) as pool:
-        return list(pool.map(lambda look: look(), looks))
+        read = list(pool.map(lambda look: look(), looks))
+    wrong = [one for one in _references(places) if one.flaw]
+    return [*read, *(Verdict(one.path, one.path.stat().st_size, one.flaw, one.cure) for one in wrong)]
 
 
 def _blobs(places: Places) -> Iterator[Callable[[], Verdict]]:
@@ -68,6 +72,26 @@ def _blob(path: Path) -> Verdict:
         return Verdict(path, size)
     cure = f"rm {path}, then load it with a network"
     return Verdict(path, size, f"its content has the digest {seen[:12]}, not {path.name[:12]}", cure)
+
+
+def _references(places: Places) -> Iterator[hub_layout.Reference]:
+    for hub in places.hubs:
+        for repository in repositories(hub):
+            yield from hub_layout.references(repository)
+
+
+def repair(places: Places) -> list[hub_layout.Reference]:
+    """Write every reference that names no snapshot and can be told what it meant; return those, as they were.
+
+    Raises EnvironmentUnfit where one cannot be written.
+    """
+    broken = [one for one in _references(places) if one.mended]
+    for one in broken:
+        try:
+            write_text(one.path, str(one.mended))
+        except OSError as error:
+            raise mend.unfit(error, one.path.parent, whoami()) from error
+    return broken
 
 
 def _hashed(path: Path, digest: hashlib._Hash) -> str:

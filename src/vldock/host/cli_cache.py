@@ -76,15 +76,20 @@ def _line(item: Item, now: float) -> str:
 
 @cache_group.command(name="verify")
 @place_options
+@click.option("--repair", is_flag=True, help="First write anew each refs/ file whose text hides its snapshot.")
 @json_option
-def verify_command(as_json: bool, **folders: Path | None) -> None:
-    """Read every file whose digest is known and compare; no network. Exit code 4 when one is damaged.
+def verify_command(repair: bool, as_json: bool, **folders: Path | None) -> None:
+    """Read every file whose digest is known and compare, and every refs/ file; no network. Exit code 4 for damage.
 
     \b
     Examples:
       vldock cache verify --cache ~/vldock-cache --data ~/LMUData
+      vldock cache verify --repair --cache ~/vldock-cache
     """
-    verdicts = cache_verify.verify(cache_places.find(**folders))
+    places = cache_places.find(**folders)
+    for was in cache_verify.repair(places) if repair else ():
+        say(f"MENDED {was.path}: {was.mended} (it {was.flaw})")
+    verdicts = cache_verify.verify(places)
     wrong = [one for one in verdicts if one.wrong]
     if as_json:
         print_json([asdict(one) for one in verdicts])
@@ -94,7 +99,7 @@ def verify_command(as_json: bool, **folders: Path | None) -> None:
     size = size_text(sum(one.size for one in verdicts if one.checked))
     say(f"{len(verdicts) - unknown} checked, {size}; {len(wrong)} damaged; {unknown} without a digest")
     if wrong:
-        raise InputRefused(f"{len(wrong)} files are not what was downloaded", expected="the digest they are named for")
+        raise InputRefused(f"{len(wrong)} files are not what was downloaded", expected="what their names say")
 
 
 @cache_group.command(name="prune")

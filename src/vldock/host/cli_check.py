@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 from rich.table import Table
 
+from vldock.common import hub_layout
 from vldock.common.errors import InputRefused, UsageError
 from vldock.host import checkout, data_locks, fetch_plan, stock
 from vldock.host.console import console, print_json, size_text
@@ -104,6 +105,8 @@ def _cure(kind: str, lacking: Sequence[Item]) -> str:
     names = " ".join(item.name for item in lacking)
     option = "--data FOLDER" if kind == "data" else "--cache FOLDER"
     fetch = f"vldock fetch {kind} {names} {option}"
+    if any(item.mends for item in lacking):
+        return f"{hub_layout.REPAIR} {option}, then check again"
     if kind == "data" and wrong:
         return f"mv {wrong[0].path} {wrong[0].path}.other, then {fetch}"
     return fetch

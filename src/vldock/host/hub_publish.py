@@ -41,8 +41,8 @@ def publish(cache: Path, repo: LockedRepo) -> Path:
         )
     write_json(place / hub_layout.RECORD, as_record(repo))
     if not (cache / VERSION_FILE).exists():
-        _write(cache / VERSION_FILE, VERSION)
-    _write(place / hub_layout.MAIN, repo.revision)
+        write_text(cache / VERSION_FILE, VERSION)
+    write_text(place / hub_layout.MAIN, repo.revision)
     return target
 
 
@@ -74,7 +74,7 @@ def _link(link: Path, target: str) -> None:
     aside.replace(link)
 
 
-def _write(path: Path, text: str) -> None:
+def write_text(path: Path, text: str) -> None:
     """Write without a newline at the end, as huggingface_hub does, by a rename."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}.part")

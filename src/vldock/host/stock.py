@@ -20,7 +20,10 @@ DERIVED = "_local.tsv"  # VLMEvalKit's own copy of a file above 1 GB, without th
 
 @dataclass(frozen=True)
 class Item:
-    """One benchmark or repository: its state, where, how many bytes, and what is wrong with which file."""
+    """One benchmark or repository: its state, where, how many bytes, what is wrong with which file.
+
+    `mends`: nothing is lost; the command hub_layout.REPAIR makes it loadable.
+    """
 
     kind: Literal["data", "weights"]
     name: str
@@ -28,6 +31,7 @@ class Item:
     path: str
     size: int = 0
     notes: tuple[str, ...] = ()
+    mends: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values."""
@@ -59,9 +63,16 @@ def repo_item(locked: LockedRepo, cache: Path, *, quick: bool = False) -> Item:
     """Look at one repository in the hub cache `cache`; `quick` reads heads and tails only, no whole file."""
     place = hub_layout.folder(cache, locked.repo)
     begun = tuple(f"blobs/{name} is unfinished" for name in hub_layout.unfinished(place))
-    commit = hub_layout.commit_of(place)
+    reference = hub_layout.reference(place)
+    commit = reference.commit if reference else None
     if commit is None:
         there = begun or any((place / "blobs").glob("*"))
+        if reference:
+            state: State = "corrupt" if reference.mended else "partial"
+            notes = (f"refs/main {reference.flaw}", *begun)
+            return Item(
+                "weights", locked.repo, state, str(place), _size(place), notes, mends=reference.mended is not None
+            )
         notes = begun or (("no commit at refs/main",) if there else ("nothing of it is there",))
         return Item("weights", locked.repo, "partial" if there else "absent", str(place), _size(place), notes)
     files = hub_layout.snapshot(place, commit)
@@ -72,7 +83,7 @@ def repo_item(locked: LockedRepo, cache: Path, *, quick: bool = False) -> Item:
     told = {fault.file for fault in found}
     if not quick:
         found += [fault for fault in _changed(files, locked) if fault.file not in told]
-    state: State = "complete"
+    state = "complete"
     if found:
         state = "partial" if all(fault.missing for fault in found) else "corrupt"
     return Item("weights", locked.repo, state, str(files), _size(place), (*map(str, found), *begun))

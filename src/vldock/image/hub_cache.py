@@ -17,11 +17,12 @@ INDEXES = ("*.safetensors.index.json", "*.bin.index.json")
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One repository in the cache: its commit, and the files its index names that are not there."""
+    """One repository in the cache: its commit, the files its index names that are not there, what hides the commit."""
 
     repo: str
     revision: str | None
     missing: tuple[str, ...] = ()
+    hidden: hub_layout.Reference | None = None
 
     @property
     def whole(self) -> bool:
@@ -37,10 +38,10 @@ def cache_root(environ: Mapping[str, str]) -> Path:
 def snapshot(repo: str, environ: Mapping[str, str] = os.environ) -> Snapshot:
     """Return what the cache holds of `repo` at its main branch."""
     folder = hub_layout.folder(cache_root(environ), repo)
-    revision = hub_layout.commit_of(folder)
-    if revision is None:
-        return Snapshot(repo, None)
-    return Snapshot(repo, revision, tuple(_missing(hub_layout.snapshot(folder, revision))))
+    found = hub_layout.reference(folder)
+    if found is None or found.commit is None:
+        return Snapshot(repo, None, hidden=found)
+    return Snapshot(repo, found.commit, tuple(_missing(hub_layout.snapshot(folder, found.commit))))
 
 
 def _missing(files: Path) -> list[str]:

@@ -52,11 +52,13 @@ def facts(repo: str | None) -> dict[str, Any] | None:
 
 
 def require_whole(repo: str | None) -> None:
-    """Raise InputRefused, naming the files, where weights (or the vision tower's) are here and not whole.
+    """Raise InputRefused, naming the files, where weights (or the vision tower's) are here and not whole, or hidden.
 
     With a network a file that is merely absent is left to the Hub's client, which fetches it.
     """
     for name in (repo, tower_of(repo)):
+        if name and not Path(name).is_dir() and offline():
+            require_reference(name)
         folder = folder_of(name) if name else None
         if name is None or folder is None:
             continue
@@ -67,6 +69,16 @@ def require_whole(repo: str | None) -> None:
                 expected="every shard its index names, each of its full length",
                 hint=f"on the host: vldock check weights, then vldock fetch weights {name}",
             )
+
+
+def require_reference(repo: str, environ: Mapping[str, str] = os.environ) -> None:
+    """Raise InputRefused where a repository is in the cache and its refs/main names no snapshot, so that none loads."""
+    if hidden := snapshot(repo, environ).hidden:
+        raise InputRefused(
+            f"{repo} cannot be loaded offline: its refs/main {hidden.flaw}",
+            expected="the name of a folder in snapshots/, and nothing else",
+            hint=hidden.cure,
+        )
 
 
 def tower_of(repo: str | None) -> str | None:

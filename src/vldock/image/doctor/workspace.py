@@ -137,11 +137,14 @@ def _weights(model: Model, environ: Mapping[str, str]) -> Check:
     name = f"weights {model.name}"
     found = [snapshot(repo, environ) for repo in (model.repo, *model.needs)]
     torn = [f"{one.repo} lacks {', '.join(one.missing)}" for one in found if one.missing]
+    hidden = [one.hidden for one in found if one.hidden]
     absent = [one.repo for one in found if one.revision is None]
     if torn:
         return Check(
             name, "warn", "; ".join(torn), "every file its index names", "load it with a network to complete it"
         )
+    if hidden:
+        return Check(name, "warn", "; ".join(map(str, hidden)), "the name of a folder in snapshots/", hidden[0].cure)
     if absent:
         return Check(name, "warn", f"not in the cache (about {model.gigabytes:.0f} GB): {', '.join(absent)}")
     return Check(name, "ok", ", ".join(f"{one.repo} at {str(one.revision)[:8]}" for one in found))

@@ -81,7 +81,7 @@ def cached(
     """Return where `repo` is in the one cache: the snapshot at `revision`, else at refs/main; online, else the Hub.
 
     Raises EnvironmentUnfit where it is not there and may not be downloaded, UsageError where it has no stand-in and one
-    is asked for.
+    is asked for, InputRefused where its refs/main hides it.
     """
     place = hub_layout.folder(cache_root(environ), repo)
     for commit in (revision, snapshot(repo, environ).revision):
@@ -91,6 +91,7 @@ def cached(
     if standin_choice.asked(environ):
         standin_choice.require([repo])
     if weights.offline(environ):
+        weights.require_reference(repo, environ)
         raise EnvironmentUnfit(
             f"{repo} is not in the cache {cache_root(environ)}, and this process is offline",
             expected=f"{place}/snapshots"
