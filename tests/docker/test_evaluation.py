@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 
 import pytest
@@ -32,6 +33,16 @@ def test_a_docker_exec_evaluates_like_a_docker_run(container):
     done = box.exec(POPE, environment=STANDIN)
     assert done.exit_code == 0, done.text
     assert "SCORE llava_v1.5_7b x POPE" in done.text
+
+
+def test_a_passport_names_the_image_that_docker_did_not_name(run_in_image, tmp_path):
+    done = run_in_image(POPE, environment=STANDIN, mounts={tmp_path: "/workspace/outputs"})
+    assert done.exit_code == 0, done.text
+    (path,) = passport.find(tmp_path)
+    named = passport.load(path)["image"]
+    assert named["id_source"] == "build"
+    assert named["id"] == named["build_digest"]
+    assert re.fullmatch(r"[0-9a-f]{64}", named["id"])
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 
 import jsonschema
 import pytest
@@ -13,6 +14,7 @@ from vldock.common import passport
 from vldock.common.errors import InputRefused
 from vldock.host import checkout
 from vldock.host.cli_passport import passport_group
+from vldock.image.vlmeval_hooks import passport as image_passport
 
 PASSPORT = {
     "schema": 1,
@@ -75,6 +77,41 @@ def write(tmp_path):
 
 def run(*argv):
     return CliRunner().invoke(passport_group, [str(word) for word in argv], standalone_mode=False)
+
+
+def imaged(value, source, build="a" * 64):
+    return {**PASSPORT, "image": {"id": value, "id_source": source, "build_digest": build, "version": "0.1.0"}}
+
+
+@pytest.mark.parametrize(
+    ("second", "fields"),
+    [
+        pytest.param(imaged("a" * 64, "build"), [], id="the same image without Docker"),
+        pytest.param(imaged("sha256:2", "docker"), ["image.id"], id="made of that image"),
+        pytest.param(
+            imaged("b" * 64, "build", "b" * 64),
+            ["image.build_digest", "image.id", "image.id_source"],
+            id="another build",
+        ),
+    ],
+)
+def test_an_image_is_the_same_with_and_without_docker(second, fields):
+    found = passport.differences(imaged("sha256:1", "docker"), second)
+
+    assert [one.field for one in found] == fields
+
+
+@pytest.mark.parametrize(
+    ("environ", "named"), [({}, ("built", "build")), ({"VLDOCK_IMAGE_ID": "sha256:1"}, ("sha256:1", "docker"))]
+)
+def test_an_image_that_docker_did_not_name_is_named_by_its_build(environ, named, monkeypatch):
+    monkeypatch.setattr(image_passport, "read_build_digest", lambda: "built")
+    monkeypatch.setattr(os, "environ", environ)
+
+    facts = image_passport.image_facts.__wrapped__()
+
+    assert (facts["id"], facts["id_source"]) == named
+    assert facts["build_digest"] == "built"
 
 
 def test_what_changes_with_every_run_is_no_difference():

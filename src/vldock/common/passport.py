@@ -96,6 +96,7 @@ def find(place: Path) -> list[Path]:
 def differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[Difference]:
     """Return every field in which two passports differ, but for when and where they ran."""
     found = []
+    first, second = _same_image_named_twice(first, second)
     for aspect in ASPECTS:
         if aspect == "prompts":
             found += _prompts(first.get(aspect) or {}, second.get(aspect) or {})
@@ -106,6 +107,16 @@ def differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[Dif
         if aspect == "generation":
             found += _features(first, second)
     return found
+
+
+def _same_image_named_twice(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return both without the image's id where Docker named one, the build the other, and their builds are the same."""
+    images = [one.get("image") or {} for one in (first, second)]
+    build, sources = images[0].get("build_digest"), {image.get("id_source") for image in images}
+    if not build or build != images[1].get("build_digest") or len(sources) == 1:
+        return [first, second]
+    bare = [{key: value for key, value in image.items() if key not in ("id", "id_source")} for image in images]
+    return [{**one, "image": image} for one, image in zip((first, second), bare, strict=True)]
 
 
 def _features(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[Difference]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from vldock.common import editions
+from vldock.common.build_digest import read_build_digest
 from vldock.common.cell import write_json
 from vldock.common.engine_choice import STOCK
 from vldock.common.layout import BUILD_FACTS
@@ -70,11 +71,17 @@ def write(folder: str, model: str, dataset: Any, *, args: Any, judge: str | None
 
 @functools.cache
 def image_facts() -> dict[str, Any]:
-    """Return the image's id where the host told it, and what the build wrote down."""
+    """Return the image's id (the host told Docker's, else the build's digest) and what the build wrote down."""
     path = Path(BUILD_FACTS)
     facts = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     names = ("version", "base", "lock_sha256", "patches_sha256", "vldock_sha256", "flash_attn")
-    return {"id": os.environ.get(IMAGE_VARIABLE) or None, **{name: facts.get(name) for name in names}}
+    docker, build = os.environ.get(IMAGE_VARIABLE) or None, read_build_digest()
+    return {
+        "id": docker or build,
+        "id_source": "docker" if docker else "build" if build else None,
+        "build_digest": build,
+        **{name: facts.get(name) for name in names},
+    }
 
 
 def code_facts() -> dict[str, Any]:
