@@ -44,10 +44,10 @@ def place(run_in_image: Callable[..., Completed], tmp_path_factory: pytest.TempP
     return folder
 
 
-def train(image: Any, place: Path, *, data: Path, checkpoints: Path) -> subprocess.CompletedProcess[str]:
+def train(image: Any, place: Path, *more: str, data: Path, checkpoints: Path) -> subprocess.CompletedProcess[str]:
     folders = ("--config", place / "train.yaml", "--data", data, "--models", place / "models")
     words = ["train", "--image", image.id, "--network", "none", "--gpus", "none", *map(str, folders)]
-    argv = [*VLDOCK, *words, "--checkpoints", str(checkpoints)]
+    argv = [*VLDOCK, *words, "--checkpoints", str(checkpoints), *more]
     return subprocess.run(argv, capture_output=True, text=True, timeout=240, check=False)
 
 
@@ -77,3 +77,24 @@ def test_broken_pictures_are_named_and_nothing_is_trained(image: Any, place: Pat
     assert "zero-size" in done.stderr
     assert "image_00005.jpg" in done.stderr
     assert list((tmp_path / "runs").iterdir()) == []
+
+
+def test_rows_as_llavas_own_data_has_them_are_trained_on_and_counted(image: Any, place: Path, tmp_path: Path) -> None:
+    ask, tell = {"from": "human", "value": "<image>\nWhat is it?"}, {"from": "gpt", "value": "A rose."}
+    first, second = sorted(path.name for path in (place / "data" / "flowers" / "jpg").iterdir())[:2]
+    rows = [{"id": "1", "image": first, "conversations": [ask, tell]} for _ in range(2)]
+    rows += [{"id": "2", "image": second, "conversations": [tell, ask, tell]}]
+    rows += [{"id": "3", "conversations": [{"from": "human", "value": "What does <image> do?"}, tell]}]
+    rows += [{"id": "4", "image": "gone.jpg", "conversations": [ask, tell]}]
+    (place / "data" / "mix.json").write_text(json.dumps(rows))
+    words = ["data.source=json", "data.path=mix.json", "data.images=flowers/jpg"]
+
+    refused = train(image, place, *words, data=place / "data", checkpoints=tmp_path)
+    assert refused.returncode == 4, refused.stderr
+    assert "or accept with data.accept=[duplicate-id,gpt-first,image-count,missing-file]" in refused.stderr
+
+    accept = "data.accept=[duplicate-id,gpt-first,image-count,missing-file]"
+    done = train(image, place, *words, accept, data=place / "data", checkpoints=tmp_path)
+    assert done.returncode == 0, done.stderr
+    counts = json.loads((tmp_path / "run" / "run.json").read_text())["accepted"]
+    assert counts == {"duplicate-id": 1, "gpt-first": 1, "image-count": 1, "missing-file": 1, "text-only": 1}

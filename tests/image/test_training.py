@@ -6,6 +6,7 @@ import dataclasses
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -100,6 +101,42 @@ def test_labels_spell_the_answers_of_every_turn_and_nothing_else(box: Box, templ
     assert spelt.split() == ["a", "rose", "yes"]
     assert labels.count(loaded.tokenizer.eos_token_id) == 2
     assert ids.count(-200) == 1
+
+
+ODD = {
+    "gpt first": ({"image": "x.png"}, ("gpt", "Hi."), ("human", "<image>\nWhat is it?"), ("gpt", "A rose.")),
+    "two markers": ({"image": "x.png"}, ("human", "What <image> is <image> it?"), ("gpt", "A rose.")),
+    "marker behind": ({"image": "x.png"}, ("human", "What is it?\n<image>"), ("gpt", "A rose.")),
+    "no marker": ({"image": "x.png"}, ("human", "What is it?"), ("gpt", "A rose.")),
+    "text only": ({}, ("human", "What is it?"), ("gpt", "A rose.")),
+    "marker in text only": ({}, ("human", "What does <image> do?"), ("gpt", "It shows.")),
+}
+
+
+@pytest.mark.parametrize("kind", ODD)
+def test_an_odd_row_that_is_accepted_is_the_tokens_llavas_own_training_makes(
+    box: Box, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from llava import conversation
+    from llava.train import train as theirs
+
+    from vldock.image.training import encode, flaws, records
+
+    about, *turns = ODD[kind]
+    row = {"id": "1", **about, "conversations": [{"from": role, "value": text} for role, text in turns]}
+    (tmp_path / "rows.json").write_text(json.dumps([row]))
+    (record,), _ = records.read(tmp_path / "rows.json", tmp_path, accept=flaws.AS_LLAVA[:3])
+    tokenizer = encoded(box, "next")[0].tokenizer
+
+    ids, labels = encode.encode_text(record.turns, tokenizer, "llava_v1", images=bool(record.pictures))
+
+    monkeypatch.setattr(conversation, "default_conversation", conversation.conv_templates["llava_v1"])
+    said = [row["conversations"]]
+    if "image" in row:
+        said = theirs.preprocess_multimodal(said, SimpleNamespace(is_multimodal=True, mm_use_im_start_end=False))
+    made = theirs.preprocess(said, tokenizer, has_image="image" in row)
+    assert ids == made["input_ids"][0].tolist()
+    assert labels == made["labels"][0].tolist()
 
 
 def test_a_batch_in_pieces_has_the_loss_of_the_whole(box: Box) -> None:

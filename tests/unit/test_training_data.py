@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
+import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -14,10 +16,12 @@ from support import flower_box
 
 from vldock.common.errors import InputRefused, UsageError
 from vldock.image.training import config, flowers, pictures, questions, records, sources, species, split
-from vldock.image.training.flaws import CONVERTIBLE, CURES, DataRefused
+from vldock.image.training.conversations import ROLES
+from vldock.image.training.flaws import AS_LLAVA, CONVERTIBLE, CURES, DataRefused
 
 ASK = {"from": "human", "value": "<image>\nWhat is it?"}
 ANSWER = {"from": "gpt", "value": "A rose."}
+TEXT = ASK["value"]
 
 
 def row(**changes: Any) -> dict[str, Any]:
@@ -100,6 +104,104 @@ def test_a_file_that_is_no_list_of_records_is_row_0(tmp_path: Path, text: str | 
 
     assert (found, [(flaw.row, flaw.kind) for flaw in flaws]) == ([], [(0, kind)])
     assert said in flaws[0].said
+
+
+MIX: dict[str, tuple[list[Any], list[tuple[str, list[str], int]]]] = {
+    # accepted kind -> (rows, [(id, the turns trained on, how many pictures)])
+    "duplicate-id": ([row(), row()], [("one", [TEXT, "A rose."], 1), ("one (row 2)", [TEXT, "A rose."], 1)]),
+    "gpt-first": ([row(conversations=[ANSWER, ASK, ANSWER])], [("one", [TEXT, "A rose."], 1)]),
+    "missing-file": ([row(), row(id="two", image="no.jpg")], [("one", [TEXT, "A rose."], 1)]),
+    "image-count": (
+        [
+            row(conversations=turns(("human", "a <image> b <image>"), ("gpt", "c"))),
+            row(id="again", conversations=turns(*zip(ROLES * 2, ("<image>a", "b", "<image>c", "d"), strict=True))),
+            row(id="told", conversations=turns(("human", "<image>\na"), ("gpt", "an <image> tag"))),
+            row(id="unasked", conversations=turns(("human", "a"), ("gpt", "b"))),
+            row(id="text", image=None, conversations=turns(("human", "What is <image>?"), ("gpt", "A tag."))),
+        ],
+        [
+            ("one", ["<image>\na  b", "c"], 1),
+            ("again", ["<image>\na", "b", "c", "d"], 1),
+            ("told", ["<image>\na", "an  tag"], 1),
+            ("unasked", ["a", "b"], 0),
+            ("text", ["What is <image>?", "A tag."], 0),
+        ],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", AS_LLAVA)
+def test_what_llava_trains_on_is_refused_with_the_setting_that_accepts_it(tmp_path: Path, kind: str) -> None:
+    data = write(tmp_path, MIX[kind][0])
+
+    with pytest.raises(DataRefused) as refused:
+        sources.load(data)
+
+    assert {flaw.kind for flaw in refused.value.flaws} == {kind}
+    assert f"data.accept=[{kind}]" in refused.value.message
+    assert f"or accept with data.accept=[{kind}], then" in str(refused.value.hint)
+
+
+@pytest.mark.parametrize("kind", AS_LLAVA)
+def test_what_is_accepted_is_trained_on_as_llava_does_and_counted(tmp_path: Path, kind: str) -> None:
+    rows, wanted = MIX[kind]
+    data = write(tmp_path, rows)
+
+    found = sources.load(dataclasses.replace(data, accept=(kind,), heldout_path=data.path))
+
+    made = [(record.id, [turn.text for turn in record.turns], len(record.pictures)) for record in found.training]
+    assert made == wanted
+    assert found.accepted[kind] == 2 * (len(rows) if kind in ("gpt-first", "image-count") else 1)  # held out, too
+    assert found.accepted.get("text-only", 0) == 2 * sum(count == 0 for _, _, count in wanted)
+
+
+def test_several_pictures_with_another_number_of_markers_stay_refused(tmp_path: Path) -> None:
+    data = write(tmp_path, [row(image=["good.jpg", "good.jpg"])])
+
+    with pytest.raises(DataRefused, match="image-count: 2 images, 1 <image>"):
+        sources.load(dataclasses.replace(data, accept=AS_LLAVA))
+
+
+def test_no_picture_is_on_both_sides_of_the_split(tmp_path: Path) -> None:
+    for at in range(30):
+        flower_box.square(tmp_path / f"{at}.jpg", 8 * at)
+        shutil.copy(tmp_path / f"{at}.jpg", tmp_path / f"copy-{at}.jpg")
+    names = [name for at in range(30) for name in (f"{at}.jpg", f"{at}.jpg", f"copy-{at}.jpg", f"{at}.jpg")]
+    data = write(tmp_path, [row(id=str(at), image=name) for at, name in enumerate(names)])
+
+    found = sources.load(data)
+
+    trained, out = (
+        {p.path.name.removeprefix("copy-") for r in part for p in r.pictures}
+        for part in (found.training, found.heldout)
+    )  # type: ignore[attr-defined]
+    assert (len(found.training), len(found.heldout)) == (108, 12)
+    assert (len(trained), len(out), trained & out) == (27, 3, set())
+    assert sources.load(data) == found
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_records_that_share_pictures_in_a_chain_stay_together(seed: int) -> None:
+    chain = [("a", "b"), ("e",), ("b", "d"), ("f",), ("d", "c"), ("c", "a"), ("g",)]
+
+    kept, out = split.hold_out(chain, 0.5, group=lambda item: "", seed=seed, parts=lambda item: item)
+
+    sides = [{name for item in side for name in item} for side in (kept, out)]
+    assert sides[0] & sides[1] == set()
+    assert sides[0] | sides[1] == {*"abcdefg"}
+    assert all(sides)
+
+
+def test_data_with_a_picture_of_its_own_for_each_record_keeps_its_split() -> None:
+    items = [f"{at}" for at in range(40)]
+
+    found = [
+        split.hold_out(items, 0.1, group=lambda item: str(int(item) % 3), seed=7, parts=parts)
+        for parts in (lambda item: (), lambda item: (item,))
+    ]
+
+    assert found[0] == found[1]
+    assert found[0][1] == ["3", "17", "20", "31", "36", "37"]  # as it was when nothing was told of pictures
 
 
 @pytest.mark.parametrize("kind", CONVERTIBLE)

@@ -19,13 +19,16 @@ def with_images_first(text: str) -> str:
     return f"{IMAGE}\n" * count + text.replace(IMAGE, "").strip()
 
 
-def worded(turns: Sequence[tuple[str, str | None]], template: str) -> str:
-    """Return the conversation as one text; `turns` are ("human" or "gpt", text), None: where an answer would begin."""
+def worded(turns: Sequence[tuple[str, str | None]], template: str, *, images: bool = True) -> str:
+    """Return the conversation as one text; `turns` are ("human" or "gpt", text), None: where an answer would begin.
+
+    Without `images`, <image> is text like any other.
+    """
     from llava.conversation import conv_templates
 
     conversation = conv_templates[template].copy()
     for role, text in turns:
         human = role == "human"
-        said = with_images_first(text) if human and text is not None else text
+        said = with_images_first(text) if images and human and text is not None else text
         conversation.append_message(conversation.roles[0 if human else 1], said)
     return str(conversation.get_prompt())

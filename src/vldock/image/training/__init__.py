@@ -1,7 +1,7 @@
 """Fine-tuning LLaVA-1.5 and LLaVA-NeXT: `python -m vldock.image train`, with HF Trainer, accelerate and peft.
 
 config.py      every setting and its default; a YAML file and KEY=VALUE words override; the resolved one is saved
-records.py     LLaVA's conversation JSON as values, flaws.py what is wrong with it, row by row
+records.py     LLaVA's conversation JSON as values, flaws.py what is wrong with it; conversations.py its turns
 pictures.py    images: where they are read from, what is wrong with one, and how it is made RGB
 flowers.py     Oxford Flowers 102 (Hub cache or original archive) as pictures with a name; questions.py asks about them
 sources.py     a configuration's data: training and held-out records

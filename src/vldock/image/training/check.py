@@ -50,7 +50,7 @@ def run(config: Config, data: Dataset) -> Iterator[Check]:
     records = list(data.training[:SAMPLES])
     encoded = [encoder(record) for record in records]
     yield one_token_per_image(records, encoded)
-    yield shapes(loaded, encoded)
+    yield shapes(loaded, [item for record, item in zip(records, encoded, strict=True) if record.pictures])
     yield masked(loaded, records, encoded)
     yield fits(loaded, encoded)
     collator = Collator(loaded.tokenizer.pad_token_id, anyres=loaded.anyres)
@@ -132,6 +132,8 @@ def shapes(loaded: Loaded, encoded: list[Encoded]) -> Check:
     """Image tensors have the tower's side, are finite and not empty of contrast."""
     side = loaded.inner.get_vision_tower().config.image_size
     images = [image for item in encoded for image in item.images]
+    if not images:
+        return finding("pixel values", True, "finite, within 20", "no record looked at has an image")
     wrong = [
         image for image in images if image.shape[-3:] != (3, side, side) or image.ndim != (4 if loaded.anyres else 3)
     ]

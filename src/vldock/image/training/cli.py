@@ -16,10 +16,14 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vldock.common.errors import VldockError
 from vldock.image import startup
 from vldock.image.training import config as settings
+
+if TYPE_CHECKING:
+    from vldock.image.training.sources import Dataset
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,6 +49,10 @@ def main(given: argparse.Namespace | Sequence[str]) -> int:
         return error.exit_code
 
 
+def _accepted(data: Dataset) -> str:
+    return "".join(f"; {count} {kind}" for kind, count in data.accepted.items())
+
+
 def _main(args: argparse.Namespace) -> int:
     config = settings.load(args.config, args.settings)
     if args.print_config:
@@ -60,7 +68,7 @@ def _main(args: argparse.Namespace) -> int:
         if first:
             print(text, file=sys.stderr, flush=True)
 
-    say(f"data: {len(data.training)} training and {len(data.heldout)} held-out records, all whole")
+    say(f"data: {len(data.training)} training and {len(data.heldout)} held-out records, all whole{_accepted(data)}")
     if first and not args.no_check:  # torchrun's other processes wait for the first
         from vldock.image.training import check
 

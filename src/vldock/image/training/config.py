@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
 from vldock.common.errors import UsageError
-from vldock.image.training.flaws import CONVERTIBLE
+from vldock.image.training.flaws import ACCEPTABLE
 from vldock.image.training.pictures import MAX_PIXELS
 from vldock.image.training.questions import KINDS
 
@@ -23,7 +23,7 @@ METHODS = ("qlora", "lora", "projector", "full")
 PRECISIONS = ("fp16", "bf16", "fp32")
 SOURCES = ("hub", "archive", "json")
 CHOICES = {"method": METHODS, "precision": PRECISIONS, "source": SOURCES, "proof": ("auto", "full", "weights")}
-SUBSETS = {"questions": KINDS, "accept": CONVERTIBLE}
+SUBSETS = {"questions": KINDS, "accept": ACCEPTABLE}
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Data:
     sample_fraction: float = 1.0
     questions: tuple[str, ...] = ("name", "choice")
     choices: int = 4
-    accept: tuple[str, ...] = ()  # flaws of images to convert instead of refusing
+    accept: tuple[str, ...] = ()  # flaws to set right and count instead of refusing; flaws.py
     max_pixels: int = MAX_PIXELS
     seed: int = 0
 

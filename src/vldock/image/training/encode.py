@@ -34,22 +34,34 @@ class Encoded:
     sizes: tuple[tuple[int, int], ...]
 
 
-def worded(turns: Sequence[Turn], template: str, *, answered: bool) -> str:
+def worded(turns: Sequence[Turn], template: str, *, answered: bool, images: bool = True) -> str:
     """Return the conversation as one text; with `answered` False it ends where the last answer would begin."""
     said: list[tuple[str, str | None]] = [(turn.role, turn.text) for turn in turns]
-    return wording.worded(said if answered else [*said[:-1], ("gpt", None)], template)
+    return wording.worded(said if answered else [*said[:-1], ("gpt", None)], template, images=images)
 
 
-def encode_text(turns: Sequence[Turn], tokenizer: Any, template: str) -> tuple[list[int], list[int]]:
+def _tokens(
+    turns: Sequence[Turn], tokenizer: Any, template: str, *, answered: bool = True, images: bool = True
+) -> list[int]:
+    text = worded(turns, template, answered=answered, images=images)
+    found: list[int] = tokenizer_image_token(text, tokenizer) if images else tokenizer(text).input_ids
+    return found
+
+
+def encode_text(
+    turns: Sequence[Turn], tokenizer: Any, template: str, *, images: bool = True
+) -> tuple[list[int], list[int]]:
     """Return (ids, labels): IGNORE_INDEX outside the answers, each answer with the token that ends it.
+
+    Without `images`, <image> is text like any other, as it is to LLaVA's train.py in a row without an image.
 
     Raises InputRefused where a prompt's tokens are not the beginning of the whole conversation's.
     """
-    ids: list[int] = tokenizer_image_token(worded(turns, template, answered=True), tokenizer)
+    ids = _tokens(turns, tokenizer, template, images=images)
     labels = [IGNORE_INDEX] * len(ids)
     for end in range(2, len(turns) + 1, 2):
-        prompt = tokenizer_image_token(worded(turns[:end], template, answered=False), tokenizer)
-        whole = tokenizer_image_token(worded(turns[:end], template, answered=True), tokenizer)
+        prompt = _tokens(turns[:end], tokenizer, template, answered=False, images=images)
+        whole = _tokens(turns[:end], tokenizer, template, images=images)
         if ids[: len(whole)] != whole or whole[: len(prompt)] != prompt or len(whole) == len(prompt):
             raise InputRefused(
                 f"the tokens of the question {turns[end - 2].text[:60]!r} change when its answer follows",
@@ -78,14 +90,14 @@ class Encoder:
 
     def __call__(self, record: Record) -> Encoded:
         """Return a record encoded whole."""
-        ids, labels = encode_text(record.turns, self.tokenizer, self.template)
+        ids, labels = encode_text(record.turns, self.tokenizer, self.template, images=bool(record.pictures))
         images, sizes = self.images(record)
         return Encoded(torch.tensor(ids), torch.tensor(labels), images, sizes)
 
     def prompt(self, record: Record) -> Encoded:
         """Return a record's first question, up to where the answer begins; labels are empty."""
-        text = worded(record.turns[:2], self.template, answered=False)
-        ids = torch.tensor(tokenizer_image_token(text, self.tokenizer))
+        asked = _tokens(record.turns[:2], self.tokenizer, self.template, answered=False, images=bool(record.pictures))
+        ids = torch.tensor(asked)
         images, sizes = self.images(record)
         return Encoded(ids, torch.empty(0, dtype=torch.long), images, sizes)
 

@@ -71,7 +71,8 @@ def fit(config: Config, data: Dataset, *, say: Callable[[str], None] | None = No
             swept = checkpoint.sweep(folder)
             for path in swept:
                 say(f"{path.name}: a killed process left it half written; removed")
-        start = run_folder.claim(folder, config, _facts(config, data, device)) if rank == 0 else None
+        facts = _facts(config, data, device)
+        start = run_folder.claim(folder, config, facts, _counts(data)) if rank == 0 else None
         micro = config.train.batch_size
         while True:
             try:
@@ -101,7 +102,7 @@ def _run(
     config: Config, data: Dataset, *, device: str, micro: int, start: Path | None, say: Callable[[str], None]
 ) -> Result:
     folder, world = Path(config.out), int(os.environ.get("WORLD_SIZE", "1"))
-    rank = int(os.environ.get("RANK", "0"))
+    rank, counts = int(os.environ.get("RANK", "0")), _counts(data)
     set_seed(config.train.seed)
     loaded = model.load(config, device=device)
     rows = config.train.batch_size * config.train.accumulation * world
@@ -116,7 +117,7 @@ def _run(
     emit("start", step=step, device=device, precision=loaded.precision, steps=steps, rows_per_update=rows,
          rows_at_once=micro, trained=sum(p.numel() for _, p in model.trained(loaded.model)),
          parameters=sum(p.numel() for p in loaded.inner.parameters()), training=len(data.training),
-         heldout=len(data.heldout))  # fmt: skip
+         heldout=len(data.heldout), **counts)  # fmt: skip
 
     def prove() -> None:
         if rank == 0:
@@ -170,6 +171,11 @@ def _facts(config: Config, data: Dataset, device: str) -> dict[str, Any]:
         "device": device.partition(":")[0],
         "processes": int(os.environ.get("WORLD_SIZE", "1")),
     }
+
+
+def _counts(data: Dataset) -> dict[str, dict[str, int]]:
+    """Return what of the data was accepted, to be written down; nothing where nothing was."""
+    return {"accepted": dict(data.accepted)} if data.accepted else {}
 
 
 def _printer() -> type:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from vldock.common.errors import InputRefused
 
 SHOWN = 50
 
-# kind -> what cures it; the kinds named in CONVERTIBLE can be accepted instead (data.accept)
+# kind -> what cures it; the kinds named in ACCEPTABLE can be accepted instead (data.accept)
 CURES = {
     "not-json": "mend the file at the place named; `python -m json.tool FILE` shows it",
     "not-a-list": "write one JSON list of records: [{...}, {...}]",
@@ -18,13 +18,16 @@ CURES = {
     "missing-key": "add the key",
     "wrong-type": "write text in quotes",
     "unknown-role": 'name the speaker "human" or "gpt"',
+    "gpt-first": "remove the first turn; or data.accept=[gpt-first]: it is skipped, as LLaVA's train.py does",
     "role-order": "let human and gpt take turns, human first and gpt last",
     "empty-answer": "write the answer, or remove the record",
     "empty-question": "write the question",
-    "image-count": "write <image> once for each image of the record, in its questions only",
-    "duplicate-id": "give every record an id of its own",
+    "image-count": "write <image> once for each image of the record, in its questions only; or, up to one image, "
+    "data.accept=[image-count]: one <image>, in front, as LLaVA's train.py does",
+    "duplicate-id": "give every record an id of its own; or data.accept=[duplicate-id]",
     "outside": "give a path below data.images, without ..",
-    "missing-file": "put the file there, or correct the path; paths are relative to data.images",
+    "missing-file": "put the file there, or correct the path; paths are relative to data.images; or, of a JSON file's "
+    "records, data.accept=[missing-file]: they are left out",
     "not-a-file": "name an image file, not a folder",
     "no-permission": "chmod a+r the file, or run with --user of its owner",
     "zero-size": "copy the file again: it is empty",
@@ -39,16 +42,26 @@ CURES = {
     "no-label": "give every image its label: imagelabels.mat and the images are not of the same set",
 }
 CONVERTIBLE = ("cmyk", "16-bit", "animated", "exif-rotated")
+AS_LLAVA = ("duplicate-id", "gpt-first", "image-count", "missing-file")  # what LLaVA's data has; of JSON files
+ACCEPTABLE = (*CONVERTIBLE, *AS_LLAVA)
 
 
 @dataclass(frozen=True)
 class Flaw:
-    """One thing wrong: `row` counts from 1 in the file (0: the file itself), `said` is what was seen."""
+    """One thing wrong: `row` counts from 1 in the file (0: the file itself), `said` is what was seen.
+
+    `acceptable`: data.accept can allow it.
+    """
 
     row: int
     id: str
     kind: str
     said: str
+    acceptable: bool = False
+
+    def in_kinds(self, accept: Collection[str]) -> bool:
+        """Whether `accept` allows it."""
+        return self.acceptable and self.kind in accept
 
     @property
     def cure(self) -> str:
@@ -70,9 +83,15 @@ class DataRefused(InputRefused):
         super().__init__(
             f"{source}: {len(flaws)} flaws in the data ({counts}); nothing was trained\n" + "\n".join(lines),
             expected="every row whole, every image readable",
-            hint="mend them all, then: python -m vldock.image train --check",
+            hint=f"mend them all{_instead(flaws)}, then: python -m vldock.image train --check",
         )
         self.flaws = tuple(flaws)
+
+
+def _instead(flaws: Sequence[Flaw]) -> str:
+    """Return the setting that accepts those flaws that can be accepted."""
+    kinds = sorted({flaw.kind for flaw in flaws if flaw.acceptable})
+    return f", or accept with data.accept=[{','.join(kinds)}]" if kinds else ""
 
 
 def refuse(flaws: Iterable[Flaw], *, source: str) -> None:

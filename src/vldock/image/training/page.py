@@ -89,10 +89,17 @@ def render(
     events = "".join(f"<li>{html.escape(json.dumps(line, ensure_ascii=False))}</li>" for line in told)
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        f"<title>{html.escape(name)}</title><style>{STYLE}</style><h1>{html.escape(name)}</h1><p>{head}</p>{_features(lines)}{images}"
+        f"<title>{html.escape(name)}</title><style>{STYLE}</style><h1>{html.escape(name)}</h1><p>{head}</p>{_data(lines)}{_features(lines)}{images}"
         f"{_groups(answers)}{_wrong(answers)}<h2>Events</h2><ul>{events}</ul>"
         f"<h2>Configuration</h2><pre>{html.escape(config)}</pre></html>\n"
     )
+
+
+def _data(lines: Sequence[Mapping[str, Any]]) -> str:
+    """Return what of the data was accepted; nothing where nothing was."""
+    accepted = next((line.get("accepted") for line in reversed(lines) if line.get("event") == "start"), None)
+    said = ", ".join(f"{count} {kind}" for kind, count in (accepted or {}).items())
+    return f"<p>accepted in the data: {said}</p>" if said else ""
 
 
 def _features(lines: Sequence[Mapping[str, Any]]) -> str:

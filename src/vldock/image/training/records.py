@@ -7,29 +7,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from vldock.image.training import conversations
+from vldock.image.training.conversations import IMAGE, Conversation, Turn
 from vldock.image.training.flaws import Flaw
 from vldock.image.training.pictures import FilePicture, Picture
 
-IMAGE = "<image>"
-ROLES = ("human", "gpt")
-
-
-@dataclass(frozen=True)
-class Turn:
-    """A question ("human") or an answer ("gpt")."""
-
-    role: str
-    text: str
+MISSING = "missing-file"
 
 
 @dataclass(frozen=True)
 class Record:
-    """One conversation about its pictures; `group` is what a split must keep in proportion (a flower's name)."""
+    """One conversation about its pictures; `group` is what a split must keep in proportion (a flower's name).
+
+    Without pictures, <image> in a turn is text.
+    """
 
     row: int
     id: str
@@ -40,7 +36,8 @@ class Record:
     @property
     def question(self) -> str:
         """The first question, without its <image>."""
-        return self.turns[0].text.replace(IMAGE, "").strip()
+        text = self.turns[0].text
+        return (text.replace(IMAGE, "") if self.pictures else text).strip()
 
     @property
     def answer(self) -> str:
@@ -48,8 +45,12 @@ class Record:
         return self.turns[1].text
 
 
-def read(path: Path, images: Path) -> tuple[list[Record], list[Flaw]]:
-    """Return the records of a JSON file and every flaw of its text; pictures are only named, not opened."""
+def read(path: Path, images: Path, *, accept: Collection[str] = ()) -> tuple[list[Record], list[Flaw]]:
+    """Return the records of a JSON file and every flaw of its text; pictures are only named, not opened.
+
+    A record whose flaws `accept` names is returned as LLaVA trains on it, its flaws with the others'; one whose picture
+    is not there is left out.
+    """
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -63,20 +64,47 @@ def read(path: Path, images: Path) -> tuple[list[Record], list[Flaw]]:
     records, flaws = [], []
     seen: dict[str, int] = {}
     for number, row in enumerate(rows, 1):
-        found = list(_flaws(row, number, images))
+        found = list(_flaws(row, number))
+        said = Conversation(())
+        if isinstance(row, dict) and "conversations" in row:
+            said = conversations.read(row["conversations"], len(_images(row)))
         name = str(row.get("id", "")) if isinstance(row, dict) else ""
+        found += [Flaw(number, name, odd.kind, odd.said, acceptable=odd.acceptable) for odd in said.odd]
         if name and seen.setdefault(name, number) != number:
-            found.append(Flaw(number, name, "duplicate-id", f"{name} is row {seen[name]}'s id too"))
+            found.append(Flaw(number, name, "duplicate-id", f"{name} is row {seen[name]}'s id too", acceptable=True))
+            name = f"{name} (row {number})"
+        if all(flaw.in_kinds(accept) for flaw in found):
+            record = _record(row, number, name, said, images)
+            if absent := _absent(record, accept):
+                found.append(absent)
+            else:
+                records.append(record)
         flaws += found
-        if not found:
-            records.append(_record(row, number, images))
     return records, flaws
 
 
-def _record(row: dict[str, Any], number: int, images: Path) -> Record:
-    pictures = tuple(FilePicture(images / name) for name in _images(row))
-    turns = tuple(Turn(str(turn["from"]), str(turn["value"])) for turn in row["conversations"])
-    return Record(number, str(row["id"]), pictures, turns, str(row.get("label", "")))
+def _record(row: dict[str, Any], number: int, name: str, said: Conversation, images: Path) -> Record:
+    pictures = tuple(FilePicture(images / path) for path in _images(row)) if said.asks else ()
+    return Record(number, name, pictures, said.turns, str(row.get("label", "")))
+
+
+def _absent(record: Record, accept: Collection[str]) -> Flaw | None:
+    """Return the flaw of a picture that is not there, where that is accepted; else opening it tells."""
+    if MISSING not in accept:
+        return None
+    names = [picture.name for picture in record.pictures if not _is_there(Path(picture.name))]
+    return Flaw(record.row, record.id, MISSING, names[0], acceptable=True) if names else None
+
+
+def _is_there(path: Path) -> bool:
+    """Tell whether a file is there; one that cannot be looked at is, and opening it tells why."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _images(row: dict[str, Any]) -> list[Any]:
@@ -84,7 +112,7 @@ def _images(row: dict[str, Any]) -> list[Any]:
     return [] if value is None else list(value) if isinstance(value, list) else [value]
 
 
-def _flaws(row: Any, number: int, images: Path) -> Iterator[Flaw]:
+def _flaws(row: Any, number: int) -> Iterator[Flaw]:
     if not isinstance(row, dict):
         yield Flaw(number, "", "not-a-record", f"a {type(row).__name__}")
         return
@@ -92,39 +120,8 @@ def _flaws(row: Any, number: int, images: Path) -> Iterator[Flaw]:
     for key in ("id", "conversations"):
         if key not in row:
             yield Flaw(number, name, "missing-key", f"no {key!r}")
-    paths = _images(row)
-    for path in paths:
+    for path in _images(row):
         if not isinstance(path, str):
             yield Flaw(number, name, "wrong-type", f"image is {path!r}")
         elif PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
             yield Flaw(number, name, "outside", path)
-    if "conversations" in row:
-        yield from _conversation_flaws(row["conversations"], len(paths), number, name)
-
-
-def _conversation_flaws(turns: Any, images: int, number: int, name: str) -> Iterator[Flaw]:
-    if not isinstance(turns, list) or not all(isinstance(turn, dict) for turn in turns):
-        yield Flaw(number, name, "wrong-type", "conversations is no list of {from, value}")
-        return
-    for at, turn in enumerate(turns, 1):
-        for key in ("from", "value"):
-            if key not in turn:
-                yield Flaw(number, name, "missing-key", f"no {key!r} in turn {at}")
-            elif not isinstance(turn[key], str):
-                yield Flaw(number, name, "wrong-type", f"{key!r} of turn {at} is {turn[key]!r}")
-    if any(not isinstance(turn.get("from"), str) or not isinstance(turn.get("value"), str) for turn in turns):
-        return
-    roles = [turn["from"] for turn in turns]
-    if strange := [role for role in roles if role not in ROLES]:
-        yield Flaw(number, name, "unknown-role", strange[0])
-    elif len(roles) < len(ROLES) or roles != [ROLES[at % 2] for at in range(len(roles))] or roles[-1] != "gpt":
-        yield Flaw(number, name, "role-order", " ".join(roles) or "no turns")
-    for at, turn in enumerate(turns, 1):
-        if not turn["value"].replace(IMAGE, "").strip():
-            yield Flaw(number, name, "empty-answer" if turn["from"] == "gpt" else "empty-question", f"turn {at}")
-    asked = sum(turn["value"].count(IMAGE) for turn in turns if turn["from"] == "human")
-    told = sum(turn["value"].count(IMAGE) for turn in turns if turn["from"] == "gpt")
-    if strange:
-        return
-    if asked != images or told:
-        yield Flaw(number, name, "image-count", f"{images} images, {asked} <image> in questions, {told} in answers")

@@ -32,8 +32,10 @@ def digest_of(records: Sequence[Record]) -> str:
     return digest.hexdigest()[:16]
 
 
-def claim(folder: Path, config: Config, facts: dict[str, Any]) -> Path | None:
+def claim(folder: Path, config: Config, facts: dict[str, Any], told: dict[str, Any] | None = None) -> Path | None:
     """Make the folder this configuration's and return the checkpoint to resume from, None for a new run.
+
+    `told` is written beside `facts`, and no reason not to resume.
 
     Raises UsageError where it holds a run of another configuration, data, base or number of processes.
     """
@@ -45,7 +47,7 @@ def claim(folder: Path, config: Config, facts: dict[str, Any]) -> Path | None:
         partial = folder / f".{CONFIG}.partial"
         partial.write_text(config.to_yaml(), encoding="utf-8")
         partial.replace(folder / CONFIG)
-        write_json(folder / RUN, {**(before or {}), **facts})
+        write_json(folder / RUN, {**(before or {}), **facts, **(told or {})})
     except OSError as error:
         raise mend.unfit(error, folder, whoami()) from error
     return newest(folder)

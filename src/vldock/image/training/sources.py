@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from vldock.common.errors import InputRefused, UsageError
@@ -13,20 +14,26 @@ from vldock.common.layout import CHECKPOINTS_VARIABLE
 from vldock.common.workspace import ROOT_VARIABLE
 from vldock.image.training import flowers, pictures, questions, records, split
 from vldock.image.training.config import Data
-from vldock.image.training.flaws import Flaw, refuse
+from vldock.image.training.flaws import CONVERTIBLE, Flaw, refuse
 from vldock.image.training.pictures import Picture
 from vldock.image.training.records import Record
 
+THREADS = min(8, os.cpu_count() or 1)
+TEXT_ONLY = "text-only"
 FRACTION = 0.1  # held out where the source has no split of its own
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """What is trained on and what is held out; `names` are the flowers' where the data is flowers."""
+    """What is trained on and what is held out; `names` are the flowers' where the data is flowers.
+
+    `accepted` counts what data.accept allowed (rows, or pictures for flaws of pictures), and rows that are text only.
+    """
 
     training: tuple[Record, ...]
     heldout: tuple[Record, ...]
     names: tuple[str, ...] = ()
+    accepted: Mapping[str, int] = field(default_factory=dict)
 
 
 def load(data: Data, *, environ: Mapping[str, str] = os.environ) -> Dataset:
@@ -36,10 +43,13 @@ def load(data: Data, *, environ: Mapping[str, str] = os.environ) -> Dataset:
     """
     made, flaws = _json(data, environ) if data.source == "json" else _flowers(data, environ)
     both = (*made.training, *made.heldout)
-    refuse([*flaws, *_picture_flaws(both, data)], source=data.path or data.name)
+    every = [*flaws, *_picture_flaws(both, data)]
+    refuse((flaw for flaw in every if not flaw.in_kinds(data.accept)), source=data.path or data.name)
     if not made.training:
         raise InputRefused(f"{data.path or data.name}: no training record is left", expected="one at least")
-    return made
+    accepted = Counter({TEXT_ONLY: sum(not record.pictures for record in both)})
+    accepted.update(flaw.kind for flaw in every)
+    return replace(made, accepted={kind: count for kind, count in sorted(accepted.items()) if count})
 
 
 def resolve(path: str, environ: Mapping[str, str], folder: str) -> Path:
@@ -73,13 +83,16 @@ def out_folder(path: str, environ: Mapping[str, str] = os.environ) -> Path:
 def _json(data: Data, environ: Mapping[str, str]) -> tuple[Dataset, list[Flaw]]:
     path = resolve(_path(data, "the JSON file"), environ, "data")
     images = resolve(data.images, environ, "data") if data.images else path.parent
-    found, flaws = records.read(path, images)
+    found, flaws = records.read(path, images, accept=data.accept)
     kept = split.sample(found, data.sample_fraction, group=_group, seed=data.seed)
     if data.heldout_path:
-        heldout, more = records.read(resolve(data.heldout_path, environ, "data"), images)
+        heldout, more = records.read(resolve(data.heldout_path, environ, "data"), images, accept=data.accept)
         return Dataset(tuple(kept), tuple(heldout)), [*flaws, *more]
     fraction = data.heldout_fraction or FRACTION
-    training, out = split.hold_out(kept, fraction, group=_group, seed=data.seed)
+    digests = _digests(picture for record in kept for picture in record.pictures)
+    training, out = split.hold_out(
+        kept, fraction, group=_group, seed=data.seed, parts=lambda record: map(digests.__getitem__, record.pictures)
+    )
     return Dataset(tuple(training), tuple(out)), flaws
 
 
@@ -92,7 +105,10 @@ def _flowers(data: Data, environ: Mapping[str, str]) -> tuple[Dataset, list[Flaw
     own = next((found.splits[name] for name in ("validation", "test") if found.splits.get(name)), ())
     if data.heldout_fraction or not own:
         fraction = data.heldout_fraction or FRACTION
-        training, heldout = split.hold_out(training, fraction, group=_name, seed=data.seed)
+        digests = _digests(flower.picture for flower in training)
+        training, heldout = split.hold_out(
+            training, fraction, group=_name, seed=data.seed, parts=lambda flower: (digests[flower.picture],)
+        )
     else:
         heldout = list(own)
     training = split.sample(training, data.sample_fraction, group=_name, seed=data.seed)
@@ -122,6 +138,20 @@ def _path(data: Data, what: str) -> str:
     return data.path
 
 
+def _digests(found: Iterable[Picture]) -> dict[Picture, str]:
+    """Return the sha256 of each picture's bytes, on a few threads; one that cannot be read is told of when it is."""
+
+    def digest(picture: Picture) -> str:
+        try:
+            return pictures.sha256_of(picture)
+        except OSError:
+            return picture.name
+
+    each = list(dict.fromkeys(found))
+    with ThreadPoolExecutor(THREADS) as pool:
+        return dict(zip(each, pool.map(digest, each), strict=True))
+
+
 def _picture_flaws(both: Sequence[Record], data: Data) -> list[Flaw]:
     """Look at every picture once, however many records ask about it, on a few threads: decoding releases the GIL."""
     first: dict[Picture, Record] = {}
@@ -130,9 +160,14 @@ def _picture_flaws(both: Sequence[Record], data: Data) -> list[Flaw]:
             first.setdefault(picture, record)
 
     def look(picture: Picture) -> list[pictures.Finding]:
-        return pictures.examine(picture, accept=data.accept, max_pixels=data.max_pixels)
+        return pictures.examine(picture, max_pixels=data.max_pixels)
 
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(THREADS) as pool:
         found = list(pool.map(look, first))
     pairs = zip(first.values(), found, strict=True)
-    return [Flaw(record.row, record.id, one.kind, one.said) for record, ones in pairs for one in ones]
+    allowed = (*CONVERTIBLE, *([records.MISSING] if data.source == "json" else []))
+    return [
+        Flaw(record.row, record.id, one.kind, one.said, acceptable=one.kind in allowed)
+        for record, ones in pairs
+        for one in ones
+    ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -17,13 +17,46 @@ def sample(items: Sequence[T], fraction: float, *, group: Callable[[T], str], se
     return [item for at, item in enumerate(items) if at in chosen]
 
 
-def hold_out(items: Sequence[T], fraction: float, *, group: Callable[[T], str], seed: int) -> tuple[list[T], list[T]]:
-    """Return (training, held out): `fraction` of every group is held out, rounded up, and at least one is kept."""
+def hold_out(
+    items: Sequence[T],
+    fraction: float,
+    *,
+    group: Callable[[T], str],
+    seed: int,
+    parts: Callable[[T], Iterable[str]] = lambda item: (),
+) -> tuple[list[T], list[T]]:
+    """Return (training, held out): `fraction` of every group is held out, rounded up, and at least one is kept.
+
+    Items that have one of their `parts` (a picture's bytes) in common stay together, counted as one of the first's
+    group.
+    """
+    units = _units([tuple(parts(item)) for item in items])
     out: set[int] = set()
-    for members in _groups(items, group, seed).values():
-        out.update(members[: min(_share(members, fraction), len(members) - 1)])
+    for members in _groups([items[unit[0]] for unit in units], group, seed).values():
+        chosen = members[: min(_share(members, fraction), len(members) - 1)]
+        out.update(at for unit in chosen for at in units[unit])
     kept = [item for at, item in enumerate(items) if at not in out]
     return kept, [item for at, item in enumerate(items) if at in out]
+
+
+def _units(parts: Sequence[tuple[str, ...]]) -> list[list[int]]:
+    """Return the positions that belong together, by any part in common, in the order of their first."""
+    above = list(range(len(parts)))
+
+    def root(at: int) -> int:
+        while above[at] != at:
+            above[at] = at = above[above[at]]
+        return at
+
+    first: dict[str, int] = {}
+    for at, names in enumerate(parts):
+        for name in names:
+            one, two = sorted((root(at), root(first.setdefault(name, at))))
+            above[two] = one
+    units: dict[int, list[int]] = defaultdict(list)
+    for at in range(len(parts)):
+        units[root(at)].append(at)
+    return list(units.values())
 
 
 def _share(members: Sequence[int], fraction: float) -> int:

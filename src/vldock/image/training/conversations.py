@@ -1,0 +1,104 @@
+"""A record's turns: what is wrong with them, and what LLaVA's own training makes of the odd ones.
+
+Source: LLaVA 1.2.2.post1, llava/train/train.py: preprocess_v1 skips a first turn that is not the human's;
+preprocess_multimodal writes <image> once, in front of the turn that has it; without an image the marker stays text;
+an image no turn asks about is looked at by no token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+IMAGE = "<image>"
+ROLES = ("human", "gpt")
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A question ("human") or an answer ("gpt")."""
+
+    role: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Oddity:
+    """What is odd about a conversation: a kind of flaws.CURES, what was seen, whether data.accept can allow it."""
+
+    kind: str
+    said: str
+    acceptable: bool = False
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """The turns as they are trained on, whether they ask about the record's image, and what is odd about the row."""
+
+    turns: tuple[Turn, ...]
+    asks: bool = True
+    odd: tuple[Oddity, ...] = ()
+
+
+def read(value: Any, images: int) -> Conversation:
+    """Return the conversation of a record with so many images, its oddities found and set right as LLaVA does."""
+    if malformed := tuple(_malformed(value)):
+        return Conversation((), odd=malformed)
+    turns = tuple(Turn(turn["from"], turn["value"]) for turn in value)
+    if strange := [turn.role for turn in turns if turn.role not in ROLES]:
+        return Conversation(turns, odd=(Oddity("unknown-role", strange[0]), *_empty(turns)))
+    kept, order = _from_the_human_on(turns)
+    set_right, count = _with_one_marker(kept, images)
+    asks = any(IMAGE in turn.text for turn in set_right)
+    return Conversation(set_right, asks, (*order, *_empty(kept), *count))
+
+
+def _malformed(value: Any) -> Iterator[Oddity]:
+    if not isinstance(value, list) or not all(isinstance(turn, dict) for turn in value):
+        yield Oddity("wrong-type", "conversations is no list of {from, value}")
+        return
+    for at, turn in enumerate(value, 1):
+        for key in ("from", "value"):
+            if key not in turn:
+                yield Oddity("missing-key", f"no {key!r} in turn {at}")
+            elif not isinstance(turn[key], str):
+                yield Oddity("wrong-type", f"{key!r} of turn {at} is {turn[key]!r}")
+
+
+def _from_the_human_on(turns: Sequence[Turn]) -> tuple[tuple[Turn, ...], tuple[Oddity, ...]]:
+    roles = [turn.role for turn in turns]
+    if _alternate(roles):
+        return tuple(turns), ()
+    if roles[:1] == ["gpt"] and _alternate(roles[1:]):
+        return tuple(turns[1:]), (Oddity("gpt-first", turns[0].text[:60], acceptable=True),)
+    return tuple(turns), (Oddity("role-order", " ".join(roles) or "no turns"),)
+
+
+def _alternate(roles: Sequence[str]) -> bool:
+    return len(roles) >= len(ROLES) and len(roles) % 2 == 0 and list(roles) == [*ROLES] * (len(roles) // 2)
+
+
+def _empty(turns: Sequence[Turn]) -> Iterator[Oddity]:
+    for at, turn in enumerate(turns, 1):
+        if not turn.text.replace(IMAGE, "").strip():
+            yield Oddity("empty-answer" if turn.role == "gpt" else "empty-question", f"turn {at}")
+
+
+def _with_one_marker(turns: Sequence[Turn], images: int) -> tuple[tuple[Turn, ...], tuple[Oddity, ...]]:
+    """Return the turns with one marker for one image, none for an image no question asks about, as text for none."""
+    asked = sum(turn.text.count(IMAGE) for turn in turns if turn.role == "human")
+    told = sum(turn.text.count(IMAGE) for turn in turns if turn.role == "gpt")
+    if asked == images and not told:
+        return tuple(turns), ()
+    said = f"{images} images, {asked} {IMAGE} in questions, {told} in answers"
+    odd = (Oddity("image-count", said, acceptable=images <= 1),)
+    if images != 1:
+        return tuple(turns), odd
+    bare = [
+        replace(turn, text=turn.text.replace(IMAGE, "").strip() if IMAGE in turn.text else turn.text) for turn in turns
+    ]
+    first = next((at for at, turn in enumerate(turns) if turn.role == "human" and IMAGE in turn.text), None)
+    if first is not None:
+        bare[first] = replace(bare[first], text=f"{IMAGE}\n{bare[first].text}")
+    return tuple(bare), odd
