@@ -13,6 +13,7 @@ from pathlib import Path
 from PIL import Image, UnidentifiedImageError
 
 from vldock.common.errors import InputRefused, UsageError
+from vldock.common.table_check.pictures import BROKEN
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 
@@ -56,7 +57,9 @@ def decode(content: bytes) -> Image.Image:
             return image.convert("RGB")
     except UnidentifiedImageError as error:
         raise ValueError("not a picture Pillow knows") from error
-    except (OSError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+    except ValueError:
+        raise  # it says what is wrong
+    except (*BROKEN, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ValueError(f"no picture: {error}") from error
 
 

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import base64
 import binascii
-import struct
 import sys
 import tempfile
 import warnings
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,12 +20,12 @@ from typing import BinaryIO
 from PIL import Image, UnidentifiedImageError
 
 from vldock.common.errors import InputRefused, UsageError
+from vldock.common.table_check.pictures import BROKEN
 from vldock.image import file_hashes
 from vldock.image.predict.download import Limits, fetch
 
 SQUARE = 178_956_970  # pixels of the padded square: Pillow's own limit, half a gigabyte in memory
 ORIENTATION = 0x0112  # EXIF 2.32, table 4
-BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error)  # what decoders raise
 KEPT = {"I;16": "16 bits", "I;16B": "16 bits", "I;16L": "16 bits", "I": "32 bits", "F": "floating point"}
 
 

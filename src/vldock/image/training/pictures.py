@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from vldock.common.table_check.pictures import BROKEN
+
 ORIENTATION = 0x0112  # EXIF tag; 1 is upright
 SIDEWAYS = (5, 6, 7, 8)  # its values that swap width and height
 DEEP = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
@@ -130,7 +132,7 @@ def _kind_of(error: OSError) -> str:
 
 
 def _decode(data: bytes, name: str, max_pixels: int) -> list[Finding]:
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
     try:
         image: Any = Image.open(io.BytesIO(data))
@@ -147,7 +149,7 @@ def _decode(data: bytes, name: str, max_pixels: int) -> list[Finding]:
         image.load()
     except Image.DecompressionBombError as error:
         return [Finding("huge", f"{name}: {error}")]
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError) as error:
+    except BROKEN as error:
         return [Finding("corrupt", f"{name}: {_short(error)}")]
     return found
 

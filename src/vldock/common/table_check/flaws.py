@@ -1,0 +1,118 @@
+"""What can be wrong with a table: which flaws refuse it, which are told and counted, and how each is cured."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+SHOWN = 50  # flaws of one kind that are listed by row; the rest are counted
+
+# kind: (what it is, what to do about it). These refuse the table: a run would stop, or lose or change data unseen.
+ERRORS = {
+    "empty": ("the table has no rows", "write a header line and one line for each sample"),
+    "nul": ("NUL byte", "write the table anew; tr -d '\\000' < OLD > NEW drops them"),
+    "encoding": ("not UTF-8", "iconv -f ITS-ENCODING -t UTF-8 OLD > NEW"),
+    "quote": ("an opened quote swallows the next rows", 'close it, or write a cell with quotes as "a ""word"" in it"'),
+    "ragged": ("another number of cells than the header", "one tab between two cells; quote a cell with a line break"),
+    "column": ("columns", "name each column once; a table of your own needs `question`"),
+    "index-twice": ("index used twice", "number the rows anew: predictions are kept by index"),
+    "index-empty": ("index that is no index", "number the rows anew"),
+    "reference": ("image that is neither a picture nor another row's index", "put the picture's base64 in the cell"),
+    "list": ("[...] that is no list of texts", "write a list as ['a', 'b']"),
+    "path-outside": ("path that leaves the pictures' folder", "name a file below the folder, without .."),
+    "picture-file": ("picture file that is not there", "put it below $LMUData, or mend image_path"),
+    "picture-name": ("two pictures under one file name", "give each picture an image_path or index of its own"),
+}
+# These are told and counted; what becomes of the row is said.
+REMARKS = {
+    "picture-lost": ("picture that cannot be decoded", "its sample gets no prediction; replace the picture"),
+    "no-picture": ("row without a picture", "VLMEvalKit leaves it out"),
+    "missing-word": ("cell that pandas takes for an empty one", "see docs/data-and-weights.md"),
+    "not-offered": ("answer that is not among the options", "scored as VLMEvalKit does: nearly always wrong"),
+    "marker": ("image marker in a text", "asked as text"),
+    "index-made": ("no column `index`", "rows are numbered from 1"),
+    "quote-dropped": ("text after a closing quote", "read without the quotes"),
+}
+KINDS = {**ERRORS, **REMARKS}
+
+
+@dataclass(frozen=True)
+class Flaw:
+    """One flaw: its kind, the line of the file it is on, the row's index where it has one, and what was seen."""
+
+    kind: str
+    line: int
+    index: str | None
+    said: str
+
+    @property
+    def refuses(self) -> bool:
+        """Whether the table is refused for it."""
+        return self.kind in ERRORS
+
+    def __str__(self) -> str:
+        where = f"line {self.line}" + (f", index {_short(self.index)}" if self.index is not None else "")
+        what, cure = KINDS[self.kind]
+        return f"{where}: {what}: {self.said} ({cure})"
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a look found: rows, how many flaws of each kind, the first of them by row, and samples without a picture.
+
+    `lost` is {index: why its picture cannot be decoded}, of the rows that will be asked.
+    """
+
+    rows: int
+    counts: Mapping[str, int]
+    flaws: tuple[Flaw, ...]
+    lost: Mapping[str, str]
+
+    @property
+    def refused(self) -> bool:
+        """Whether anything was found that a run must not begin with."""
+        return any(kind in ERRORS for kind in self.counts)
+
+    @property
+    def findings(self) -> dict[str, int]:
+        """Return {kind: rows} of what is told and counted, for cell.json and the passport."""
+        return {kind: count for kind, count in self.counts.items() if kind in REMARKS}
+
+    def lines(self) -> Iterator[str]:
+        """Yield one line for each flaw that is listed, and one for each kind of which more were found."""
+        for flaw in sorted(self.flaws, key=lambda flaw: (not flaw.refuses, flaw.line)):
+            yield str(flaw)
+        for kind, count in self.counts.items():
+            if count > SHOWN:
+                yield f"and {count - SHOWN} more: {KINDS[kind][0]}"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain values, from which `from_json` makes the same look."""
+        flaws = [[flaw.kind, flaw.line, flaw.index, flaw.said] for flaw in self.flaws]
+        return {"rows": self.rows, "counts": dict(self.counts), "flaws": flaws, "lost": dict(self.lost)}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Look:
+        """Return the look that `as_json` wrote; raises KeyError, TypeError or ValueError for anything else."""
+        flaws = tuple(Flaw(*one) for one in value["flaws"])
+        return cls(value["rows"], dict(value["counts"]), flaws, dict(value["lost"]))
+
+
+@dataclass
+class Found:
+    """The flaws of a look as they are found; of each kind the first SHOWN are kept by row."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    flaws: list[Flaw] = field(default_factory=list)
+
+    def add(self, kind: str, line: int, said: str, *, index: str | None = None) -> None:
+        """Add one."""
+        self.counts[kind] += 1
+        if self.counts[kind] <= SHOWN:
+            self.flaws.append(Flaw(kind, line, index, said))
+
+
+def _short(value: str) -> str:
+    return value if len(value) <= 40 else f"{value[:37]}..."

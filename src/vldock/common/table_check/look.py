@@ -1,0 +1,186 @@
+"""check_table(): one pass over a table's file, every flaw named with its row."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+from vldock.common.table_check import pictures, reading, texts
+from vldock.common.table_check.flaws import Found, Look
+from vldock.common.table_check.pictures import Decode
+from vldock.common.table_check.reading import Record
+
+PLACED = ("MMMU", "LEGO")  # benchmarks whose texts say <image 1> where a picture belongs
+WAITING = 64  # pictures that are on their way to be decoded
+
+
+def check_table(
+    path: Path, *, name: str, root: Path, own: bool, decode: Decode, limit: int | None = None, threads: int = 1
+) -> Look:
+    """Return the look at a table called `name` whose pictures lie below `root`; raises OSError where it cannot be read.
+
+    The whole file is read. Remarks and pictures are of the first `limit` rows, which will be asked. `own`: a user's own
+    table, not a benchmark whose class in VLMEvalKit brings its columns and files.
+    """
+    with ThreadPoolExecutor(max(1, threads)) as pool:
+        table = _Table(name, root, own=own, decode=decode, limit=limit, pool=pool)
+        for record in reading.records(path, table.found):
+            table.add(record)
+        return table.look()
+
+
+class _Table:
+    def __init__(
+        self, name: str, root: Path, *, own: bool, decode: Decode, limit: int | None, pool: ThreadPoolExecutor
+    ) -> None:
+        self.name, self.root, self.own, self.decode, self.limit, self.pool = name, root, own, decode, limit, pool
+        self.found = Found()
+        self.header: list[str] = []
+        self.place: dict[str, int] = {}
+        self.rows = self.asked = 0
+        self.indices: dict[str, int] = {}  # as written: line
+        self.numbers: dict[str, tuple[str, int]] = {}  # as a number: as written, line
+        self.short: list[tuple[str, _Row, bool]] = []  # short image cells, and whether they will be asked
+        self.files: dict[str, int] = {}  # name of a picture's file: hash of its cell
+        self.lost: dict[str, str] = {}
+        self.waiting: deque[tuple[int, str, list[Future[str | None]]]] = deque()
+
+    def add(self, record: Record) -> None:
+        """Look at one row, the header first."""
+        if not self.header:
+            self._add_header(record)
+            return
+        self.rows += 1
+        row = _Row(record, self.place, number=self.rows)
+        if len(record.cells) != len(self.header):
+            said = f"{len(record.cells)} cells, the header has {len(self.header)}"
+            self.found.add("ragged", record.line, said, index=row.index or None)
+        self._index(row)
+        dropped = "image" in self.place and not row["image"]
+        asked = not dropped and (self.limit is None or self.asked < self.limit)
+        self.asked += asked
+        if dropped and (self.limit is None or self.asked < self.limit):
+            self.found.add("no-picture", row.line, "image is empty", index=row.index)
+        if asked:
+            texts.check(row, self.header, self.found)
+            if self.name.startswith(PLACED):
+                texts.check_places(row, self.header, self.found)
+        if len(record.cells) == len(self.header) and not dropped:
+            self._pictures(row, asked=asked)
+
+    def _add_header(self, record: Record) -> None:
+        self.header = record.cells
+        for column in dict.fromkeys(self.header):
+            if self.header.count(column) > 1:
+                self.found.add("column", record.line, f"{column!r} is there {self.header.count(column)} times")
+        self.place = {column: place for place, column in enumerate(self.header)}
+        if self.own and "question" not in self.place:
+            self.found.add("column", record.line, f"no `question` among {', '.join(self.header)[:120]}")
+        if "index" not in self.place:
+            self.found.add("index-made", record.line, f"columns are {', '.join(self.header)[:120]}")
+
+    def _index(self, row: _Row) -> None:
+        if "index" not in self.place:
+            return
+        text = row.index
+        number = pictures.as_number(text)
+        if text in texts.MISSING:
+            self.found.add("index-empty", row.line, f"{text!r}")
+        elif text in self.indices:
+            self.found.add("index-twice", row.line, f"{text!r} is the index of line {self.indices[text]}", index=text)
+        elif number in self.numbers:
+            other, line = self.numbers[number]
+            self.found.add("index-twice", row.line, f"{text!r} is read as {other!r} of line {line}", index=text)
+        self.indices.setdefault(text, row.line)
+        self.numbers.setdefault(number, (text, row.line))
+
+    def _pictures(self, row: _Row, *, asked: bool) -> None:
+        try:
+            cells = pictures.texts(row["image"])
+            names = pictures.texts(row["image_path"]) if row["image_path"] else []
+        except ValueError as error:
+            self.found.add("list", row.line, str(error), index=row.index)
+            return
+        if "image" not in self.place:
+            self._files(row, names, asked=asked)
+        elif len(row["image"]) <= pictures.REFERENCE_UP_TO:
+            self.short.append((row["image"], row, asked))
+        else:
+            numbered = [f"{row.index}_{number}.png" for number in range(len(cells))]
+            names = names or (numbered if len(cells) > 1 else [f"{row.index}.png"])
+            self._names(row, cells, names)
+            if asked:
+                jobs = [self.pool.submit(pictures.wrong, cell, self.decode) for cell in cells]
+                self._wait(row, jobs)
+
+    def _names(self, row: _Row, cells: Sequence[str], names: Sequence[str]) -> None:
+        for cell, name in zip(cells, names, strict=False):
+            if pictures.leaves(name):
+                self.found.add("path-outside", row.line, name, index=row.index)
+            elif self.files.setdefault(name, hash(cell)) != hash(cell) and self.indices.get(row.index) == row.line:
+                self.found.add("picture-name", row.line, name, index=row.index)
+
+    def _files(self, row: _Row, names: Sequence[str], *, asked: bool) -> None:
+        """Look at pictures that are files: those of a benchmark are its class's to provide."""
+        if self.own and not names and "image_path" in self.place:
+            self.found.add("picture-file", row.line, "image_path is empty", index=row.index)
+        for name in names:
+            if pictures.leaves(name, absolute=True):
+                self.found.add("path-outside", row.line, name, index=row.index)
+            elif self.own and (path := pictures.file_of(name, root=self.root, table=self.name)) is None:
+                self.found.add("picture-file", row.line, name, index=row.index)
+            elif self.own and path and asked:
+                self._wait(row, [self.pool.submit(_wrong_file, path, self.decode)])
+
+    def _wait(self, row: _Row, jobs: list[Future[str | None]]) -> None:
+        self.waiting.append((row.line, row.index, jobs))
+        while len(self.waiting) > WAITING:
+            self._decoded()
+
+    def _decoded(self) -> None:
+        line, index, jobs = self.waiting.popleft()
+        causes = [cause for job in jobs if (cause := job.result())]
+        if causes:
+            self._lose(line, index, causes[0])
+
+    def _references(self) -> None:
+        """Look at short image cells: the index of a row with a picture, or a picture that is that small."""
+        short = {row.index: cell for cell, row, _ in self.short}
+        for cell, row, asked in self.short:
+            small = cell in short and pictures.wrong(short[cell], self.decode) is None
+            if pictures.is_reference(cell, self.indices) and (cell not in short or small):
+                if asked and cell in self.lost:
+                    self._lose(row.line, row.index, self.lost[cell])
+            elif pictures.wrong(cell, self.decode):
+                self.found.add("reference", row.line, repr(cell), index=row.index)
+
+    def _lose(self, line: int, index: str, cause: str) -> None:
+        self.found.add("picture-lost", line, cause, index=index)
+        self.lost[index] = cause
+
+    def look(self) -> Look:
+        """Return what was found."""
+        while self.waiting:
+            self._decoded()
+        self._references()
+        if not self.rows and not self.found.counts:
+            self.found.add("empty", 1, f"{len(self.header)} columns")
+        return Look(self.rows, dict(self.found.counts), tuple(self.found.flaws), self.lost)
+
+
+class _Row:
+    """One row by its columns; a cell that is not there is empty."""
+
+    def __init__(self, record: Record, place: dict[str, int], *, number: int) -> None:
+        self.line, self._cells, self._place = record.line, record.cells, place
+        self.index = self["index"] if "index" in place else str(number)
+
+    def __getitem__(self, column: str) -> str:
+        place = self._place.get(column)
+        return self._cells[place] if place is not None and place < len(self._cells) else ""
+
+
+def _wrong_file(path: Path, decode: Decode) -> str | None:
+    return decode(path.read_bytes())

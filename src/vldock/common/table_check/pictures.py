@@ -1,0 +1,72 @@
+"""Image cells of a table: lists, references to other rows, base64, names of files."""
+
+from __future__ import annotations
+
+import ast
+import base64
+import posixpath
+import re
+import struct
+import zlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+REFERENCE_UP_TO = 64  # characters: VLMEvalKit takes a shorter cell for the index of the row that has the picture
+DATA_URI = re.compile(r"data:[^,]{0,100},", re.IGNORECASE)
+# What Pillow's decoders raise for bytes that are no picture, or only the beginning of one.
+BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, struct.error, zlib.error, MemoryError)
+NUMBER = re.compile(r"([+-]?)0*(\d+)(?:\.0*)?")
+Decode = Callable[[bytes], str | None]  # why these bytes are no picture, or None
+
+
+def texts(cell: str) -> list[str]:
+    """Return what a cell holds: itself, or the texts of a Python list; raises ValueError for another [...]."""
+    if not (cell.startswith("[") and cell.endswith("]")):
+        return [cell]
+    try:
+        value = ast.literal_eval(cell)
+    except (ValueError, SyntaxError, MemoryError, RecursionError) as error:
+        raise ValueError("no Python list") from error
+    if not isinstance(value, list) or not value:
+        raise ValueError("an empty list")
+    return [str(item) for item in value]
+
+
+def without_uri(text: str) -> str:
+    """Return base64 without the `data:image/png;base64,` before it."""
+    found = DATA_URI.match(text, 0, 128) if text[:5].lower() == "data:" else None
+    return text[found.end() :] if found else text
+
+
+def wrong(text: str, decode: Decode) -> str | None:
+    """Return why one base64 is no picture, or None; as in VLMEvalKit, other characters are skipped."""
+    try:
+        content = base64.b64decode(without_uri(text))
+    except ValueError as error:
+        return f"no base64: {error}"
+    return decode(content) if content else "empty"
+
+
+def as_number(index: str) -> str:
+    """Return an index as pandas reads a column of numbers: `01`, `1.0` and `1` are one; another text as it is."""
+    match = NUMBER.fullmatch(index.strip())
+    return f"{match[1].strip('+')}{match[2]}" if match else index
+
+
+def is_reference(cell: str, indices: Mapping[str, object]) -> bool:
+    """Tell whether an image cell names another row: short, and the index of one."""
+    return len(cell) <= REFERENCE_UP_TO and cell in indices
+
+
+def leaves(name: str, *, absolute: bool = False) -> bool:
+    """Tell whether a file name leads out of its folder; `absolute` allows a path from the root."""
+    plain = posixpath.normpath(name.replace("\0", ""))
+    return (plain.startswith("/") and not absolute) or plain == ".." or plain.startswith("../")
+
+
+def file_of(name: str, *, root: Path, table: str) -> Path | None:
+    """Return the file of an image_path without an image beside it: absolute, or below images/<table> or the root."""
+    if leaves(name, absolute=True):
+        return None
+    places = [Path(name)] if name.startswith("/") else [root / "images" / table / name, root / name]
+    return next((place for place in places if place.is_file()), None)

@@ -1,0 +1,61 @@
+"""Benchmark tables of a user's own, written row by row as TSVs, sound or with a flaw at a known line."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from PIL import Image
+
+Row = Mapping[str, object]
+
+
+def encoded(image: Image.Image, form: str = "PNG") -> str:
+    """Return a picture as the base64 of an image cell."""
+    held = io.BytesIO()
+    image.save(held, form)
+    return base64.b64encode(held.getvalue()).decode()
+
+
+def picture(colour: str = "red", *, mode: str = "RGB", form: str = "PNG", size: tuple[int, int] = (64, 48)) -> str:
+    """Return the base64 of a picture of one colour; a mode that has no colours is filled with zeros."""
+    image = Image.new(mode, size, colour) if mode in ("RGB", "L", "P") else Image.new(mode, size)
+    return encoded(image, form)
+
+
+def pixel() -> str:
+    """Return a GIF of one pixel whose base64 is shorter than an index may be."""
+    return base64.b64encode(
+        bytes.fromhex("47494638396101000100800000ff0000ffffff2c00000000010001000002024401003b")
+    ).decode()
+
+
+def row(index: object, **values: object) -> dict[str, object]:
+    """Return a sound row: a red picture, two options, the answer A."""
+    return {
+        "index": index,
+        "image": picture(),
+        "question": "What colour?",
+        "A": "red",
+        "B": "blue",
+        "answer": "A",
+    } | values
+
+
+def write(path: Path, rows: Sequence[Row]) -> Path:
+    """Write rows as a TSV; the first has every column."""
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, list(rows[0]), delimiter="\t", lineterminator="\n", restval="")
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def replace_line(path: Path, number: int, line: bytes) -> None:
+    """Put another line in place of one, counted from 1."""
+    lines = path.read_bytes().split(b"\n")
+    lines[number - 1] = line
+    path.write_bytes(b"\n".join(lines))
