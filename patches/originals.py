@@ -55,6 +55,7 @@ VLMEVAL = Package(
         "vlmeval/dataset/utils/vcrbench/cau_acc.py": "1b5563c3d044a30e75b4d70f1e8c02028786af0d9ebd767ccaad226d04780194",
         "vlmeval/dataset/image_mcq.py": "78023f4dfc0d207bdcbf66e522c0dbd0c712b881c86e1468ce582eac52d204ef",
         "vlmeval/dataset/image_vqa.py": "76c25adb8cdd598945cddd24c9ebd34e3dd00dd309c0f72dc03e7d110e3ad8a9",
+        "vlmeval/dataset/text_base.py": "ed5ab501e275eb3654a7a7ef4074e3b648eae2219f88eeb3798745cdccc368d9",
         "vlmeval/dataset/video_dataset_config.py": "3960dc9a56cc5a5456300e19bca45a1a85760099f36d68ea55d7ce72c05805e9",
         "vlmeval/dataset/utils/multiple_choice.py": "8121d23f388e7766ad239980f381339916a744cffcf429a62d58ba4de5a7a176",
         "vlmeval/dataset/utils/yorn.py": "ae3150a636813ffd5e348f3adf953921576a03c8be878e282883de21779a1566",

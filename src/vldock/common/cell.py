@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,6 +21,7 @@ class Cell:
     `score` is 0-100 or None; `metric` is VLMEvalKit's name of it and `metrics` all it reported, unscaled.
     `samples` is the number of rows asked, `predictions` the rows answered; `error` is one line or None.
     `seconds` is wall time of the cell without the model load. Times are ISO 8601 in UTC.
+    `findings` counts what the look at the table told, by kind (common/table_check); records of before have none.
     """
 
     model: str
@@ -43,6 +44,7 @@ class Cell:
     dtype: str
     attention: str
     identity: dict[str, Any]
+    findings: dict[str, int] = field(default_factory=dict)
     schema: int = CELL_SCHEMA
 
     def save(self, folder: Path) -> Path:
@@ -60,7 +62,8 @@ class Cell:
             return None
         try:
             raw = json.loads(path.read_text(encoding="utf-8"))
-            return cls(**{field.name: raw[field.name] for field in fields(cls)})
+            needed = [one for one in fields(cls) if one.name in raw or one.default_factory is MISSING]
+            return cls(**{one.name: raw[one.name] for one in needed})
         except (ValueError, KeyError, TypeError) as error:
             raise InputRefused(
                 f"{path} is not a cell record: {error}",

@@ -139,6 +139,7 @@ def _record(job: Job, seen: Outcome, facts: Facts, *, started: str, seconds: flo
         dtype=facts.dtype,
         attention=facts.attention,
         identity=job.identity,
+        findings=seen.findings,
     )
     cell.save(job.folder)
     return cell

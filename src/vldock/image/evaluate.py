@@ -28,7 +28,7 @@ from vldock.image.engines import options
 from vldock.image.events import Emit, captured
 from vldock.image.gpu_lost import DeviceLost
 from vldock.image.shared_model import SharedModel
-from vldock.image.vlmeval_hooks import causes, env_file, limits, ranks
+from vldock.image.vlmeval_hooks import causes, env_file, limits, ranks, table_look
 
 
 class Stopped(BaseException):
@@ -128,6 +128,8 @@ class _Work:
         if before is not None:
             self.counts["kept"] += 1
             self.emit("cell_end", kept=True, **asdict(before))
+        elif refused := table_look.refusal(job.benchmark.name, job.limit):
+            self.refused(job, refused)
         elif not self.load():
             self.not_loaded(job)
         elif ranks.rank() > 0:
@@ -148,6 +150,14 @@ class _Work:
             self.shared = shared
             self.emit("model_loaded", model=self.args.model, seconds=round(seconds, 3), **asdict(shared.facts()))
         return self.unloaded is None
+
+    def refused(self, job: Job, lines: list[str]) -> None:
+        """Record the cell as failed by its table, before the model is loaded for it; its log has every flaw."""
+        print("\n".join(lines), flush=True)
+        self.counts["failed"] += 1
+        if ranks.rank() == 0:
+            error = "; ".join([lines[-1], *lines[:-1][:3]])
+            self.emit("cell_end", kept=False, **asdict(cell_run.not_run(job, error)))
 
     def not_loaded(self, job: Job) -> None:
         """Record the cell as failed; who feeds the cells is told only, and may try another device."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ class Outcome:
     metric: str | None
     score: float | None
     error: str | None
+    findings: dict[str, int] = field(default_factory=dict)
 
 
 def nothing(error: str) -> Outcome:
@@ -54,7 +55,7 @@ def read(folder: Path, *, model: str, benchmark: Benchmark, samples: int | None)
             metric, score = headline(benchmark, metrics, samples=asked)
         except EvaluationFailed as failure:
             error = failure.message
-    return Outcome(asked, seen.predictions, metrics, seen.judge, metric, score, error)
+    return Outcome(asked, seen.predictions, metrics, seen.judge, metric, score, error, dict(seen.findings))
 
 
 def _metrics(folder: Path, benchmark: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from vldock.image import engines
 from vldock.image.engines.types import COMPUTED, HELD, READ, Answer, Question
-from vldock.image.vlmeval_hooks import atomic, notes, prompts
+from vldock.image.vlmeval_hooks import atomic, notes, prompts, table_pictures
 
 
 def answered(
@@ -36,7 +36,7 @@ def answered(
         watch.on_question()
     with tqdm(total=len(indices), desc=f"Infer {name}/{dataset.dataset_name}") as bar:
         try:
-            for answer in engine.answers(questions(model, dataset, data)):
+            for answer in engine.answers(questions(model, dataset, data, results)):
                 saved = False
                 _keep(answer, results, indices, path)
                 seen.update(looked_up(answer.note))
@@ -66,8 +66,8 @@ def features_line(seen: Mapping[str, int]) -> str:
     )
 
 
-def questions(model: Any, dataset: Any, data: Any) -> Iterator[Question]:
-    """Yield the rows of `data` as VLMEvalKit's own loop words them, each index once."""
+def questions(model: Any, dataset: Any, data: Any, results: MutableMapping[Any, str]) -> Iterator[Question]:
+    """Yield the rows of `data` as VLMEvalKit's own loop words them; one without its picture goes to `results`."""
     seen = set()
     own = hasattr(model, "use_custom_prompt") and model.use_custom_prompt(dataset.dataset_name)
     own = own and not getattr(dataset, "force_use_dataset_prompt", False)
@@ -77,6 +77,8 @@ def questions(model: Any, dataset: Any, data: Any) -> Iterator[Question]:
         if index in seen:
             continue
         seen.add(index)
+        if table_pictures.lost(dataset, line, results):
+            continue
         message = model.build_prompt(line, dataset=dataset.dataset_name) if own else dataset.build_prompt(line)
         yield Question(index, message, dataset.dataset_name)
 

@@ -16,7 +16,7 @@ from vldock.common.errors import InputRefused
 from vldock.image import weights
 from vldock.image.features.models import ClipProcessor, Identified, Tower, open_tower
 from vldock.image.features.space import LAST
-from vldock.image.llava_hooks import loading
+from vldock.image.llava_hooks import loading, markers
 from vldock.image.workspace import naming, places
 from vldock.image.workspace.places import Place
 
@@ -81,7 +81,7 @@ class Reader:
         from llava.mm_utils import tokenizer_image_token
 
         conversation = conv_templates[self.template].copy()
-        conversation.append_message(conversation.roles[0], f"{DEFAULT_IMAGE_TOKEN}\n{prompt}")
+        conversation.append_message(conversation.roles[0], f"{DEFAULT_IMAGE_TOKEN}\n{markers.disguised(prompt)}")
         conversation.append_message(conversation.roles[1], None)
         ids: torch.Tensor = tokenizer_image_token(
             conversation.get_prompt(), tokenizer, IMAGE_TOKEN_INDEX, return_tensors="pt"

@@ -105,7 +105,7 @@ def _run(request: dict[str, Any], connection: socket.socket, place: Place, seen:
     import vlmeval
     from vlmeval import run as upstream
 
-    from vldock.image.vlmeval_hooks import console, own_models, prompts
+    from vldock.image.vlmeval_hooks import console, own_models, prompts, table_look
 
     vlmeval.load_env()
     own_models.register(os.environ)
@@ -114,7 +114,8 @@ def _run(request: dict[str, Any], connection: socket.socket, place: Place, seen:
 
     def parse() -> Any:
         args = upstream.parse_args()
-        models.prepare(args)
+        if not table_look.refusals(args):
+            models.prepare(args)
         return args
 
     try:

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from vldock.image.vlmeval_hooks import table_pictures
+
 SMALL_SET = 200
 SECONDS = 5.0
 MARK = ".vldock-"
@@ -36,7 +38,7 @@ def save_image(image: Any, path: str) -> None:
     target = Path(path)
     aside = target.with_name(f"{MARK}{uuid.uuid4().hex}{target.suffix}")
     try:
-        image.save(str(aside))
+        table_pictures.saved(lambda: image.save(str(aside)), target.suffix)
         aside.replace(target)
     finally:
         aside.unlink(missing_ok=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from vldock.common import hub_layout
-from vldock.image import foreign_python, weights
+from vldock.image import file_hashes, foreign_python, weights
 from vldock.image.vlmeval_hooks import tsv
 
 # Secrets, and settings of an API client that do not change an answer.
@@ -67,13 +67,43 @@ def revision_of(repo: str) -> str | None:
 
 
 def data_spec(dataset: Any) -> dict[str, Any]:
-    """Return the file a benchmark was read from and its md5, else a digest of its questions."""
-    path = Path(getattr(dataset, "data_path", None) or "/nonexistent")
-    if path.is_file():
-        return {"file": path.name, "md5": tsv.md5_of(path)}
-    columns = [name for name in ("index", "question", "answer") if name in dataset.data]
-    text = dataset.data[columns].to_csv(index=False)
-    return {"file": None, "md5": hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()}
+    """Return the file a benchmark was read from, its md5 and sha256; of several both are over those of each.
+
+    A benchmark that was read from no table has digests of all its columns, pictures included; one whose pictures are
+    files has `pictures`, a digest over theirs.
+    """
+    return {**_table_spec(dataset), **_picture_files(dataset)}
+
+
+def _table_spec(dataset: Any) -> dict[str, Any]:
+    paths = [path for one in _parts(dataset) if (path := Path(getattr(one, "data_path", None) or "-")).is_file()]
+    if not paths:
+        content = dataset.data.to_csv(index=False).encode()
+        md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
+        return {"file": None, "md5": md5, "sha256": hashlib.sha256(content).hexdigest()}
+    sha256 = file_hashes.sha256_of(paths)
+    digests = [(tsv.md5_of(path), sha256[path]) for path in paths]
+    if len(paths) == 1:
+        return {"file": paths[0].name, "md5": digests[0][0], "sha256": digests[0][1]}
+    listed = repr(digests).encode()
+    md5 = hashlib.md5(listed, usedforsecurity=False).hexdigest()
+    return {"file": ", ".join(path.name for path in paths), "md5": md5, "sha256": hashlib.sha256(listed).hexdigest()}
+
+
+def _picture_files(dataset: Any) -> dict[str, str]:
+    if not getattr(dataset, "vldock_files", False):
+        return {}
+    cells = dataset.data["image_path"]
+    names = [str(name) for cell in cells for name in (cell if isinstance(cell, list) else [cell])]
+    paths = [path for path in map(Path, names) if path.is_file()]
+    known = file_hashes.sha256_of(dict.fromkeys(paths))
+    return {"pictures": hashlib.sha256(repr([known[path] for path in paths]).encode()).hexdigest()} if paths else {}
+
+
+def _parts(dataset: Any) -> list[Any]:
+    """Return the benchmarks a concatenated one is made of, else the benchmark itself."""
+    parts = getattr(dataset, "dataset_map", None)
+    return list(parts.values()) if isinstance(parts, dict) and parts else [dataset]
 
 
 @functools.cache

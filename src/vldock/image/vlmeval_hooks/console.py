@@ -1,7 +1,7 @@
 """main() of the patched run.py: preflight, run, one line per cell, exit code.
 
 Exit codes: 0 every cell ended as asked; 1 at least one failed; 2 a name, an option or a variable is wrong (nothing was
-loaded); 3 the machine cannot do it; 130 interrupted.
+loaded); 3 the machine cannot do it; 4 a table is refused; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from vldock.common import standin_choice
-from vldock.common.errors import EvaluationFailed, UsageError, VldockError
-from vldock.image.vlmeval_hooks import causes, data, judge, models, names, outcomes, ranks
+from vldock.common.errors import EvaluationFailed, InputRefused, UsageError, VldockError
+from vldock.image.vlmeval_hooks import causes, data, judge, models, names, outcomes, ranks, table_look
 from vldock.image.vlmeval_hooks.outcomes import Outcome
 from vldock.image.vlmeval_hooks.runroot import STANDIN, standin
 
@@ -41,6 +41,10 @@ def run_task(args: Any, local: Run, api: Run) -> int:
         _error(line)
     if wrong:
         return UsageError.exit_code
+    if refused := table_look.refusals(args):
+        for line in refused:
+            _error(line)
+        return InputRefused.exit_code
     asked_models, benchmarks = list(args.model or []), list(args.data or [])
     try:
         (api if args.api_mode else local)(args)

@@ -20,7 +20,7 @@ from vldock.image.vlmeval_hooks.runroot import standin
 FIELDS = ("limit", "standin", "model", "data", "prompt", "engine", "device", "code")
 # `--mode eval` runs no model: it may score predictions that another engine, device or an earlier code made.
 FIELDS_OF_EVAL = ("limit", "standin", "model", "data", "prompt")
-NOT_YET = ("revision", "weights")  # of a model: unknown before it was downloaded
+NOT_YET = ("revision", "weights", "sha256")  # unknown before a model was downloaded, or written by an earlier version
 SCORES = ("_acc", "_score", "_acc_all")
 
 
@@ -60,7 +60,7 @@ def _short(value: Any) -> str:
 def of_run(model: str, dataset: Any, *, args: Any, judge: str | None, factory: Any) -> dict[str, Any]:
     """Return the identity of the cell about to run."""
     from vldock.image.engines import options
-    from vldock.image.vlmeval_hooks import prompts, text_reading, wrapper  # brings torch along
+    from vldock.image.vlmeval_hooks import prompts, table_look, text_reading, wrapper  # brings torch along
 
     return {
         "schema": 1,
@@ -76,6 +76,7 @@ def of_run(model: str, dataset: Any, *, args: Any, judge: str | None, factory: A
         "code": code.code_spec(),
         "judge": judge or None,
         "samples": len(dataset.data),
+        "findings": table_look.findings(dataset),
     }
 
 

@@ -30,6 +30,7 @@ class Outcome:
     """One cell: `error` is None when it has a trustworthy end; `metrics` holds the primary ones, in VLMEvalKit's units.
 
     `samples` is the number of rows asked, `predictions` of rows answered. `unscored` names why there is no metric.
+    `findings` counts what was told of the table's rows, by kind.
     """
 
     model: str
@@ -40,6 +41,7 @@ class Outcome:
     predictions: int = 0
     judge: str | None = None
     unscored: str | None = None
+    findings: Mapping[str, int] = field(default_factory=dict)
 
 
 _run_dirs: list[str] = []
@@ -89,6 +91,7 @@ def _outcome(run_dir: Path, model: str, benchmark: str, status: Mapping[str, Any
         predictions=row["infer_total"] - row["infer_failed"],
         judge=status.get("judge_model") or None,
         unscored=skip if skip in WITHOUT_SCORE else None,
+        findings=dict(record.get("findings") or {}),
     )
     error = row["eval_error"] or _fault(run_dir, outcome, skip, status, failed=row["infer_failed"])
     return Outcome(**{**outcome.__dict__, "error": error, "metrics": {} if error else outcome.metrics})
@@ -101,6 +104,16 @@ def _metrics(row: Mapping[str, Any]) -> dict[str, float]:
     return {} if names is None else {str(names): values}
 
 
+def _first_failed(run_dir: Path, outcome: Outcome) -> str:
+    """Return the cause of the first failed prediction where it carries one."""
+    from vlmeval.smp.file import INFER_FAIL_MSG, _prediction_table, get_pred_file_path
+
+    table = _prediction_table(get_pred_file_path(str(run_dir), outcome.model, outcome.benchmark))
+    said = [] if table is None or "prediction" not in table else [str(one) for one in table["prediction"]]
+    first = next((one for one in said if one.startswith(f"{INFER_FAIL_MSG}: ")), "")
+    return first.replace(INFER_FAIL_MSG, "", 1)
+
+
 def _fault(run_dir: Path, outcome: Outcome, skip: str | None, status: Mapping[str, Any], *, failed: int) -> str | None:
     """Return why a cell without an error of its own is no success, or None."""
     if status.get("status") != "done":
@@ -108,7 +121,7 @@ def _fault(run_dir: Path, outcome: Outcome, skip: str | None, status: Mapping[st
     if skip is not None and skip not in WITHOUT_SCORE:
         return skip.replace("_", " ")
     if failed:
-        return f"{failed} of {outcome.samples} predictions failed"
+        return f"{failed} of {outcome.samples} predictions failed{_first_failed(run_dir, outcome)}"
     if outcome.predictions < outcome.samples or not outcome.samples:
         return f"{outcome.predictions} predictions for {outcome.samples} samples"
     if outcome.unscored:

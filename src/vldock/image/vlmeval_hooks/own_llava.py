@@ -10,7 +10,7 @@ from llava.mm_utils import process_images, tokenizer_image_token
 from PIL import Image
 from vlmeval.vlm import LLaVA
 
-from vldock.image.llava_hooks import wording
+from vldock.image.llava_hooks import markers, wording
 
 
 class OwnLLaVA(LLaVA):  # type: ignore[misc]
@@ -20,7 +20,9 @@ class OwnLLaVA(LLaVA):  # type: ignore[misc]
         """Return the answer to one message of images and texts, decoded greedily."""
         config, model = self.model.config, self.model
         images = [Image.open(item["value"]).convert("RGB") for item in message if item["type"] == "image"]
-        text = "".join(wording.IMAGE if item["type"] == "image" else str(item["value"]) for item in message)
+        text = "".join(
+            wording.IMAGE if item["type"] == "image" else markers.disguised(str(item["value"])) for item in message
+        )
         prompt = wording.worded([("human", text), ("gpt", None)], wording.template_of(config))
         ids = tokenizer_image_token(prompt, self.tokenizer, IMAGE_TOKEN_INDEX, return_tensors="pt")
         made = [process_images([image], self.image_processor, config)[0] for image in images]

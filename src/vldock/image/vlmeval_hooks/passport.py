@@ -21,7 +21,7 @@ from vldock.common.layout import BUILD_FACTS
 from vldock.common.passport import IMAGE_VARIABLE, SCHEMA, SUFFIX
 from vldock.image import weights
 from vldock.image.engines.types import COMPUTED, HELD, READ
-from vldock.image.vlmeval_hooks import code, prompts, redact, text_reading, tsv
+from vldock.image.vlmeval_hooks import code, prompts, redact, table_look, text_reading, tsv
 from vldock.image.vlmeval_hooks.runroot import standin
 
 EXACT = ("exact_matching", "", None)
@@ -54,6 +54,7 @@ def write(folder: str, model: str, dataset: Any, *, args: Any, judge: str | None
         "weights": weights.facts(repo),
         "vision_tower": weights.facts(weights.tower_of(repo)),
         "data": data_facts(dataset, args.limit),
+        "findings": table_look.findings(dataset),
         "prompts": prompt_facts(notes),
         "generation": generation_facts(notes),
         "features": feature_facts(notes),
@@ -92,15 +93,10 @@ def code_facts() -> dict[str, Any]:
 
 
 def data_facts(dataset: Any, limit: int | None) -> dict[str, Any]:
-    """Return the benchmark's file by md5 and sha256, its rows, and how many of them were asked."""
-    path = Path(getattr(dataset, "data_path", None) or "/nonexistent")
-    sha256 = None
-    if path.is_file():
-        with path.open("rb") as stream:
-            sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+    """Return the benchmark's file by md5 and sha256, its edition, its rows, and how many were asked."""
     facts = {**code.data_spec(dataset), **text_reading.passport_of(dataset)}
     facts["edition"] = editions.name_of(str(dataset.dataset_name), facts["md5"], tsv.declared_editions())
-    return {**facts, "sha256": sha256, "rows": len(dataset.data), "limit": limit}
+    return {**facts, "rows": len(dataset.data), "limit": limit}
 
 
 def prompt_facts(notes: dict[str, dict[str, Any]]) -> dict[str, Any]:

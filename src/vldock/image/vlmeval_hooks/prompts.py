@@ -17,7 +17,7 @@ from typing import Any
 from vldock.common.engine_choice import STOCK
 from vldock.common.errors import UsageError
 from vldock.common.passport_prompts import TEMPLATES, UPSTREAM
-from vldock.image.llava_hooks import positions
+from vldock.image.llava_hooks import markers, positions
 from vldock.image.shared_model import facts_of
 from vldock.image.vlmeval_hooks import notes
 
@@ -49,7 +49,9 @@ def of_llava(wrapper: Any, message: list[dict[str, Any]]) -> str | None:
     from llava.conversation import conv_templates
 
     conversation = conv_templates["vicuna_v1"].copy()
-    content = "".join("<image>\n" if item["type"] == "image" else str(item["value"]) for item in message)
+    content = "".join(
+        "<image>\n" if item["type"] == "image" else markers.disguised(str(item["value"])) for item in message
+    )
     conversation.append_message(conversation.roles[0], content)
     conversation.append_message(conversation.roles[1], None)
     prompt: str = conversation.get_prompt()

@@ -51,7 +51,7 @@ def ensure(benchmark: str, url: str, declared: str | None, root: str | os.PathLi
             expected=f"md5 {wanted}",
             hint=f"accept it with {editions.cure(benchmark, seen, known)}, or move it away to have it downloaded",
         )
-    _drop_stale_local_copy(path)
+    drop_stale_local_copy(path)
     text_reading.settle_local_copy(path)
 
 
@@ -84,16 +84,37 @@ def _provide(benchmark: str, url: str, wanted: str | None, path: Path) -> None:
         raise InputRefused(told, expected=error.expected, hint=hint) from error
 
 
-def _drop_stale_local_copy(path: Path) -> None:
-    """Remove the copy VLMEvalKit makes of a file over 1 GB (images taken out) when the file is newer than it.
+def drop_stale_local_copy(path: Path) -> None:
+    """Remove the copy VLMEvalKit makes of a file over 1 GB (images taken out) when it is not of this file.
 
     The images taken out are moved away with it: upstream keeps an image whose file exists.
     """
-    local, images = path.with_name(f"{path.stem}_local.tsv"), path.parent / "images" / path.stem
-    if local.is_file() and local.stat().st_mtime_ns < path.stat().st_mtime_ns:
+    local, images = local_copy(path), path.parent / "images" / path.stem
+    if not local.is_file() or not path.is_file():
+        return
+    source = _source(local)
+    of_another = source.is_file() and source.read_text(encoding="utf-8").strip() != md5_of(path)
+    if of_another or local.stat().st_mtime_ns < path.stat().st_mtime_ns:
         if images.is_dir():
             images.rename(images.with_name(f"{path.stem}-until-{path.stat().st_mtime_ns}"))
         local.unlink()
+        source.unlink(missing_ok=True)
+
+
+def remember_local_copy(path: Path) -> None:
+    """Write down which file VLMEvalKit's copy without images was made of: a time alone can be older than an edit's."""
+    local = local_copy(path)
+    if local.is_file() and path.is_file() and not _source(local).is_file():
+        _source(local).write_text(md5_of(path) + "\n", encoding="utf-8")
+
+
+def local_copy(path: Path) -> Path:
+    """Return where VLMEvalKit keeps its copy of a file over 1 GB, the images taken out."""
+    return path.with_name(f"{path.stem}_local.tsv")
+
+
+def _source(local: Path) -> Path:
+    return local.with_name(f".{local.name}.md5")
 
 
 def image_root(root: str, data_path: str | None) -> str:

@@ -1,0 +1,44 @@
+"""Image markers that are words of a question: `<image>` in a text must not become a place for a picture.
+
+LLaVA's tokenizer splits a prompt at every `<image>`. A text's own marker is disguised while the prompt is put together,
+and each piece between two places is tokenized with the marker as it was written.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+MARKER = "<image>"
+DISGUISED = "<\ue000image>"  # a private character: no text has it
+PLACE = re.compile(r"<image (\d+)>")
+
+Message = list[dict[str, Any]]
+
+
+def disguised(text: str) -> str:
+    """Return a text whose markers are not split at."""
+    return text.replace(MARKER, DISGUISED)
+
+
+def written(text: str) -> str:
+    """Return a piece of a prompt as its author wrote it."""
+    return text.replace(DISGUISED, MARKER)
+
+
+def placed(message: Message) -> Message:
+    """Return a message of images and one text with each image where the text says `<image 1>`.
+
+    What names no image stays text; without any place the message is returned as it is. Source: VLMEvalKit's
+    MMMUDataset.split_MMMU, which stops at both.
+    """
+    images = [item["value"] for item in message if item["type"] == "image"]
+    text = next(item["value"] for item in message if item["type"] == "text")
+    found, begin = list[dict[str, Any]](), 0
+    for match in PLACE.finditer(text):
+        number = int(match[1])
+        if 1 <= number <= len(images):
+            found.append({"type": "text", "value": text[begin : match.start()]})
+            found.append({"type": "image", "value": images[number - 1]})
+            begin = match.end()
+    return [*found, {"type": "text", "value": text[begin:]}] if found else message
