@@ -52,7 +52,8 @@ def tower() -> dict[str, bytes]:
 
 def table(name: str, size: int = 2000) -> bytes:
     """Return a benchmark's file."""
-    return f"index\timage\tquestion\tanswer\n{name}\t".encode() + random.Random(name).randbytes(size).hex().encode()
+    image = random.Random(name).randbytes(size).hex()
+    return f"index\timage\tquestion\tanswer\n{name}\t{image}\tWhich?\tyes\n".encode()
 
 
 def write_locks(

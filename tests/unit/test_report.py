@@ -73,6 +73,15 @@ def test_rows_that_pandas_reads_otherwise_are_told(tmp_path: Path) -> None:
     assert f"| {MODELS[0]} x POPE | as written" not in found
 
 
+def test_what_was_told_of_a_table_is_in_the_report_by_kind_and_count() -> None:
+    cells = [replace(all_cells()[0], findings={"not-offered": 3}), *all_cells()[1:]]
+
+    text = report.render(FOLDER, a_record(), cells)
+
+    assert f"| {cells[0].model} x {cells[0].benchmark} | answer that is not among the options | 3 |" in text
+    assert "told of the tables" not in report.render(FOLDER, a_record(), all_cells())
+
+
 def test_a_stand_in_is_named_in_the_head_and_over_the_scores() -> None:
     text = report.render(FOLDER, a_record(), all_cells())
 

@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import click
+from rich.markup import escape
 from rich.table import Table
 
 from vldock.common import hub_layout
 from vldock.common.errors import InputRefused, UsageError
-from vldock.host import checkout, data_locks, fetch_plan, stock
+from vldock.host import checkout, data_locks, fetch_plan, stock, table_stock
 from vldock.host.console import console, print_json, size_text
+from vldock.host.data_locks import LockedData
 from vldock.host.pool import run_all
 from vldock.host.stock import Item
 
@@ -25,7 +27,7 @@ FOLDER = click.Path(path_type=Path)
 @click.option("--data", type=FOLDER, envvar="LMUData", help="Folder of benchmark TSVs. [env: LMUData]")
 @click.option("--cache", type=FOLDER, help="Folder of caches; weights are in its huggingface/.")
 @click.option("--jobs", type=click.IntRange(1, 32), default=4, show_default=True, help="Files at a time.")
-@click.option("--quick", is_flag=True, help="Heads, tails and sizes only: finds what is cut, not a flipped byte.")
+@click.option("--quick", is_flag=True, help="Heads, tails and sizes only: finds no flipped byte and no flawed row.")
 @click.option("--locks", type=FOLDER, help="Folder of datasets.json and weights.json. Default: this checkout's.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object to standard output.")
 def check_command(
@@ -38,14 +40,16 @@ def check_command(
     locks: Path | None,
     as_json: bool,
 ) -> int:
-    """Tell whether benchmarks (data) or models (weights) are complete, partial, corrupt, foreign or absent.
+    """Tell whether benchmarks (data) or models (weights) are complete, flawed, partial, corrupt, foreign or absent.
 
-    No network is used. Foreign is what no lock declares; it is told and harms nothing. Exit code 0 only if all NAMES
+    No network is used. Foreign is what no lock declares; it is told and harms nothing. The rows of a table are looked
+    at as run.py does before its first question; a name may be a TSV of your own. Exit code 0 only if all NAMES
     (default: those of `vldock matrix`) are complete.
 
     \b
     Examples:
       vldock check data --data ~/LMUData
+      vldock check data ./Mine.tsv
       vldock check weights llava_v1.5_7b --cache ~/vldock-cache
       vldock check weights all --cache ~/vldock-cache --quick --json
     """
@@ -73,12 +77,23 @@ def check_command(
 def _data(
     names: Sequence[str], folder: Path, root: Path | None, *, jobs: int, quick: bool
 ) -> tuple[list[Item], list[Item]]:
+    locked = data_locks.load_datasets(folder)
+    known = {item.name for item in locked}
+    own = [name for name in names if name not in known and table_stock.is_own(name, root)]
+    items = [table_stock.own_item(name, root, quick=quick) for name in own]
+    if own and len(own) == len(names):
+        return items, []
     if root is None:
         raise UsageError("no folder of benchmarks", expected="--data FOLDER, or LMUData")
-    locked = data_locks.load_datasets(folder)
-    chosen = fetch_plan.choose_data(names, locked)
-    ends = run_all(chosen, lambda item: stock.data_item(item, root, quick=quick), jobs=jobs, stop=threading.Event())
-    return [end.result for end in ends if end.result], stock.foreign_data(root, locked)
+
+    def look(one: LockedData) -> Item:
+        item = stock.data_item(one, root, quick=quick)
+        return item if quick or item.state != "complete" else table_stock.flawed(item)
+
+    chosen = fetch_plan.choose_data([name for name in names if name not in own], locked)
+    ends = run_all(chosen, look, jobs=jobs, stop=threading.Event())
+    items += [end.result for end in ends if end.result]
+    return items, [item for item in stock.foreign_data(root, locked) if item.name not in own]
 
 
 def _weights(
@@ -96,11 +111,13 @@ def _weights(
 def _print(asked: Sequence[Item], others: Sequence[Item]) -> None:
     table = Table("name", "state", "size", "what", box=None, pad_edge=False)
     for item in (*asked, *others):
-        table.add_row(item.name, item.state, size_text(item.size) if item.size else "", "\n".join(item.notes))
+        table.add_row(item.name, item.state, size_text(item.size) if item.size else "", escape("\n".join(item.notes)))
     console().print(table)
 
 
 def _cure(kind: str, lacking: Sequence[Item]) -> str:
+    if all(item.state == "flawed" for item in lacking):
+        return "mend the rows named above; run.py refuses the table as it is"
     wrong = [item for item in lacking if item.state == "corrupt"]
     names = " ".join(item.name for item in lacking)
     option = "--data FOLDER" if kind == "data" else "--cache FOLDER"

@@ -41,6 +41,7 @@ def render(
         resamples=f"{RESAMPLES:,}",
         references=references(cells, gathered),
         failures=[_failure(folder, cell) for cell in cells if cell.status != "succeeded"],
+        findings=report.findings(cells),
         missing=[key for key in plan.cells if key not in by_key],
         look=shown,
         per_cell=per_cell,

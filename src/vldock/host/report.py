@@ -12,6 +12,7 @@ from vldock.common.engine_choice import STOCK
 from vldock.common.errors import InputRefused
 from vldock.common.matrix import find_benchmark
 from vldock.common.passport_prompts import UPSTREAM
+from vldock.common.table_check.flaws import REMARKS
 from vldock.host import page, reference
 from vldock.host.console import duration_text
 from vldock.host.devices import Where
@@ -55,6 +56,7 @@ def render(folder: RunFolder, record: RunRecord, cells: Sequence[Cell], gathered
             references=[] if plan.standin else [line for cell in cells for line in references(cell)],
             cut=[(*key, count) for key in plan.cells if (count := cut_prompts(folder, *key))],
             readings=[(*key, reading) for key in plan.cells if (reading := text_reading(folder, *key))],
+            findings=findings(cells),
             facts=record.facts,
             command=command(plan, record.where),
             resume=f"vldock matrix --resume {folder.path}",
@@ -90,6 +92,15 @@ def text_reading(folder: RunFolder, model: str, benchmark: str) -> dict[str, Any
     except (InputRefused, KeyError):
         return None
     return dict(found) if found["rows_with_missing_words"] or found["rows_respelled"] else None
+
+
+def findings(cells: Sequence[Cell]) -> list[tuple[str, str, int]]:
+    """Return (cell, what was told of rows of its table, how many) of each kind."""
+    return [
+        (f"{cell.model} x {cell.benchmark}", REMARKS[kind][0] if kind in REMARKS else kind, count)
+        for cell in cells
+        for kind, count in cell.findings.items()
+    ]
 
 
 def _columns(name: str, models: Sequence[str], cells: Cells, gathered: Gathered) -> list[str]:

@@ -14,13 +14,13 @@ from vldock.host.data_locks import LockedData, LockedRepo
 from vldock.host.hub_publish import recorded
 from vldock.host.part import file_checksums
 
-State = Literal["complete", "partial", "corrupt", "foreign", "absent"]
+State = Literal["complete", "flawed", "partial", "corrupt", "foreign", "absent"]
 DERIVED = "_local.tsv"  # VLMEvalKit's own copy of a file above 1 GB, without the images
 
 
 @dataclass(frozen=True)
 class Item:
-    """One benchmark or repository: its state, where, how many bytes, what is wrong with which file.
+    """One benchmark or repository: its state, where, how many bytes, what is wrong with which file; a table's rows.
 
     `mends`: nothing is lost; the command hub_layout.REPAIR makes it loadable.
     """
@@ -32,6 +32,7 @@ class Item:
     size: int = 0
     notes: tuple[str, ...] = ()
     mends: bool = False
+    rows: int | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values."""
