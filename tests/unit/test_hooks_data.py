@@ -11,7 +11,7 @@ import pytest
 
 from vldock.common import editions
 from vldock.common.errors import EnvironmentUnfit, InputRefused, UsageError
-from vldock.image.vlmeval_hooks import causes, data, fetch, limits, runroot, text_reading, tsv
+from vldock.image.vlmeval_hooks import causes, data, fetch, limits, runroot, table_paths, text_reading, tsv
 
 
 def md5(text: str) -> str:
@@ -173,3 +173,39 @@ def test_a_word_that_is_no_way_of_reading_is_refused() -> None:
     ]
     with pytest.raises(UsageError, match="VLDOCK_UPSTREAM_MISSING=yes"):
         text_reading.upstream_wanted({text_reading.VARIABLE: "yes"})
+
+
+class Table(dict[str, list[object]]):
+    """As much of a DataFrame as image_path needs."""
+
+    def __len__(self) -> int:
+        return len(self["index"])
+
+
+def test_pictures_that_share_a_path_are_kept_apart() -> None:
+    table = Table(index=[1, 2, 3], image=["red", "blue", "red"], image_path=["p/x.png"] * 3)
+
+    table_paths.settle(table, root=Path("/data"), folder="T", apart=True)
+
+    assert table["image_path"] == ["p/x.png", "p/2-x.png", "p/x.png"]
+
+
+@pytest.mark.parametrize("name", ["../../../x.png", "a/../../x.png", "/x.png"])
+def test_a_picture_is_never_written_outside_its_folder(name: str) -> None:
+    table = Table(index=[1], image=["red"], image_path=[name])
+
+    with pytest.raises(InputRefused, match="image_path of index 1"):
+        table_paths.settle(table, root=Path("/data"), folder="T", apart=False)
+
+
+def test_an_edit_that_kept_its_time_still_drops_the_copy_of_a_large_table(tmp_path: Path) -> None:
+    path, local = tmp_path / "T.tsv", tmp_path / "T_local.tsv"
+    path.write_text("old")
+    local.write_text("copy")
+    tsv.remember_local_copy(path)
+    path.write_text("new!")
+    os.utime(path, ns=(0, 0))
+
+    tsv.drop_stale_local_copy(path)
+
+    assert not local.exists()

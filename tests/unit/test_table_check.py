@@ -166,10 +166,19 @@ def test_files_are_found_below_the_table_and_never_outside_its_folder(tmp_path: 
     assert set(seen) == {("picture-lost", 4, "3"), ("picture-file", 5, "4"), ("path-outside", 6, "5")}
 
 
-def test_two_pictures_under_one_file_name_are_refused(tmp_path: Path) -> None:
+def test_two_pictures_under_one_path_are_told_and_kept_apart(tmp_path: Path) -> None:
     rows = [row(1, image_path="x.png"), row(2, image_path="x.png", image=picture("blue")), row(3, image_path="x.png")]
 
-    assert found(look(write(tmp_path / "T.tsv", rows))) == [("picture-name", 3, "2")]
+    seen = look(write(tmp_path / "T.tsv", rows))
+
+    assert found(seen) == [("picture-path", 3, "2")]
+    assert not seen.refused
+
+
+def test_two_pictures_under_one_name_by_index_are_refused(tmp_path: Path) -> None:
+    rows = [row(1, image=f"['{picture()}', '{picture()}']"), row("1_0", image=picture("blue"))]
+
+    assert found(look(write(tmp_path / "T.tsv", rows))) == [("picture-name", 3, "1_0")]
 
 
 def test_remarks_are_of_the_rows_that_will_be_asked_and_errors_of_all(tmp_path: Path) -> None:

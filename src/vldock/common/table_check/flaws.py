@@ -23,13 +23,14 @@ ERRORS = {
     "list": ("[...] that is no list of texts", "write a list as ['a', 'b']"),
     "path-outside": ("path that leaves the pictures' folder", "name a file below the folder, without .."),
     "picture-file": ("picture file that is not there", "put it below $LMUData, or mend image_path"),
-    "picture-name": ("two pictures under one file name", "give each picture an image_path or index of its own"),
+    "picture-name": ("two pictures under one file name", "give the rows other indices"),
 }
 # These are told and counted; what becomes of the row is said.
 REMARKS = {
     "picture-lost": ("picture that cannot be decoded", "its sample gets no prediction; replace the picture"),
     "no-picture": ("row without a picture", "VLMEvalKit leaves it out"),
     "missing-word": ("cell that pandas takes for an empty one", "see docs/data-and-weights.md"),
+    "picture-path": ("two pictures under one image_path", "each is kept under a name of its own"),
     "not-offered": ("answer that is not among the options", "scored as VLMEvalKit does: nearly always wrong"),
     "marker": ("image marker in a text", "asked as text"),
     "index-made": ("no column `index`", "rows are numbered from 1"),

@@ -120,7 +120,8 @@ class _Table:
             if pictures.leaves(name):
                 self.found.add("path-outside", row.line, name, index=row.index)
             elif self.files.setdefault(name, hash(cell)) != hash(cell) and self.indices.get(row.index) == row.line:
-                self.found.add("picture-name", row.line, name, index=row.index)
+                kind = "picture-path" if row["image_path"] else "picture-name"
+                self.found.add(kind, row.line, name, index=row.index)
 
     def _files(self, row: _Row, names: Sequence[str], *, asked: bool) -> None:
         """Look at pictures that are files: those of a benchmark are its class's to provide."""

@@ -13,7 +13,7 @@ data         $LMUData
 tsv, fetch   benchmark files: checksums, downloads
 text_cells   options, questions and predictions as they were written, in every kind of table
 text_reading  which rows of a benchmark pandas would have read otherwise
-table_look   the look at a table before its first question; table_pictures decodes its pictures
+table_look   the look at a table before its first question; table_pictures decodes its pictures, table_paths names them
 judge        which judge really runs
 identity     which run the files in a folder belong to; set_aside moves the others away
 pools        how many processes score open answers

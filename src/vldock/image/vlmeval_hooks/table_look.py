@@ -17,7 +17,7 @@ from vldock.common.cell import write_json
 from vldock.common.errors import InputRefused, UsageError
 from vldock.common.table_check import Look, check_table, pictures
 from vldock.image import file_hashes
-from vldock.image.vlmeval_hooks import code, data, ranks, table_pictures, tsv
+from vldock.image.vlmeval_hooks import code, data, ranks, table_paths, table_pictures, tsv
 
 LONG = 1.0  # seconds from which on a look is remembered beside the caches
 KEPT = 40  # looks that are remembered there
@@ -80,8 +80,11 @@ def settled(dataset: Any, table: Any) -> Any:
         table.insert(0, "index", list(range(1, len(table) + 1)))
     if "image" in table:
         table["image"] = [_plain(cell) for cell in table["image"]]
-    _settle_paths(name, table)
-    dataset.vldock_files = "image_path" in table and "image" not in table and not tsv.local_copy(path).is_file()
+    taken_out = tsv.local_copy(path).is_file()  # VLMEvalKit has written the pictures of a table above 1 GB
+    folder = Path(tsv.image_root(name, str(path))).name if taken_out else name
+    shared = seen is not None and "picture-path" in seen.counts
+    table_paths.settle(table, root=path.parent, folder=folder, apart=shared)
+    dataset.vldock_files = "image_path" in table and "image" not in table and not taken_out
     return table
 
 
@@ -180,23 +183,3 @@ def _plain(cell: Any) -> Any:
     if not isinstance(cell, str) or "data:" not in cell[:24].lower():
         return cell
     return re.sub(pictures.DATA_URI, "", cell) if cell.startswith("[") else pictures.without_uri(cell)
-
-
-def _settle_paths(name: str, table: Any) -> None:
-    """Find files below $LMUData; raises InputRefused for a picture that would be written outside its folder."""
-    if "image_path" not in table:
-        return
-    own, root, path = "image" in table, data.lmu_data_root(), path_of(name)
-    taken_out = tsv.local_copy(path).is_file()  # VLMEvalKit has written the pictures of a table above 1 GB
-    folder = Path(tsv.image_root(name, str(path))).name if taken_out else name
-    cells = []
-    for index, cell in zip(table["index"], table["image_path"], strict=True):
-        names = pictures.texts(cell) if isinstance(cell, str) and cell else cell
-        if isinstance(names, list):
-            for wrong in (one for one in names if pictures.leaves(str(one), absolute=not own)):
-                raise InputRefused(f"image_path of index {index} is {wrong}", expected="a file below its folder")
-            if not own:
-                found = [pictures.file_of(one, root=root, table=folder) or one for one in names]
-                cell = str(found[0]) if len(found) == 1 else [str(one) for one in found]
-        cells.append(cell)
-    table["image_path"] = cells
