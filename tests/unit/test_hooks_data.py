@@ -185,9 +185,14 @@ class Table(dict[str, list[object]]):
 def test_pictures_that_share_a_path_are_kept_apart() -> None:
     table = Table(index=[1, 2, 3], image=["red", "blue", "red"], image_path=["p/x.png"] * 3)
 
-    table_paths.settle(table, root=Path("/data"), folder="T", apart=True)
+    names = table_paths.settle(table, root=Path("/data"), folder="T", apart=True)
+    written = [
+        table_paths.dump_apart(lambda line: line["image_path"], names, {"index": index, "image_path": "p/x.png"})
+        for index in (1, 2, 3)
+    ]
 
-    assert table["image_path"] == ["p/x.png", "p/2-x.png", "p/x.png"]
+    assert written == ["p/x.png", "p/2-x.png", "p/x.png"]
+    assert table["image_path"] == ["p/x.png"] * 3  # benchmarks group rows by it
 
 
 @pytest.mark.parametrize("name", ["../../../x.png", "a/../../x.png", "/x.png"])

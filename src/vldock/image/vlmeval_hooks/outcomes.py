@@ -110,7 +110,7 @@ def _first_failed(run_dir: Path, outcome: Outcome) -> str:
 
     table = _prediction_table(get_pred_file_path(str(run_dir), outcome.model, outcome.benchmark))
     said = [] if table is None or "prediction" not in table else [str(one) for one in table["prediction"]]
-    first = next((one for one in said if one.startswith(f"{INFER_FAIL_MSG}: ")), "")
+    first = next((one for one in said if one.startswith(f"{INFER_FAIL_MSG}: sample ")), "")
     return first.replace(INFER_FAIL_MSG, "", 1)
 
 

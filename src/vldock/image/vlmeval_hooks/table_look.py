@@ -10,6 +10,7 @@ import os
 import re
 import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,8 @@ def settled(dataset: Any, table: Any) -> Any:
     taken_out = tsv.local_copy(path).is_file()  # VLMEvalKit has written the pictures of a table above 1 GB
     folder = Path(tsv.image_root(name, str(path))).name if taken_out else name
     shared = seen is not None and "picture-path" in seen.counts
-    table_paths.settle(table, root=path.parent, folder=folder, apart=shared)
+    if names := table_paths.settle(table, root=path.parent, folder=folder, apart=shared):
+        dataset.dump_image = partial(table_paths.dump_apart, dataset.dump_image, names)
     dataset.vldock_files = "image_path" in table and "image" not in table and not taken_out
     return table
 

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from vldock.common.errors import InputRefused
 from vldock.common.table_check import pictures
 
+Names = dict[str, Any]  # index: image_path to write a row's pictures under
 
-def settle(table: Any, *, root: Path, folder: str, apart: bool) -> None:
-    """Change image_path of a table, where it has one, to what VLMEvalKit can use.
 
-    Without `image` beside it a file is looked for below `root`, in images/`folder` first; `apart`: pictures that share
-    a name get names of their own. Raises InputRefused for a path that leaves its folder.
+def settle(table: Any, *, root: Path, folder: str, apart: bool) -> Names:
+    """Find the files of a table without `image`, below `root`, in images/`folder` first, and change its image_path.
+
+    `apart`: return other names for rows whose picture is not the first under its name; the column stays, benchmarks
+    group rows by it. Raises InputRefused for a path that leaves its folder.
     """
+    other: Names = {}
     if "image_path" not in table:
-        return
+        return other
     written = "image" in table
     images = list(table["image"]) if written else [None] * len(table)
     taken: dict[str, int] = {}
@@ -32,9 +36,21 @@ def settle(table: Any, *, root: Path, folder: str, apart: bool) -> None:
         if not written:
             names = [str(pictures.file_of(name, root=root, table=folder) or name) for name in names]
         elif apart and isinstance(image, str):
-            names = _apart(names, image, str(index), taken)
-        cells.append(names[0] if len(names) == 1 else names)
+            found = _apart(names, image, str(index), taken)
+            other |= {str(index): _cell(found)} if found != names else {}
+        cells.append(_cell(names))
     table["image_path"] = cells
+    return other
+
+
+def dump_apart(dump: Callable[[Any], Any], names: Names, line: Any) -> Any:
+    """Write the pictures of a row as a benchmark's `dump` does, under the row's own name where it has one."""
+    name = names.get(str(line["index"]))
+    return dump(line if name is None else {**dict(line), "image_path": name})
+
+
+def _cell(names: list[str]) -> Any:
+    return names[0] if len(names) == 1 else names
 
 
 def _apart(names: list[str], image: str, index: str, taken: dict[str, int]) -> list[str]:
