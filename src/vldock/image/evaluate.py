@@ -22,7 +22,7 @@ from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 
-from vldock.image import asked_for, cell_run, feed, startup
+from vldock.image import asked_for, cell_run, cuda_device, feed, startup
 from vldock.image.cell_run import Job
 from vldock.image.engines import options
 from vldock.image.events import Emit, captured
@@ -191,12 +191,10 @@ def _register(model: str) -> SharedModel:
 
 def _device() -> str:
     """Return the name of the GPU that will be used, or cpu; raises EnvironmentUnfit for one that is not there."""
-    import torch
-
     from vldock.image.vlmeval_hooks import wrapper
 
     device = wrapper.device()
-    return torch.cuda.get_device_name(device) if device.startswith("cuda") else device
+    return cuda_device.name_of(device) if cuda_device.is_gpu(device) else device
 
 
 def _stop_on_signals() -> None:

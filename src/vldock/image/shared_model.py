@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from vldock.image import weights
+from vldock.image import cuda_device, weights
 
 
 @dataclass(frozen=True)
@@ -66,12 +66,10 @@ class SharedModel:
 
 def facts_of(model: Any) -> Facts:
     """Return device, dtype and attention of a VLMEvalKit model, read from its weights."""
-    import torch
-
     inner = getattr(model, "model", model)
     weights = next((p for p in getattr(inner, "parameters", list)() if p.is_floating_point()), None)
     if weights is None:
         return Facts("unknown", "unknown", "unknown")
-    device = torch.cuda.get_device_name(weights.device) if weights.is_cuda else str(weights.device)
+    device = cuda_device.name_of(weights.device) if weights.is_cuda else str(weights.device)
     attention = getattr(getattr(inner, "config", None), "_attn_implementation", None) or "eager"
     return Facts(device, str(weights.dtype).removeprefix("torch."), attention)

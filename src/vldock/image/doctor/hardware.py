@@ -7,6 +7,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from vldock.image import cuda_device
 from vldock.image.doctor.check import Check
 
 DRIVER_NEEDED = 12000  # CUDA 12.1 runs on every driver of the CUDA 12 series (minor version compatibility)
@@ -45,14 +46,14 @@ def look() -> Machine:
     """Read the machine through torch, /dev and the driver's library."""
     import torch
 
-    usable = torch.cuda.is_available()
-    gpus = [torch.cuda.get_device_properties(index) for index in range(torch.cuda.device_count() if usable else 0)]
     return Machine(
         device_files=len(list(Path("/dev").glob("nvidia[0-9]*"))),
         driver_cuda=_driver_cuda(),
-        usable=usable,
+        usable=torch.cuda.is_available(),
         architectures=tuple(torch.cuda.get_arch_list()),
-        gpus=tuple(Gpu(gpu.name, (gpu.major, gpu.minor), gpu.total_memory / 2**30) for gpu in gpus),
+        gpus=tuple(
+            Gpu(gpu.name, (gpu.major, gpu.minor), gpu.total_memory / 2**30) for gpu in cuda_device.properties_of_all()
+        ),
         torch_cuda=str(torch.version.cuda),
     )
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from vldock.image import own_process
+from vldock.image import cuda_device, own_process
 
 MOST_ON_GPU, MOST_ON_CPU = 64, 16  # rows of `auto`: on a CPU a matrix product of 8 rows takes as long as one of 16
 SPARE_TOKENS = 128  # of an answer; a longer one may make the batch smaller later
@@ -17,8 +17,7 @@ CPU_MESSAGES = ("can't allocate memory", "not enough memory")  # c10's CPU alloc
 def free_bytes(device: torch.device) -> int:
     """Return the memory a process may still take on a device: of a GPU, with what torch holds unused."""
     if device.type == "cuda":
-        free, _ = torch.cuda.mem_get_info(device)
-        return int(free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device))
+        return cuda_device.free_to_torch(device)
     return own_process.free_memory()
 
 

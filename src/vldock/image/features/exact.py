@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from vldock.image import weights
+from vldock.image import cuda_device, weights
 from vldock.image.features.space import Space
 
 ASPECT = "pad"  # what VLMEvalKit's LLaVA wrapper asks of process_images, whatever the checkpoint's config says
@@ -27,7 +27,7 @@ def computed(dtype: torch.dtype, device: torch.device | str) -> str:
     device = torch.device(device)
     where = f"cpu {torch.backends.cpu.get_cpu_capability()}"
     if device.type == "cuda":
-        where = torch.cuda.get_device_name(device) + (" tf32" if torch.backends.cuda.matmul.allow_tf32 else "")
+        where = cuda_device.name_of(device) + (" tf32" if torch.backends.cuda.matmul.allow_tf32 else "")
     return f"{name_of(dtype)}, torch {torch.__version__}, {where}, one at a time"
 
 

@@ -6,7 +6,7 @@ import json
 import os
 from pathlib import Path
 
-from vldock.image import own_process, weights
+from vldock.image import cuda_device, own_process, weights
 
 ROOM = 1.15  # of the weights: activations, caches of keys and values, the allocator's own
 SHARDS = ("*.safetensors", "*.bin")
@@ -15,7 +15,7 @@ BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
 
 def where() -> str:
     """Return the device, as people name it."""
-    return "the GPU" if _device().startswith("cuda") else "this machine"
+    return "the GPU" if cuda_device.is_gpu(_device()) else "this machine"
 
 
 def needed(repo: str | None) -> int | None:
@@ -31,20 +31,14 @@ def needed(repo: str | None) -> int | None:
 
 def free() -> int:
     """Return what can still be taken: of the GPU, or of the machine and the container's own limit."""
-    if _device().startswith("cuda"):
-        import torch
-
-        return int(torch.cuda.mem_get_info(_device())[0])
-    return own_process.free_memory()
+    device = _device()
+    return cuda_device.free(device) if cuda_device.is_gpu(device) else own_process.free_memory()
 
 
 def used() -> int:
     """Return what this process takes: of the GPU, or resident in memory."""
-    if _device().startswith("cuda"):
-        import torch
-
-        return int(torch.cuda.memory_allocated(_device()))
-    return own_process.resident_memory(os.getpid())
+    device = _device()
+    return cuda_device.allocated(device) if cuda_device.is_gpu(device) else own_process.resident_memory(os.getpid())
 
 
 def release() -> None:

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from vldock.common.errors import EnvironmentUnfit, InputRefused
+from vldock.image import cuda_device
 from vldock.image import weights as files
 from vldock.image.training.config import Config
 from vldock.image.training.precision import DTYPES, match_attention, settle
@@ -96,7 +97,7 @@ def load(config: Config, *, device: str) -> Loaded:
     require_possible(config, device)
     precision = settle(config.train.precision, device)
     if device != "cpu":
-        torch.cuda.set_per_process_memory_fraction(config.train.gpu_memory_fraction, torch.device(device))
+        cuda_device.limit_memory(device, config.train.gpu_memory_fraction)
     path, method = str(base_path(config)), config.model.method
     dtype = torch.float32 if method == "full" else DTYPES[precision]
     options = {"quantization_config": four_bits(dtype)} if method == "qlora" else {}

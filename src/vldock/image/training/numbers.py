@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from llava.constants import IMAGE_TOKEN_INDEX
 
+from vldock.image import cuda_device
 from vldock.image.doctor.check import Check
 from vldock.image.llava_hooks.positions import in_prompt, of_images
 from vldock.image.training.config import Config
@@ -107,4 +108,4 @@ def _gradients(loaded: Loaded) -> Check:
 
 
 def _held(device: str) -> int:
-    return memory(device) if device == "cpu" else int(torch.cuda.memory_allocated(torch.device(device)))
+    return memory(device) if device == "cpu" else cuda_device.allocated(device)

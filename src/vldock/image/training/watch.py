@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from transformers import TrainerCallback
 
+from vldock.image import cuda_device
+
 LOG = "log.jsonl"
 
 
@@ -38,7 +40,7 @@ class Meter:
 def memory(device: str) -> int:
     """Return bytes: the GPU's peak allocation, or the resident set of this process."""
     if device != "cpu":
-        return int(torch.cuda.max_memory_allocated(torch.device(device)))
+        return cuda_device.peak_allocated(device)
     return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * resource.getpagesize()
 
 

@@ -1,0 +1,83 @@
+"""The GPU behind a model's device, by index as torch.cuda wants it: its memory and its name. Sizes in bytes.
+
+On one GPU a LLaVA's device is `cuda`, without an index. torch 2.1.2 refuses that in some functions (mem_get_info,
+set_per_process_memory_fraction) and takes it in others (memory_allocated), so no other module calls one that takes a
+device; tests/unit/test_cuda_calls.py reads them all.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+    Device = torch.device | str | int
+
+
+def is_gpu(device: Device) -> bool:
+    """Tell whether a device is a GPU; a number is one."""
+    return isinstance(device, int) or str(device).startswith("cuda")
+
+
+def index_of(device: Device) -> int:
+    """Return the index of a GPU; the current one's where the device has none. Raises ValueError for the CPU."""
+    import torch
+
+    if isinstance(device, int):
+        return device
+    where = torch.device(device)
+    if where.type != "cuda":
+        raise ValueError(f"{where} is no GPU")
+    return int(torch.cuda.current_device()) if where.index is None else int(where.index)
+
+
+def free(device: Device) -> int:
+    """Return what the driver has free on a GPU, for any process."""
+    import torch
+
+    return int(torch.cuda.mem_get_info(index_of(device))[0])
+
+
+def free_to_torch(device: Device) -> int:
+    """Return what this process may still take on a GPU: what is free, and what torch holds unused."""
+    import torch
+
+    index = index_of(device)
+    return free(index) + int(torch.cuda.memory_reserved(index) - torch.cuda.memory_allocated(index))
+
+
+def allocated(device: Device) -> int:
+    """Return what this process's tensors take on a GPU."""
+    import torch
+
+    return int(torch.cuda.memory_allocated(index_of(device)))
+
+
+def peak_allocated(device: Device) -> int:
+    """Return the most that this process's tensors took on a GPU so far."""
+    import torch
+
+    return int(torch.cuda.max_memory_allocated(index_of(device)))
+
+
+def limit_memory(device: Device, fraction: float) -> None:
+    """Allow this process no more than a fraction (0 to 1) of a GPU's memory."""
+    import torch
+
+    torch.cuda.set_per_process_memory_fraction(fraction, index_of(device))
+
+
+def name_of(device: Device) -> str:
+    """Return a GPU's name: NVIDIA H200."""
+    import torch
+
+    return str(torch.cuda.get_device_name(index_of(device)))
+
+
+def properties_of_all() -> list[Any]:
+    """Return torch's properties (name, major, minor, total_memory) of every visible GPU; none without a usable one."""
+    import torch
+
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    return [torch.cuda.get_device_properties(index) for index in range(count)]
