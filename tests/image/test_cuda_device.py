@@ -1,0 +1,123 @@
+"""What runs on a GPU, on `cuda` without an index as LLaVA has it: a stand-in of torch 2.1.2's own argument checks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import fake_cuda
+import pytest
+import tiny_wrapper
+import torch
+import training_box
+
+from vldock.image import cuda_device, evaluate
+from vldock.image.engines import sizing
+from vldock.image.engines.batched import BatchedEngine
+from vldock.image.engines.features import FeatureStore
+from vldock.image.engines.types import Question
+from vldock.image.features import exact, models
+from vldock.image.session import memory
+from vldock.image.shared_model import facts_of
+from vldock.image.training import model, numbers, watch
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Following kwargs received:UserWarning"),
+    pytest.mark.filterwarnings("ignore:`do_sample` is set to `False`:UserWarning"),
+]
+BARE = torch.device("cuda")
+REFUSING = {"mem_get_info": (), "set_per_process_memory_fraction": (0.5,)}
+TAKING = ("memory_allocated", "max_memory_allocated", "memory_reserved", "get_device_name", "get_device_properties")
+
+
+@pytest.fixture
+def cuda(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """A driver that is made up; what was told to it."""
+    monkeypatch.setenv("VLDOCK_DTYPE", "float32")
+    return fake_cuda.driver(monkeypatch)
+
+
+@pytest.mark.usefixtures("cuda")
+@pytest.mark.parametrize("name", REFUSING)
+def test_torch_refuses_a_device_without_an_index_here(name: str) -> None:
+    with pytest.raises(ValueError, match="Expected a torch.device with a specified index"):
+        getattr(torch.cuda, name)(*REFUSING[name], BARE)
+
+
+@pytest.mark.usefixtures("cuda")
+@pytest.mark.parametrize("name", TAKING)
+def test_torch_takes_a_device_without_an_index_there(name: str) -> None:
+    assert getattr(torch.cuda, name)(BARE) == getattr(torch.cuda, name)(0)
+
+
+@pytest.mark.usefixtures("cuda")
+@pytest.mark.parametrize("device", [BARE, torch.device("cuda:1"), "cuda", "cuda:1", 1], ids=str)
+def test_every_form_of_a_device_has_an_index(device: Any) -> None:
+    assert cuda_device.index_of(device) == (0 if str(device) == "cuda" else 1)
+    assert cuda_device.is_gpu(device)
+
+
+def test_the_cpu_has_none() -> None:
+    assert not cuda_device.is_gpu("cpu")
+    with pytest.raises(ValueError, match="cpu is no GPU"):
+        cuda_device.index_of("cpu")
+
+
+@pytest.mark.usefixtures("cuda")
+def test_what_torch_holds_unused_counts_as_free() -> None:
+    assert sizing.free_bytes(BARE) == fake_cuda.FREE + fake_cuda.RESERVED - fake_cuda.ALLOCATED
+    assert sizing.head_bytes(BARE) == sizing.free_bytes(BARE) // 8
+    assert sizing.feature_bytes() == sizing.free_bytes(BARE) // 16
+
+
+@pytest.mark.usefixtures("cuda")
+def test_the_batched_engine_answers_on_a_gpu_as_the_stock_loop_on_a_cpu(
+    wrapper: Any, asked: list[Question], tmp_path: Path
+) -> None:
+    expected = tiny_wrapper.stock(wrapper, asked)
+    with fake_cuda.tensors():
+        on_gpu = tiny_wrapper.make(tmp_path)
+        engine = BatchedEngine(on_gpu, batch_size="auto", features=FeatureStore(sizing.feature_bytes()))
+        found = {answer.index: (answer.text, answer.note["answer"]) for answer in engine.answers(asked)}
+        facts = facts_of(on_gpu)
+
+    assert found == expected
+    assert facts.device == fake_cuda.NAME
+
+
+@pytest.mark.usefixtures("cuda")
+@pytest.mark.parametrize("asked_for", ["", "cuda", "cuda:0"])
+def test_a_session_reads_the_memory_of_its_gpu(monkeypatch: pytest.MonkeyPatch, asked_for: str) -> None:
+    monkeypatch.setenv("VLDOCK_DEVICE", asked_for)
+
+    assert (memory.where(), memory.free(), memory.used()) == ("the GPU", fake_cuda.FREE, fake_cuda.ALLOCATED)
+
+
+@pytest.mark.usefixtures("cuda")
+@pytest.mark.parametrize("asked_for", ["", "cuda", "cuda:0"])
+def test_an_evaluation_names_its_gpu(monkeypatch: pytest.MonkeyPatch, asked_for: str) -> None:
+    monkeypatch.setenv("VLDOCK_DEVICE", asked_for)
+
+    assert evaluate._device() == fake_cuda.NAME
+
+
+def test_a_training_limits_and_reads_the_memory_of_its_gpu(cuda: dict[str, Any], tmp_path: Path) -> None:
+    box = training_box.make(tmp_path)
+    with fake_cuda.tensors():
+        loaded = model.load(box.config(tmp_path / "run", "train.precision=fp32"), device="cuda")
+
+    assert cuda["fraction"] == (0.9, 0)
+    assert (watch.memory(loaded.device), numbers._held(loaded.device)) == (fake_cuda.PEAK, fake_cuda.ALLOCATED)
+
+
+@pytest.mark.usefixtures("cuda")
+def test_features_for_an_evaluation_name_the_gpu_that_computed_them(tmp_path: Path) -> None:
+    training_box.make(tmp_path)
+    tower, processor = models.open_tower(str(tmp_path / "plain"), for_evaluation=True)
+    with fake_cuda.tensors():
+        features = tower.encode(torch.zeros(2, 3, 56, 56))
+
+    assert tower.device == "cuda"
+    assert features.shape[:2] == (2, 16)
+    assert fake_cuda.NAME in exact.computed(tower.dtype, BARE)
+    assert models.space_of(tower, processor).computed == exact.computed(tower.dtype, BARE)
