@@ -67,7 +67,7 @@ bench-quick: setup ## the same ways over 4 cells, into .vldock/speed (8 minutes)
 bench-honest: setup ## our engine against VLMEvalKit's loop at LLaVA-1.5-7B's widths on a CPU (half an hour)
 	@.venv/bin/python benchmarks/speed/honest.py
 
-bench-teeth: setup ## break the image on purpose, 30 ways: each must be caught by a named test (20 minutes)
+bench-teeth: setup ## break the image on purpose, 31 ways: each must be caught by a named test (20 minutes)
 	@.venv/bin/python benchmarks/teeth/campaign.py
 
 soak-session: setup ## 200 evaluations in one session on the stand-ins: memory flat, none failed (10 minutes)

@@ -40,7 +40,7 @@ def cuda(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 @pytest.mark.usefixtures("cuda")
 @pytest.mark.parametrize("name", REFUSING)
 def test_torch_refuses_a_device_without_an_index_here(name: str) -> None:
-    with pytest.raises(ValueError, match="Expected a torch.device with a specified index"):
+    with pytest.raises(ValueError, match="with a specified index"):
         getattr(torch.cuda, name)(*REFUSING[name], BARE)
 
 

@@ -7,9 +7,10 @@ from pathlib import Path
 import click
 from rich.table import Table
 
+from vldock.common.equality import Equality
 from vldock.host import equal
 from vldock.host.console import console, print_json, say
-from vldock.host.equal import Compared, Equality
+from vldock.host.equal import Compared
 
 PLACE = click.Path(path_type=Path, exists=True, resolve_path=True)
 SHOWN = 60  # characters of an answer
