@@ -23,6 +23,7 @@ COMMANDS = {
     "train export": ("vldock.image.training.export_cli", "merge what a run trained into a model run.py evaluates"),
     "train head": ("vldock.image.heads.cli", "a policy head on cached features: regression or flow matching"),
     "features": ("vldock.image.features.cli", "vision features computed once: build, ls, fsck, evict"),
+    "selftest": ("vldock.image.selftest", "the main job on the stand-ins, on this CPU or GPU: minutes, one table"),
     "version": ("vldock.image.version", "what this image is made of"),
 }
 ANSWERS = ("evaluate", "predict", "features")  # what they run decides what a model answers

@@ -1,0 +1,102 @@
+"""The cells of `vldock matrix` by both engines, one `evaluate` for each model, and their answers held together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from vldock.common.cell import Cell
+from vldock.common.engine_choice import BATCHED, STOCK
+from vldock.common.equality import Predictions, equality, predictions
+from vldock.common.errors import EvaluationFailed
+from vldock.common.matrix import matrix_benchmarks, matrix_models
+from vldock.image.selftest.bench import IMAGE, Bench, Seen
+
+QUICK = ("MMBench_DEV_EN", "TextVQA_VAL", "POPE")  # one of each kind
+HALF = "float16"
+
+
+def models(bench: Bench) -> list[str]:
+    """Return the models to evaluate."""
+    return [model.name for model in matrix_models()][: 1 if bench.quick else None]
+
+
+def benchmarks(bench: Bench) -> list[str]:
+    """Return the benchmarks to evaluate."""
+    return list(QUICK) if bench.quick else [one.name for one in matrix_benchmarks()]
+
+
+def cell_folder(bench: Bench, engine: str, model: str, benchmark: str) -> Path:
+    """Return where `evaluate` put a cell."""
+    return bench.folder / engine / model / benchmark
+
+
+def evaluate(bench: Bench, engine: str, *, jobs: int) -> Seen:
+    """Evaluate every cell by one engine, `jobs` models at once; each must have a score and be of this device."""
+    names = models(bench)
+    with ThreadPoolExecutor(jobs) as pool:
+        list(pool.map(lambda model: evaluate_model(bench, engine, model, benchmarks(bench)), names))
+    found = [cell_of(bench, engine, model, name) for model in names for name in benchmarks(bench)]
+    answers, first = sum(cell.predictions for cell in found), found[0]
+    return Seen(
+        f"{len(found)} of {len(found)} cells, {answers} answers, {first.dtype} on {first.device}",
+        {"cells": len(found), "answers": answers, "device": first.device, "dtype": first.dtype},
+    )
+
+
+def evaluate_model(
+    bench: Bench, engine: str, model: str, names: Sequence[str], *, out: str | None = None, words: Sequence[str] = ()
+) -> None:
+    """Evaluate cells of one model in one process; raises EvaluationFailed where it does not end with 0."""
+    where = out or engine
+    argv = [*IMAGE, "evaluate", "--model", model, "--data", *names, "--limit", str(bench.limit)]
+    argv += ["--out", str(bench.folder / where), "--engine", engine, *words, "--no-worker", "--json"]
+    bench.run(f"evaluate-{where}-{model}", argv)
+
+
+def cell_of(bench: Bench, engine: str, model: str, benchmark: str) -> Cell:
+    """Return a cell's record; raises EvaluationFailed for one that failed, is not whole, or ran elsewhere."""
+    name = f"{model} x {benchmark} ({engine})"
+    cell = Cell.load(cell_folder(bench, engine, model, benchmark))
+    if cell is None or cell.status != "succeeded" or cell.score is None:
+        raise EvaluationFailed(f"{name} has no score: {cell.error if cell else 'no record'}")
+    if not cell.samples == cell.predictions > 0:
+        raise EvaluationFailed(f"{name}: {cell.predictions} of {cell.samples} answers")
+    if bench.gpu and (cell.device == "cpu" or cell.dtype != HALF):
+        raise EvaluationFailed(f"{name} was computed in {cell.dtype} on {cell.device}", expected=f"{HALF} on the GPU")
+    return cell
+
+
+def compare(bench: Bench) -> Seen:
+    """Compare both engines' answers and tokens, cell by cell; raises EvaluationFailed where any differs."""
+    found = [
+        equality(f"{model} x {name}", *(answers_of(bench, engine, model, name) for engine in (STOCK, BATCHED)))
+        for model in models(bench)
+        for name in benchmarks(bench)
+    ]
+    samples, wrong = sum(one.samples for one in found), sum(one.answers for one in found)
+    tokens, moved = sum(one.tokens for one in found), sum(one.differing_tokens for one in found)
+    line = f"{2 * len(found)} cells: {wrong} of {samples} answers differ, {moved} of {tokens} tokens"
+    if bad := [one for one in found if not one.equal or not one.tokens]:
+        raise EvaluationFailed(f"{line}; first in {bad[0].name}: {bad[0].example or 'samples or tokens are missing'}")
+    figures = {"cells": 2 * len(found), "answers": samples, "differing_answers": wrong}
+    return Seen(line, {**figures, "tokens": tokens, "differing_tokens": moved})
+
+
+def answers_of(bench: Bench, where: str, model: str, benchmark: str) -> Predictions:
+    """Return what `evaluate` answered in a cell."""
+    return read(cell_folder(bench, where, model, benchmark) / f"{model}_{benchmark}.xlsx")
+
+
+def read(path: Path) -> Predictions:
+    """Return a prediction file of VLMEvalKit and the notes beside it."""
+    from openpyxl import load_workbook
+
+    book = load_workbook(path, read_only=True)
+    try:
+        names, *rows = [list(row) for row in book.worksheets[0].values]
+    finally:
+        book.close()
+    index, answer = names.index("index"), names.index("prediction")
+    return predictions(path, {str(row[index]): "" if row[answer] is None else str(row[answer]) for row in rows})

@@ -1,0 +1,80 @@
+"""What a self-test found: one table for a person, one JSON object for a program."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import textwrap
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from vldock import __version__
+from vldock.common.layout import BUILD_FACTS
+from vldock.image.selftest.steps import FAILED, LEFT_OUT, Step
+from vldock.image.version import installed
+
+SCHEMA = 1
+PACKAGES = ("torch", "transformers", "llava-torch", "ms-vlmeval", "peft", "bitsandbytes", "accelerate")
+WIDEST = 160
+
+
+@dataclass(frozen=True)
+class Report:
+    """A finished self-test. `device` is the card's name, or cpu; `seconds` are those of the whole."""
+
+    device: str
+    quick: bool
+    jobs: int
+    seconds: float
+    steps: tuple[Step, ...]
+
+    @property
+    def failed(self) -> tuple[Step, ...]:
+        """The steps that failed."""
+        return tuple(step for step in self.steps if step.status == FAILED)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain values: versions, image, device, and each step's status, seconds and figures."""
+        return {
+            "schema": SCHEMA,
+            "passed": not self.failed,
+            "device": self.device,
+            "quick": self.quick,
+            "jobs": self.jobs,
+            "seconds": self.seconds,
+            "standin": True,
+            "image": image_facts(),
+            "versions": {"vldock": __version__, **{name: installed(name) for name in PACKAGES}},
+            "steps": [asdict(step) for step in self.steps],
+        }
+
+    def table(self, *, width: int | None = None) -> str:
+        """Return the table, its verdict on top; what was seen is wrapped to the terminal."""
+        width = min(WIDEST, width or shutil.get_terminal_size((120, 40)).columns)
+        long = max(len(step.name) for step in self.steps)
+        room = max(30, width - long - 27)
+        left = sum(step.status == LEFT_OUT for step in self.steps)
+        without = f"; {left} left out, which need{'s' if left == 1 else ''} a GPU" if left else ""
+        verdict = "FAILED" if self.failed else "PASSED"
+        lines = [
+            f"selftest {verdict} on {self.device} in {self.seconds:.0f} s{without}{' (quick)' if self.quick else ''}",
+            f"  {'step':<{long}}  {'status':<11}  {'seconds':>7}  what was seen",
+        ]
+        for step in self.steps:
+            first, *more = textwrap.wrap(step.seen, room) or [""]
+            status = step.status.upper() if step.status == FAILED else step.status
+            lines.append(f"  {step.name:<{long}}  {status:<11}  {step.seconds:>7.1f}  {first}")
+            lines += [" " * (long + 26) + line for line in more]
+        return "\n".join(lines)
+
+    def failures(self) -> list[str]:
+        """Return one line for each step that failed."""
+        return [f"FAILED {step.name}: {step.seen}" for step in self.failed]
+
+
+def image_facts() -> dict[str, Any]:
+    """Return what the build wrote down about this image; empty outside one."""
+    path = Path(BUILD_FACTS)
+    facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return facts
