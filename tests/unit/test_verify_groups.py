@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from vldock.common.receipt import GROUPS
-from vldock.host import verify, verify_groups
+from vldock.host import cli_verify, gpus, verify, verify_groups
+from vldock.host.engine import EngineStatus
 from vldock.host.verify_groups import Counts, read_junit, result
 
 REPORT = """<testsuites><testsuite>
@@ -32,6 +33,7 @@ def test_a_report_is_counted_with_the_names_of_its_failures(tmp_path):
         pytest.param(Counts(3, 1, 0, ("t",), 1.0), 1, "failed", id="one failed"),
         pytest.param(Counts(3, 0, 0, (), 1.0), 137, "failed", id="pytest was killed after a green report"),
         pytest.param(Counts(0, 0, 12, (), 0.0), 0, "skipped", id="all skipped"),
+        pytest.param(Counts(14, 0, 9, (), 1.0), 0, "failed", id="some skipped beside a GPU"),
     ],
 )
 def test_a_result_needs_both_a_green_report_and_a_green_exit(counts, exit_code, status):
@@ -46,6 +48,36 @@ def test_every_group_that_is_run_counts_in_a_receipt():
 def test_every_file_of_a_group_exists():
     folder = Path(__file__).parents[1] / "docker"
     assert all((folder / name).is_file() for names in verify_groups.HOST_GROUPS.values() for name in names)
+
+
+ENGINE = EngineStatus(endpoint="unix:///var/run/docker.sock", answers=True)
+
+
+@pytest.mark.parametrize(
+    ("asked", "gpu", "required", "chosen", "why"),
+    [
+        ("auto", True, False, "all", ""),
+        ("auto", False, False, "none", "no GPU"),
+        ("none", True, False, "none", "by choice"),
+        ("none", False, False, "none", "no GPU"),
+        ("1", True, False, "1", ""),
+        ("auto", False, True, "all", ""),
+        ("none", True, True, "all", ""),
+    ],
+)
+def test_a_gpu_that_is_here_is_used_unless_it_is_declined_aloud(monkeypatch, asked, gpu, required, chosen, why):
+    monkeypatch.setattr(gpus, "available", lambda status: None if gpu else "this machine has no NVIDIA driver")
+
+    found, said = cli_verify.choose_gpus(asked, ENGINE, required=required)
+
+    assert found == chosen
+    assert said.startswith(why)
+    assert bool(said) == (chosen == "none")
+
+
+def test_the_reason_of_a_skipped_gpu_group_is_told():
+    told = result("gpu", Counts(0, 0, 3, (), 0.0), exit_code=0, no_gpu="by choice: --gpus none")
+    assert told.reason == "by choice: --gpus none"
 
 
 @pytest.mark.parametrize(("require_gpu", "good"), [(False, True), (True, False)], ids=["cpu", "gpu required"])

@@ -11,9 +11,11 @@ import click
 from rich.table import Table
 
 from vldock.common.errors import EnvironmentUnfit, UsageError
-from vldock.common.receipt import BENCH_GROUP, GROUPS
+from vldock.common.receipt import BENCH_GROUP, GPU_GROUP, GROUPS
 from vldock.host import checkout, engine, mini_benchmark, receipt_suite, receipt_write, verify, verify_groups
+from vldock.host import gpus as gpus_of
 from vldock.host.console import console, duration_text, say
+from vldock.host.engine import EngineStatus
 
 STYLES = {"passed": "green", "failed": "bold red", "skipped": "yellow"}
 
@@ -21,8 +23,8 @@ STYLES = {"passed": "green", "failed": "bold red", "skipped": "yellow"}
 @click.command(name="verify")
 @click.argument("image", default=checkout.IMAGE_TAG)
 @click.option("--group", "groups", multiple=True, type=click.Choice(GROUPS), help="Only these; repeatable.")
-@click.option("--gpus", default="none", show_default=True, help="none, all, or 0,1: for the group gpu.")
-@click.option("--require-gpu", is_flag=True, help="Without a GPU the group gpu fails. Implies --gpus all.")
+@click.option("--gpus", default="auto", show_default=True, help="auto, none, all, or 0,1: for the group gpu.")
+@click.option("--require-gpu", is_flag=True, help="Without a GPU the group gpu fails.")
 @click.option("--reports", type=click.Path(path_type=Path), help="Default: outputs/verify/<timestamp>.")
 @click.option(
     "--key", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Signs the receipt (Ed25519)."
@@ -47,6 +49,7 @@ def verify_command(
 ) -> int:
     """Test IMAGE from outside and inside, and write a receipt of what it passed.
 
+    The group gpu runs where the engine has a GPU: the 40 cells by both engines, a session, training (selftest --gpu).
     Exit code 0 when every group passed (gpu may be skipped), 1 when one failed, 3 without the image or an engine.
 
     \b
@@ -61,13 +64,17 @@ def verify_command(
     out = (reports or Path("outputs/verify") / stamp).resolve()
     with engine.connected() as client:
         found = str(find_image(client, image).id)
+        wanted = groups or verify_groups.ORDER
+        chosen, why = choose_gpus(gpus, engine.status(), required=require_gpu) if GPU_GROUP in wanted else ("none", "")
+        if GPU_GROUP in wanted:
+            say(f"group {GPU_GROUP}: {f'on GPU {chosen}' if chosen != 'none' else f'skipped, {why}'}")
         asked = verify.Verification(
             image=found,
             folder=folder,
             reports=out,
-            groups=groups or verify_groups.ORDER,
-            gpus="all" if require_gpu and gpus == "none" else gpus,
-            require_gpu=require_gpu,
+            groups=wanted,
+            gpus=chosen,
+            no_gpu=why,
         )
         inputs = receipt_suite.inputs(folder)
         scored = bench(folder, bench_run, image=found, groups=groups)
@@ -93,6 +100,20 @@ def verify_command(
     else:
         show(results, image=image, out=out, good=good)
     return 0 if good else 1
+
+
+def choose_gpus(asked: str, status: EngineStatus, *, required: bool) -> tuple[str, str]:
+    """Return the GPUs of the group gpu, and where that is 'none' why it is skipped: by choice, or there is none here.
+
+    A GPU that the engine can hand out is used unless --gpus none; where one is required it is asked for in any case.
+    """
+    if required and asked in ("auto", "none"):
+        return "all", ""
+    absent = gpus_of.available(status)
+    if asked == "none" and absent is None:
+        return "none", "by choice: --gpus none, and this engine has a GPU"
+    chosen, _ = gpus_of.resolve(asked, status)
+    return chosen, f"no GPU: {absent}" if chosen == "none" else ""
 
 
 def bench(folder: Path, run: Path | None, *, image: str, groups: tuple[str, ...]) -> list[verify.Timed]:

@@ -14,7 +14,8 @@ from typing import Any
 from xml.etree.ElementTree import ParseError
 
 from vldock.common.cell import write_json
-from vldock.common.receipt import GroupResult
+from vldock.common.errors import EnvironmentUnfit
+from vldock.common.receipt import GPU_GROUP, GroupResult
 from vldock.host import testkit, verify_groups
 from vldock.host.console import Say
 from vldock.host.container_spec import Mount, Spec
@@ -26,7 +27,7 @@ REPORTS = "/reports"
 
 @dataclass(frozen=True)
 class Verification:
-    """What to verify and where its reports go; `gpus` is 'none', 'all' or device numbers.
+    """What to verify and where its reports go; `gpus` is 'none' (and `no_gpu` says why), 'all' or device numbers.
 
     `only` names files of tests: the others of a group are not run, so that a receipt must not be made of it.
     """
@@ -36,7 +37,7 @@ class Verification:
     reports: Path
     groups: tuple[str, ...] = verify_groups.ORDER
     gpus: str = "none"
-    require_gpu: bool = False
+    no_gpu: str = "no GPU"
     only: tuple[str, ...] = ()
 
 
@@ -75,9 +76,14 @@ def run_group(name: str, asked: Verification, *, client: Any, say: Say) -> Group
     if name in verify_groups.HOST_GROUPS:
         code = on_host(name, asked, report, say=say)
     else:
-        code = inside(name, asked, client=client, say=say)
+        try:
+            code = inside(name, asked, client=client, say=say)
+        except EnvironmentUnfit as error:
+            if name != GPU_GROUP:
+                raise
+            return GroupResult(name, "failed", failed=1, failures=(error.message,))  # the others' results are kept
     try:
-        return verify_groups.result(name, verify_groups.read_junit(report), exit_code=code)
+        return verify_groups.result(name, verify_groups.read_junit(report), exit_code=code, no_gpu=asked.no_gpu)
     except (OSError, ParseError) as error:
         return GroupResult(name, "failed", failed=1, failures=(f"no report (pytest exit {code}): {error}",))
 
@@ -100,7 +106,7 @@ def inside(name: str, asked: Verification, *, client: Any, say: Say) -> int:
     argv += [f"--rootdir={testkit.TESTS_TARGET}", f"--junit-xml={REPORTS}/{name}.xml"]
     argv += [f"{testkit.TESTS_TARGET}/{file}" for file in asked.only] or [testkit.TESTS_TARGET]
     argv += verify_groups.INSIDE_GROUPS[name]
-    if name == "gpu" and asked.require_gpu:
+    if name == "gpu" and asked.gpus != "none":  # a GPU that was handed out and is not seen is no reason to skip
         argv.append("--require-gpu")
     spec = Spec(
         image=asked.image,

@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass
 from pathlib import Path
 
-from vldock.common.receipt import GroupResult
+from vldock.common.receipt import GPU_GROUP, GroupResult
 
 # group -> files of tests/docker, run by the host's pytest against containers of the image
 HOST_GROUPS: dict[str, tuple[str, ...]] = {
@@ -50,13 +50,18 @@ def read_junit(path: Path) -> Counts:
     return Counts(len(cases) - len(failures) - skipped, len(failures), skipped, failures, seconds)
 
 
-def result(name: str, counts: Counts, *, exit_code: int) -> GroupResult:
-    """Return the group's result; a pytest that ended otherwise than its report says is a failure too."""
+def result(name: str, counts: Counts, *, exit_code: int, no_gpu: str = "no GPU") -> GroupResult:
+    """Return the group's result; a pytest that ended otherwise than its report says is a failure too.
+
+    `no_gpu` is the reason where the group gpu was skipped; on a GPU a test of it that is skipped is a failure.
+    """
     passed, failed, skipped = counts.passed, counts.failed, counts.skipped
     if failed or exit_code not in (0, 5):
         failures = counts.failures or (f"pytest exit {exit_code}",)
         return GroupResult(name, "failed", passed, len(failures), skipped, failures=failures)
     if not passed:
-        why = "no GPU" if name == "gpu" else "no test ran"
+        why = no_gpu if name == GPU_GROUP else "no test ran"
         return GroupResult(name, "skipped", passed, failed, skipped, reason=why)
+    if name == GPU_GROUP and skipped:
+        return GroupResult(name, "failed", passed, failed, skipped, reason=f"{skipped} skipped beside a GPU")
     return GroupResult(name, "passed", passed, failed, skipped)

@@ -95,7 +95,11 @@ def folder_of(asked: Path | None) -> Iterator[Path]:
             asked.mkdir(parents=True, exist_ok=True)
             inside = Path(tempfile.mkdtemp(prefix="selftest-", dir=asked.resolve()))
         except OSError as error:
-            raise EnvironmentUnfit(f"--work-dir {asked}: {error.strerror}", expected="a folder to write in") from error
+            raise EnvironmentUnfit(
+                f"--work-dir {asked}: {error.strerror}",
+                expected="a folder to write in",
+                hint="name another, or mount it writable",
+            ) from error
         yield inside
         return
     made = temporary()
