@@ -2,7 +2,7 @@
 
 `driver(monkeypatch)` leaves torch.cuda's Python as it is, argument checks included, and replaces what it calls in C:
 `cuda` without an index is refused where the real torch refuses it. `tensors()` lets a model be put on `cuda`; its
-tensors are the CPU's and say that they are on `cuda`, in every function torch dispatches.
+tensors are the CPU's and say that they are on a GPU, in every function torch dispatches.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch.overrides import TorchFunctionMode
 
 FREE, TOTAL, ALLOCATED, RESERVED, PEAK = 40 << 30, 80 << 30, 3 << 30, 5 << 30, 4 << 30
 NAME = "NVIDIA MADE-UP"
-GPU, CPU = torch.device("cuda"), torch.device("cpu")
+CPU = torch.device("cpu")
 STATS = {
     "allocated_bytes": {"all": {"current": ALLOCATED, "peak": PEAK}},
     "reserved_bytes": {"all": {"current": RESERVED, "peak": RESERVED}},
@@ -27,19 +27,20 @@ STATS = {
 
 def driver(monkeypatch: pytest.MonkeyPatch, *, count: int = 1) -> dict[str, Any]:
     """Replace what torch.cuda calls in C; return what was set: {"fraction": (0.9, 0)}."""
-    told: dict[str, Any] = {}
+    told: dict[str, Any] = {"initialized": False}
     memory = SimpleNamespace(cudaMemGetInfo=lambda index: (FREE, TOTAL))
     card = SimpleNamespace(name=NAME, major=9, minor=0, total_memory=TOTAL)
     for place, name, value in (
         (torch.cuda, "is_available", lambda: True),
-        (torch.cuda, "is_initialized", lambda: True),
-        (torch.cuda.memory, "is_initialized", lambda: True),
+        (torch.cuda, "is_initialized", lambda: told["initialized"]),
+        (torch.cuda.memory, "is_initialized", lambda: told["initialized"]),
         (torch.cuda, "device_count", lambda: count),
-        (torch.cuda, "_lazy_init", lambda: None),
-        (torch.cuda.memory, "_lazy_init", lambda: None),
+        (torch.cuda, "_lazy_init", lambda: told.update(initialized=True)),
+        (torch.cuda.memory, "_lazy_init", lambda: told.update(initialized=True)),
         (torch.cuda, "cudart", lambda: memory),
         (torch.cuda, "_get_device_properties", lambda index: card),
         (torch._C, "_cuda_getDevice", lambda: 0),
+        (torch._C, "_cuda_setDevice", lambda index: None),
         (torch._C, "_cuda_emptyCache", lambda: None),
         (torch._C, "_cuda_synchronize", lambda: None),
         (torch.cuda, "synchronize", lambda: None),
@@ -51,17 +52,21 @@ def driver(monkeypatch: pytest.MonkeyPatch, *, count: int = 1) -> dict[str, Any]
 
 
 class _Pretended(TorchFunctionMode):
-    """Computes on the CPU what is asked of `cuda`."""
+    """Computes on the CPU what is asked of `cuda`; its tensors say that they are on `device`."""
+
+    def __init__(self, device: torch.device) -> None:
+        super().__init__()
+        self.device = device
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is torch.device:
             return func(*args, **(kwargs or {}))
         if func == torch.Tensor.device.__get__:
             seen = func(*args)
-            return GPU if seen == CPU else seen
+            return self.device if seen == CPU else seen
         if func == torch.Tensor.is_cuda.__get__:
             return True
-        if func == torch.Tensor.cuda:
+        if func in (torch.Tensor.cuda, torch.Tensor.pin_memory):
             return args[0]
         return func(*_moved(args), **_moved(kwargs or {}))
 
@@ -80,7 +85,7 @@ def _moved(value: Any) -> Any:
 
 
 @contextmanager
-def tensors() -> Iterator[None]:
-    """Have tensors on `cuda` be the CPU's, in this thread."""
-    with _Pretended():
+def tensors(device: str = "cuda:0") -> Iterator[None]:
+    """Have tensors on `cuda` be the CPU's, in this thread, and say that they are on `device`."""
+    with _Pretended(torch.device(device)):
         yield

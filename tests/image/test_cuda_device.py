@@ -71,11 +71,12 @@ def test_what_torch_holds_unused_counts_as_free() -> None:
 
 
 @pytest.mark.usefixtures("cuda")
+@pytest.mark.parametrize("device", ["cuda", "cuda:0"])
 def test_the_batched_engine_answers_on_a_gpu_as_the_stock_loop_on_a_cpu(
-    wrapper: Any, asked: list[Question], tmp_path: Path
+    wrapper: Any, asked: list[Question], tmp_path: Path, device: str
 ) -> None:
     expected = tiny_wrapper.stock(wrapper, asked)
-    with fake_cuda.tensors():
+    with fake_cuda.tensors(device):
         on_gpu = tiny_wrapper.make(tmp_path)
         engine = BatchedEngine(on_gpu, batch_size="auto", features=FeatureStore(sizing.feature_bytes()))
         found = {answer.index: (answer.text, answer.note["answer"]) for answer in engine.answers(asked)}
@@ -89,6 +90,8 @@ def test_the_batched_engine_answers_on_a_gpu_as_the_stock_loop_on_a_cpu(
 @pytest.mark.parametrize("asked_for", ["", "cuda", "cuda:0"])
 def test_a_session_reads_the_memory_of_its_gpu(monkeypatch: pytest.MonkeyPatch, asked_for: str) -> None:
     monkeypatch.setenv("VLDOCK_DEVICE", asked_for)
+
+    torch.cuda.init()
 
     assert (memory.where(), memory.free(), memory.used()) == ("the GPU", fake_cuda.FREE, fake_cuda.ALLOCATED)
 

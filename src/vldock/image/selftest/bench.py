@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -19,7 +21,8 @@ FORGOTTEN = (
     *("PYTHONPATH", "PYTHONSTARTUP", "PYTHONUSERBASE", "VLMEVAL_SAMPLE_LIMIT", "WORKSPACE_ROOT", "OPENAI_API_KEY"),
     *("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "OMP_NUM_THREADS"),
 )
-SHOWN = 3  # last lines of a command that failed
+LONGEST_WORD = 40  # of a command that is named; a path of the temporary folder is longer
+ERROR = re.compile(r"(error: |FAILED |[\w.]+(Error|Exception|Diverged|Unfit|Refused|Lost)\b:? )")
 SECONDS_TO_END = 10.0
 
 
@@ -84,12 +87,12 @@ class Bench:
             try:
                 code = process.wait(self.seconds)
             except subprocess.TimeoutExpired as error:
-                raise EvaluationFailed(f"{said(argv)} took more than {self.seconds:.0f} s") from error
+                raise EvaluationFailed(f"{log} took more than {self.seconds:.0f} s: {said(argv)}") from error
             finally:
                 end(process)
         done = Done(code, self.text(f"{log}.out"), self.text(f"{log}.err"))
         if code:
-            raise EvaluationFailed(f"{said(argv)} ended with {code}: {last_lines(done.err or done.out)}")
+            raise EvaluationFailed(f"{said(argv)} ended with {code} (logs/{log}.err): {cause(done.err or done.out)}")
         return done
 
     def started(
@@ -122,13 +125,13 @@ def end(process: subprocess.Popen[bytes]) -> None:
 
 
 def said(argv: Sequence[str]) -> str:
-    """Return a command as a person would name it, without the interpreter's path and its longest words."""
-    words = ["python" if word == PYTHON else Path(word).name if word == TORCHRUN else word for word in argv]
-    return " ".join(words[:8]) + (" ..." if len(words) > 8 else "")
+    """Return the beginning of a command, as a person would type it, up to its first long word."""
+    words = [Path(word).name if word in (PYTHON, TORCHRUN) else word for word in argv]
+    short = list(itertools.takewhile(lambda word: len(word) <= LONGEST_WORD, words))
+    return " ".join(short) + (" ..." if len(short) < len(words) else "")
 
 
-def last_lines(text: str) -> str:
-    """Return the last lines of a log as one."""
+def cause(text: str) -> str:
+    """Return what a log says went wrong: its last error, else its last line."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    errors = [line for line in lines if line.startswith(("error:", "FAILED"))]
-    return " | ".join((errors or lines)[-SHOWN:]) or "it printed nothing"
+    return next((line for line in reversed(lines) if ERROR.match(line)), (lines or ["it printed nothing"])[-1])

@@ -20,7 +20,7 @@ from vldock.common.errors import EvaluationFailed
 from vldock.common.layout import VLMEVALKIT
 from vldock.common.matrix import find_model
 from vldock.image.selftest import cells, samples
-from vldock.image.selftest.bench import IMAGE, PYTHON, Bench, Seen, end, last_lines
+from vldock.image.selftest.bench import IMAGE, PYTHON, Bench, Seen, cause, end
 
 MODEL = "llava_v1.5_7b"
 EXECS = ("POPE", "TextVQA_VAL")
@@ -79,7 +79,7 @@ def _served(bench: Bench, more: dict[str, str]) -> Iterator[dict[str, str]]:
         yield more
         bench.run("session-stop", [*IMAGE, "session", "stop"], more=more)
         if code := process.wait(bench.seconds):
-            raise EvaluationFailed(f"the session ended with {code}: {last_lines(bench.text('session-serve.err'))}")
+            raise EvaluationFailed(f"the session ended with {code}: {cause(bench.text('session-serve.err'))}")
     except subprocess.TimeoutExpired as error:
         raise EvaluationFailed("the session did not stop") from error
     finally:
@@ -93,12 +93,12 @@ def _ready(bench: Bench, process: subprocess.Popen[bytes], more: dict[str, str])
         status = _status(bench, more)
         broken = [model["error"] for model in status["models"] if model.get("error")]
         if broken or status["state"] == "failed":
-            worker = last_lines(bench.text("session-serve.err"))
+            worker = cause(bench.text("session-serve.err"))
             raise EvaluationFailed(f"the session's worker failed: {broken[0] if broken else worker}")
         if status["state"] == "ready" and [one["state"] for one in status["models"]] == ["ready"]:
             return
         time.sleep(POLL)
-    raise EvaluationFailed(f"the session was not ready: {last_lines(bench.text('session-serve.err'))}")
+    raise EvaluationFailed(f"the session was not ready: {cause(bench.text('session-serve.err'))}")
 
 
 def _status(bench: Bench, more: dict[str, str]) -> dict[str, Any]:
