@@ -114,6 +114,17 @@ def test_channels_are_one_digest_and_each_asks_for_its_own_groups(shop: Shop) ->
     assert shop.tags() == dict.fromkeys([FIXED, CANDIDATE, STABLE, RELEASE], first.digest)
 
 
+@pytest.mark.parametrize(("gpu", "code"), [(None, 27), ("skipped", 27), ("failed", 25)])
+def test_the_stable_tag_does_not_move_without_a_gpu_group_that_passed(shop: Shop, gpu: str | None, code: int) -> None:
+    image = shop.image()
+    made = receipts.groups(gpu=gpu) if gpu else receipts.groups()
+
+    with pytest.raises(Refusal) as refused:
+        shop.promote(image, shop.wish(shop.receipt(image, made), tags=[STABLE]))
+
+    assert (refused.value.exit_code, shop.tags()) == (code, {})
+
+
 def test_a_channels_tag_asks_for_its_groups_however_it_is_named(shop: Shop) -> None:
     image = shop.image()
 

@@ -43,15 +43,15 @@ def _trained(bench: Bench, method: str) -> Seen:
 def _words(bench: Bench, method: str, out: Path) -> list[str]:
     """Return the words of `train`; the samples are written the first time."""
     folder = bench.folder / f"data-{out.name}"
-    training, heldout = samples.write_conversations(PICTURES, folder, training=8, heldout=2)
+    training, heldout = samples.write_conversations(PICTURES, folder, training=8, heldout=1 if bench.quick else 2)
     known = find_model(use.MODEL)
     assert known is not None
+    rows, short = (1, ["train.proof=weights", "--no-check"]) if bench.quick else (2, [])
     return [
         f"out={out}", "data.source=json", f"data.path={training}", f"data.heldout_path={heldout}",
         f"model.base={known.repo}", f"model.method={method}", "model.lora_r=4", "model.lora_alpha=8",
-        f"train.max_steps={STEPS}", "train.batch_size=2", "train.accumulation=1", "train.learning_rate=1e-4",
-        "train.log_every=1", f"train.save_every={STEPS}", "train.answer_tokens=4",
-        *(["--no-check"] if bench.quick else []),
+        f"train.max_steps={STEPS}", f"train.batch_size={rows}", "train.accumulation=1", "train.learning_rate=1e-4",
+        "train.log_every=1", f"train.save_every={STEPS}", "train.answer_tokens=4", *short,
     ]  # fmt: skip
 
 
