@@ -75,6 +75,26 @@ def test_a_gpu_that_is_here_is_used_unless_it_is_declined_aloud(monkeypatch, ask
     assert bool(said) == (chosen == "none")
 
 
+@pytest.mark.parametrize(
+    ("counts", "told", "gpu"),
+    [
+        (Counts(23, 0, 0, (), 1.0), '{"device": "NVIDIA H200"}', "NVIDIA H200"),
+        (Counts(23, 0, 0, (), 1.0), None, "0,1"),
+        (Counts(23, 1, 0, ("t",), 1.0), '{"device": "NVIDIA H200"}', None),
+        (Counts(0, 0, 23, (), 0.0), None, None),
+    ],
+    ids=["passed", "no self-test", "failed", "skipped"],
+)
+def test_a_receipt_names_the_card_that_passed(tmp_path, counts, told, gpu):
+    asked = verify.Verification(image="i", folder=tmp_path, reports=tmp_path, gpus="0,1")
+    if told:
+        (tmp_path / "selftest.json").write_text(told)
+
+    done = [verify.Timed(result("gpu", counts, exit_code=1 if counts.failed else 0), 0.1)]
+
+    assert cli_verify.tested_gpu(asked, done) == gpu
+
+
 def test_the_reason_of_a_skipped_gpu_group_is_told():
     told = result("gpu", Counts(0, 0, 3, (), 0.0), exit_code=0, no_gpu="by choice: --gpus none")
     assert told.reason == "by choice: --gpus none"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from vldock.host import gpus as gpus_of
 from vldock.host.console import console, duration_text, say
 from vldock.host.engine import EngineStatus
 
+SELFTEST = "selftest.json"  # of tests/image/test_gpu_main_job.py
 STYLES = {"passed": "green", "failed": "bold red", "skipped": "yellow"}
 
 
@@ -65,9 +67,7 @@ def verify_command(
     with engine.connected() as client:
         found = str(find_image(client, image).id)
         wanted = groups or verify_groups.ORDER
-        chosen, why = choose_gpus(gpus, engine.status(), required=require_gpu) if GPU_GROUP in wanted else ("none", "")
-        if GPU_GROUP in wanted:
-            say(f"group {GPU_GROUP}: {f'on GPU {chosen}' if chosen != 'none' else f'skipped, {why}'}")
+        chosen, why = settle_gpus(gpus, required=require_gpu) if GPU_GROUP in wanted else ("none", "")
         asked = verify.Verification(
             image=found,
             folder=folder,
@@ -87,7 +87,7 @@ def verify_command(
             name=image,
             groups=[one.result for one in results],
             key=key,
-            gpu=asked.gpus if any(one.result.name == "gpu" and one.result.passed for one in results) else None,
+            gpu=tested_gpu(asked, results),
             sbom=sbom,
             inputs=inputs,
             folder=folder,
@@ -100,6 +100,21 @@ def verify_command(
     else:
         show(results, image=image, out=out, good=good)
     return 0 if good else 1
+
+
+def settle_gpus(asked: str, *, required: bool) -> tuple[str, str]:
+    """Return what choose_gpus does of this engine, and say it."""
+    chosen, why = choose_gpus(asked, engine.status(), required=required)
+    say(f"group {GPU_GROUP}: {f'on GPU {chosen}' if chosen != 'none' else f'skipped, {why}'}")
+    return chosen, why
+
+
+def tested_gpu(asked: verify.Verification, results: Sequence[verify.Timed]) -> str | None:
+    """Return the card that passed the group gpu, by the name its self-test wrote down; None where it did not pass."""
+    if not any(one.result.name == GPU_GROUP and one.result.status == "passed" for one in results):
+        return None
+    path = asked.reports / SELFTEST
+    return str(json.loads(path.read_text(encoding="utf-8"))["device"]) if path.is_file() else asked.gpus
 
 
 def choose_gpus(asked: str, status: EngineStatus, *, required: bool) -> tuple[str, str]:
