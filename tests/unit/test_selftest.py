@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -233,6 +234,17 @@ def test_without_a_gpu_one_that_is_asked_for_is_exit_3(monkeypatch):
         command.main(parser.parse_args(["--gpu"]))
 
     assert raised.value.exit_code == 3
+
+
+@pytest.mark.parametrize(("temporary", "parent"), [("/dev/shm/x", "outputs"), ("tmp", "tmp")])
+def test_small_memory_is_no_place_for_what_a_self_test_writes(tmp_path, monkeypatch, temporary, parent):
+    for name in ("outputs", "tmp"):
+        (tmp_path / name).mkdir()
+    monkeypatch.setenv("VLDOCK_OUTPUTS", str(tmp_path / "outputs"))
+    monkeypatch.setenv("TMPDIR", str(tmp_path / temporary))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+
+    assert command.temporary().parent == tmp_path / parent
 
 
 def test_a_folder_that_cannot_be_written_is_told_before_anything_runs(tmp_path):

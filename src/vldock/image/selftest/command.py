@@ -24,9 +24,10 @@ from vldock.image.selftest.steps import Say, take_all
 
 SAMPLES, FEW = 10, 3
 CORES_A_JOB, MOST_JOBS = 4, 4
-LONGEST = 900.0  # seconds of one command
+LONGEST, LONGEST_ON_CPU = 900.0, 3600.0  # seconds of one command
 INTERRUPTED = 130
 STDOUT = "-"
+SHARED_MEMORY = "/dev/shm"  # where a read-only container's temporary files go; Docker gives it 64 MB
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,7 +38,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--json", metavar="FILE", help="write versions, device and every step's figures there; - for standard output")
     add("--work-dir", type=Path, metavar="DIR", help="keep what the steps write there (default: a temporary folder)")
     add("--jobs", type=int, metavar="N", help="commands at once (default: one for each 4 cores, at most 4)")
-    add("--timeout", type=float, default=LONGEST, metavar="S", help="longest of one command (default: %(default).0f s)")
+    add(
+        "--timeout",
+        type=float,
+        metavar="S",
+        help=f"longest of a command (default: {LONGEST:.0f}; on a CPU {LONGEST_ON_CPU:.0f})",
+    )
 
 
 def main(args: argparse.Namespace) -> int:
@@ -48,7 +54,8 @@ def main(args: argparse.Namespace) -> int:
     jobs = args.jobs or max(1, min(MOST_JOBS, len(os.sched_getaffinity(0)) // CORES_A_JOB))
     say, began = speaker(), time.monotonic()
     with folder_of(args.work_dir) as folder:
-        bench = Bench(folder, args.gpu, args.quick, FEW if args.quick else SAMPLES, args.timeout)
+        longest = args.timeout or (LONGEST if args.gpu else LONGEST_ON_CPU)
+        bench = Bench(folder, args.gpu, args.quick, FEW if args.quick else SAMPLES, longest)
         say(f"selftest on {device}, {jobs} {'command' if jobs == 1 else 'commands'} at once, in {folder}")
         try:
             steps = tuple(take_all(bench, jobs=jobs, say=say))
@@ -120,8 +127,10 @@ def keep(folder: Path, say: Say) -> None:
 
 
 def temporary() -> Path:
-    """Return a new temporary folder, below the outputs where nothing else can be written."""
-    for parent in (None, os.environ.get("VLDOCK_OUTPUTS") or OUTPUTS):
+    """Return a new temporary folder; below the outputs where there is none, or only memory that may be small."""
+    outputs = os.environ.get("VLDOCK_OUTPUTS") or OUTPUTS
+    small = os.environ.get("TMPDIR", "").startswith(SHARED_MEMORY)
+    for parent in (outputs, None) if small else (None, outputs):
         try:
             return Path(tempfile.mkdtemp(prefix="vldock-selftest-", dir=parent))
         except OSError:
