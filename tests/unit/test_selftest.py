@@ -14,7 +14,6 @@ import pytest
 
 from vldock.common.cell import Cell
 from vldock.common.errors import EnvironmentUnfit, EvaluationFailed
-from vldock.image import cuda_device
 from vldock.image.selftest import bench as benches
 from vldock.image.selftest import cells, command, samples, train, use
 from vldock.image.selftest.bench import Bench, Done, NeedsGpu, Seen
@@ -226,7 +225,7 @@ def test_the_json_says_whether_it_passed_and_what_each_step_measured():
 
 
 def test_without_a_gpu_one_that_is_asked_for_is_exit_3(monkeypatch):
-    monkeypatch.setattr(cuda_device, "properties_of_all", list)
+    monkeypatch.setattr(command, "visible_cards", list)
     parser = argparse.ArgumentParser()
     command.add_arguments(parser)
 

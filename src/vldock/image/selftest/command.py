@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 import threading
@@ -17,7 +18,6 @@ from pathlib import Path
 from vldock.common.cache_env import OUTPUTS
 from vldock.common.cell import write_json
 from vldock.common.errors import EnvironmentUnfit, UsageError
-from vldock.image import cuda_device
 from vldock.image.selftest.bench import Bench
 from vldock.image.selftest.report import Report
 from vldock.image.selftest.steps import Say, take_all
@@ -27,6 +27,7 @@ CORES_A_JOB, MOST_JOBS = 4, 4
 LONGEST, LONGEST_ON_CPU = 900.0, 3600.0  # seconds of one command
 INTERRUPTED = 130
 STDOUT = "-"
+CARDS = "from vldock.image import cuda_device; [print(card.name) for card in cuda_device.properties_of_all()]"
 SHARED_MEMORY = "/dev/shm"  # where a read-only container's temporary files go; Docker gives it 64 MB
 
 
@@ -73,14 +74,20 @@ def card(*, required: bool) -> str:
     """Return the name of the GPU that is used, `cpu` where none is asked for; raise EnvironmentUnfit without one."""
     if not required:
         return "cpu"
-    found = cuda_device.properties_of_all()
+    found = visible_cards()
     if not found:
         raise EnvironmentUnfit(
             "--gpu and torch sees no GPU",
             expected="an NVIDIA GPU, its driver and its libraries visible in here",
             hint="python -m vldock.image doctor; in Docker: --gpus all, in Apptainer: --nv; or leave --gpu out",
         )
-    return str(found[0].name)
+    return found[0]
+
+
+def visible_cards() -> list[str]:
+    """Return the names of the GPUs torch sees, asked in a process that ends: none of ours stays on a card."""
+    asked = subprocess.run([sys.executable, "-c", CARDS], stdout=subprocess.PIPE, text=True, check=False)
+    return asked.stdout.splitlines()
 
 
 def speaker() -> Say:
