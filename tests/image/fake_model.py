@@ -1,7 +1,7 @@
 """`evaluate` with a model that answers at once: `python fake_model.py evaluate ...`, told by FAKE_* what to answer.
 
-FAKE_BROKEN names a benchmark for which no answer is obtained, FAKE_SECONDS is the time an answer takes, FAKE_FAILS a
-rank that fails at its second answer.
+FAKE_BROKEN names a benchmark for which no answer is obtained, FAKE_FAILS a rank that fails at its second answer,
+FAKE_HOLDS "N FILE": after N answers FILE is made and the next question never answered; a signal finds it at work.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import contextlib
 import os
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import refuse_network
@@ -46,7 +47,11 @@ class Fake:
         self.asked += 1
         if self.asked > 1 and os.environ.get("RANK") == os.environ.get("FAKE_FAILS", "none"):
             raise RuntimeError("this rank is broken")
-        time.sleep(float(os.environ.get("FAKE_SECONDS", "0")))
+        answers, _, held = os.environ.get("FAKE_HOLDS", "").partition(" ")
+        if held and self.asked > int(answers):
+            Path(held).touch()
+            while True:
+                time.sleep(0.1)  # a signal ends it, whenever it comes
         return "Failed to obtain answer" if dataset == os.environ.get("FAKE_BROKEN") else "A"
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, get_args
 
 SCHEMA = 1
@@ -43,6 +43,7 @@ class Band:
 class GroupResult:
     """What became of one group of tests: counts of tests, the names of those that failed, why it was skipped.
 
+    It is the last of `attempts` on the same image with the same tests; `earlier` is one line on each before it.
     Raises ValueError for a name nobody declared, and where status and counts contradict each other.
     """
 
@@ -54,6 +55,8 @@ class GroupResult:
     failures: tuple[str, ...] = ()
     reason: str | None = None
     bands: tuple[Band, ...] = ()
+    attempts: int = 1
+    earlier: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         outside = [band.name for band in self.bands if not band.holds]
@@ -65,19 +68,30 @@ class GroupResult:
             f"{self.name}: passed, and no test did": self.status == "passed" and self.passed == 0,
             f"{self.name}: passed, and out of bounds: {', '.join(outside)}": self.status == "passed" and bool(outside),
             f"{self.name}: skipped without a reason": self.status == "skipped" and not self.reason,
+            f"{self.name}: attempt {self.attempts}, {len(self.earlier)} before it": self.attempts
+            != len(self.earlier) + 1,
         }
         for what, seen in contradictions.items():
             if seen:
                 raise ValueError(what)
 
-    def __str__(self) -> str:
+    def after(self, before: GroupResult) -> GroupResult:
+        """Return this result as the attempt that came after `before`, which stays told."""
+        return replace(self, attempts=before.attempts + 1, earlier=(*before.earlier, before.outcome()))
+
+    def outcome(self) -> str:
+        """Return status, counts, reason and the names of failed tests in one line."""
         counts = ", ".join(
             f"{count} {word}"
             for count, word in ((self.passed, "passed"), (self.failed, "failed"), (self.skipped, "skipped"))
             if count
         )
         more = "; ".join(filter(None, (counts, self.reason, ", ".join(self.failures))))
-        return f"{self.name}: {self.status}" + (f" ({more})" if more else "")
+        return self.status + (f" ({more})" if more else "")
+
+    def __str__(self) -> str:
+        before = f"; attempt {self.attempts}, before: {'; '.join(self.earlier)}" if self.earlier else ""
+        return f"{self.name}: {self.outcome()}{before}"
 
 
 @dataclass(frozen=True)
@@ -158,7 +172,8 @@ class Receipt:
 
 def _group(raw: Mapping[str, Any]) -> GroupResult:
     bands = tuple(Band(**band) for band in raw["bands"])
-    return GroupResult(**{**raw, "failures": tuple(raw["failures"]), "bands": bands})
+    lists = {name: tuple(raw.get(name, ())) for name in ("failures", "earlier")}
+    return GroupResult(**{**raw, **lists, "bands": bands})
 
 
 def not_passed(receipts: Sequence[Receipt], wanted: Sequence[str]) -> dict[str, GroupResult | None]:

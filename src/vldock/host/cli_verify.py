@@ -12,12 +12,24 @@ import click
 from rich.table import Table
 
 from vldock.common.errors import EnvironmentUnfit, UsageError
-from vldock.common.receipt import BENCH_GROUP, GPU_GROUP, GROUPS
-from vldock.host import checkout, engine, mini_benchmark, receipt_suite, receipt_write, verify, verify_groups
+from vldock.common.receipt import BENCH_GROUP, GPU_GROUP, GROUPS, ImageIdentity, Inputs
+from vldock.host import (
+    checkout,
+    engine,
+    image_engine,
+    mini_benchmark,
+    receipt_suite,
+    receipt_write,
+    verify,
+    verify_again,
+    verify_groups,
+)
 from vldock.host import gpus as gpus_of
 from vldock.host.console import console, duration_text, say
 from vldock.host.engine import EngineStatus
+from vldock.host.verify_again import Earlier
 
+REPORTS = "outputs/verify"
 SELFTEST = "selftest.json"  # of tests/image/test_gpu_main_job.py
 STYLES = {"passed": "green", "failed": "bold red", "skipped": "yellow"}
 
@@ -25,6 +37,12 @@ STYLES = {"passed": "green", "failed": "bold red", "skipped": "yellow"}
 @click.command(name="verify")
 @click.argument("image", default=checkout.IMAGE_TAG)
 @click.option("--group", "groups", multiple=True, type=click.Choice(GROUPS), help="Only these; repeatable.")
+@click.option(
+    "--again",
+    multiple=True,
+    type=click.Choice(verify_groups.ORDER),
+    help="Repeat this group of an earlier verification (--reports, or the latest of IMAGE) into its receipt.",
+)
 @click.option("--gpus", default="auto", show_default=True, help="auto, none, all, or 0,1: for the group gpu.")
 @click.option("--require-gpu", is_flag=True, help="Without a GPU the group gpu fails.")
 @click.option("--reports", type=click.Path(path_type=Path), help="Default: outputs/verify/<timestamp>.")
@@ -41,6 +59,7 @@ STYLES = {"passed": "green", "failed": "bold red", "skipped": "yellow"}
 def verify_command(
     image: str,
     groups: tuple[str, ...],
+    again: tuple[str, ...],
     gpus: str,
     require_gpu: bool,
     reports: Path | None,
@@ -53,6 +72,7 @@ def verify_command(
 
     The group gpu runs where the engine has a GPU: the 40 cells by both engines, a session, training (selftest --gpu).
     Exit code 0 when every group passed (gpu may be skipped), 1 when one failed, 3 without the image or an engine.
+    --again: 20, 21, 28 where the earlier verification is not there, of another image, or of other tests.
 
     \b
     Examples:
@@ -60,13 +80,26 @@ def verify_command(
       vldock verify vldock:4.37 --group static --group users
       vldock verify --require-gpu --key signing.pem
       vldock verify --group mini-benchmark --bench-run outputs/20260101-120000
+      vldock verify --again inside
     """
+    if again and (groups or bench_run):
+        raise UsageError(
+            "--again with --group or --bench-run", expected="one or the other", hint="vldock verify --help"
+        )
     folder = checkout.root()
     stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-    out = (reports or Path("outputs/verify") / stamp).resolve()
+    out = (reports or Path(REPORTS) / stamp).resolve()
     with engine.connected() as client:
-        found = str(find_image(client, image).id)
-        wanted = groups or verify_groups.ORDER
+        known = find_image(client, image)
+        found = str(known.id)
+        inputs = receipt_suite.inputs(folder)
+        earlier = None
+        if again:
+            place = reports.resolve() if reports else None
+            identity = image_engine.identity(client, known)
+            earlier = repeat(place, again, identity=identity, image=image, inputs=inputs, key=key)
+            out = earlier.reports
+        wanted = again or groups or verify_groups.ORDER
         chosen, why = settle_gpus(gpus, required=require_gpu) if GPU_GROUP in wanted else ("none", "")
         asked = verify.Verification(
             image=found,
@@ -76,26 +109,32 @@ def verify_command(
             gpus=chosen,
             no_gpu=why,
         )
-        inputs = receipt_suite.inputs(folder)
         scored = bench(folder, bench_run, image=found, groups=groups)
         results = [*verify.verify(asked, client=client, say=say), *scored]
-        verify.save_results(out / "results.json", image, results)
+        gpu = tested_gpu(asked, results)
+        listed: Path | str | None = sbom
+        if earlier:
+            results = earlier.merged(results)
+            gpu = gpu if "gpu" in again else earlier.receipt.gpu
+            listed = sbom or earlier.receipt.sbom
+        verify.save_results(out / verify_again.RESULTS, image, results)
         receipt_write.write_receipt(
-            out / "receipt.json",
+            out / verify_again.RECEIPT,
             client=client,
             image=found,
             name=image,
             groups=[one.result for one in results],
             key=key,
-            gpu=tested_gpu(asked, results),
-            sbom=sbom,
+            gpu=gpu,
+            sbom=listed,
             inputs=inputs,
             folder=folder,
         )
     good = verify.passed(results, require_gpu=require_gpu)
     if as_json:
         click.echo(json.dumps({"image": image, "passed": good, "reports": str(out), "groups": [
-            {"name": one.result.name, "status": one.result.status, "failures": one.result.failures} for one in results
+            {"name": one.result.name, "status": one.result.status, "failures": one.result.failures,
+             "attempts": one.result.attempts} for one in results
         ]}, indent=2))  # fmt: skip
     else:
         show(results, image=image, out=out, good=good)
@@ -131,6 +170,23 @@ def choose_gpus(asked: str, status: EngineStatus, *, required: bool) -> tuple[st
     return chosen, f"no GPU: {absent}" if chosen == "none" else ""
 
 
+def repeat(
+    reports: Path | None,
+    again: tuple[str, ...],
+    *,
+    identity: ImageIdentity,
+    image: str,
+    inputs: Inputs,
+    key: Path | None,
+) -> Earlier:
+    """Return the verification whose groups are repeated, their reports put aside; raises as verify_again.load does."""
+    root = Path(REPORTS).resolve()
+    earlier = verify_again.load(reports, root=root, image=identity, name=image, suite=inputs, key=key)
+    earlier.require_groups(again)
+    earlier.keep_reports(again)
+    return earlier
+
+
 def bench(folder: Path, run: Path | None, *, image: str, groups: tuple[str, ...]) -> list[verify.Timed]:
     """Return the mini-benchmark's result where a run was given; raises UsageError where the group lacks its run."""
     if run is None:
@@ -152,14 +208,14 @@ def find_image(client: Any, name: str) -> Any:
 
 
 def show(results: list[verify.Timed], *, image: str, out: Path, good: bool) -> None:
-    """Print the table of groups, each failure by name, and the verdict."""
+    """Print the table of groups, the verdict, and a line for each failed group with the names of its tests."""
     table = Table(title=f"{image}: {'verified' if good else 'NOT verified'}")
     for heading in ("group", "status", "passed", "failed", "skipped", "time", "why"):
         table.add_column(heading)
     for one in results:
         result = one.result
         numbers = [str(count) for count in (result.passed, result.failed, result.skipped)]
-        why = result.reason or "\n".join(result.failures)
+        why = result.reason or (f"attempt {result.attempts}" if result.attempts > 1 else "")
         table.add_row(
             result.name, f"[{STYLES[result.status]}]{result.status}[/]", *numbers, duration_text(one.seconds), why
         )
@@ -167,4 +223,6 @@ def show(results: list[verify.Timed], *, image: str, out: Path, good: bool) -> N
 
     plain = console()
     Console(width=plain.width, highlight=False, no_color=not plain.is_terminal).print(table)
+    for line in verify.failure_lines(results, image=image, reports=out):
+        click.echo(line)
     click.echo(f"reports and receipt: {out}")

@@ -23,7 +23,7 @@ def write_receipt(
     key: Path | None = None,
     name: str | None = None,
     gpu: str | None = None,
-    sbom: Path | None = None,
+    sbom: Path | str | None = None,
     inputs: Inputs | None = None,
     folder: Path | None = None,
     now: datetime | None = None,
@@ -34,9 +34,9 @@ def write_receipt(
 
     `groups` are the results, in the order they ran; see vldock.common.receipt.GROUPS for the names that count.
     `key` is an Ed25519 private key; without one the receipt says that it is unsigned. `gpu` names the device, or is
-    None where there was none. `sbom` is a file whose sha256 goes in. `inputs` are the lock, tests and patches that
-    judged the image, taken before the tests ran; None: those of the checkout `folder` as it is now. The lock is the
-    image's own, where the image tells it.
+    None where there was none. `sbom` is a file whose sha256 goes in, or that sha256. `inputs` are the lock, tests and
+    patches that judged the image, taken before the tests ran; None: those of the checkout `folder` as it is now. The
+    lock is the image's own, where the image tells it.
 
     Raises EnvironmentUnfit where the engine has no such image, UsageError where the key is none, ValueError where a
     group was given twice.
@@ -63,7 +63,7 @@ def write_receipt(
         time=(now or datetime.now(UTC)).isoformat(timespec="seconds"),
         vldock=__version__,
         signing="unsigned",
-        sbom=f"sha256:{checkout.sha256(sbom)}" if sbom else None,
+        sbom=f"sha256:{checkout.sha256(sbom)}" if isinstance(sbom, Path) else sbom,
     )
     sealed = receipt_sign.seal(receipt, private)
     receipt_sign.save(sealed, path)

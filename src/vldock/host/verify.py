@@ -21,7 +21,8 @@ from vldock.host.console import Say
 from vldock.host.container_spec import Mount, Spec
 from vldock.host.containers import running
 
-INSIDE_SECONDS = 1800
+INSIDE_SECONDS = 7200  # of a container that hangs; a busy machine takes many times the few minutes of an idle one
+NAMED = 30  # failed tests, in a group's one line
 REPORTS = "/reports"
 
 
@@ -133,6 +134,18 @@ def passed(results: Sequence[Timed], *, require_gpu: bool) -> bool:
     return all(one.result.status == "passed" or one.result.name in allowed for one in results) and not any(
         one.result.status == "failed" for one in results
     )
+
+
+def failure_lines(results: Sequence[Timed], *, image: str, reports: Path) -> list[str]:
+    """Return one line for each failed group: how many tests failed, which, and the command that repeats the group."""
+    lines = []
+    for result in (one.result for one in results if one.result.status == "failed"):
+        names = ", ".join(result.failures[:NAMED]) + (", ..." if len(result.failures) > NAMED else "")
+        again = f"vldock verify {image} --again {result.name} --reports {reports}"
+        lines.append(
+            f"FAILED {result.name} ({result.failed} of {result.passed + result.failed}): {names}; again: {again}"
+        )
+    return lines
 
 
 def save_results(path: Path, image: str, results: Sequence[Timed]) -> None:
