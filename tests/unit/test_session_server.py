@@ -7,12 +7,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support import waiting
 
 from vldock.common.errors import EnvironmentUnfit, EvaluationFailed
 from vldock.image.session import client, place, serve, wire
@@ -20,6 +21,17 @@ from vldock.image.session import client, place, serve, wire
 ROOT = Path(__file__).resolve().parents[2]
 PATHS = os.pathsep.join([str(ROOT / "src"), str(ROOT / "tests")])
 CLIENT = "import os, sys; from vldock.image.session import client; print('->', client.attach(sys.argv[1:], os.environ))"
+SIGNALLED = """
+import os
+from vldock.image.session import client, wire
+send = wire.Stream.send
+def send_and_signal(stream, message, **options):
+    send(stream, message, **options)
+    if message["op"] == "run":
+        os.kill(os.getpid(), {number})
+wire.Stream.send = send_and_signal
+print("->", client.attach(["sleep", "600"], os.environ))
+"""
 Start = Callable[..., "subprocess.Popen[str]"]
 
 
@@ -39,22 +51,13 @@ def start(environ: dict[str, str]) -> Iterator[Start]:
         command = [sys.executable, "-m", "support.session_server", *argv]
         started.append(subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, text=True))
         if state:
-            wait_for(lambda: (status() or {}).get("state") == state)
+            waiting.until(lambda: (status() or {}).get("state") == state or started[-1].poll() is not None)
         return started[-1]
 
     yield begin
     for process in started:
         process.terminate()
-        process.communicate(timeout=20)
-
-
-def wait_for(found: Callable[[], Any], seconds: float = 20.0) -> Any:
-    """Return the first true value of `found`."""
-    end = time.monotonic() + seconds
-    while not (value := found()):
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.02)
-    return value
+        process.communicate(timeout=waiting.SECONDS)
 
 
 def status() -> dict[str, Any] | None:
@@ -66,7 +69,9 @@ def status() -> dict[str, Any] | None:
 def run(environ: dict[str, str], *argv: str, **options: Any) -> subprocess.CompletedProcess[str]:
     """Run a client to its end."""
     command = [sys.executable, "-c", CLIENT, *argv]
-    return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=30, check=False, **options)
+    return subprocess.run(
+        command, env=environ, capture_output=True, text=True, timeout=waiting.SECONDS, check=False, **options
+    )
 
 
 def begin(environ: dict[str, str], *argv: str) -> subprocess.Popen[str]:
@@ -118,8 +123,20 @@ def test_a_signal_reaches_the_evaluator(start: Start, environ: dict[str, str], n
 
     process.send_signal(number)
 
-    said, _ = process.communicate(timeout=20)
+    said, _ = process.communicate(timeout=waiting.SECONDS)
     assert said.endswith("-> 130\n" if number is signal.SIGINT else "-> 143\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "term"])
+def test_a_signal_that_comes_as_the_request_is_sent_reaches_the_evaluator(
+    start: Start, environ: dict[str, str], number: signal.Signals
+) -> None:
+    start()
+    code = SIGNALLED.format(number=int(number))
+
+    ended = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=False)
+
+    assert ended.stdout.endswith("-> 130\n" if number is signal.SIGINT else "-> 143\n"), ended.stderr
 
 
 def test_a_killed_client_takes_its_evaluator_and_its_pool_along(start: Start, environ: dict[str, str]) -> None:
@@ -130,9 +147,10 @@ def test_a_killed_client_takes_its_evaluator_and_its_pool_along(start: Start, en
     process.kill()
     process.communicate()
 
-    wait_for(lambda: not (status() or {})["running"])
-    found = subprocess.run(["pgrep", "-s", str(child)], capture_output=True, text=True, check=False)
-    assert found.stdout == ""
+    waiting.until(lambda: not (status() or {})["running"])
+    waiting.until(
+        lambda: subprocess.run(["pgrep", "-s", str(child)], stdout=subprocess.DEVNULL, check=False).returncode == 1
+    )
 
 
 def test_a_run_is_cancelled_by_its_name(start: Start, environ: dict[str, str]) -> None:
@@ -142,7 +160,7 @@ def test_a_run_is_cancelled_by_its_name(start: Start, environ: dict[str, str]) -
     assert client.ask(os.environ, {"op": "cancel", "id": "another"}) == {"cancelled": 0}
     assert client.ask(os.environ, {"op": "cancel", "id": "mine"}) == {"cancelled": 1}
 
-    assert process.communicate(timeout=20)[0].endswith("-> 130\n")
+    assert process.communicate(timeout=waiting.SECONDS)[0].endswith("-> 130\n")
 
 
 def test_runs_at_once_do_not_wait_for_each_other(start: Start, environ: dict[str, str]) -> None:
@@ -159,7 +177,7 @@ def test_runs_at_once_do_not_wait_for_each_other(start: Start, environ: dict[str
 def test_a_session_ends_when_nobody_asked_for_long_enough(start: Start, environ: dict[str, str]) -> None:
     process = start("--idle", "0.5")
 
-    said, _ = process.communicate(timeout=20)
+    said, _ = process.communicate(timeout=waiting.SECONDS)
 
     assert process.returncode == 0
     assert "idle_stop" in [json.loads(line)["event"] for line in said.splitlines()]
@@ -173,8 +191,8 @@ def test_stopping_ends_what_runs_and_leaves_no_socket(start: Start, environ: dic
     answer = client.ask(os.environ, {"op": "stop"})
 
     assert answer == {"stopping": True, "running": 1}
-    assert process.communicate(timeout=20)[0].endswith("-> 130\n")
-    assert server.wait(timeout=20) == 0
+    assert process.communicate(timeout=waiting.SECONDS)[0].endswith("-> 130\n")
+    assert server.wait(timeout=waiting.SECONDS) == 0
     assert not place.is_there(environ)
 
 
@@ -184,7 +202,7 @@ def test_a_worker_that_is_killed_is_started_again(start: Start, environ: dict[st
 
     os.kill(first, signal.SIGKILL)
 
-    seen = wait_for(lambda: (now := status()) and now["worker_pid"] not in (None, first) and now)
+    seen = waiting.until(lambda: (now := status()) and now["worker_pid"] not in (None, first) and now)
     assert (seen["worker_restarts"], seen["worker_cause"]) == (1, "killed by SIGKILL (kill -9)")
 
 
@@ -227,7 +245,7 @@ def test_a_worker_that_dies_at_every_start_names_its_cause_in_status_and_to_ever
     assert (seen["worker_restarts"], ended.stdout) == (3, "-> None\n")
     assert ended.stderr == f"session: the session's worker died: {seen['worker_cause']}: loading in this process\n"
     server.terminate()
-    events = [json.loads(line) for line in server.communicate(timeout=20)[0].splitlines()]
+    events = [json.loads(line) for line in server.communicate(timeout=300)[0].splitlines()]
     assert [one["cause"] for one in events if one["event"] == "worker_failed"] == [seen["worker_cause"]]
 
 
@@ -264,14 +282,14 @@ def test_a_killed_server_leaves_no_evaluator_and_its_client_says_so(start: Start
 
     server.kill()
 
-    _, told = process.communicate(timeout=20)
+    _, told = process.communicate(timeout=waiting.SECONDS)
     assert "the session ended while this ran" in told
-    wait_for(lambda: not alive(child))
+    waiting.until(lambda: not alive(child))
 
 
 def spare_of(server: subprocess.Popen[str]) -> int:
     """Return the process of the one evaluator that waits, as soon as there is one."""
-    found: list[int] = wait_for(lambda: children(server.pid))
+    found: list[int] = waiting.until(lambda: children(server.pid))
     assert len(found) == 1
     return found[0]
 
@@ -280,31 +298,31 @@ def test_the_next_run_has_the_evaluator_that_waited_and_the_one_after_it_another
     start: Start, environ: dict[str, str]
 ) -> None:
     server = start()
-    waiting = spare_of(server)
+    spare = spare_of(server)
 
     first, second = run(environ, "pid").stdout, run(environ, "pid").stdout
 
-    assert first == f"{waiting}\n-> 0\n"
+    assert first == f"{spare}\n-> 0\n"
     assert second.endswith("-> 0\n")
     assert second != first
 
 
 def test_a_run_has_its_own_signals_in_the_evaluator_that_waited(start: Start, environ: dict[str, str]) -> None:
-    waiting = spare_of(start())
+    spare = spare_of(start())
     process = begin(environ, "sleep", "600")
 
-    os.kill(waiting, signal.SIGTERM)
+    os.kill(spare, signal.SIGTERM)
 
-    assert process.communicate(timeout=20)[0].endswith("-> 143\n")
+    assert process.communicate(timeout=waiting.SECONDS)[0].endswith("-> 143\n")
 
 
 def test_an_evaluator_that_is_killed_while_it_waits_is_not_missed(start: Start, environ: dict[str, str]) -> None:
     server = start()
     for number in (signal.SIGKILL, signal.SIGTERM):  # one that is held back is heard when it has work
-        waiting = spare_of(server)
-        os.kill(waiting, number)
+        spare = spare_of(server)
+        os.kill(spare, number)
         if number == signal.SIGKILL:
-            wait_for(lambda gone=waiting: not alive(gone))
+            waiting.until(lambda gone=spare: gone not in children(server.pid))
 
     assert run(environ, "exit", "4").stdout in ("-> 4\n", "-> 143\n")
     assert run(environ, "exit", "4").stdout == "-> 4\n"
@@ -313,18 +331,24 @@ def test_an_evaluator_that_is_killed_while_it_waits_is_not_missed(start: Start, 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "stopped"])
 def test_no_evaluator_waits_for_a_server_that_ended(start: Start, number: signal.Signals) -> None:
     server = start()
-    waiting = spare_of(server)
+    spare = spare_of(server)
 
     server.send_signal(number)
 
-    server.wait(timeout=20)
-    wait_for(lambda: not alive(waiting))
+    server.wait(timeout=waiting.SECONDS)
+    waiting.until(lambda: not alive(spare))
 
 
 def children(number: int) -> list[int]:
-    """Return the forks of the server: its children that are not the worker."""
+    """Return the forks of the server: its children that are not the worker and not over."""
     found = Path(f"/proc/{number}/task/{number}/children").read_text(encoding="ascii").split()
-    return [int(one) for one in found if b"session.worker" not in Path(f"/proc/{one}/cmdline").read_bytes()]
+    return [int(one) for one in found if alive(int(one)) and b"session.worker" not in words_of(one)]
+
+
+def words_of(number: str) -> bytes:
+    with suppress(OSError):  # it ended meanwhile
+        return Path(f"/proc/{number}/cmdline").read_bytes()
+    return b"session.worker"
 
 
 def test_a_second_session_of_one_user_is_refused(start: Start, environ: dict[str, str]) -> None:
@@ -345,15 +369,15 @@ def test_a_socket_a_dead_session_left_is_said_and_not_used(
     assert "is gone: loading in this process" in capsys.readouterr().err
 
 
-def test_a_session_that_dies_under_a_run_is_an_error(start: Start, environ: dict[str, str]) -> None:
-    server = start()
+def test_a_session_that_dies_under_a_run_is_an_error(
+    start: Start, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, follow = start(), client._follow
     os.kill(server.pid, signal.SIGSTOP)
-    killer = subprocess.Popen(["sh", "-c", f"sleep 0.3; kill -9 {server.pid}"])
+    monkeypatch.setattr(client, "_follow", lambda stream: (server.kill(), follow(stream))[1])
 
     with pytest.raises(EvaluationFailed, match="the session ended"):
         client.attach(["sleep", "600"], environ)
-
-    killer.wait()
 
 
 @pytest.mark.parametrize(

@@ -42,9 +42,10 @@ def attach(argv: Sequence[str], environ: Mapping[str, str]) -> int | None:
     if stream is None:
         return None
     try:
-        with _streams() as descriptors:
-            stream.send(_request(argv, environ), descriptors=descriptors)
         with _signals_forwarded(stream):
+            with _streams() as descriptors:
+                stream.send(_request(argv, environ), descriptors=descriptors)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, FORWARDED)
             return _follow(stream)
     except (OSError, wire.Closed) as error:
         raise EvaluationFailed(
@@ -136,7 +137,10 @@ def _is_open(descriptor: int) -> bool:
 
 @contextmanager
 def _signals_forwarded(stream: wire.Stream) -> Iterator[None]:
-    """Send what is sent to us on to the evaluator, which ends as run.py does; a second one of a kind again."""
+    """Send what is sent to us on to the evaluator, which ends as run.py does; a second one of a kind again.
+
+    Held back until the caller has sent its request and lets them through: before that there is nobody to send them to.
+    """
 
     def forward(number: int, _frame: FrameType | None) -> None:
         try:
@@ -144,12 +148,14 @@ def _signals_forwarded(stream: wire.Stream) -> Iterator[None]:
         except OSError:
             stream.connection.shutdown(socket.SHUT_RDWR)
 
+    signal.pthread_sigmask(signal.SIG_BLOCK, FORWARDED)
     kept = {number: signal.signal(number, forward) for number in FORWARDED}
     try:
         yield
     finally:
         for number, handler in kept.items():
             signal.signal(number, handler)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, FORWARDED)
 
 
 def _say(line: str) -> None:
