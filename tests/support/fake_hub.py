@@ -57,7 +57,7 @@ class FakeHub:
         self.faults: dict[str, list[str]] = {}
         self.requests: list[tuple[str, str, dict[str, str]]] = []
         self.sums_in_listing = True
-        self.drip = 0.0  # seconds between pieces of a body
+        self.held: threading.Event | None = None  # where there is one, half a body is sent until it is set
         self.server = Server(("127.0.0.1", 0), _handler(self))
 
     @property
@@ -179,15 +179,15 @@ def _handler(hub: FakeHub) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             if self.command == "HEAD":
                 return
-            pieces = 8 if hub.drip or fault == "slow" else 1
+            pieces = 8 if hub.held or fault == "slow" else 1
             size = max(1, -(-len(body) // pieces))
             for place in range(0, len(body), size):
                 self.wfile.write(body[place : place + size])
                 self.wfile.flush()
                 if fault == "slow" and place == 0:
                     time.sleep(0.08)
-                elif hub.drip:
-                    time.sleep(hub.drip)
+                elif hub.held and place < len(body) // 2 <= place + size:
+                    hub.held.wait()
             if fault == "cut":
                 self.hang_up()
 

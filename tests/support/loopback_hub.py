@@ -55,7 +55,7 @@ class Handler(BaseHTTPRequestHandler):
         for start in range(begin, len(content), PIECE):
             if first and start >= self.server.pause_at:
                 self.server.paused.set()
-                self.server.go_on.wait(20)
+                self.server.go_on.wait()
             self.wfile.write(content[start : start + PIECE])
 
     def _head(self, status: int, length: int, begin: int = 0) -> None:

@@ -92,7 +92,7 @@ class FakeContainer:
 
     def lines(self) -> Iterator[Line | None]:
         """Yield the script's lines."""
-        for entry in self.script(self.job, iter(lambda: self._names.get(timeout=20), "")):
+        for entry in self.script(self.job, iter(lambda: self._names.get(timeout=300), "")):
             if self.closed:
                 return
             if callable(entry):

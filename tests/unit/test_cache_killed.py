@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support import waiting
 from support.loopback_hub import COMMIT, LoopbackHub, serving
 
 from vldock.host import cache_flaws, cache_places, cache_prune, cache_verify
@@ -29,6 +30,7 @@ def download(server: LoopbackHub, cache: Path) -> subprocess.Popen[str]:
     environ = {
         "PATH": os.environ["PATH"], "HF_ENDPOINT": server.url, "HF_HOME": str(cache), "HF_HUB_CACHE": str(cache),
         "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "NO_PROXY": "127.0.0.1",
+        "HF_HUB_DOWNLOAD_TIMEOUT": "300", "HF_HUB_ETAG_TIMEOUT": "300",  # else the paused one is asked for again
     }  # fmt: skip
     return subprocess.Popen(
         [sys.executable, "-c", DOWNLOAD], env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -37,16 +39,13 @@ def download(server: LoopbackHub, cache: Path) -> subprocess.Popen[str]:
 
 def wait_for_bytes(places: cache_places.Places) -> None:
     """Wait until half the file has reached the disk: the server pauses before its client has read all it was sent."""
-    deadline = time.monotonic() + 20
-    while not any(flaw.size for flaw in cache_flaws.find(places)):
-        assert time.monotonic() < deadline, "nothing reached the disk"
-        time.sleep(0.02)
+    waiting.until(lambda: any(flaw.size for flaw in cache_flaws.find(places)))
 
 
 def test_one_killed_midway_leaves_the_other_a_whole_file_and_only_a_leftover(hub: LoopbackHub, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     first = download(hub, cache)
-    assert hub.paused.wait(20), "the first download did not begin"
+    assert hub.paused.wait(waiting.SECONDS), "the first download did not begin"
     places = cache_places.find(cache=cache)
     (partial,) = [flaw for flaw in cache_flaws.find(places) if flaw.kind == "partial"]
     second = download(hub, cache)
@@ -54,7 +53,7 @@ def test_one_killed_midway_leaves_the_other_a_whole_file_and_only_a_leftover(hub
 
     first.kill()
     first.communicate()
-    said, errors = second.communicate(timeout=30)
+    said, errors = second.communicate(timeout=waiting.SECONDS)
 
     assert second.returncode == 0, errors
     assert partial.in_use
@@ -69,7 +68,7 @@ def test_what_a_killed_download_left_goes_after_an_hour_and_never_while_it_is_wr
 ) -> None:
     cache = tmp_path / "cache"
     process = download(hub, cache)
-    assert hub.paused.wait(20), "the download did not begin"
+    assert hub.paused.wait(waiting.SECONDS), "the download did not begin"
     places, tomorrow = cache_places.find(cache=cache), time.time() + 24 * cache_prune.HOUR
     wait_for_bytes(places)
 

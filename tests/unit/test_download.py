@@ -22,6 +22,9 @@ from vldock.host.wanted import Unwatched, Wanted
 
 PATH = "/tsv/POPE.tsv"
 HURRY = Patience(attempts=3, longest=0, first=0)
+STUBBORN = Patience(
+    attempts=10_000, longest=0, first=0
+)  # of a line that is given up so soon that any answer may be late
 
 
 @pytest.fixture(scope="module")
@@ -36,8 +39,8 @@ def hub(server: FakeHub) -> FakeHub:
     return server
 
 
-def web(hub: FakeHub, *, token: str | None = None, seconds: float = 5.0) -> Web:
-    return Web(Hub(hub.url, token), patience=HURRY, timeout=(5.0, seconds))
+def web(hub: FakeHub, *, token: str | None = None, seconds: float = 300.0, patience: Patience = HURRY) -> Web:
+    return Web(Hub(hub.url, token), patience=patience, timeout=(300.0, seconds))
 
 
 class Invisible(Unwatched):
@@ -86,7 +89,7 @@ def test_a_faulty_download_is_whole_in_the_end_or_not_there(
         item.part.write_bytes(body[: len(body) // 3])
     hub.faults[PATH] = [fault] * (60 if always else 1)
     error = FAULTS[fault][always]
-    asking = web(hub, seconds=0.03 if fault == "slow" and not always else 5.0)
+    asking = web(hub, seconds=0.03, patience=STUBBORN) if fault == "slow" and not always else web(hub)
 
     if error is None:
         obtain(asking, item, watch=Invisible())
@@ -257,7 +260,7 @@ def test_a_stop_leaves_the_part(hub: FakeHub, tmp_path: Path) -> None:
 def test_a_pause_between_attempts_ends_at_a_stop(hub: FakeHub, tmp_path: Path) -> None:
     item = wanted(hub, tmp_path, b"right")
     hub.faults[PATH] = ["429 600"] * 9
-    asking = Web(Hub(hub.url), patience=Patience(longest=600.0), timeout=(5.0, 5.0))
+    asking = Web(Hub(hub.url), patience=Patience(longest=600.0), timeout=(300.0, 300.0))
     threading.Timer(0.02, asking.stop.set).start()
 
     with pytest.raises(Stopped):

@@ -24,7 +24,7 @@ from pathlib import Path
 from vldock.image.features import leases
 lease = getattr(leases, sys.argv[1])(Path(sys.argv[2]))
 print("held", flush=True)
-time.sleep(60)
+time.sleep(3600)
 """
 
 

@@ -7,11 +7,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support import waiting
 from support.fake_hub import COMMIT, TOKEN, FakeHub, running
 from support.tiny_weights import CLIP, LLAVA, model, table, tower, write_locks
 
@@ -256,20 +257,19 @@ def start(locks: Path, data: Path) -> subprocess.Popen[str]:
 def test_a_fetch_ended_in_the_middle_goes_on_from_its_part(
     hub: FakeHub, locks: Path, tmp_path: Path, sent: signal.Signals, code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub, "drip", 0.08)
+    monkeypatch.setattr(hub, "held", held := threading.Event())
     part = tmp_path / "POPE.tsv.part"
     with start(locks, tmp_path) as child:
-        deadline = time.monotonic() + 20
-        while child.poll() is None and not (part.is_file() and part.stat().st_size) and time.monotonic() < deadline:
-            time.sleep(0.01)
+        waiting.until(lambda: child.poll() is not None or (part.is_file() and part.stat().st_size))
         child.send_signal(sent)
-        said = child.communicate(timeout=20)[0]
+        said = child.communicate(timeout=waiting.SECONDS)[0]
+    held.set()
 
     assert child.returncode == code, said
     assert 0 < part.stat().st_size < len(TABLES["POPE"])
     assert not (tmp_path / "POPE.tsv").exists()
 
-    monkeypatch.setattr(hub, "drip", 0.0)
+    monkeypatch.setattr(hub, "held", None)
     assert fetch(locks, "data", "POPE", "--data", str(tmp_path)) == 0
     assert (tmp_path / "POPE.tsv").read_bytes() == TABLES["POPE"]
     assert hub.asked("/tsv/POPE.tsv")[-1]["Range"].startswith("bytes=")

@@ -105,7 +105,7 @@ def test_each_process_adds_a_line_when_it_ends(tmp_path: Path) -> None:
 
     child, parent = (json.loads(line) for line in out.read_text(encoding="utf-8").splitlines())
     assert (parent["answers"], child["answers"]) == (0, 1)
-    assert parent["phases"]["vision"]["seconds"] == pytest.approx(0.02, abs=0.2)
+    assert parent["phases"]["vision"]["seconds"] >= 0.02
     assert "vision" not in child["phases"]
     assert child["first_answer"] is not None
 
@@ -115,7 +115,7 @@ def test_a_process_knows_its_age() -> None:
 
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
 
-    assert 0.19 < float(done.stdout) < 60
+    assert 0.19 < float(done.stdout) < 600
 
 
 @pytest.mark.parametrize(

@@ -38,9 +38,8 @@ class Host(BaseHTTPRequestHandler):
     def _body(self) -> None:
         if self.path in ("/whole", "/cut"):
             self.wfile.write(BODY)
-        count = {"/endless": 200, "/slow": 40}.get(self.path.partition("?")[0], 0)
         try:
-            for _ in range(count):
+            while self.path == "/endless" or self.path.startswith("/slow"):
                 self.wfile.write(BODY if self.path == "/endless" else b"x")
                 time.sleep(0.05 if self.path.startswith("/slow") else 0)
         except OSError:
@@ -65,24 +64,22 @@ def test_a_whole_answer_is_the_file(host: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "error", "said"),
+    ("path", "seconds", "error", "said"),
     [
-        ("/missing", InputRefused, "answers 404"),
-        ("/circle", InputRefused, "redirects more than 5 times"),
-        ("/endless", InputRefused, "sends more than 5000 bytes"),
-        ("/cut", EnvironmentUnfit, "cannot be reached"),
-        ("/slow?token=secret", EnvironmentUnfit, "cannot be reached"),
+        ("/missing", 300, InputRefused, "answers 404"),
+        ("/circle", 300, InputRefused, "redirects more than 5 times"),
+        ("/endless", 300, InputRefused, "sends more than 5000 bytes"),
+        ("/cut", 300, EnvironmentUnfit, "cannot be reached"),
+        ("/slow?token=secret", 0.5, EnvironmentUnfit, "cannot be reached"),
     ],
 )
-def test_a_host_that_misbehaves_is_named_in_bounded_time(
-    host: str, tmp_path: Path, path: str, error: type[VldockError], said: str
+def test_a_host_that_misbehaves_is_named_and_not_waited_for(
+    host: str, tmp_path: Path, path: str, seconds: float, error: type[VldockError], said: str
 ) -> None:
-    begun = time.monotonic()
-
+    """What is endless and what is slow goes on until we hang up."""
     with pytest.raises(error, match=said) as caught:
-        fetch(host + path, tmp_path / "image", Limits(size=5000, seconds=0.5))
+        fetch(host + path, tmp_path / "image", Limits(size=5000, seconds=seconds))
 
-    assert time.monotonic() - begun < 1.9
     assert "secret" not in caught.value.render()
 
 

@@ -55,7 +55,7 @@ def test_a_client_that_is_gone_has_no_turn() -> None:
     assert turns.take() == ("here", "y")
 
 
-@pytest.mark.timeout(10)
+@pytest.mark.timeout(300)
 def test_taking_waits_for_a_request() -> None:
     turns: Turns[str, str] = Turns()
     threading.Timer(0.1, turns.put, ("late", "x")).start()

@@ -66,7 +66,7 @@ def test_a_session_just_made_is_another_commands_start() -> None:
 
 
 def test_a_session_is_waste_when_the_process_it_belongs_to_is_over() -> None:
-    with subprocess.Popen(["sleep", "60"]) as owner:
+    with subprocess.Popen(["sleep", "3600"]) as owner:
         mark = session_owner.mark(owner.pid)
         before = session_end.plan([a_session(owner=mark)], older_than=None)
         owner.kill()
