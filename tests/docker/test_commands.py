@@ -8,13 +8,12 @@ import pty
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support import boxes
+from support import boxes, waiting
 
 from vldock.host import leftovers
 
@@ -24,7 +23,7 @@ VLDOCK = (sys.executable, "-c", "from vldock.host.cli import main; main()")
 
 def vldock(*words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     """Run a command to its end, without a terminal."""
-    return subprocess.run([*VLDOCK, *words], capture_output=True, text=True, timeout=120, check=False, cwd=cwd)
+    return subprocess.run([*VLDOCK, *words], capture_output=True, text=True, check=False, cwd=cwd)
 
 
 def run_words(image: str, *argv: str) -> Sequence[str]:
@@ -61,7 +60,7 @@ def test_on_a_terminal_run_gives_the_container_a_terminal(tiny: str, tmp_path: P
     master, slave = pty.openpty()
     words = [*VLDOCK, *run_words(tiny, "sh", "-c", "test -t 0 && test -t 1 && echo terminal")]
     with subprocess.Popen(words, stdin=slave, stdout=slave, stderr=subprocess.PIPE, cwd=tmp_path) as child:
-        child.communicate(timeout=60)
+        child.communicate()
     os.close(slave)
 
     assert child.returncode == 0
@@ -74,12 +73,9 @@ def test_ctrl_c_reaches_the_command_and_its_own_exit_code_comes_back(tiny: str, 
     with subprocess.Popen(
         [*VLDOCK, *run_words(tiny, "sh", "-c", script)], cwd=tmp_path, start_new_session=True
     ) as child:
-        for _ in range(300):
-            if (tmp_path / "outputs" / "ready").exists():
-                break
-            time.sleep(0.1)
+        waiting.until((tmp_path / "outputs" / "ready").exists)
         os.killpg(child.pid, signal.SIGINT)
-        child.wait(timeout=60)
+        child.wait()
 
     assert child.returncode == 42
 

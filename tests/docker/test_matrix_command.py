@@ -7,12 +7,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support import waiting
 
 from vldock.host import leftovers
 
@@ -48,7 +47,7 @@ class Matrix:
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run the command to its end."""
         with self.start(*words) as child:
-            out, err = child.communicate(timeout=200)
+            out, err = child.communicate()
         return subprocess.CompletedProcess(words, child.returncode, out, err)
 
     @property
@@ -71,14 +70,6 @@ class Matrix:
 def matrix(tmp_path: Path, tiny: str) -> Matrix:
     """A matrix with nothing done."""
     return Matrix(tmp_path, tiny)
-
-
-def until(condition: Callable[[], bool], *, seconds: float = 60) -> None:
-    """Wait until something is so."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to pass"
-        time.sleep(0.05)
 
 
 def test_every_cell_succeeds_and_every_promised_file_is_there(matrix: Matrix) -> None:
@@ -159,8 +150,8 @@ def test_killed_and_started_again_it_ends_complete_and_no_finished_cell_runs_twi
 ) -> None:
     matrix.behave("hang OCRBench")
     with matrix.start() as child:
-        until(lambda: len(list(matrix.outputs.glob("*/*/*/cell.json"))) == 2)
-        until(lambda: bool(list(matrix.outputs.glob("*/*/OCRBench/runs"))))
+        waiting.until(lambda: len(list(matrix.outputs.glob("*/*/*/cell.json"))) == 2)
+        waiting.until(lambda: bool(list(matrix.outputs.glob("*/*/OCRBench/runs"))))
         child.send_signal(signal.SIGKILL)
     run_id = matrix.record()["run_id"]
     assert len(leftovers.find(docker_client, run_id=run_id)) == 1
@@ -180,22 +171,23 @@ def test_killed_and_started_again_it_ends_complete_and_no_finished_cell_runs_twi
 def test_stopped_it_says_how_to_go_on_and_leaves_no_container(
     matrix: Matrix, docker_client: Any, number: signal.Signals
 ) -> None:
-    matrix.behave("slow MMStar")
+    matrix.behave("hold MMStar")
     with matrix.start() as child:
-        until(lambda: bool(list(matrix.outputs.glob("*/*/MMStar/runs"))))
+        waiting.until(lambda: bool(list(matrix.outputs.glob("*/*/MMStar/runs"))))
         child.send_signal(number)
-        _, err = child.communicate(timeout=60)
+        _, err = child.communicate()
 
     assert child.returncode == 130
     assert f"hint: vldock matrix --resume {matrix.run_folder}" in err
     assert leftovers.find(docker_client, run_id=matrix.record()["run_id"]) == []
+    matrix.behave()
     assert matrix.run("--resume", str(matrix.run_folder)).returncode == 0
 
 
 def test_a_second_matrix_does_not_join_a_run_that_is_worked_on(matrix: Matrix) -> None:
     matrix.behave("hang POPE")
     with matrix.start() as child:
-        until(lambda: bool(list(matrix.outputs.glob("*/*/POPE/runs"))))
+        waiting.until(lambda: bool(list(matrix.outputs.glob("*/*/POPE/runs"))))
         second = matrix.run()
         child.send_signal(signal.SIGTERM)
 

@@ -71,9 +71,7 @@ def test_vldock_predict_hands_standard_input_on_and_prints_the_answer_only(image
     question, picture, answer = sample
     words = ["predict", "--image", image.id, "--standin", "--network", "none", "--gpus", "none", "--"]
 
-    done = subprocess.run(
-        [*VLDOCK, *words, "--image", "-", question], input=picture, capture_output=True, timeout=300, cwd=tmp_path
-    )
+    done = subprocess.run([*VLDOCK, *words, "--image", "-", question], input=picture, capture_output=True, cwd=tmp_path)
 
     assert done.returncode == 0, done.stderr
     assert done.stdout.decode() == f"{answer}\n"

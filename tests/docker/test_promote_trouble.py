@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import random
 import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from support import debian_registry, receipts, saved_image, tls_registry
+from support import debian_registry, receipts, saved_image, tls_registry, waiting
 from support.debian_registry import PASSWORD, USER, Registry, SlowLine
 from support.shop import CANDIDATE, FIXED
 from support.tls_registry import HiddenTls
@@ -66,10 +64,10 @@ def promote(*argv: str) -> int:
 
 
 def stop_after(registry: Registry, line: SlowLine, size: int) -> None:
-    """Stop a registry when so many bytes have passed."""
-    while line.passed < size:
-        time.sleep(0.002)
-    registry.stop()
+    """Stop a registry when so many bytes have passed, and no more."""
+    with line.held_at(size) as held:
+        waiting.until(held.exists)
+        registry.stop()
 
 
 def images(registry: Registry, name: str = "vldock") -> dict[str, str]:
@@ -203,7 +201,7 @@ def unharmed(kit: Kit, line: tuple[Registry, SlowLine]) -> tuple[int, dict[str, 
     registry, slow = line
     before = slow.passed
     process = start(kit, slow, "unharmed")
-    text, _ = process.communicate(timeout=60)
+    text, _ = process.communicate()
     assert process.returncode == 0, text.decode()
     return slow.passed - before, images(registry, "unharmed")
 
@@ -215,13 +213,13 @@ def test_killed_at_a_random_moment_the_next_run_leaves_exactly_the_same(
     registry, slow = line
     total, expected = unharmed
     name = f"killed-{number}"
-    # Each in its own fifth of the bytes, so that early and late are both met; bytes, for a machine may be busy.
+    # Each in its own fifth of the bytes, so that early and late are both met; the line holds there, for a machine may be busy.
     moment = slow.passed + total * (number + random.Random(SEED + number).random()) / KILLS
-    process = start(kit, slow, name)
-    while slow.passed < moment and process.poll() is None:
-        time.sleep(0.002)
-    os.kill(process.pid, signal.SIGKILL)
-    process.communicate(timeout=60)
+    with slow.held_at(moment) as held:
+        process = start(kit, slow, name)
+        waiting.until(lambda: held.exists() or process.poll() is not None)
+        process.kill()
+        process.communicate()
     assert process.returncode == -signal.SIGKILL
 
     for tag, digest in images(registry, name).items():
@@ -229,7 +227,7 @@ def test_killed_at_a_random_moment_the_next_run_leaves_exactly_the_same(
         assert invoke(cli.cli, [*checked, "--key", f"{kit.folder}/keys/{receipt_sign.PUBLIC_KEY}"]) == 0
         assert digest == expected[tag]
     again = start(kit, slow, name)
-    text, _ = again.communicate(timeout=60)
+    text, _ = again.communicate()
 
     assert again.returncode == 0, text.decode()
     assert images(registry, name) == expected

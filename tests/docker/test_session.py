@@ -72,7 +72,7 @@ def test_another_user_of_the_container_is_refused(live: Live) -> None:
 
 
 def test_a_short_evaluation_does_not_wait_for_a_long_one(live: Live) -> None:
-    with live.slowed(), live.evaluates("MMStar") as long:
+    with live.held(), live.evaluates("MMStar") as long:
         waiting.until(lambda: live.asked("MMStar") >= 1)
         short = live.vldock("eval", "--data", "OCRBench", "--samples", "1")
         still = long.poll() is None
@@ -85,10 +85,10 @@ def test_a_short_evaluation_does_not_wait_for_a_long_one(live: Live) -> None:
 
 
 def test_ctrl_c_cancels_and_the_next_evaluation_continues(live: Live) -> None:
-    with live.slowed(), live.evaluates("AI2D_TEST") as first:
+    with live.held(), live.evaluates("AI2D_TEST") as first:
         live.is_mid_cell("AI2D_TEST")
         first.send_signal(signal.SIGINT)
-        code = first.wait(60)
+        code = first.wait()
     before = answers(live)
     again = live.vldock("eval", "--data", "AI2D_TEST")
 
@@ -103,11 +103,11 @@ def answers(live: Live) -> int:
 
 
 def test_a_client_that_is_killed_leaves_no_evaluator_and_loses_nothing(live: Live) -> None:
-    with live.slowed(), live.evaluates("ChartQA_TEST") as first:
+    with live.held(), live.evaluates("ChartQA_TEST") as first:
         live.is_mid_cell("ChartQA_TEST")
         (running,) = live.status()["running"]
         live.inside("bash", "-c", f"kill -9 {running['pid']}")
-        code = first.wait(60)
+        code = first.wait()
     live.is_at_rest()
     left = live.inside("bash", "-c", "cat /proc/[0-9]*/cmdline").stdout
 
@@ -118,10 +118,11 @@ def test_a_client_that_is_killed_leaves_no_evaluator_and_loses_nothing(live: Liv
 
 
 def test_a_worker_that_is_killed_is_started_again_and_the_evaluation_goes_on(live: Live) -> None:
-    with live.slowed(), live.evaluates("RealWorldQA") as running:
+    with live.held(), live.evaluates("RealWorldQA") as running:
         live.is_mid_cell("RealWorldQA")
         live.inside("bash", "-c", f"kill -9 {live.status()['worker_pid']}")
-        _, said = running.communicate(timeout=100)
+        live.let_go()
+        _, said = running.communicate()
 
     assert running.returncode == 0, said
     cause = "killed by SIGKILL (kill -9)"
@@ -132,10 +133,10 @@ def test_a_worker_that_is_killed_is_started_again_and_the_evaluation_goes_on(liv
 
 
 def test_a_container_that_is_killed_continues_when_it_is_started_again(live: Live) -> None:
-    with live.slowed(), live.evaluates("VizWiz") as running:
+    with live.held(), live.evaluates("VizWiz") as running:
         live.is_mid_cell("VizWiz")
         live.handle.kill()
-        code = running.wait(60)
+        code = running.wait()
     predicted = live.asked("VizWiz")
     live.vldock("stop")
     started = live.start()

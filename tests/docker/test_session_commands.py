@@ -24,7 +24,7 @@ MODEL = "llava_v1.5_7b"
 
 def vldock(*words: str, **options: Any) -> subprocess.CompletedProcess[str]:
     """Run a command to its end, without a terminal."""
-    return subprocess.run([*VLDOCK, *words], capture_output=True, text=True, timeout=60, check=False, **options)
+    return subprocess.run([*VLDOCK, *words], capture_output=True, text=True, check=False, **options)
 
 
 def start(tiny: str, name: str, *words: str, cwd: Path, model: str = MODEL) -> subprocess.CompletedProcess[str]:
@@ -89,7 +89,7 @@ def test_a_signal_cancels_the_evaluation_and_the_session_goes_on(
     started: str, waits: subprocess.Popen[bytes], number: int
 ) -> None:
     waits.send_signal(number)
-    _, said = waits.communicate(timeout=30)
+    _, said = waits.communicate()
 
     assert (waits.returncode, b"interrupted" in said) == (130, True)
     assert vldock("session", "eval", started, "--data", "POPE").returncode == 7
@@ -104,7 +104,7 @@ def test_a_second_ctrl_c_kills_what_would_not_end(started: str) -> None:
         child.send_signal(signal.SIGINT)
         waiting.until(lambda: b"once more kills it" in child.stderr.readline())
         child.send_signal(signal.SIGINT)
-        assert child.wait(30) == 130
+        assert child.wait() == 130
 
     assert "600" not in vldock("session", "exec", started, "--", "sh", "-c", "cat /proc/*/cmdline").stdout
 
@@ -138,7 +138,7 @@ def test_a_client_that_is_killed_leaves_an_evaluation_that_status_shows(
     started: str, waits: subprocess.Popen[bytes]
 ) -> None:
     waits.kill()
-    waits.wait(10)
+    waits.wait()
 
     assert "at work" in vldock("session", "status", started).stdout
 
@@ -166,7 +166,7 @@ def test_ctrl_c_while_it_starts_removes_it(tiny: str, name: str, tmp_path: Path)
         assert child.stderr is not None
         waiting.until(lambda: b"loading" in child.stderr.readline())
         child.send_signal(signal.SIGINT)
-        assert child.wait(30) == 130
+        assert child.wait() == 130
 
     assert name not in names()
 
@@ -213,7 +213,7 @@ def test_a_container_that_dies_under_an_evaluation_is_told(
     docker_client: Any, started: str, waits: subprocess.Popen[bytes]
 ) -> None:
     docker_client.containers.get(session.container_name(started)).kill()
-    _, said = waits.communicate(timeout=30)
+    _, said = waits.communicate()
 
     assert waits.returncode == 3
     assert b"ended while this ran: exited (exit 137)" in said

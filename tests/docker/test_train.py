@@ -48,7 +48,7 @@ def train(image: Any, place: Path, *more: str, data: Path, checkpoints: Path) ->
     folders = ("--config", place / "train.yaml", "--data", data, "--models", place / "models")
     words = ["train", "--image", image.id, "--network", "none", "--gpus", "none", *map(str, folders)]
     argv = [*VLDOCK, *words, "--checkpoints", str(checkpoints), *more]
-    return subprocess.run(argv, capture_output=True, text=True, timeout=240, check=False)
+    return subprocess.run(argv, capture_output=True, text=True, check=False)
 
 
 def test_a_tiny_base_is_checked_trained_scored_and_saved_without_a_network(

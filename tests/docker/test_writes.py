@@ -45,7 +45,6 @@ def traced(container_factory, tmp_path_factory):
             "/workspace/outputs/traced",
         ],
         environment={"VLDOCK_STANDIN": "1", "PYTHONPATH": "/opt/audit", "VLDOCK_ALLOW_PYTHON": "1"},
-        timeout=900,
     )
     assert done.exit_code == 0, done.text
     return (log / "writes.log").read_text().splitlines(), [change["Path"] for change in box.diff()], done.text

@@ -73,16 +73,13 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return tiny_wrapper.questions(tmp_path_factory.mktemp("images"))
 
 
-def python(
-    code: str, *, environ: dict[str, str] | None = None, timeout: float = 240
-) -> subprocess.CompletedProcess[str]:
+def python(code: str, *, environ: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """Run `code` in a fresh Python with the network refused; return the finished process."""
     return subprocess.run(
         [sys.executable, "-c", PRELUDE + code],
         env={**os.environ, **(environ or {})},
         capture_output=True,
         text=True,
-        timeout=timeout,
         check=False,
     )
 

@@ -18,6 +18,7 @@ import time
 from dataclasses import dataclass
 from multiprocessing.context import ForkProcess
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -50,7 +51,7 @@ def expected(number: int) -> torch.Tensor:
     return torch.full((64, 32), float(number), dtype=torch.float16) + torch.arange(32, dtype=torch.float16) / 64
 
 
-def work(root: Path, *, limit: int, seed: int, write: bool, hits: object) -> None:
+def work(root: Path, *, limit: int, seed: int, write: bool, hits: object, puts: object) -> None:
     """Read, and write where asked, until killed; end with WRONG at a wrong hit."""
     chance = random.Random(seed)
     cache = FeatureCache(root, SPACE, limit=limit, rows=chance.randint(1, 8), keep_open=4)
@@ -62,21 +63,23 @@ def work(root: Path, *, limit: int, seed: int, write: bool, hits: object) -> Non
         hits.value += found is not None  # type: ignore[attr-defined]
         if found is None and write:
             cache.put(Entry("numbers", number, str(number)), expected(number))
+            puts.value += 1  # type: ignore[attr-defined]
         elif found is None:
             cache.refresh()
 
 
-def campaign(root: Path, *, writers: int, kills: int, limit: int, seed: int, seconds: float) -> Tally:
-    """Kill `kills` writers with SIGKILL, one in each round of `seconds`, and count what is left."""
+def campaign(root: Path, *, writers: int, kills: int, limit: int, seed: int, rows: int) -> Tally:
+    """Kill `kills` writers with SIGKILL, one in each round of `rows` put or fewer, and count what is left."""
     chance = random.Random(seed)
     hits = FORK.Value("L", 0, lock=False)
     wrong = damaged = most = 0
     for number in range(kills):
         evict.sweep(root)
-        workers = [_start(root, limit, 1000 * number + index, index < writers, hits) for index in range(writers + 1)]
-        time.sleep(chance.uniform(0.3, 1) * seconds)
+        counters = {"hits": hits, "puts": (puts := FORK.Value("L", 0, lock=False))}
+        workers = [_start(root, limit, 1000 * number + at, at < writers, counters) for at in range(writers + 1)]
+        _wait_for(workers, puts, chance.randint(rows // 3, rows))
         _kill(workers[chance.randrange(writers)])
-        time.sleep(chance.uniform(0, 0.3) * seconds)
+        _wait_for(workers, puts, puts.value + chance.randint(0, rows // 3))
         wrong += sum(worker.exitcode == WRONG for worker in workers)
         for worker in workers:
             _kill(worker)
@@ -89,8 +92,14 @@ def campaign(root: Path, *, writers: int, kills: int, limit: int, seed: int, sec
     return Tally(kills, report.shards, report.rows, most, left, damaged, wrong, hits.value)
 
 
-def _start(root: Path, limit: int, seed: int, write: bool, hits: object) -> ForkProcess:
-    options = {"limit": limit, "seed": seed, "write": write, "hits": hits}
+def _wait_for(workers: list[ForkProcess], puts: Any, rows: int) -> None:
+    """Wait until the writers have put so many rows, or none works any more."""
+    while puts.value < rows and any(worker.is_alive() for worker in workers):
+        time.sleep(0.005)
+
+
+def _start(root: Path, limit: int, seed: int, write: bool, counters: dict[str, Any]) -> ForkProcess:
+    options = {"limit": limit, "seed": seed, "write": write, **counters}
     process = FORK.Process(target=work, args=(root,), kwargs=options, daemon=True)
     process.start()
     return process
@@ -106,14 +115,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--writers", type=int, default=4)
     parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--seconds", type=float, default=2.0, help="of one round")
+    parser.add_argument("--rows", type=int, default=2000, help="put in one round, at most")
     parser.add_argument("--limit", type=int, default=600_000, help="bytes: below what the writers want to keep")
     args = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
-        tally = campaign(
-            Path(folder), writers=args.writers, kills=args.kills, limit=args.limit, seed=0, seconds=args.seconds
-        )
+        tally = campaign(Path(folder), writers=args.writers, kills=args.kills, limit=args.limit, seed=0, rows=args.rows)
     print(json.dumps(tally.__dict__))
     return 0 if not tally.damaged and not tally.wrong_hits and tally.most_bytes <= args.limit else 1
 

@@ -23,7 +23,7 @@ def doctor(*options: str, **environ: str) -> subprocess.CompletedProcess[str]:
     """Run the doctor as a user does."""
     command = [sys.executable, "-m", "vldock.image", "doctor", *options]
     environment = {**os.environ, **environ}
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240, check=False)
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture(scope="module")

@@ -61,7 +61,7 @@ def told(*, eager: bool, names: str = "") -> dict[str, Any]:
     """Return import_facts of a fresh process."""
     environment = {**os.environ, lazy.VARIABLE: str(int(eager)), "PYTHONHASHSEED": "0", "PYTHONWARNINGS": "ignore"}
     command = [sys.executable, str(FACTS)]
-    done = subprocess.run(command, env=environment, input=names, capture_output=True, text=True, timeout=240)
+    done = subprocess.run(command, env=environment, input=names, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     facts: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return facts

@@ -37,7 +37,7 @@ print(json.dumps({
 def python(code: str, *arguments: str, roots: tuple[Path, ...] = (LLAVA_ROOT,), **env: str) -> CompletedProcess[str]:
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": python_path(*roots), **env}
     command = [sys.executable, "-c", code, *arguments]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
+    return subprocess.run(command, env=environment, capture_output=True, text=True)
 
 
 def patch(name: str, *arguments: str) -> CompletedProcess[str]:

@@ -17,9 +17,7 @@ EXPECTED = Path(PIP_CHECK_EXPECTED) if IN_IMAGE else Path(__file__).parents[2] /
 
 def pip(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Run pip of this Python."""
-    return subprocess.run(
-        [sys.executable, "-m", "pip", *arguments], capture_output=True, text=True, timeout=120, check=False
-    )
+    return subprocess.run([sys.executable, "-m", "pip", *arguments], capture_output=True, text=True, check=False)
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,6 @@ def python(*command: str, stdin: str = "", **environ: str) -> subprocess.Complet
         input=stdin,
         capture_output=True,
         text=True,
-        timeout=280,
         check=False,
     )
 

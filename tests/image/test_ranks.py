@@ -18,7 +18,7 @@ pytest_plugins = ["bench_fixture"]
 
 def torchrun(*words: str, env: dict[str, str], stdin: str = "") -> CompletedProcess[str]:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *words]
-    return subprocess.run(command, env=env, input=stdin, capture_output=True, text=True, timeout=240)
+    return subprocess.run(command, env=env, input=stdin, capture_output=True, text=True)
 
 
 def predictions(bench: Bench) -> list[str]:

@@ -33,7 +33,6 @@ def two(box: Box, out: Path, *words: str, rank: int = -1, rows: int = 0) -> Comp
         env={**os.environ, "GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
-        timeout=240,
     )
 
 

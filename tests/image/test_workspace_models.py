@@ -66,7 +66,7 @@ def workspace_of(bench: Bench, root: Path) -> dict[str, str]:
 
 
 def python(code: str, *words: str, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-c", code, *words], env=env, capture_output=True, text=True, timeout=280)
+    return subprocess.run([sys.executable, "-c", code, *words], env=env, capture_output=True, text=True)
 
 
 @pytest.fixture(scope="module")

@@ -74,7 +74,7 @@ class Bench:
     def run_cold(self, *options: str, data: str = "POPE", **env: str) -> subprocess.CompletedProcess[str]:
         """Run run.py's main() in a fresh Python, as a user would."""
         command = [sys.executable, "-c", DOOR, "--data", *data.split(), "--model", MODEL, *options]
-        return subprocess.run(command, env=self.env(**env), cwd=self.root, capture_output=True, text=True, timeout=300)
+        return subprocess.run(command, env=self.env(**env), cwd=self.root, capture_output=True, text=True)
 
     def status(self) -> dict[str, dict[str, object]]:
         """Return the datasets of status.json."""

@@ -20,7 +20,7 @@ from vldock.host import packages
 from vldock.host.console import silent
 
 PROGRAM = "docker-registry"
-SECONDS = 10
+SECONDS = 300
 USER, PASSWORD = "promoter", "a secret"
 
 CONFIG = """\
@@ -62,7 +62,7 @@ class Registry:
         deadline = time.monotonic() + SECONDS
         while time.monotonic() < deadline:
             with suppress(requests.ConnectionError):
-                requests.get(f"http://{self.host}/v2/", timeout=1)
+                requests.get(f"http://{self.host}/v2/", timeout=SECONDS)
                 return
             time.sleep(0.02)
         raise AssertionError(self.config.with_suffix(".log").read_text())
@@ -143,6 +143,18 @@ class SlowLine:
     def passed(self) -> int:
         """Bytes so far, both ways."""
         return int(self.counter.read_text()) if self.counter.exists() else 0
+
+    @contextmanager
+    def held_at(self, passed: float) -> Iterator[Path]:
+        """Let no byte pass beyond so many until the block ends; the file that is yielded is there when one waits."""
+        limit, held = self.counter.with_suffix(".limit"), self.counter.with_suffix(".held")
+        held.unlink(missing_ok=True)
+        limit.with_suffix(".new").write_text(str(passed))
+        limit.with_suffix(".new").replace(limit)
+        try:
+            yield held
+        finally:
+            limit.unlink()
 
 
 @contextmanager

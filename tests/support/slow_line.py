@@ -1,6 +1,7 @@
 """A slow line to a port of this machine, as a program: slow_line.py PORT BYTES_PER_SECOND PAUSE COUNTER.
 
-It prints its own port, and keeps the number of bytes that have passed in the file COUNTER.
+It prints its own port, and keeps the number of bytes that have passed in the file COUNTER. While there is a file
+COUNTER.limit no byte passes beyond the number in it; COUNTER.held is made when one waits.
 A process of its own, so that nothing of it is left in the tests' when it is killed with connections open.
 """
 
@@ -20,6 +21,13 @@ class Counter:
     def __init__(self, path: Path) -> None:
         self.path, self.total = path, 0
 
+    async def admit(self, size: int) -> None:
+        """Return when so many more may pass."""
+        limit, held = self.path.with_suffix(".limit"), self.path.with_suffix(".held")
+        while limit.exists() and self.total + size > float(limit.read_text() or 0):
+            held.touch()
+            await asyncio.sleep(0.01)
+
     def add(self, size: int) -> None:
         """Count them."""
         self.total += size
@@ -33,6 +41,7 @@ async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, ra
     with suppress(OSError):
         while data := await reader.read(CHUNK):
             await asyncio.sleep(len(data) / rate)
+            await counter.admit(len(data))
             counter.add(len(data))
             writer.write(data)
             await writer.drain()

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Stands for `python -m vldock.image evaluate` in the tiny image: the same arguments, events and files, no model.
-# /workspace/LMUData/behaviour, where there is one, holds lines "WORD BENCHMARK": kill, fail, hang, slow; or "once kill
+# /workspace/LMUData/behaviour, where there is one, holds lines "WORD BENCHMARK": kill, fail, hang, hold (until the line is gone); or "once kill
 # BENCHMARK", which happens the first time only. `--data -` reads the benchmarks' names, an empty line ends them.
 set -eu
 
@@ -67,8 +67,8 @@ while read -r benchmark && [ -n "$benchmark" ]; do
     mkdir -p "$out/$model/$benchmark"
     echo run >> "$out/$model/$benchmark/runs"
     if behaves kill; then exit 137; fi # process 1 cannot kill itself
-    if behaves hang; then sleep 600; fi
-    if behaves slow; then sleep 3; fi
+    if behaves hang; then sleep 3600; fi
+    while behaves hold; do sleep 0.1; done
     record=$(cell succeeded 87.5 null)
     if behaves fail; then record=$(cell failed null '"the evaluator broke"'); fi
     echo "{$record}" > "$out/$model/$benchmark/cell.json"
