@@ -213,7 +213,7 @@ def test_killed_at_a_random_moment_the_next_run_leaves_exactly_the_same(
     registry, slow = line
     total, expected = unharmed
     name = f"killed-{number}"
-    # Each in its own fifth of the bytes, so that early and late are both met; the line holds there, for a machine may be busy.
+    # Each in its own fifth of the bytes, so that early and late are both met. The line holds there.
     moment = slow.passed + total * (number + random.Random(SEED + number).random()) / KILLS
     with slow.held_at(moment) as held:
         process = start(kit, slow, name)
