@@ -96,4 +96,4 @@ def test_a_registry_that_never_says_a_word_is_given_up_soon(docker_client: Any, 
     with registry.silent() as reference, pytest.raises(EnvironmentUnfit, match="no registry gave"):
         base.ensure(docker_client, replace(recipe, image=reference), way="registry", say=silent)
 
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 60

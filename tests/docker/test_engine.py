@@ -7,11 +7,11 @@ import os
 import shutil
 import signal
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support import waiting
 
 from vldock.host import docker_cli, engine, engine_start
 from vldock.host.console import silent
@@ -72,12 +72,14 @@ def end(pidfile: Path, program: str, number: signal.Signals) -> None:
         return
     pid = int(pidfile.read_text())
     os.kill(pid, number)
-    for _ in range(100):
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(pid, os.WNOHANG)
-        if not Path(f"/proc/{pid}").exists():
-            return
-        time.sleep(0.1)
+    waiting.until(lambda: is_gone(pid))
+
+
+def is_gone(pid: int) -> bool:
+    """Tell whether a process is over; reap it where it is ours."""
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)
+    return not Path(f"/proc/{pid}").exists()
 
 
 def test_an_engine_is_started_by_hand_and_again_after_it_was_killed(second: Places) -> None:

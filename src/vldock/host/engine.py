@@ -15,7 +15,7 @@ from vldock.host import docker_cli
 from vldock.host.docker_cli import DockerCli
 
 DEFAULT_SOCKET = "/var/run/docker.sock"
-PING_SECONDS = 5
+PING_SECONDS = 20  # an engine that hangs; one whose machine is busy takes some
 
 
 @dataclass(frozen=True)

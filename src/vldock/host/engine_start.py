@@ -19,7 +19,7 @@ from vldock.host.console import Say
 from vldock.host.engine_places import Places, clear_stale
 from vldock.host.process import capture
 
-START_SECONDS = 60
+START_SECONDS = 180
 SBIN = "/usr/local/sbin:/usr/sbin:/sbin"  # dockerd calls iptables; a user's PATH often lacks these
 
 

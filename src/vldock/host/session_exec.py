@@ -26,7 +26,7 @@ KILLED = 137
 TICK_SECONDS = 0.1
 GRACE_SECONDS = 10.0  # after a second Ctrl-C: then the client ends whatever the engine says
 
-LATE_SECONDS = 2.0  # a killed command may be the first sign of a killed container
+LATE_SECONDS = 5.0  # a killed command may be the first sign of a killed container
 
 Interrupt = Callable[[Any, str], None]
 

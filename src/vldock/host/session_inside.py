@@ -14,7 +14,7 @@ from vldock.host.containers import Completed, Container
 from vldock.host.engine import plain
 from vldock.host.session_find import Session
 
-SECONDS = 20
+SECONDS = 60  # of a command that hangs; a Python takes ten to start where the machine is busy
 # Signals whatever carries this request in its environment: run.py, or any command of `vldock session exec`.
 SIGNAL = 'for p in /proc/[0-9]*; do grep -qzxsF "VLDOCK_REQUEST=$1" $p/environ && kill -s "$2" ${p#/proc/}; done; true'
 
