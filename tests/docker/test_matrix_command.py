@@ -138,11 +138,11 @@ def test_every_cell_on_two_devices_at_once_is_started_by_torchrun(matrix: Matrix
 def test_a_cell_that_hangs_is_given_up(matrix: Matrix) -> None:
     matrix.behave("hang MMStar")
 
-    done = matrix.run("--timeout", "4")
+    done = matrix.run("--timeout", "30", "--models", MODELS[0])  # seconds: a container's start may not take as long
 
     assert done.returncode == 1
     assert "no sign of life" in done.stdout
-    assert "4/6 cells succeeded" in done.stdout
+    assert "2/3 cells succeeded" in done.stdout
 
 
 def test_killed_and_started_again_it_ends_complete_and_no_finished_cell_runs_twice(

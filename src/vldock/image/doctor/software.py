@@ -39,7 +39,7 @@ def check_patches(patches: Path = Path(PATCHES)) -> list[Check]:
     if not script.is_file():
         return [Check("patches", "fail", f"no {script}", "the image's patches", REBUILD)]
     command = [sys.executable, str(script), "--check", "--json", "--llava", LLAVA, "--vlmeval", VLMEVALKIT]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     report = json.loads(done.stdout or "{}")
     states = report.get("patches", {})
     if done.returncode == 0 and states:
@@ -52,7 +52,7 @@ def check_patches(patches: Path = Path(PATCHES)) -> list[Check]:
 def check_llava() -> list[Check]:
     """Import LLaVA's model in a fresh process, so that the real cause of a failure is seen."""
     done = subprocess.run(
-        [sys.executable, "-c", IMPORT_LLAVA], capture_output=True, text=True, timeout=180, check=False
+        [sys.executable, "-c", IMPORT_LLAVA], capture_output=True, text=True, timeout=600, check=False
     )
     if done.returncode == 0:
         return [Check("import llava", "ok", f"LlavaLlamaForCausalLM from {Path(done.stdout.strip()).parent}")]
