@@ -105,10 +105,9 @@ def _own_folder(path: Path) -> Path:
 
 
 def _link(link: Path, target: Path) -> None:
-    """Make `link` point to `target`, whatever another process does at the same time."""
+    """Make `link` point to `target`, whatever another thread, process or container (of the same pid) does meanwhile."""
     if link.is_symlink() and link.readlink() == target:
         return
-    fresh = link.with_name(f".{link.name}.{os.getpid()}")
-    fresh.unlink(missing_ok=True)
+    fresh = link.with_name(f".{link.name}.{os.urandom(6).hex()}")
     fresh.symlink_to(target)
     fresh.replace(link)
