@@ -448,7 +448,7 @@ def test_a_message_without_a_build_is_declined_by_a_server_that_has_one(
     facts = tmp_path / "build.json"
     facts.write_text("{}", encoding="utf-8")
     start("--build-facts", str(facts), state="")
-    wait_for(lambda: place.is_there(environ))
+    waiting.until(lambda: place.is_there(environ))
     stream = wire.connect(place.of(environ).runs)
 
     stream.send({"op": "run", "argv": ["exit", "0"]})
