@@ -126,6 +126,13 @@ def test_a_short_cell_is_another_rows_picture_a_small_picture_or_refused(tmp_pat
     assert found(look(write(tmp_path / "T.tsv", rows))) == [("reference", 5, "4"), ("reference", 6, "5")]
 
 
+@pytest.mark.parametrize("image", [picture(), "1", ""], ids=["picture", "reference", "none"])
+def test_a_path_that_leaves_the_folder_is_named_whatever_its_row_shows(tmp_path: Path, image: str) -> None:
+    rows = [row(1, image_path="1.png"), row(2, image=image, image_path="../../x.png")]
+
+    assert ("path-outside", 3, "2") in found(look(write(tmp_path / "T.tsv", rows)))
+
+
 def test_a_picture_with_its_data_uri_is_a_picture(tmp_path: Path) -> None:
     rows = [row(1, image=f"data:image/png;base64,{picture()}"), row(2, image=f"data:image/gif;base64,{pixel()}")]
 

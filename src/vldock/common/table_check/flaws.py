@@ -29,7 +29,10 @@ ERRORS = {
 REMARKS = {
     "picture-lost": ("picture that cannot be decoded", "its sample gets no prediction; replace the picture"),
     "no-picture": ("row without a picture", "VLMEvalKit leaves it out"),
-    "missing-word": ("cell that pandas takes for an empty one", "see docs/data-and-weights.md"),
+    "missing-word": (
+        "word that pandas takes for an empty cell",
+        "asked as written; VLDOCK_UPSTREAM_MISSING=1 leaves it out as VLMEvalKit does",
+    ),
     "picture-path": ("two pictures under one image_path", "each is kept under a name of its own"),
     "not-offered": ("answer that is not among the options", "scored as VLMEvalKit does: nearly always wrong"),
     "marker": ("image marker in a text", "asked as text"),

@@ -62,12 +62,13 @@ class _Table:
         asked = not dropped and (self.limit is None or self.asked < self.limit)
         self.asked += asked
         if dropped and (self.limit is None or self.asked < self.limit):
-            self.found.add("no-picture", row.line, "image is empty", index=row.index)
+            beside = f", and image_path {row['image_path'][:80]!r} beside it is not read" if row["image_path"] else ""
+            self.found.add("no-picture", row.line, f"image is empty{beside}", index=row.index)
         if asked:
             texts.check(row, self.header, self.found)
             if self.name.startswith(PLACED):
                 texts.check_places(row, self.header, self.found)
-        if len(record.cells) == len(self.header) and not dropped:
+        if len(record.cells) == len(self.header):
             self._pictures(row, asked=asked)
 
     def _add_header(self, record: Record) -> None:
@@ -105,21 +106,26 @@ class _Table:
             return
         if "image" not in self.place:
             self._files(row, names, asked=asked)
-        elif len(row["image"]) <= pictures.REFERENCE_UP_TO:
+            return
+        for name in filter(pictures.leaves, names):
+            self.found.add("path-outside", row.line, name, index=row.index)
+        if not row["image"]:
+            return
+        if len(row["image"]) <= pictures.REFERENCE_UP_TO:
             self.short.append((row["image"], row, asked))
         else:
             numbered = [f"{row.index}_{number}.png" for number in range(len(cells))]
-            names = names or (numbered if len(cells) > 1 else [f"{row.index}.png"])
-            self._names(row, cells, names)
+            made = numbered if len(cells) > 1 else [f"{row.index}.png"]
+            if not names and any(map(pictures.leaves, made)):
+                self.found.add("path-outside", row.line, made[0], index=row.index)
+            self._names(row, cells, names or made)
             if asked:
                 jobs = [self.pool.submit(pictures.wrong, cell, self.decode) for cell in cells]
                 self._wait(row, jobs)
 
     def _names(self, row: _Row, cells: Sequence[str], names: Sequence[str]) -> None:
         for cell, name in zip(cells, names, strict=False):
-            if pictures.leaves(name):
-                self.found.add("path-outside", row.line, name, index=row.index)
-            elif self.files.setdefault(name, hash(cell)) != hash(cell) and self.indices.get(row.index) == row.line:
+            if self.files.setdefault(name, hash(cell)) != hash(cell) and self.indices.get(row.index) == row.line:
                 kind = "picture-path" if row["image_path"] else "picture-name"
                 self.found.add(kind, row.line, name, index=row.index)
 

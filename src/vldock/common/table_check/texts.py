@@ -7,14 +7,11 @@ from collections.abc import Sequence
 from string import ascii_uppercase
 from typing import Protocol
 
+from vldock.common import text_cells
 from vldock.common.table_check.flaws import Found
 from vldock.common.table_check.pictures import texts
 
-# What pandas 2 reads as an empty cell (pandas/_libs/parsers.pyx, STR_NA_VALUES), the empty one included.
-MISSING = frozenset(
-    {"", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA",
-     "NULL", "NaN", "None", "n/a", "nan", "null"}
-)  # fmt: skip
+MISSING = text_cells.MISSING | {""}
 MARKER = "<image>"
 PLACE = re.compile(r"<image (\d+)>")
 LETTERS = re.compile(r"[A-Z](?:[\s,;/]*[A-Z])*")

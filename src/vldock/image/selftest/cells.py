@@ -91,12 +91,7 @@ def answers_of(bench: Bench, where: str, model: str, benchmark: str) -> Predicti
 
 def read(path: Path) -> Predictions:
     """Return a prediction file of VLMEvalKit and the notes beside it."""
-    from openpyxl import load_workbook
+    from vldock.image.vlmeval_hooks.text_cells import read_workbook
 
-    book = load_workbook(path, read_only=True)
-    try:
-        names, *rows = [list(row) for row in book.worksheets[0].values]
-    finally:
-        book.close()
-    index, answer = names.index("index"), names.index("prediction")
-    return predictions(path, {str(row[index]): "" if row[answer] is None else str(row[answer]) for row in rows})
+    frame = read_workbook(str(path))
+    return predictions(path, dict(zip(map(str, frame["index"]), map(str, frame["prediction"]), strict=True)))
