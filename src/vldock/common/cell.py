@@ -75,7 +75,7 @@ class Cell:
 def write_json(path: Path, value: Any) -> Path:
     """Write `value` as JSON beside `path`, fsync, rename over it: a reader sees the old file or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    aside = path.with_name(f".{path.name}.{os.urandom(4).hex()}.tmp")
     with aside.open("w", encoding="utf-8") as stream:
         json.dump(value, stream, indent=2, ensure_ascii=False, sort_keys=False)
         stream.write("\n")

@@ -81,7 +81,7 @@ def write(path: Path, text: str, *, mode: int) -> None:
     """Write `path` whole or not at all; a file that is there keeps its mode."""
     if path.exists():
         mode = path.stat().st_mode & 0o777
-    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    aside = path.with_name(f".{path.name}.{os.urandom(4).hex()}.part")
     try:
         with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8") as file:
             file.write(text)

@@ -12,6 +12,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import takewhile
 from string import ascii_uppercase
+from typing import Any
 
 ANSWERED = ("prediction", "thinking")  # a cell of these that is empty is an empty text
 PROSE = ("question", "hint", *ANSWERED)
@@ -73,3 +74,11 @@ def unpacked(rows: Iterable[Sequence[object]]) -> dict[tuple[int, int], str]:
         except ValueError:
             continue
     return found
+
+
+def restore_texts(values: Sequence[list[Any]], hidden: Iterable[Sequence[object]]) -> None:
+    """Put the hidden sheet's texts (rows below its header) into a first sheet's rows (its header included)."""
+    for (row, column), text in unpacked(hidden).items():
+        line = values[row + 1] if row + 1 < len(values) else []
+        if column < len(line) and line[column] == shown(text):
+            line[column] = text

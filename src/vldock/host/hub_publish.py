@@ -68,7 +68,7 @@ def from_record(raw: dict[str, Any]) -> LockedRepo:
 def _link(link: Path, target: str) -> None:
     if link.is_symlink() and str(link.readlink()) == target:
         return
-    aside = link.with_name(f".{link.name}.{os.getpid()}.part")
+    aside = link.with_name(f".{link.name}.{os.urandom(4).hex()}.part")
     aside.unlink(missing_ok=True)
     aside.symlink_to(target)
     aside.replace(link)
@@ -77,6 +77,6 @@ def _link(link: Path, target: str) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write without a newline at the end, as huggingface_hub does, by a rename."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    aside = path.with_name(f".{path.name}.{os.urandom(4).hex()}.part")
     aside.write_text(text, encoding="utf-8")
     aside.replace(path)

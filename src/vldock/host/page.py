@@ -54,7 +54,7 @@ def as_json(value: Any) -> Markup:
 
 def write(path: Path, text: str) -> Path:
     """Write a page beside its place and rename it over the old one."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    aside = path.with_name(f".{path.name}.{os.urandom(4).hex()}.tmp")
     aside.write_text(text, encoding="utf-8", errors="replace")  # a lone surrogate in a prediction is no reason to fail
     return aside.replace(path)
 

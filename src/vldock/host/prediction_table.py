@@ -49,10 +49,7 @@ def _workbook(path: Path) -> Rows:
         hidden = list(book[text_cells.SHEET].values)[1:] if text_cells.SHEET in book.sheetnames else []
     finally:
         book.close()
-    for (row, column), text in text_cells.unpacked(hidden).items():
-        line = values[row + 1] if row + 1 < len(values) else []
-        if column < len(line) and line[column] == text_cells.shown(text):
-            line[column] = text
+    text_cells.restore_texts(values, hidden)
     return list(_named(values))
 
 

@@ -82,6 +82,6 @@ def write_xlsx(path: Path, cells: Sequence[Cell], *, standin: bool) -> Path:
 
 def _replace(path: Path, content: bytes) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    aside = path.with_name(f".{path.name}.{os.urandom(4).hex()}.tmp")
     aside.write_bytes(content)
     return aside.replace(path)

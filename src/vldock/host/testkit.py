@@ -24,7 +24,7 @@ def prepare(folder: Path) -> Path:
     kit = folder / ".vldock" / f"testkit-{checkout.sha256(folder / LOCK)[:12]}"
     if kit.is_dir():
         return kit
-    part = kit.with_suffix(f".{os.getpid()}.part")
+    part = kit.with_suffix(f".{os.urandom(4).hex()}.part")
     argv = [sys.executable, "-m", "pip", "install", "--quiet", "--quiet", "--no-compile", "--require-hashes"]
     argv += ["--no-deps", "--target", str(part), "-r", str(folder / LOCK)]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)

@@ -64,7 +64,7 @@ def run(lines: list[Line], out: Path, ask: Ask, identity: list[Any]) -> tuple[in
 
 def rewrite(out: Path, rows: list[Row]) -> None:
     """Write the rows as the whole of `out`, aside and renamed."""
-    aside = out.with_name(f".{out.name}.{os.getpid()}.part")
+    aside = out.with_name(f".{out.name}.{os.urandom(4).hex()}.part")
     try:
         with aside.open("w", encoding="utf-8") as stream:
             stream.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)

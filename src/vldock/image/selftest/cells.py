@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from vldock.common import text_cells
 from vldock.common.cell import Cell
 from vldock.common.engine_choice import BATCHED, STOCK
 from vldock.common.equality import Predictions, equality, predictions
@@ -91,7 +92,14 @@ def answers_of(bench: Bench, where: str, model: str, benchmark: str) -> Predicti
 
 def read(path: Path) -> Predictions:
     """Return a prediction file of VLMEvalKit and the notes beside it."""
-    from vldock.image.vlmeval_hooks.text_cells import read_workbook
+    from openpyxl import load_workbook
 
-    frame = read_workbook(str(path))
-    return predictions(path, dict(zip(map(str, frame["index"]), map(str, frame["prediction"]), strict=True)))
+    book = load_workbook(path, read_only=True)
+    try:
+        rows = [list(row) for row in book.worksheets[0].values]
+        hidden = list(book[text_cells.SHEET].values)[1:] if text_cells.SHEET in book.sheetnames else []
+    finally:
+        book.close()
+    text_cells.restore_texts(rows, hidden)
+    index, answer = rows[0].index("index"), rows[0].index("prediction")
+    return predictions(path, {str(row[index]): "" if row[answer] is None else str(row[answer]) for row in rows[1:]})

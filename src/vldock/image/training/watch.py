@@ -139,7 +139,7 @@ class Steering(TrainerCallback):  # type: ignore[misc]
 
 def point(link: Path, name: str) -> None:
     """Make `link` a relative link to `name`, at once and whole."""
-    fresh = link.with_name(f".{link.name}.{os.getpid()}")
+    fresh = link.with_name(f".{link.name}.{os.urandom(4).hex()}")
     fresh.unlink(missing_ok=True)
     fresh.symlink_to(name)
     fresh.replace(link)
