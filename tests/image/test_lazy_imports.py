@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +14,7 @@ from typing import Any
 import pytest
 from conftest import FreshPython
 
+from vldock.image.standin.manifest import ASSETS
 from vldock.image.vlmeval_hooks import benchmark_index, lazy
 
 FACTS = Path(__file__).with_name("import_facts.py")
@@ -123,8 +126,9 @@ def test_a_llava_run_imports_nothing_it_does_not_use(fresh_python: FreshPython, 
 
 
 def test_a_model_that_cannot_be_imported_says_why(fresh_python: FreshPython, tmp_path: Path) -> None:
-    arguments = "--model Aria --data POPE"
-    environ = {"VLDOCK_STANDIN": "1", "ARGUMENTS": arguments, "FOLDER": str(tmp_path)}
+    table = Path(shutil.copy(ASSETS / "LMUData" / "POPE.tsv", tmp_path))
+    environ = {"LMUData": str(tmp_path), "ARGUMENTS": "--model Aria --data POPE", "FOLDER": str(tmp_path / "out")}
+    environ["VLDOCK_ACCEPT_MD5"] = f"POPE={hashlib.md5(table.read_bytes()).hexdigest()}"
 
     done = fresh_python(BREAK + RUN, environ=environ)
 

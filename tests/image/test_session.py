@@ -22,6 +22,22 @@ from vldock.image.session import client, place
 
 pytest_plugins = ["bench_fixture"]
 FOUND = f"session: {MODEL} is loaded in the session's worker"
+# put in the way of the worker alone, as site.py's own hook: its model fails over a question of this word
+FAULT = """
+import sys
+
+def change(module):
+    own = module.LLaVA.generate_inner
+    def generate_inner(self, message, dataset=None):
+        if "UNANSWERABLE" in str(message):
+            raise IndexError("no token for it")
+        return own(self, message, dataset)
+    module.LLaVA.generate_inner = generate_inner
+
+if "vldock.image.session.worker_main" in sys.orig_argv:
+    from vldock.image import on_import
+    on_import.call(["vlmeval.vlm.llava.llava"], change)
+"""
 
 
 class Session:
@@ -81,7 +97,14 @@ def until(found: Callable[[], Any], seconds: float = 300.0) -> Any:
 def session(bench_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
     """One session for all tests, its model loaded."""
     folder = tmp_path_factory.mktemp("s")
-    session = Session(folder, Bench(bench_template, bench_template / "cache").env())
+    with ready(folder, Bench(bench_template, bench_template / "cache").env()) as session:
+        yield session
+
+
+@contextmanager
+def ready(folder: Path, env: dict[str, str]) -> Iterator[Session]:
+    """Start a session, wait for its model, and end it after the block."""
+    session = Session(folder, env)
     until(lambda: place.is_there(session.env))
     until(lambda: session.status().get("state") == "ready")
     yield session
@@ -134,15 +157,19 @@ def test_an_unknown_name_ends_as_ever(session: Session, bench: Bench) -> None:
 
 
 def test_a_sample_the_model_cannot_answer_fails_its_cell_with_the_models_own_error(
-    session: Session, bench: Bench
+    bench: Bench, tmp_path: Path
 ) -> None:
+    (tmp_path / "sitecustomize.py").write_text(FAULT, encoding="utf-8")
+    with_fault = {"PYTHONPATH": os.pathsep.join([str(tmp_path), bench.env()["PYTHONPATH"]])}
     table = bench.lmu / "POPE.tsv"
-    table.write_text(table.read_text().replace("\tIs ", "\t<image> is "))  # counted as an image, of which there is one
+    table.write_text(table.read_text().replace("\tIs ", "\tUNANSWERABLE: is "))
 
-    status, said = session.run(bench, "--limit", "1")
+    with ready(tmp_path, bench.env(**with_fault)) as session:
+        status, said = session.run(bench, "--limit", "1", **with_fault)
 
     assert status == 1
-    assert f"FAILED {MODEL} x POPE: IndexError" in said
+    assert FOUND in said
+    assert f"FAILED {MODEL} x POPE: IndexError: no token for it" in said
 
 
 def test_ctrl_c_ends_the_run_and_the_same_command_goes_on(session: Session, bench: Bench) -> None:
