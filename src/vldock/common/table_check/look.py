@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from vldock.common.table_check import pictures, reading, texts
 from vldock.common.table_check.flaws import Found, Look
@@ -13,6 +14,7 @@ from vldock.common.table_check.pictures import Decode
 from vldock.common.table_check.reading import Record
 
 PLACED = ("MMMU", "LEGO")  # benchmarks whose texts say <image 1> where a picture belongs
+FEW = 16  # rows for which starting threads takes longer than decoding
 WAITING = 64  # pictures that are on their way to be decoded
 
 
@@ -24,17 +26,26 @@ def check_table(
     The whole file is read. Remarks and pictures are of the first `limit` rows, which will be asked. `own`: a user's own
     table, not a benchmark whose class in VLMEvalKit brings its columns and files.
     """
-    with ThreadPoolExecutor(max(1, threads)) as pool:
+    few = limit is not None and limit <= FEW
+    with _AtOnce() if few else ThreadPoolExecutor(max(1, threads)) as pool:
         table = _Table(name, root, own=own, decode=decode, limit=limit, pool=pool)
         for record in reading.records(path, table.found):
             table.add(record)
         return table.look()
 
 
+class _AtOnce(Executor):
+    """Runs what it is given before it returns."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Return the finished call."""
+        done: Future[Any] = Future()
+        done.set_result(fn(*args, **kwargs))
+        return done
+
+
 class _Table:
-    def __init__(
-        self, name: str, root: Path, *, own: bool, decode: Decode, limit: int | None, pool: ThreadPoolExecutor
-    ) -> None:
+    def __init__(self, name: str, root: Path, *, own: bool, decode: Decode, limit: int | None, pool: Executor) -> None:
         self.name, self.root, self.own, self.decode, self.limit, self.pool = name, root, own, decode, limit, pool
         self.found = Found()
         self.header: list[str] = []
