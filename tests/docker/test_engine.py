@@ -76,7 +76,7 @@ def end(pidfile: Path, program: str, number: signal.Signals) -> None:
 
 
 def is_gone(pid: int) -> bool:
-    """Tell whether a process is over; reap it where it is ours."""
+    """Return whether a process is over; reap it where it is ours."""
     with contextlib.suppress(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)
     return not Path(f"/proc/{pid}").exists()

@@ -86,6 +86,6 @@ def _moved(value: Any) -> Any:
 
 @contextmanager
 def tensors(device: str = "cuda:0") -> Iterator[None]:
-    """Have tensors on `cuda` be the CPU's, in this thread, and say that they are on `device`."""
+    """Compute tensors of `cuda` on the CPU, in this thread, and say that they are on `device`."""
     with _Pretended(torch.device(device)):
         yield

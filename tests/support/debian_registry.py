@@ -146,7 +146,7 @@ class SlowLine:
 
     @contextmanager
     def held_at(self, passed: float) -> Iterator[Path]:
-        """Let no byte pass beyond so many until the block ends; the file that is yielded is there when one waits."""
+        """Hold back the bytes beyond so many until the block ends; the yielded file is there when one waits."""
         limit, held = self.counter.with_suffix(".limit"), self.counter.with_suffix(".held")
         held.unlink(missing_ok=True)
         limit.with_suffix(".new").write_text(str(passed))

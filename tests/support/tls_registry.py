@@ -85,7 +85,7 @@ def _handler(registry: FakeRegistry | HiddenTls, lie: Lie) -> type[BaseHTTPReque
         do_GET = do_HEAD = do_POST = do_PATCH = do_PUT = do_DELETE = answer  # noqa: N815 - http.server's names
 
         def log_message(self, *args: Any) -> None:
-            """Say nothing."""
+            """Print nothing."""
 
     return Handler
 

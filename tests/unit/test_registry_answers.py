@@ -87,7 +87,7 @@ def spoil(registry: FakeRegistry, number: int, change: Callable[[requests.Respon
 
 
 def whole(shop: Shop) -> bool:
-    """Tell whether every tag is at an image that is there."""
+    """Return whether every tag is at an image that is there."""
     return all(shop.registry.whole(NAME, digest) for digest in shop.tags().values())
 
 

@@ -57,7 +57,7 @@ class Narrow(FakeRegistry):
         return response(request, self.status, self.said)
 
     def rest(self, request: requests.PreparedRequest) -> bool:
-        """Tell whether more of the blob is to come after this part."""
+        """Return whether more of the blob is to come after this part."""
         return not request.headers["Content-Range"].endswith(f"-{BLOB.size - 1}")
 
 

@@ -6,5 +6,5 @@ from urllib.parse import urljoin, urlsplit
 
 
 def leaves_https(url: str, location: str) -> bool:
-    """Tell whether a redirect from `url` to `location`, which may be relative, gives up https."""
+    """Return whether a redirect from `url` to `location`, which may be relative, gives up https."""
     return urlsplit(url).scheme == "https" and urlsplit(urljoin(url, location)).scheme != "https"

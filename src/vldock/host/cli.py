@@ -35,7 +35,7 @@ COMMANDS = {
     "verify": ("vldock.host.cli_verify", "verify_command", "Test an image from outside and inside; write its receipt."),
     "fetch": ("vldock.host.cli_fetch", "fetch_command", "Fetch benchmarks and weights, verified; or a bundle of them."),
     "load": ("vldock.host.cli_load", "load_command", "Unpack a bundle where there is no network."),
-    "check": ("vldock.host.cli_check", "check_command", "Tell whether benchmarks and weights are whole."),
+    "check": ("vldock.host.cli_check", "check_command", "Check that data and weights are whole and tables sound."),
     "session": ("vldock.host.cli_session", "session_group", "Keep models loaded in a container; evaluate in seconds."),
     "matrix": ("vldock.host.cli_matrix", "matrix_command", "Evaluate every model on every benchmark."),
     "cache": ("vldock.host.cli_cache", "cache_group", "See the caches and tend them: models, data, features."),

@@ -40,7 +40,7 @@ def check_command(
     locks: Path | None,
     as_json: bool,
 ) -> int:
-    """Tell whether benchmarks (data) or models (weights) are complete, flawed, partial, corrupt, foreign or absent.
+    """Check whether benchmarks (data) or models (weights) are complete, flawed, partial, corrupt, foreign or absent.
 
     No network is used. Foreign is what no lock declares; it is told and harms nothing. The rows of a table are looked
     at as run.py does before its first question; a name may be a TSV of your own. Exit code 0 only if all NAMES

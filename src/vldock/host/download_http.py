@@ -29,7 +29,7 @@ class Hub:
     token: str | None = None
 
     def owns(self, url: str) -> bool:
-        """Tell whether an address is of this host, by the same scheme."""
+        """Return whether an address is of this host, by the same scheme."""
         return urlsplit(url)[:2] == urlsplit(self.endpoint)[:2]
 
     def headers(self, url: str) -> dict[str, str]:

@@ -48,7 +48,7 @@ class Home:
         return f"{self.scheme}://{self.address}/"
 
     def owns(self, url: str) -> bool:
-        """Tell whether an address is of the registry itself: same scheme, host and port."""
+        """Return whether an address is of the registry itself: same scheme, host and port."""
         try:
             return Origin.of(url) == Origin.of(self.url)
         except ValueError:

@@ -16,7 +16,7 @@ SUFFIX = ".tsv"
 
 
 def is_own(name: str, root: Path | None) -> bool:
-    """Tell whether a name is a user's own table: a path, or a TSV in the folder of benchmarks."""
+    """Return whether a name is a user's own table: a path, or a TSV in the folder of benchmarks."""
     return name.endswith(SUFFIX) or (root is not None and (root / f"{name}{SUFFIX}").is_file())
 
 

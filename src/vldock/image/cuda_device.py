@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def is_gpu(device: Device) -> bool:
-    """Tell whether a device is a GPU; a number is one."""
+    """Return whether a device is a GPU; a number is one."""
     return isinstance(device, int) or str(device).startswith("cuda")
 
 

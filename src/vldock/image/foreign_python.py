@@ -92,7 +92,7 @@ def _modules(names: Iterable[str]) -> list[str]:
 
 
 def is_own(path: str) -> bool:
-    """Tell whether a path lies in the image's Python."""
+    """Return whether a path lies in the image's Python."""
     return f"{os.path.abspath(path)}/".startswith(OWN)  # noqa: PTH100
 
 

@@ -54,12 +54,12 @@ def as_number(index: str) -> str:
 
 
 def is_reference(cell: str, indices: Mapping[str, object]) -> bool:
-    """Tell whether an image cell names another row: short, and the index of one."""
+    """Return whether an image cell names another row: short, and the index of one."""
     return len(cell) <= REFERENCE_UP_TO and cell in indices
 
 
 def leaves(name: str, *, absolute: bool = False) -> bool:
-    """Tell whether a file name leads out of its folder; `absolute` allows a path from the root."""
+    """Return whether a file name leads out of its folder; `absolute` allows a path from the root."""
     plain = posixpath.normpath(name.replace("\0", ""))
     return (plain.startswith("/") and not absolute) or plain == ".." or plain.startswith("../")
 

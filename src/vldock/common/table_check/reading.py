@@ -133,7 +133,7 @@ def _quoted(text: str, place: int) -> tuple[str, int]:
 
 
 def _swallowed(cells: list[str], columns: int, after: str) -> bool:
-    """Tell whether a cell over several lines is whole rows: one has a row's tabs, or its quote ends in mid-word."""
+    """Return whether a cell of several lines is whole rows: one has a row's tabs, or its quote ends in mid-word."""
     several = [cell for cell in cells if "\n" in cell and "\t" in cell]
     return bool(several) and (bool(after) or any(line.count("\t") == columns - 1 for line in _inner(several)))
 

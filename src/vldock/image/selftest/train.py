@@ -65,7 +65,7 @@ def _losses(out: Path) -> list[float]:
 
 
 def torchrun(bench: Bench) -> Seen:
-    """Have torchrun's ranks add numbers, then train; on a GPU one rank over NCCL, on a CPU two over gloo."""
+    """Run torchrun's ranks: add numbers, then train; on a GPU one rank over NCCL, on a CPU two over gloo."""
     ranks, backend = (1, "nccl") if bench.gpu else (2, "gloo")
     done = _launched(bench, "ranks", ranks, ["-m", "vldock.image.selftest.ranks", "--backend", backend])
     told = json.loads(done.splitlines()[-1])

@@ -122,7 +122,7 @@ def predict(bench: Bench) -> Seen:
 
 
 def ask(bench: Bench, log: str, model: str, questions: Path, out: Path) -> dict[str, str]:
-    """Have predict.py answer a file of questions with a model and return {id: answer}."""
+    """Ask predict.py a file of questions and return {id: answer}."""
     bench.run(log, [PYTHON, PREDICT, "--model", model, "--questions", str(questions), "--out", str(out)])
     lines = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
     return {str(line["id"]): str(line["answer"]) for line in lines}

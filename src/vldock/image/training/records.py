@@ -97,7 +97,7 @@ def _absent(record: Record, accept: Collection[str]) -> Flaw | None:
 
 
 def _is_there(path: Path) -> bool:
-    """Tell whether a file is there; one that cannot be looked at is, and opening it tells why."""
+    """Return whether a file is there; one that cannot be looked at is, and opening it tells why."""
     try:
         path.stat()
     except (FileNotFoundError, NotADirectoryError):

@@ -18,7 +18,7 @@ STANDIN_NOTE = (
 
 
 def standin(env: Mapping[str, str] | None = None) -> bool:
-    """Tell whether this process evaluates stand-ins."""
+    """Return whether this process evaluates stand-ins."""
     return bool(standin_choice.asked(os.environ if env is None else env))
 
 

@@ -77,7 +77,7 @@ def dump_if_whole(decode: Callable[[str, str], None], text: str, path: str) -> N
 
 
 def is_reference(cell: Any, images: Mapping[str, Any]) -> bool:
-    """Tell whether an image cell names another row of `images`."""
+    """Return whether an image cell names another row of `images`."""
     return isinstance(cell, str) and pictures.is_reference(cell, images)
 
 
@@ -93,7 +93,7 @@ def resolved(images: Mapping[str, str], index: str) -> str:
 
 
 def lost(dataset: Any, line: Any, results: MutableMapping[Any, str]) -> bool:
-    """Tell whether a sample cannot be asked because of its picture, and note it as failed, with the cause."""
+    """Return whether a sample cannot be asked because of its picture, and note it as failed, with the cause."""
     index, look = line["index"], getattr(dataset, "vldock_look", None)
     known = {pictures.as_number(name): why for name, why in look.lost.items()} if look else {}
     cause = known.get(pictures.as_number(str(index)))
