@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import io
-import warnings
 from dataclasses import replace
 from pathlib import Path
 
 from vldock.common.errors import UsageError
-from vldock.common.table_check import Look, check_table
-from vldock.common.table_check.pictures import BROKEN
+from vldock.common.table_check import Look, check_table, pictures
 from vldock.host.stock import Item
 
 SUFFIX = ".tsv"
@@ -45,13 +42,4 @@ def wrong(content: bytes) -> str | None:
     """Return why bytes are no picture that a model can see, or None."""
     from PIL import Image
 
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of palettes and sizes
-            image = Image.open(io.BytesIO(content))
-            image.draft("RGB", (1, 1))  # a JPEG is read to its end at an eighth of its size
-            image.convert("RGB")
-    except (*BROKEN, Image.DecompressionBombError) as error:
-        text = " ".join(str(error).split())
-        return "no picture that Pillow knows" if "cannot identify" in text else text[:120] or type(error).__name__
-    return None
+    return pictures.why_broken(content, Image)

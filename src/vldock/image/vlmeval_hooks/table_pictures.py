@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
-import warnings
 from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any
 
@@ -12,7 +10,6 @@ from vldock.common.errors import InputRefused
 from vldock.common.table_check import pictures
 from vldock.common.table_check.pictures import BROKEN
 
-AS_IT_IS = ("RGB", "L", "1", "RGBA", "P", "LA")  # PNG holds these, or VLMEvalKit converts them itself
 FAILED = "Failed to obtain answer"  # INFER_FAIL_MSG: VLMEvalKit counts a prediction with it as failed
 
 
@@ -22,40 +19,19 @@ class PictureLost(ValueError):
 
 def opened(text: str) -> Any:
     """Return the picture of one base64, decoded to its end, in a mode that can be saved; raises PictureLost."""
+    from PIL import Image
+
     try:
-        return _loaded(base64.b64decode(pictures.without_uri(text)))
+        return pictures.load_picture(base64.b64decode(pictures.without_uri(text)), Image)
     except BROKEN as error:
-        raise PictureLost(f"picture cannot be decoded: {_short(error)}") from error
+        raise PictureLost(f"picture cannot be decoded: {pictures.shortened(error)}") from error
 
 
 def wrong(content: bytes) -> str | None:
     """Return why bytes are no picture that a model can see, or None."""
-    try:
-        _loaded(content, draft=True)
-    except BROKEN as error:
-        return _short(error)
-    return None
-
-
-def _loaded(content: bytes, *, draft: bool = False) -> Any:
-    """Return a picture read to its end; `draft`: a JPEG at an eighth of its size, in half the time."""
     from PIL import Image
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of palettes and sizes
-        try:
-            image = Image.open(io.BytesIO(content))
-            if draft:
-                image.draft("RGB", (1, 1))
-            image.load()
-            return image if image.mode in AS_IT_IS else image.convert("RGB")
-        except Image.DecompressionBombError as error:
-            raise ValueError(str(error)) from error
-
-
-def _short(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    return "no picture that Pillow knows" if "cannot identify" in text else text[:120] or type(error).__name__
+    return pictures.why_broken(content, Image)
 
 
 def saved(save: Callable[[], None], suffix: str) -> None:
