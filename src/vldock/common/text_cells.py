@@ -76,9 +76,15 @@ def unpacked(rows: Iterable[Sequence[object]]) -> dict[tuple[int, int], str]:
     return found
 
 
-def restore_texts(values: Sequence[list[Any]], hidden: Iterable[Sequence[object]]) -> None:
-    """Put the hidden sheet's texts (rows below its header) into a first sheet's rows (its header included)."""
+def sheet_rows(book: Any) -> list[list[Any]]:
+    """Return the rows of an openpyxl workbook's first sheet, header included, texts as they were written; close it."""
+    try:
+        rows = [list(row) for row in book.worksheets[0].values]
+        hidden = list(book[SHEET].values)[1:] if SHEET in book.sheetnames else []
+    finally:
+        book.close()
     for (row, column), text in unpacked(hidden).items():
-        line = values[row + 1] if row + 1 < len(values) else []
+        line = rows[row + 1] if row + 1 < len(rows) else []
         if column < len(line) and line[column] == shown(text):
             line[column] = text
+    return rows

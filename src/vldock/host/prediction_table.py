@@ -43,14 +43,7 @@ def read_table(path: Path) -> tuple[Rows, str | None]:
 def _workbook(path: Path) -> Rows:
     from openpyxl import load_workbook
 
-    book = load_workbook(path, read_only=True, data_only=True)
-    try:
-        values = [list(row) for row in book.worksheets[0].values]
-        hidden = list(book[text_cells.SHEET].values)[1:] if text_cells.SHEET in book.sheetnames else []
-    finally:
-        book.close()
-    text_cells.restore_texts(values, hidden)
-    return list(_named(values))
+    return list(_named(text_cells.sheet_rows(load_workbook(path, read_only=True, data_only=True))))
 
 
 def _named(values: Sequence[Sequence[Any]]) -> Iterator[dict[str, Any]]:

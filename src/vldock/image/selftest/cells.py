@@ -94,12 +94,6 @@ def read(path: Path) -> Predictions:
     """Return a prediction file of VLMEvalKit and the notes beside it."""
     from openpyxl import load_workbook
 
-    book = load_workbook(path, read_only=True)
-    try:
-        rows = [list(row) for row in book.worksheets[0].values]
-        hidden = list(book[text_cells.SHEET].values)[1:] if text_cells.SHEET in book.sheetnames else []
-    finally:
-        book.close()
-    text_cells.restore_texts(rows, hidden)
+    rows = text_cells.sheet_rows(load_workbook(path, read_only=True))
     index, answer = rows[0].index("index"), rows[0].index("prediction")
     return predictions(path, {str(row[index]): "" if row[answer] is None else str(row[answer]) for row in rows[1:]})
