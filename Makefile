@@ -38,13 +38,13 @@ promote: setup   ## build, list, verify, copy by digest: TO=HOST/NAME KEY=.. PUB
 	@scripts/promote_image.sh
 
 lock: setup      ## resolve locks/*.in into locks/*.lock with hashes (minutes)
-	@.venv/bin/python -m vldock.host.lock
+	@.venv/bin/python -m vldock.host.build.locks
 
 check-lock: setup ## fail when a .in and its .lock disagree
-	@.venv/bin/python -m vldock.host.lock --check
+	@.venv/bin/python -m vldock.host.build.locks --check
 
 generate: setup  ## write what is generated from a declaration (the Dockerfile's ENV, docs/reference-scores.md)
-	@.venv/bin/python -m vldock.host.generate
+	@.venv/bin/python -m vldock.host.build.generate
 
 check: setup     ## generated text, formatting, types, Dockerfile, shell: nothing is written
 	@scripts/run_checks.sh

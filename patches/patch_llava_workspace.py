@@ -29,7 +29,7 @@ python llava/train/workspace_train.py --help
 
 import sys
 
-from vldock.image.workspace.train import main
+from vldock.image.training.workspace_entry import main
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

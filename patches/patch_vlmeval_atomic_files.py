@@ -13,7 +13,7 @@ EDITS = {
         Edit(
             "    for i in tqdm(range(lt), desc=f'Infer {model_name}/{dataset_name}, Rank {rank}/{world_size}'):\n",
             """\
-    from vldock.image.vlmeval_hooks import atomic
+    from vldock.image.vlmeval_hooks.files import atomic
     cadence = atomic.Cadence(lt)
     for i in tqdm(range(lt), desc=f'Infer {model_name}/{dataset_name}, Rank {rank}/{world_size}'):
 """,
@@ -21,7 +21,7 @@ EDITS = {
         Edit(
             "        if (i + 1) % 10 == 0:\n",
             """\
-        from vldock.image.vlmeval_hooks import prompts
+        from vldock.image.vlmeval_hooks.provenance import prompts
         prompts.flush()  # first: what is saved is explained
         if cadence.due():
 """,
@@ -33,7 +33,7 @@ EDITS = {
             "        os.makedirs(base_dir, exist_ok=True)\n    image.save(image_path)\n",
             """\
         os.makedirs(base_dir, exist_ok=True)
-    from vldock.image.vlmeval_hooks import atomic
+    from vldock.image.vlmeval_hooks.files import atomic
     atomic.save_image(image, image_path)
 """,
         ),
@@ -47,7 +47,7 @@ EDITS = {
 """,
             """\
     suffix = f.split('.')[-1]
-    from vldock.image.vlmeval_hooks import atomic
+    from vldock.image.vlmeval_hooks.files import atomic
     try:
         return atomic.write(handlers[suffix], data, f, **kwargs)
 """,

@@ -17,7 +17,7 @@ EDITS = {
     data_main = load(tmp_pth)
 """,
             """\
-    from vldock.image.vlmeval_hooks import atomic
+    from vldock.image.vlmeval_hooks.files import atomic
     data_main = atomic.round_trip(data_main, tmp_ext)
 """,
         ),

@@ -20,7 +20,7 @@ EDITS = {
     return root
 """,
             """\
-    from vldock.image.vlmeval_hooks import data
+    from vldock.image.vlmeval_hooks.files import lmudata as data
     return str(data.lmu_data_root())
 """,
         ),

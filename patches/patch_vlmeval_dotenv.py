@@ -25,7 +25,7 @@ EDITS = {
     logging.info(f'API Keys successfully loaded from {pth}')
 """,
             """\
-    from vldock.image.vlmeval_hooks import env_file
+    from vldock.image.vlmeval_hooks.process import env_file
     env_file.load(env_file.places(Path(__file__).parent))
 """,
         ),

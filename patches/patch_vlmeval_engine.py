@@ -15,7 +15,7 @@ EDITS = {
             """\
     else:
         model.set_dump_image(dataset.dump_image)
-        from vldock.image.engines import inference
+        from vldock.image.engines import vlmeval_loop as inference
         if inference.answered(
                 model, dataset, data, res, folder=work_dir, name=model_name, out_file=out_file):
             res = {k: res[k] for k in data_indices}
@@ -28,7 +28,7 @@ EDITS = {
         Edit(
             "    args = parser.parse_args()\n",
             """\
-    from vldock.image.engines import options
+    from vldock.image.answering import options
     options.add(parser)
     args = parser.parse_args()
     options.resolve(args)

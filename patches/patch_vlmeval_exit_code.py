@@ -28,7 +28,7 @@ logger = get_logger(__name__)
 
 def _format_fail_rate""",
             """\
-from vldock.image.vlmeval_hooks import causes, console, outcomes
+from vldock.image.vlmeval_hooks.process import error_lines as causes; from vldock.image.vlmeval_hooks.run import console, cell_outcomes as outcomes
 
 logger = get_logger(__name__)
 
@@ -85,7 +85,7 @@ def run_task(args) -> int:
         Edit(
             "        console_handler.setFormatter(formatter)\n",
             """\
-        from vldock.image.vlmeval_hooks import causes
+        from vldock.image.vlmeval_hooks.process import error_lines as causes
         console_handler.setFormatter(causes.ConsoleFormatter(formatter._fmt, formatter.datefmt))
         console_handler.addFilter(causes.keep_on_console)
 """,

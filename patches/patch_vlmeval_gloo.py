@@ -28,7 +28,7 @@ if LOCAL_WORLD_SIZE > 1 and len(GPU_LIST):
     )
 """,
             """\
-from vldock.image.vlmeval_hooks import ranks
+from vldock.image.vlmeval_hooks.process import ranks
 
 ranks.place()  # its own GPUs for each rank, before torch looks for them
 """,
@@ -105,7 +105,7 @@ def run_api_mode""",
 """,
             """\
     if world_size > 1:
-        from vldock.image.vlmeval_hooks import prompts
+        from vldock.image.vlmeval_hooks.provenance import prompts
         prompts.flush()  # rank 0 reads the notes of all when it writes the passport
         dist.barrier()
 

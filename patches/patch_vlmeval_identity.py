@@ -20,7 +20,7 @@ EDITS = {
                 judge_model = judge_kwargs.get('model', '')
 
                 if RANK == 0:
-                    from vldock.image.vlmeval_hooks import identity
+                    from vldock.image.vlmeval_hooks.provenance import run_identity as identity
                     factory = cfg['model'][model_name] if use_config else supported_VLM.get(model_name, LMDeployAPI)
                     identity.settle(
                         pred_root, model_name, dataset, args=args, judge=judge_model, factory=factory)

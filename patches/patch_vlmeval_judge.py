@@ -19,7 +19,7 @@ EDITS = {
             """\
         judge_kwargs['use_vllm'] = True
 
-    from vldock.image.vlmeval_hooks import judge
+    from vldock.image.vlmeval_hooks.run import judge
     if args.mode == 'infer':
         return judge_kwargs
     return judge.settle(judge_kwargs, asked=args.judge, benchmark=dataset_name, kind=dataset_type)

@@ -8,7 +8,7 @@ import patchcli
 from originals import VLMEVAL
 from patchlib import Edit, Patch
 
-PUT_OFF = 'from vldock.image.vlmeval_hooks import lazy as _lazy\n_lazy.package(__name__, """\n'
+PUT_OFF = 'from vldock.image.process import lazy_imports as _lazy\n_lazy.package(__name__, """\n'
 
 EDITS = {
     "vlmeval/vlm/__init__.py": (
@@ -30,7 +30,7 @@ EDITS = {
 from .xstest import XSTestDataset
 \""")
 from .image_base import ImageBaseDataset, img_root_map
-from vldock.image.vlmeval_hooks import benchmark_index as _benchmark_index
+from vldock.image.vlmeval_hooks.models import benchmark_index as _benchmark_index
 """,
         ),
         Edit(
@@ -82,7 +82,7 @@ from vldock.image.vlmeval_hooks import benchmark_index as _benchmark_index
         Edit(
             "from vlmeval.dataset import *\n",
             """\
-from vldock.image.vlmeval_hooks import factories as _factories
+from vldock.image.vlmeval_hooks.models import factories as _factories
 _factories.borrow(__name__, 'vlmeval.dataset')
 """,
         ),
@@ -100,7 +100,7 @@ import vlmeval.api as api
 import vlmeval.vlm as vlm
 """,
             """\
-from vldock.image.vlmeval_hooks import factories as _factories
+from vldock.image.vlmeval_hooks.models import factories as _factories
 api, vlm, partial = _factories.by_reference('vlmeval.api', 'vlmeval.vlm')
 """,
         ),
@@ -120,7 +120,7 @@ import vlmeval.vlm as vlm
         Edit(
             "                for dataset_cls in dataset_module.DATASET_CLASSES:\n",
             """\
-                from vldock.image.vlmeval_hooks import benchmark_index
+                from vldock.image.vlmeval_hooks.models import benchmark_index
                 for dataset_cls in benchmark_index.classes_for(dataset_name):
 """,
         ),

@@ -13,7 +13,7 @@ EDITS = {
         Edit(
             "        # If `SKIP_ERR` flag is set, the model will skip the generation if error is encountered\n",
             """\
-        from vldock.image.vlmeval_hooks import prompts
+        from vldock.image.vlmeval_hooks.provenance import prompts
         prompts.question(work_dir, model_name, dataset_name, idx, struct)
         # If `SKIP_ERR` flag is set, the model will skip the generation if error is encountered
 """,
@@ -23,7 +23,7 @@ EDITS = {
         Edit(
             '        prompt = self.system_prompt + "USER: " + content',
             """\
-        from vldock.image.vlmeval_hooks import prompts
+        from vldock.image.vlmeval_hooks.provenance import prompts
         prompt = prompts.of_llava(self, message) or self.system_prompt + "USER: " + content""",
         ),
     ),
@@ -31,7 +31,7 @@ EDITS = {
         Edit(
             "                    # Create the symbolic links for the prediction files\n",
             """\
-                    from vldock.image.vlmeval_hooks import passport
+                    from vldock.image.vlmeval_hooks.provenance import passport
                     passport.write(pred_root, model_name, dataset, args=args, judge=judge_model, factory=factory)
                     # Create the symbolic links for the prediction files
 """,

@@ -8,7 +8,7 @@ import patchcli
 from originals import VLMEVAL
 from patchlib import Edit, Patch
 
-POOL = "from vldock.image.vlmeval_hooks import pools\n"
+POOL = "from vldock.image.vlmeval_hooks.process import scoring_pool as pools\n"
 EDITS = {
     "vlmeval/dataset/image_vqa.py": (
         Edit(

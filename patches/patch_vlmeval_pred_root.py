@@ -13,7 +13,7 @@ EDITS = {
         Edit(
             "from vlmeval.utils.result_transfer import",
             """\
-from vldock.image.vlmeval_hooks import runroot
+from vldock.image.vlmeval_hooks.files import output_folder as runroot
 from vlmeval.utils.result_transfer import""",
         ),
         Edit(
@@ -22,7 +22,7 @@ from vlmeval.utils.result_transfer import""",
     parser.add_argument('--work-dir', type=str, default='./outputs', help=""",
             """\
     # Work Dir & Mode (imported here: this function is also run by itself, without the module around it)
-    from vldock.image.vlmeval_hooks import runroot
+    from vldock.image.vlmeval_hooks.files import output_folder as runroot
     parser.add_argument('--work-dir', type=str, default=runroot.default_work_dir(), help=""",
         ),
         Edit(

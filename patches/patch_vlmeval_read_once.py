@@ -17,7 +17,7 @@ EDITS = {
 """,
             """\
     def load_xlsx(f):
-        from vldock.image.vlmeval_hooks import tables, text_cells
+        from vldock.image.vlmeval_hooks.files import workbooks as tables, text_cells
         return tables.read(text_cells.read_workbook, f)
 """,
         ),
@@ -30,7 +30,7 @@ def collect_run_benchmark_report(run_dir):
 """,
             """\
 def collect_run_benchmark_report(run_dir, only=None):
-    from vldock.image.vlmeval_hooks import report_counts
+    from vldock.image.vlmeval_hooks.run import report_counts
     run_dir = Path(run_dir)
     counts = report_counts.Counts(run_dir)
 """,

@@ -17,7 +17,7 @@ EDITS = {
 """,
             """\
         args.api_nproc = args.nproc
-    from vldock.image.vlmeval_hooks import limits
+    from vldock.image.vlmeval_hooks.run import sample_limit as limits
     args.limit = limits.resolve(args.limit)
     return args
 """,
@@ -25,7 +25,7 @@ EDITS = {
         Edit(
             "                judge_kwargs = get_judge_kwargs(dataset_name, dataset.TYPE, args)\n",
             """\
-                from vldock.image.vlmeval_hooks import limits
+                from vldock.image.vlmeval_hooks.run import sample_limit as limits
                 limits.cut(dataset, args.limit)
                 judge_kwargs = get_judge_kwargs(dataset_name, dataset.TYPE, args)
 """,

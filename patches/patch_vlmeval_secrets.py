@@ -21,7 +21,8 @@ EDITS = {
         Edit("argv=sys.argv,\n        api_mode=True", "argv=redact.argv(sys.argv),\n        api_mode=True"),
         Edit(
             "from vlmeval.inference_video import infer_data_job_video\n",
-            "from vlmeval.inference_video import infer_data_job_video\nfrom vldock.image.vlmeval_hooks import redact\n",
+            "from vlmeval.inference_video import infer_data_job_video\n"
+            "from vldock.image.vlmeval_hooks.process import redact\n",
         ),
     ),
     "vlmeval/api/doubao_vl_api.py": SAY_WHETHER,

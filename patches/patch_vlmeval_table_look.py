@@ -14,7 +14,7 @@ EDITS = {
             "        data = self.load_data(dataset)\n",
             """\
         data = self.load_data(dataset)
-        from vldock.image.vlmeval_hooks import table_look, table_pictures
+        from vldock.image.vlmeval_hooks.files import table_check as table_look, table_images as table_pictures
         data = table_look.settled(self, data)
 """,
         ),
@@ -34,7 +34,7 @@ EDITS = {
             "        data = self.load_data(dataset)\n",
             """\
         data = self.load_data(dataset)
-        from vldock.image.vlmeval_hooks import table_look
+        from vldock.image.vlmeval_hooks.files import table_check as table_look
         data = table_look.settled(self, data)
 """,
         ),
@@ -43,7 +43,7 @@ EDITS = {
         Edit(
             "        if idx in res:\n",
             """\
-        from vldock.image.vlmeval_hooks import table_pictures
+        from vldock.image.vlmeval_hooks.files import table_images as table_pictures
         if idx in res or table_pictures.lost(dataset, data.iloc[i], res):
 """,
         ),
@@ -55,7 +55,7 @@ EDITS = {
     image = Image.open(io.BytesIO(image_data))
     if image.mode in ('RGBA'""",
             """\
-    from vldock.image.vlmeval_hooks import table_pictures
+    from vldock.image.vlmeval_hooks.files import table_images as table_pictures
     image = table_pictures.opened(base64_string)
     if image.mode in ('RGBA'""",
         ),
@@ -68,7 +68,7 @@ EDITS = {
 """,
             """\
         if isinstance(im, str):
-            from vldock.image.vlmeval_hooks import table_pictures
+            from vldock.image.vlmeval_hooks.files import table_images as table_pictures
             table_pictures.dump_if_whole(decode_base64_to_image_file, im, p)
 """,
         ),
@@ -79,7 +79,7 @@ EDITS = {
                 assert idx in image_map and len(image_map[idx]) > 64
 """,
             """\
-            from vldock.image.vlmeval_hooks import table_pictures
+            from vldock.image.vlmeval_hooks.files import table_images as table_pictures
             if table_pictures.is_reference(image_map[i], image_map):
                 idx = image_map[i]
 """,
@@ -87,7 +87,7 @@ EDITS = {
         Edit(
             "    root = osp.join(root, 'images', dname)\n",
             """\
-    from vldock.image.vlmeval_hooks import tsv
+    from vldock.image.vlmeval_hooks.files import tsv
     root = tsv.image_root(osp.join(root, 'images', dname), osp.join(root, f'{dname}.tsv'))
 """,
         ),

@@ -8,7 +8,7 @@ import patchcli
 from originals import VLMEVAL
 from patchlib import Edit, Patch
 
-IMPORT = "from vldock.image.vlmeval_hooks import text_cells\n"
+IMPORT = "from vldock.image.vlmeval_hooks.files import text_cells\n"
 
 
 def _reads(before: str, call: str, now: str, *, indent: int = 4) -> Edit:
@@ -57,35 +57,35 @@ EDITS = {
         Edit(
             "        data.to_excel(f, index=False, engine='xlsxwriter')\n",
             """\
-        from vldock.image.vlmeval_hooks import text_cells
+        from vldock.image.vlmeval_hooks.files import text_cells
         text_cells.write_workbook(data, f)
 """,
         ),
         Edit(
             "        data.to_csv(f, index=False, encoding='utf-8', quoting=quoting)\n",
             """\
-        from vldock.image.vlmeval_hooks import text_cells
+        from vldock.image.vlmeval_hooks.files import text_cells
         text_cells.write_delimited(data, f, ',', quoting)
 """,
         ),
         Edit(
             "        data.to_csv(f, sep='\\t', index=False, encoding='utf-8', quoting=quoting)\n",
             """\
-        from vldock.image.vlmeval_hooks import text_cells
+        from vldock.image.vlmeval_hooks.files import text_cells
         text_cells.write_delimited(data, f, '\\t', quoting)
 """,
         ),
         Edit(
             "        return pd.read_csv(f)\n",
             """\
-        from vldock.image.vlmeval_hooks import text_cells
+        from vldock.image.vlmeval_hooks.files import text_cells
         return text_cells.read_delimited(f, ',')
 """,
         ),
         Edit(
             "        return pd.read_csv(f, sep='\\t')\n",
             """\
-        from vldock.image.vlmeval_hooks import text_cells
+        from vldock.image.vlmeval_hooks.files import text_cells
         return text_cells.read_delimited(f, '\\t')
 """,
         ),

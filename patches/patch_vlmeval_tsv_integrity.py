@@ -15,7 +15,7 @@ EDITS = {
         update_flag = False
         file_name_legacy""",
             """\
-        from vldock.image.vlmeval_hooks import tsv
+        from vldock.image.vlmeval_hooks.files import tsv
         file_md5 = tsv.ensure(self.dataset_name, url, file_md5, data_root)  # None: it is checked
         update_flag = False
         file_name_legacy""",
@@ -24,7 +24,7 @@ EDITS = {
             "            self.meta_only = False\n",
             """\
             self.meta_only = False
-            from vldock.image.vlmeval_hooks import tsv
+            from vldock.image.vlmeval_hooks.files import tsv
             self.img_root = tsv.image_root(self.img_root, getattr(self, 'data_path', None))
 """,
         ),
@@ -39,7 +39,7 @@ EDITS = {
             """\
     from tqdm import tqdm
 
-    from vldock.image.vlmeval_hooks import fetch
+    from vldock.image.vlmeval_hooks.files import download as fetch
 """,
         ),
         Edit(

@@ -12,7 +12,7 @@ boxed=(docker run --rm --network none --label vldock.role=train-demo --user "$(i
 step() { printf '\n== %s\n' "$*"; }
 
 step "1/5 drawn flowers, an untrained LLaVA-NeXT and its tower"
-"${boxed[@]}" "$image" python -m vldock.image.training.demo_cli /workspace/demo
+"${boxed[@]}" "$image" python -m vldock.image.training.demo.cli /workspace/demo
 
 step "2/5 preflight and training, killed with SIGKILL on its way and started again"
 name=vldock-train-demo-$$
@@ -41,5 +41,5 @@ D. morning glory
 E. oxeye daisy
 F. sunflower
 Answer with the option's letter from the given choices directly."
-"${boxed[@]}" "$image" python -m vldock.image.training.demo_cli --require 0.9 /workspace/demo
+"${boxed[@]}" "$image" python -m vldock.image.training.demo.cli --require 0.9 /workspace/demo
 echo "run page: $work/checkpoints/flowers/page.html"

@@ -26,10 +26,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import honest_model
 
 from vldock.image import standin
+from vldock.image.answering.types import Question
 from vldock.image.engines.batched import BatchedEngine
-from vldock.image.engines.features import FeatureStore
-from vldock.image.engines.types import Question
-from vldock.image.vlmeval_hooks import notes
+from vldock.image.engines.memory_features import FeatureStore
+from vldock.image.vlmeval_hooks.provenance import sample_notes
 
 WORDS = ("Is", "there", "a", "cat", "dog", "person", "on", "the", "left", "table", "in", "this", "image", "or", "not")
 STANDIN = Path(standin.__file__).parent / "assets/huggingface"  # its tokenizer is a LLaMA tokenizer, small
@@ -55,7 +55,7 @@ def stock(wrapper: Any, asked: list[Question]) -> Tokens:
     with _heard(wrapper.model) as outputs:
         for item in asked:
             wrapper.generate([dict(part) for part in item.message], dataset=item.dataset)
-            found[item.index] = notes.generated(outputs[-1], prompt=(), start=wrapper.model.config.bos_token_id)
+            found[item.index] = sample_notes.generated(outputs[-1], prompt=(), start=wrapper.model.config.bos_token_id)
     return found
 
 

@@ -11,9 +11,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from vldock.common.cell import write_json
-from vldock.host.checkout import root
-from vldock.host.docker_cli import builder
+from vldock.common.cell_record import write_json
+from vldock.host.docker_engine.docker_cli import builder
+from vldock.host.util.checkout import root
 
 HERE = Path(__file__).parent
 IMAGE = os.environ.get("VLDOCK_IMAGE", "vldock:4.37")

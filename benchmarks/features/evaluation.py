@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 os.environ.update(VLDOCK_STANDIN="1", VLDOCK_DEVICE="cpu")
-from vldock.image import startup
+from vldock.image.startup import prepare as startup
 
 startup.prepare()  # before transformers is imported, which reads where the weights are
 
@@ -26,16 +26,16 @@ import torch  # noqa: E402
 from measure import photographs  # noqa: E402
 
 from vldock.image import standin  # noqa: E402
-from vldock.image.engines import kept  # noqa: E402
+from vldock.image.answering.types import Question  # noqa: E402
+from vldock.image.engines import disk_features  # noqa: E402
 from vldock.image.engines.batched import BatchedEngine  # noqa: E402
-from vldock.image.engines.features import FeatureStore  # noqa: E402
-from vldock.image.engines.types import Question  # noqa: E402
-from vldock.image.features import evict, rows  # noqa: E402
+from vldock.image.engines.memory_features import FeatureStore  # noqa: E402
+from vldock.image.features import evict, picture_rows  # noqa: E402
 
 ASSETS = Path(standin.__file__).parent / "assets/huggingface"
 
 
-def questions(pictures: list[rows.ImageRow]) -> list[Question]:
+def questions(pictures: list[picture_rows.ImageRow]) -> list[Question]:
     """Return one question about each picture."""
     text = {"type": "text", "value": "Is there a cat in the image?"}
     return [Question(row.vlm_idx, [{"type": "image", "value": str(row.path)}, text], "pictures") for row in pictures]
@@ -43,20 +43,20 @@ def questions(pictures: list[rows.ImageRow]) -> list[Question]:
 
 def answered(wrapper: Any, asked: list[Question], root: Path | None) -> tuple[float, list[list[int]]]:
     """Return the CPU seconds of answering with nothing in memory, and the tokens."""
-    kept._opened.cache_clear()
+    disk_features._opened.cache_clear()
     env = {"VLDOCK_ENGINE": "batched", "VLDOCK_FEATURE_CACHE": "1" if root else "0", "VLDOCK_FEATURES": str(root or "")}
-    engine = BatchedEngine(wrapper, batch_size=4, features=FeatureStore(1 << 30), kept=kept.of(wrapper, env))
+    engine = BatchedEngine(wrapper, batch_size=4, features=FeatureStore(1 << 30), kept=disk_features.of(wrapper, env))
     begun = time.process_time()
     found = {answer.index: answer.note["answer"] for answer in engine.answers(asked)}
     return time.process_time() - begun, [found[question.index] for question in asked]
 
 
-def measured(name: str, wrapper: Any, pictures: list[rows.ImageRow], root: Path) -> dict[str, Any]:
+def measured(name: str, wrapper: Any, pictures: list[picture_rows.ImageRow], root: Path) -> dict[str, Any]:
     """Return one tower's figures, milliseconds a picture."""
     asked, count = questions(pictures), len(pictures)
     answered(wrapper, asked[:1], None)  # the first pass allocates and warms up
     begun = time.process_time()
-    kept.of(wrapper, {"VLDOCK_ENGINE": "batched", "VLDOCK_FEATURE_CACHE": "1", "VLDOCK_FEATURES": str(root)})
+    disk_features.of(wrapper, {"VLDOCK_ENGINE": "batched", "VLDOCK_FEATURE_CACHE": "1", "VLDOCK_FEATURES": str(root)})
     identity = time.process_time() - begun
     without, expected = answered(wrapper, asked, None)
     cold, first = answered(wrapper, asked, root)

@@ -27,7 +27,7 @@ from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModel
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import honest_model
 
-from vldock.image.features import consume, evict, models, rows
+from vldock.image.features import evict, lookup, picture_rows, towers
 from vldock.image.features.cache import FeatureCache
 from vldock.image.features.space import Entry, Space
 
@@ -48,16 +48,16 @@ class Reading(torch.nn.Module):
         return self.clip(pixels, output_hidden_states=True).hidden_states[-2][:, 1:]
 
 
-def tower(**sizes: int) -> tuple[models.Tower, models.ClipProcessor]:
+def tower(**sizes: int) -> tuple[towers.Tower, towers.ClipProcessor]:
     """Return a tower of random weights and CLIP's own preprocessing."""
     torch.manual_seed(0)
     config = CLIPVisionConfig(image_size=336, patch_size=14, **sizes)
-    made = models.Tower("random", "random", lambda: Reading(config))
+    made = towers.Tower("random", "random", lambda: Reading(config))
     size = {"size": {"shortest_edge": 336}, "crop_size": {"height": 336, "width": 336}}
-    return made, models.ClipProcessor(CLIPImageProcessor(**size), SETTINGS)
+    return made, towers.ClipProcessor(CLIPImageProcessor(**size), SETTINGS)
 
 
-def photographs(folder: Path, count: int) -> list[rows.ImageRow]:
+def photographs(folder: Path, count: int) -> list[picture_rows.ImageRow]:
     """Write `count` JPEG files of 640 x 480 that compress like photographs, and return them as rows."""
     generator = torch.Generator().manual_seed(0)
     for index in range(count):
@@ -66,7 +66,7 @@ def photographs(folder: Path, count: int) -> list[rows.ImageRow]:
         grain = torch.randint(0, 24, (480, 640, 3), generator=generator, dtype=torch.uint8)
         picture = Image.fromarray((torch.tensor(list(picture.tobytes())).view(480, 640, 3) // 2 + grain).byte().numpy())
         picture.save(folder / f"{index:03}.jpg", quality=90)
-    return rows.from_folder(folder, dataset="photographs")
+    return picture_rows.from_folder(folder, dataset="photographs")
 
 
 def seconds(work: Callable[[], Any], times: int, *, clock: Callable[[], float] = time.process_time) -> float:
@@ -87,15 +87,15 @@ def forget(root: Path) -> None:
         os.close(descriptor)
 
 
-def epoch(pictures: consume.CachedPictures) -> float:
+def epoch(pictures: lookup.CachedPictures) -> float:
     """Return the CPU seconds of one pass over the data set, batches of 2."""
-    return seconds(lambda: list(DataLoader(pictures, 2, collate_fn=consume.collate)), 1)
+    return seconds(lambda: list(DataLoader(pictures, 2, collate_fn=lookup.collate)), 1)
 
 
-def stored(pictures: list[rows.ImageRow], features: torch.Tensor, space: Space, root: Path) -> dict[str, float]:
+def stored(pictures: list[picture_rows.ImageRow], features: torch.Tensor, space: Space, root: Path) -> dict[str, float]:
     """Store `features` for every picture and read them again; return milliseconds and bytes for one."""
     root.mkdir()
-    digests = [rows.sha256_of(row.path.read_bytes()) for row in pictures]
+    digests = [picture_rows.sha256_of(row.path.read_bytes()) for row in pictures]
 
     def write() -> None:
         with FeatureCache(root, space) as cache:
@@ -117,20 +117,20 @@ def measured(folder: Path, name: str, sizes: dict[str, int]) -> dict[str, Any]:
     (folder / "pictures").mkdir(parents=True)
     pictures = photographs(folder / "pictures", PICTURES)
     vl_model, processor = tower(**sizes)
-    compute = consume.computing(vl_model, processor)
+    compute = lookup.computing(vl_model, processor)
     content = pictures[0].path.read_bytes()
     features = compute(content)
     found: dict[str, Any] = {"tower": name, "recompute_ms": 1e3 * seconds(lambda: compute(content), 3)}
     found["decode_ms"] = 1e3 * seconds(lambda: processor(Image.open(io.BytesIO(content))), 5)
     found["picture_bytes"] = sum(row.path.stat().st_size for row in pictures) / PICTURES
     for dtype in ("float16", "float32"):
-        found[dtype] = stored(pictures, features, models.space_of(vl_model, processor, dtype), folder / dtype)
-    half = models.space_of(vl_model, processor)
+        found[dtype] = stored(pictures, features, towers.space_of(vl_model, processor, dtype), folder / dtype)
+    half = towers.space_of(vl_model, processor)
     with FeatureCache(folder / "none", half) as nothing:
-        found["epoch_without_s"] = epoch(consume.CachedPictures(pictures, nothing, compute))
+        found["epoch_without_s"] = epoch(lookup.CachedPictures(pictures, nothing, compute))
     with FeatureCache(folder / "float16", half) as cache:
-        found["epoch_first_s"] = epoch(consume.CachedPictures(pictures, cache))
-        found["epoch_with_s"] = epoch(consume.CachedPictures(pictures, cache))
+        found["epoch_first_s"] = epoch(lookup.CachedPictures(pictures, cache))
+        found["epoch_with_s"] = epoch(lookup.CachedPictures(pictures, cache))
     return found
 
 

@@ -16,9 +16,12 @@ from typing import Any
 import click
 
 from vldock.common.errors import EnvironmentUnfit
-from vldock.host import checkout, containers, engine, image_engine
-from vldock.host.cli import invoke
-from vldock.host.container_spec import Spec
+from vldock.host.cli.main import invoke
+from vldock.host.containers import lifecycle
+from vldock.host.containers.spec import Spec
+from vldock.host.docker_engine import client as docker_client
+from vldock.host.images import local as local_images
+from vldock.host.util import checkout
 
 HERE = Path(__file__).parent
 ENV = {"VLDOCK_STANDIN": "1", "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
@@ -28,7 +31,7 @@ def measured(client: Any, image: str, rounds: int) -> list[dict[str, Any]]:
     """Run the probe in a container of `image` and return one record for each process."""
     probe = (HERE / "probe.py").read_text(encoding="utf-8")
     spec = Spec(image=image, argv=("python", "-c", probe, str(rounds)), role="bench", env=ENV, network="none")
-    done = containers.run_to_end(client, spec)
+    done = lifecycle.run_to_end(client, spec)
     if done.exit_code:
         raise EnvironmentUnfit(f"the probe ended with {done.exit_code}: {done.text[-2000:]}", hint="vldock doctor")
     return read(done.stdout)
@@ -81,8 +84,8 @@ def table(image: str, records: Sequence[dict[str, Any]]) -> str:
 @click.option("--out", type=click.Path(path_type=Path), default=HERE / "RESULTS.md", help="Where the table goes.")
 def main(image: str, rounds: int, out: Path) -> int:
     """Measure IMAGE and write the table."""
-    with engine.connected() as client:
-        found = str(image_engine.find(client, image).id)
+    with docker_client.connected() as client:
+        found = str(local_images.find(client, image).id)
         text = table(found, measured(client, found, rounds))
     out.write_text(text, encoding="utf-8")
     click.echo(text)

@@ -21,23 +21,20 @@ from typing import Any
 
 import click
 
-from vldock.common.cell import write_json
+from vldock.common.cell_record import write_json
 from vldock.common.matrix import matrix_benchmarks
-from vldock.host import (
-    checkout,
-    engine,
-    leftovers,
-    run,
-    session,
-    session_find,
-    session_inside,
-    session_show,
-    session_start,
-)
-from vldock.host.cli import invoke
-from vldock.host.console import console, say, size_text
-from vldock.host.containers import Container
-from vldock.host.session_find import Session
+from vldock.host.cli.main import invoke
+from vldock.host.containers import cleanup, terminal
+from vldock.host.containers.lifecycle import Container
+from vldock.host.docker_engine import client as docker_client
+from vldock.host.sessions import control as session_control
+from vldock.host.sessions import display as session_display
+from vldock.host.sessions import find as session_find
+from vldock.host.sessions import spec as session_spec
+from vldock.host.sessions import start as session_start
+from vldock.host.sessions.find import Session
+from vldock.host.util import checkout
+from vldock.host.util.console import console, say, size_text
 
 HERE = Path(__file__).parent
 MODEL = "llava_v1.5_7b"
@@ -89,34 +86,34 @@ class Soak:
 @contextmanager
 def started(client: Any, image: str, outputs: Path) -> Iterator[Session]:
     """Yield a session on the stand-ins; removed afterwards."""
-    asked = session.Asked(NAME, (MODEL,), None, "no", True, "soak")
-    careful = run.spec(
+    asked = session_spec.Asked(NAME, (MODEL,), None, "no", True, "soak")
+    careful = terminal.spec(
         (),
         image=image,
-        env=run.environment((), standin=True),
+        env=terminal.environment((), standin=True),
         outputs=outputs,
         data=None,
         cache=None,
         env_file=None,
-        user=run.caller(),
+        user=terminal.caller(),
         gpus="none",
         network="none",
     )
     session_start.refuse_taken(session_find.named(client, NAME))
-    wanted = session.spec(asked, careful, reaps=True)
-    with session_show.loading(console(stderr=True), name=NAME) as show:
+    wanted = session_spec.spec(asked, careful, reaps=True)
+    with session_display.loading(console(stderr=True), name=NAME) as show:
         found = session_start.start(client, wanted, show=show, seconds=600)
     try:
         yield found
     finally:
-        leftovers.end(found.handle)
+        cleanup.end(found.handle)
 
 
 def resting(found: Session) -> dict[str, Any]:
     """Return what the session tells of itself once nothing is at work in it."""
     deadline = time.monotonic() + SETTLE_SECONDS
     while time.monotonic() < deadline:
-        told = session_inside.status(found)
+        told = session_control.status(found)
         if told is not None and not told.evaluations:
             return told.raw
         time.sleep(0.1)
@@ -125,7 +122,7 @@ def resting(found: Session) -> dict[str, Any]:
 
 def descriptors(found: Session, pid: int) -> int:
     """Return how many files the server holds open."""
-    return len(session_inside.short(found.handle, ["ls", f"/proc/{pid}/fd"]).stdout.split())
+    return len(session_control.short(found.handle, ["ls", f"/proc/{pid}/fd"]).stdout.split())
 
 
 def soak(found: Session, image_id: str, evaluations: int) -> Soak:
@@ -134,7 +131,7 @@ def soak(found: Session, image_id: str, evaluations: int) -> Soak:
     codes, memory, seconds = Counter[int](), list[int](), list[float]()
     first = descriptors(found, resting(found)["pid"])
     for number in range(evaluations):
-        argv = ["python", session.RUN_PY, "--model", MODEL, "--data", benchmarks[number % len(benchmarks)]]
+        argv = ["python", session_spec.RUN_PY, "--model", MODEL, "--data", benchmarks[number % len(benchmarks)]]
         # A folder of its own, or the predictions of the last time would be kept and nothing asked.
         argv += ["--limit", str(SAMPLES), "--work-dir", f"/workspace/outputs/{number}"]
         began = time.monotonic()
@@ -175,7 +172,7 @@ def table(made: Soak) -> str:
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=HERE, help="Folder of RESULTS.md.")
 def main(image: str, evaluations: int, out: Path) -> int:
     """Run the campaign and write its table; exit code 1 where memory is not flat or an evaluation failed."""
-    with engine.connected() as client, tempfile.TemporaryDirectory(prefix="vldock-soak-") as name:
+    with docker_client.connected() as client, tempfile.TemporaryDirectory(prefix="vldock-soak-") as name:
         image_id = str(client.images.get(image).id)
         with started(client, image_id, Path(name) / "outputs") as found:
             made = soak(found, image_id, evaluations)

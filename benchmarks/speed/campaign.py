@@ -26,13 +26,16 @@ from modes import CELL_MODES, MODES, WHOLE_MODES, Measured
 from setting import PHASES, Setting
 
 from vldock.common import cache_env
-from vldock.common.cell import write_json
+from vldock.common.cell_record import write_json
 from vldock.common.errors import UsageError
 from vldock.common.matrix import matrix_benchmarks, matrix_models
-from vldock.host import checkout, docker_cli, engine, image_engine
-from vldock.host.cli import invoke
-from vldock.host.console import say
-from vldock.host.signals import signals_interrupt
+from vldock.host.cli.main import invoke
+from vldock.host.docker_engine import client as docker_client
+from vldock.host.docker_engine import docker_cli
+from vldock.host.images import local as local_images
+from vldock.host.util import checkout
+from vldock.host.util.console import say
+from vldock.host.util.signals import signals_interrupt
 
 HERE = Path(__file__).parent
 LABEL = "vldock.role=speed"
@@ -44,7 +47,7 @@ def timed_image(client: Any, image: str, *, threads: int | None = None) -> Itera
 
     `threads` bounds the threads of a process that compute, None leaves that to torch.
     """
-    found = image_engine.find(client, image)
+    found = local_images.find(client, image)
     lines = [f"ENV VLDOCK_PHASES={cache_env.OUTPUTS}/{PHASES}", f"LABEL {LABEL}"]
     lines += [f"ENV OMP_NUM_THREADS={threads}"] if threads else []
     container = client.containers.create(found)
@@ -118,7 +121,11 @@ def main(
     folder = keep or Path(tempfile.mkdtemp(prefix="vldock-speed-"))
     begun = datetime.now(UTC)
     try:
-        with engine.connected() as client, timed_image(client, image, threads=threads) as timed, signals_interrupt():
+        with (
+            docker_client.connected() as client,
+            timed_image(client, image, threads=threads) as timed,
+            signals_interrupt(),
+        ):
             setting = Setting(
                 image=timed,
                 docker=docker_cli.builder().path,

@@ -24,8 +24,8 @@ sys.path[:0] = [str(HERE), str(HERE.parents[1] / "src")]
 import table  # noqa: E402
 import torch  # noqa: E402
 
-from vldock.image.engines.cache import AlignedCache  # noqa: E402
-from vldock.image.engines.language import Language, Segment  # noqa: E402
+from vldock.image.engines.kv_cache import AlignedCache  # noqa: E402
+from vldock.image.engines.language_model import Language, Segment  # noqa: E402
 
 ROWS = (1, 2, 4, 8, 16, 32, 64)
 STEPS = 16  # tokens decoded, after two that are not timed

@@ -25,13 +25,16 @@ from campaign import HERE, timed_image
 from setting import Place, Setting, run_py
 
 from vldock.common import cache_env
-from vldock.common.cell import write_json
+from vldock.common.cell_record import write_json
 from vldock.common.errors import EvaluationFailed
-from vldock.host import checkout, docker_cli, engine, equal
-from vldock.host.cli import invoke
-from vldock.host.console import say
-from vldock.host.container_spec import Mount
-from vldock.host.signals import signals_interrupt
+from vldock.host.cli.main import invoke
+from vldock.host.containers.spec import Mount
+from vldock.host.docker_engine import client as docker_client
+from vldock.host.docker_engine import docker_cli
+from vldock.host.reports import equality
+from vldock.host.util import checkout
+from vldock.host.util.console import say
+from vldock.host.util.signals import signals_interrupt
 
 MODEL = "llava_v1.5_7b"
 BENCHMARKS = ("POPE", "DocVQA_VAL", "TextVQA_VAL")
@@ -127,7 +130,7 @@ def compared(runs: list[dict[str, Any]]) -> str:
     for stock in (one for one in runs if one["engine"] == "stock"):
         ours = next(one for one in runs if one["engine"] == "batched" and one["benchmark"] == stock["benchmark"])
         ours["ratio"] = stock["answering"] / ours["answering"]
-        for cell in equal.compared(Path(stock["predictions"]), Path(ours["predictions"])).cells:
+        for cell in equality.compared(Path(stock["predictions"]), Path(ours["predictions"])).cells:
             wrong, total, tokens = wrong + cell.answers, total + cell.samples, tokens + cell.differing_tokens
     return f"{wrong} of {total} answers and {tokens} tokens differ."
 
@@ -147,7 +150,7 @@ def compared(runs: list[dict[str, Any]]) -> str:
 def main(image: str, samples: int | None, batch_size: str, store: Path, out: Path, **size: int) -> int:
     """Measure both engines and write honest.json and RESULTS.md."""
     chosen, begun, before = Size(**size), datetime.now(UTC), os.getloadavg()
-    with engine.connected() as client, timed_image(client, image) as timed, signals_interrupt():
+    with docker_client.connected() as client, timed_image(client, image) as timed, signals_interrupt():
         setting = Setting(timed, docker_cli.builder().path, (MODEL,), BENCHMARKS, samples, (store / "runs").resolve())
         folder = made(setting, chosen, store.resolve())
         setting = over(setting, folder)

@@ -1,4 +1,4 @@
-"""The lines that vldock.image.phases writes, one for each process that ended: read, and added up."""
+"""The lines that vldock.image.timing.phases writes, one for each process that ended: read, and added up."""
 
 from __future__ import annotations
 

@@ -7,8 +7,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from vldock.host import containers, image_engine
-from vldock.host.container_spec import Spec
+from vldock.host.containers import lifecycle
+from vldock.host.containers.spec import Spec
+from vldock.host.images import local as local_images
 
 VERSIONS = "import json, torch, transformers; print(json.dumps([torch.__version__, transformers.__version__]))"
 
@@ -16,7 +17,7 @@ VERSIONS = "import json, torch, transformers; print(json.dumps([torch.__version_
 def facts(client: Any, image: str, *, load: tuple[tuple[float, ...], tuple[float, ...]], **more: Any) -> dict[str, Any]:
     """Return processor, cores, memory, load before and after, engine, image, and the image's torch."""
     spec = Spec(image=image, argv=("python", "-c", VERSIONS), role="speed", network="none")
-    torch, transformers = json.loads(containers.run_to_end(client, spec).stdout)
+    torch, transformers = json.loads(lifecycle.run_to_end(client, spec).stdout)
     pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return {
         "processor": processor(),
@@ -25,7 +26,7 @@ def facts(client: Any, image: str, *, load: tuple[tuple[float, ...], tuple[float
         "load_before": [round(value, 2) for value in load[0]],
         "load_after": [round(value, 2) for value in load[1]],
         "engine": str(client.version()["Version"]),
-        "image": str(image_engine.find(client, image).attrs["Parent"] or image),
+        "image": str(local_images.find(client, image).attrs["Parent"] or image),
         "torch": torch,
         "transformers": transformers,
         **more,

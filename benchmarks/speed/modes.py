@@ -21,7 +21,7 @@ import lines
 from setting import EAGER, Place, Setting, Timed, run_py, usage
 
 from vldock.common.errors import EvaluationFailed
-from vldock.host import containers
+from vldock.host.containers import lifecycle
 
 BATCHED = ("--engine", "batched")
 STOP_SECONDS = 20
@@ -87,7 +87,7 @@ def _docker_exec(env: dict[str, str], *more: str, session: bool = False) -> Cell
     @contextmanager
     def opened(setting: Setting, measured: Measured) -> Iterator[Ask]:
         place, begun = setting.place(measured.mode), time.monotonic()
-        with containers.running(_client(), place.spec(_command(setting, session=session), env=env)) as container:
+        with lifecycle.running(_client(), place.spec(_command(setting, session=session), env=env)) as container:
             if session:
                 _wait_until_ready(container)
             measured.ready = round(time.monotonic() - begun, 3)
@@ -126,9 +126,9 @@ def _wait_until_ready(container: Any) -> None:
 
 
 def _client() -> Any:
-    from vldock.host import engine
+    from vldock.host.docker_engine import client as docker_client
 
-    return engine.client()
+    return docker_client.client()
 
 
 def one_run(setting: Setting, measured: Measured, env: dict[str, str], *more: str) -> None:

@@ -15,7 +15,7 @@ from lines import Line, read
 
 from vldock.common import cache_env
 from vldock.common.errors import EvaluationFailed
-from vldock.host.container_spec import Mount, Spec
+from vldock.host.containers.spec import Mount, Spec
 
 ROLE = "speed"
 PHASES = "phases.jsonl"
@@ -118,7 +118,7 @@ def run_py(models: Sequence[str], benchmarks: Sequence[str], *more: str) -> list
 
 def usage(container: Any) -> dict[str, float]:
     """Return peak memory and processor seconds of a running container, by its control group."""
-    code = "import json; from vldock.image import own_process; print(json.dumps(own_process.container_usage()))"
+    code = "import json; from vldock.image.process import stats; print(json.dumps(stats.container_usage()))"
     done = container.execute(["python", "-c", code], environment={"VLDOCK_PHASES": ""})
     import json
 

@@ -87,7 +87,7 @@ def standins(results: Json) -> list[str]:
     facts, modes = results["facts"], {one["mode"]: one for one in results["modes"]}
     cells = len(facts["models"]) * len(facts["benchmarks"])
     lines = ["# Speed", "", "Made by `make bench`; the modes are described in modes.py, the phases in", ""]
-    lines[2] += " src/vldock/image/phases.py."
+    lines[2] += " src/vldock/image/timing/phases.py."
     lines += [f"## {cells} cells on the stand-ins, {facts['samples']} samples each", "", where(facts), ""]
     head = ["mode", "seconds", "with start", "a cell (median)", "first answer (median)", "slowest first"]
     head += ["samples/s", "CPU s", "peak GB"]

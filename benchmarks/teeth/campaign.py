@@ -17,11 +17,14 @@ from typing import Any
 
 import click
 
-from vldock.common.cell import write_json
-from vldock.common.receipt import GroupResult
-from vldock.host import checkout, engine, image_engine, verify
-from vldock.host.cli import invoke
-from vldock.host.console import say
+from vldock.common.cell_record import write_json
+from vldock.host.cli.main import invoke
+from vldock.host.docker_engine import client as docker_client
+from vldock.host.images import local as local_images
+from vldock.host.receipts.statement import GroupResult
+from vldock.host.util import checkout
+from vldock.host.util.console import say
+from vldock.host.verification import suite as verification_suite
 
 sys.path.insert(0, str(Path(__file__).parent))
 from breakages import BREAKAGES, Breakage
@@ -63,8 +66,8 @@ def look(client: Any, image: str, group: str, file: str) -> tuple[GroupResult, f
     """Run one file of a group against an image; its output goes nowhere, its result is returned."""
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="vldock-teeth-") as folder:
-        asked = verify.Verification(image=image, folder=checkout.root(), reports=Path(folder), only=(file,))
-        result = verify.run_group(group, asked, client=client, say=lambda _: None)
+        asked = verification_suite.Verification(image=image, folder=checkout.root(), reports=Path(folder), only=(file,))
+        result = verification_suite.run_group(group, asked, client=client, say=lambda _: None)
     return result, time.monotonic() - began
 
 
@@ -116,8 +119,8 @@ def main(image: str, only: tuple[str, ...], out: Path) -> int:
     """Break IMAGE in every declared way; exit code 0 only when each breakage is caught by the test that must."""
     chosen = [one for one in BREAKAGES if not only or any(word in one.name for word in only)]
     bites: list[Bite] = []
-    with engine.connected() as client:
-        found = str(image_engine.find(client, image).id)
+    with docker_client.connected() as client:
+        found = str(local_images.find(client, image).id)
         client.images.get(found).tag(HELD)  # a build meanwhile may move the name, and what has none is pruned
         failures = control(client, found, chosen)
         if failures:

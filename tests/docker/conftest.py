@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import boxes, tiny_image
-from support.boxes import Box
+from support import tiny_image, tracked_containers
+from support.tracked_containers import Box
 
-from vldock.host import checkout, engine, leftovers, verify_groups
-from vldock.host.containers import Completed
+from vldock.host.containers import cleanup
+from vldock.host.containers.lifecycle import Completed
+from vldock.host.docker_engine import client as engine
+from vldock.host.util import checkout
+from vldock.host.verification import groups as verify_groups
 
 VERIFIED = {name for names in verify_groups.HOST_GROUPS.values() for name in names}
 
@@ -41,7 +44,7 @@ def session_id(docker_client: Any) -> Iterator[str]:
     """The label of this session's containers; whatever is left of them is removed at the end."""
     made = f"test-{uuid.uuid4().hex[:12]}"
     yield made
-    leftovers.remove(docker_client, run_id=made)
+    cleanup.remove(docker_client, run_id=made)
 
 
 @pytest.fixture(scope="session")
@@ -60,15 +63,19 @@ def image(docker_client: Any) -> Any:
 def run_in_image(docker_client: Any, image: Any, session_id: str) -> RunInImage:
     """Run argv in a container of its own, without a network, and return exit code, stdout, stderr."""
 
-    def run(argv: Sequence[str], *, timeout: float = boxes.SECONDS, **options: Any) -> Completed:
-        return boxes.completed(docker_client, boxes.spec(image.id, argv, run_id=session_id, **options), timeout=timeout)
+    def run(argv: Sequence[str], *, timeout: float = tracked_containers.SECONDS, **options: Any) -> Completed:
+        return tracked_containers.completed(
+            docker_client, tracked_containers.spec(image.id, argv, run_id=session_id, **options), timeout=timeout
+        )
 
     return run
 
 
 def _factory(client: Any, image: str, session_id: str, stack: ExitStack) -> MakeBox:
     def make(argv: Sequence[str] = ("sleep", "infinity"), **options: Any) -> Box:
-        return stack.enter_context(boxes.box(client, boxes.spec(image, argv, run_id=session_id, **options)))
+        return stack.enter_context(
+            tracked_containers.box(client, tracked_containers.spec(image, argv, run_id=session_id, **options))
+        )
 
     return make
 

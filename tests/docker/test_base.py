@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 from docker.errors import ImageNotFound
-from support import boxes, registry, tiny_image
+from support import one_image_registry, tiny_image, tracked_containers
 
 from vldock.common.errors import EnvironmentUnfit
-from vldock.host import base, checkout
-from vldock.host.base import BaseRecipe
-from vldock.host.console import silent
+from vldock.host.build import base_image
+from vldock.host.build.base_image import BaseRecipe
+from vldock.host.util import checkout
+from vldock.host.util.console import silent
 
 pytestmark = pytest.mark.engine
 
@@ -29,7 +30,9 @@ def made(docker_client: Any) -> Any:
 
 
 def run(client: Any, image: str, session_id: str, script: str) -> str:
-    return boxes.completed(client, boxes.spec(image, ["sh", "-c", script], run_id=session_id)).stdout
+    return tracked_containers.completed(
+        client, tracked_containers.spec(image, ["sh", "-c", script], run_id=session_id)
+    ).stdout
 
 
 def test_asking_again_changes_nothing(docker_client: Any, made: Any) -> None:
@@ -81,10 +84,10 @@ def a_layer() -> bytes:
 
 
 def test_a_registry_that_answers_is_pulled_from_by_digest_once(docker_client: Any, recipe: BaseRecipe) -> None:
-    with registry.serving(a_layer()) as reference:
+    with one_image_registry.serving(a_layer()) as reference:
         asked = replace(recipe, image=reference)
-        made = base.ensure(docker_client, asked, way="registry", say=silent)
-    again = base.ensure(docker_client, asked, say=silent)
+        made = base_image.ensure(docker_client, asked, way="registry", say=silent)
+    again = base_image.ensure(docker_client, asked, say=silent)
     docker_client.images.remove(reference, force=True)
 
     assert (made.origin, made.fresh, made.reference) == ("registry", True, reference)
@@ -93,7 +96,7 @@ def test_a_registry_that_answers_is_pulled_from_by_digest_once(docker_client: An
 
 def test_a_registry_that_never_says_a_word_is_given_up_soon(docker_client: Any, recipe: BaseRecipe) -> None:
     begun = time.monotonic()
-    with registry.silent() as reference, pytest.raises(EnvironmentUnfit, match="no registry gave"):
-        base.ensure(docker_client, replace(recipe, image=reference), way="registry", say=silent)
+    with one_image_registry.silent() as reference, pytest.raises(EnvironmentUnfit, match="no registry gave"):
+        base_image.ensure(docker_client, replace(recipe, image=reference), way="registry", say=silent)
 
     assert time.monotonic() - begun < 60

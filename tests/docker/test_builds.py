@@ -12,8 +12,11 @@ from typing import Any, ClassVar
 
 import pytest
 
-from vldock.host import build, checkout, docker_cli, image_files
-from vldock.host.console import Say
+from vldock.host.build import image as image_build
+from vldock.host.docker_engine import docker_cli
+from vldock.host.images import files as image_files
+from vldock.host.util import checkout
+from vldock.host.util.console import Say
 
 INPUTS = (*checkout.IMAGE_INPUTS, "src/vldock/host", ".dockerignore")
 
@@ -32,12 +35,12 @@ def copy(repository: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def request_like(image: Any, **changes: Any) -> build.BuildRequest:
+def request_like(image: Any, **changes: Any) -> image_build.BuildRequest:
     """A build request with the arguments the image under test was built with."""
     labels = image.labels
-    return build.BuildRequest(
+    return image_build.BuildRequest(
         base=labels["org.opencontainers.image.base.name"],
-        ca=build.ca_bundle(None),
+        ca=image_build.ca_bundle(None),
         version=labels["org.opencontainers.image.version"],
         revision=labels["org.opencontainers.image.revision"],
         lock_sha256=labels["vldock.lock.sha256"],
@@ -59,8 +62,8 @@ def test_one_changed_hash_refuses_the_build_and_names_the_package(image, copy, s
     flipped = re.sub(r"sha256:(.)", lambda found: "sha256:" + ("1" if found[1] == "0" else "0"), block[0])
     lock.write_text(text.replace(block[0], flipped))
     request = request_like(image, tag="vldock-test:refused", target="deps")
-    with pytest.raises(build.BuildError) as refused:
-        build.build(request, cli=docker_cli.builder(), folder=copy, say=say[1])
+    with pytest.raises(image_build.BuildError) as refused:
+        image_build.build(request, cli=docker_cli.builder(), folder=copy, say=say[1])
     assert "pip" in refused.value.render()
     assert "DO NOT MATCH THE HASHES" in "\n".join(say[0])
 
@@ -68,7 +71,7 @@ def test_one_changed_hash_refuses_the_build_and_names_the_package(image, copy, s
 def test_an_edit_on_the_host_side_rebuilds_no_layer(image, copy, say, docker_client):
     with (copy / "src/vldock/host/__init__.py").open("a") as stream:
         stream.write("# edited\n")
-    build.build(request_like(image, tag="vldock-test:warm"), cli=docker_cli.builder(), folder=copy, say=say[1])
+    image_build.build(request_like(image, tag="vldock-test:warm"), cli=docker_cli.builder(), folder=copy, say=say[1])
     warm = docker_client.images.get("vldock-test:warm")
     docker_client.images.remove("vldock-test:warm", noprune=True)
     assert warm.attrs["RootFS"]["Layers"] == image.attrs["RootFS"]["Layers"]
@@ -107,7 +110,7 @@ def snapshots() -> Iterator[str]:
 def test_os_packages_come_from_the_snapshot_that_was_asked_for(image, copy, say, docker_client, snapshots):
     tag, time = "vldock-test:snapshot", "20261121T000000Z"
     request = request_like(image, tag=tag, target="base", apt_snapshot=time, apt_archive=snapshots)
-    build.build(request, cli=docker_cli.builder(), folder=copy, say=say[1])
+    image_build.build(request, cli=docker_cli.builder(), folder=copy, say=say[1])
     sources = image_files.read(docker_client, tag, ["/etc/apt/sources.list"])["/etc/apt/sources.list"]
     docker_client.images.remove(tag)
     assert {path.split("/")[2] for path in Snapshots.asked} == {time}

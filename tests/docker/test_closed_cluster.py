@@ -14,7 +14,7 @@ from support.closed_cluster import BUNDLES, OFFLINE, SOMEBODY, Cluster, Place, R
 from support.tiny_weights import LLAVA
 
 from vldock.common.matrix import matrix_benchmarks, matrix_models
-from vldock.host import run as host_run
+from vldock.host.containers import terminal as host_run
 
 pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("closed cluster")]
 

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import boxes, waiting
+from support import tracked_containers, wait_until
 
-from vldock.host import leftovers
+from vldock.host.containers import cleanup
 
 pytestmark = pytest.mark.engine
-VLDOCK = (sys.executable, "-c", "from vldock.host.cli import main; main()")
+VLDOCK = (sys.executable, "-c", "from vldock.host.cli.main import main; main()")
 
 
 def vldock(*words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -73,7 +73,7 @@ def test_ctrl_c_reaches_the_command_and_its_own_exit_code_comes_back(tiny: str, 
     with subprocess.Popen(
         [*VLDOCK, *run_words(tiny, "sh", "-c", script)], cwd=tmp_path, start_new_session=True
     ) as child:
-        waiting.until((tmp_path / "outputs" / "ready").exists)
+        wait_until.until((tmp_path / "outputs" / "ready").exists)
         os.killpg(child.pid, signal.SIGINT)
         child.wait()
 
@@ -103,10 +103,12 @@ def test_version_tells_an_absent_image_apart() -> None:
 
 
 def test_clean_says_what_it_would_remove_and_spares_what_runs(docker_client: Any, tiny: str, session_id: str) -> None:
-    with boxes.box(docker_client, boxes.spec(tiny, ["sleep", "600"], run_id=session_id)) as box:
+    with tracked_containers.box(
+        docker_client, tracked_containers.spec(tiny, ["sleep", "600"], run_id=session_id)
+    ) as box:
         name = box.container.handle.name
 
         done = vldock("clean", "--dry-run")
 
         assert f"container {name} is running: left alone" in done.stdout
-        assert box.id in [handle.id for handle in leftovers.find(docker_client, run_id=session_id)]
+        assert box.id in [handle.id for handle in cleanup.find(docker_client, run_id=session_id)]

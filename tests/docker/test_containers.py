@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 from docker.errors import NotFound
-from support import boxes
+from support import tracked_containers
 
 from vldock.common.errors import EnvironmentUnfit, UsageError
-from vldock.host import containers
-from vldock.host.container_spec import Mount, Spec
-from vldock.host.containers import Line, running
-from vldock.host.leftovers import find
+from vldock.host.containers import lifecycle
+from vldock.host.containers.cleanup import find
+from vldock.host.containers.lifecycle import Line, running
+from vldock.host.containers.spec import Mount, Spec
 
 pytestmark = pytest.mark.engine
 
@@ -58,7 +58,7 @@ def test_memory_that_ran_out_is_told_apart(docker_client: Any, tiny: str) -> Non
     handle = docker_client.containers.create(tiny, ["tail", "/dev/zero"], **options)
     try:
         handle.start()
-        ended = containers.Container(handle, iter(())).wait()
+        ended = lifecycle.Container(handle, iter(())).wait()
     finally:
         handle.remove(force=True)
 
@@ -89,10 +89,10 @@ def test_exec_that_hangs_is_ended(tiny_box: Any) -> None:
 def test_a_mount_belongs_to_the_caller(docker_client: Any, tiny: str, session_id: str, tmp_path: Path) -> None:
     os.chown(tmp_path, 12345, 12345)
 
-    spec = boxes.spec(
+    spec = tracked_containers.spec(
         tiny, ["sh", "-c", "touch /out/made"], run_id=session_id, user="12345:12345", mounts={tmp_path: "/out"}
     )
-    done = boxes.completed(docker_client, spec)
+    done = tracked_containers.completed(docker_client, spec)
 
     assert done.exit_code == 0, done.text
     assert (tmp_path / "made").stat().st_uid == 12345
@@ -101,9 +101,11 @@ def test_a_mount_belongs_to_the_caller(docker_client: Any, tiny: str, session_id
 def test_a_read_only_mount_and_root_cannot_be_written(
     docker_client: Any, tiny: str, session_id: str, tmp_path: Path
 ) -> None:
-    spec = boxes.spec(tiny, ["touch", "/in/x", "/x"], run_id=session_id, read_only=True, mounts={tmp_path: "/in:ro"})
+    spec = tracked_containers.spec(
+        tiny, ["touch", "/in/x", "/x"], run_id=session_id, read_only=True, mounts={tmp_path: "/in:ro"}
+    )
 
-    assert boxes.completed(docker_client, spec).stderr.count("Read-only file system") == 2
+    assert tracked_containers.completed(docker_client, spec).stderr.count("Read-only file system") == 2
 
 
 @pytest.mark.parametrize(

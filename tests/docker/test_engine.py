@@ -11,18 +11,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support import waiting
+from support import wait_until
 
-from vldock.host import docker_cli, engine, engine_start
-from vldock.host.console import silent
-from vldock.host.engine_places import Places, running_program
-from vldock.host.engine_start import Machine
+from vldock.host.docker_engine import client as docker_client
+from vldock.host.docker_engine import docker_cli
+from vldock.host.docker_engine import start as engine_start
+from vldock.host.docker_engine.paths import Places, running_program
+from vldock.host.docker_engine.start import Machine
+from vldock.host.util.console import silent
 
 pytestmark = pytest.mark.engine
 
 
 def test_the_status_tells_version_storage_and_a_command_that_can_build() -> None:
-    status = engine.status()
+    status = docker_client.status()
 
     assert status.answers
     assert status.version
@@ -72,7 +74,7 @@ def end(pidfile: Path, program: str, number: signal.Signals) -> None:
         return
     pid = int(pidfile.read_text())
     os.kill(pid, number)
-    waiting.until(lambda: is_gone(pid))
+    wait_until.until(lambda: is_gone(pid))
 
 
 def is_gone(pid: int) -> bool:
@@ -97,5 +99,5 @@ def test_an_engine_is_started_by_hand_and_again_after_it_was_killed(second: Plac
     engine_start.start(machine=machine, places=second, say=silent)
 
     assert second.pidfile.read_text() != first
-    with contextlib.closing(engine.client(address=address)) as client:
+    with contextlib.closing(docker_client.client(address=address)) as client:
         assert client.info()["Driver"] == "vfs"

@@ -7,16 +7,17 @@ import shutil
 
 import pytest
 
-from vldock.common import hub_layout, passport
-from vldock.host import cli, pictures
-from vldock.host.cli import invoke
+from vldock.common import hub_cache_layout, passport
+from vldock.host.cli import main as cli
+from vldock.host.cli.main import invoke
+from vldock.host.reports import thumbnails
 from vldock.image.standin import ASSETS
 
 RUN = ["python", "/workspace/VLMEvalKit/run.py"]
 POPE = [*RUN, "--data", "POPE", "--model", "llava_v1.5_7b"]
 MINE = [*RUN, "--data", "MyTable", "--model", "llava_v1.5_7b"]
 IMAGE = ["python", "-m", "vldock.image"]
-PICTURE = pictures.encoded_pictures(pictures.STANDIN_DATA / "BLINK.tsv", ["0"])["0"][0]
+PICTURE = thumbnails.encoded_pictures(thumbnails.STANDIN_DATA / "BLINK.tsv", ["0"])["0"][0]
 STANDIN = {"VLDOCK_STANDIN": "1", "VLMEVAL_SAMPLE_LIMIT": "3"}
 
 
@@ -65,7 +66,9 @@ def test_stand_in_weights_are_asked_a_table_of_the_users(run_in_image, my_table)
 
 def test_a_reference_written_by_hand_is_named_and_mended(run_in_image, my_table, tmp_path):
     shutil.copytree(ASSETS / "huggingface", tmp_path / "cache" / "huggingface", symlinks=True)
-    reference = hub_layout.folder(tmp_path / "cache" / "huggingface", "liuhaotian/llava-v1.5-7b") / "refs" / "main"
+    reference = (
+        hub_cache_layout.folder(tmp_path / "cache" / "huggingface", "liuhaotian/llava-v1.5-7b") / "refs" / "main"
+    )
     reference.write_text(reference.read_text() + "\n")
     mounts = {my_table: "/workspace/LMUData", tmp_path / "cache": "/workspace/.cache"}
 

@@ -17,9 +17,9 @@ import pytest
 from support import log_lines
 
 from vldock.common import passport
-from vldock.common.cell import Cell
+from vldock.common.cell_record import Cell
 from vldock.common.matrix import BENCHMARKS, cells, matrix_models
-from vldock.host.container_spec import RUN_LABEL
+from vldock.host.containers.spec import RUN_LABEL
 
 pytestmark = [pytest.mark.matrix, pytest.mark.xdist_group("forty cells")]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from vldock.host.pictures import STANDIN_DATA
+from vldock.host.reports.thumbnails import STANDIN_DATA
 
 RUN = ("python", "/workspace/VLMEvalKit/run.py", "--model", "llava_v1.5_7b", "--data")
 CORRECTED = "d5e8af148b10ac69f535ff7b23f3f989"

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from vldock.common.cell import Cell
+from vldock.common.cell_record import Cell
 from vldock.common.matrix import cells, matrix_models
-from vldock.host.container_spec import ROLE_LABEL, RUN_LABEL
+from vldock.host.containers.spec import ROLE_LABEL, RUN_LABEL
 
 pytestmark = [pytest.mark.matrix, pytest.mark.xdist_group("many devices")]
 

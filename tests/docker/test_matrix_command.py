@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import waiting
+from support import wait_until
 
-from vldock.host import leftovers
-from vldock.host.matrix import ROLE
+from vldock.host.containers import cleanup
+from vldock.host.matrix.runner import ROLE
 
 pytestmark = pytest.mark.engine
 MODELS = ("llava_v1.5_7b", "llava_v1.5_13b")
@@ -34,7 +34,7 @@ class Matrix:
 
     def start(self, *words: str) -> subprocess.Popen[str]:
         """Start the command."""
-        argv = [sys.executable, "-c", "from vldock.host.cli import main; main()", "matrix", *words]
+        argv = [sys.executable, "-c", "from vldock.host.cli.main import main; main()", "matrix", *words]
         if "--resume" not in words:
             argv += ["--image", self.image, "--standin", "--gpus", "none", "--network", "none", "--samples", "2"]
             argv += ["--benchmarks", ",".join(BENCHMARKS), "--data", str(self.data)]
@@ -151,13 +151,11 @@ def test_killed_and_started_again_it_ends_complete_and_no_finished_cell_runs_twi
 ) -> None:
     matrix.behave("hang OCRBench")
     with matrix.start() as child:
-        waiting.until(lambda: len(list(matrix.outputs.glob("*/*/*/cell.json"))) == 2)
-        waiting.until(lambda: bool(list(matrix.outputs.glob("*/*/OCRBench/runs"))))
+        wait_until.until(lambda: len(list(matrix.outputs.glob("*/*/*/cell.json"))) == 2)
+        wait_until.until(lambda: bool(list(matrix.outputs.glob("*/*/OCRBench/runs"))))
         child.send_signal(signal.SIGKILL)
     run_id = matrix.record()["run_id"]
-    assert (
-        len(leftovers.find(docker_client, role=ROLE, run_id=run_id)) == 1
-    )  # besides, the image may be asked its facts
+    assert len(cleanup.find(docker_client, role=ROLE, run_id=run_id)) == 1  # besides, the image may be asked its facts
 
     matrix.behave()
     done = matrix.run()
@@ -167,7 +165,7 @@ def test_killed_and_started_again_it_ends_complete_and_no_finished_cell_runs_twi
     assert "2 of 6 cells are kept" in done.stderr
     expected = {f"{model} {name}": 1 for model in MODELS for name in BENCHMARKS}
     assert matrix.runs() == {**expected, "llava_v1.5_7b OCRBench": 2}
-    assert leftovers.find(docker_client, run_id=run_id) == []
+    assert cleanup.find(docker_client, run_id=run_id) == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
@@ -176,13 +174,13 @@ def test_stopped_it_says_how_to_go_on_and_leaves_no_container(
 ) -> None:
     matrix.behave("hold MMStar")
     with matrix.start() as child:
-        waiting.until(lambda: bool(list(matrix.outputs.glob("*/*/MMStar/runs"))))
+        wait_until.until(lambda: bool(list(matrix.outputs.glob("*/*/MMStar/runs"))))
         child.send_signal(number)
         _, err = child.communicate()
 
     assert child.returncode == 130
     assert f"hint: vldock matrix --resume {matrix.run_folder}" in err
-    assert leftovers.find(docker_client, run_id=matrix.record()["run_id"]) == []
+    assert cleanup.find(docker_client, run_id=matrix.record()["run_id"]) == []
     matrix.behave()
     assert matrix.run("--resume", str(matrix.run_folder)).returncode == 0
 
@@ -190,7 +188,7 @@ def test_stopped_it_says_how_to_go_on_and_leaves_no_container(
 def test_a_second_matrix_does_not_join_a_run_that_is_worked_on(matrix: Matrix) -> None:
     matrix.behave("hang POPE")
     with matrix.start() as child:
-        waiting.until(lambda: bool(list(matrix.outputs.glob("*/*/POPE/runs"))))
+        wait_until.until(lambda: bool(list(matrix.outputs.glob("*/*/POPE/runs"))))
         second = matrix.run()
         child.send_signal(signal.SIGTERM)
 

@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 from support import debian_registry, receipts, saved_image
 from support.debian_registry import Registry
+from support.promotion_fixture import CANDIDATE, FIXED, STABLE
 from support.saved_image import LABELS, LOCK, Saved
-from support.shop import CANDIDATE, FIXED, STABLE
 
-from vldock.common.receipt import GroupResult
-from vldock.host import cli, receipt_sign
-from vldock.host.cli import invoke
-from vldock.host.receipt_write import write_receipt
+from vldock.host.cli import main as cli
+from vldock.host.cli.main import invoke
+from vldock.host.receipts import envelope
+from vldock.host.receipts.statement import GroupResult
+from vldock.host.receipts.write import write_receipt
 
 pytestmark = pytest.mark.engine
 Vldock = Callable[..., int]
@@ -33,7 +34,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A key pair: private, public."""
-    return receipt_sign.keygen(tmp_path_factory.mktemp("keys"))[:2]
+    return envelope.keygen(tmp_path_factory.mktemp("keys"))[:2]
 
 
 @pytest.fixture(scope="module")
@@ -199,7 +200,7 @@ def test_a_copy_between_two_registries_keeps_the_digest(
 def test_a_receipt_signed_by_another_key_promotes_nothing(
     docker_client: Any, image: str, registry: Registry, vldock: Vldock, tmp_path: Path
 ) -> None:
-    stranger = receipt_sign.keygen(tmp_path / "stranger")[0]
+    stranger = envelope.keygen(tmp_path / "stranger")[0]
     receipt = written(docker_client, image, tmp_path / "receipt.json", stranger)
 
     assert vldock("promote", image, "--to", f"{registry.host}/stranger", "--receipt", receipt, "--confirm") == 23

@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from support import debian_registry, receipts, saved_image, tls_registry, waiting
+from support import debian_registry, receipts, saved_image, tls_registry, wait_until
 from support.debian_registry import PASSWORD, USER, Registry, SlowLine
-from support.shop import CANDIDATE, FIXED
+from support.promotion_fixture import CANDIDATE, FIXED
 from support.tls_registry import HiddenTls
 
-from vldock.host import cli, receipt_sign
-from vldock.host.cli import invoke
+from vldock.host.cli import main as cli
+from vldock.host.cli.main import invoke
+from vldock.host.receipts import envelope
 
 pytestmark = pytest.mark.engine
 SIZES = (300_000,) * 6  # bytes: three seconds through the slow line
@@ -37,7 +38,7 @@ class Kit:
     def argv(self, host: str, name: str = "vldock", *more: str, log: str = "log") -> list[str]:
         """Return the words after vldock that promote the image to HOST/NAME."""
         folder = self.folder
-        given = ["--receipt", f"{folder}/receipt.json", "--key", f"{folder}/keys/{receipt_sign.PUBLIC_KEY}"]
+        given = ["--receipt", f"{folder}/receipt.json", "--key", f"{folder}/keys/{envelope.PUBLIC_KEY}"]
         place = ["--to", f"{host}/{name}", "--log", f"{folder}/{log}/promotions.jsonl"]
         return ["promote", f"tar:{folder}/image.tar", *place, *given, "--confirm", *more]
 
@@ -46,7 +47,7 @@ class Kit:
 def kit(tmp_path_factory: pytest.TempPathFactory) -> Kit:
     """One image for all."""
     folder = tmp_path_factory.mktemp("kit")
-    private, _, _ = receipt_sign.keygen(folder / "keys")
+    private, _, _ = envelope.keygen(folder / "keys")
     receipts.sealed(folder / "receipt.json", saved_image.save(folder / "image.tar", sizes=SIZES).identity, key=private)
     return Kit(folder)
 
@@ -66,7 +67,7 @@ def promote(*argv: str) -> int:
 def stop_after(registry: Registry, line: SlowLine, size: int) -> None:
     """Stop a registry when so many bytes have passed, and no more."""
     with line.held_at(size) as held:
-        waiting.until(held.exists)
+        wait_until.until(held.exists)
         registry.stop()
 
 
@@ -217,14 +218,14 @@ def test_killed_at_a_random_moment_the_next_run_leaves_exactly_the_same(
     moment = slow.passed + total * (number + random.Random(SEED + number).random()) / KILLS
     with slow.held_at(moment) as held:
         process = start(kit, slow, name)
-        waiting.until(lambda: held.exists() or process.poll() is not None)
+        wait_until.until(lambda: held.exists() or process.poll() is not None)
         process.kill()
         process.communicate()
     assert process.returncode == -signal.SIGKILL
 
     for tag, digest in images(registry, name).items():
         checked = ["receipt", "check", f"{kit.folder}/receipt.json", "--registry", f"{registry.host}/{name}:{tag}"]
-        assert invoke(cli.cli, [*checked, "--key", f"{kit.folder}/keys/{receipt_sign.PUBLIC_KEY}"]) == 0
+        assert invoke(cli.cli, [*checked, "--key", f"{kit.folder}/keys/{envelope.PUBLIC_KEY}"]) == 0
         assert digest == expected[tag]
     again = start(kit, slow, name)
     text, _ = again.communicate()

@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from support import waiting
+from support import wait_until
 from support.live_session import MODEL, SAMPLES, USER, Live
 
-from vldock.host import leftovers, session
+from vldock.host.containers import cleanup
+from vldock.host.sessions import spec as session_spec
 
 ONCE = "is loaded in the session's worker"
 
@@ -27,9 +28,9 @@ def live(docker_client: Any, image: Any, tmp_path_factory: pytest.TempPathFactor
     started = made.start()
     assert started.returncode == 0, started.stderr
     yield made
-    for handle in leftovers.find(docker_client, role=session.ROLE):
-        if handle.name == session.container_name(made.name):
-            leftovers.end(handle)
+    for handle in cleanup.find(docker_client, role=session_spec.ROLE):
+        if handle.name == session_spec.container_name(made.name):
+            cleanup.end(handle)
 
 
 def whole(live: Live, benchmark: str) -> bool:
@@ -73,7 +74,7 @@ def test_another_user_of_the_container_is_refused(live: Live) -> None:
 
 def test_a_short_evaluation_does_not_wait_for_a_long_one(live: Live) -> None:
     with live.held(), live.evaluates("MMStar") as long:
-        waiting.until(lambda: live.asked("MMStar") >= 1)
+        wait_until.until(lambda: live.asked("MMStar") >= 1)
         short = live.vldock("eval", "--data", "OCRBench", "--samples", "1")
         still = long.poll() is None
         models = live.status()["models"]
@@ -152,5 +153,5 @@ def test_stop_leaves_the_results_and_nothing_else(live: Live) -> None:
     done = live.vldock("stop")
 
     assert done.returncode == 0, done.stderr
-    assert [h.name for h in leftovers.find(live.client, role=session.ROLE) if live.name in h.name] == []
+    assert [h.name for h in cleanup.find(live.client, role=session_spec.ROLE) if live.name in h.name] == []
     assert live.file("POPE", ".xlsx").exists()

@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import waiting
+from support import wait_until
 
-from vldock.host import leftovers, session
+from vldock.host.containers import cleanup
+from vldock.host.sessions import spec as session_spec
 
 pytestmark = pytest.mark.engine
-VLDOCK = (sys.executable, "-c", "from vldock.host.cli import main; main()")
+VLDOCK = (sys.executable, "-c", "from vldock.host.cli.main import main; main()")
 MODEL = "llava_v1.5_7b"
 
 
@@ -37,9 +38,9 @@ def name(docker_client: Any) -> Iterator[str]:
     """A session's name that is nobody's; whatever has it at the end is removed."""
     made = f"t{uuid.uuid4().hex[:8]}"
     yield made
-    for handle in leftovers.find(docker_client, role=session.ROLE):
-        if handle.name == session.container_name(made):
-            leftovers.end(handle)
+    for handle in cleanup.find(docker_client, role=session_spec.ROLE):
+        if handle.name == session_spec.container_name(made):
+            cleanup.end(handle)
 
 
 @pytest.fixture
@@ -102,7 +103,7 @@ def test_a_second_ctrl_c_kills_what_would_not_end(started: str) -> None:
         assert child.stderr is not None
         child.stdout.readline()
         child.send_signal(signal.SIGINT)
-        waiting.until(lambda: b"once more kills it" in child.stderr.readline())
+        wait_until.until(lambda: b"once more kills it" in child.stderr.readline())
         child.send_signal(signal.SIGINT)
         assert child.wait() == 130
 
@@ -113,11 +114,11 @@ def test_a_session_that_crashes_is_started_again_where_that_was_asked(
     docker_client: Any, tiny: str, name: str, tmp_path: Path
 ) -> None:
     start(tiny, name, "--restart", "on-failure:2", cwd=tmp_path)
-    handle = docker_client.containers.get(session.container_name(name))
+    handle = docker_client.containers.get(session_spec.container_name(name))
     handle.exec_run(["sh", "-c", "kill -9 $(cat /proc/1/task/1/children)"])
 
-    waiting.until(lambda: handle.reload() or handle.attrs["RestartCount"] == 1)
-    waiting.until(lambda: vldock("session", "status", name).returncode == 0)
+    wait_until.until(lambda: handle.reload() or handle.attrs["RestartCount"] == 1)
+    wait_until.until(lambda: vldock("session", "status", name).returncode == 0)
     assert vldock("session", "stop", name).returncode == 0
     assert name not in names()
 
@@ -164,7 +165,7 @@ def test_ctrl_c_while_it_starts_removes_it(tiny: str, name: str, tmp_path: Path)
     words = ["session", "start", name, "--image", tiny, "--gpus", "none", "--model", "InternVL2-2B"]
     with subprocess.Popen([*VLDOCK, *words], stderr=subprocess.PIPE, cwd=tmp_path) as child:
         assert child.stderr is not None
-        waiting.until(lambda: b"loading" in child.stderr.readline())
+        wait_until.until(lambda: b"loading" in child.stderr.readline())
         child.send_signal(signal.SIGINT)
         assert child.wait() == 130
 
@@ -188,7 +189,7 @@ def test_a_dry_run_prints_the_docker_command_and_starts_nothing(tiny: str, name:
 def test_gc_removes_what_ended_and_spares_what_runs(docker_client: Any, tiny: str, name: str, tmp_path: Path) -> None:
     start(tiny, name, "--owner", str(os.getpid()), cwd=tmp_path)
     spared = vldock("session", "gc", "--dry-run").stdout
-    docker_client.containers.get(session.container_name(name)).kill()
+    docker_client.containers.get(session_spec.container_name(name)).kill()
     told = vldock("session", "gc", "--dry-run").stdout
     still = names()
     vldock("session", "gc")
@@ -200,7 +201,7 @@ def test_gc_removes_what_ended_and_spares_what_runs(docker_client: Any, tiny: st
 
 
 def test_an_ended_session_says_so_and_how_to_go_on(docker_client: Any, started: str) -> None:
-    docker_client.containers.get(session.container_name(started)).kill()
+    docker_client.containers.get(session_spec.container_name(started)).kill()
 
     done = vldock("session", "eval", started, "--data", "POPE")
 
@@ -212,7 +213,7 @@ def test_an_ended_session_says_so_and_how_to_go_on(docker_client: Any, started: 
 def test_a_container_that_dies_under_an_evaluation_is_told(
     docker_client: Any, started: str, waits: subprocess.Popen[bytes]
 ) -> None:
-    docker_client.containers.get(session.container_name(started)).kill()
+    docker_client.containers.get(session_spec.container_name(started)).kill()
     _, said = waits.communicate()
 
     assert waits.returncode == 3

@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from support import boxes, waiting
-from support.boxes import Box
+from support import tracked_containers, wait_until
 from support.live_session import MODEL, Live
+from support.tracked_containers import Box
 
-from vldock.host import leftovers, session
+from vldock.host.containers import cleanup
+from vldock.host.sessions import spec as session_spec
 
 CAUSE = "ValueError: no index"
 WORKER = "/opt/vldock/vldock/image/session/worker.py"
@@ -22,7 +23,7 @@ WORKER = "/opt/vldock/vldock/image/session/worker.py"
 def broken(docker_client: Any, image: Any, session_id: str) -> Iterator[str]:
     """An image whose worker cannot start."""
     edit = ["sh", "-c", f"echo 'raise ValueError(\"no index\")' >> {WORKER}"]
-    with boxes.edited(docker_client, image.id, edit, run_id=session_id) as made:
+    with tracked_containers.edited(docker_client, image.id, edit, run_id=session_id) as made:
         yield made
 
 
@@ -33,9 +34,9 @@ def failed(docker_client: Any, broken: str, tmp_path_factory: pytest.TempPathFac
     outputs.chmod(0o777)
     live = Live(docker_client, broken, f"t{uuid.uuid4().hex[:8]}", outputs)
     yield live, live.start("--keep-failed")
-    for handle in leftovers.find(docker_client, role=session.ROLE):
-        if handle.name == session.container_name(live.name):
-            leftovers.end(handle)
+    for handle in cleanup.find(docker_client, role=session_spec.ROLE):
+        if handle.name == session_spec.container_name(live.name):
+            cleanup.end(handle)
 
 
 def test_the_start_fails_with_the_cause(failed: tuple[Live, Any]) -> None:
@@ -73,10 +74,10 @@ def hungry(docker_client: Any, image: Any, session_id: str) -> Iterator[Box]:
     edit = ["sh", "-c", f"echo '{line}' >> {WORKER}"]
     serve = ["python", "-m", "vldock.image", "session", "serve"]
     with (
-        boxes.edited(docker_client, image.id, edit, run_id=session_id) as made,
-        boxes.box(docker_client, boxes.spec(made, serve, run_id=session_id)) as box,
+        tracked_containers.edited(docker_client, image.id, edit, run_id=session_id) as made,
+        tracked_containers.box(docker_client, tracked_containers.spec(made, serve, run_id=session_id)) as box,
     ):
-        waiting.until(lambda: status(box).get("state") == "ready", seconds=120)
+        wait_until.until(lambda: status(box).get("state") == "ready", seconds=120)
         yield box
 
 
@@ -91,5 +92,5 @@ def test_a_worker_killed_for_want_of_memory_is_told_so(hungry: Box) -> None:
 
     hungry.exec(["sh", "-c", f"touch /tmp/hungry; kill -9 {status(hungry)['worker_pid']}"])
 
-    waiting.until(lambda: status(hungry)["state"] == "failed", seconds=120)
+    wait_until.until(lambda: status(hungry)["state"] == "failed", seconds=120)
     assert status(hungry)["worker_cause"] == "killed by SIGKILL: out of memory"

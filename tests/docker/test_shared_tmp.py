@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from support import boxes, waiting
-from support.boxes import Box
+from support import tracked_containers, wait_until
+from support.tracked_containers import Box
 
 MODEL = "llava_v1.5_7b"
 RUN = ["python", "/workspace/VLMEvalKit/run.py", "--data", "POPE", "--model", MODEL, "--limit", "1"]
@@ -24,7 +24,7 @@ PASSPORT = f"/workspace/outputs/STAND-IN/{MODEL}/{MODEL}_POPE_passport.json"
 def other(docker_client: Any, image: Any, session_id: str) -> Iterator[str]:
     """The image of another build: the same but for its version, which its build facts name."""
     edit = ["sed", "-i", f's/"version": "[^"]*"/"version": "{OTHER}"/', FACTS]
-    with boxes.edited(docker_client, image.id, edit, run_id=session_id) as made:
+    with tracked_containers.edited(docker_client, image.id, edit, run_id=session_id) as made:
         yield made
 
 
@@ -36,9 +36,9 @@ def two(
     shared = tmp_path_factory.mktemp("tmp")
     shared.chmod(0o1777)
     mine = container_factory(SERVE, mounts={shared: "/tmp"}, environment=ENV)
-    theirs = boxes.spec(other, SERVE, run_id=session_id, mounts={shared: "/tmp"}, environment=ENV)
-    with boxes.box(docker_client, theirs) as box:
-        waiting.until(lambda: all(status(one).get("state") == "ready" for one in (mine, box)), seconds=240)
+    theirs = tracked_containers.spec(other, SERVE, run_id=session_id, mounts={shared: "/tmp"}, environment=ENV)
+    with tracked_containers.box(docker_client, theirs) as box:
+        wait_until.until(lambda: all(status(one).get("state") == "ready" for one in (mine, box)), seconds=240)
         yield mine, box
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from vldock.host import equal, prediction_table
+from vldock.host.reports import equality, prediction_table
 
 NASTY = Path(__file__).parents[1] / "image" / "nasty_texts.py"
 WRITE = """
@@ -42,6 +42,6 @@ def test_the_host_reads_what_the_image_dumped(run_in_image, tmp_path: Path, suff
     rows, reason = prediction_table.read_table(tmp_path / f"m_B.{suffix}")
 
     assert (done.exit_code, reason) == (0, None), done.text
-    assert list(equal.read(tmp_path / f"m_B.{suffix}").answers.values()) == said
+    assert list(equality.read(tmp_path / f"m_B.{suffix}").answers.values()) == said
     assert [row["A"] or "" for row in rows] == said
     assert rows[0]["hit"] == 1

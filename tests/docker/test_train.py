@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from vldock.host.containers import Completed
+from vldock.host.containers.lifecycle import Completed
 
 pytestmark = pytest.mark.xdist_group("train")
-VLDOCK = (sys.executable, "-c", "from vldock.host.cli import main; main()")
+VLDOCK = (sys.executable, "-c", "from vldock.host.cli.main import main; main()")
 DRAWN = """
 from pathlib import Path
 from vldock.image.training import demo

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 import tiny_model
+from preforked_runs import WarmRuns
 from tiny_model import LLAVA_ROOT, Bench, python_path
-from warm_runs import WarmRuns
 
 
 @pytest.fixture(scope="session")

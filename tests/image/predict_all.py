@@ -15,7 +15,7 @@ from typing import Any
 
 os.environ.update(VLDOCK_STANDIN="1", VLDOCK_DEVICE="cpu")
 
-from vldock.image import run
+from vldock.image import run_py
 
 TEXTS = ("one two  three\n indented\n- a list", "한국어 문장 입니다", "emoji 🙂 and 漢字", "single")
 
@@ -34,7 +34,7 @@ def in_pieces(tokenizer: Any, text: str) -> list[Any]:
     """Return a text, and what a streamer makes of its tokens one by one."""
     import torch
 
-    from vldock.image.predict.stream import Pieces
+    from vldock.image.predict.answer_stream import Pieces
 
     ids, said = tokenizer(text).input_ids, []
     pieces = Pieces(tokenizer, said.append)
@@ -47,7 +47,7 @@ def in_pieces(tokenizer: Any, text: str) -> list[Any]:
 
 def main(out: str, benchmarks: list[str]) -> int:
     """Run, ask and print; return run.py's exit status."""
-    status = run.main(["--data", *benchmarks, "--model", "llava_v1.5_7b", "--work-dir", out])
+    status = run_py.main(["--data", *benchmarks, "--model", "llava_v1.5_7b", "--work-dir", out])
     from vlmeval.dataset import build_dataset
 
     from vldock.image.predict import model as predict

@@ -11,15 +11,18 @@ import tiny_wrapper
 import torch
 import training_box
 
-from vldock.image import cuda_device, evaluate
-from vldock.image.engines import sizing
+from vldock.image import cuda_device
+from vldock.image.answering.types import Question
+from vldock.image.engines import memory as engine_memory
 from vldock.image.engines.batched import BatchedEngine
-from vldock.image.engines.features import FeatureStore
-from vldock.image.engines.types import Question
-from vldock.image.features import exact, models
-from vldock.image.session import memory
-from vldock.image.shared_model import facts_of
-from vldock.image.training import model, numbers, watch
+from vldock.image.engines.memory_features import FeatureStore
+from vldock.image.engines.shared_model import facts_of
+from vldock.image.evaluation import command as evaluate_command
+from vldock.image.features import for_evaluation, towers
+from vldock.image.session import model_memory
+from vldock.image.training.checks import measurements
+from vldock.image.training.loop import monitor
+from vldock.image.training.model import load as model_load
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Following kwargs received:UserWarning"),
@@ -65,9 +68,9 @@ def test_the_cpu_has_none() -> None:
 
 @pytest.mark.usefixtures("cuda")
 def test_what_torch_holds_unused_counts_as_free() -> None:
-    assert sizing.free_bytes(BARE) == fake_cuda.FREE + fake_cuda.RESERVED - fake_cuda.ALLOCATED
-    assert sizing.head_bytes(BARE) == sizing.free_bytes(BARE) // 8
-    assert sizing.feature_bytes() == sizing.free_bytes(BARE) // 16
+    assert engine_memory.free_bytes(BARE) == fake_cuda.FREE + fake_cuda.RESERVED - fake_cuda.ALLOCATED
+    assert engine_memory.head_bytes(BARE) == engine_memory.free_bytes(BARE) // 8
+    assert engine_memory.feature_bytes() == engine_memory.free_bytes(BARE) // 16
 
 
 @pytest.mark.usefixtures("cuda")
@@ -78,7 +81,7 @@ def test_the_batched_engine_answers_on_a_gpu_as_the_stock_loop_on_a_cpu(
     expected = tiny_wrapper.stock(wrapper, asked)
     with fake_cuda.tensors(device):
         on_gpu = tiny_wrapper.make(tmp_path)
-        engine = BatchedEngine(on_gpu, batch_size="auto", features=FeatureStore(sizing.feature_bytes()))
+        engine = BatchedEngine(on_gpu, batch_size="auto", features=FeatureStore(engine_memory.feature_bytes()))
         found = {answer.index: (answer.text, answer.note["answer"]) for answer in engine.answers(asked)}
         facts = facts_of(on_gpu)
 
@@ -93,7 +96,11 @@ def test_a_session_reads_the_memory_of_its_gpu(monkeypatch: pytest.MonkeyPatch, 
 
     torch.cuda.init()
 
-    assert (memory.where(), memory.free(), memory.used()) == ("the GPU", fake_cuda.FREE, fake_cuda.ALLOCATED)
+    assert (model_memory.where(), model_memory.free(), model_memory.used()) == (
+        "the GPU",
+        fake_cuda.FREE,
+        fake_cuda.ALLOCATED,
+    )
 
 
 @pytest.mark.usefixtures("cuda")
@@ -101,26 +108,26 @@ def test_a_session_reads_the_memory_of_its_gpu(monkeypatch: pytest.MonkeyPatch, 
 def test_an_evaluation_names_its_gpu(monkeypatch: pytest.MonkeyPatch, asked_for: str) -> None:
     monkeypatch.setenv("VLDOCK_DEVICE", asked_for)
 
-    assert evaluate._device() == fake_cuda.NAME
+    assert evaluate_command._device() == fake_cuda.NAME
 
 
 def test_a_training_limits_and_reads_the_memory_of_its_gpu(cuda: dict[str, Any], tmp_path: Path) -> None:
     box = training_box.make(tmp_path)
     with fake_cuda.tensors():
-        loaded = model.load(box.config(tmp_path / "run", "train.precision=fp32"), device="cuda")
+        loaded = model_load.load(box.config(tmp_path / "run", "train.precision=fp32"), device="cuda")
 
     assert cuda["fraction"] == (0.9, 0)
-    assert (watch.memory(loaded.device), numbers._held(loaded.device)) == (fake_cuda.PEAK, fake_cuda.ALLOCATED)
+    assert (monitor.memory(loaded.device), measurements._held(loaded.device)) == (fake_cuda.PEAK, fake_cuda.ALLOCATED)
 
 
 @pytest.mark.usefixtures("cuda")
 def test_features_for_an_evaluation_name_the_gpu_that_computed_them(tmp_path: Path) -> None:
     training_box.make(tmp_path)
-    tower, processor = models.open_tower(str(tmp_path / "plain"), for_evaluation=True)
+    tower, processor = towers.open_tower(str(tmp_path / "plain"), for_evaluation=True)
     with fake_cuda.tensors():
         features = tower.encode(torch.zeros(2, 3, 56, 56))
 
     assert tower.device == "cuda"
     assert features.shape[:2] == (2, 16)
-    assert fake_cuda.NAME in exact.computed(tower.dtype, BARE)
-    assert models.space_of(tower, processor).computed == exact.computed(tower.dtype, BARE)
+    assert fake_cuda.NAME in for_evaluation.computed(tower.dtype, BARE)
+    assert towers.space_of(tower, processor).computed == for_evaluation.computed(tower.dtype, BARE)

@@ -11,12 +11,12 @@ import pytest
 import tiny_wrapper
 import torch
 
-from vldock.common.engine_choice import BATCHED
-from vldock.image.engines import kept
+from vldock.common.inference_options import BATCHED
+from vldock.image.answering.types import Question
+from vldock.image.engines import disk_features
 from vldock.image.engines.batched import BatchedEngine
-from vldock.image.engines.features import FeatureStore
-from vldock.image.engines.types import Question
-from vldock.image.features import build, exact, fsck, models, rows, shards
+from vldock.image.engines.memory_features import FeatureStore
+from vldock.image.features import build, for_evaluation, fsck, picture_rows, shards, towers
 from vldock.image.features.cache import FeatureCache
 
 pytestmark = [  # of the wrapper's own settings, and of transformers about them
@@ -57,7 +57,7 @@ def expected(wrapper: Any, asked: list[Question]) -> Found:
 def _fresh() -> Iterator[None]:
     """Every test is a process of its own, as far as the cache can tell."""
     yield
-    kept._opened.cache_clear()
+    disk_features._opened.cache_clear()
 
 
 def untouched(made: Any) -> None:
@@ -71,9 +71,11 @@ def run(
     made: Any, asked: list[Question], root: Path, *, batch_size: int = 3, **env: str
 ) -> tuple[Found, dict[str, int]]:
     """Answer in what is as good as another process; return the answers and how the images were looked up."""
-    kept._opened.cache_clear()
+    disk_features._opened.cache_clear()
     values = {"VLDOCK_ENGINE": BATCHED, "VLDOCK_FEATURE_CACHE": "1", "VLDOCK_FEATURES": str(root), **env}
-    engine = BatchedEngine(made, batch_size=batch_size, features=FeatureStore(1 << 30), kept=kept.of(made, values))
+    engine = BatchedEngine(
+        made, batch_size=batch_size, features=FeatureStore(1 << 30), kept=disk_features.of(made, values)
+    )
     found, seen = Found(), {"read": 0, "computed": 0, "held": 0}
     for answer in engine.answers(asked):
         found[answer.index] = (answer.text, answer.note["answer"])
@@ -99,7 +101,7 @@ def test_with_the_cache_warm_no_picture_is_even_opened(
 ) -> None:
     run(wrapper, asked, tmp_path)
     opened: list[str] = []
-    monkeypatch.setattr("vldock.image.engines.prepare.Desk.decode", lambda self, path: opened.append(path))
+    monkeypatch.setattr("vldock.image.engines.inputs.Desk.decode", lambda self, path: opened.append(path))
 
     run(wrapper, asked, tmp_path)
 
@@ -130,9 +132,11 @@ def test_another_llava_with_this_tower_computes_nothing(wrapper: Any, asked: lis
 
 def test_features_built_before_are_hits(wrapper: Any, asked: list[Question], pictures: Path, tmp_path: Path) -> None:
     name = wrapper.model.get_vision_tower().vision_tower_name
-    tower, processor = models.open_tower(name, device="cpu", for_evaluation=True)
-    listed = rows.from_folder(pictures, dataset="POPE")
-    build.build(listed, vl_model=tower, processor=processor, cache_dir=tmp_path, dtype=exact.name_of(tower.dtype))
+    tower, processor = towers.open_tower(name, device="cpu", for_evaluation=True)
+    listed = picture_rows.from_folder(pictures, dataset="POPE")
+    build.build(
+        listed, vl_model=tower, processor=processor, cache_dir=tmp_path, dtype=for_evaluation.name_of(tower.dtype)
+    )
 
     _, seen = run(wrapper, asked, tmp_path)
 
@@ -142,8 +146,8 @@ def test_features_built_before_are_hits(wrapper: Any, asked: list[Question], pic
 def test_features_built_for_training_are_none_of_an_evaluation(
     wrapper: Any, asked: list[Question], pictures: Path, tmp_path: Path
 ) -> None:
-    tower, processor = models.open_tower(wrapper.model.get_vision_tower().vision_tower_name, device="cpu")
-    build.build(rows.from_folder(pictures), vl_model=tower, processor=processor, cache_dir=tmp_path)
+    tower, processor = towers.open_tower(wrapper.model.get_vision_tower().vision_tower_name, device="cpu")
+    build.build(picture_rows.from_folder(pictures), vl_model=tower, processor=processor, cache_dir=tmp_path)
 
     assert run(wrapper, asked, tmp_path)[1]["read"] == 0
 
@@ -182,8 +186,8 @@ def test_a_checkpoint_that_carries_its_tower_is_known_by_the_weights_it_loads(
     warm, second = run(made, asked[:6], tmp_path / "features")
 
     tower = made.model.get_vision_tower()
-    assert exact.of_files(tower) is None
-    assert exact.of_memory(tower) == exact.of_memory(base.model.get_vision_tower())
+    assert for_evaluation.of_files(tower) is None
+    assert for_evaluation.of_memory(tower) == for_evaluation.of_memory(base.model.get_vision_tower())
     assert cold == warm == own
     assert (first["read"], second["computed"]) == (0, 0)
 
@@ -204,7 +208,7 @@ def test_whatever_moves_a_bit_of_the_features_is_another_space(
     wrapper: Any, change: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tower, processor = wrapper.model.get_vision_tower(), wrapper.image_processor
-    before = exact.space_of(tower, processor, dtype=torch.float32, device=torch.device("cpu"))
+    before = for_evaluation.space_of(tower, processor, dtype=torch.float32, device=torch.device("cpu"))
     if "processor" in change:
         processor = type(processor)(**{**processor.to_dict(), **change["processor"]})
     if "layer" in change:
@@ -218,18 +222,18 @@ def test_whatever_moves_a_bit_of_the_features_is_another_space(
         monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: change["device"])
     dtype = change.get("dtype", torch.float32)
 
-    after = exact.space_of(tower, processor, dtype=dtype, device=torch.device("cpu"))
+    after = for_evaluation.space_of(tower, processor, dtype=dtype, device=torch.device("cpu"))
 
     assert after != before
 
 
 def test_the_space_of_what_is_in_memory_is_that_of_the_files_it_came_from(wrapper: Any) -> None:
     tower = wrapper.model.get_vision_tower()
-    vl_model, processor = models.open_tower(tower.vision_tower_name, device="cpu", for_evaluation=True)
+    vl_model, processor = towers.open_tower(tower.vision_tower_name, device="cpu", for_evaluation=True)
 
-    found = exact.space_of(tower, wrapper.image_processor, dtype=torch.float32, device=torch.device("cpu"))
+    found = for_evaluation.space_of(tower, wrapper.image_processor, dtype=torch.float32, device=torch.device("cpu"))
 
-    assert found == models.space_of(vl_model, processor, "float32")
+    assert found == towers.space_of(vl_model, processor, "float32")
 
 
 def test_damaged_rows_are_computed_again(wrapper: Any, asked: list[Question], expected: Found, tmp_path: Path) -> None:
@@ -303,8 +307,8 @@ def test_a_cache_removed_while_it_is_read_costs_no_answer(
 ) -> None:
     run(wrapper, asked, tmp_path)
     values = {"VLDOCK_ENGINE": BATCHED, "VLDOCK_FEATURE_CACHE": "1", "VLDOCK_FEATURES": str(tmp_path)}
-    kept._opened.cache_clear()
-    engine = BatchedEngine(wrapper, batch_size=3, features=FeatureStore(1), kept=kept.of(wrapper, values))
+    disk_features._opened.cache_clear()
+    engine = BatchedEngine(wrapper, batch_size=3, features=FeatureStore(1), kept=disk_features.of(wrapper, values))
     shutil.rmtree(tmp_path)
 
     assert {a.index: (a.text, a.note["answer"]) for a in engine.answers(asked)} == expected

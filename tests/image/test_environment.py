@@ -12,7 +12,7 @@ import pytest
 from conftest import FreshPython
 
 from vldock.common.cache_env import CACHE_ENV, CACHE_ROOT, is_inside
-from vldock.common.layout import CONSTRAINTS, LOCK
+from vldock.common.image_paths import CONSTRAINTS, LOCK
 
 pytestmark = pytest.mark.layout
 

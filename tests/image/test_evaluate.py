@@ -19,7 +19,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from vldock.common.cell import Cell
+from vldock.common.cell_record import Cell
 
 MODEL = "llava_v1.5_7b"
 SCRIPT = Path(__file__).with_name("fake_model.py")

@@ -24,7 +24,7 @@ from safetensors.torch import save_file
 
 from vldock.common.errors import InputRefused, UsageError
 from vldock.image.__main__ import main
-from vldock.image.features import build, consume, evict, fsck, leases, models, ranks, rows, shards
+from vldock.image.features import build, evict, file_locks, fsck, lookup, picture_rows, shards, torchrun_store, towers
 from vldock.image.features.cache import FeatureCache
 from vldock.image.features.space import Entry
 from vldock.image.standin import ASSETS
@@ -62,12 +62,12 @@ class Small:
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> list[rows.ImageRow]:
+def pictures(tmp_path: Path) -> list[picture_rows.ImageRow]:
     folder = tmp_path / "pictures"
     folder.mkdir()
     for index in range(7):
         Image.linear_gradient("L").rotate(31 * index).convert("RGB").save(folder / f"{index}.png")
-    return rows.from_folder(folder)
+    return picture_rows.from_folder(folder)
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def put(cache: FeatureCache, *numbers: int) -> None:
     cache.flush()
 
 
-def built(pictures: list[rows.ImageRow], cache_dir: Path, model: Mean, **options: object) -> build.Built:
+def built(pictures: list[picture_rows.ImageRow], cache_dir: Path, model: Mean, **options: object) -> build.Built:
     return build.build(pictures, vl_model=model, processor=Small(), cache_dir=cache_dir, rows_per_shard=3, **options)
 
 
@@ -161,7 +161,7 @@ def test_the_limit_holds_and_what_was_used_last_stays(tmp_path: Path) -> None:
 def test_a_full_cache_whose_shards_are_held_takes_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with FeatureCache(tmp_path, SPACE, rows=1, limit=6_000) as cache:
         put(cache, 0)
-        with leases.share(next(shards.shards(tmp_path))):
+        with file_locks.share(next(shards.shards(tmp_path))):
             put(cache, 1)
 
     assert (cache.counts.refused, len(list(shards.shards(tmp_path)))) == (1, 1)
@@ -177,19 +177,19 @@ def test_writers_killed_while_readers_read_leave_nothing_damaged(tmp_path: Path)
     assert tally.hits > 20
 
 
-def test_a_build_stores_what_the_model_says(pictures: list[rows.ImageRow], tmp_path: Path) -> None:
+def test_a_build_stores_what_the_model_says(pictures: list[picture_rows.ImageRow], tmp_path: Path) -> None:
     model = Mean()
     done = built(pictures, tmp_path / "cache", model)
 
     with FeatureCache(tmp_path / "cache", done.space) as cache:
-        found = [one.features for one in map(consume.CachedPictures(pictures, cache).__getitem__, range(7))]
+        found = [one.features for one in map(lookup.CachedPictures(pictures, cache).__getitem__, range(7))]
         fresh = [build.encode([Small()(Image.open(row.path))], model)[0].half() for row in pictures]
     assert (done.computed, done.kept) == (7, 0)
     assert all(torch.equal(one, other) for one, other in zip(found, fresh, strict=True))
 
 
 def test_a_second_build_computes_nothing_and_a_changed_picture_only_itself(
-    pictures: list[rows.ImageRow], tmp_path: Path
+    pictures: list[picture_rows.ImageRow], tmp_path: Path
 ) -> None:
     built(pictures, tmp_path / "cache", first := Mean())
     again = built(pictures, tmp_path / "cache", second := Mean())
@@ -201,7 +201,7 @@ def test_a_second_build_computes_nothing_and_a_changed_picture_only_itself(
 
 
 def test_broken_pictures_are_named_by_row_and_nothing_is_computed(
-    pictures: list[rows.ImageRow], tmp_path: Path
+    pictures: list[picture_rows.ImageRow], tmp_path: Path
 ) -> None:
     pictures[1].path.write_bytes(b"")
     pictures[4].path.write_bytes(pictures[5].path.read_bytes()[:200])
@@ -216,7 +216,7 @@ def test_broken_pictures_are_named_by_row_and_nothing_is_computed(
     assert model.seen == 0
 
 
-def test_broken_pictures_are_skipped_where_asked(pictures: list[rows.ImageRow], tmp_path: Path) -> None:
+def test_broken_pictures_are_skipped_where_asked(pictures: list[picture_rows.ImageRow], tmp_path: Path) -> None:
     pictures[1].path.write_bytes(b"no picture")
 
     done = built(pictures, tmp_path / "cache", Mean(), broken="skip")
@@ -226,7 +226,7 @@ def test_broken_pictures_are_skipped_where_asked(pictures: list[rows.ImageRow], 
 
 
 def test_a_limit_below_the_data_set_is_refused_before_it_eats_itself(
-    pictures: list[rows.ImageRow], tmp_path: Path
+    pictures: list[picture_rows.ImageRow], tmp_path: Path
 ) -> None:
     with pytest.raises(UsageError, match="7 rows take"):
         built(pictures, tmp_path / "cache", Mean(), limit=10)
@@ -238,28 +238,30 @@ def test_only_what_is_missing_is_computed_for_a_frozen_tower(cache: FeatureCache
     model = Mean()
     asked = [(entry, lambda: torch.ones(3, 8, 8)) for entry in (new, known, new)]
 
-    found = consume.features_of(asked, cache=cache, vl_model=model)
+    found = lookup.features_of(asked, cache=cache, vl_model=model)
 
     assert model.seen == 1
     assert [one[0, 0].item() for one in found] == [torch.tensor(torch.pi).half().item(), 0.5, found[0][0, 0].item()]
 
 
-def test_the_stand_in_tower_s_features_are_llava_s_bit_for_bit(pictures: list[rows.ImageRow], tmp_path: Path) -> None:
-    tower, processor = models.open_tower(str(TOWER))
+def test_the_stand_in_tower_s_features_are_llava_s_bit_for_bit(
+    pictures: list[picture_rows.ImageRow], tmp_path: Path
+) -> None:
+    tower, processor = towers.open_tower(str(TOWER))
     done = build.build(pictures[:2], vl_model=tower, processor=processor, cache_dir=tmp_path / "cache")
     with FeatureCache(tmp_path / "cache", done.space) as cache:
-        found = consume.CachedPictures(pictures[:2], cache)[1].features
+        found = lookup.CachedPictures(pictures[:2], cache)[1].features
 
-    fresh, again = models.open_tower(str(TOWER))
+    fresh, again = towers.open_tower(str(TOWER))
     assert torch.equal(found, fresh.encode(again(Image.open(pictures[1].path))[None])[0].half())
     assert found.shape == (576, 64)
 
 
-def anyres(grid: tuple[tuple[int, int], ...]) -> tuple[models.Tower, models.ClipProcessor]:
+def anyres(grid: tuple[tuple[int, int], ...]) -> tuple[towers.Tower, towers.ClipProcessor]:
     """The stand-in tower, and LLaVA-NeXT's preprocessing: the whole picture, then each square of a grid."""
-    tower, processor = models.open_tower(str(TOWER))
+    tower, processor = towers.open_tower(str(TOWER))
     settings = SimpleNamespace(image_aspect_ratio="anyres", image_grid_pinpoints=[list(one) for one in grid])
-    return tower, models.ClipProcessor(processor.image_processor, settings)
+    return tower, towers.ClipProcessor(processor.image_processor, settings)
 
 
 WIDE, SQUARE = ((672, 336), (336, 672)), ((672, 672),)
@@ -270,21 +272,21 @@ def test_anyres_features_are_those_of_every_crop_whatever_is_beside_it_in_the_ba
     for name, size in (("a", (600, 200)), ("b", (500, 500))):
         Image.linear_gradient("L").resize(size).convert("RGB").save(tmp_path / "pictures" / f"{name}.png")
     tower, processor = anyres((*WIDE, *SQUARE))
-    listed = rows.from_folder(tmp_path / "pictures")
+    listed = picture_rows.from_folder(tmp_path / "pictures")
     build.build(listed, vl_model=tower, processor=processor, cache_dir=tmp_path / "cache", dtype="float32")
 
-    with FeatureCache(tmp_path / "cache", models.space_of(tower, processor, "float32")) as cache:
-        found = [sample.features for sample in consume.CachedPictures(listed, cache)]
+    with FeatureCache(tmp_path / "cache", towers.space_of(tower, processor, "float32")) as cache:
+        found = [sample.features for sample in lookup.CachedPictures(listed, cache)]
 
-    crops = [processor(rows.decode(row.path.read_bytes())) for row in listed]
+    crops = [processor(picture_rows.decode(row.path.read_bytes())) for row in listed]
     assert [one.shape for one in found] == [(3, 576, 64), (5, 576, 64)]
     assert all(torch.equal(one, tower.encode(pixels)) for one, pixels in zip(found, crops, strict=True))
 
 
 def test_another_grid_of_crops_is_another_space_and_so_is_padding() -> None:
-    padded = models.open_tower(str(TOWER))
+    padded = towers.open_tower(str(TOWER))
 
-    spaces = {models.space_of(*made) for made in (padded, anyres(WIDE), anyres(SQUARE), anyres((*WIDE, *SQUARE)))}
+    spaces = {towers.space_of(*made) for made in (padded, anyres(WIDE), anyres(SQUARE), anyres((*WIDE, *SQUARE)))}
 
     assert len(spaces) == 4
 
@@ -301,7 +303,7 @@ def test_for_an_evaluation_a_next_checkpoint_s_pictures_are_padded_as_the_wrappe
     name = checkpoint(tmp_path, image_aspect_ratio="anyres", image_grid_pinpoints=[list(one) for one in WIDE])
     picture = Image.linear_gradient("L").resize((600, 200))
 
-    shapes = [models.open_tower(name, for_evaluation=one)[1](picture).shape for one in (False, True)]
+    shapes = [towers.open_tower(name, for_evaluation=one)[1](picture).shape for one in (False, True)]
 
     assert shapes == [(3, 3, 336, 336), (3, 336, 336)]
 
@@ -310,7 +312,7 @@ def test_a_checkpoint_that_tells_its_tower_was_trained_is_refused(tmp_path: Path
     name = checkpoint(tmp_path, unfreeze_mm_vision_tower=True)
 
     with pytest.raises(InputRefused, match="its tower was trained with it"):
-        models.open_tower(name)
+        towers.open_tower(name)
 
 
 @pytest.mark.filterwarnings("ignore:`resume_download` is deprecated:FutureWarning")  # transformers' own use of the hub
@@ -319,12 +321,12 @@ def test_llava_7b_and_13b_share_their_tower_s_features(monkeypatch: pytest.Monke
     monkeypatch.setattr("transformers.utils.hub.TRANSFORMERS_CACHE", str(ASSETS / "huggingface"))
     names = ("liuhaotian/llava-v1.5-7b", "liuhaotian/llava-v1.5-13b", "openai/clip-vit-large-patch14-336")
 
-    spaces = {models.space_of(*models.open_tower(name)) for name in names}
+    spaces = {towers.space_of(*towers.open_tower(name)) for name in names}
 
     assert len(spaces) == 1
 
 
-def test_two_ranks_share_a_build(pictures: list[rows.ImageRow], tmp_path: Path) -> None:
+def test_two_ranks_share_a_build(pictures: list[picture_rows.ImageRow], tmp_path: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -348,11 +350,11 @@ def put_until_a_shard_is_there(
 
 
 def test_ctrl_c_says_one_line_and_the_same_command_continues(
-    pictures: list[rows.ImageRow], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pictures: list[picture_rows.ImageRow], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     command = ["features", "build", "--model", str(TOWER), "--images", str(pictures[0].path.parent)]
     command += ["--cache", str(tmp_path / "cache"), "--rows-per-shard", "1", "--batch-size", "1", "--num-workers", "1"]
-    models.open_tower(str(TOWER))[0].encode(torch.zeros(1, 3, 336, 336))  # what is imported now is not in the fork
+    towers.open_tower(str(TOWER))[0].encode(torch.zeros(1, 3, 336, 336))  # what is imported now is not in the fork
     with monkeypatch.context() as first_only:
         first_only.setattr(FeatureCache, "put", put_until_a_shard_is_there)
         first = forked(_command, command, tmp_path / "first")
@@ -378,9 +380,9 @@ def forked(target: object, *args: object) -> ForkProcess:
     return process
 
 
-def _rank(rank: int, port: int, pictures: list[rows.ImageRow], folder: Path) -> None:
+def _rank(rank: int, port: int, pictures: list[picture_rows.ImageRow], folder: Path) -> None:
     os.environ |= {"RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    with ranks.started():
+    with torchrun_store.started():
         done = built(pictures, folder / "cache", model := Mean())
     (folder / f"{rank}.json").write_text(json.dumps({"computed": done.computed, "seen": model.seen}))
 
@@ -400,7 +402,7 @@ def test_for_an_evaluation_a_dtype_is_refused_with_the_way_out(capsys: pytest.Ca
 
 
 def test_for_an_evaluation_nothing_is_rounded_and_every_picture_is_alone(
-    pictures: list[rows.ImageRow], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pictures: list[picture_rows.ImageRow], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     command = ["features", "build", "--model", str(TOWER), "--images", str(pictures[0].path.parent)]
@@ -408,10 +410,10 @@ def test_for_an_evaluation_nothing_is_rounded_and_every_picture_is_alone(
     done.join()
 
     (shard,) = [shards.read_header(path) for path in shards.shards(tmp_path / "cache")]
-    tower, processor = models.open_tower(str(TOWER), device="cpu", for_evaluation=True)
-    pixels = processor(rows.decode(pictures[3].path.read_bytes()))
+    tower, processor = towers.open_tower(str(TOWER), device="cpu", for_evaluation=True)
+    pixels = processor(picture_rows.decode(pictures[3].path.read_bytes()))
     with FeatureCache(tmp_path / "cache", shard.space) as cache:
-        found = consume.CachedPictures(pictures, cache)[3].features
+        found = lookup.CachedPictures(pictures, cache)[3].features
     assert (done.exitcode, shard.space.dtype) == (0, "float32")
     assert shard.space.computed.endswith("one at a time")
     assert torch.equal(found, tower.encode(pixels[None])[0])

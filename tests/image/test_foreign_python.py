@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from tiny_model import MODEL, Bench
 
-from vldock.image import door_run
+from vldock.image.entrypoints.VLMEvalKit import run as run_entrypoint
 
 pytest_plugins = ["bench_fixture"]
 pytestmark = pytest.mark.layout
@@ -79,7 +79,7 @@ def test_what_is_allowed_is_in_the_passport(bench: Bench) -> None:
 
 
 def test_an_allowed_one_goes_on_and_is_said(tmp_path: Path) -> None:
-    done = run(door_run.__file__, "--help", cwd=tmp_path, PYTHONPATH=str(tmp_path), VLDOCK_ALLOW_PYTHON="1")
+    done = run(run_entrypoint.__file__, "--help", cwd=tmp_path, PYTHONPATH=str(tmp_path), VLDOCK_ALLOW_PYTHON="1")
 
     said = f"vldock: Python from outside the image, allowed and in the passport: PYTHONPATH={tmp_path}\n"
     assert (done.returncode, done.stderr) == (0, said)

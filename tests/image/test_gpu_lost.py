@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from vldock.image import gpu_lost
+from vldock.image.evaluation import gpu_health
 
 
 def answers(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
@@ -19,18 +19,18 @@ def answers(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
 def test_a_gpu_that_does_not_answer_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     answers(monkeypatch, RuntimeError("CUDA error: unspecified launch failure"))
 
-    with pytest.raises(gpu_lost.DeviceLost, match="unspecified launch failure"):
-        gpu_lost.require_alive()
+    with pytest.raises(gpu_health.DeviceLost, match="unspecified launch failure"):
+        gpu_health.require_alive()
 
 
 def test_full_memory_is_no_loss(monkeypatch: pytest.MonkeyPatch) -> None:
     answers(monkeypatch, torch.cuda.OutOfMemoryError("CUDA out of memory"))
 
-    gpu_lost.require_alive()
+    gpu_health.require_alive()
 
 
 def test_without_a_gpu_nothing_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     answers(monkeypatch, RuntimeError("nobody asks"))
     monkeypatch.setattr(torch.cuda, "is_initialized", lambda: False)
 
-    gpu_lost.require_alive()
+    gpu_health.require_alive()

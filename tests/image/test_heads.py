@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from vldock.common.errors import InputRefused, UsageError
-from vldock.image.features import models
+from vldock.image.features import towers
 from vldock.image.heads import config, scenes, train
 from vldock.image.heads.network import word_numbers
 from vldock.image.heads.objectives import FlowMatching, Regression
@@ -56,7 +56,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, train.T
     places = (f"data.folder={folder / 'scenes'}", f"cache.folder={folder / 'cache'}", f"out={folder}")
     made = config.read(None, (*SETTINGS, *places))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(models, "open_tower", lambda name, **_: (model, Plain()))
+        patch.setattr(towers, "open_tower", lambda name, **_: (model, Plain()))
         train.prepare(made)
         seen = [model.seen]
         found = {"regression": train.train(made, "regression")}
@@ -140,7 +140,7 @@ def test_a_saved_head_answers_as_the_trained_one_did(
 def test_rows_that_are_not_cached_are_refused_and_not_computed_in_silence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(models, "open_tower", lambda name, **_: (Patches(), Plain()))
+    monkeypatch.setattr(towers, "open_tower", lambda name, **_: (Patches(), Plain()))
     made = config.read(
         None, (f"data.folder={tmp_path}", "data.train=2", "data.held_out=1", f"cache.folder={tmp_path}/c")
     )

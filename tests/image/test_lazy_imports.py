@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 from conftest import FreshPython
 
+from vldock.image.process import lazy_imports
 from vldock.image.standin.manifest import ASSETS
-from vldock.image.vlmeval_hooks import benchmark_index, lazy
+from vldock.image.vlmeval_hooks.models import benchmark_index
 
 FACTS = Path(__file__).with_name("import_facts.py")
 # What upstream imports at the start of each run, and a LLaVA evaluated on our benchmarks never uses.
@@ -27,7 +28,7 @@ HEAVY = (
 )
 RUN = """
 import json, os, sys
-from vldock.image.run import main
+from vldock.image.run_py import main
 status = main([*os.environ["ARGUMENTS"].split(), "--work-dir", os.environ["FOLDER"]])
 modules = sorted(sys.modules)
 import bitsandbytes
@@ -62,7 +63,12 @@ with multiprocessing.get_context("spawn").Pool(1) as pool:
 
 def told(*, eager: bool, names: str = "") -> dict[str, Any]:
     """Return import_facts of a fresh process."""
-    environment = {**os.environ, lazy.VARIABLE: str(int(eager)), "PYTHONHASHSEED": "0", "PYTHONWARNINGS": "ignore"}
+    environment = {
+        **os.environ,
+        lazy_imports.VARIABLE: str(int(eager)),
+        "PYTHONHASHSEED": "0",
+        "PYTHONWARNINGS": "ignore",
+    }
     command = [sys.executable, str(FACTS)]
     done = subprocess.run(command, env=environment, input=names, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -17,7 +17,7 @@ from conftest import FreshPython
 from datasets.naming import camelcase_to_snakecase, filenames_for_dataset_split
 from huggingface_hub import constants
 
-from vldock.common.writable import can_write
+from vldock.common.filesystem.permissions import can_write
 from vldock.image.offline import cached, errors, load, load_dataset, readers, show
 from vldock.image.offline.cached import arrow_name, find
 

@@ -12,8 +12,8 @@ import pytest
 from tiny_model import MODEL, Bench, write_pope
 
 from vldock.common import passport
-from vldock.image import file_hashes, weights
-from vldock.image.vlmeval_hooks import prompts
+from vldock.image.vlmeval_hooks.provenance import prompts
+from vldock.image.weights import file_hashes, model_files
 
 pytest_plugins = ["bench_fixture"]
 LIMIT = ("--limit", "2")
@@ -194,4 +194,4 @@ def test_a_digest_is_remembered_until_the_file_changes(tmp_path: Path, monkeypat
 
 
 def test_weights_that_are_not_here_have_no_digest() -> None:
-    assert weights.digest("nobody/nothing") is None
+    assert model_files.digest("nobody/nothing") is None

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from tiny_model import MODEL, Bench, write_extras, write_pope
 
-from vldock.image.vlmeval_hooks import env_file
+from vldock.image.vlmeval_hooks.process import env_file
 
 pytest_plugins = ["bench_fixture"]
 COMMIT = "354a485c"

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from conftest import FreshPython
 
-from vldock.image import phases
+from vldock.image.timing import phases
 
 RUN = """
 import sys
-from vldock.image.run import main
+from vldock.image.run_py import main
 sys.exit(main(["--data", "POPE", "--model", "llava_v1.5_7b", "--work-dir", {folder!r}, "--limit", "2"]))
 """
 ANSWERING = {"preprocess", "vision", "prefill", "decode", "loop"}

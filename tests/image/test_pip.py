@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import IN_IMAGE
 
-from vldock.common.layout import PIP_CHECK_EXPECTED
+from vldock.common.image_paths import PIP_CHECK_EXPECTED
 
 EXPECTED = Path(PIP_CHECK_EXPECTED) if IN_IMAGE else Path(__file__).parents[2] / "locks/pip-check-expected.txt"
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import training_box
-from training_box import Box
+from training_fixture import Box
 
 # wide, high, square, odd sides, a strip of which unpadding leaves a row, and one smaller than a tile
 SIZES = ((107, 162), (400, 100), (100, 399), (224, 224), (900, 31), (31, 900), (20, 20), (113, 57))
@@ -19,9 +19,9 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Box:
 
 def loaded(box: Box, base: str, **settings: object) -> Any:
     """Return a tiny model, its config changed."""
-    from vldock.image.training import model
+    from vldock.image.training.model import load as model_load
 
-    made = model.load(box.config(box.root / "unused", f"model.base={box.root / base}"), device="cpu")
+    made = model_load.load(box.config(box.root / "unused", f"model.base={box.root / base}"), device="cpu")
     for name, value in settings.items():
         setattr(made.inner.config, name, value)
     return made
@@ -56,13 +56,13 @@ def test_an_anyres_prompt_is_as_long_as_the_model_makes_it(
     box: Box, merge: str, sizes: tuple[tuple[int, int], ...]
 ) -> None:
     from vldock.image.llava_hooks import positions
-    from vldock.image.vlmeval_hooks import notes
+    from vldock.image.vlmeval_hooks.provenance import sample_notes
 
     made = loaded(box, "next", mm_patch_merge_type=merge)
     images, tokens = given(made, sizes)
 
     counted = positions.of_images(made.inner, images, sizes)
-    note = notes.of_prompt(tokens, images=counted, limit=None, arguments={})
+    note = sample_notes.of_prompt(tokens, images=counted, limit=None, arguments={})
 
     assert note["length"] == read_by_model(made, images, tokens, sizes)
     assert note["length"] >= len(tokens) + 15 * len(sizes)
@@ -85,9 +85,9 @@ def test_a_cut_is_told_from_the_first_position_that_is_lost(box: Box, room: int,
     """predict and the preflight say the same of a picture that takes more than one grid."""
     import torch
 
-    from vldock.image.predict.prompt import sent
-    from vldock.image.training import check
-    from vldock.image.training.encode import Encoded
+    from vldock.image.predict.prompt_sent import sent
+    from vldock.image.training.checks import preflight as training_preflight
+    from vldock.image.training.data.encode import Encoded
 
     made = loaded(box, "next")
     sizes = SIZES[:1]
@@ -97,7 +97,7 @@ def test_a_cut_is_told_from_the_first_position_that_is_lost(box: Box, room: int,
 
     ids = torch.tensor(tokens)
     told = sent(made.inner, (ids[None],), {"images": images, "image_sizes": sizes})
-    fits = check.fits(made, [Encoded(ids, ids, tuple(images), sizes)])
+    fits = training_preflight.fits(made, [Encoded(ids, ids, tuple(images), sizes)])
 
     assert told["cut"] is cut
     assert (fits.status == "ok") is not cut

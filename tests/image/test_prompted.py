@@ -12,10 +12,10 @@ from tiny_model import _verifier
 
 from vldock.common.errors import InputRefused, UsageError
 from vldock.image.__main__ import main
-from vldock.image.features import build, models, prompted, rows
+from vldock.image.features import build, picture_rows, prompt_features, towers
 from vldock.image.features.cache import FeatureCache
-from vldock.image.features.prompted import Reader
-from vldock.image.features.rows import decode, sha256_of
+from vldock.image.features.picture_rows import decode, sha256_of
+from vldock.image.features.prompt_features import Reader
 
 QUESTIONS = ("the cat", "a dog")
 
@@ -43,16 +43,16 @@ def conversations(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "drive.json"
 
 
-def asked(conversations: Path) -> list[rows.ImageRow]:
-    return rows.from_json(conversations, prompt_key="instruction")
+def asked(conversations: Path) -> list[picture_rows.ImageRow]:
+    return picture_rows.from_json(conversations, prompt_key="instruction")
 
 
-def fresh(reader: Reader, processor: models.ClipProcessor, row: rows.ImageRow) -> torch.Tensor:
+def fresh(reader: Reader, processor: towers.ClipProcessor, row: picture_rows.ImageRow) -> torch.Tensor:
     return reader.encode_prompted(processor(decode(row.path.read_bytes())), row.prompt or "")
 
 
 def test_the_last_position_is_the_one_the_answer_begins_from(checkpoint: str, conversations: Path) -> None:
-    reader, processor = prompted.open_reader(checkpoint)
+    reader, processor = prompt_features.open_reader(checkpoint)
     row = asked(conversations)[0]
     features = fresh(reader, processor, row)
     assert reader._loaded is not None
@@ -70,12 +70,12 @@ def test_the_last_position_is_the_one_the_answer_begins_from(checkpoint: str, co
 def test_a_build_keeps_what_is_computed_alone_and_prompts_have_keys_of_their_own(
     checkpoint: str, conversations: Path, tmp_path: Path
 ) -> None:
-    reader, processor = prompted.open_reader(checkpoint, tokens="all")
+    reader, processor = prompt_features.open_reader(checkpoint, tokens="all")
     wanted = asked(conversations)
 
     build.build(wanted, vl_model=reader, processor=processor, cache_dir=tmp_path, dtype="float32")
 
-    space = models.space_of(reader, processor, "float32")
+    space = towers.space_of(reader, processor, "float32")
     with FeatureCache(tmp_path, space) as cache:
         kept = [cache.get(space.key(sha256_of(row.path.read_bytes()), row.prompt)) for row in wanted]
     for row, found in zip(wanted, kept, strict=True):
@@ -94,18 +94,18 @@ def test_other_weights_another_position_or_state_is_another_space(checkpoint: st
     _verifier().make_tower(tmp_path / "tower")
     _verifier().make_checkpoint(tmp_path / "llava", tmp_path / "tower")
     chosen = [
-        prompted.open_reader(checkpoint),
-        prompted.open_reader(checkpoint, tokens="all"),
-        prompted.open_reader(checkpoint, hidden=-2),
-        prompted.open_reader(str(tmp_path / "llava")),
-        models.open_tower(checkpoint),
+        prompt_features.open_reader(checkpoint),
+        prompt_features.open_reader(checkpoint, tokens="all"),
+        prompt_features.open_reader(checkpoint, hidden=-2),
+        prompt_features.open_reader(str(tmp_path / "llava")),
+        towers.open_tower(checkpoint),
     ]
 
-    assert len({models.space_of(*pair).digest for pair in chosen}) == len(chosen)
+    assert len({towers.space_of(*pair).digest for pair in chosen}) == len(chosen)
 
 
 def test_a_state_the_model_has_not_is_refused(checkpoint: str, conversations: Path) -> None:
-    reader, processor = prompted.open_reader(checkpoint, hidden=99)
+    reader, processor = prompt_features.open_reader(checkpoint, hidden=99)
 
     with pytest.raises(InputRefused, match="hidden state 99"):
         fresh(reader, processor, asked(conversations)[0])
@@ -114,12 +114,12 @@ def test_a_state_the_model_has_not_is_refused(checkpoint: str, conversations: Pa
 def test_a_row_without_a_prompt_is_refused_before_anything_is_loaded(
     checkpoint: str, conversations: Path, tmp_path: Path
 ) -> None:
-    reader, processor = prompted.open_reader(checkpoint)
+    reader, processor = prompt_features.open_reader(checkpoint)
 
     with pytest.raises(UsageError, match=r"row 0 .* has no prompt"):
-        build.build(rows.from_json(conversations), vl_model=reader, processor=processor, cache_dir=tmp_path)
+        build.build(picture_rows.from_json(conversations), vl_model=reader, processor=processor, cache_dir=tmp_path)
     with pytest.raises(InputRefused, match="row 0: said is None"):
-        rows.from_json(conversations, prompt_key="said")
+        picture_rows.from_json(conversations, prompt_key="said")
 
     assert reader._loaded is None
 

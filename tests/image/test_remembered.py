@@ -10,10 +10,10 @@ import pytest
 import tiny_wrapper
 import torch
 
-from vldock.image.engines import remembered
-from vldock.image.engines.features import FeatureStore
-from vldock.image.engines.types import Question
-from vldock.image.features import exact
+from vldock.image.answering.types import Question
+from vldock.image.engines import memoized_tower
+from vldock.image.engines.memory_features import FeatureStore
+from vldock.image.features import for_evaluation
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Following kwargs received:UserWarning"),
@@ -25,7 +25,7 @@ pytestmark = [
 def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[FeatureStore]:
     """An empty store of this process."""
     empty = FeatureStore(1 << 30)
-    monkeypatch.setattr(remembered, "shared", lambda: empty)
+    monkeypatch.setattr(memoized_tower, "shared", lambda: empty)
     return empty
 
 
@@ -36,7 +36,7 @@ def distinct(asked: list[Question]) -> int:
 def test_answers_are_the_plain_loops_token_for_token(wrapper: Any, asked: list[Question], store: FeatureStore) -> None:
     plain = tiny_wrapper.stock(wrapper, asked)
 
-    with remembered.remembering(wrapper):
+    with memoized_tower.remembering(wrapper):
         found = tiny_wrapper.stock(wrapper, asked)
         again = tiny_wrapper.stock(wrapper, asked)
 
@@ -45,10 +45,10 @@ def test_answers_are_the_plain_loops_token_for_token(wrapper: Any, asked: list[Q
 
 
 def test_afterwards_the_tower_is_as_before(wrapper: Any, store: FeatureStore) -> None:
-    tower = remembered.tower_of(wrapper)
+    tower = memoized_tower.tower_of(wrapper)
     pixels = torch.zeros(1, 3, tower.config.image_size, tower.config.image_size)
 
-    with remembered.remembering(wrapper):
+    with memoized_tower.remembering(wrapper):
         kept = tower(pixels)
         assert tower(pixels) is kept
 
@@ -58,14 +58,14 @@ def test_afterwards_the_tower_is_as_before(wrapper: Any, store: FeatureStore) ->
 
 
 def test_another_tower_is_not_answered_for(wrapper: Any, store: FeatureStore) -> None:
-    tower = remembered.tower_of(wrapper)
+    tower = memoized_tower.tower_of(wrapper)
     pixels = torch.zeros(1, 3, tower.config.image_size, tower.config.image_size)
-    with remembered.remembering(wrapper):
+    with memoized_tower.remembering(wrapper):
         kept = tower(pixels)
     known, tower._vldock_identity = tower._vldock_identity, "of other weights"
 
     try:
-        with remembered.remembering(wrapper):
+        with memoized_tower.remembering(wrapper):
             assert tower(pixels) is not kept
     finally:
         tower._vldock_identity = known
@@ -81,21 +81,21 @@ def test_other_pixels_have_another_digest(change: str) -> None:
         "the shape": pixels.view(1, 3, 2, 8),
     }
 
-    assert remembered.digest(other[change]) != remembered.digest(pixels)
-    assert remembered.digest(pixels.clone()) == remembered.digest(pixels)
+    assert memoized_tower.digest(other[change]) != memoized_tower.digest(pixels)
+    assert memoized_tower.digest(pixels.clone()) == memoized_tower.digest(pixels)
 
 
 def test_a_model_of_another_kind_is_left_alone() -> None:
-    with remembered.remembering(SimpleNamespace(model=object())):
+    with memoized_tower.remembering(SimpleNamespace(model=object())):
         pass
-    remembered.prepare(SimpleNamespace())
+    memoized_tower.prepare(SimpleNamespace())
 
 
 @pytest.mark.parametrize("layer", [-1, -2, 0, 1])
 def test_only_the_layers_up_to_the_one_that_is_read_are_computed(
     wrapper: Any, layer: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tower = remembered.tower_of(wrapper)
+    tower = memoized_tower.tower_of(wrapper)
     monkeypatch.setattr(tower, "select_layer", layer)
     layers, ran = tower.vision_tower.vision_model.encoder.layers, list[int]()
     hooks = [one.register_forward_hook(lambda *_, i=i: ran.append(i)) for i, one in enumerate(layers)]
@@ -103,7 +103,7 @@ def test_only_the_layers_up_to_the_one_that_is_read_are_computed(
     whole = tower(pixels)
     ran.clear()
 
-    with exact.only_what_is_read(tower):
+    with for_evaluation.only_what_is_read(tower):
         found = tower(pixels)
 
     for hook in hooks:
@@ -114,10 +114,10 @@ def test_only_the_layers_up_to_the_one_that_is_read_are_computed(
 
 
 def test_the_layers_are_back_after_an_error(wrapper: Any) -> None:
-    tower = remembered.tower_of(wrapper)
+    tower = memoized_tower.tower_of(wrapper)
     before = (tower.vision_tower.vision_model.encoder.layers, tower.select_layer)
 
-    with pytest.raises(RuntimeError, match="lost"), exact.only_what_is_read(tower):
+    with pytest.raises(RuntimeError, match="lost"), for_evaluation.only_what_is_read(tower):
         raise RuntimeError("lost")
 
     assert (tower.vision_tower.vision_model.encoder.layers, tower.select_layer) == before

@@ -17,8 +17,8 @@ import pytest
 import question_gate
 from tiny_model import MODEL, Bench, write_pope
 
-from vldock.image import door_run
-from vldock.image.session import client, place
+from vldock.image.entrypoints.VLMEvalKit import run as run_entrypoint
+from vldock.image.session import client, socket_paths
 
 pytest_plugins = ["bench_fixture"]
 FOUND = f"session: {MODEL} is loaded in the session's worker"
@@ -35,7 +35,7 @@ def change(module):
     module.LLaVA.generate_inner = generate_inner
 
 if "vldock.image.session.worker_main" in sys.orig_argv:
-    from vldock.image import on_import
+    from vldock.image.process import import_hook as on_import
     on_import.call(["vlmeval.vlm.llava.llava"], change)
 """
 
@@ -56,7 +56,7 @@ class Session:
 
     def begin(self, bench: Bench, *options: str, data: str = "POPE", **env: str) -> subprocess.Popen[str]:
         """Start run.py, both its streams one."""
-        command = [sys.executable, door_run.__file__, "--data", *data.split(), "--model", MODEL, *options]
+        command = [sys.executable, run_entrypoint.__file__, "--data", *data.split(), "--model", MODEL, *options]
         return subprocess.Popen(
             command,
             env=bench.env(**env) | {"VLDOCK_SESSION": self.env["VLDOCK_SESSION"]},
@@ -76,7 +76,7 @@ class Session:
     def held(self) -> Iterator[Path]:
         """Keep its worker's fifth answer to any run back until the yielded file is removed, or the block ends."""
         mark = Path(self.env["VLDOCK_SESSION"]).with_name("held")
-        words = [place.of(self.env).questions, str(mark)]
+        words = [socket_paths.of(self.env).questions, str(mark)]
         with subprocess.Popen([sys.executable, question_gate.__file__, *words]):
             until(mark.exists)
             try:
@@ -105,7 +105,7 @@ def session(bench_template: Path, tmp_path_factory: pytest.TempPathFactory) -> I
 def ready(folder: Path, env: dict[str, str]) -> Iterator[Session]:
     """Start a session, wait for its model, and end it after the block."""
     session = Session(folder, env)
-    until(lambda: place.is_there(session.env))
+    until(lambda: socket_paths.is_there(session.env))
     until(lambda: session.status().get("state") == "ready")
     yield session
     session.process.terminate()

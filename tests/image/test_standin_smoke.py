@@ -14,8 +14,8 @@ import pytest
 from conftest import FreshPython
 
 from vldock.common import passport
-from vldock.common.cell import Cell
-from vldock.image.vlmeval_hooks import notes
+from vldock.common.cell_record import Cell
+from vldock.image.vlmeval_hooks.provenance import sample_notes
 
 MODEL = "llava_v1.5_7b"
 BENCHMARKS = ("POPE", "TextVQA_VAL")
@@ -118,7 +118,7 @@ def test_the_13b_after_the_7b_asks_the_tower_nothing_and_answers_as_without_the_
 
 def tokens(out: Path, model: str, benchmark: str) -> dict[str, list[int]]:
     """Return the token ids of a cell's answers, by sample."""
-    found = notes.read(out / model / benchmark / f"{model}_{benchmark}_prompts.jsonl")
+    found = sample_notes.read(out / model / benchmark / f"{model}_{benchmark}_prompts.jsonl")
     assert len(found) == SAMPLES
     return {index: note["answer"] for index, note in found.items()}
 

@@ -10,8 +10,8 @@ import pytest
 from nasty_texts import texts
 from tiny_model import MODEL, Bench, picture, write_tsv
 
-from vldock.common import text_cells as cells
-from vldock.image.vlmeval_hooks import text_reading
+from vldock.common.tables import text_cells as cells
+from vldock.image.vlmeval_hooks.files import text_changes
 
 pytest_plugins = ["bench_fixture"]
 ASK = {"image": picture(1), "question": "How many dogs?", "answer": "A"}
@@ -87,7 +87,7 @@ def test_upstreams_reading_is_had_by_its_variable(tmp_path: Path, monkeypatch: p
     from vlmeval.smp import load
 
     write_tsv(tmp_path / "T.tsv", [{"index": 1, **ASK, "A": "None", "B": "007"}])
-    monkeypatch.setenv(text_reading.VARIABLE, "1")
+    monkeypatch.setenv(text_changes.VARIABLE, "1")
 
     assert load(str(tmp_path / "T.tsv")).equals(pd.read_csv(tmp_path / "T.tsv", sep="\t"))
 

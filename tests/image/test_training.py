@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import training_box
-from training_box import Box, weights_of
+from training_fixture import Box, weights_of
 
 from vldock.common.errors import EnvironmentUnfit, InputRefused, UsageError
 
@@ -38,16 +38,16 @@ def size_of(record: Any) -> tuple[int, int]:
 
 def encoded(box: Box, base: str) -> tuple[Any, Any, Any]:
     """Return (loaded model, its data, its encoder)."""
-    from vldock.image.training import model
-    from vldock.image.training.encode import Encoder
+    from vldock.image.training.data.encode import Encoder
+    from vldock.image.training.model import load as model_load
 
     made = box.config(box.root / "unused", f"model.base={box.root / base}")
-    loaded = model.load(made, device="cpu")
+    loaded = model_load.load(made, device="cpu")
     return loaded, box.data(made), Encoder(loaded.tokenizer, loaded.processor, loaded.inner.config)
 
 
 def test_an_anyres_batch_has_tiles_and_the_size_of_every_image(box: Box) -> None:
-    from vldock.image.training.batch import Collator
+    from vldock.image.training.data.batch import Collator
 
     _, data, encoder = encoded(box, "next")
 
@@ -60,7 +60,7 @@ def test_an_anyres_batch_has_tiles_and_the_size_of_every_image(box: Box) -> None
 
 def test_the_size_of_an_image_decides_which_features_the_model_keeps(box: Box) -> None:
     """Without image_sizes llava_arch.py fails; with a wrong one it unpads otherwise."""
-    from vldock.image.training.batch import Collator
+    from vldock.image.training.data.batch import Collator
 
     loaded, data, encoder = encoded(box, "next")
     batch = Collator(0, anyres=True)([encoder(data.training[0])])
@@ -75,7 +75,7 @@ def test_the_size_of_an_image_decides_which_features_the_model_keeps(box: Box) -
 
 
 def test_a_llava_1_5_batch_is_one_tensor(box: Box) -> None:
-    from vldock.image.training.batch import Collator
+    from vldock.image.training.data.batch import Collator
 
     loaded, data, encoder = encoded(box, "plain")
 
@@ -89,8 +89,8 @@ def test_a_llava_1_5_batch_is_one_tensor(box: Box) -> None:
 def test_labels_spell_the_answers_of_every_turn_and_nothing_else(box: Box, template: str) -> None:
     from llava.constants import IGNORE_INDEX
 
-    from vldock.image.training.encode import encode_text
-    from vldock.image.training.records import Turn
+    from vldock.image.training.data.encode import encode_text
+    from vldock.image.training.data.records import Turn
 
     loaded, _, _ = encoded(box, "next")
     turns = [Turn("human", "What is it?\n<image>"), Turn("gpt", "a rose"), Turn("human", "Sure?"), Turn("gpt", "yes")]
@@ -120,12 +120,13 @@ def test_an_odd_row_that_is_accepted_is_the_tokens_llavas_own_training_makes(
     from llava import conversation
     from llava.train import train as theirs
 
-    from vldock.image.training import encode, flaws, records
+    from vldock.image.training.data import encode, records
+    from vldock.image.training.data import problems as data_problems
 
     about, *turns = ODD[kind]
     row = {"id": "1", **about, "conversations": [{"from": role, "value": text} for role, text in turns]}
     (tmp_path / "rows.json").write_text(json.dumps([row]))
-    (record,), _ = records.read(tmp_path / "rows.json", tmp_path, accept=flaws.AS_LLAVA[:3])
+    (record,), _ = records.read(tmp_path / "rows.json", tmp_path, accept=data_problems.AS_LLAVA[:3])
     tokenizer = encoded(box, "next")[0].tokenizer
 
     ids, labels = encode.encode_text(record.turns, tokenizer, "llava_v1", images=bool(record.pictures))
@@ -142,7 +143,7 @@ def test_an_odd_row_that_is_accepted_is_the_tokens_llavas_own_training_makes(
 def test_a_batch_in_pieces_has_the_loss_of_the_whole(box: Box) -> None:
     import torch
 
-    from vldock.image.training.batch import Collator, pieces
+    from vldock.image.training.data.batch import Collator, pieces
 
     loaded, data, encoder = encoded(box, "next")
     whole = Collator(0, anyres=True)([encoder(record) for record in data.training[:3]])
@@ -169,7 +170,7 @@ def test_adapters_are_saved_without_deepspeed_and_load_as_llava_loads_them(box: 
     import torch
     from llava.model.builder import load_pretrained_model
 
-    from vldock.image.training import export
+    from vldock.image.training.model import export
 
     checkpoint = (run / "best").resolve()
 
@@ -183,9 +184,10 @@ def test_adapters_are_saved_without_deepspeed_and_load_as_llava_loads_them(box: 
 def test_training_moves_adapters_and_projector_and_no_other_weight(box: Box, run: Path) -> None:
     import torch
 
-    from vldock.image.training import export, model
+    from vldock.image.training.model import export
+    from vldock.image.training.model import load as model_load
 
-    _, before, _ = model.read(str(box.root / "next"), device="cpu", dtype=torch.float32)
+    _, before, _ = model_load.read(str(box.root / "next"), device="cpu", dtype=torch.float32)
 
     after = export.merged(box.config(run), (run / "best").resolve()).inner.state_dict()
 
@@ -231,22 +233,23 @@ def test_four_bits_without_a_gpu_are_refused_with_what_works_here(box: Box, tmp_
 def test_the_first_checkpoint_is_exported_and_loaded_after_one_step(
     box: Box, tmp_path: Path, base: str, method: str
 ) -> None:
-    from vldock.image.training import watch
+    from vldock.image.training.loop import monitor
 
     words = (f"model.base={box.root / base}", f"model.method={method}", "train.heldout_samples=1")
     box.train(tmp_path / "run", "train.proof=full", "train.max_steps=1", *words)
 
-    proof = next(line for line in watch.read(tmp_path / "run" / watch.LOG) if line["event"] == "proof")
+    proof = next(line for line in monitor.read(tmp_path / "run" / monitor.LOG) if line["event"] == "proof")
     assert "exported and loaded" in proof["proven"]
     assert not (tmp_path / "run" / ".proof").exists()
 
 
 def test_a_tower_that_was_trained_is_the_checkpoints_and_is_exported(box: Box, tmp_path: Path) -> None:
-    from vldock.image.training import export, model
-    from vldock.image.training.precision import DTYPES
+    from vldock.image.training.model import export
+    from vldock.image.training.model import load as model_load
+    from vldock.image.training.model.precision import DTYPES
 
     config = box.config(tmp_path, f"model.base={box.root / 'tuned'}", "model.method=full")
-    loaded = model.load(config, device="cpu")
+    loaded = model_load.load(config, device="cpu")
     export.write(loaded, tmp_path / "out", DTYPES["fp32"])
 
     again = export.require_loads(tmp_path / "out")
@@ -259,7 +262,7 @@ def test_a_tower_that_was_trained_is_the_checkpoints_and_is_exported(box: Box, t
 def test_a_first_checkpoint_that_cannot_be_loaded_ends_the_training_at_step_1(
     box: Box, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from vldock.image.training import checkpoint
+    from vldock.image.training.model import checkpoint
 
     monkeypatch.setattr(checkpoint, "read", lambda folder, config: {})
 
@@ -274,7 +277,7 @@ class Killed(Exception):
 def test_a_run_that_was_killed_goes_on_and_ends_with_the_same_bits(
     box: Box, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from vldock.image.training import trainer, watch
+    from vldock.image.training.loop import monitor, trainer
 
     words = ("train.max_steps=5", "train.accumulation=2", "model.lora_dropout=0.3")
     whole = box.train(tmp_path / "whole", *words)
@@ -295,7 +298,7 @@ def test_a_run_that_was_killed_goes_on_and_ends_with_the_same_bits(
     assert (whole.resumed_from, parts.resumed_from) == (None, 2)
     assert weights_of(whole.folder / "last") == weights_of(parts.folder / "last")
     losses = [
-        [line["loss"] for line in watch.read(run.folder / watch.LOG) if line["event"] == "step"]
+        [line["loss"] for line in monitor.read(run.folder / monitor.LOG) if line["event"] == "step"]
         for run in (whole, parts)
     ]
     assert losses[0] == losses[1]
@@ -314,7 +317,7 @@ def test_a_batch_that_does_not_fit_is_halved_until_it_does(
 ) -> None:
     import torch
 
-    from vldock.image.training import trainer
+    from vldock.image.training.loop import trainer
 
     compute, sizes = trainer.FineTuner.compute_loss, []
 
@@ -341,7 +344,7 @@ def test_one_row_that_does_not_fit_is_told_with_what_to_lower() -> None:
 
 
 def test_a_loss_that_is_no_number_ends_the_training(box: Box, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from vldock.image.training import trainer
+    from vldock.image.training.loop import trainer
 
     compute = trainer.FineTuner.compute_loss
     monkeypatch.setattr(trainer.FineTuner, "compute_loss", lambda *given: compute(*given) * float("nan"))
@@ -362,19 +365,19 @@ def test_a_loss_that_is_no_number_ends_the_training(box: Box, tmp_path: Path, mo
     ids=["better", "not better twice", "too few", "none", "once"],
 )
 def test_it_stops_after_patience_scores_without_a_better_one(scores: list[float], stops: bool) -> None:
-    from vldock.image.training import watch
+    from vldock.image.training.loop import monitor
 
-    assert watch.stale(scores, 2) is stops
-    assert watch.stale(scores, 0) is False
+    assert monitor.stale(scores, 2) is stops
+    assert monitor.stale(scores, 0) is False
 
 
 def test_the_preflight_passes_a_good_training_and_tells_what_it_saw(box: Box, tmp_path: Path) -> None:
-    from vldock.image.training import check
+    from vldock.image.training.checks import preflight as training_preflight
 
     made = box.config(tmp_path / "run")
     said: list[str] = []
 
-    status = check.report(made, box.data(made), say=said.append)
+    status = training_preflight.report(made, box.data(made), say=said.append)
 
     assert status == 0, "\n".join(said)
     assert any("4x4 = 16 patches + CLS" in line for line in said)
@@ -383,22 +386,22 @@ def test_the_preflight_passes_a_good_training_and_tells_what_it_saw(box: Box, tm
 
 
 def test_the_preflight_names_a_held_out_picture_that_is_trained_on(box: Box, tmp_path: Path) -> None:
-    from vldock.image.training import check
+    from vldock.image.training.checks import preflight as training_preflight
 
     data = box.data(box.config(tmp_path / "run"))
 
-    found = check.leak(dataclasses.replace(data, heldout=data.training[:1]))
+    found = training_preflight.leak(dataclasses.replace(data, heldout=data.training[:1]))
 
     assert (found.status, found.seen.split(",")[0]) == ("fail", "1 in both")
 
 
 def test_the_preflight_sees_a_processor_of_another_tower(box: Box) -> None:
-    from vldock.image.training import check
+    from vldock.image.training.checks import preflight as training_preflight
 
     loaded, _, _ = encoded(box, "plain")
     loaded.processor.crop_size = {"height": 336, "width": 336}
 
-    found = check.geometry(loaded)
+    found = training_preflight.geometry(loaded)
 
     assert (found.status, "336x336" in found.seen) == ("fail", True)
 
@@ -415,8 +418,8 @@ def test_the_run_page_has_plots_and_says_how_it_ended(run: Path) -> None:
 
 @pytest.mark.filterwarnings("ignore:`do_sample` is set to `False`:UserWarning")  # VLMEvalKit's temperature=0
 def test_an_exported_model_answers_in_vlmevalkits_wrapper_as_in_training(box: Box, run: Path, tmp_path: Path) -> None:
-    from vldock.image.training import export
-    from vldock.image.vlmeval_hooks.own_llava import OwnLLaVA
+    from vldock.image.training.model import export
+    from vldock.image.vlmeval_hooks.models.own_llava import OwnLLaVA
 
     folder = export.export(run, tmp_path / "out" / "llava-tiny", dtype="fp32")
     answers = [json.loads(line) for line in (run / "answers.jsonl").read_text().splitlines()]
@@ -436,14 +439,14 @@ def test_labels_of_a_hub_copy_are_read_by_their_names_and_not_by_their_order() -
     import datasets
     from PIL import Image
 
-    from vldock.image.training import flowers
+    from vldock.image.training.data import oxford_flowers
 
     names = sorted(map(str, range(1, 103)))
     features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=names)})
     rows = {"image": [Image.new("RGB", (9, 9))] * 2, "label": [0, 1]}
     hub = datasets.DatasetDict({"train": datasets.Dataset.from_dict(rows, features=features)})
 
-    found = flowers.from_hub("x/y", load=lambda name: hub)
+    found = oxford_flowers.from_hub("x/y", load=lambda name: hub)
 
     assert [flower.name for flower in found.splits["train"]] == ["pink primrose", "globe thistle"]
     assert found.splits["train"][1].picture.read()[:4] == b"\x89PNG"

@@ -14,11 +14,14 @@ import pytest
 import torch
 import training_box
 from PIL import Image
-from training_box import Box, weights_of
+from training_fixture import Box, weights_of
 
 from vldock.image.__main__ import main
 from vldock.image.features import evict
-from vldock.image.training import frozen, model, pictures, tower_cache, watch
+from vldock.image.training.data import images as training_images
+from vldock.image.training.loop import monitor
+from vldock.image.training.model import cached_tower, frozen_tower
+from vldock.image.training.model import load as model_load
 
 CACHED = "model.feature_cache=true"
 
@@ -44,24 +47,24 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def seen(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     """How many tiles went through the tower for features, in each call."""
     counted: list[int] = []
-    encode = frozen.TrainingTower.encode
+    encode = frozen_tower.TrainingTower.encode
 
     def counts(self: Any, pixels: torch.Tensor) -> torch.Tensor:
         counted.append(len(pixels))
         return encode(self, pixels)
 
-    monkeypatch.setattr(frozen.TrainingTower, "encode", counts)
+    monkeypatch.setattr(frozen_tower.TrainingTower, "encode", counts)
     return counted
 
 
 def told(run: Path) -> dict[str, Any]:
     """Return what the run's log says last of its features."""
-    return [line for line in watch.read(run / watch.LOG) if line["event"] == "features" and "read" in line][-1]
+    return [line for line in monitor.read(run / monitor.LOG) if line["event"] == "features" and "read" in line][-1]
 
 
 def troubles(run: Path) -> list[str]:
     """Return the troubles with the cache that the run's log tells."""
-    return [line["trouble"] for line in watch.read(run / watch.LOG) if "trouble" in line]
+    return [line["trouble"] for line in monitor.read(run / monitor.LOG) if "trouble" in line]
 
 
 @pytest.mark.parametrize(
@@ -158,10 +161,10 @@ def test_another_way_to_make_features_is_a_miss(box: Box, tmp_path: Path, change
 
 @pytest.mark.parametrize("change", [{"precision": "fp16"}, {"precision": "bf16"}, {"device": "cuda:0"}])
 def test_autocast_and_a_gpu_have_keys_of_their_own(box: Box, tmp_path: Path, change: dict[str, str]) -> None:
-    loaded = model.load(box.config(tmp_path), device="cpu")
+    loaded = model_load.load(box.config(tmp_path), device="cpu")
 
-    plain = frozen.tower_of(loaded, str(box.root / "next"))
-    other = frozen.tower_of(dataclasses.replace(loaded, **change), str(box.root / "next"))
+    plain = frozen_tower.tower_of(loaded, str(box.root / "next"))
+    other = frozen_tower.tower_of(dataclasses.replace(loaded, **change), str(box.root / "next"))
 
     assert plain.computed == f"float32, torch {torch.__version__}"
     assert other.computed.startswith(f"{plain.computed}, autocast" if "precision" in change else plain.computed)
@@ -169,19 +172,19 @@ def test_autocast_and_a_gpu_have_keys_of_their_own(box: Box, tmp_path: Path, cha
 
 
 def test_a_record_without_a_picture_trains_beside_cached_ones(box: Box, tmp_path: Path) -> None:
-    from vldock.image.training.batch import Collator
-    from vldock.image.training.encode import Encoder
+    from vldock.image.training.data.batch import Collator
+    from vldock.image.training.data.encode import Encoder
 
     made = box.config(tmp_path / "run", CACHED)
     record = box.data(made).training[0]
     turns = tuple(dataclasses.replace(turn, text=turn.text.replace("<image>", "")) for turn in record.turns)
     blank = dataclasses.replace(record, pictures=(), turns=turns)
-    loaded = model.load(made, device="cpu")
+    loaded = model_load.load(made, device="cpu")
     loaded.model.eval()
     collator, parts = Collator(0, anyres=True), (loaded.tokenizer, loaded.processor, loaded.inner.config)
     plain = loaded.model(**collator([Encoder(*parts)(one) for one in (blank, record)])).loss
 
-    with tower_cache.opened(loaded, made, emit=lambda *_, **__: None) as cached:
+    with cached_tower.opened(loaded, made, emit=lambda *_, **__: None) as cached:
         encoder = Encoder(*parts, cached=cached)
         assert torch.equal(loaded.model(**collator([encoder(one) for one in (blank, record)])).loss, plain)
 
@@ -218,11 +221,13 @@ def test_trouble_with_the_cache_is_told_and_the_training_is_the_same(
 def test_the_size_of_a_picture_that_lies_on_its_side_is_that_of_the_turned_one(tmp_path: Path) -> None:
     for turned in range(1, 9):
         exif = Image.Exif()
-        exif[pictures.ORIENTATION] = turned
+        exif[training_images.ORIENTATION] = turned
         Image.new("RGB", (20, 10)).save(tmp_path / "a.jpg", exif=exif)
         content = (tmp_path / "a.jpg").read_bytes()
         for accept in ((), ("exif-rotated",)):
-            assert pictures.size_of(content, accept=accept) == pictures.opened(content, accept=accept).size
+            assert (
+                training_images.size_of(content, accept=accept) == training_images.opened(content, accept=accept).size
+            )
 
 
 def test_a_tower_that_is_not_the_same_twice_is_not_cached(box: Box, tmp_path: Path) -> None:
@@ -258,7 +263,7 @@ def _negate(path: Path) -> None:
 
 def _make(trouble: str, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Bring about one kind of trouble with a cache that holds every picture, or none."""
-    from vldock.image.features import cache, leases, shards
+    from vldock.image.features import cache, file_locks, shards
 
     def fail(error: Exception) -> Any:
         def raises(*_: Any, **__: Any) -> Any:
@@ -277,6 +282,6 @@ def _make(trouble: str, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             content = one.path.read_bytes()
             one.path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     if trouble == "locks":
-        monkeypatch.setattr(leases, "share", fail(OSError(37, "No locks available")))
+        monkeypatch.setattr(file_locks, "share", fail(OSError(37, "No locks available")))
     if trouble == "no room":
-        monkeypatch.setattr(tower_cache.shutil, "disk_usage", lambda path: SimpleNamespace(free=10**9))
+        monkeypatch.setattr(cached_tower.shutil, "disk_usage", lambda path: SimpleNamespace(free=10**9))

@@ -11,7 +11,7 @@ from subprocess import CompletedProcess
 
 import pytest
 import training_box
-from training_box import Box
+from training_fixture import Box
 
 WORDS = ("data.questions=[choice]", "train.max_steps=4", "model.lora_dropout=0")
 
@@ -38,9 +38,11 @@ def two(box: Box, out: Path, *words: str, rank: int = -1, rows: int = 0) -> Comp
 
 def steps(out: Path) -> list[tuple[float, float]]:
     """Return loss and gradient norm of each step that is in the log at the end."""
-    from vldock.image.training import watch
+    from vldock.image.training.loop import monitor
 
-    return [(line["loss"], line["gradient_norm"]) for line in watch.read(out / watch.LOG) if line["event"] == "step"]
+    return [
+        (line["loss"], line["gradient_norm"]) for line in monitor.read(out / monitor.LOG) if line["event"] == "step"
+    ]
 
 
 def test_two_processes_learn_what_one_does_of_the_same_rows(box: Box, tmp_path: Path) -> None:
@@ -55,13 +57,13 @@ def test_two_processes_learn_what_one_does_of_the_same_rows(box: Box, tmp_path: 
 
 
 def test_where_one_process_runs_out_of_memory_both_halve_and_go_on(box: Box, tmp_path: Path) -> None:
-    from vldock.image.training import watch
+    from vldock.image.training.loop import monitor
 
     whole = two(box, tmp_path / "whole", "train.batch_size=2")
     done = two(box, tmp_path / "halved", "train.batch_size=2", rank=1, rows=1)
 
     assert (whole.returncode, done.returncode) == (0, 0), whole.stderr + done.stderr
-    starts = [line for line in watch.read(tmp_path / "halved" / watch.LOG) if line["event"] == "start"]
+    starts = [line for line in monitor.read(tmp_path / "halved" / monitor.LOG) if line["event"] == "start"]
     assert [(line["step"], line["rows_at_once"]) for line in starts] == [(0, 2), (2, 1)]
     for one, other in zip(steps(tmp_path / "whole"), steps(tmp_path / "halved"), strict=True):
         assert other == pytest.approx(one, rel=2e-3)

@@ -11,7 +11,7 @@ import training_box
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tensorboardX.record_writer import masked_crc32c
 
-from vldock.image.training import scalars, watch
+from vldock.image.training.loop import monitor, tensorboard
 
 STEP = {"loss": 0.5, "gradient_norm": 2.0, "learning_rate": 1e-3, "memory_gb": 1.5, "tokens_per_second": 80.0}
 
@@ -34,7 +34,7 @@ def records(path: Path) -> list[Event]:
 def curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
     """Return {tag: [(step, value), ...]} as TensorBoard shows them: a START mark drops the steps from its own on."""
     shown: dict[str, list[tuple[int, float]]] = {}
-    for path in sorted(folder.glob(scalars.FILES)):
+    for path in sorted(folder.glob(tensorboard.FILES)):
         for event in records(path):
             if event.session_log.status == SessionLog.START:
                 shown = {tag: [p for p in points if p[0] < event.step] for tag, points in shown.items()}
@@ -46,9 +46,9 @@ def curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
 def test_a_run_has_the_curves_of_its_log_under_transformers_names(tmp_path: Path) -> None:
     run = training_box.make(tmp_path / "box").train(tmp_path / "run").folder
 
-    shown = curves(run / scalars.FOLDER)
+    shown = curves(run / tensorboard.FOLDER)
 
-    logged = [line for line in watch.read(run / watch.LOG) if line["event"] == "step"]
+    logged = [line for line in monitor.read(run / monitor.LOG) if line["event"] == "step"]
     assert [step for step, _ in shown["train/loss"]] == [1, 2]
     assert [value for _, value in shown["train/loss"]] == pytest.approx([line["loss"] for line in logged])
     assert {"train/grad_norm", "train/learning_rate", "train/memory_gb", "train/tokens_per_second"} < set(shown)
@@ -56,7 +56,7 @@ def test_a_run_has_the_curves_of_its_log_under_transformers_names(tmp_path: Path
 
 
 def test_what_was_logged_can_be_read_while_the_file_is_open(tmp_path: Path) -> None:
-    writer = scalars.Scalars(tmp_path, after=0)
+    writer = tensorboard.Scalars(tmp_path, after=0)
 
     writer("step", {"step": 10, **STEP})
 
@@ -65,11 +65,11 @@ def test_what_was_logged_can_be_read_while_the_file_is_open(tmp_path: Path) -> N
 
 
 def test_a_record_that_a_kill_tore_costs_only_itself(tmp_path: Path) -> None:
-    writer = scalars.Scalars(tmp_path, after=0)
+    writer = tensorboard.Scalars(tmp_path, after=0)
     for step in (10, 20):
         writer("step", {"step": step, **STEP})
     writer.close()
-    (path,) = tmp_path.glob(scalars.FILES)
+    (path,) = tmp_path.glob(tensorboard.FILES)
     path.write_bytes(path.read_bytes()[:-5])
 
     assert curves(tmp_path)["train/grad_norm"] == [(10, 2.0)]
@@ -77,16 +77,16 @@ def test_a_record_that_a_kill_tore_costs_only_itself(tmp_path: Path) -> None:
 
 def test_a_resumed_run_shows_each_step_once(tmp_path: Path) -> None:
     for start in (0, 20):
-        writer = scalars.Scalars(tmp_path, after=start)
+        writer = tensorboard.Scalars(tmp_path, after=start)
         for step in (start + 10, start + 20):
             writer("step", {"step": step, **STEP, "loss": float(start)})
         writer.close()
-    again = scalars.Scalars(tmp_path, after=30)
+    again = tensorboard.Scalars(tmp_path, after=30)
     again("step", {"step": 40, **STEP, "loss": 30.0})
     again.close()
 
     assert curves(tmp_path)["train/loss"] == [(10, 0.0), (20, 0.0), (30, 20.0), (40, 30.0)]
-    assert len(list(tmp_path.glob(scalars.FILES))) == 3
+    assert len(list(tmp_path.glob(tensorboard.FILES))) == 3
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_a_resumed_run_shows_each_step_once(tmp_path: Path) -> None:
     ids=["another event", "no numbers", "none"],
 )
 def test_an_event_without_numbers_writes_nothing(tmp_path: Path, event: str, values: dict[str, Any]) -> None:
-    writer = scalars.Scalars(tmp_path, after=0)
+    writer = tensorboard.Scalars(tmp_path, after=0)
 
     writer(event, values)
 

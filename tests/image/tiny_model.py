@@ -14,7 +14,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from warm_runs import WarmRuns
+from preforked_runs import WarmRuns
 
 LLAVA_ROOT = Path(os.environ.get("VLDOCK_LLAVA_ROOT", "/workspace/LLaVA"))
 VLMEVAL_ROOT = Path(os.environ.get("VLDOCK_VLMEVAL_ROOT", "/workspace/VLMEvalKit"))

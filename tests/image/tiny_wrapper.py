@@ -15,8 +15,8 @@ import torch
 from PIL import Image
 from tiny_model import _verifier
 
-from vldock.image.engines.types import Question
-from vldock.image.vlmeval_hooks import notes
+from vldock.image.answering.types import Question
+from vldock.image.vlmeval_hooks.provenance import sample_notes
 
 PATCHES, LIMIT, MOST = 4, 48, 12
 WORDS = ("what", "is", "in", "the", "picture", "a", "cat", "USER", "dog")
@@ -81,5 +81,5 @@ def stock(wrapper: Any, asked: list[Question]) -> dict[int, tuple[str, list[int]
     finally:
         wrapper.model.generate = generate
     start = wrapper.model.generation_config.bos_token_id
-    tokens = [notes.generated(output[0].tolist(), prompt=sent, start=start) for sent, output in kept]
+    tokens = [sample_notes.generated(output[0].tolist(), prompt=sent, start=start) for sent, output in kept]
     return {item.index: (texts[item.index], tokens[i]) for i, item in enumerate(asked)}

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from training_box import Box
+from training_fixture import Box
 
-from vldock.image.training import trainer
+from vldock.image.training.loop import trainer
 
 ROOT, OUT, RANK, ROWS, *WORDS = sys.argv[1:]
 compute = trainer.FineTuner.compute_loss

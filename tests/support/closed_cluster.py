@@ -17,10 +17,10 @@ from pathlib import Path
 
 from support import fake_hub
 from support.tiny_weights import write_locks
-from vldock.common import hub_layout
-from vldock.common.cell import Cell
+from vldock.common import hub_cache_layout
+from vldock.common.cell_record import Cell
 from vldock.common.passport import FILE, load
-from vldock.host import checkout
+from vldock.host.util import checkout
 from vldock.image.standin.manifest import ASSETS
 
 Completed = subprocess.CompletedProcess[str]
@@ -39,8 +39,8 @@ def repositories() -> dict[str, dict[str, bytes]]:
     """Return {repository: {file: bytes}} of the models and their vision tower."""
     found = {}
     for place in sorted((ASSETS / "huggingface").glob("models--*")):
-        files = hub_layout.snapshot(place, hub_layout.commit_of(place) or "")
-        found[hub_layout.repo_of(place)] = {path.name: path.read_bytes() for path in files.iterdir()}
+        files = hub_cache_layout.snapshot(place, hub_cache_layout.commit_of(place) or "")
+        found[hub_cache_layout.repo_of(place)] = {path.name: path.read_bytes() for path in files.iterdir()}
     return found
 
 
@@ -85,8 +85,8 @@ class Place:
 
     def shard(self, repo: str, number: int = 2) -> Path:
         """Return a shard of a model's weights."""
-        place = hub_layout.folder(self.cache / "huggingface", repo)
-        (path,) = hub_layout.snapshot(place, fake_hub.COMMIT).glob(f"pytorch_model-{number:05}-of-*.bin")
+        place = hub_cache_layout.folder(self.cache / "huggingface", repo)
+        (path,) = hub_cache_layout.snapshot(place, fake_hub.COMMIT).glob(f"pytorch_model-{number:05}-of-*.bin")
         return path
 
 

@@ -16,8 +16,8 @@ from typing import Any
 
 import requests
 
-from vldock.host import packages
-from vldock.host.console import silent
+from vldock.host.docker_engine import system_packages
+from vldock.host.util.console import silent
 
 PROGRAM = "docker-registry"
 SECONDS = 300
@@ -37,7 +37,7 @@ def require(*programs: tuple[str, str]) -> None:
     """Install, as root, the Debian packages of programs that are not here: pairs of program and package."""
     missing = [package for program, package in programs if shutil.which(program) is None]
     if missing:
-        packages.install(missing, say=silent)
+        system_packages.install(missing, say=silent)
 
 
 @dataclass

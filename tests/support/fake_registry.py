@@ -12,11 +12,11 @@ from urllib.parse import parse_qs, urlsplit
 import requests
 from requests.adapters import BaseAdapter
 
-from vldock.host.console import silent
-from vldock.host.registry import Remote, sha256
-from vldock.host.registry_http import Http
-from vldock.host.registry_ref import Repository
-from vldock.host.retries import Patience
+from vldock.host.registry.client import Remote, sha256
+from vldock.host.registry.reference import Repository
+from vldock.host.registry.transport import Http
+from vldock.host.util.console import silent
+from vldock.host.util.retry import Patience
 
 HOST = "registry.test"
 MANIFESTS = re.compile(r"^/v2/(.+)/manifests/(.+)$")

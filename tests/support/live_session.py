@@ -15,11 +15,11 @@ from typing import Any
 import openpyxl
 from docker.errors import APIError
 
-from support import waiting
-from vldock.host import session
-from vldock.host.containers import Completed, Container
+from support import wait_until
+from vldock.host.containers.lifecycle import Completed, Container
+from vldock.host.sessions import spec as session_spec
 
-VLDOCK = (sys.executable, "-c", "from vldock.host.cli import main; main()")
+VLDOCK = (sys.executable, "-c", "from vldock.host.cli.main import main; main()")
 MODEL = "llava_v1.5_7b"
 USER = 12345
 SAMPLES = 10
@@ -40,7 +40,7 @@ class Live:
     @property
     def handle(self) -> Any:
         """Its container, as the SDK has it now."""
-        return self.client.containers.get(session.container_name(self.name))
+        return self.client.containers.get(session_spec.container_name(self.name))
 
     def start(self, *more: str) -> subprocess.CompletedProcess[str]:
         """Start it: a stand-in, another user, a read-only root, no network."""
@@ -78,7 +78,7 @@ class Live:
 
     def run_py(self, *words: str) -> Completed:
         """Run the line a user types after `docker exec CONTAINER`."""
-        return self.inside("python", session.RUN_PY, "--model", MODEL, *words)
+        return self.inside("python", session_spec.RUN_PY, "--model", MODEL, *words)
 
     def status(self) -> dict[str, Any]:
         """Return what it says of itself; nothing while it does not answer."""
@@ -92,13 +92,13 @@ class Live:
         words = ["python", "-c", GATE.read_text(encoding="utf-8"), str(worker), MARK]
         made = self.client.api.exec_create(self.handle.id, words)["Id"]
         self.client.api.exec_start(made, detach=True)
-        waiting.until(lambda: self.inside("test", "-e", MARK).exit_code == 0)
+        wait_until.until(lambda: self.inside("test", "-e", MARK).exit_code == 0)
         try:
             yield
         finally:
             with contextlib.suppress(APIError):  # a test that killed the container
                 self.let_go()
-                waiting.until(lambda: self.client.api.exec_inspect(made)["Running"] is False)
+                wait_until.until(lambda: self.client.api.exec_inspect(made)["Running"] is False)
 
     def let_go(self) -> None:
         """Hand on every answer from now on."""
@@ -111,12 +111,12 @@ class Live:
 
     def is_mid_cell(self, benchmark: str) -> None:
         """Wait until some samples of a benchmark have predictions, and not all."""
-        waiting.until(lambda: self.asked(benchmark) >= 3, seconds=SECONDS)
+        wait_until.until(lambda: self.asked(benchmark) >= 3, seconds=SECONDS)
         assert self.asked(benchmark) < SAMPLES - 2
 
     def is_at_rest(self) -> None:
         """Wait until nothing runs in it."""
-        waiting.until(lambda: self.status().get("running") == [])
+        wait_until.until(lambda: self.status().get("running") == [])
 
     def predicted(self, benchmark: str) -> list[str]:
         """Return the samples of a finished cell, one entry for each prediction."""

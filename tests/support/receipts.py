@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from support.saved_image import LOCK
-from vldock.common.receipt import CPU_GROUPS, GROUPS, GroupResult, ImageIdentity, Inputs, Receipt, Status
-from vldock.host import checkout, receipt_sign, receipt_suite
-from vldock.host.receipt_sign import SealedReceipt
+from vldock.host.receipts import envelope
+from vldock.host.receipts import suite as receipt_suite
+from vldock.host.receipts.envelope import SealedReceipt
+from vldock.host.receipts.statement import CPU_GROUPS, GROUPS, GroupResult, ImageIdentity, Inputs, Receipt, Status
+from vldock.host.util import checkout
 
 IMAGE = ImageIdentity("sha256:" + "1" * 64, ("sha256:" + "2" * 64, "sha256:" + "3" * 64))
 
@@ -55,6 +57,6 @@ def receipt(image: ImageIdentity = IMAGE, **changes: Any) -> Receipt:
 
 def sealed(path: Path, image: ImageIdentity = IMAGE, *, key: Path | None = None, **changes: Any) -> SealedReceipt:
     """Write a receipt file, signed with the private key where one is given."""
-    made = receipt_sign.seal(receipt(image, **changes), receipt_sign.load_private(key) if key else None)
-    receipt_sign.save(made, path)
+    made = envelope.seal(receipt(image, **changes), envelope.load_private(key) if key else None)
+    envelope.save(made, path)
     return made

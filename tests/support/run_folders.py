@@ -14,11 +14,11 @@ from typing import Any
 
 from openpyxl import Workbook
 
-from support.records import TIME, a_cell, a_plan
+from support.builders import TIME, a_cell, a_plan
 from vldock.common.matrix import Benchmark, matrix_benchmarks, matrix_models
-from vldock.host.pictures import STANDIN_DATA
-from vldock.host.run_folder import RunFolder, RunRecord, Session
-from vldock.host.samples import ROTATION, TOTALS_ONLY
+from vldock.host.reports.samples import ROTATION, TOTALS_ONLY
+from vldock.host.reports.thumbnails import STANDIN_DATA
+from vldock.host.runs.folder import RunFolder, RunRecord, Session
 
 HOSTILE = "</script><script>alert('a prediction')</script><img src=x onerror=alert(1)><!-- {{ 7 * 7 }} &lt;"
 FAILED = ("llava_v1.5_13b", "BLINK")

@@ -20,9 +20,9 @@ from typing import Any, NoReturn
 
 from vldock.common import build_digest
 from vldock.image.events import emitter
-from vldock.image.leave import leave
-from vldock.image.session import evaluator, place, remote, serve
-from vldock.image.session.link import Link
+from vldock.image.process.fast_exit import leave
+from vldock.image.session import evaluator, remote_model, server, socket_paths
+from vldock.image.session.worker_client import Link
 from vldock.image.session.worker_process import WorkerProcess
 
 
@@ -51,10 +51,10 @@ def act(request: dict[str, Any], connection: socket.socket) -> int:
     elif word == "decline":
         return evaluator.decline(connection, rest[0])
     elif word == "model":
-        link = Link(place.of(os.environ), deaths=request["worker_deaths"])
+        link = Link(socket_paths.of(os.environ), deaths=request["worker_deaths"])
         try:
-            remote.Models(link, template="vlmevalkit")._describe("tiny", object)
-        except remote.Declined as reason:
+            remote_model.Models(link, template="vlmevalkit")._describe("tiny", object)
+        except remote_model.Declined as reason:
             return evaluator.decline(connection, str(reason))
     elif word == "pool":
         subprocess.Popen(["sleep", "600"])
@@ -72,13 +72,13 @@ def main() -> int:
     parser.add_argument("--idle", type=float)
     parser.add_argument("--build-facts", default=build_digest.BUILD_FACTS)
     args = parser.parse_args()
-    serve.read_build_digest = partial(build_digest.read_build_digest, args.build_facts)
-    where = place.of(os.environ)
-    lock = serve.hold(where)
-    worker = WorkerProcess(serve.listen(where.questions), [])
+    server.read_build_digest = partial(build_digest.read_build_digest, args.build_facts)
+    where = socket_paths.of(os.environ)
+    lock = server.hold(where)
+    worker = WorkerProcess(server.listen(where.questions), [])
     worker.start()
     emit = emitter(sys.stdout, as_json=True)
-    return serve.Server(where, lock=lock, worker=worker, become=become, emit=emit, idle_limit=args.idle).run()
+    return server.Server(where, lock=lock, worker=worker, become=become, emit=emit, idle_limit=args.idle).run()
 
 
 if __name__ == "__main__":

@@ -9,9 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from vldock.host import base, checkout
-from vldock.host.console import silent
-from vldock.host.container_spec import ROLE_LABEL, RUN_LABEL
+from vldock.host.build import base_image as base
+from vldock.host.containers.spec import ROLE_LABEL, RUN_LABEL
+from vldock.host.util import checkout
+from vldock.host.util.console import silent
 
 HERE = Path(__file__).parent
 SCRIPTS = {"python": HERE / "tiny_python.sh", "tiny_session": HERE / "tiny_session.sh"}

@@ -4,7 +4,7 @@ A cell is one model on one benchmark. Names are VLMEvalKit's own. `md5` is the c
 0.0.20) declares for the benchmark's TSV. `headline` names the one figure that is reported, in the raw metrics of
 VLMEvalKit's status.json (glob patterns, the first that matches wins); `scale` turns it into 0-100:
 "fraction" (0-1), "percent" (0-100), "count" (correct answers out of the samples evaluated) or "points" (MME:
-200 for each category evaluated). The arithmetic is in common/metrics.py.
+200 for each category evaluated). The arithmetic is in image/evaluation/metrics.py.
 
 VLMEvalKit's own "primary metric" is not used: it is 0-1 or 0-100 for the same benchmark, depending on whether its
 TSV has a split column, and for MME it is whichever category sorts first.

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vldock.common.engine_choice import BATCHED
 from vldock.common.errors import InputRefused
+from vldock.common.inference_options import BATCHED
 
 SCHEMA = 1
 FILE = "passport.json"

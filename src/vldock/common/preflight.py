@@ -22,8 +22,7 @@ if __name__ == "__main__":
 from vldock.common import standin_choice
 from vldock.common.cache_env import CACHE_ENV, CACHE_ROOT, FEATURES_VARIABLE, HUGGINGFACE, LMUDATA, OUTPUTS
 from vldock.common.errors import VldockError
-from vldock.common.layout import ENV_FILES
-from vldock.common.writable import (
+from vldock.common.filesystem.permissions import (
     Identity,
     can_read,
     can_write,
@@ -36,6 +35,7 @@ from vldock.common.writable import (
     whoami,
     why_not,
 )
+from vldock.common.image_paths import ENV_FILES
 
 OUTPUTS_VARIABLE = "VLDOCK_OUTPUTS"
 DATA_FACE, DATA_MOUNT = "lmudata", "VLDOCK_DATA_MOUNT"  # what $LMUData moved to, and where it was

@@ -19,10 +19,11 @@ from collections.abc import Iterable, Mapping, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from vldock.common import env_files, mend
+from vldock.common import env_files
 from vldock.common.cache_env import moved_to
+from vldock.common.filesystem import permission_hints
+from vldock.common.filesystem.permissions import Identity, whoami
 from vldock.common.matrix import MODELS
-from vldock.common.writable import Identity, whoami
 
 ROOT_VARIABLE = "WORKSPACE_ROOT"
 FOLDERS = ("cache", "models", "weights", "data", "checkpoints")
@@ -100,7 +101,7 @@ def make(root: Path, *, who: Identity | None = None) -> Workspace:
         env_files.write(made.env_file, env_files.merge(there, block), mode=0o600)  # tokens go there
         env_files.write(made.setup_file, script, mode=0o644)
     except OSError as error:
-        raise mend.unfit(error, root, who) from error
+        raise permission_hints.unfit(error, root, who) from error
     return made
 
 

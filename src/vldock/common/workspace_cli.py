@@ -14,8 +14,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from vldock.common import env_files, outside, workspace
+from vldock.common import env_files, workspace
 from vldock.common.errors import VldockError
+from vldock.common.filesystem import stray_writes
 
 SHOWN = 20
 
@@ -83,11 +84,11 @@ def _told(made: workspace.Workspace) -> str:
 
 def _prove(made: workspace.Workspace, command: Sequence[str], environ: Mapping[str, str]) -> int:
     """Run the command and compare the usual places; returns its exit status, or 1 when it wrote outside."""
-    where = outside.places(Path(environ.get("HOME") or Path.home()), Path.cwd(), made.root)
-    before = outside.look(where)
+    where = stray_writes.places(Path(environ.get("HOME") or Path.home()), Path.cwd(), made.root)
+    before = stray_writes.look(where)
     code = subprocess.run(list(command), env={**environ, **workspace.variables(made.root)}, check=False).returncode
-    after = outside.look(where)
-    found = outside.written(before, after)
+    after = stray_writes.look(where)
+    found = stray_writes.written(before, after)
     if not found:
         print(f"proved: nothing written outside {made.root} ({len(after)} paths in {len(where.deep)} usual places)")
         return code

@@ -10,9 +10,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from vldock.common.errors import VldockError
-from vldock.host import base, build, checkout, containers, docker_cli, engine, gpus
-from vldock.host.console import size_text
-from vldock.host.container_spec import Spec
+from vldock.host.build import base_image
+from vldock.host.build import image as image_build
+from vldock.host.containers import gpus, lifecycle
+from vldock.host.containers.spec import Spec
+from vldock.host.docker_engine import client as docker_client
+from vldock.host.docker_engine import docker_cli
+from vldock.host.util import checkout
+from vldock.host.util.console import size_text
 
 VERSION = ("python", "-m", "vldock.image", "version", "--json")
 DOCTOR = ("python", "-m", "vldock.image", "doctor")
@@ -38,15 +43,15 @@ class Check:
 
 def host(image: str) -> list[Check]:
     """Return the findings on this machine; never raises for an unfit one."""
-    status = engine.status()
+    status = docker_client.status()
     checks = [check_engine(status), check_cli(docker_cli.installed()), check_gpu(status)]
     if not status.answers:
         return checks
-    with engine.connected() as client:
+    with docker_client.connected() as client:
         return [*checks, check_disk(status), check_base(client), check_image(client, image)]
 
 
-def check_engine(status: engine.EngineStatus) -> Check:
+def check_engine(status: docker_client.EngineStatus) -> Check:
     """Does an engine answer?"""
     line = status.lines()[0].removeprefix("engine: ")
     return Check("engine", "ok", line) if status.answers else Check("engine", "fail", line, "vldock engine up")
@@ -60,7 +65,7 @@ def check_cli(found: Sequence[docker_cli.DockerCli]) -> Check:
     return Check("builder", "fail", "; ".join(map(str, found)) or "no docker command", "vldock engine up")
 
 
-def check_gpu(status: engine.EngineStatus) -> Check:
+def check_gpu(status: docker_client.EngineStatus) -> Check:
     """Can a container be given a GPU? A machine without one is fit: it evaluates on the CPU."""
     reason = gpus.available(status)
     if reason is None:
@@ -69,13 +74,13 @@ def check_gpu(status: engine.EngineStatus) -> Check:
     return Check("gpu", "warn", f"evaluations run on the CPU: {reason}", hint)
 
 
-def check_disk(status: engine.EngineStatus) -> Check:
+def check_disk(status: docker_client.EngineStatus) -> Check:
     """Is there room to work in?"""
     folder = Path(status.data_root or "/")
     if not folder.is_dir():
         return Check("disk", "warn", f"{folder} is not on this machine")
     free = shutil.disk_usage(folder).free
-    state: Literal["ok", "warn"] = "ok" if free > build.WARM_GB * 1e9 else "warn"
+    state: Literal["ok", "warn"] = "ok" if free > image_build.WARM_GB * 1e9 else "warn"
     return Check(
         "disk", state, f"{size_text(free)} free in {folder}", "docker system prune" if state == "warn" else None
     )
@@ -84,10 +89,10 @@ def check_disk(status: engine.EngineStatus) -> Check:
 def check_base(client: Any) -> Check:
     """Is the base image there?"""
     try:
-        recipe = base.BaseRecipe.load(checkout.root() / checkout.BASE_FILE)
+        recipe = base_image.BaseRecipe.load(checkout.root() / checkout.BASE_FILE)
     except VldockError as error:
         return Check("base", "fail", error.message, error.hint)
-    there = base.present(client, recipe)
+    there = base_image.present(client, recipe)
     if there is None:
         return Check("base", "warn", f"{recipe.tag} is not here: the next build pulls or makes it", "vldock base")
     return Check("base", "ok", str(there).removeprefix("base: "))
@@ -117,17 +122,17 @@ def image_facts(image: Any) -> dict[str, str]:
     return {name: labels[label] for name, label in names.items() if labels.get(label)}
 
 
-def inside(client: Any, image: str, *, gpus_asked: str, as_json: bool, user: str | None) -> containers.Completed:
+def inside(client: Any, image: str, *, gpus_asked: str, as_json: bool, user: str | None) -> lifecycle.Completed:
     """Run the image's own doctor and return what it said."""
     argv = (*DOCTOR, "--json") if as_json else DOCTOR
-    return containers.run_to_end(client, Spec(image=image, argv=argv, role="doctor", gpus=gpus_asked, user=user))
+    return lifecycle.run_to_end(client, Spec(image=image, argv=argv, role="doctor", gpus=gpus_asked, user=user))
 
 
 def facts(client: Any, image: str, *, user: str | None, run_id: str) -> dict[str, str]:
     """Return what an image is made of: its labels, and the versions it tells itself where it can."""
     known = image_facts(client.images.get(image))
     asked = Spec(image=image, argv=VERSION, role="doctor", run_id=run_id, user=user, network="none")
-    said = containers.run_to_end(client, asked)
+    said = lifecycle.run_to_end(client, asked)
     try:
         told = json.loads(said.stdout)
     except ValueError:

@@ -17,8 +17,8 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 from vldock.common.errors import EnvironmentUnfit, InputRefused, VldockError
-from vldock.common.writable import nearest, whoami, why_not
-from vldock.host.engine import plain
+from vldock.common.filesystem.permissions import nearest, whoami, why_not
+from vldock.host.docker_engine.client import plain
 
 SECRETS = re.compile(r"\?[^\s'\")]*|(?<=://)[^/@\s]*@")
 

@@ -11,12 +11,12 @@ import os
 import sys
 
 from vldock.common.errors import VldockError
-from vldock.image import foreign_python
-from vldock.image.leave import leave
+from vldock.image.process.fast_exit import leave
+from vldock.image.startup import foreign_python
 
 COMMANDS = {
     "doctor": ("vldock.image.doctor", "is this container fit: versions, patches, GPU, caches, data, weights, token"),
-    "evaluate": ("vldock.image.evaluate", "one model on many benchmarks, loaded once, resumable"),
+    "evaluate": ("vldock.image.evaluation.command", "one model on many benchmarks, loaded once, resumable"),
     "predict": ("vldock.image.predict.cli", "images and a question in, an answer out: the answer run.py gives"),
     "session": ("vldock.image.session.cli", "keep models loaded, and evaluate what docker exec asks"),
     "train": ("vldock.image.training.cli", "fine-tune a LLaVA; --check looks before it trains"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vldock.image.vlmeval_hooks import benchmark_index
+from vldock.image.vlmeval_hooks.models import benchmark_index
 
 
 def main() -> None:

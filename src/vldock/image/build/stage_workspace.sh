@@ -5,8 +5,7 @@ set -euo pipefail
 stage=/stage site=/opt/venv/lib/python3.11/site-packages lock=/stage/opt/vldock/locks/transformers-4.37.lock
 mkdir -p "$stage"/workspace/{scripts,outputs,LMUData,.cache}
 cp -a /editable/workspace/. "$stage/workspace/"
-cp "$stage/opt/vldock/vldock/image/door_run.py" "$stage/workspace/VLMEvalKit/run.py"
-cp "$stage/opt/vldock/vldock/image/scripts/"* "$stage/workspace/scripts/"
+cp -r "$stage/opt/vldock/vldock/image/entrypoints/." "$stage/workspace/"
 
 # vldock is importable; whoever pip-installs later keeps the pins.
 mkdir -p "$stage$site"

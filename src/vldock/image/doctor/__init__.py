@@ -10,9 +10,9 @@ from dataclasses import asdict
 from functools import partial
 
 from vldock.common.errors import EnvironmentUnfit
-from vldock.image import startup
 from vldock.image.doctor import hardware, software, workspace
 from vldock.image.doctor.check import Check, guarded
+from vldock.image.startup import prepare as startup
 
 MARKS = {"ok": "ok", "warn": "warn", "fail": "FAIL", "skip": "-"}
 

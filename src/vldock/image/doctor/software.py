@@ -9,7 +9,7 @@ import sys
 from importlib.metadata import distributions
 from pathlib import Path
 
-from vldock.common.layout import LLAVA, LOCK, PATCHES, VLMEVALKIT
+from vldock.common.image_paths import LLAVA, LOCK, PATCHES, VLMEVALKIT
 from vldock.image.build.prove import locked, normalise
 from vldock.image.doctor.check import Check
 

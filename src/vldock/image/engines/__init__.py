@@ -8,8 +8,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from vldock.common import engine_choice
-from vldock.image.engines.types import AnswersQuestions
+from vldock.common import inference_options
+from vldock.image.answering.types import AnswersQuestions
 
 
 def engine_of(model: Any) -> AnswersQuestions | None:
@@ -21,16 +21,18 @@ def engine_of(model: Any) -> AnswersQuestions | None:
     resident: AnswersQuestions | None = getattr(model, "_vldock_engine", None)
     if resident is not None:
         return resident
-    wanted = engine_choice.asked(os.environ)
+    wanted = inference_options.asked(os.environ)
     if wanted.batch_size is None:
         return None
-    from vldock.image.engines import support
+    from vldock.image.engines import eligibility
 
-    reason = support.refusal(model)
+    reason = eligibility.refusal(model)
     if reason:
         print(f"engine {wanted.describe()}: VLMEvalKit's own loop answers instead: {reason}", flush=True)
         return None
-    from vldock.image.engines import features, kept
+    from vldock.image.engines import disk_features, memory_features
     from vldock.image.engines.batched import BatchedEngine
 
-    return BatchedEngine(model, batch_size=wanted.batch_size, features=features.shared(), kept=kept.of(model))
+    return BatchedEngine(
+        model, batch_size=wanted.batch_size, features=memory_features.shared(), kept=disk_features.of(model)
+    )

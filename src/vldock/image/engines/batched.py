@@ -15,17 +15,18 @@ from typing import Any
 
 import torch
 
-from vldock.common.engine_choice import AUTO, BATCHED, BatchSize, Engine
-from vldock.image.engines import rules, sizing
-from vldock.image.engines.cache import AlignedCache
-from vldock.image.engines.features import Eye, FeatureStore
-from vldock.image.engines.kept import Kept
-from vldock.image.engines.language import Language
-from vldock.image.engines.prepare import Ahead, Desk
-from vldock.image.engines.reader import Reader
-from vldock.image.engines.row import Row
-from vldock.image.engines.store import ByteStore
-from vldock.image.engines.types import Answer, Question
+from vldock.common.inference_options import AUTO, BATCHED, BatchSize, Engine
+from vldock.image.answering.types import Answer, Question
+from vldock.image.engines import decoding
+from vldock.image.engines import memory as engine_memory
+from vldock.image.engines.byte_lru import ByteStore
+from vldock.image.engines.disk_features import Kept
+from vldock.image.engines.inputs import Ahead, Desk
+from vldock.image.engines.kv_cache import AlignedCache
+from vldock.image.engines.language_model import Language
+from vldock.image.engines.memory_features import Eye, FeatureStore
+from vldock.image.engines.prefill import Reader
+from vldock.image.engines.sequence import Row
 
 WINDOW = 64  # rows ordered together; more where the batch is large
 
@@ -41,12 +42,12 @@ class BatchedEngine:
         self, wrapper: Any, *, batch_size: BatchSize, features: FeatureStore, kept: Kept | None = None
     ) -> None:
         self._wrapper, self._model, self._asked = wrapper, wrapper.model, batch_size
-        config, _ = rules.configuration(self._model, dict(wrapper.kwargs))
-        self._rules = rules.Rules(self._model, wrapper.tokenizer, config, stop=wrapper.stop_str)
+        config, _ = decoding.configuration(self._model, dict(wrapper.kwargs))
+        self._rules = decoding.Rules(self._model, wrapper.tokenizer, config, stop=wrapper.stop_str)
         self._language = Language(self._model)
         self._eye = eye = Eye(self._model, wrapper.image_processor, features, kept)
         self._desk = Desk(wrapper, self._rules, eye, engine=Engine(BATCHED, batch_size).describe())
-        heads = ByteStore[Any](sizing.head_bytes(self._language.device))
+        heads = ByteStore[Any](engine_memory.head_bytes(self._language.device))
         self._reader = Reader(self._language, eye, self._desk, heads=heads)
         self._limit: int | None = None if batch_size == AUTO else batch_size
 
@@ -81,7 +82,7 @@ class BatchedEngine:
                 return turn.go(limit)
         except (RuntimeError, MemoryError) as error:
             rows = min(limit, len(turn.active) + turn.entering)
-            if not sizing.is_out_of_memory(error) or (rows < 2 and not self._reader.holds):
+            if not engine_memory.is_out_of_memory(error) or (rows < 2 and not self._reader.holds):
                 raise
         self._limit = max(1, rows // 2)
         print(f"out of memory with {rows} rows at once: going on with {self._limit}", flush=True)
@@ -95,7 +96,7 @@ class BatchedEngine:
             return None
         device, dtype = self._language.device, self._model.dtype
         tokens = max(row.length for row in rows)
-        found = sizing.rows_that_fit(self._model.config, tokens=tokens, dtype=dtype, device=device)
+        found = engine_memory.rows_that_fit(self._model.config, tokens=tokens, dtype=dtype, device=device)
         print(f"engine {BATCHED}/{AUTO}: {found} rows at once", flush=True)
         return found
 
@@ -119,7 +120,7 @@ class BatchedEngine:
 class Turn:
     """The rows that wait and those being answered; `go` does one pass of the model."""
 
-    def __init__(self, language: Language, reader: Reader, rules_: rules.Rules) -> None:
+    def __init__(self, language: Language, reader: Reader, rules_: decoding.Rules) -> None:
         self._language, self._reader, self._rules = language, reader, rules_
         self._cache: AlignedCache | None = None
         self.waiting: list[Row] = []

@@ -16,13 +16,13 @@ from typing import Any, Literal
 import torch
 
 from vldock.common.errors import InputRefused, UsageError
-from vldock.image.features import evict, ranks
+from vldock.image.features import evict, torchrun_store
 from vldock.image.features.cache import ROWS, Counts, FeatureCache
-from vldock.image.features.models import Processor, VisionModel, space_of
-from vldock.image.features.prompted import PromptedModel
-from vldock.image.features.reading import Loading, Pictures, Pixels, read
-from vldock.image.features.rows import Broken, ImageRow
+from vldock.image.features.picture_loader import Loading, Pictures, Pixels, read
+from vldock.image.features.picture_rows import Broken, ImageRow
+from vldock.image.features.prompt_features import PromptedModel
 from vldock.image.features.space import Space
+from vldock.image.features.towers import Processor, VisionModel, space_of
 
 SHOWN = 20  # broken rows told by name in an error
 Progress = Callable[[dict[str, Any]], None]
@@ -66,7 +66,7 @@ def build(
     bytes cannot hold the data set, EnvironmentUnfit where the disk cannot be written.
     """
     begun = time.monotonic()
-    rank, world = ranks.here()
+    rank, world = torchrun_store.here()
     bare = next((row for row in rows if row.prompt is None), None)
     if isinstance(vl_model, PromptedModel) and bare is not None:
         raise UsageError(
@@ -77,7 +77,7 @@ def build(
     if not rank:
         cache_dir.mkdir(parents=True, exist_ok=True)
         evict.sweep(cache_dir)
-    ranks.wait()
+    torchrun_store.wait()
     with FeatureCache(cache_dir, space, limit=limit, rows=rows_per_shard) as cache:
         if broken == "refuse":
             _refuse(Pictures(mine, space=space, processor=None, cached=cache), how)
@@ -90,7 +90,7 @@ def build(
 def _refuse(pictures: Pictures, how: Loading) -> None:
     """Raise InputRefused, in every rank, with the broken rows of all."""
     found = [one for batch in read(pictures, how) for one in batch if isinstance(one, Broken)]
-    every = sorted((one for part in ranks.gather(found) for one in part), key=lambda one: one.row.vlm_idx)
+    every = sorted((one for part in torchrun_store.gather(found) for one in part), key=lambda one: one.row.vlm_idx)
     if every:
         more = f"\n  and {len(every) - SHOWN} more" if len(every) > SHOWN else ""
         raise InputRefused(
@@ -119,7 +119,9 @@ def _compute(
             computed += 1
         seen += len(batch)
         rate = computed / max(time.monotonic() - begun, 1e-9)
-        on_progress({"rank": ranks.here()[0], "rows": seen, "of": len(mine), "computed": computed, "rate": rate})
+        on_progress(
+            {"rank": torchrun_store.here()[0], "rows": seen, "of": len(mine), "computed": computed, "rate": rate}
+        )
     return computed, faults
 
 
@@ -153,7 +155,7 @@ def _fits(cache: FeatureCache, features: torch.Tensor, rows: int) -> None:
 
 
 def _summed(rows: int, done: int, counts: Counts, faults: list[Broken], begun: float, space: Space) -> Built:
-    parts = ranks.gather((done, [str(one) for one in faults], counts.refused))
+    parts = torchrun_store.gather((done, [str(one) for one in faults], counts.refused))
     computed, refused = sum(part[0] for part in parts), sum(part[2] for part in parts)
     broken = tuple(sorted(one for part in parts for one in part[1]))
     seconds = time.monotonic() - begun

@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vldock.common import mend, writable
 from vldock.common.cache_env import CACHE_ENV, FEATURES_VARIABLE
 from vldock.common.errors import InputRefused, UsageError
-from vldock.image.features import evict, leases, shards
+from vldock.common.filesystem import permission_hints, permissions
+from vldock.image.features import evict, file_locks, shards
 from vldock.image.features.space import DTYPES, Entry, Space
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class FeatureCache:
         self._index: dict[str, tuple[Path, str]] = {}
         self._read: set[Path] = set()
         self._sound: set[str] = set()
-        self._open: OrderedDict[Path, tuple[leases.Lease, Any]] = OrderedDict()
+        self._open: OrderedDict[Path, tuple[file_locks.Lease, Any]] = OrderedDict()
         self._waiting: dict[tuple[str | None, str], dict[str, tuple[Entry, torch.Tensor]]] = {}
         self._looked = 0.0
         self.refresh()
@@ -179,7 +179,7 @@ class FeatureCache:
         if path in self._open:
             self._open.move_to_end(path)
             return self._open[path][1]
-        lease = leases.share(path)
+        lease = file_locks.share(path)
         if lease is None:
             return None
         from safetensors import safe_open
@@ -206,13 +206,13 @@ class FeatureCache:
         try:
             self._store(new)
         except OSError as error:
-            raise mend.unfit(error, self.root, writable.whoami()) from error
+            raise permission_hints.unfit(error, self.root, permissions.whoami()) from error
 
     def _store(self, new: dict[str, tuple[Entry, torch.Tensor]]) -> None:
         first, _ = next(iter(new.values()))
         content = shards.serialise(self.space, new)
         lease, final = shards.begin(shards.folder(self.root, first), self.space, content)
-        with leases.turn(self.root / evict.LOCK):
+        with file_locks.turn(self.root / evict.LOCK):
             if self.limit is not None and not self._room(len(content)):
                 lease.path.unlink()
                 lease.close()

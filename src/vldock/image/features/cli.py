@@ -17,13 +17,13 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from vldock.common.errors import UsageError
-from vldock.image import startup
 from vldock.image.features.cache import ROWS, default_root
 from vldock.image.features.space import DTYPES, TOKENS
+from vldock.image.startup import prepare as startup
 
 if TYPE_CHECKING:
-    from vldock.image.features.models import Tower
-    from vldock.image.features.prompted import Reader
+    from vldock.image.features.prompt_features import Reader
+    from vldock.image.features.towers import Tower
 
 
 class Stopped(BaseException):
@@ -108,10 +108,10 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _build(args: argparse.Namespace, root: Path) -> int:
-    from vldock.image.features import exact, models, prompted, ranks, rows
+    from vldock.image.features import for_evaluation, picture_rows, prompt_features, torchrun_store, towers
     from vldock.image.features.build import build
+    from vldock.image.features.picture_loader import Loading
     from vldock.image.features.progress import Lines
-    from vldock.image.features.reading import Loading
 
     if args.images and not args.images.is_dir():
         raise UsageError(f"--images {args.images}: no such folder", expected="a folder of pictures")
@@ -124,23 +124,23 @@ def _build(args: argparse.Namespace, root: Path) -> int:
             hint="leave out --dtype; VLDOCK_DTYPE sets what is computed in",
         )
     wanted = (
-        rows.from_folder(args.images, dataset=args.dataset, prompt=args.prompt)
+        picture_rows.from_folder(args.images, dataset=args.dataset, prompt=args.prompt)
         if args.images
-        else rows.from_json(
+        else picture_rows.from_json(
             args.rows, images=args.image_root, dataset=args.dataset, prompt=args.prompt, prompt_key=args.prompt_key
         )
     )
-    with ranks.started() as rank:
+    with torchrun_store.started() as rank:
         vl_model: Tower | Reader
         if args.prompt or args.prompt_key:
-            vl_model, processor = prompted.open_reader(
-                args.model, hidden=args.hidden, tokens=args.tokens, device=ranks.device()
+            vl_model, processor = prompt_features.open_reader(
+                args.model, hidden=args.hidden, tokens=args.tokens, device=torchrun_store.device()
             )
         else:
-            vl_model, processor = models.open_tower(
-                args.model, device=ranks.device(), for_evaluation=args.for_evaluation
+            vl_model, processor = towers.open_tower(
+                args.model, device=torchrun_store.device(), for_evaluation=args.for_evaluation
             )
-        dtype = exact.name_of(vl_model.dtype) if args.for_evaluation else args.dtype or "float16"
+        dtype = for_evaluation.name_of(vl_model.dtype) if args.for_evaluation else args.dtype or "float16"
         built = build(
             wanted, vl_model=vl_model, processor=processor, cache_dir=root, dtype=dtype, limit=args.limit,
             how=Loading(args.batch_size, args.num_workers, args.prefetch_factor), broken=args.broken,
@@ -158,17 +158,17 @@ def _build(args: argparse.Namespace, root: Path) -> int:
 
 
 def _look(args: argparse.Namespace, root: Path) -> int:
-    from vldock.image.features import evict, fsck, show
+    from vldock.image.features import evict, fsck, listing
 
     if not root.is_dir():
         raise UsageError(f"--cache {root}: no such folder", expected="the folder of a feature cache")
     if args.action == "ls":
-        found = show.groups(root)
-        print(json.dumps([asdict(one) for one in found]) if args.as_json else show.listing(found))
+        found = listing.groups(root)
+        print(json.dumps([asdict(one) for one in found]) if args.as_json else listing.listing(found))
         return 0
     if args.action == "fsck":
         report = fsck.check(root, repair=args.repair)
-        print(json.dumps(show.as_json(report)) if args.as_json else show.checked(report, root))
+        print(json.dumps(listing.as_json(report)) if args.as_json else listing.checked(report, root))
         return 0 if report.clean else 4
     planned = evict.plan(root, limit=args.limit)
     gone = [] if args.dry_run else evict.execute(planned)

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from vldock.image.features import leases, shards
+from vldock.image.features import file_locks, shards
 from vldock.image.features.space import Space
 
 LOCK = ".lock"
@@ -74,7 +74,7 @@ def execute(planned: Plan) -> list[Stored]:
 
 def remove(path: Path) -> bool:
     """Remove a shard or an unfinished file that nobody holds; tell whether it is gone by our hand."""
-    lease = leases.alone(path)
+    lease = file_locks.alone(path)
     if lease is None:
         return False
     with lease:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from vldock.image.features import evict, leases, shards
+from vldock.image.features import evict, file_locks, shards
 
 Kind = Literal["damaged", "foreign", "unfinished", "in progress"]
 
@@ -76,7 +76,7 @@ def _look(path: Path, root: Path, keys: Counter[str]) -> Finding | int:
     if len(path.relative_to(root).parts) != 3 or not path.name.endswith((shards.SUFFIX, shards.UNFINISHED)):
         return Finding("foreign", path, "not a file of this cache")
     if path.name.endswith(shards.UNFINISHED):
-        lease = leases.alone(path)
+        lease = file_locks.alone(path)
         if lease is None:
             return Finding("in progress", path, "its writer holds it")
         lease.close()

@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vldock.image.features import leases
+from vldock.image.features import file_locks
 from vldock.image.features.space import Entry, Space, prompt_hash
 
 if TYPE_CHECKING:
@@ -143,13 +143,13 @@ def serialise(space: Space, entries: Mapping[str, tuple[Entry, torch.Tensor]]) -
     return save({key: tensor.contiguous() for key, (_, tensor) in entries.items()}, metadata=meta)
 
 
-def begin(place: Path, space: Space, content: bytes) -> tuple[leases.Lease, Path]:
+def begin(place: Path, space: Space, content: bytes) -> tuple[file_locks.Lease, Path]:
     """Write `content` aside and onto the disk; return its lease and the name it is to get. Raises OSError."""
     final = place / f"{space.short}-{secrets.token_hex(6)}{SUFFIX}"
     while True:
         place.mkdir(parents=True, exist_ok=True)
         try:
-            lease = leases.create(final.with_name(final.name + UNFINISHED))
+            lease = file_locks.create(final.with_name(final.name + UNFINISHED))
             break
         except FileNotFoundError:  # an eviction took the empty folder away
             continue
@@ -165,7 +165,7 @@ def begin(place: Path, space: Space, content: bytes) -> tuple[leases.Lease, Path
     return lease, final
 
 
-def publish(lease: leases.Lease, final: Path, *, root: Path) -> None:
+def publish(lease: file_locks.Lease, final: Path, *, root: Path) -> None:
     """Give a shard its name, durably, and end the writer's lease."""
     with lease:
         lease.path.rename(final)

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from vldock.image import startup
+from vldock.image.startup import prepare as startup
 
 OBJECTIVES = ("regression", "flow-matching")
 
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Prepare or train, and return the exit status."""
     startup.prepare()
-    from vldock.image.features import ranks
+    from vldock.image.features import torchrun_store
     from vldock.image.features.progress import Lines
     from vldock.image.heads import config as settings
     from vldock.image.heads import train
@@ -41,7 +41,7 @@ def main(args: argparse.Namespace) -> int:
         trained = train.train(config, args.objective, cached=not args.no_cache, tell=_tell)
         _say(asdict(trained), _line(trained), as_json=args.as_json)
         return 0
-    with ranks.started() as rank:
+    with torchrun_store.started() as rank:
         built = train.prepare(config, on_progress=Lines())
     if not rank:
         text = (

@@ -12,8 +12,8 @@ from torch.utils.data import Dataset
 
 from vldock.common.errors import InputRefused
 from vldock.image.features.cache import FeatureCache
-from vldock.image.features.consume import CachedPictures
-from vldock.image.features.rows import from_json
+from vldock.image.features.lookup import CachedPictures
+from vldock.image.features.picture_rows import from_json
 from vldock.image.heads.network import word_numbers
 from vldock.image.heads.scenes import VOCABULARY
 

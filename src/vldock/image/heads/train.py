@@ -12,13 +12,13 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader
 
-from vldock.common.cell import write_json
-from vldock.image.features import models, ranks
+from vldock.common.cell_record import write_json
+from vldock.image.features import torchrun_store, towers
 from vldock.image.features.build import Built, Progress, build
 from vldock.image.features.cache import FeatureCache, default_root
-from vldock.image.features.consume import computing
-from vldock.image.features.reading import Loading
-from vldock.image.features.rows import from_json
+from vldock.image.features.lookup import computing
+from vldock.image.features.picture_loader import Loading
+from vldock.image.features.picture_rows import from_json
 from vldock.image.heads import config as settings
 from vldock.image.heads import scenes
 from vldock.image.heads.config import Config
@@ -48,12 +48,12 @@ def cache_root(config: Config) -> Path:
 
 def prepare(config: Config, *, on_progress: Progress = lambda said: None) -> Built:
     """Draw the data set and build its features, under torchrun or alone. Raises what `build` raises."""
-    rank, _ = ranks.here()
+    rank, _ = torchrun_store.here()
     if not rank:
         _files(config)
-    ranks.wait()
+    torchrun_store.wait()
     rows = [row for path in _files(config).values() for row in from_json(path, dataset=dataset_name(path))]
-    tower, processor = models.open_tower(config.cache.model, device=ranks.device())
+    tower, processor = towers.open_tower(config.cache.model, device=torchrun_store.device())
     how = Loading(config.cache.batch_size, config.cache.num_workers, config.cache.prefetch_factor)
     limit = int(config.cache.limit * 1e9) or None
     return build(
@@ -88,8 +88,8 @@ def train(config: Config, objective: str, *, cached: bool = True, tell: Tell = l
 def _demonstrations(
     config: Config, files: dict[str, Path], *, cached: bool
 ) -> Iterator[tuple[Demonstrations, Demonstrations, FeatureCache]]:
-    tower, processor = models.open_tower(config.cache.model)
-    space = models.space_of(tower, processor, config.cache.dtype)
+    tower, processor = towers.open_tower(config.cache.model)
+    space = towers.space_of(tower, processor, config.cache.dtype)
     root = cache_root(config) if cached else Path("/nonexistent")
     with FeatureCache(root, space) as cache:
         compute = None if cached else computing(tower, processor)

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from vldock.common.errors import InputRefused, UsageError
-from vldock.image import own_process
+from vldock.image.process import stats as process_stats
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 CLIP_TYPES = ("clip", "clip_vision_model")
@@ -99,7 +99,7 @@ def place_vision_tower(model: Any, vision_tower: Any) -> None:
     projector = next(model.get_model().mm_projector.parameters())
     vision_tower.to(device=projector.device, dtype=model.dtype)
     if projector.device.type == "cpu":
-        own_process.keep_freed_memory()
+        process_stats.keep_freed_memory()
 
 
 def require_clip(vision_tower: str) -> None:

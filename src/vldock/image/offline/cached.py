@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from vldock.common import hub_layout
+from vldock.common import hub_cache_layout
 from vldock.common.cache_env import CACHE_ENV, HUGGINGFACE
 
 DATA = (".parquet", ".arrow", ".json", ".jsonl", ".csv", ".tsv", ".txt", ".zip", ".tar", ".gz", ".zst")
@@ -110,7 +110,7 @@ def find(name: str, *, arrow: Path, hub: Path, also: tuple[Path, ...] = ()) -> C
 
 def commit_of(name: str, revision: str, *, hub: Path) -> str:
     """Return the commit a branch or tag names in the cache; any other word is taken for a commit."""
-    found = hub_layout.reference(hub / f"datasets--{name.replace('/', '--')}", revision)
+    found = hub_cache_layout.reference(hub / f"datasets--{name.replace('/', '--')}", revision)
     return found.said if found else revision
 
 
@@ -149,7 +149,7 @@ def _ends_well(path: Path) -> bool:
 def _snapshots(repository: Path) -> list[Snapshot]:
     if not _is_folder(repository / "snapshots"):
         return []
-    named = {one.said for one in hub_layout.references(repository)}
+    named = {one.said for one in hub_cache_layout.references(repository)}
     found = [_snapshot(path, named) for path in (repository / "snapshots").iterdir() if path.is_dir()]
     return sorted(found, key=lambda one: (not one.named, -one.path.stat().st_mtime))
 

@@ -18,9 +18,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from vldock.common.errors import EnvironmentUnfit, InputRefused, UsageError, VldockError
-from vldock.common.layout import TOKEN_VARIABLES
-from vldock.common.mend import NO_PERMISSION, NO_SPACE
-from vldock.common.writable import cure, nearest, whoami, why_not
+from vldock.common.filesystem.permission_hints import NO_PERMISSION, NO_SPACE
+from vldock.common.filesystem.permissions import cure, nearest, whoami, why_not
+from vldock.common.image_paths import TOKEN_VARIABLES
 
 
 class NotCached(EnvironmentUnfit):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vldock.common.writable import can_write, private_folder, whoami
+from vldock.common.filesystem.permissions import can_write, private_folder, whoami
 from vldock.image.offline.cached import Prepared
 
 

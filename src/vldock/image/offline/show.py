@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from vldock.common.errors import InputRefused, VldockError
-from vldock.common.writable import can_write, nearest
+from vldock.common.filesystem.permissions import can_write, nearest
 from vldock.image.offline import mode
 from vldock.image.offline.cached import END_OF_STREAM, Cached, arrow_root, elsewhere, find, hub_root
 

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from vldock.common.errors import EnvironmentUnfit, UsageError
-from vldock.common.passport_prompts import TEMPLATES
-from vldock.image import startup
+from vldock.common.prompt_style import TEMPLATES
+from vldock.image.startup import prepare as startup
 
 if TYPE_CHECKING:
     from vldock.image.predict.batch import Line
@@ -159,7 +159,7 @@ def _answers() -> Iterator[TextIO]:
 
 
 def _reader(args: argparse.Namespace, folder: Path = Path()) -> Reader:
-    from vldock.image.predict.download import Limits
+    from vldock.image.predict.image_download import Limits
     from vldock.image.predict.pictures import Reader
 
     return Reader(folder, Limits(args.max_bytes, args.timeout))

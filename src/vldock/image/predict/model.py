@@ -14,17 +14,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from vldock.common.errors import InputRefused, UsageError
-from vldock.common.passport_prompts import VARIABLE
+from vldock.common.prompt_style import VARIABLE
+from vldock.image.engines.shared_model import Facts, facts_of
 from vldock.image.predict import wrappers
+from vldock.image.predict.answer_stream import OnText, Pieces
 from vldock.image.predict.pictures import Picture, Reader
-from vldock.image.predict.prompt import Sent, sent
+from vldock.image.predict.prompt_sent import Sent, sent
 from vldock.image.predict.request import Answer, Request
-from vldock.image.predict.stream import OnText, Pieces
-from vldock.image.shared_model import Facts, facts_of
-from vldock.image.vlmeval_hooks import prompts
-from vldock.image.vlmeval_hooks.runroot import standin
-from vldock.image.workspace import naming, places
-from vldock.image.workspace.places import Place
+from vldock.image.vlmeval_hooks.files.output_folder import standin
+from vldock.image.vlmeval_hooks.provenance import prompts
+from vldock.image.workspace import model_location, naming
+from vldock.image.workspace.model_location import Place
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Loaded:
 
     def identity(self) -> list[Any]:
         """Return what an answer depends on besides its request."""
-        return [places.fingerprint(self.place), self.wording, self.limit, self.facts.device, self.facts.dtype]
+        return [model_location.fingerprint(self.place), self.wording, self.limit, self.facts.device, self.facts.dtype]
 
     def ask(self, request: Request, *, images: Reader | None = None, on_text: OnText | None = None) -> Answer:
         """Return the answer to a request whose images `images` reads; raises what Reader.gathered raises."""
@@ -93,7 +93,7 @@ def load(name: str, *, base: str | None = None, prompt: str | None = None, max_n
     run.py's limit. Raises what places.resolve and require_whole raise, InputRefused for a model that is no LLaVA,
     UsageError for a `prompt` where the model brings its own wording.
     """
-    place = places.resolve(name)
+    place = model_location.resolve(name)
     if naming.is_llava(place) is False:
         raise InputRefused(
             f"{place.path} is no LLaVA by its config.json", expected="a checkpoint in LLaVA's own format"

@@ -20,9 +20,9 @@ from typing import BinaryIO
 from PIL import Image, UnidentifiedImageError
 
 from vldock.common.errors import InputRefused, UsageError
-from vldock.common.table_check.pictures import BROKEN
-from vldock.image import file_hashes
-from vldock.image.predict.download import Limits, fetch
+from vldock.common.tables.images import BROKEN
+from vldock.image.predict.image_download import Limits, fetch
+from vldock.image.weights import file_hashes
 
 SQUARE = 178_956_970  # pixels of the padded square: Pillow's own limit, half a gigabyte in memory
 ORIENTATION = 0x0112  # EXIF 2.32, table 4

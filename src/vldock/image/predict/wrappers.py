@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from vldock.image.workspace.places import Place
+from vldock.image.workspace.model_location import Place
 
 # what VLMEvalKit and the libraries say of their own defaults; tests/support/log_lines.py has the reasons
 EXPECTED = (
@@ -28,7 +28,7 @@ def make(place: Place, base: str | None, options: dict[str, Any]) -> Any:
     """Load `place` on `base` into its wrapper; `options` are the wrapper's decoding arguments."""
     with quiet():
         if own(place):
-            from vldock.image.vlmeval_hooks.own_llava import OwnLLaVA as kind  # noqa: N813
+            from vldock.image.vlmeval_hooks.models.own_llava import OwnLLaVA as kind  # noqa: N813
         else:
             from vlmeval.vlm.llava.llava import LLaVA as kind  # noqa: N813
         with _through_workspace(place, base):

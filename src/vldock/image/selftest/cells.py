@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from vldock.common import text_cells
-from vldock.common.cell import Cell
-from vldock.common.engine_choice import BATCHED, STOCK
+from vldock.common.cell_record import Cell
 from vldock.common.equality import Predictions, equality, predictions
 from vldock.common.errors import EvaluationFailed
+from vldock.common.inference_options import BATCHED, STOCK
 from vldock.common.matrix import matrix_benchmarks, matrix_models
+from vldock.common.tables import text_cells
 from vldock.image.selftest.bench import IMAGE, Bench, Seen
 
 QUICK = ("MMBench_DEV_EN", "TextVQA_VAL", "POPE")  # one of each kind

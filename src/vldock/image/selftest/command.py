@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from vldock.common.cache_env import OUTPUTS
-from vldock.common.cell import write_json
+from vldock.common.cell_record import write_json
 from vldock.common.errors import EnvironmentUnfit, UsageError
 from vldock.image.selftest.bench import Bench
 from vldock.image.selftest.report import Report

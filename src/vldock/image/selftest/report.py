@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vldock import __version__
-from vldock.common.layout import BUILD_FACTS
+from vldock.common.image_paths import BUILD_FACTS
 from vldock.image.selftest.steps import FAILED, LEFT_OUT, Step
 from vldock.image.version import installed
 

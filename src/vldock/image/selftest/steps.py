@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from vldock.common.engine_choice import BATCHED, STOCK
 from vldock.common.errors import VldockError
+from vldock.common.inference_options import BATCHED, STOCK
 from vldock.image.selftest import cells, train, use
 from vldock.image.selftest.bench import Bench, NeedsGpu, Seen
 

@@ -14,10 +14,10 @@ from typing import Any
 
 from vldock.common import passport
 from vldock.common.cache_env import WORKSPACE
-from vldock.common.engine_choice import BATCHED, STOCK
 from vldock.common.equality import equality
 from vldock.common.errors import EvaluationFailed
-from vldock.common.layout import VLMEVALKIT
+from vldock.common.image_paths import VLMEVALKIT
+from vldock.common.inference_options import BATCHED, STOCK
 from vldock.common.matrix import find_model
 from vldock.image.selftest import cells, samples
 from vldock.image.selftest.bench import IMAGE, PYTHON, Bench, Seen, cause, end

@@ -10,8 +10,8 @@ from typing import Any
 
 from vldock.common import standin_choice
 from vldock.common.errors import EnvironmentUnfit, InputRefused, UsageError
-from vldock.image import foreign_python
-from vldock.image.session import client, place, wire
+from vldock.image.session import client, messages, socket_paths
+from vldock.image.startup import foreign_python
 
 GONE = 3  # no session answers
 
@@ -54,9 +54,9 @@ def _serve(args: argparse.Namespace) -> int:
         raise UsageError(f"--idle {args.idle:g}", expected="a positive number of seconds")
     if standin_choice.asked(os.environ):
         standin_choice.require(args.model)
-    from vldock.image.session import start
+    from vldock.image.session import bootstrap
 
-    return start.serve(models=args.model, idle_limit=args.idle)
+    return bootstrap.serve(models=args.model, idle_limit=args.idle)
 
 
 def _nobody() -> EnvironmentUnfit:
@@ -98,7 +98,7 @@ def _steer(action: str, model: str) -> int:
     if client.ask(os.environ, {"op": "status"}) is None:  # refuses a session of another image
         raise _nobody()
     try:
-        stream = wire.connect(place.of(os.environ).questions)
+        stream = messages.connect(socket_paths.of(os.environ).questions)
     except (FileNotFoundError, ConnectionRefusedError) as error:
         raise _nobody() from error
     stream.send({"op": action, "name": model})

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 from vldock.common.build_digest import read_build_digest
 from vldock.common.errors import EnvironmentUnfit, EvaluationFailed, VldockError
-from vldock.image.session import place, wire
+from vldock.image.session import messages, socket_paths
 
 TYPE_CHECKING = False  # typing's, which would import it
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ DISTRIBUTED = ("RANK", "WORLD_SIZE")  # torchrun's processes talk to each other,
 
 def wanted(argv: Sequence[str], environ: Mapping[str, str]) -> bool:
     """Tell whether this run.py may use a session at all."""
-    if "--no-worker" in argv or environ.get(place.WORKER, "").strip().lower() in NO:
+    if "--no-worker" in argv or environ.get(socket_paths.WORKER, "").strip().lower() in NO:
         return False
     return not any(name in environ for name in DISTRIBUTED)
 
@@ -47,7 +47,7 @@ def attach(argv: Sequence[str], environ: Mapping[str, str]) -> int | None:
                 stream.send(_request(argv, environ), descriptors=descriptors)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, FORWARDED)
             return _follow(stream)
-    except (OSError, wire.Closed) as error:
+    except (OSError, messages.Closed) as error:
         raise EvaluationFailed(
             f"the session ended while this ran ({error})",
             expected="a session that lives as long as its evaluations",
@@ -68,7 +68,7 @@ def ask(environ: Mapping[str, str], request: Mapping[str, Any]) -> Any:
     try:
         stream.send({**request, "build": read_build_digest()})
         answer = stream.receive()
-    except (OSError, wire.Closed):
+    except (OSError, messages.Closed):
         return None
     finally:
         stream.close()
@@ -77,10 +77,10 @@ def ask(environ: Mapping[str, str], request: Mapping[str, Any]) -> Any:
     return answer
 
 
-def _connect(environ: Mapping[str, str]) -> wire.Stream | None:
+def _connect(environ: Mapping[str, str]) -> messages.Stream | None:
     """Return a connection to this user's session, or None; a refusal is said, for it costs a model load."""
     try:
-        return wire.connect(place.of(environ).runs)
+        return messages.connect(socket_paths.of(environ).runs)
     except FileNotFoundError:
         return None
     except ConnectionRefusedError:
@@ -100,12 +100,12 @@ def _request(argv: Sequence[str], environ: Mapping[str, str]) -> dict[str, Any]:
         "cwd": os.getcwd(),  # noqa: PTH109  a string, and Path.cwd would import more
         "env": dict(environ),
         "umask": umask,
-        "request": environ.get(place.REQUEST),
+        "request": environ.get(socket_paths.REQUEST),
         "pid": os.getpid(),
     }
 
 
-def _follow(stream: wire.Stream) -> int | None:
+def _follow(stream: messages.Stream) -> int | None:
     while True:
         message = stream.receive()
         if "declined" in message:
@@ -136,7 +136,7 @@ def _is_open(descriptor: int) -> bool:
 
 
 @contextmanager
-def _signals_forwarded(stream: wire.Stream) -> Iterator[None]:
+def _signals_forwarded(stream: messages.Stream) -> Iterator[None]:
     """Send what is sent to us on to the evaluator, which ends as run.py does; a second one of a kind again.
 
     Held back until the caller has sent its request and lets them through: before that there is nobody to send them to.

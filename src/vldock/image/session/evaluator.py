@@ -15,14 +15,15 @@ from functools import partial
 from typing import Any, NoReturn
 
 from vldock.common.errors import VldockError
-from vldock.common.layout import TOKEN_VARIABLES
-from vldock.common.passport_prompts import UPSTREAM
-from vldock.image import measuring, startup
-from vldock.image.leave import leave
-from vldock.image.session import remote, wire
-from vldock.image.session.evaluations import STOPPING
-from vldock.image.session.link import Link
-from vldock.image.session.place import Place
+from vldock.common.image_paths import TOKEN_VARIABLES
+from vldock.common.prompt_style import UPSTREAM
+from vldock.image.process.fast_exit import leave
+from vldock.image.session import messages, remote_model
+from vldock.image.session.evaluator_pool import STOPPING
+from vldock.image.session.socket_paths import Place
+from vldock.image.session.worker_client import Link
+from vldock.image.startup import prepare as startup
+from vldock.image.timing import switch as timing_switch
 
 # Read by libraries as they are imported: an evaluator inherits what the server's import saw.
 AT_IMPORT = ("HF_", "HUGGINGFACE_", "TRANSFORMERS_", "TORCH", "PYTORCH_", "CUDA_", "NVIDIA_", "OMP_", "MKL_", "XDG_")
@@ -59,13 +60,13 @@ def _told(connection: socket.socket, status: int) -> None:
     for number in (0, 1, 2):
         os.dup2(nothing, number)
     with suppress(OSError):  # a client that is gone, or loads in its own process
-        wire.send(connection, {"exit": status})
+        messages.send(connection, {"exit": status})
 
 
 def decline(connection: socket.socket, reason: str) -> int:
     """Leave the run to its client, which hangs up then: let no signal for that disturb our end. Return our status."""
     signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
-    wire.send(connection, {"declined": reason})
+    messages.send(connection, {"declined": reason})
     return 0
 
 
@@ -94,7 +95,7 @@ def _settle(request: dict[str, Any], descriptors: list[int]) -> None:
     os.umask(request["umask"])
     os.chdir(request["cwd"])
     tempfile.tempdir = None
-    measuring.begin_again()
+    timing_switch.begin_again()
     sys.argv = ["run.py", *request["argv"]]
 
 
@@ -105,20 +106,23 @@ def _run(request: dict[str, Any], connection: socket.socket, place: Place, seen:
     import vlmeval
     from vlmeval import run as upstream
 
-    from vldock.image.vlmeval_hooks import console, own_models, prompts, table_look
+    from vldock.image.vlmeval_hooks.files import table_check
+    from vldock.image.vlmeval_hooks.models import own_models
+    from vldock.image.vlmeval_hooks.provenance import prompts
+    from vldock.image.vlmeval_hooks.run import console
 
     vlmeval.load_env()
     own_models.register(os.environ)
     template = seen.get(prompts.VARIABLE, "").strip() or UPSTREAM
-    models = remote.Models(Link(place, deaths=request["worker_deaths"]), template=template)
+    models = remote_model.Models(Link(place, deaths=request["worker_deaths"]), template=template)
 
     def parse() -> Any:
         args = upstream.parse_args()
-        if not table_look.refusals(args):
+        if not table_check.refusals(args):
             models.prepare(args)
         return args
 
     try:
         return int(console.run_main(parse, upstream.run_local_mode, upstream.run_api_mode) or 0)
-    except remote.Declined as reason:
+    except remote_model.Declined as reason:
         return decline(connection, str(reason))

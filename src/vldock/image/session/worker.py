@@ -15,10 +15,10 @@ from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 from vldock.common.errors import UsageError
-from vldock.image.session.cause import one_line
-from vldock.image.session.counter import Counter, Guest
-from vldock.image.session.shelf import Held, Shelf
-from vldock.image.session.turns import Turns
+from vldock.image.session.fair_queue import Turns
+from vldock.image.session.loaded_models import Held, Shelf
+from vldock.image.session.worker_failure import one_line
+from vldock.image.session.worker_listener import Counter, Guest
 
 TELL_SECONDS = 1.0
 DEVICE_LOST = 70  # exit status: the GPU's context is of no more use, start me again
@@ -83,11 +83,11 @@ class Worker:
         self.counter.post(guest, held.description())
 
     def _call(self, guest: Guest, request: dict[str, Any]) -> None:
-        from vldock.image.engines import remembered
-        from vldock.image.vlmeval_hooks import prompts
+        from vldock.image.engines import memoized_tower
+        from vldock.image.vlmeval_hooks.provenance import prompts
 
         held = self._held(request["model"])
-        with prompts.worded(request["prompt"]), prompts.noted() as note, remembered.remembering(held.model):
+        with prompts.worded(request["prompt"]), prompts.noted() as note, memoized_tower.remembering(held.model):
             value = getattr(held.model, request["method"])(**request["arguments"])
         held.answers += 1
         self.counter.post(guest, {"value": value, "note": note})

@@ -14,7 +14,7 @@ import sys
 import traceback
 from typing import NoReturn
 
-from vldock.image.session import cause
+from vldock.image.session import worker_failure
 
 
 def main(argv: list[str]) -> NoReturn:
@@ -30,14 +30,14 @@ def main(argv: list[str]) -> NoReturn:
 
     def die(error: BaseException, status: int = 1) -> NoReturn:
         """End the process from any of its threads."""
-        cause.write_cause(args.cause, error)
+        worker_failure.write_cause(args.cause, error)
         traceback.print_exception(error)
         os._exit(status)
 
     try:
-        from vldock.image import startup
         from vldock.image.events import emitter
         from vldock.image.session.worker import Worker
+        from vldock.image.startup import prepare as startup
 
         startup.prepare_imports()  # the rest is in the environment the server gave us
         startup.measure(os.environ)

@@ -9,9 +9,9 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from vldock.image import own_process
-from vldock.image.session import wire
-from vldock.image.session.cause import read_cause
+from vldock.image.process import stats as process_stats
+from vldock.image.session import messages as wire
+from vldock.image.session.worker_failure import read_cause
 
 ATTEMPTS = 3  # starts in a row that never came to be ready
 STOP_SECONDS = 5.0
@@ -57,7 +57,7 @@ class WorkerProcess:
         self._inbox, self._control, self.ready = wire.Inbox(), ours, False
         names = [word for name in self._wanted() for word in ("--model", name)]
         self._written = os.memfd_create("cause")
-        self._killed_before = own_process.kills_for_memory()
+        self._killed_before = process_stats.kills_for_memory()
         numbers = (self._listener.fileno(), theirs.fileno(), self._written)
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "vldock.image.session.worker_main", *map(str, numbers), *names],
@@ -86,7 +86,7 @@ class WorkerProcess:
     def died(self, code: int) -> bool:
         """Note its end and the cause; tell whether to start it again."""
         if self._written is not None:
-            starved = own_process.kills_for_memory() > self._killed_before
+            starved = process_stats.kills_for_memory() > self._killed_before
             self.cause = read_cause(self._written, code=code, out_of_memory=starved)
         self.gone()
         self.restarts += 1

@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vldock.common.errors import VldockError
-from vldock.image import startup
+from vldock.image.startup import prepare as startup
 from vldock.image.training import config as settings
 
 if TYPE_CHECKING:
-    from vldock.image.training.sources import Dataset
+    from vldock.image.training.dataset import Dataset
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -59,7 +59,7 @@ def _main(args: argparse.Namespace) -> int:
         print(config.to_yaml(), end="")
         return 0
     startup.prepare()
-    from vldock.image.training.sources import load, out_folder
+    from vldock.image.training.dataset import load, out_folder
 
     config = replace(config, out=str(out_folder(config.out)))
     data, first = load(config.data), os.environ.get("RANK", "0") == "0"
@@ -70,9 +70,9 @@ def _main(args: argparse.Namespace) -> int:
 
     say(f"data: {len(data.training)} training and {len(data.heldout)} held-out records, all whole{_accepted(data)}")
     if first and not args.no_check:  # torchrun's other processes wait for the first
-        from vldock.image.training import check
+        from vldock.image.training.checks import preflight as training_preflight
 
-        if status := check.report(config, data, say=say):
+        if status := training_preflight.report(config, data, say=say):
             return status
     if args.check:
         return 0

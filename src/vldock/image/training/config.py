@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
 from vldock.common.errors import UsageError
-from vldock.image.training.flaws import ACCEPTABLE
-from vldock.image.training.pictures import MAX_PIXELS
-from vldock.image.training.questions import KINDS
+from vldock.image.training.data.flower_questions import KINDS
+from vldock.image.training.data.images import MAX_PIXELS
+from vldock.image.training.data.problems import ACCEPTABLE
 
 METHODS = ("qlora", "lora", "projector", "full")
 PRECISIONS = ("fp16", "bf16", "fp32")

@@ -11,7 +11,7 @@ import os
 import sys
 from pathlib import Path
 
-from vldock.image import startup
+from vldock.image.startup import prepare as startup
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,9 +24,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Export, load what was written once, and print the folder."""
     startup.prepare()
-    from vldock.image.training import export, sources
+    from vldock.image.training import dataset
+    from vldock.image.training.model import export
 
-    run = sources.resolve(str(args.run), os.environ, "checkpoints")
+    run = dataset.resolve(str(args.run), os.environ, "checkpoints")
     folder, _ = export.of_run(run)
     out = args.out or folder / "export" / f"llava-{folder.name}"
     made = export.export(run, out, dtype=args.dtype)

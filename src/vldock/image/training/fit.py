@@ -22,25 +22,19 @@ from typing import Any
 import torch
 from transformers import set_seed
 
-from vldock.common.cell import write_json
+from vldock.common.cell_record import write_json
 from vldock.common.errors import EnvironmentUnfit
-from vldock.image import weights
-from vldock.image.training import (
-    benchmark,
-    checkpoint,
-    model,
-    page,
-    proof,
-    run_folder,
-    scalars,
-    tower_cache,
-    trainer,
-    watch,
-)
+from vldock.image.training import run_folder
+from vldock.image.training.checks import first_checkpoint
 from vldock.image.training.config import Config
-from vldock.image.training.order import steps_of
-from vldock.image.training.sources import Dataset
-from vldock.image.training.together import OutOfMemoryEverywhere
+from vldock.image.training.data import benchmark_tsv
+from vldock.image.training.data.sample_order import steps_of
+from vldock.image.training.dataset import Dataset
+from vldock.image.training.loop import monitor, run_page, tensorboard, trainer
+from vldock.image.training.loop.gradient_sync import OutOfMemoryEverywhere
+from vldock.image.training.model import cached_tower, checkpoint
+from vldock.image.training.model import load as model_load
+from vldock.image.weights import model_files
 
 ANSWERS = "answers.jsonl"
 
@@ -63,8 +57,8 @@ def fit(config: Config, data: Dataset, *, say: Callable[[str], None] | None = No
     """
     folder, rank = Path(config.out), int(os.environ.get("RANK", "0"))
     say = say or (lambda text: print(text, file=sys.stderr, flush=True))
-    device = model.device_of()
-    model.require_possible(config, device)
+    device = model_load.device_of()
+    model_load.require_possible(config, device)
     with ExitStack() as held:
         if rank == 0:
             held.enter_context(run_folder.locked(folder))
@@ -104,7 +98,7 @@ def _run(
     folder, world = Path(config.out), int(os.environ.get("WORLD_SIZE", "1"))
     rank, counts = int(os.environ.get("RANK", "0")), _counts(data)
     set_seed(config.train.seed)
-    loaded = model.load(config, device=device)
+    loaded = model_load.load(config, device=device)
     rows = config.train.batch_size * config.train.accumulation * world
     steps = steps_of(len(data.training), epochs=config.train.epochs, batch=rows, max_steps=config.train.max_steps)
     arguments = trainer.arguments_of(config, steps=steps, precision=loaded.precision, device=device)
@@ -112,34 +106,34 @@ def _run(
         torch.distributed.barrier()
         start = run_folder.newest(folder)
     step = int(start.name.rpartition("-")[2]) if start else 0
-    emit = watch.Log(folder / watch.LOG, say=say, active=rank == 0)
+    emit = monitor.Log(folder / monitor.LOG, say=say, active=rank == 0)
     emit.forget_after(step)
     emit("start", step=step, device=device, precision=loaded.precision, steps=steps, rows_per_update=rows,
-         rows_at_once=micro, trained=sum(p.numel() for _, p in model.trained(loaded.model)),
+         rows_at_once=micro, trained=sum(p.numel() for _, p in model_load.trained(loaded.model)),
          parameters=sum(p.numel() for p in loaded.inner.parameters()), training=len(data.training),
          heldout=len(data.heldout), **counts)  # fmt: skip
 
     def prove() -> None:
         if rank == 0:
-            emit("proof", step=1, proven=proof.prove(loaded, config, data.training[0], folder / ".proof"))
+            emit("proof", step=1, proven=first_checkpoint.prove(loaded, config, data.training[0], folder / ".proof"))
 
     with ExitStack() as held:
         if rank == 0:
-            curves = held.enter_context(closing(scalars.Scalars(folder / scalars.FOLDER, after=step)))
+            curves = held.enter_context(closing(tensorboard.Scalars(folder / tensorboard.FOLDER, after=step)))
             emit.others.append(curves)
-        cached = held.enter_context(tower_cache.opened(loaded, config, emit=emit))
+        cached = held.enter_context(cached_tower.opened(loaded, config, emit=emit))
         tuner = trainer.FineTuner(
             loaded, config, arguments, training=data.training, heldout=data.heldout, micro=micro, emit=emit,
             cached=cached,
         )  # fmt: skip
-        tuner.add_callback(watch.Steering(patience=config.train.patience, prove=prove, emit=emit))
+        tuner.add_callback(monitor.Steering(patience=config.train.patience, prove=prove, emit=emit))
         tuner.remove_callback(_printer())
         tuner.train(resume_from_checkpoint=str(start) if start else None)
         return _finish(tuner, data, folder, emit=emit, rank=rank, resumed=step or None)
 
 
 def _finish(
-    tuner: trainer.FineTuner, data: Dataset, folder: Path, *, emit: watch.Log, rank: int, resumed: int | None
+    tuner: trainer.FineTuner, data: Dataset, folder: Path, *, emit: monitor.Log, rank: int, resumed: int | None
 ) -> Result:
     """Answer the whole held-out set with the best weights and write down how it ended."""
     best = folder / "best"
@@ -158,8 +152,8 @@ def _finish(
         partial.replace(folder / ANSWERS)
         before = json.loads((folder / run_folder.RUN).read_text(encoding="utf-8"))
         write_json(folder / run_folder.RUN, {**before, "ended": {"steps": steps, **metrics}})
-        benchmark.write(data.heldout, folder / "heldout")
-        page.write(folder)
+        benchmark_tsv.write(data.heldout, folder / "heldout")
+        run_page.write(folder)
     return Result(folder, steps, metrics, resumed)
 
 
@@ -167,7 +161,7 @@ def _facts(config: Config, data: Dataset, device: str) -> dict[str, Any]:
     """Return what a run must not change between two starts."""
     return {
         "data": run_folder.digest_of([*data.training, *data.heldout]),
-        "base_sha256": weights.digest(str(model.base_path(config))),
+        "base_sha256": model_files.digest(str(model_load.base_path(config))),
         "device": device.partition(":")[0],
         "processes": int(os.environ.get("WORLD_SIZE", "1")),
     }

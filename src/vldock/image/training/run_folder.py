@@ -10,14 +10,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from vldock.common import mend
-from vldock.common.cell import write_json
+from vldock.common.cell_record import write_json
 from vldock.common.errors import UsageError
-from vldock.common.writable import whoami
+from vldock.common.filesystem import permission_hints
+from vldock.common.filesystem.permissions import whoami
 from vldock.image.training import config as settings
 from vldock.image.training.config import Config
-from vldock.image.training.export import CONFIG
-from vldock.image.training.records import Record
+from vldock.image.training.data.records import Record
+from vldock.image.training.model.export import CONFIG
 
 RUN, LOCK = "run.json", ".lock"
 FREE = ("model.feature_cache",)  # settings that change no weight, so a resumed run may change them
@@ -49,7 +49,7 @@ def claim(folder: Path, config: Config, facts: dict[str, Any], told: dict[str, A
         partial.replace(folder / CONFIG)
         write_json(folder / RUN, {**(before or {}), **facts, **(told or {})})
     except OSError as error:
-        raise mend.unfit(error, folder, whoami()) from error
+        raise permission_hints.unfit(error, folder, whoami()) from error
     return newest(folder)
 
 

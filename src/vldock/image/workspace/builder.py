@@ -10,8 +10,8 @@ from typing import Any
 from llava.model.builder import load_pretrained_model
 
 from vldock.common.errors import UsageError
-from vldock.image.workspace import naming, places
-from vldock.image.workspace.places import Place
+from vldock.image.workspace import model_location, naming
+from vldock.image.workspace.model_location import Place
 
 Loaded = tuple[Any, Any, Any, int]
 
@@ -28,13 +28,13 @@ def load_pretrained_model_workspace(
     Raises UsageError for an unknown name or a missing base, EnvironmentUnfit where weights are neither here nor to be
     had, InputRefused where they are not whole.
     """
-    return load_place(places.resolve(model_path), model_base, model_name, **options)
+    return load_place(model_location.resolve(model_path), model_base, model_name, **options)
 
 
 def load_place(place: Place, base: str | None = None, name: str | None = None, **options: Any) -> Loaded:
     """Load what `place` holds; the adapter's own config names its base where none is given."""
-    places.say(place)
-    places.require_whole(place)
+    model_location.say(place)
+    model_location.require_whole(place)
     below = _base(place, base)
     loaded: Loaded = load_pretrained_model(
         place.path, below.path if below else None, naming.model_name(place, name), **options
@@ -52,7 +52,7 @@ def _base(place: Place, given: str | None) -> Place | None:
                 hint="name it: model_base=..., or --model-base",
             )
         return None
-    below = places.resolve(named)
-    places.say(below)
-    places.require_whole(below)
+    below = model_location.resolve(named)
+    model_location.say(below)
+    model_location.require_whole(below)
     return below

@@ -12,12 +12,12 @@ from typing import Any
 
 from llava.model.multimodal_encoder.clip_encoder import CLIPVisionTower
 
-from vldock.common import weights as whole
-from vldock.common.layout import WEIGHTS_LOCK
+from vldock.common import weight_files as whole
+from vldock.common.image_paths import WEIGHTS_LOCK
 from vldock.common.matrix import CLIP
 from vldock.image.llava_hooks.loading import require_clip
-from vldock.image.workspace import places
-from vldock.image.workspace.places import Place
+from vldock.image.workspace import model_location
+from vldock.image.workspace.model_location import Place
 
 LLAVA_1_5 = SimpleNamespace(mm_vision_select_layer=-2, mm_vision_select_feature="patch")
 
@@ -32,7 +32,7 @@ class WorkspaceCLIPVisionTower(CLIPVisionTower):  # type: ignore[misc]  # LLaVA 
 
     def __init__(self, vision_tower: str = CLIP, args: Any = LLAVA_1_5, delay_load: bool = False) -> None:
         self.place = tower_place(vision_tower)
-        places.say(self.place)
+        model_location.say(self.place)
         if self.place.local:
             whole.require_whole(self.place.folder, repo=vision_tower)
         require_clip(self.place.path)
@@ -48,8 +48,8 @@ def build_workspace_vision_tower(config: Any = LLAVA_1_5, **options: Any) -> Wor
 def tower_place(name: str, lock: Path = Path(WEIGHTS_LOCK)) -> Place:
     """Return where the tower is: a folder, or the cache, at the locked revision before the one of refs/main."""
     if Path(name).is_dir():
-        return places.resolve(str(Path(name).absolute()))
-    return places.cached(name, revision=locked_revision(name, lock))
+        return model_location.resolve(str(Path(name).absolute()))
+    return model_location.cached(name, revision=locked_revision(name, lock))
 
 
 def locked_revision(repo: str, lock: Path = Path(WEIGHTS_LOCK)) -> str | None:

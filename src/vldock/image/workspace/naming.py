@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from vldock.image.workspace.places import ADAPTER, Place
+from vldock.image.workspace.model_location import ADAPTER, Place
 
 MARKS = ("mm_vision_tower", "mm_projector_type")  # what only a LLaVA's config has, whatever it calls itself
 FAMILIES = ("mpt", "mistral")

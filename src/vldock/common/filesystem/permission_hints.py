@@ -1,0 +1,51 @@
+"""What to type when a folder cannot be written: the one command that mends it, per kind of failure."""
+
+from __future__ import annotations
+
+import errno
+import shlex
+from pathlib import Path
+
+from vldock.common.errors import EnvironmentUnfit
+from vldock.common.filesystem.permissions import Identity, nearest, why_not
+
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+NO_PERMISSION = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+def own(path: Path, who: Identity) -> str:
+    """Return the command that gives an existing tree to `who`."""
+    return f"sudo chown -R {who.uid}:{who.gid} {shlex.quote(str(path))}"
+
+
+def make(path: Path, who: Identity) -> str:
+    """Return the command that makes the folder `path` for `who`, or gives it to them where it exists."""
+    if path.is_dir():
+        return own(path, who)
+    return f"sudo install -d -o {who.uid} -g {who.gid} {shlex.quote(str(path))}"
+
+
+def unfit(error: OSError, path: Path, who: Identity) -> EnvironmentUnfit:
+    """Return the error to raise when `path` could not be written: no room, no permission, or whatever it was."""
+    if error.errno in NO_SPACE:
+        there = shlex.quote(str(nearest(path)))
+        return EnvironmentUnfit(
+            f"no room left to write {path}",
+            expected="free space and inodes, within the quota",
+            hint=f"df -h {there}; df -i {there}; vldock cache prune shows what can go",
+        )
+    if error.errno == errno.EROFS:
+        return EnvironmentUnfit(
+            f"{path}: {why_not(path, who)}",
+            expected="a file system mounted for writing",
+            hint="name a folder on another file system, or mount this one without 'ro'",
+        )
+    if error.errno in NO_PERMISSION:
+        return EnvironmentUnfit(
+            f"{path} cannot be written: {why_not(path, who)}",
+            expected=f"a folder that uid {who.uid} can write",
+            hint=make(path, who),
+        )
+    return EnvironmentUnfit(
+        f"{path} cannot be written: {error.strerror or error}", expected="a folder", hint=f"ls -ld {nearest(path)}"
+    )

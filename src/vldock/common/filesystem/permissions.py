@@ -1,0 +1,116 @@
+"""Can this user write there; if not, why, and which mount cures it."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from vldock.common.errors import EnvironmentUnfit
+from vldock.common.filesystem import private_folder as private
+
+
+class Identity(NamedTuple):
+    """The effective user and group, and the user's name where the system knows one."""
+
+    uid: int
+    gid: int
+    name: str | None
+
+
+def whoami() -> Identity:
+    """Return the identity of this process."""
+    import pwd
+
+    uid = os.geteuid()
+    try:
+        name: str | None = pwd.getpwuid(uid).pw_name
+    except KeyError:
+        name = None
+    return Identity(uid, os.getegid(), name)
+
+
+def can_write(path: Path) -> bool:
+    """Tell whether this user may create files in `path`, or make it where it is absent. Creates nothing."""
+    there = nearest(path)
+    return there.is_dir() and os.access(there, os.W_OK | os.X_OK, effective_ids=True)
+
+
+def make_writable(path: Path) -> bool:
+    """Make the folder `path` where it is absent; tell whether this user may create files in it."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return can_write(path)
+
+
+def nearest(path: Path) -> Path:
+    """Return `path`, or the nearest folder above it that exists."""
+    return next(folder for folder in (path, *path.parents) if os.path.lexists(folder))
+
+
+def can_read(path: Path) -> bool:
+    """Tell whether this user may read `path`, and list it where it is a folder."""
+    wanted = os.R_OK | (os.X_OK if os.path.isdir(path) else 0)  # noqa: PTH112 - Path.is_dir raises below a shut folder
+    return os.access(path, wanted, effective_ids=True)
+
+
+def shut(path: Path) -> bool:
+    """Tell whether `path`, or the folder above it at which looking ends, is there and cannot be read by this user."""
+    return not can_read(nearest(path))
+
+
+def unreadable(path: Path, who: Identity) -> EnvironmentUnfit:
+    """Return the error that names what cannot be read, whose it is, and what opens it."""
+    there = nearest(path.resolve())
+    owner = there.stat()
+    mounts = (str(folder) for folder in (there, *there.parents) if os.path.ismount(folder))
+    return EnvironmentUnfit(
+        f"{there} belongs to {owner.st_uid}:{owner.st_gid} (mode {stat.S_IMODE(owner.st_mode):o}) "
+        f"and uid {who.uid} cannot read it",
+        expected="benchmarks and weights that this user can read",
+        hint=f"on the host, chmod -R a+rX the folder mounted at {next(mounts)}, "
+        f"or start with --user {owner.st_uid}:{owner.st_gid}",
+    )
+
+
+def why_not(path: Path, who: Identity) -> str:
+    """Say in a few words why `path` cannot be written: read-only, or the owner, the mode and the uid seen."""
+    there = nearest(path)
+    if not there.is_dir():
+        return f"{there} is not a folder"
+    if os.statvfs(there).f_flag & os.ST_RDONLY:
+        return f"{there} is read-only"
+    seen = there.stat()
+    mode = stat.S_IMODE(seen.st_mode)
+    return f"{there} belongs to {seen.st_uid}:{seen.st_gid} (mode {mode:o}), this is {who.uid}:{who.gid}"
+
+
+def cure(path: Path, who: Identity) -> str:
+    """Return the change to `docker run`, or to the host, that makes `path` writable."""
+    if not path.is_mount():
+        return f'mount a folder you own: -v "$PWD/{path.name}:{path}"'
+    if os.statvfs(path).f_flag & os.ST_RDONLY:
+        return f"drop ':ro' from the mount at {path}"
+    owner = path.stat()
+    chown = f"on the host, sudo chown -R {who.uid}:{who.gid} the folder mounted at {path}"
+    return f"{chown}, or start with --user {owner.st_uid}:{owner.st_gid}" if owner.st_uid else chown
+
+
+def temporary_root(environ: Mapping[str, str], who: Identity) -> Path:
+    """Return the first temporary folder that can be written: $TMPDIR, /tmp, /var/tmp, /dev/shm.
+
+    Raises EnvironmentUnfit when there is none.
+    """
+    return Path(private.temporary_root(environ, who.uid))
+
+
+def private_folder(environ: Mapping[str, str], who: Identity, kind: str) -> Path:
+    """Return <tmp>/vldock-<kind>-<uid>, made with mode 0700.
+
+    Raises EnvironmentUnfit when somebody else sits on that name, or no temporary folder can be written.
+    """
+    return Path(private.made(private.folder_of(environ, who.uid, kind), who.uid))

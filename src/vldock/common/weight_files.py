@@ -1,0 +1,149 @@
+"""Is a model's snapshot folder whole? Told in milliseconds, before anything is loaded: heads and tails are read only.
+
+Found: a shard its index names that is not there, a link into nowhere, an empty file, a Git LFS pointer in a file's
+place, JSON that is none, a safetensors file whose length is not what its header says, a zip archive (.bin, .pt) cut
+before or inside its central directory. Not found: a flipped byte inside a tensor; `vldock check weights` hashes for
+that.
+Formats: https://huggingface.co/docs/safetensors, PKWARE's APPNOTE 4.3.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vldock.common import hub_cache_layout
+from vldock.common.errors import InputRefused
+
+WEIGHTS = (".safetensors", ".bin", ".pt", ".pth")
+INDEX = (".safetensors.index.json", ".bin.index.json")
+POINTER = b"version https://git-lfs.github.com/spec/"
+ZIP = b"PK\x03\x04"
+LEGACY_PICKLE = b"\x80\x02"  # torch.save before 1.6: no length to compare with
+LONGEST_HEADER = 100_000_000  # bytes; the limit of the safetensors library
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is wrong with one file of a snapshot; `missing` when it is not there at all."""
+
+    file: str
+    what: str
+    missing: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.what}"
+
+
+def faults(folder: Path, *, need_weights: bool = True) -> tuple[Fault, ...]:
+    """Return what is wrong with the files of a snapshot folder, none when it can be loaded.
+
+    `need_weights` False is for a repository of which the tokenizer only is used.
+    """
+    names = {str(path.relative_to(folder)): path for path in sorted(folder.rglob("*")) if not path.is_dir()}
+    found = [fault for name, path in names.items() if (fault := file_fault(name, path))]
+    if not names.keys() & {"config.json", "tokenizer_config.json"}:
+        found.append(Fault("config.json", "is not there", missing=True))
+    told = {fault.file for fault in found}
+    indexes = [name for name in names if name.endswith(INDEX) and name not in told]
+    for index in indexes:
+        shards = sorted(_shards(names[index]))
+        found += [
+            Fault(shard, f"is not there, and {index} names it", missing=True) for shard in shards if shard not in names
+        ]
+    if need_weights and not indexes and not any(name.endswith(WEIGHTS) for name in names):
+        found.append(Fault("weights", f"no file ends in {', '.join(WEIGHTS)}", missing=True))
+    return tuple(found)
+
+
+def repository_faults(cache: Path, repo: str, *, need_weights: bool = True) -> tuple[Fault, ...]:
+    """Return what is wrong with what `from_pretrained(repo)` takes offline from the hub cache `cache`."""
+    place = hub_cache_layout.folder(cache, repo)
+    found = hub_cache_layout.reference(place)
+    if found is None or found.commit is None:
+        what = f"{found}; {found.cure}" if found else f"{place} has no commit there"
+        return (Fault(hub_cache_layout.MAIN, what, missing=True),)
+    return faults(hub_cache_layout.snapshot(place, found.commit), need_weights=need_weights)
+
+
+def require_whole(folder: Path, *, repo: str, need_weights: bool = True) -> None:
+    """Raise InputRefused, naming the files, when a snapshot folder cannot be loaded as it is."""
+    found = faults(folder, need_weights=need_weights)
+    if found:
+        raise InputRefused(
+            f"the weights of {repo} in {folder} are not whole: {'; '.join(map(str, found))}",
+            expected="every shard its index names, each of its full length",
+            hint=f"on the host: vldock fetch weights {repo} --cache FOLDER",
+        )
+
+
+def file_fault(name: str, path: Path) -> Fault | None:
+    """Return what is wrong with one file, told from its head and tail."""
+    if not path.exists():
+        return Fault(name, "is a link into nowhere", missing=True)
+    size = path.stat().st_size
+    if size == 0:
+        return Fault(name, "is empty (0 bytes)") if name.endswith((*WEIGHTS, ".json", ".model")) else None
+    with path.open("rb") as stream:
+        head = stream.read(max(len(POINTER), 8))
+    if head.startswith(POINTER):
+        return Fault(name, "is a Git LFS pointer, not the file it stands for")
+    what = None
+    if name.endswith(".json"):
+        what = _json_fault(path)
+    elif name.endswith(".safetensors"):
+        what = _safetensors_fault(path, head, size)
+    elif name.endswith(WEIGHTS):
+        what = _archive_fault(path, head)
+    return Fault(name, what) if what else None
+
+
+def _json_fault(path: Path) -> str | None:
+    try:
+        value = json.loads(path.read_bytes())
+    except ValueError as error:
+        return f"is no JSON: {error}"
+    if path.name.endswith(INDEX) and not (isinstance(value, dict) and isinstance(value.get("weight_map"), dict)):
+        return "has no weight_map"
+    return None
+
+
+def _shards(index: Path) -> set[str]:
+    return set(json.loads(index.read_bytes())["weight_map"].values())
+
+
+def _safetensors_fault(path: Path, head: bytes, size: int) -> str | None:
+    if size < 8:
+        return f"has {size} bytes, too few for a header"
+    (length,) = struct.unpack("<Q", head[:8])
+    if not 2 <= length <= LONGEST_HEADER:
+        return f"is no safetensors file: its header would have {length} bytes"
+    if size < 8 + length:
+        return f"is cut inside its header: {size} of at least {8 + length} bytes"
+    with path.open("rb") as stream:
+        stream.seek(8)
+        text = stream.read(length)
+    try:
+        header: dict[str, Any] = json.loads(text)
+        tensors = [value for key, value in header.items() if key != "__metadata__"]
+        whole = 8 + length + max((tensor["data_offsets"][1] for tensor in tensors), default=0)
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError):
+        return "is no safetensors file: its header cannot be read"
+    return None if size == whole else f"has {size} bytes, its header says {whole}"
+
+
+def _archive_fault(path: Path, head: bytes) -> str | None:
+    if head.startswith(LEGACY_PICKLE):
+        return None
+    if not head.startswith(ZIP):
+        return "is neither a zip archive nor a pickle"
+    try:
+        with zipfile.ZipFile(path) as archive:
+            first = min((entry.header_offset for entry in archive.infolist()), default=None)
+    except (zipfile.BadZipFile, OSError, ValueError, struct.error):
+        return f"is cut: {path.stat().st_size} bytes, and no central directory at their end"
+    return None if first == 0 else "has lost bytes in front of its central directory"

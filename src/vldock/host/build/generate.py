@@ -1,0 +1,75 @@
+"""What is generated from a declaration: the Dockerfile's ENV block, docs/reference-scores.md.
+
+`--check` fails on a difference and writes nothing.
+
+Run as `python -m vldock.host.build.generate [--check]`; `make generate` and `make check` call it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import sys
+from pathlib import Path
+
+from vldock.common.cache_env import render_dockerfile_env
+from vldock.common.errors import InputRefused
+from vldock.host.reports import reference_scores
+from vldock.host.util import checkout
+
+ROOT = checkout.root()
+DOCKERFILE = ROOT / "docker" / "transformers-4.37" / "Dockerfile"
+REFERENCE_SCORES = ROOT / "docs" / "reference-scores.md"
+OPEN = "# generated from src/vldock/common/cache_env.py by `make generate`"
+CLOSE = "# end generated"
+
+
+def with_block(text: str, block: str) -> str:
+    """Return `text` with the lines between the two marks replaced by `block`.
+
+    Raises InputRefused when the marks are not there exactly once.
+    """
+    pattern = re.compile(rf"({re.escape(OPEN)}\n).*?({re.escape(CLOSE)}\n)", re.DOTALL)
+    if len(pattern.findall(text)) != 1:
+        raise InputRefused(
+            "the Dockerfile's generated marks are missing or doubled", expected=f"{OPEN!r} ... {CLOSE!r}, once"
+        )
+    return pattern.sub(lambda found: f"{found[1]}{block}\n{found[2]}", text)
+
+
+def generated() -> list[tuple[Path, str, str]]:
+    """Return (file, what it should hold, where that is declared) for everything that is generated."""
+    dockerfile = with_block(DOCKERFILE.read_text(encoding="utf-8"), render_dockerfile_env())
+    return [
+        (DOCKERFILE, dockerfile, "the ENV declared in common/cache_env.py"),
+        (REFERENCE_SCORES, reference_scores.markdown(), "what host/data/reference_scores.json declares"),
+    ]
+
+
+def main(argv: list[str]) -> int:
+    """Write what differs, or with --check show it and return 4."""
+    stale = [(path, new, source) for path, new, source in generated() if _text(path) != new]
+    for path, new, source in stale:
+        if "--check" in argv:
+            name = str(path.relative_to(ROOT))
+            sys.stdout.writelines(
+                difflib.unified_diff(_text(path).splitlines(True), new.splitlines(True), name, "generated")
+            )
+            print(f"error: {name} is not {source}", file=sys.stderr)
+            continue
+        aside = path.with_suffix(".tmp")
+        aside.write_text(new, encoding="utf-8")
+        aside.replace(path)
+        print(f"written: {path.relative_to(ROOT)}")
+    if stale and "--check" in argv:
+        print("hint: make generate", file=sys.stderr)
+        return 4
+    return 0
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,50 @@
+"""`vldock clean`: the containers and images vldock made, found by their labels; a plan first, then done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from vldock.host.build.base_image import RECIPE_LABEL
+from vldock.host.containers import cleanup
+from vldock.host.util.console import Say, size_text
+
+IMAGE_LABELS = ("vldock.stage", RECIPE_LABEL)
+
+
+@dataclass(frozen=True)
+class CleanPlan:
+    """What would be removed, as SDK objects, and the running containers that are left alone."""
+
+    containers: tuple[Any, ...]
+    spared: tuple[Any, ...]
+    images: tuple[Any, ...]
+
+    def lines(self) -> list[str]:
+        """Return one line per object."""
+        return [
+            *(f"container {item.name} ({item.status})" for item in self.containers),
+            *(f"container {item.name} is running: left alone (--force)" for item in self.spared),
+            *(f"image {(item.tags or [item.short_id])[0]} {size_text(item.attrs['Size'])}" for item in self.images),
+        ]
+
+
+def plan(client: Any, *, images: bool, force: bool) -> CleanPlan:
+    """Look what there is; running containers only with `force`, images only with `images`."""
+    found = cleanup.find(client)
+    spared = tuple(item for item in found if item.status == "running" and not force)
+    ours = {item.id: item for label in IMAGE_LABELS if images for item in client.images.list(filters={"label": label})}
+    return CleanPlan(tuple(item for item in found if item not in spared), spared, tuple(ours.values()))
+
+
+def execute(client: Any, wanted: CleanPlan, *, say: Say) -> None:
+    """Remove what the plan names; an image that something else still uses is told and left."""
+    from docker.errors import APIError
+
+    for item in wanted.containers:
+        cleanup.end(item)
+    for image in wanted.images:
+        try:
+            client.images.remove(image.id, force=True)
+        except APIError as error:
+            say(f"image {image.short_id} stays: {error.explanation}")

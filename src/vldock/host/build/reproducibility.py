@@ -1,0 +1,97 @@
+"""The same bytes twice: build again from nothing, compare layer by layer, and name the files where they differ."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from vldock.host.images import layer_diff
+from vldock.host.images import local as local_images
+from vldock.host.util.console import Say
+
+
+@dataclass(frozen=True)
+class LayerPair:
+    """One layer of both images, counted from 1, its diff_ids, the step that made it, and what differs in it."""
+
+    number: int
+    first: str | None
+    second: str | None
+    step: str
+    differences: tuple[str, ...] = ()
+
+    @property
+    def same(self) -> bool:
+        """Tell whether both are the same bytes."""
+        return self.first == self.second
+
+
+@dataclass(frozen=True)
+class Proof:
+    """Two images compared; `drift` are OS packages that are not the recorded ones."""
+
+    first: str
+    second: str
+    layers: tuple[LayerPair, ...]
+    drift: tuple[str, ...] = ()
+    matching: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "matching", sum(pair.same for pair in self.layers))
+
+    @property
+    def holds(self) -> bool:
+        """Tell whether every layer matches."""
+        return self.matching == len(self.layers) > 0
+
+    @property
+    def verdict(self) -> str:
+        """One line: n/n layers match."""
+        return f"{self.matching}/{len(self.layers)} layers match"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the proof for JSON."""
+        return {"verdict": self.verdict, "holds": self.holds, **asdict(self)}
+
+
+def compare(client: Any, first: str, second: str, *, drift: Sequence[str] = (), say: Say) -> Proof:
+    """Compare two images of the engine (names or ids); layers that differ are read and their files compared.
+
+    Raises EnvironmentUnfit where one is not there or the engine cannot save it.
+    """
+    images = [local_images.find(client, name) for name in (first, second)]
+    ids = [local_images.identity(client, image).layers for image in images]
+    steps = [entry["CreatedBy"] for entry in reversed(images[1].history()) if entry["Size"] or _makes_layer(entry)]
+    pairs = []
+    for number in range(max(map(len, ids))):
+        here, there = (side[number] if number < len(side) else None for side in ids)
+        pairs.append(LayerPair(number + 1, here, there, _step(steps, number)))
+    unequal = [pair.number - 1 for pair in pairs if not pair.same and pair.first and pair.second]
+    if unequal:
+        say(f"{len(unequal)} layers differ: reading both images to name the files (minutes)")
+        read = [
+            layer_diff.layers(local_images.saved(client, image), name=str(image.id), wanted=unequal) for image in images
+        ]
+        pairs = [
+            LayerPair(
+                pair.number,
+                pair.first,
+                pair.second,
+                pair.step,
+                tuple(layer_diff.compare(read[0][pair.number - 1], read[1][pair.number - 1])),
+            )
+            if pair.number - 1 in unequal
+            else pair
+            for pair in pairs
+        ]
+    return Proof(str(images[0].id), str(images[1].id), tuple(pairs), tuple(drift))
+
+
+def _makes_layer(entry: dict[str, Any]) -> bool:
+    return str(entry["CreatedBy"]).startswith(("COPY", "RUN", "ADD", "WORKDIR"))
+
+
+def _step(steps: Sequence[str], number: int) -> str:
+    text = steps[number] if number < len(steps) else "?"
+    return " ".join(text.removeprefix("/bin/sh -c").split())[:80] or "base image"

@@ -1,0 +1,103 @@
+"""`vldock cache doctor`: are the caches fit: file systems, locks, owners and modes, room, leftovers."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from vldock.common.errors import UsageError
+from vldock.common.filesystem.permissions import Identity
+from vldock.common.matrix import MODELS
+from vldock.host.cache import filesystem
+from vldock.host.cache import items as cache_items
+from vldock.host.cache import permissions as cache_permissions
+from vldock.host.cache import problems as cache_problems
+from vldock.host.cache.locations import Places
+from vldock.host.doctor import Check
+from vldock.host.util.console import size_text
+
+INODES_NEEDED = 10_000
+
+
+def examine(
+    places: Places, *, user: str | None = None, mounts: Sequence[filesystem.MountPoint] | None = None
+) -> list[Check]:
+    """Return the findings on every tree; never raises for an unfit one. Raises UsageError for a --user that is none."""
+    known = filesystem.mounts() if mounts is None else mounts
+    checks = [check for root in places.roots for check in _tree(root, user, known)]
+    return [*checks, check_room(places), *check_flaws(places)]
+
+
+def _tree(root: Path, user: str | None, known: Sequence[filesystem.MountPoint]) -> list[Check]:
+    try:
+        who = cache_permissions.intended(root, user)
+    except ValueError:
+        raise UsageError(f"--user {user}", expected="UID:GID, for example 1000:1000") from None
+    return [check_mount(root, filesystem.mount_of(root, known)), check_trial(root), *check_access(root, who)]
+
+
+def check_mount(root: Path, mount: filesystem.MountPoint | None) -> Check:
+    """Is it a file system to fill a cache on?"""
+    if mount is None:
+        return Check("file system", "warn", f"{root}: its mount is not known")
+    unsafe = mount.network is not None or mount.kind in filesystem.LOST
+    hint = filesystem.ADVICE if mount.network else "a folder on a disk" if unsafe else None
+    return Check("file system", "warn" if unsafe else "ok", f"{root}: {mount.told()}", hint)
+
+
+def check_trial(root: Path) -> Check:
+    """Do flock, links and rename work there?"""
+    try:
+        tried = filesystem.trial(root)
+    except OSError as error:
+        return Check("locks", "warn", f"{root} cannot be tried: {error.strerror}", "vldock cache doctor --user UID:GID")
+    failed = {name: why for name, why in tried.items() if why}
+    if not failed:
+        return Check("locks", "ok", f"{root}: {', '.join(tried)} work")
+    seen = "; ".join(f"{name}: {why}" for name, why in failed.items())
+    return Check("locks", "warn", f"{root}: {seen}", filesystem.ADVICE)
+
+
+def check_access(root: Path, who: Identity) -> list[Check]:
+    """May its user read all of it and add to it?"""
+    seen = cache_permissions.look(root, who)
+    command, name = seen.command(), f"uid {who.uid}"
+    if not seen.fit:
+        counts = [
+            f"{len(paths)} {what}, {paths[0]} first"
+            for what, paths in (("of other owners", seen.foreign), ("closed by their mode", seen.closed))
+            if paths
+        ]
+        return [Check("access", "fail", f"{root}: {name} cannot use {'; '.join(counts)}", command)]
+    if seen.open_to_all:
+        count = f"{len(seen.open_to_all)}, {seen.open_to_all[0]} first"
+        return [Check("access", "warn", f"{root}: anybody may write {count}; a weight file runs code", command)]
+    return [Check("access", "ok", f"{root}: {name} reads all and can add to it")]
+
+
+def check_room(places: Places) -> Check:
+    """Is there room, and are there inodes, for the weights of the matrix that are not here?"""
+    here = {item.name for item in cache_items.scan(places) if item.kind == "model"}
+    absent = [model for model in MODELS if model.in_matrix and model.repo not in here]
+    needed = sum(model.gigabytes for model in absent) * 1e9
+    free, stats = shutil.disk_usage(places.root).free, os.statvfs(places.root)
+    seen = f"{size_text(free)} free at {places.root}"
+    if stats.f_files > 0 and stats.f_favail < INODES_NEEDED:
+        return Check("room", "warn", f"{seen}, {stats.f_favail} inodes left", "vldock cache prune")
+    if free < needed:
+        names = ", ".join(model.name for model in absent)
+        return Check("room", "warn", f"{seen}; {names} to come: {size_text(needed)}", "vldock cache prune")
+    return Check("room", "ok", seen)
+
+
+def check_flaws(places: Places) -> list[Check]:
+    """What was left over, and what is incomplete?"""
+    found = cache_problems.find(places)
+    left, torn = [one for one in found if one.kind != "torn"], [one for one in found if one.kind == "torn"]
+    size = size_text(sum(one.size for one in left))
+    checks = [Check("torn", "warn", f"{one.path}: {one.why}", one.cure) for one in torn]
+    if left:
+        checks.append(Check("leftovers", "warn", f"{len(left)} partial or orphaned, {size}", "vldock cache prune"))
+    return checks or [Check("leftovers", "ok", "none")]

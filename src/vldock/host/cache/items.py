@@ -1,0 +1,134 @@
+"""What is in the caches, one item per model, data set, benchmark and set of features: size, files, last use.
+
+Repositories are read by huggingface_hub's own cache manager; nothing it knows is told anew here.
+"""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vldock.host.cache.locations import Places, listed, walk
+
+PARTIAL = (".incomplete", ".part")
+
+
+@dataclass(frozen=True)
+class Revision:
+    """One revision of a repository: its commit, the names that point at it (none: detached), its size in bytes."""
+
+    commit: str
+    refs: tuple[str, ...]
+    size: int
+
+
+@dataclass(frozen=True)
+class Item:
+    """One thing in a cache. `last_used` is the newest time of access in seconds since 1970, None where unknown."""
+
+    kind: str
+    name: str
+    path: Path
+    size: int
+    files: int
+    last_used: float | None
+    revisions: tuple[Revision, ...] = ()
+
+
+@dataclass(frozen=True)
+class Torn:
+    """A repository huggingface_hub cannot read, and why."""
+
+    path: Path
+    why: str
+
+
+def hub_info(hub: Path) -> Any:
+    """Return huggingface_hub's scan of a hub cache."""
+    from huggingface_hub import scan_cache_dir
+
+    return scan_cache_dir(hub)
+
+
+def scan(places: Places) -> list[Item]:
+    """Return every item, the largest first within its kind."""
+    items = [item for hub in places.hubs for item in _repositories(hub)]
+    items += [item for arrow in places.arrows for item in _arrow(arrow)]
+    items += [] if places.data is None else _data(places.data)
+    items += [] if places.features is None else _features(places.features)
+    items += _others(places)
+    kinds = list(dict.fromkeys(item.kind for item in items))
+    return sorted(items, key=lambda item: (kinds.index(item.kind), -item.size, item.name))
+
+
+def torn(hub: Path) -> list[Torn]:
+    """Return the repositories huggingface_hub found corrupt; folders that are no repository are not meant."""
+    found = []
+    for warning in hub_info(hub).warnings:
+        path = next((path for path in listed(hub) if "--" in path.name and f"/{path.name}" in str(warning)), None)
+        if path is not None:
+            found.append(Torn(path, str(warning).splitlines()[0]))
+    return found
+
+
+def measured(kind: str, name: str, path: Path, paths: Iterable[Path] = ()) -> Item:
+    """Return an item measured on the disk: bytes, files, newest access."""
+    own = [(path, path.lstat())] if path.is_file() else []
+    states = [state for _, state in (*own, *walk(path)) if stat.S_ISREG(state.st_mode)]
+    states += [extra.lstat() for extra in paths]
+    return Item(
+        kind, name, path, sum(state.st_size for state in states), len(states),
+        max((state.st_atime for state in states), default=None),
+    )  # fmt: skip
+
+
+def _repositories(hub: Path) -> Iterator[Item]:
+    for repo in hub_info(hub).repos:
+        revisions = tuple(
+            Revision(one.commit_hash, tuple(sorted(one.refs)), one.size_on_disk)
+            for one in sorted(repo.revisions, key=lambda one: -one.last_modified)
+        )
+        last_used = repo.last_accessed or None
+        yield Item(repo.repo_type, repo.repo_id, repo.repo_path, repo.size_on_disk, repo.nb_files, last_used, revisions)
+    for one in torn(hub):
+        yield measured("torn", one.path.name, one.path)
+
+
+def _arrow(root: Path) -> Iterator[Item]:
+    """`<root>/<org>___<name>/<config>/<version>/<hash>/`: one item per data set."""
+    for folder in listed(root):
+        if folder.is_dir() and folder.name not in ("downloads", "modules"):
+            yield measured("arrow", folder.name.replace("___", "/"), folder)
+    if (root / "downloads").is_dir():
+        yield measured("arrow", "downloads (sources of the above)", root / "downloads")
+
+
+def _data(root: Path) -> Iterator[Item]:
+    for path in listed(root):
+        if path.suffix == ".tsv":
+            yield measured("benchmark", path.stem, path)
+    for folder in listed(root / "images"):
+        yield measured("images", folder.name, folder)
+
+
+def _features(root: Path) -> Iterator[Item]:
+    """`<root>/<prompt hash>/<data set>_vlm<index>`."""
+    for prompt in listed(root):
+        for path in listed(prompt):
+            if not path.name.endswith(PARTIAL):
+                yield measured("features", f"{prompt.name}/{path.name}", path)
+
+
+def _others(places: Places) -> Iterator[Item]:
+    """What other tools keep below the same root: torch, pip, matplotlib and the like."""
+    known = (*places.hubs, *places.arrows, *([places.features] if places.features else []))
+    for path in listed(places.root):
+        if path.is_dir() and path not in known and "--" not in path.name and not path.name.startswith("."):
+            if any(one.is_relative_to(path) for one in known):
+                continue
+            item = measured("other", path.name, path)
+            if item.files:
+                yield item

@@ -1,0 +1,78 @@
+"""Who may read and write a cache: wrong owners and modes, counted, and the one command that mends them."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import stat
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from vldock.common.filesystem.permissions import Identity, whoami
+from vldock.host.cache.locations import walk
+
+READ, WRITE, ENTER = 4, 2, 1
+
+
+@dataclass(frozen=True)
+class Access:
+    """What `who` cannot use below a root: others' paths, own paths by their mode, and paths anybody may write."""
+
+    root: Path
+    who: Identity
+    foreign: tuple[Path, ...] = ()
+    closed: tuple[Path, ...] = ()
+    open_to_all: tuple[Path, ...] = ()
+
+    @property
+    def fit(self) -> bool:
+        """Whether everything can be read, and every folder written."""
+        return not (self.foreign or self.closed)
+
+    def command(self) -> str | None:
+        """Return the one command that mends it, run by whoever may; None where there is nothing to mend."""
+        root = shlex.quote(str(self.root))
+        modes = ",".join([*(["u+rwX"] if self.closed or self.foreign else []), *(["o-w"] if self.open_to_all else [])])
+        words = f"chmod -R {modes} {root}"
+        if self.foreign:
+            return f"sudo sh -c {shlex.quote(f'chown -R {self.who.uid}:{self.who.gid} {root} && {words}')}"
+        return words if modes else None
+
+
+def intended(root: Path, given: str | None = None) -> Identity:
+    """Return for whom a cache is: UID:GID as given, else the caller; root asks for the owner of the folder.
+
+    Raises ValueError for what is no UID:GID.
+    """
+    if given:
+        uid, _, gid = given.partition(":")
+        return Identity(int(uid), int(gid or uid), None)
+    who = whoami()
+    owner = root.stat()
+    return who if who.uid else Identity(owner.st_uid, owner.st_gid, None)
+
+
+def look(root: Path, who: Identity, *, groups: Iterable[int] | None = None) -> Access:
+    """Walk `root` and return what `who` cannot use; links have no modes of their own."""
+    own_groups = {who.gid, *(os.getgroups() if groups is None and who.uid == os.geteuid() else groups or ())}
+    foreign: list[Path] = []
+    closed: list[Path] = []
+    open_to_all: list[Path] = []
+    for path, state in ((root, root.lstat()), *walk(root)):
+        if stat.S_ISLNK(state.st_mode):
+            continue
+        wanted = READ | WRITE | ENTER if stat.S_ISDIR(state.st_mode) else READ
+        if not allows(state, who.uid, own_groups, wanted):
+            (closed if state.st_uid == who.uid else foreign).append(path)
+        if state.st_mode & stat.S_IWOTH and not state.st_mode & stat.S_ISVTX and path != root:
+            open_to_all.append(path)
+    return Access(root, who, tuple(foreign), tuple(closed), tuple(open_to_all))
+
+
+def allows(state: os.stat_result, uid: int, groups: Iterable[int], wanted: int) -> bool:
+    """Tell whether a mode gives `wanted` (4 read, 2 write, 1 enter) to a user; root may everything."""
+    if uid == 0:
+        return True
+    shift = 6 if state.st_uid == uid else 3 if state.st_gid in groups else 0
+    return (state.st_mode >> shift) & wanted == wanted

@@ -1,0 +1,139 @@
+"""What can go from the caches: a plan that prints, then is carried out. Revisions go by huggingface_hub's own hand.
+
+Nothing that is in use goes: a partial file whose lock is held, or that changed within the last hour, is left alone;
+the lock is held while a file is deleted, so a download that starts meanwhile waits.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from vldock.common.errors import UsageError
+from vldock.host.cache import items as cache_items
+from vldock.host.cache import problems as cache_problems
+from vldock.host.cache.locations import Places
+from vldock.host.cache.problems import Flaw
+from vldock.host.util.console import Say, duration_text, size_text
+
+HOUR = 3600.0
+DAY = 24 * HOUR
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is asked for beside leftovers: repositories by name, unused for so many days, revisions without a name."""
+
+    repos: tuple[str, ...] = ()
+    unused_days: float | None = None
+    detached: bool = False
+    older_than: float = HOUR
+
+
+@dataclass(frozen=True)
+class Deletion:
+    """Revisions of one repository that would go, with the strategy huggingface_hub made for them."""
+
+    lines: tuple[str, ...]
+    strategy: Any
+
+    @property
+    def size(self) -> int:
+        """Bytes that become free."""
+        return int(self.strategy.expected_freed_size)
+
+
+@dataclass(frozen=True)
+class PrunePlan:
+    """Leftovers to delete, leftovers left alone, and revisions to delete."""
+
+    flaws: tuple[Flaw, ...]
+    spared: tuple[Flaw, ...]
+    deletions: tuple[Deletion, ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes that become free."""
+        return sum(flaw.size for flaw in self.flaws) + sum(one.size for one in self.deletions)
+
+    def lines(self) -> list[str]:
+        """Return one line per thing that goes, then what is left alone."""
+        return [
+            *(f"{flaw.kind:<8} {size_text(flaw.size):>10}  {flaw.path}: {flaw.why}" for flaw in self.flaws),
+            *(line for one in self.deletions for line in one.lines),
+            *(f"kept     {size_text(flaw.size):>10}  {flaw.path}: {_kept(flaw)}" for flaw in self.spared),
+        ]
+
+
+def plan(places: Places, wish: Wish, *, now: float | None = None) -> PrunePlan:
+    """Look what can go. Raises UsageError for a repository that is not in the caches."""
+    now = time.time() if now is None else now
+    found = cache_problems.find(places, now=now)
+    # a torn reference or link is no rubbish: it says what to complete
+    leftovers = [flaw for flaw in found if flaw.kind != "torn"]
+    going = tuple(flaw for flaw in leftovers if not flaw.in_use and flaw.age >= wish.older_than)
+    spared = tuple(flaw for flaw in leftovers if flaw not in going)
+    return PrunePlan(going, spared, tuple(_deletions(places, wish, now)))
+
+
+def execute(wanted: PrunePlan, *, say: Say) -> int:
+    """Delete what the plan names; returns the bytes freed. What came into use meanwhile stays, and is told."""
+    freed = 0
+    for flaw in wanted.flaws:
+        with cache_problems.held(flaw.lock) as ours:
+            if ours and _delete(flaw.path):
+                freed += flaw.size
+            elif not ours:
+                say(f"{flaw.path} stays: it is being written now")
+    for one in wanted.deletions:
+        one.strategy.execute()
+        freed += one.size
+    return freed
+
+
+def _delete(path: Path) -> bool:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+        return True
+    path.unlink(missing_ok=True)
+    return True
+
+
+def _deletions(places: Places, wish: Wish, now: float) -> Iterable[Deletion]:
+    known: set[str] = set()
+    for hub in places.hubs:
+        info = cache_items.hub_info(hub)
+        known |= {repo.repo_id for repo in info.repos}
+        for repo in sorted(info.repos, key=lambda repo: str(repo.repo_path)):
+            chosen = sorted(one.commit_hash for one in repo.revisions if _goes(repo, one, wish, now))
+            if chosen:
+                lines = sorted(_line(repo, one) for one in repo.revisions if one.commit_hash in chosen)
+                # a duplicated repository has the same commits as its original: the library is shown this one alone
+                alone = replace(info, repos=frozenset({repo}))
+                yield Deletion(tuple(lines), alone.delete_revisions(*chosen))
+    if unknown := sorted(set(wish.repos) - known):
+        raise UsageError(
+            f"--repo {unknown[0]}: not in the caches",
+            expected=", ".join(sorted(known)) or "a repository",
+            hint="vldock cache scan",
+        )
+
+
+def _goes(repo: Any, revision: Any, wish: Wish, now: float) -> bool:
+    if repo.repo_id in wish.repos or (wish.detached and not revision.refs):
+        return True
+    used = max(repo.last_accessed or 0.0, repo.last_modified or 0.0)
+    return wish.unused_days is not None and now - used >= wish.unused_days * DAY
+
+
+def _line(repo: Any, revision: Any) -> str:
+    named = ", ".join(sorted(revision.refs)) or "detached"
+    return f"revision {size_text(revision.size_on_disk):>10}  {repo.repo_id} {revision.commit_hash[:12]} ({named})"
+
+
+def _kept(flaw: Flaw) -> str:
+    return "being written now" if flaw.in_use else f"changed {duration_text(flaw.age)} ago: may be in use"

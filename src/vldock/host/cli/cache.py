@@ -1,0 +1,159 @@
+"""`vldock cache`: scan, verify, prune and doctor over models, data sets, benchmarks and features."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vldock.common.errors import EnvironmentUnfit, InputRefused
+from vldock.host.cache import checkup, locations
+from vldock.host.cache import items as cache_items
+from vldock.host.cache import problems as cache_problems
+from vldock.host.cache import prune as cache_prune
+from vldock.host.cache import verify as cache_verify
+from vldock.host.cache.items import Item
+from vldock.host.util.console import duration_text, print_json, say, size_text
+
+FOLDER = click.Path(path_type=Path)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object to standard output.")
+
+
+def place_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say where to look."""
+    options = (
+        click.option("--cache", type=FOLDER, help="Default: $WORKSPACE_ROOT/cache, $HF_HOME, ~/.cache/huggingface."),
+        click.option("--data", type=FOLDER, envvar="LMUData", help="Folder of benchmark TSVs. [env: LMUData]"),
+        click.option("--features", type=FOLDER, help="Folder of vision features. Default: CACHE/features."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@click.group(name="cache")
+def cache_group() -> None:
+    """See the caches and tend them: models, data sets, benchmarks, features. docs/offline-and-cache.md.
+
+    \b
+    Examples:
+      vldock cache scan --cache ~/vldock-cache --data ~/LMUData
+      vldock cache prune
+      vldock cache doctor
+    """
+
+
+@cache_group.command(name="scan")
+@place_options
+@json_option
+def scan_command(as_json: bool, **folders: Path | None) -> None:
+    """List what is there: kind, size, files, last use; then what is partial, orphaned or torn.
+
+    \b
+    Examples:
+      vldock cache scan
+      vldock cache scan --cache ~/vldock-cache --json
+    """
+    places = locations.find(**folders)
+    items, flaws = cache_items.scan(places), cache_problems.find(places)
+    if as_json:
+        print_json({"items": [asdict(item) for item in items], "flaws": [asdict(flaw) for flaw in flaws]})
+        return
+    for item in items:
+        click.echo(_line(item, time.time()))
+    for flaw in flaws:
+        click.echo(f"! {flaw.kind:<8} {size_text(flaw.size):>10}  {flaw.path}: {flaw.why}")
+    total = sum(item.size for item in items)
+    click.echo(f"{len(items)} items, {size_text(total)} in {places.root}; {len(flaws)} flaws")
+
+
+def _line(item: Item, now: float) -> str:
+    used = "unknown" if item.last_used is None else f"{duration_text(max(0.0, now - item.last_used))} ago"
+    names = ", ".join("/".join(one.refs) or one.commit[:8] for one in item.revisions)
+    kept = f" [{names}]" if names else ""
+    return f"{item.kind:<10} {size_text(item.size):>10} {item.files:>6} files  used {used:<17} {item.name}{kept}"
+
+
+@cache_group.command(name="verify")
+@place_options
+@click.option("--repair", is_flag=True, help="First write anew each refs/ file whose text hides its snapshot.")
+@json_option
+def verify_command(repair: bool, as_json: bool, **folders: Path | None) -> None:
+    """Read every file whose digest is known and compare, and every refs/ file; no network. Exit code 4 for damage.
+
+    \b
+    Examples:
+      vldock cache verify --cache ~/vldock-cache --data ~/LMUData
+      vldock cache verify --repair --cache ~/vldock-cache
+    """
+    places = locations.find(**folders)
+    for was in cache_verify.repair(places) if repair else ():
+        say(f"MENDED {was.path}: {was.mended} (it {was.flaw})")
+    verdicts = cache_verify.verify(places)
+    wrong = [one for one in verdicts if one.wrong]
+    if as_json:
+        print_json([asdict(one) for one in verdicts])
+    for one in wrong if not as_json else ():
+        click.echo(f"DAMAGED {one.path}: {one.wrong}\n     hint: {one.cure}")
+    unknown = sum(not one.checked for one in verdicts)
+    size = size_text(sum(one.size for one in verdicts if one.checked))
+    say(f"{len(verdicts) - unknown} checked, {size}; {len(wrong)} damaged; {unknown} without a digest")
+    if wrong:
+        raise InputRefused(f"{len(wrong)} files are not what was downloaded", expected="what their names say")
+
+
+@cache_group.command(name="prune")
+@place_options
+@click.option("--repo", "repos", multiple=True, metavar="ORG/NAME", help="All revisions of a repository; repeatable.")
+@click.option("--unused", "unused_days", type=float, metavar="DAYS", help="Repositories not read for so long.")
+@click.option("--detached", is_flag=True, help="Revisions no branch or tag names (those loaded by commit, too).")
+@click.option("--older-than", type=float, default=1.0, show_default=True, metavar="HOURS", help="Age of leftovers.")
+@click.option("--dry-run/--confirm", default=True, help="Print the plan and delete nothing (default), or do it.")
+def prune_command(
+    repos: tuple[str, ...],
+    unused_days: float | None,
+    detached: bool,
+    older_than: float,
+    dry_run: bool,
+    **folders: Path | None,
+) -> None:
+    """Delete what was left over, and what is asked for: prints its plan, and does nothing without --confirm.
+
+    \b
+    Examples:
+      vldock cache prune
+      vldock cache prune --unused 90 --confirm
+      vldock cache prune --repo liuhaotian/llava-v1.5-13b --confirm
+    """
+    wish = cache_prune.Wish(repos, unused_days, detached, older_than * cache_prune.HOUR)
+    wanted = cache_prune.plan(locations.find(**folders), wish)
+    click.echo("\n".join(wanted.lines()) or "nothing to delete")
+    if dry_run:
+        click.echo(f"{size_text(wanted.size)} would become free" + ("; --confirm does it" if wanted.size else ""))
+        return
+    click.echo(f"{size_text(cache_prune.execute(wanted, say=say))} freed")
+
+
+@cache_group.command(name="doctor")
+@place_options
+@click.option("--user", help="UID:GID the cache is for. Default: yours; for root, the folder's owner.")
+@json_option
+def doctor_command(user: str | None, as_json: bool, **folders: Path | None) -> int:
+    """Tell whether the caches are fit, with the one command that mends what is not. Exit code 3 when they are not.
+
+    \b
+    Examples:
+      vldock cache doctor --cache ~/vldock-cache
+      vldock cache doctor --user 1000:1000 --json
+    """
+    checks = checkup.examine(locations.find(**folders), user=user)
+    fit = all(check.state != "fail" for check in checks)
+    if as_json:
+        print_json({"fit": fit, "checks": [check.as_json() for check in checks]})
+    else:
+        click.echo("\n".join(map(str, checks)))
+    return 0 if fit else EnvironmentUnfit.exit_code

@@ -1,0 +1,49 @@
+"""`vldock load`."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from vldock.host.downloads import bundle_load
+from vldock.host.downloads.execute import held
+from vldock.host.downloads.plan import HUB_FOLDER
+from vldock.host.util.console import print_json, say
+
+FOLDER = click.Path(path_type=Path)
+
+
+@click.command(name="load")
+@click.argument("bundle", type=click.Path(exists=True, path_type=Path))
+@click.option("--data", type=FOLDER, envvar="LMUData", help="Folder of benchmark TSVs. [env: LMUData]")
+@click.option("--cache", type=FOLDER, help="Folder of caches; weights go to its huggingface/.")
+@click.option("--manifest-sha256", metavar="HEX", help="What `vldock fetch --bundle` printed: refuse any other bundle.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object to standard output.")
+def load_command(
+    bundle: Path, data: Path | None, cache: Path | None, manifest_sha256: str | None, as_json: bool
+) -> int:
+    """Unpack BUNDLE, a folder or .tar.zst of `vldock fetch --bundle`, where there is no network.
+
+    Every byte is checked before any file gets its name; a changed one is refused by its name, and nothing is loaded. A
+    second load keeps what is there.
+
+    \b
+    Examples:
+      vldock load /mnt/usb/vldock-bundle --data ~/LMUData --cache ~/vldock-cache
+      vldock load vldock-bundle.tar.zst --data ~/LMUData --cache ~/vldock-cache
+    """
+    hub = cache / HUB_FOLDER if cache else None
+    with ExitStack() as stack:
+        for place in (data, hub):
+            if place:
+                stack.enter_context(held(place))
+        done = bundle_load.load(bundle, data=data, hub=hub, say=say, manifest_sha256=manifest_sha256)
+    if as_json:
+        print_json(asdict(done))
+    else:
+        click.echo(f"loaded: {done.placed} files new, {done.kept} were there")
+        click.echo(f"{len(done.benchmarks)} benchmarks, {len(done.repositories)} repositories")
+    return 0

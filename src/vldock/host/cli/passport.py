@@ -1,0 +1,128 @@
+"""`vldock passport`: what a score came from, and why two differ."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vldock.common import passport
+from vldock.common.errors import InputRefused
+from vldock.common.passport import Difference
+from vldock.host.util.console import print_json
+
+PLACE = click.Path(exists=True, path_type=Path)
+JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="Print one JSON object to standard output.")
+
+
+@click.group(name="passport")
+def passport_group() -> None:
+    """Show what a score came from, or why two scores differ.
+
+    \b
+    Examples:
+      vldock passport show outputs/20260101-120000/llava_v1.5_7b/POPE
+      vldock passport diff outputs/20260101-120000 outputs/20260301-120000
+    """
+
+
+@passport_group.command(name="show")
+@click.argument("place", type=PLACE)
+@JSON_OPTION
+def show_command(place: Path, as_json: bool) -> None:
+    """Print the passports in PLACE: a passport, a cell's folder, or a run's.
+
+    \b
+    Examples:
+      vldock passport show outputs/20260101-120000/llava_v1.5_7b/POPE/passport.json
+    """
+    found = [passport.load(path) for path in passport.find(place)]
+    if as_json:
+        print_json(found)
+        return
+    for one in found:
+        click.echo(f"{one['model']} x {one['benchmark']}")
+        for name, value in lines(one):
+            click.echo(f"  {name:<28} {value}")
+
+
+def lines(one: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return (field, value) of a passport for a person: files and samples counted, not listed."""
+    rows: list[tuple[str, str]] = []
+    for aspect, fields in one.items():
+        if not isinstance(fields, dict):
+            if aspect not in ("schema", "model", "benchmark"):
+                rows.append((aspect, str(fields)))
+            continue
+        for name, value in fields.items():
+            if name in ("files", "samples", "cut"):
+                value = f"{len(value)}"
+            rows.append((f"{aspect}.{name}", "-" if value is None else str(value)))
+    return rows
+
+
+@passport_group.command(name="diff")
+@click.argument("first", type=PLACE)
+@click.argument("second", type=PLACE)
+@JSON_OPTION
+def diff_command(first: Path, second: Path, as_json: bool) -> int:
+    """Tell which of image, code, weights, data, prompts, generation, judge, hardware moved, and what that can do.
+
+    FIRST and SECOND are passports, or folders: then their cells are paired by model and benchmark. Exit code 0 when
+    nothing moved, 1 when something did, 4 where there is no passport.
+
+    \b
+    Examples:
+      vldock passport diff old/passport.json new/passport.json
+      vldock passport diff outputs/20260101-120000 outputs/20260301-120000 --json
+    """
+    pairs, alone = paired(first, second)
+    found = {name: passport.differences(*pair) for name, pair in pairs.items()}
+    if as_json:
+        cells = {name: [{**asdict(one), "word": one.word, "effect": one.effect} for one in rows]
+                 for name, rows in found.items()}  # fmt: skip
+        print_json({"same": not any(found.values()) and not alone, "cells": cells, "alone": alone})
+    else:
+        for name, rows in found.items():
+            click.echo("\n".join([f"{name}: {verdict(rows)}", *explained(rows)]))
+        for line in alone:
+            click.echo(line)
+    return 1 if any(found.values()) or alone else 0
+
+
+def paired(first: Path, second: Path) -> tuple[dict[str, tuple[dict[str, Any], dict[str, Any]]], list[str]]:
+    """Return {cell: both passports}, and a line for each cell that only one side has.
+
+    Two single passports are a pair whatever they are of. Raises InputRefused where nothing can be paired.
+    """
+    sides = [[passport.load(path) for path in passport.find(place)] for place in (first, second)]
+    if len(sides[0]) == len(sides[1]) == 1:
+        return {_name(sides[0][0]): (sides[0][0], sides[1][0])}, []
+    one, two = ({_name(item): item for item in side} for side in sides)
+    pairs = {name: (one[name], two[name]) for name in one if name in two}
+    if not pairs:
+        raise InputRefused(f"{first} and {second} have no cell in common", expected="the same models and benchmarks")
+    alone = [f"{name}: only in {first}" for name in one if name not in two]
+    return pairs, [*alone, *(f"{name}: only in {second}" for name in two if name not in one)]
+
+
+def _name(one: dict[str, Any]) -> str:
+    return f"{one['model']} x {one['benchmark']}"
+
+
+def verdict(rows: list[Difference]) -> str:
+    """Return 'same', or the words of what moved."""
+    return "same" if not rows else "moved: " + ", ".join(dict.fromkeys(row.word for row in rows))
+
+
+def explained(rows: list[Difference]) -> list[str]:
+    """Return each difference, and once for each kind what it can do."""
+    text = []
+    for word in dict.fromkeys(row.word for row in rows):
+        mine = [row for row in rows if row.word == word]
+        text.append(f"  {word}: {mine[0].effect}")
+        text += [f"    {row.field}: {row.first} -> {row.second}" for row in mine[:12]]
+        text += [f"    and {len(mine) - 12} more"] if len(mine) > 12 else []
+    return text

@@ -1,0 +1,130 @@
+"""`vldock promote`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vldock.common.errors import UsageError
+from vldock.host.promotion import channels
+from vldock.host.promotion import log as promotion_log
+from vldock.host.promotion.execute import Outcome
+from vldock.host.promotion.plan import Plan
+from vldock.host.promotion.receipts import Wish
+from vldock.host.promotion.rollback import Rollback
+from vldock.host.receipts import envelope
+from vldock.host.receipts import suite as receipt_suite
+from vldock.host.receipts.check import Demands
+from vldock.host.registry import connection as registry_connection
+from vldock.host.registry.reference import DIGEST, destination, source
+from vldock.host.util import checkout
+from vldock.host.util.console import print_json, say
+
+FILE = click.Path(path_type=Path)
+NOTHING = "nothing was changed; add --confirm to do it"
+
+
+@click.command(name="promote")
+@click.argument("src", required=False)
+@click.option("--to", required=True, metavar="DST[:TAG,...]", help="Repository HOST/NAME, and tags of your own.")
+@click.option("--channel", type=click.Choice(channels.NAMES), help="Default: candidate, where DST has no tag.")
+@click.option("--receipt", "receipts", type=FILE, multiple=True, help="Receipt of this image; several add up.")
+@click.option("--key", "keys", type=FILE, multiple=True, help="Public key; any of several will do.")
+@click.option("--allow-unsigned", is_flag=True, help="Take receipts without a signature, or without a --key.")
+@click.option("--require-gpu", is_flag=True, help="The gpu group must have passed, for any channel.")
+@click.option("--sbom", type=FILE, help="SBOM to attach; its digest must stand in a receipt.")
+@click.option("--move", is_flag=True, help="Allow a tag to move away from another image.")
+@click.option("--rollback", is_flag=True, help="Take the channel's tag back to where it was before; no SRC.")
+@click.option("--sidecar", is_flag=True, help="Keep receipts and log beside --log, not in the registry.")
+@click.option("--log", type=FILE, help="Promotion log. Default: outputs/promotions.jsonl.")
+@registry_connection.options
+@click.option("--confirm", is_flag=True, help="Do it; without this the plan is printed and nothing is changed.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object to standard output.")
+def promote_command(
+    src: str | None,
+    to: str,
+    channel: str | None,
+    receipts: tuple[Path, ...],
+    keys: tuple[Path, ...],
+    allow_unsigned: bool,
+    require_gpu: bool,
+    sbom: Path | None,
+    move: bool,
+    rollback: bool,
+    sidecar: bool,
+    log: Path | None,
+    plain_http: bool,
+    attempts: int,
+    confirm: bool,
+    as_json: bool,
+) -> None:
+    """Copy a verified image by digest, and move its channel's tag to it last. Never rebuilds.
+
+    SRC is an image in the engine (vldock:4.37), in a registry (HOST/NAME:TAG) or saved (tar:FILE). Channels and what
+    they ask for, and an exit code for each refusal: docs/promotion.md.
+
+    \b
+    Examples:
+      vldock promote vldock:4.37 --to registry.example/vldock --receipt receipt.json --key vldock-receipt.pub
+      vldock promote registry.example/vldock:4.37-candidate --to registry.example/vldock --channel stable \\
+          --receipt gpu.json --key vldock-receipt.pub --confirm
+      vldock promote --rollback --to registry.example/vldock --channel stable --key vldock-receipt.pub --confirm
+    """
+    from vldock.host.promotion import workflow
+
+    root = checkout.root()
+    target, tags = destination(to)
+    tags = _tags(to, tags, channel)
+    demands = Demands(
+        keys=tuple(envelope.load_public(key) for key in keys),
+        allow_unsigned=allow_unsigned,
+        suite=receipt_suite.inputs(root),
+    )
+    line = registry_connection.line(plain_http=plain_http, attempts=attempts)
+    logfile = promotion_log.LogFile(log or root / "outputs" / promotion_log.FILE)
+    places = workflow.Places(line, logfile, sidecar, say)
+    say_plan = _quiet if as_json else _print_plan
+    if rollback:
+        _check_rollback(src, receipts, tags)
+        back, done = workflow.rollback(target, tags[0], demands, places, confirm=confirm, show=say_plan)
+        _finish(back.as_json(), done, as_json)
+        return
+    if src is None:
+        raise UsageError("no image to promote", expected="SRC: vldock:4.37, HOST/NAME:TAG or tar:FILE")
+    wish = Wish(target, tags, receipts, demands, move=move, require_gpu=require_gpu, sbom=sbom)
+    plan, done = workflow.promote(source(src), wish, places, confirm=confirm, show=say_plan)
+    _finish(plan.as_json(), done, as_json)
+
+
+def _tags(to: str, tags: tuple[str, ...], channel: str | None) -> tuple[str, ...]:
+    if any(DIGEST.match(tag) for tag in tags):
+        raise UsageError(f"--to {to}: a digest", expected="HOST/NAME or HOST/NAME:TAG; the digest is the image's own")
+    if channel is None and not tags:
+        channel = channels.NAMES[0]
+    return tuple(dict.fromkeys((*tags, *([channels.find(channel).tag] if channel else []))))
+
+
+def _check_rollback(src: str | None, receipts: tuple[Path, ...], tags: tuple[str, ...]) -> None:
+    if src is not None or receipts or len(tags) != 1:
+        raise UsageError(
+            "--rollback takes one tag, and neither SRC nor --receipt",
+            expected="--to HOST/NAME --channel NAME, or --to HOST/NAME:TAG",
+            hint="the image and its receipts come from the promotion log and the registry",
+        )
+
+
+def _print_plan(plan: Plan | Rollback) -> None:
+    click.echo("\n".join(plan.lines()))
+
+
+def _quiet(plan: Plan | Rollback) -> None:
+    """With --json the plan is printed at the end, with what was done."""
+
+
+def _finish(plan: dict[str, Any], done: Outcome | None, as_json: bool) -> None:
+    if as_json:
+        print_json({"plan": plan, "done": done.as_json() if done else None})
+    else:
+        click.echo("\n".join(done.lines()) if done else NOTHING)

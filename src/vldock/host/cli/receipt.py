@@ -1,0 +1,160 @@
+"""`vldock receipt`: keys, signatures, and whether a receipt is this image's."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from vldock.common.errors import UsageError
+from vldock.host.images import inspect as image_inspect
+from vldock.host.receipts import check as receipt_check
+from vldock.host.receipts import envelope
+from vldock.host.receipts import suite as receipt_suite
+from vldock.host.receipts.check import Demands
+from vldock.host.receipts.statement import CPU_GROUPS, GPU_GROUP, GROUPS
+from vldock.host.registry import connection as registry_connection
+from vldock.host.registry.reference import Source, remote
+from vldock.host.util import checkout
+from vldock.host.util.console import print_json, say
+
+FILE = click.Path(path_type=Path)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object to standard output.")
+
+
+@click.group(name="receipt")
+def receipt_group() -> None:
+    """Sign receipts, show them, and check them against an image without a network.
+
+    \b
+    Examples:
+      vldock receipt keygen --out ~/.vldock
+      vldock receipt check outputs/receipt.json --image vldock:4.37 --key vldock-receipt.pub
+    """
+
+
+@receipt_group.command(name="keygen")
+@click.option("--out", "folder", type=FILE, required=True, help="Folder for the two files; made where absent.")
+def keygen_command(folder: Path) -> None:
+    """Make an Ed25519 key pair: vldock-receipt.key (keep it secret) and vldock-receipt.pub (give it away).
+
+    The private key is encrypted where VLDOCK_KEY_PASSWORD is set.
+
+    \b
+    Examples:
+      vldock receipt keygen --out ~/.vldock
+    """
+    private, public, key_id = envelope.keygen(folder)
+    click.echo(f"private {private}\npublic  {public}\nid      {key_id}")
+
+
+@receipt_group.command(name="sign")
+@click.argument("receipt", type=FILE)
+@click.option("--key", type=FILE, required=True, help="Private key.")
+@click.option("--out", type=FILE, help="Where to write it. Default: over RECEIPT.")
+def sign_command(receipt: Path, key: Path, out: Path | None) -> None:
+    """Sign a receipt that carries no signature.
+
+    \b
+    Examples:
+      vldock receipt sign outputs/receipt.json --key ~/.vldock/vldock-receipt.key
+    """
+    private = envelope.load_private(key)
+    there = envelope.load(receipt)
+    if there.keys or there.receipt.signing != "unsigned":
+        raise UsageError(f"{receipt} says it is signed already", expected="an unsigned receipt", hint="vldock verify")
+    sealed = envelope.seal(there.receipt, private)
+    envelope.save(sealed, out or receipt)
+    click.echo(f"{out or receipt} signed by {sealed.keys[0]}")
+
+
+@receipt_group.command(name="show")
+@click.argument("receipt", type=FILE)
+@json_option
+def show_command(receipt: Path, as_json: bool) -> None:
+    """Print what a receipt says. Nothing of it is verified: that is `vldock receipt check`.
+
+    \b
+    Examples:
+      vldock receipt show outputs/receipt.json
+    """
+    sealed = envelope.load(receipt)
+    if as_json:
+        print_json({"verified": False, "keys": sealed.keys, "receipt": asdict(sealed.receipt)})
+        return
+    values = {
+        name: value for name, value in asdict(sealed.receipt).items() if name not in ("image", "groups", "inputs")
+    }
+    values |= {"config": sealed.receipt.image.config, **asdict(sealed.receipt.inputs)}
+    values["signed by"] = ", ".join(sealed.keys) or "nobody"
+    for name, value in values.items():
+        click.echo(f"{name:<12} {'-' if value is None else value}")
+    for layer in sealed.receipt.image.layers:
+        click.echo(f"{'layer':<12} {layer}")
+    for group in sealed.receipt.groups:
+        click.echo(f"{'group':<12} {group}")
+    click.echo("not verified: vldock receipt check", err=True)
+
+
+@receipt_group.command(name="check")
+@click.argument("receipt", type=FILE)
+@click.option("--image", help="An image in the engine.")
+@click.option("--registry", help="An image in a registry, HOST/NAME:TAG or @DIGEST; all of it is read.")
+@click.option("--tar", type=FILE, help="A saved image (docker save), '-' for standard input.")
+@click.option("--key", "keys", type=FILE, multiple=True, help="Public key; any of several will do.")
+@click.option("--allow-unsigned", is_flag=True, help="Take a receipt whose signature is missing or cannot be verified.")
+@click.option("--require-gpu", is_flag=True, help="The gpu group must have passed.")
+@click.option("--group", "groups", type=click.Choice(GROUPS), multiple=True, help="Groups that must have passed.")
+@click.option("--any-suite", is_flag=True, help="Do not compare the tests and patches with this checkout's.")
+@registry_connection.options
+@json_option
+def check_command(
+    receipt: Path,
+    image: str | None,
+    registry: str | None,
+    tar: Path | None,
+    keys: tuple[Path, ...],
+    allow_unsigned: bool,
+    require_gpu: bool,
+    groups: tuple[str, ...],
+    any_suite: bool,
+    plain_http: bool,
+    attempts: int,
+    as_json: bool,
+) -> None:
+    """Check that a receipt is this image's, unchanged, by a key you know, of these tests, and that they passed.
+
+    Exit code 0, or one for each way it can fail: docs/promotion.md. Without --group all CPU groups are asked for.
+
+    \b
+    Examples:
+      vldock receipt check receipt.json --image vldock:4.37 --key vldock-receipt.pub
+      vldock receipt check receipt.json --tar vldock.tar --key vldock-receipt.pub --require-gpu
+    """
+    demands = Demands(
+        keys=tuple(envelope.load_public(key) for key in keys),
+        allow_unsigned=allow_unsigned,
+        suite=None if any_suite else receipt_suite.inputs(checkout.root()),
+        groups=(groups or CPU_GROUPS) + ((GPU_GROUP,) if require_gpu else ()),
+    )
+    sealed = envelope.load(receipt)
+    subject = _subject(image, registry, tar)
+    receipt_check.trust(sealed, demands, name=str(receipt))  # before gigabytes are read for it
+    identity = image_inspect.read(subject, registry_connection.line(plain_http=plain_http, attempts=attempts), say=say)
+    lines = receipt_check.check(sealed, identity, demands, name=str(receipt), image=str(subject))
+    if as_json:
+        print_json({"good": True, "subject": str(subject), "keys": sealed.keys, "receipt": asdict(sealed.receipt)})
+        return
+    click.echo("\n".join([f"{receipt} is good for {subject}", *lines]))
+
+
+def _subject(image: str | None, registry: str | None, tar: Path | None) -> Source:
+    given = [value for value in (image, registry, tar) if value is not None]
+    if len(given) != 1:
+        raise UsageError(f"{len(given)} images to check against", expected="one of --image, --registry, --tar")
+    if image is not None:
+        return Source("engine", image)
+    if registry is not None:
+        return Source("registry", registry, remote=remote(registry))
+    return Source("tar", str(tar), path=tar)

@@ -1,0 +1,31 @@
+"""`vldock sbom`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from vldock.host.docker_engine import client as docker_client
+from vldock.host.util import checkout
+from vldock.host.verification import sbom
+
+
+@click.command(name="sbom")
+@click.argument("image", default=checkout.IMAGE_TAG)
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Default: outputs/sbom-<image id>.json.")
+def sbom_command(image: str, out: Path | None) -> None:
+    """Write IMAGE's bill of materials: CycloneDX JSON of its OS and Python packages.
+
+    The same image gives the same file; `vldock verify --sbom FILE` puts its sha256 in the receipt.
+
+    \b
+    Examples:
+      vldock sbom
+      vldock sbom vldock:4.37 --out sbom.json
+    """
+    with docker_client.connected() as client:
+        if out is None:
+            out = Path("outputs") / f"sbom-{sbom.image_id(client, image).removeprefix('sha256:')[:12]}.json"
+        made = sbom.write(client, image, out)
+    click.echo(f"{made.path}: {made.debian} Debian and {made.python} Python packages, sha256 {checkout.sha256(out)}")

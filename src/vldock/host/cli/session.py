@@ -1,0 +1,154 @@
+"""`vldock session`: containers that keep models loaded; started, looked at, ended."""
+
+from __future__ import annotations
+
+import click
+
+from vldock.common.errors import EnvironmentUnfit
+from vldock.host.cli import session_exec
+from vldock.host.cli.session_start import JSON, NAME, start_command
+from vldock.host.docker_engine import client as docker_client
+from vldock.host.docker_engine import docker_cli
+from vldock.host.sessions import control as session_control
+from vldock.host.sessions import display as session_display
+from vldock.host.sessions import find as session_find
+from vldock.host.sessions import spec as session_spec
+from vldock.host.sessions import stop as session_stop
+from vldock.host.util import process
+from vldock.host.util.console import console, print_json, say
+
+UNREADY = 3
+
+
+@click.group(name="session")
+def session_group() -> None:
+    """Keep models loaded in a container, and evaluate in it: seconds instead of a start and a load each time.
+
+    \b
+    Examples:
+      vldock session start --model llava_v1.5_7b --data ~/LMUData --cache ~/vldock-cache
+      docker exec vldock-session-default python /workspace/VLMEvalKit/run.py --data POPE --model llava_v1.5_7b
+      vldock session eval --data POPE,MMStar --samples 10
+      vldock session stop
+    """
+
+
+@session_group.command(name="ls")
+@JSON
+def ls_command(as_json: bool) -> None:
+    """List the sessions: models, state, age, how long idle, memory.
+
+    \b
+    Examples:
+      vldock session ls
+      vldock session ls --json
+    """
+    with docker_client.connected() as client:
+        every = session_find.every(client)
+        told = session_control.statuses(every)
+    if as_json:
+        print_json([session_display.as_json(found, answer) for found, answer in zip(every, told, strict=True)])
+    elif every:
+        console().print(session_display.table(every, told))
+    else:
+        click.echo(f"no session; start one: {session_find.start_line(session_spec.DEFAULT)}")
+
+
+@session_group.command(name="status")
+@NAME
+@JSON
+def status_command(name: str, as_json: bool) -> int:
+    """Tell what a session says of itself: models, what is at work, memory.
+
+    Exit code 0 when it is ready; 3 when it is not there, does not answer, or is still starting or stopping.
+
+    \b
+    Examples:
+      vldock session status
+      vldock session status two --json
+    """
+    with docker_client.connected() as client:
+        found = session_find.running(client, name)
+        told = session_control.status(found)
+    if told is None:
+        raise EnvironmentUnfit(
+            f"session {name} does not answer: its container is {found.told()}",
+            hint=f"vldock session logs {name} --tail 20",
+        )
+    if as_json:
+        print_json(told.raw)
+    else:
+        click.echo("\n".join(session_display.status_lines(found, told)))
+    return 0 if told.state == "ready" else UNREADY
+
+
+@session_group.command(name="logs")
+@NAME
+@click.option("--follow", "-f", is_flag=True, help="Go on as it prints more; Ctrl-C ends.")
+@click.option("--tail", type=int, help="Only the last N lines.")
+def logs_command(name: str, follow: bool, tail: int | None) -> int:
+    """Print what a session's server and worker said, as `docker logs` does; an evaluation's lines go to its caller.
+
+    \b
+    Examples:
+      vldock session logs --tail 20
+      vldock session logs two -f
+    """
+    with docker_client.connected() as client:
+        found = session_find.existing(client, name)
+    words = [*(["--follow"] if follow else []), *(["--tail", str(tail)] if tail is not None else [])]
+    return process.attached([docker_cli.any_installed().path, "logs", *words, found.container])
+
+
+@session_group.command(name="stop")
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option("--all", "everything", is_flag=True, help="Stop every session.")
+@click.option("--force", is_flag=True, help="Although something is at work; what it has predicted is kept.")
+def stop_command(names: tuple[str, ...], everything: bool, force: bool) -> int:
+    """End sessions and remove their containers. Exit code 1 where one was left because something is at work in it.
+
+    \b
+    Examples:
+      vldock session stop
+      vldock session stop one two --force
+      vldock session stop --all
+    """
+    code = 0
+    with docker_client.connected() as client:
+        chosen = [session_find.existing(client, name) for name in names or (session_spec.DEFAULT,) if not everything]
+        for found in session_find.every(client) if everything else chosen:
+            try:
+                session_stop.stop(found, force=force, say=say)
+            except session_stop.SessionBusy as busy:
+                say(busy.render())
+                code = busy.exit_code
+    return code
+
+
+@session_group.command(name="gc")
+@click.option("--older-than", metavar="DURATION", help="Also those idle for longer: 90s, 30m, 8h, 2d.")
+@click.option("--dry-run", is_flag=True, help="Print what would be removed; remove nothing.")
+@JSON
+def gc_command(older_than: str | None, dry_run: bool, as_json: bool) -> None:
+    """Remove sessions nobody can use: ended, never started, unhealthy, or whose --owner is over.
+
+    \b
+    Examples:
+      vldock session gc --dry-run
+      vldock session gc --older-than 2h
+    """
+    idle = None if older_than is None else session_spec.seconds(older_than)
+    with docker_client.connected() as client:
+        waste = session_stop.plan(session_find.every(client), older_than=idle)
+        if as_json:
+            print_json(
+                [{"session": item.found.name, "container": item.found.container, "why": item.why} for item in waste]
+            )
+        else:
+            click.echo("\n".join(map(str, waste)) or "nothing to remove")
+        if not dry_run:
+            session_stop.collect(waste, say=say)
+
+
+for command in (start_command, session_exec.eval_command, session_exec.exec_command):
+    session_group.add_command(command)

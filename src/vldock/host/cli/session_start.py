@@ -1,0 +1,100 @@
+"""`vldock session start`."""
+
+from __future__ import annotations
+
+import getpass
+from typing import Any
+
+import click
+
+from vldock.common.errors import EnvironmentUnfit
+from vldock.host.cli.run import container_options
+from vldock.host.containers import gpus, terminal
+from vldock.host.containers.spec import Spec
+from vldock.host.docker_engine import client as docker_client
+from vldock.host.runs.plan import choose_models
+from vldock.host.sessions import control as session_control
+from vldock.host.sessions import display as session_display
+from vldock.host.sessions import find as session_find
+from vldock.host.sessions import owner as session_owner
+from vldock.host.sessions import spec as session_spec
+from vldock.host.sessions import start as session_start
+from vldock.host.util import process
+from vldock.host.util.console import console, print_json, say
+
+NAME = click.argument("name", default=session_spec.DEFAULT, required=False)
+JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON to standard output.")
+
+
+@click.command(name="start")
+@NAME
+@click.option("--model", "-m", "models", multiple=True, help="Loaded at the start; may be given several times.")
+@container_options
+@click.option("--idle", metavar="DURATION", help="Stop after so long without work: 90s, 30m, 8h. Default: 8h.")
+@click.option("--keep", is_flag=True, help="Never stop for being idle.")
+@click.option(
+    "--restart", default="no", show_default=True, help="docker's: no, on-failure[:N], always, unless-stopped."
+)
+@click.option("--read-only", is_flag=True, help="A read-only root, with a tmpfs at /tmp.")
+@click.option("--owner", type=int, metavar="PID", help="Belongs to this process: gc removes it when that is over.")
+@click.option("--timeout", default=1800.0, show_default=True, help="Seconds in which it must be ready.")
+@click.option("--keep-failed", is_flag=True, help="Leave the container of a start that failed.")
+@click.option("--dry-run", is_flag=True, help="Print the docker command; start nothing.")
+@JSON
+def start_command(name: str, dry_run: bool, as_json: bool, timeout: float, keep_failed: bool, **given: Any) -> int:
+    """Start a session and wait until its models are loaded; then print the lines to use next.
+
+    A start that fails or is stopped (Ctrl-C) leaves nothing. Exit code: the container's own for a refusal (2, 3, 4),
+    2 for a name that is taken, 1 for any other failure.
+
+    \b
+    Examples:
+      vldock session start --model llava_v1.5_7b --data ~/LMUData --cache ~/vldock-cache --env-file .env
+      vldock session start two -m llava_v1.5_7b -m llava_v1.5_13b --gpus all --idle 30m
+      vldock session start --standin -m llava_v1.5_7b --network none --read-only --user 12345:12345
+    """
+    status = docker_client.status()
+    if not status.answers:
+        raise EnvironmentUnfit(f"no Docker engine answers: {status.problem}", hint="vldock engine up")
+    with docker_client.connected() as client:
+        wanted = _spec(client, status, name, **given)
+        if dry_run:
+            click.echo(process.copyable(wanted.docker_argv()))
+            return 0
+        session_start.refuse_taken(session_find.named(client, name))
+        with session_display.loading(console(stderr=True), name=name) as show:
+            found = session_start.start(client, wanted, show=show, seconds=timeout, keep_failed=keep_failed)
+        lines = session_start.next_lines(found, models=found.models)
+        if as_json:
+            print_json({**session_display.as_json(found, session_control.status(found)), "next": lines})
+        else:
+            click.echo(
+                "\n".join([f"session {name} is ready; evaluate with either of", *(f"  {line}" for line in lines)])
+            )
+    return 0
+
+
+def _spec(client: Any, status: docker_client.EngineStatus, name: str, models: tuple[str, ...], **given: Any) -> Spec:
+    from docker.errors import ImageNotFound
+
+    idle = session_spec.idle_seconds(given.pop("idle"), keep=given.pop("keep"), restart=given["restart"])
+    owner, standin = given.pop("owner"), given.pop("standin")
+    asked = session_spec.Asked(
+        name=name,
+        models=choose_models(",".join(models), standin=standin) if models else (),
+        idle=idle,
+        restart=given.pop("restart"),
+        read_only=given.pop("read_only"),
+        maker=getpass.getuser(),
+        owner=session_owner.mark(owner) if owner else None,
+    )
+    session_spec.container_name(name)
+    chosen, line = gpus.resolve(given.pop("gpus_asked"), status)
+    say(line)
+    env = terminal.environment(given.pop("pairs"), standin=standin)
+    user = given.pop("user") or terminal.caller()
+    try:
+        reaps = session_spec.reaps(client.images.get(given["image"]))
+    except ImageNotFound as error:
+        raise EnvironmentUnfit(f"there is no image {given['image']} here", hint="vldock build") from error
+    return session_spec.spec(asked, terminal.spec((), env=env, user=user, gpus=chosen, **given), reaps=reaps)

@@ -1,0 +1,43 @@
+"""Which GPUs a container is given, decided before it starts and said aloud."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from vldock.common.errors import UsageError
+from vldock.host.docker_engine.client import EngineStatus
+
+DRIVER = Path("/proc/driver/nvidia/version")
+HOOKS = ("nvidia-container-runtime-hook", "nvidia-container-runtime", "nvidia-ctk")
+DEVICES = re.compile(r"^(\d+|GPU-[\w-]+|MIG-[\w-]+)(,(\d+|GPU-[\w-]+|MIG-[\w-]+))*$")
+
+Which = Callable[[str], str | None]
+
+
+def available(status: EngineStatus, *, driver: Path = DRIVER, which: Which = shutil.which) -> str | None:
+    """Return None when this engine can hand an NVIDIA GPU to a container, else the reason why not."""
+    if status.gpu_runtime:
+        return None
+    if not driver.exists():
+        return "this machine has no NVIDIA driver"
+    if not any(which(name) for name in HOOKS):
+        return "the NVIDIA container toolkit is not installed"
+    return None
+
+
+def resolve(asked: str, status: EngineStatus) -> tuple[str, str]:
+    """Return the GPUs to ask for ('none', 'all', or devices) and one line that says so.
+
+    'auto' takes all when the engine can hand them out. Raises UsageError for anything that names no device.
+    """
+    if asked == "none":
+        return "none", "device: CPU, as asked"
+    if asked == "auto":
+        reason = available(status)
+        return ("all", "device: all GPUs") if reason is None else ("none", f"device: CPU, because {reason}")
+    if asked == "all" or DEVICES.match(asked):
+        return asked, f"device: GPU {asked}"
+    raise UsageError(f"--gpus {asked}", expected="auto, all, none, or device numbers or UUIDs: 0,1")

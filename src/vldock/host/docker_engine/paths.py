@@ -1,0 +1,54 @@
+"""Where an engine started by hand keeps its things, and what a killed one leaves behind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from vldock.host.docker_engine import client as docker_client
+from vldock.host.util.console import Say
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where a hand-started engine keeps its things; another set makes a second engine beside the first."""
+
+    socket: Path = Path(docker_client.DEFAULT_SOCKET)
+    pidfile: Path = Path("/var/run/docker.pid")
+    exec_root: Path = Path("/var/run/docker")
+    log: Path = Path("/var/log/vldock-dockerd.log")
+    options: tuple[str, ...] = ()
+
+    @property
+    def containerd_pidfile(self) -> Path:
+        """The pid file of the containerd that dockerd starts for itself."""
+        return self.exec_root / "containerd" / "containerd.pid"
+
+
+def clear_stale(places: Places, *, say: Say, proc: Path = Path("/proc")) -> list[Path]:
+    """Remove pid files whose process is gone or is another program by now; return those removed.
+
+    dockerd refuses to start over a docker.pid whose number is taken, and waits for ever for a containerd it believes
+    to be running. A containerd that really is left over is kept: dockerd takes it up again.
+    """
+    removed = []
+    for pidfile, program in ((places.pidfile, "dockerd"), (places.containerd_pidfile, "containerd")):
+        if pidfile.exists() and running_program(pidfile, proc=proc) != program:
+            say(f"engine: {pidfile} is stale, removed")
+            pidfile.unlink()
+            removed.append(pidfile)
+    return removed
+
+
+def running_program(pidfile: Path, *, proc: Path = Path("/proc")) -> str | None:
+    """Return the name of the program a pid file points at; None where it runs no more.
+
+    A zombie runs no more, but still has its number: where process 1 reaps nobody, dockerd takes a dead containerd for a
+    running one and waits for it in vain.
+    """
+    try:
+        pid = int(pidfile.read_text(encoding="ascii").strip())
+        before, _, after = (proc / str(pid) / "stat").read_text(encoding="utf-8").rpartition(")")
+    except (OSError, ValueError):
+        return None
+    return None if after.split()[0] == "Z" else before.partition("(")[2]

@@ -1,0 +1,112 @@
+"""Read a bundle, a folder or a .tar.zst, as a stream of members with the manifest first; nothing is written here."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import zstandard
+
+from vldock.common import hub_cache_layout
+from vldock.common.errors import InputRefused, UsageError
+from vldock.host.download_errors import WrongBytes
+from vldock.host.downloads.bundle_write import ARCHIVE, MANIFEST, read_manifest
+from vldock.host.downloads.hub_listing import SAFE_PATH
+from vldock.host.downloads.hub_snapshot import from_record
+from vldock.host.downloads.locked_files import LockedRepo
+from vldock.host.downloads.partial_file import Expected
+from vldock.host.downloads.plan import HUB_FOLDER
+
+REPO = re.compile(r"[A-Za-z0-9][\w.\-]*/[A-Za-z0-9][\w.\-]*")
+AGAIN = "nothing was loaded; carry the bundle over again, or make it anew: vldock fetch --bundle"
+Members = Iterator[tuple[str, IO[bytes]]]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a bundle says it holds: files by path, repositories; `sha256` is its own."""
+
+    files: dict[str, Expected]
+    benchmarks: tuple[str, ...]
+    repositories: tuple[LockedRepo, ...]
+    sha256: str
+
+
+def manifest_of(members: Members, path: Path, wanted: str | None) -> Manifest:
+    """Return the manifest, the first member of `members`.
+
+    Raises WrongBytes where its sha256 is not `wanted`, InputRefused where it is no manifest.
+    """
+    name, stream = next(members, (None, io.BytesIO()))
+    text = stream.read()
+    digest = hashlib.sha256(text).hexdigest()
+    if wanted and digest != wanted.lower():
+        raise WrongBytes(f"{path}: {MANIFEST} has sha256 {digest}", expected=f"sha256 {wanted}", hint=AGAIN)
+    try:
+        if name != MANIFEST:
+            raise ValueError(f"it begins with {name}")
+        raw = read_manifest(io.BytesIO(text))
+        files = {str(item["path"]): Expected(size=item["size"], sha256=item["sha256"]) for item in raw["files"]}
+        repos = tuple(from_record(item) for item in raw["repositories"])
+        _refuse_strange(repos, files)
+        return Manifest(files, tuple(raw["benchmarks"]), repos, digest)
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputRefused(
+            f"{path} is no bundle: {error}", expected=f"{MANIFEST} first, as vldock fetch --bundle writes it"
+        ) from error
+
+
+def _refuse_strange(repos: tuple[LockedRepo, ...], files: dict[str, Any]) -> None:
+    """Raise ValueError for a link that would leave its repository, or to a blob the bundle has not."""
+    for repo in repos:
+        if not hub_cache_layout.COMMIT.fullmatch(repo.revision or "") or not REPO.fullmatch(repo.repo):
+            raise ValueError(f"{repo.repo} at {repo.revision}")
+        for item in repo.files or ():
+            blob = f"{HUB_FOLDER}/{hub_cache_layout.folder(Path(), repo.repo)}/blobs/{item.blob}"
+            if blob not in files or not SAFE_PATH.fullmatch(item.path):
+                raise ValueError(f"{repo.repo}/{item.path}")
+
+
+@contextmanager
+def members_of(path: Path) -> Iterator[Members]:
+    """Yield (name, stream) of a bundle's files, the manifest first."""
+    if path.is_dir():
+        yield _of_folder(path)
+    elif path.is_file() and path.name.endswith(ARCHIVE):
+        with (
+            path.open("rb") as raw,
+            zstandard.ZstdDecompressor().stream_reader(raw) as plain,
+            tarfile.open(fileobj=plain, mode="r|") as tar,
+        ):
+            yield _of_archive(tar)
+    else:
+        raise UsageError(f"{path} is neither a folder nor a {ARCHIVE}", expected="what vldock fetch --bundle made")
+
+
+def _of_folder(path: Path) -> Members:
+    names = sorted(str(file.relative_to(path)) for file in path.rglob("*") if file.is_file() and file.name[0] != ".")
+    for name in sorted(names, key=lambda name: name != MANIFEST):
+        with (path / name).open("rb") as stream:
+            yield name, stream
+
+
+def _of_archive(tar: tarfile.TarFile) -> Members:
+    for member in tar:
+        if stream := tar.extractfile(member) if member.isfile() else None:
+            yield member.name, stream
+
+
+@contextmanager
+def careful(path: Path) -> Iterator[None]:
+    """Refuse in words an archive that is cut or flipped, wherever that is noticed."""
+    try:
+        yield
+    except (tarfile.TarError, zstandard.ZstdError, EOFError) as error:
+        raise WrongBytes(f"{path} is damaged: {error}", expected="a whole archive", hint=AGAIN) from error

@@ -1,0 +1,175 @@
+"""Carry out a fetch: one process a folder, room first, files in parallel, repositories made visible when whole."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from vldock.common.errors import EnvironmentUnfit, VldockError
+from vldock.common.filesystem.permissions import nearest
+from vldock.host.download_errors import NoRoom, exit_code_of, of_the_disk
+from vldock.host.downloads import file as download_file
+from vldock.host.downloads.http import Web
+from vldock.host.downloads.hub_snapshot import publish
+from vldock.host.downloads.locked_files import HubFile, LockedData, LockedRepo
+from vldock.host.downloads.plan import Job
+from vldock.host.downloads.request import Got, Wanted, Watch
+from vldock.host.util import process_lock
+from vldock.host.util.console import size_text
+from vldock.host.util.worker_threads import Done, run_all
+
+LOCK_FILE = ".vldock-fetch.lock"
+Free = Callable[[Path], int]
+
+
+class Show(Watch, Protocol):
+    """Who is told of progress and of each file's end."""
+
+    def ended(self, done: Done[Wanted, Got]) -> None:
+        """A file is in its place, or given up."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """How a fetch ended: the files in place, and what was given up, each with its error."""
+
+    job: Job
+    got: tuple[Got, ...]
+    failures: tuple[tuple[str, VldockError], ...]
+
+    @property
+    def exit_code(self) -> int:
+        """0, the failures' common code, or 1."""
+        return exit_code_of(error for _, error in self.failures)
+
+    def whole(self, owner: str) -> bool:
+        """Tell whether nothing of a benchmark or repository was given up."""
+        names = {owner, *(item.name for item in self.job.wanted if item.owner == owner)}
+        return not any(name in names for name, _ in self.failures)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {
+            "complete": not self.failures,
+            "files": [_file(item) for item in self.got],
+            "repositories": [{"repo": item.repo, "commit": item.revision} for item in self.job.repos],
+            "failures": [
+                {"name": name, "error": e.message, "expected": e.expected, "hint": e.hint, "exit_code": e.exit_code}
+                for name, e in self.failures
+            ],
+        }
+
+
+def execute(web: Web, job: Job, *, jobs: int, show: Show, quick: bool = False, cache: Path | None = None) -> Report:
+    """Fetch every file of a job; publish the repositories that are whole in the hub cache `cache` (None: leave them).
+
+    Nothing is raised for a file that cannot be had: the others go on, and the report tells.
+    """
+    ends = run_all(
+        job.wanted,
+        lambda item: download_file.obtain(web, item, watch=show, quick=quick),
+        jobs=jobs,
+        stop=web.stop,
+        told=show.ended,
+    )
+    got = tuple(end.result for end in ends if end.result)
+    report = Report(job, got, tuple((end.item.name, end.error) for end in ends if end.error))
+    for repo in job.repos if cache else ():
+        assert cache is not None
+        if report.whole(repo.repo):
+            try:
+                publish(cache, repo)
+            except VldockError as error:
+                report = replace(report, failures=(*report.failures, (repo.repo, error)))
+    return report
+
+
+def free_bytes(path: Path) -> int:
+    """Return the free bytes of the file system that holds, or would hold, `path`."""
+    return shutil.disk_usage(nearest(path)).free
+
+
+def require_room(job: Job, *, free: Free = free_bytes) -> None:
+    """Raise NoRoom when what is missing does not fit; each file system by itself."""
+    by_disk: dict[int, list[Wanted]] = {}
+    for item in job.wanted:
+        by_disk.setdefault(nearest(item.path).stat().st_dev, []).append(item)
+    for items in by_disk.values():
+        need = Job(wanted=tuple(items)).missing_bytes()
+        require_bytes(need, items[0].path.parent, free=free)
+
+
+def require_bytes(need: int, folder: Path, *, free: Free = free_bytes) -> None:
+    """Raise NoRoom when `need` bytes do not fit where `folder` is or will be."""
+    have = free(folder)
+    if need > have:
+        raise NoRoom(
+            f"{folder} has {size_text(have)} free, {size_text(need)} are missing",
+            expected=f"{size_text(need - have)} more",
+            hint="free some, name fewer models or benchmarks, or another folder (--cache, --data)",
+        )
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Keep a folder to this process: the kernel lets go of it when the process dies, however it dies.
+
+    Raises EnvironmentUnfit when another process holds it, or it cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        stream = (folder / LOCK_FILE).open("a+")
+    except OSError as error:
+        raise of_the_disk(error, folder / LOCK_FILE) from error
+
+    def busy(holder: str) -> EnvironmentUnfit:
+        return EnvironmentUnfit(
+            f"{folder} is being filled by process {holder}",
+            expected="one vldock fetch or load a folder",
+            hint="wait for it; the same command then keeps what it fetched",
+        )
+
+    with stream:
+        process_lock.take(stream, busy=busy)
+        yield
+
+
+def seen_data(report: Report) -> list[LockedData]:
+    """Return the benchmarks' files with their size and sha256, for the lock."""
+    sums = {item.wanted.owner: item.checksums for item in report.got if item.checksums}
+    return [
+        replace(item, size=found.size, sha256=found.sha256)
+        for item in report.job.data
+        if (found := sums.get(item.name))
+    ]
+
+
+def seen_repos(report: Report) -> list[LockedRepo]:
+    """Return the repositories that are whole, each file with its sha256, for the lock."""
+    sums = {item.wanted.path.name: item.checksums for item in report.got if item.checksums}
+
+    def filled(item: HubFile) -> HubFile:
+        found = sums.get(item.blob)
+        return replace(item, sha256=found.sha256) if found else item
+
+    return [
+        replace(repo, files=tuple(filled(item) for item in repo.files or ()))
+        for repo in report.job.repos
+        if report.whole(repo.repo)
+    ]
+
+
+def _file(got: Got) -> dict[str, Any]:
+    sums = got.checksums
+    return {
+        "name": got.wanted.name,
+        "owner": got.wanted.owner,
+        "path": str(got.wanted.path),
+        "how": got.how,
+        "size": got.size,
+        "sha256": sums.sha256 if sums else None,
+    }

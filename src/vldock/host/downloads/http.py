@@ -1,0 +1,152 @@
+"""One session for downloads: retries with pauses, a token for its own host only, errors that carry their cure."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import requests
+
+from vldock import __version__
+from vldock.host.download_errors import DownloadDenied, HostFailed, NotThere, Stopped, bare, cleaned
+from vldock.host.util import retry
+from vldock.host.util.console import Say, silent
+from vldock.host.util.https_session import HttpsSession, LeftHttps, use_no_proxy
+from vldock.host.util.retry import AGAIN, LOST, Again, Patience, Result
+
+CONNECT_SECONDS, READ_SECONDS = 10.0, 60.0
+LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+GO_ON = "the same command goes on from the bytes that are here"
+
+
+@dataclass(frozen=True)
+class Hub:
+    """The Hugging Face Hub, or a mirror of it: its address, and the token that is for it alone."""
+
+    endpoint: str
+    token: str | None = None
+
+    def owns(self, url: str) -> bool:
+        """Return whether an address is of this host, by the same scheme."""
+        return urlsplit(url)[:2] == urlsplit(self.endpoint)[:2]
+
+    def headers(self, url: str) -> dict[str, str]:
+        """Return the authorization for an address, none for a host that is not the hub's."""
+        return {"Authorization": f"Bearer {self.token}"} if self.token and self.owns(url) else {}
+
+
+class Web:
+    """What fetches: requests, tried again with pauses until answered; `stop` ends it at the next chunk or pause."""
+
+    def __init__(
+        self,
+        hub: Hub,
+        *,
+        patience: Patience | None = None,
+        timeout: tuple[float, float] = (CONNECT_SECONDS, READ_SECONDS),
+        stop: threading.Event | None = None,
+        say: Say = silent,
+    ) -> None:
+        self.hub, self.timeout, self.say = hub, timeout, say
+        self.patience = patience or Patience()
+        self.stop = stop or threading.Event()
+        self.session, self.loopback = _session(), _session()
+        use_no_proxy(self.loopback)
+
+    def get(self, url: str, *, start: int = 0, method: str = "GET") -> requests.Response:
+        """Send one request, of the bytes from `start` on; the body is not read yet.
+
+        Raises Again where another try may help, DownloadDenied for 401 and 403, NotThere for 404, else HostFailed.
+        """
+        if self.stop.is_set():
+            raise Stopped
+        headers = self.hub.headers(url) | ({"Range": f"bytes={start}-"} if start else {})
+        session = self.loopback if urlsplit(url).hostname in LOOPBACK else self.session
+        try:  # auth as it is: nothing of a .netrc goes in its place
+            response = session.request(
+                method, url, headers=headers, auth=lambda r: r, stream=True, allow_redirects=True, timeout=self.timeout
+            )
+        except requests.exceptions.SSLError as error:
+            raise HostFailed(
+                f"{bare(url)}: {cleaned(error)}",
+                expected="a certificate this machine trusts",
+                hint="REQUESTS_CA_BUNDLE=FILE.pem for a CA of your own",
+            ) from error
+        except LOST as error:
+            raise Again(cleaned(error)) from error
+        except LeftHttps as error:
+            raise HostFailed(
+                cleaned(error), expected="https to the end", hint="take it from elsewhere: HF_ENDPOINT, --mirror URL"
+            ) from error
+        except requests.RequestException as error:
+            raise HostFailed(f"{bare(url)}: {cleaned(error)}", expected="an address that can be asked") from error
+        if response.status_code in (200, 206, 416):
+            return response
+        with response:
+            raise self._unwanted(url, response)
+
+    def _unwanted(self, url: str, response: requests.Response) -> Exception:
+        said = f"{bare(url)}: {response.status_code} {response.reason}"
+        code = response.headers.get("X-Error-Code", "")
+        if response.status_code in AGAIN:
+            after = response.headers.get("Retry-After", "")
+            return Again(f"{response.status_code} {response.reason}", after=float(after) if after.isdigit() else None)
+        if response.status_code in (401, 403):
+            return self._denied(url, said, code)
+        if response.status_code == 404:
+            return NotThere(
+                f"{said}{f' ({code})' if code else ''}",
+                expected="a repository, revision and file the host knows",
+                hint="compare the name and the revision in locks/ with the host's page; a mirror may lack it",
+            )
+        return HostFailed(
+            said, expected="200 or 206", hint="the host refuses the request itself; try HF_ENDPOINT or --mirror"
+        )
+
+    def _denied(self, url: str, said: str, code: str) -> DownloadDenied:
+        ours = self.hub.owns(url)
+        token = "the token given is not enough" if self.hub.token else "no token is set"
+        page = f"{self.hub.endpoint}/{repo_of(url)}"
+        cure = f"accept the licence at {page}, then put HUGGING_FACE_HUB_TOKEN=... of that account in .env (--env-file)"
+        return DownloadDenied(
+            f"{said}{f' ({code})' if code else ''}; {token if ours else 'that host got no token of yours'}",
+            expected="a public file, or an account that may read it",
+            hint=cure if ours else "take it from elsewhere: --mirror URL, or put the file there yourself",
+        )
+
+    def persist(self, work: Callable[[], Result], *, what: str) -> Result:
+        """Call `work` again, with pauses, as long as it raises Again; raises HostFailed when patience ends."""
+
+        def gave_up(error: Again) -> HostFailed:
+            return HostFailed(
+                f"{what}: given up after {self.patience.attempts} attempts: {error}",
+                expected="a host that answers",
+                hint=f"wait, or take another host (HF_ENDPOINT, --mirror); {GO_ON}",
+            )
+
+        return retry.persist(
+            work,
+            patience=self.patience,
+            say=lambda line: self.say(f"{what}: {line}"),
+            gave_up=gave_up,
+            sleep=self._pause,
+        )
+
+    def _pause(self, seconds: float) -> None:
+        if self.stop.wait(seconds):
+            raise Stopped
+
+
+def _session() -> requests.Session:
+    made = HttpsSession()
+    made.headers.update({"User-Agent": f"vldock/{__version__}", "Accept-Encoding": "identity"})
+    return made
+
+
+def repo_of(url: str) -> str:
+    """Return ORG/NAME, or datasets/ORG/NAME, of an address of the hub."""
+    path = urlsplit(url).path.strip("/").removeprefix("api/models/").partition("/resolve/")[0]
+    words = path.split("/")
+    return "/".join(words[:3] if words[0] == "datasets" else words[:2])

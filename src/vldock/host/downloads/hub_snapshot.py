@@ -1,0 +1,82 @@
+"""Make a repository's verified blobs a snapshot `from_pretrained(repo)` finds offline, as huggingface_hub writes it.
+
+Links first, each by a rename; then the quick check of the whole; refs/main last: before that nobody sees the commit.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from vldock.common import hub_cache_layout, weight_files
+from vldock.common.cell_record import write_json
+from vldock.common.errors import InputRefused
+from vldock.host.downloads.locked_files import HubFile, LockedRepo
+
+VERSION_FILE = "version.txt"  # transformers 4.37 moves an older cache's files where this is missing
+VERSION = "1"
+
+
+def publish(cache: Path, repo: LockedRepo) -> Path:
+    """Link a repository's files into snapshots/COMMIT, check the whole, set refs/main; return the snapshot's folder.
+
+    Raises InputRefused where the files the host has do not make a model (a shard its index names is not listed).
+    """
+    assert repo.revision is not None
+    place = hub_cache_layout.folder(cache, repo.repo)
+    target = hub_cache_layout.snapshot(place, repo.revision)
+    for item in repo.files or ():
+        link = target / item.path
+        link.parent.mkdir(parents=True, exist_ok=True)
+        _link(link, os.path.relpath(place / "blobs" / item.blob, link.parent))
+    found = weight_files.faults(target, need_weights=repo.only is None)
+    if found:
+        raise InputRefused(
+            f"{repo.repo} at {repo.revision} is not whole: {'; '.join(map(str, found))}",
+            expected="a repository whose files can be loaded; refs/main was not set",
+            hint="another revision in locks/weights.json, or the model's page",
+        )
+    write_json(place / hub_cache_layout.RECORD, as_record(repo))
+    if not (cache / VERSION_FILE).exists():
+        write_text(cache / VERSION_FILE, VERSION)
+    write_text(place / hub_cache_layout.MAIN, repo.revision)
+    return target
+
+
+def as_record(repo: LockedRepo) -> dict[str, Any]:
+    """Return what is written beside the blobs: which files of which commit were fetched."""
+    return {"schema": 1, **asdict(repo)}
+
+
+def recorded(place: Path) -> LockedRepo | None:
+    """Return what was fetched into a repository's folder, or None where nobody wrote it down."""
+    try:
+        return from_record(json.loads((place / hub_cache_layout.RECORD).read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def from_record(raw: dict[str, Any]) -> LockedRepo:
+    """Read back what `as_record` gave; raises KeyError or TypeError where it is something else."""
+    only = None if raw["only"] is None else tuple(raw["only"])
+    return LockedRepo(raw["repo"], raw["revision"], only, tuple(HubFile(**item) for item in raw["files"]))
+
+
+def _link(link: Path, target: str) -> None:
+    if link.is_symlink() and str(link.readlink()) == target:
+        return
+    aside = link.with_name(f".{link.name}.{os.urandom(4).hex()}.part")
+    aside.unlink(missing_ok=True)
+    aside.symlink_to(target)
+    aside.replace(link)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write without a newline at the end, as huggingface_hub does, by a rename."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.urandom(4).hex()}.part")
+    aside.write_text(text, encoding="utf-8")
+    aside.replace(path)

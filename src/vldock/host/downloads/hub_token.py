@@ -1,0 +1,38 @@
+"""The Hub's token: from .env, else from the environment; handed on, never printed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from vldock.common.dot_env import parse_dot_env
+from vldock.common.errors import InputRefused, UsageError
+from vldock.common.image_paths import TOKEN_VARIABLES
+
+USUAL = Path(".env")
+
+
+def hub_token(env_file: Path | None, environ: Mapping[str, str]) -> str | None:
+    """Return the token of `env_file` (.env of this folder without one), else the environment's, or None.
+
+    Raises UsageError when the file that was named is not there, InputRefused when it cannot be read.
+    """
+    if env_file is not None and not env_file.exists():
+        raise UsageError(f"--env-file {env_file} is not there", expected="a file with HUGGING_FACE_HUB_TOKEN=...")
+    path = env_file or USUAL
+    values = read(path) if path.is_file() else {}
+    for source in (values, environ):
+        for name in TOKEN_VARIABLES:
+            if source.get(name):
+                return source[name]
+    return None
+
+
+def read(path: Path) -> dict[str, str]:
+    """Return the variables of a file as the container reads them; raises InputRefused where it cannot be read."""
+    try:
+        return parse_dot_env(path.read_bytes(), os.environ)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+    raise InputRefused(f"{path} cannot be read: {reason}", hint=f"chmod u+r {path}; it must be UTF-8 text")

@@ -1,0 +1,145 @@
+"""What the disk has of benchmarks and weights, held against the locks: complete, partial, corrupt, foreign, absent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from vldock.common import hub_cache_layout, weight_files
+from vldock.common.tables.editions import CHOICE
+from vldock.common.weight_files import Fault
+from vldock.host.downloads.hub_snapshot import recorded
+from vldock.host.downloads.locked_files import LockedData, LockedRepo
+from vldock.host.downloads.partial_file import file_checksums
+
+State = Literal["complete", "flawed", "partial", "corrupt", "foreign", "absent"]
+DERIVED = "_local.tsv"  # VLMEvalKit's own copy of a file above 1 GB, without the images
+
+
+@dataclass(frozen=True)
+class Item:
+    """One benchmark or repository: its state, where, how many bytes, what is wrong with which file; a table's rows.
+
+    `mends`: nothing is lost; the command hub_layout.REPAIR makes it loadable.
+    """
+
+    kind: Literal["data", "weights"]
+    name: str
+    state: State
+    path: str
+    size: int = 0
+    notes: tuple[str, ...] = ()
+    mends: bool = False
+    rows: int | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return asdict(self)
+
+
+def data_item(locked: LockedData, root: Path, *, quick: bool = False) -> Item:
+    """Look at one benchmark's file; `quick` believes a size that is declared, or any without one."""
+    path = root / locked.file
+    if not path.is_file():
+        part = path.with_name(f"{path.name}.part")
+        if part.is_file():
+            return Item("data", locked.name, "partial", str(path), part.stat().st_size, (f"{part.name} is unfinished",))
+        return Item("data", locked.name, "absent", str(path), notes=(f"{path.name} is not there",))
+    size = path.stat().st_size
+    if quick:
+        wrong = f"{size} bytes" if locked.size is not None and size != locked.size else None
+    else:
+        seen = file_checksums(path, locked.expected)
+        wrong = locked.expected.problem(seen)
+        other = next((one for one in locked.editions if wrong and one.md5 == seen.md5), None)
+        wrong = f"{wrong} ({other.name} edition: {CHOICE}={locked.name}={other.name})" if other else wrong
+    notes = [f"{path.name} has {wrong}, not {locked.expected}"] if wrong else []
+    notes += [f"{locked.edition} edition"] if locked.edition and not wrong else []
+    return Item("data", locked.name, "corrupt" if wrong else "complete", str(path), size, tuple(notes))
+
+
+def repo_item(locked: LockedRepo, cache: Path, *, quick: bool = False) -> Item:
+    """Look at one repository in the hub cache `cache`; `quick` reads heads and tails only, no whole file."""
+    place = hub_cache_layout.folder(cache, locked.repo)
+    begun = tuple(f"blobs/{name} is unfinished" for name in hub_cache_layout.unfinished(place))
+    reference = hub_cache_layout.reference(place)
+    commit = reference.commit if reference else None
+    if commit is None:
+        there = begun or any((place / "blobs").glob("*"))
+        if reference:
+            state: State = "corrupt" if reference.mended else "partial"
+            notes = (f"refs/main {reference.flaw}", *begun)
+            return Item(
+                "weights", locked.repo, state, str(place), _size(place), notes, mends=reference.mended is not None
+            )
+        notes = begun or (("no commit at refs/main",) if there else ("nothing of it is there",))
+        return Item("weights", locked.repo, "partial" if there else "absent", str(place), _size(place), notes)
+    files = hub_cache_layout.snapshot(place, commit)
+    if locked.revision and commit != locked.revision:
+        note = f"refs/main is at {commit}, the lock declares {locked.revision}"
+        return Item("weights", locked.repo, "foreign", str(files), _size(place), (note,))
+    found = list(weight_files.faults(files, need_weights=locked.only is None)) + _lacking(locked, place, files)
+    told = {fault.file for fault in found}
+    if not quick:
+        found += [fault for fault in _changed(files, locked) if fault.file not in told]
+    state = "complete"
+    if found:
+        state = "partial" if all(fault.missing for fault in found) else "corrupt"
+    return Item("weights", locked.repo, state, str(files), _size(place), (*map(str, found), *begun))
+
+
+def foreign_data(root: Path, locked: Iterable[LockedData]) -> list[Item]:
+    """Return the TSVs in `root` that no lock declares."""
+    known = {item.file for item in locked}
+    known |= {name.replace(".tsv", DERIVED) for name in known}
+    return [
+        Item("data", path.stem, "foreign", str(path), path.stat().st_size, ("no lock declares it",))
+        for path in sorted(root.glob("*.tsv"))
+        if path.name not in known
+    ]
+
+
+def foreign_repos(cache: Path, locked: Iterable[LockedRepo]) -> list[Item]:
+    """Return the repositories in the hub cache that no lock declares."""
+    known = {item.repo for item in locked}
+    return [
+        Item("weights", hub_cache_layout.repo_of(path), "foreign", str(path), _size(path), ("no lock declares it",))
+        for path in sorted(cache.glob("models--*"))
+        if hub_cache_layout.repo_of(path) not in known
+    ]
+
+
+def _lacking(locked: LockedRepo, place: Path, files: Path) -> list[Fault]:
+    """Return the files that were declared, or were fetched at this commit, and are not there."""
+    written = recorded(place)
+    same = written if written and written.revision == files.name else None
+    declared = locked.files or (same.files if same else None) or ()
+    paths = [item.path for item in declared]
+    return [
+        Fault(path, "is declared and not there", missing=True)
+        for path in paths
+        if not (files / path).is_symlink() and not (files / path).exists()
+    ]
+
+
+def _changed(files: Path, locked: LockedRepo) -> list[Fault]:
+    """Return the files whose bytes are not what their blob's name, or the lock, says: a checksum needs no network."""
+    declared = {item.path: item for item in locked.files or ()}
+    found = []
+    for path in sorted(files.rglob("*")):
+        if not path.is_file():
+            continue
+        name = str(path.relative_to(files))
+        item, blob = declared.get(name), path.resolve().name
+        wanted = blob if hub_cache_layout.BLOB.fullmatch(blob) else item.blob if item else None
+        if item and wanted != item.blob:
+            found.append(Fault(name, f"is blob {wanted}, the lock declares {item.blob}"))
+        elif wanted and (seen := hub_cache_layout.content_name(path, wanted)) != wanted:
+            found.append(Fault(name, f"is blob {wanted} and its bytes are {seen}"))
+    return found
+
+
+def _size(place: Path) -> int:
+    return sum(path.stat().st_size for path in (place / "blobs").glob("*") if path.is_file())

@@ -1,0 +1,187 @@
+"""locks/datasets.json and locks/weights.json: what is declared of benchmarks' files and of models' repositories.
+
+null means "not known when the lock was written": such a file is verified by what else is declared (a benchmark by
+VLMEvalKit's md5, a weight by the Hub's LFS sha256 or git object id), and `vldock fetch ... --record` writes it down.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from vldock.common.cell_record import write_json
+from vldock.common.errors import InputRefused
+from vldock.common.tables import editions
+from vldock.common.tables.editions import Edition
+from vldock.host.downloads.partial_file import Expected
+
+DATASETS, WEIGHTS = "datasets.json", "weights.json"
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class LockedData:
+    """One benchmark's file: VLMEvalKit's URL and md5; size and sha256 once recorded; its other editions.
+
+    `url` is None for an edition whose address is not known.
+    """
+
+    name: str
+    url: str | None
+    md5: str
+    size: int | None = None
+    sha256: str | None = None
+    edition: str | None = None
+    editions: tuple[Edition, ...] = ()  # all that are declared, the default first
+
+    @property
+    def file(self) -> str:
+        """What VLMEvalKit calls it in LMUData."""
+        return f"{self.name}.tsv"
+
+    @property
+    def expected(self) -> Expected:
+        """What its bytes must be."""
+        return Expected(size=self.size, md5=self.md5, sha256=self.sha256)
+
+
+@dataclass(frozen=True)
+class HubFile:
+    """One file of a repository: `git` is its object id; `sha256` is the Hub's own for an LFS file, else recorded.
+
+    `lfs` tells which of the two names its blob in the cache.
+    """
+
+    path: str
+    size: int | None
+    sha256: str | None
+    git: str | None
+    lfs: bool
+
+    @property
+    def blob(self) -> str:
+        """The name of its blob; raises InputRefused where the host told no checksum."""
+        name = self.sha256 if self.lfs else self.git
+        if not name:
+            raise InputRefused(f"{self.path} has no checksum", expected="an LFS sha256 or a git object id of the Hub")
+        return name
+
+    @property
+    def expected(self) -> Expected:
+        """What its bytes must be."""
+        return Expected(size=self.size, sha256=self.sha256, git=None if self.lfs else self.git)
+
+
+@dataclass(frozen=True)
+class LockedRepo:
+    """One repository: its commit (null: the Hub's main), file patterns to keep to, and its files once recorded."""
+
+    repo: str
+    revision: str | None = None
+    only: tuple[str, ...] | None = None
+    files: tuple[HubFile, ...] | None = None
+
+
+@dataclass(frozen=True)
+class WeightsLock:
+    """The Hub's address, and the repositories."""
+
+    endpoint: str
+    repositories: tuple[LockedRepo, ...]
+
+    def find(self, repo: str) -> LockedRepo:
+        """Return what is declared of a repository; raises InputRefused where nothing is."""
+        for locked in self.repositories:
+            if locked.repo == repo:
+                return locked
+        raise InputRefused(f"{repo} is not in locks/{WEIGHTS}", expected="one entry for each repository of the models")
+
+
+def load_datasets(folder: Path, env: Mapping[str, str] | None = None) -> tuple[LockedData, ...]:
+    """Read datasets.json in `folder`, each benchmark in the edition or with the md5 that `env` asks for.
+
+    Raises InputRefused where it is not one, UsageError for a malformed VLDOCK_EDITION or VLDOCK_ACCEPT_MD5.
+    """
+    declared = _declared(folder)
+    named = {item.name: item.editions for item in declared}
+    allowed, chosen = editions.accepted(env), editions.chosen(named, env)
+
+    def asked(item: LockedData) -> LockedData:
+        one = chosen.get(item.name)
+        md5 = allowed.get(item.name) or (one.md5 if one else item.md5)
+        if md5 == item.md5:
+            return item
+        name, url = editions.name_of(item.name, md5, named), one.url if one else item.url
+        return replace(item, url=url, md5=md5, size=None, sha256=None, edition=name)
+
+    return tuple(asked(item) for item in declared)
+
+
+def _declared(folder: Path) -> tuple[LockedData, ...]:
+    path = folder / DATASETS
+    try:
+        return tuple(_data(row) for row in _read(path)["benchmarks"])
+    except (KeyError, TypeError) as error:
+        raise _malformed(path, error) from error
+
+
+def _data(row: dict[str, Any]) -> LockedData:
+    plain = {name: row[name] for name in ("name", "url", "md5", "size", "sha256")}
+    return LockedData(**plain, edition=row.get("edition"), editions=editions.editions_of(row))
+
+
+def load_weights(folder: Path) -> WeightsLock:
+    """Read weights.json in `folder`; raises InputRefused where it is not one."""
+    raw = _read(folder / WEIGHTS)
+    try:
+        return WeightsLock(raw["endpoint"], tuple(_repo(item) for item in raw["repositories"]))
+    except (KeyError, TypeError) as error:
+        raise _malformed(folder / WEIGHTS, error) from error
+
+
+def record_data(folder: Path, seen: Iterable[LockedData]) -> Path:
+    """Write size and sha256 of what was fetched into datasets.json; what is recorded already stays.
+
+    A file that only VLDOCK_EDITION or VLDOCK_ACCEPT_MD5 made acceptable is not recorded.
+    """
+    found = {(item.name, item.md5): item for item in seen}
+    raw = _read(folder / DATASETS)
+    rows = []
+    for row in raw["benchmarks"]:
+        item = found.get((row["name"], row["md5"]))
+        rows.append(row | {"size": item.size, "sha256": item.sha256} if item else row)
+    return write_json(folder / DATASETS, raw | {"benchmarks": rows})
+
+
+def record_weights(folder: Path, seen: Iterable[LockedRepo]) -> Path:
+    """Write commit and files of what was fetched into weights.json; a repository recorded already stays."""
+    found = {item.repo: item for item in seen}
+    raw = _read(folder / WEIGHTS)
+    rows = [
+        row if row.files else replace(found[row.repo], only=row.only) if row.repo in found else row
+        for row in load_weights(folder).repositories
+    ]
+    return write_json(folder / WEIGHTS, raw | {"repositories": [asdict(row) for row in rows]})
+
+
+def _repo(raw: dict[str, Any]) -> LockedRepo:
+    files = None if raw["files"] is None else tuple(HubFile(**item) for item in raw["files"])
+    only = None if raw["only"] is None else tuple(raw["only"])
+    return LockedRepo(raw["repo"], raw["revision"], only, files)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise _malformed(path, error) from error
+    if not isinstance(raw, dict) or raw.get("schema") != SCHEMA:
+        raise _malformed(path, "another schema")
+    return raw
+
+
+def _malformed(path: Path, error: object) -> InputRefused:
+    return InputRefused(f"{path}: {error}", expected=f"a lock of schema {SCHEMA}", hint=f"git checkout -- {path}")

@@ -1,0 +1,155 @@
+"""What is to be fetched: names chosen, each file with its address, its place and what it must be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from vldock.common import hub_cache_layout, matrix
+from vldock.common.errors import InputRefused, VldockError
+from vldock.host.downloads import hub_listing
+from vldock.host.downloads.http import Hub, Web
+from vldock.host.downloads.locked_files import LockedData, LockedRepo, WeightsLock
+from vldock.host.downloads.request import Wanted
+from vldock.host.runs import plan as run_plan
+from vldock.host.util.retry import Again
+from vldock.host.util.worker_threads import run_all
+
+HUB_FOLDER = "huggingface"  # of a cache folder: the image's HUGGINGFACE_HUB_CACHE is /workspace/.cache/huggingface
+ALL_MODELS = "all"
+
+
+@dataclass(frozen=True)
+class Job:
+    """Benchmarks and repositories (with their commit), and every file they need, each once."""
+
+    data: tuple[LockedData, ...] = ()
+    repos: tuple[LockedRepo, ...] = ()
+    wanted: tuple[Wanted, ...] = ()
+
+    def __add__(self, other: Job) -> Job:
+        return Job(self.data + other.data, self.repos + other.repos, self.wanted + other.wanted)
+
+    def missing_bytes(self) -> int:
+        """Return how many bytes are not here yet, as far as sizes are known."""
+        return sum(max(0, (item.total or 0) - here(item)) for item in self.wanted)
+
+
+def here(wanted: Wanted) -> int:
+    """Return how many bytes of a file are here, in its place or in its part."""
+    for path in (wanted.path, wanted.part):
+        if path.is_file():
+            return path.stat().st_size
+    return 0
+
+
+def choose_data(names: Sequence[str], locked: Iterable[LockedData]) -> tuple[LockedData, ...]:
+    """Return the benchmarks asked for: all 20 of the matrix without a name; raises UsageError for an unknown one."""
+    chosen = run_plan.choose_benchmarks(",".join(names) or "all")
+    return tuple(item for name in chosen for item in locked if item.name == name)
+
+
+def choose_repos(names: Sequence[str], lock: WeightsLock) -> tuple[LockedRepo, ...]:
+    """Return the repositories of the models asked for, with their towers and tokenizers, each once.
+
+    Without a name: the matrix's two models; 'all': the seven. A repository's own name is taken too.
+    Raises UsageError for an unknown name.
+    """
+    given = [name for text in names for name in text.split(",") if name]
+    if given == [ALL_MODELS]:
+        given = [model.name for model in matrix.MODELS]
+    declared = {item.repo for item in lock.repositories}
+    models = [name for name in given if name not in declared]
+    repos = [name for name in given if name in declared]
+    for name in run_plan.choose_models(",".join(models), standin=False) if models or not given else ():
+        model = matrix.find_model(name)
+        assert model is not None
+        repos += [model.repo, *model.needs]
+    return tuple(lock.find(repo) for repo in dict.fromkeys(repos))
+
+
+def data_job(
+    chosen: Iterable[LockedData], root: Path, *, hub: Hub, official: str, mirror: str | None, seed: Path | None = None
+) -> Job:
+    """Return the files of benchmarks. A mirror holds NAME.tsv each; `official` is the Hub's address in the lock."""
+    data = tuple(chosen)
+
+    def url(item: LockedData) -> str:
+        if mirror:
+            return f"{mirror.rstrip('/')}/{item.file}"
+        if item.url is None:
+            return _no_address(item, root)
+        return hub.endpoint + item.url.removeprefix(official) if item.url.startswith(f"{official}/") else item.url
+
+    return Job(
+        data=data,
+        wanted=tuple(
+            Wanted(
+                name=item.file,
+                owner=item.name,
+                url=url(item),
+                path=root / item.file,
+                expected=item.expected,
+                seed=seed and seed / item.file,
+            )
+            for item in data
+        ),
+    )
+
+
+def _no_address(item: LockedData, root: Path) -> str:
+    """Return no address for a file that is there; raises InputRefused where it would have to be downloaded."""
+    path = root / item.file
+    if not path.is_file():
+        raise InputRefused(
+            f"the {item.edition} edition of {item.name} has no address in locks/datasets.json",
+            expected=f"the file with md5 {item.md5} at {path}",
+            hint=f"put it there, or --mirror URL that holds {item.file}",
+        )
+    return ""
+
+
+def weights_job(repos: Iterable[LockedRepo], cache: Path, *, web: Web, jobs: int, seed: Path | None = None) -> Job:
+    """Return the files of repositories, asking the Hub for what the lock does not record.
+
+    `cache` is the hub cache itself. Raises what `hub_listing.listing` raises.
+    """
+    ends = run_all(tuple(repos), lambda repo: hub_listing.listing(web, repo), jobs=jobs, stop=web.stop)
+    for end in ends:
+        if end.error:
+            raise end.error
+    listed = tuple(end.result for end in ends if end.result)
+    wanted: dict[Path, Wanted] = {}
+    for repo in listed:
+        blobs = hub_cache_layout.folder(cache, repo.repo) / "blobs"
+        seeds = seed and hub_cache_layout.folder(seed, repo.repo) / "blobs"
+        for item in repo.files or ():
+            path = blobs / item.blob
+            wanted[path] = Wanted(
+                name=f"{repo.repo}/{item.path}",
+                owner=repo.repo,
+                url=hub_listing.address(web.hub.endpoint, repo.repo, repo.revision or "", item.path),
+                path=path,
+                expected=item.expected,
+                replace=True,
+                seed=seeds and seeds / item.blob,
+            )
+    return Job(repos=listed, wanted=tuple(wanted.values()))
+
+
+def with_sizes(job: Job, *, web: Web, jobs: int) -> Job:
+    """Return the job with the sizes the hosts tell, where the lock has none; a host that does not tell is no error."""
+
+    def ask(item: Wanted) -> int | None:
+        if item.expected.size is not None or item.path.is_file():
+            return item.expected.size
+        try:
+            with web.get(item.url, method="HEAD") as response:
+                length = response.headers.get("Content-Length", "")
+        except (Again, VldockError):
+            return None
+        return int(length) if length.isdigit() and int(length) else None
+
+    ends = run_all(job.wanted, ask, jobs=jobs, stop=web.stop)
+    return replace(job, wanted=tuple(replace(end.item, size=end.result) for end in ends))

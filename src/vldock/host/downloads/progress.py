@@ -1,0 +1,132 @@
+"""What a fetch shows: bars on a terminal, one line a file elsewhere; its plan and its end."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
+
+from vldock.host.download_errors import bare
+from vldock.host.downloads.execute import Report, Show, free_bytes
+from vldock.host.downloads.plan import Job, here
+from vldock.host.downloads.request import Got, Wanted
+from vldock.host.util.console import size_text
+from vldock.host.util.worker_threads import Done
+
+NAME_WIDTH = 44
+
+
+class Lines:
+    """One line for each file that ends; errors as they come."""
+
+    def __init__(self, console: Console, *, total: int) -> None:
+        self.console, self.total, self.count = console, total, 0
+
+    def at(self, wanted: Wanted, size: int, total: int | None) -> None:
+        """Bars only."""
+
+    def ended(self, done: Done[Wanted, Got]) -> None:
+        """Print the file's end."""
+        self.count += 1
+        self.console.print(f"[{self.count}/{self.total}] {_end(done)}", soft_wrap=True)
+
+
+class Bars(Lines):
+    """A bar for each file that is on its way, above them a line for each that ended."""
+
+    def __init__(self, console: Console, progress: Progress, *, total: int) -> None:
+        super().__init__(console, total=total)
+        self.progress = progress
+        self.tasks: dict[str, TaskID] = {}
+        self.lock = threading.Lock()
+
+    def at(self, wanted: Wanted, size: int, total: int | None) -> None:
+        """Move the file's bar."""
+        with self.lock:
+            if wanted.name not in self.tasks:
+                name = wanted.name if len(wanted.name) <= NAME_WIDTH else f"…{wanted.name[1 - NAME_WIDTH :]}"
+                self.tasks[wanted.name] = self.progress.add_task(escape(name), total=total)
+        self.progress.update(self.tasks[wanted.name], completed=size, total=total)
+
+    def ended(self, done: Done[Wanted, Got]) -> None:
+        """Replace the bar by a line."""
+        with self.lock:
+            task = self.tasks.pop(done.item.name, None)
+        if task is not None:
+            self.progress.remove_task(task)
+        super().ended(done)
+
+
+@contextmanager
+def display(console: Console, *, total: int) -> Iterator[Show]:
+    """Yield what shows progress on `console`."""
+    if not console.is_terminal:
+        yield Lines(console, total=total)
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        yield Bars(progress.console, progress, total=total)
+
+
+def plan_lines(job: Job) -> list[str]:
+    """Return a line for each file: what is here, from where the rest comes; then the sums."""
+    lines = [f"{_state(item):>22}  {item.name}  from {_source(item)}" for item in job.wanted]
+    unknown = sum(item.total is None and not item.path.is_file() for item in job.wanted)
+    missing = size_text(job.missing_bytes()) + (f" and {unknown} files of unknown size" if unknown else "")
+    folders = sorted({str(item.path.parents[2 if item.replace else 0]) for item in job.wanted})
+    return [*lines, f"{len(job.wanted)} files; {missing} to download"] + [
+        f"into {folder}: {size_text(free_bytes(job.wanted[0].path))} free" for folder in folders
+    ]
+
+
+def plan_json(job: Job) -> dict[str, Any]:
+    """Return the plan as plain values."""
+    files = [
+        {
+            "name": item.name,
+            "owner": item.owner,
+            "from": _source(item),
+            "path": str(item.path),
+            "size": item.total,
+            "here": here(item),
+            "expected": str(item.expected),
+        }
+        for item in job.wanted
+    ]
+    repos = [{"repo": item.repo, "commit": item.revision} for item in job.repos]
+    return {"files": files, "repositories": repos, "missing_bytes": job.missing_bytes()}
+
+
+def closing(report: Report) -> list[str]:
+    """Return the last lines: each failure with its cure, or that all is there."""
+    if not report.failures:
+        size = sum(item.size for item in report.got)
+        fetched = sum(item.how != "kept" for item in report.got)
+        return [f"complete: {len(report.got)} files, {size_text(size)}, {fetched} of them new"]
+    told = [f"{name}\n{error.render()}" for name, error in report.failures]
+    return [*told, f"{len(report.failures)} of {len(report.job.wanted)} given up; the same command goes on from here"]
+
+
+def _end(done: Done[Wanted, Got]) -> str:
+    if done.result is None:
+        return f"FAILED {done.item.name}: {done.error}"
+    got = done.result
+    verified = [kind for kind in ("sha256", "md5", "git") if getattr(got.wanted.expected, kind)]
+    proof = f"{' and '.join(verified)} verified" if got.checksums else "size only"
+    return f"{got.how} {got.wanted.name} ({size_text(got.size)}, {proof})"
+
+
+def _state(item: Wanted) -> str:
+    size = "size unknown" if item.total is None else size_text(item.total)
+    if item.path.is_file():
+        return f"here, {size_text(item.path.stat().st_size)}"
+    return f"{size_text(here(item))} of {size}" if here(item) else size
+
+
+def _source(item: Wanted) -> str:
+    return bare(item.url)

@@ -1,0 +1,63 @@
+"""A file that is wanted, a file that was got, and who watches between the two."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+from vldock.host.downloads.partial_file import Checksums, Expected
+
+How = Literal["downloaded", "resumed", "copied", "kept"]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One file to have: how a person calls it, where it comes from, where it lies, what it must be.
+
+    `owner` is the benchmark or repository it belongs to. `replace`: a wrong file in its place is ours to discard (a
+    blob, named by its content); else it is the user's and refused. `seed` is a place that may hold the same bytes.
+    """
+
+    name: str
+    owner: str
+    url: str
+    path: Path
+    expected: Expected
+    replace: bool = False
+    seed: Path | None = None
+    size: int | None = None  # what the host told; not declared, so not held against the file
+
+    @property
+    def total(self) -> int | None:
+        """The size, declared or told."""
+        return self.size if self.expected.size is None else self.expected.size
+
+    @property
+    def part(self) -> Path:
+        """Where its bytes are until they are known to be right."""
+        return self.path.with_name(f"{self.path.name}.part")
+
+
+@dataclass(frozen=True)
+class Got:
+    """A file that is in its place: how it came there, and its checksums (none where `--quick` trusted its size)."""
+
+    wanted: Wanted
+    how: How
+    size: int
+    checksums: Checksums | None
+
+
+class Watch(Protocol):
+    """Who is told of progress."""
+
+    def at(self, wanted: Wanted, size: int, total: int | None) -> None:
+        """`size` bytes of `total` are here."""
+
+
+class Unwatched:
+    """Nobody."""
+
+    def at(self, wanted: Wanted, size: int, total: int | None) -> None:
+        """Tell nobody."""

@@ -1,0 +1,38 @@
+"""What an image is made of, wherever it is: the engine, a registry, a saved tar."""
+
+from __future__ import annotations
+
+from vldock.common.errors import EnvironmentUnfit
+from vldock.host.docker_engine import client as docker_client
+from vldock.host.images import archive
+from vldock.host.images import local as local_images
+from vldock.host.images import remote as remote_images
+from vldock.host.receipts.statement import ImageIdentity
+from vldock.host.registry.client import Manifest, Remote
+from vldock.host.registry.connection import Line
+from vldock.host.registry.reference import RemoteImage, Source
+from vldock.host.util.console import Say
+
+
+def read(source: Source, line: Line, *, say: Say) -> ImageIdentity:
+    """Return what the image is made of; of a registry's or a saved image every byte is read and hashed.
+
+    An engine is taken at its word: it hashes its layers when it takes them in. Raises EnvironmentUnfit where there is
+    no such image, Damaged where its parts contradict each other.
+    """
+    if source.path is not None:
+        with archive.opened(source.path) as stream:
+            return archive.read(stream, name=str(source)).identity
+    if source.remote is not None:
+        with line.open(source.remote.repository, say=say) as remote:
+            return remote_images.identity(remote, present(remote, source.remote))
+    with docker_client.connected() as client:
+        return local_images.identity(client, local_images.find(client, source.text))
+
+
+def present(remote: Remote, image: RemoteImage) -> Manifest:
+    """Return the image's manifest; raises EnvironmentUnfit where the repository has none of that name."""
+    manifest = remote_images.find(remote, image.reference)
+    if manifest is None:
+        raise EnvironmentUnfit(f"there is no image {image}", expected="a tag or a digest of that repository")
+    return manifest

@@ -1,0 +1,139 @@
+"""What a cell and a model load are expected to take: from earlier runs in the outputs folder, else a rough default."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from vldock.common.cell_record import Cell
+from vldock.common.errors import InputRefused
+from vldock.common.matrix import find_model
+from vldock.host.matrix.scheduler import Key, Task
+from vldock.host.runs.folder import RUN_FILE, RunFolder, RunRecord
+from vldock.host.runs.plan import Plan
+
+RUNS = 20  # the newest so many runs are looked at
+START = 10.0  # seconds from `docker run` to a process that has imported everything
+SECONDS_A_GB = 6.0  # of loading weights; 84 s were measured for the 13.6 GB of LLaVA-1.5-7B
+SECONDS_A_SAMPLE = 0.4  # of LLaVA-1.5-7B; other models by their weight
+STANDIN_LOAD, STANDIN_SAMPLE, STANDIN_ROWS = 1.0, 0.15, 10
+# About how many rows a benchmark has: for an expectation, never for a result.
+ROWS = {
+    "MMBench_DEV_EN": 4329,
+    "TextVQA_VAL": 5000,
+    "GQA_TestDev_Balanced": 12578,
+    "MMMU_DEV_VAL": 1050,
+    "DocVQA_VAL": 5349,
+    "ChartQA_TEST": 2500,
+    "InfoVQA_VAL": 2801,
+    "OCRBench": 1000,
+    "AI2D_TEST": 3088,
+    "ScienceQA_VAL": 2097,
+    "POPE": 5127,
+    "HallusionBench": 951,
+    "MMStar": 1500,
+    "RealWorldQA": 765,
+    "VisOnlyQA-VLMEvalKit": 900,
+    "VizWiz": 4319,
+    "SEEDBench_IMG": 14232,
+    "BLINK": 1901,
+    "MMBench_DEV_KO": 4329,
+    "SEEDBench_IMG_KO": 14232,
+    "MME": 2374,
+    "NaturalBenchDataset": 7600,
+    "MMStar_KO": 1500,
+}
+OTHER_ROWS = 1000
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A recorded cell: seconds it took on one device, samples, and whether these were all there are."""
+
+    seconds: float
+    samples: int
+    whole: bool
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Expected seconds of cells and of model loads; `recorded` are the cells an earlier run has timed."""
+
+    cells: Mapping[Key, float]
+    loads: Mapping[str, float]
+    recorded: frozenset[Key] = frozenset()
+
+    def load(self, model: str) -> float:
+        """Return the seconds from a container's start until the model answers."""
+        return START + self.loads[model]
+
+    def tasks(self, keys: list[Key]) -> list[Task]:
+        """Return cells as the schedule takes them."""
+        return [Task(key, self.cells[key]) for key in keys]
+
+
+def expect(outputs: Path, plan: Plan) -> Costs:
+    """Return what the cells of a plan are expected to take, by the runs in `outputs` of the same kind of device."""
+    seen, loads = dict[Key, Seen](), dict[str, float]()
+    for folder, record in recent(outputs):
+        if alike(record.plan, plan):
+            for key, value in timed(folder, record):
+                known = seen.get(key)
+                if known is None or (value.whole and not known.whole):
+                    seen[key] = value
+            for stint in reversed(record.stints):
+                if stint.load_seconds is not None:
+                    loads.setdefault(stint.model, stint.load_seconds)
+    return Costs(
+        {key: seconds(key, plan, seen.get(key)) for key in plan.cells},
+        {model: loads.get(model, default_load(model, plan)) for model in plan.models},
+        frozenset(key for key in plan.cells if key in seen),
+    )
+
+
+def recent(outputs: Path) -> Iterator[tuple[RunFolder, RunRecord]]:
+    """Yield the newest runs first; a folder that is no run's, or of another version, is passed over."""
+    for path in sorted((path.parent for path in outputs.glob(f"*/{RUN_FILE}")), reverse=True)[:RUNS]:
+        try:
+            yield RunFolder(path), RunFolder(path).load()
+        except InputRefused:
+            continue
+
+
+def alike(earlier: Plan, plan: Plan) -> bool:
+    """Tell whether durations of an earlier run say something about this one."""
+    return earlier.standin == plan.standin and (earlier.gpus == "none") == (plan.gpus == "none")
+
+
+def timed(folder: RunFolder, record: RunRecord) -> Iterator[tuple[Key, Seen]]:
+    """Yield the finished cells of a run; one that several devices shared counts for each of them."""
+    ranks = {(stint.model, name): stint.ranks for stint in record.stints for name in stint.cells}
+    for model, benchmark in record.plan.cells:
+        try:
+            cell = Cell.load(folder.cell(model, benchmark))
+        except InputRefused:
+            continue
+        if cell is not None and cell.status == "succeeded" and cell.samples > 0:
+            shared = ranks.get((model, benchmark), 1)
+            yield (model, benchmark), Seen(cell.seconds * shared, cell.samples, cell.limit is None)
+
+
+def seconds(key: Key, plan: Plan, seen: Seen | None) -> float:
+    """Return the expected seconds of a cell: recorded seconds a sample, times the samples asked."""
+    model, benchmark = key
+    rows = seen.samples if seen and seen.whole else STANDIN_ROWS if plan.standin else ROWS.get(benchmark, OTHER_ROWS)
+    samples = rows if plan.samples is None else min(rows, plan.samples)
+    if seen is not None:
+        return samples * seen.seconds / seen.samples
+    return samples * (STANDIN_SAMPLE if plan.standin else SECONDS_A_SAMPLE * _weight(model) / _weight("llava_v1.5_7b"))
+
+
+def default_load(model: str, plan: Plan) -> float:
+    """Return the expected seconds of loading a model nobody has timed here."""
+    return STANDIN_LOAD if plan.standin else SECONDS_A_GB * _weight(model)
+
+
+def _weight(model: str) -> float:
+    declared = find_model(model)
+    return declared.gigabytes if declared else 13.6

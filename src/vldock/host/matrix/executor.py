@@ -1,0 +1,85 @@
+"""Where cells run. The dispatcher knows these protocols only; a cluster's scheduler can be another executor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from vldock.host.containers import lifecycle
+from vldock.host.containers.lifecycle import Container, Exit, Line
+from vldock.host.containers.spec import Spec
+from vldock.host.runs.devices import Device
+
+
+@dataclass(frozen=True)
+class Job:
+    """One model on one device; its cells are given while it runs. `log` names its log, None is the model's own."""
+
+    model: str
+    device: Device
+    log: str | None = None
+
+
+class Watched(Protocol):
+    """A job that has been started."""
+
+    def give(self, benchmark: str) -> None:
+        """Hand over one more cell; a job that has died does not take it."""
+
+    def finish(self) -> None:
+        """Say that no cell will follow: it ends when it has done what it was given."""
+
+    def lines(self) -> Iterator[Line | None]:
+        """Yield lines as they come, and None after a while of silence, until the job has ended."""
+
+    def wait(self) -> Exit:
+        """Return how it ended; raises EnvironmentUnfit when nobody can tell any more."""
+
+
+class Executor(Protocol):
+    """Starts jobs."""
+
+    def start(self, job: Job) -> AbstractContextManager[Watched]:
+        """Start a job; leaving the context ends it, gently where an exception passes through.
+
+        Entering raises EnvironmentUnfit where the device or the machine cannot.
+        """
+
+
+@dataclass(frozen=True)
+class LocalContainers:
+    """The executor of this machine: a container for each job, fed by its standard input."""
+
+    client: Any
+    spec: Callable[[Job], Spec]
+
+    @contextmanager
+    def start(self, job: Job) -> Iterator[Watched]:
+        """Start the job's container; it is removed at the end."""
+        with lifecycle.running(self.client, self.spec(job)) as container:
+            yield Fed(container)
+
+
+@dataclass(frozen=True)
+class Fed:
+    """A container of `python -m vldock.image evaluate --data -`: one benchmark a line, an empty line at the end."""
+
+    container: Container
+
+    def give(self, benchmark: str) -> None:
+        """Write the benchmark's name."""
+        self.container.tell(benchmark)
+
+    def finish(self) -> None:
+        """Write the empty line."""
+        self.container.tell("")
+
+    def lines(self) -> Iterator[Line | None]:
+        """Yield what it prints."""
+        return self.container.lines()
+
+    def wait(self) -> Exit:
+        """Return how it ended."""
+        return self.container.wait()

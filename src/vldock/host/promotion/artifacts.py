@@ -1,0 +1,144 @@
+"""What travels with an image: receipts, SBOM and the promotion log, as artifacts beside it or as files here.
+
+An artifact is an OCI manifest whose subject is the image, so a registry with the referrers API lists it; its tag,
+sha256-<digest>.<name>, finds it in every registry. https://github.com/opencontainers/distribution-spec (referrers)
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from vldock.host.errors import RegistryFailed
+from vldock.host.registry.client import OCI_MANIFEST, Manifest, Remote, sha256
+from vldock.host.registry.upload import upload_bytes
+
+EMPTY_TYPE = "application/vnd.oci.empty.v1+json"
+TYPES = {
+    "receipt": "application/vnd.dsse.envelope.v1+json",
+    "sbom": "application/vnd.cyclonedx+json",
+    "promotions": "application/jsonl",
+}
+LOG_TAG = "promotions"
+TITLE = "org.opencontainers.image.title"
+
+
+class Shelf(Protocol):
+    """A place where the companions of an image are kept; `keeps_log`: the promotion log too."""
+
+    keeps_log: bool
+
+    def read(self, digest: str, name: str) -> list[bytes]:
+        """Return the files of one kind ('receipt', 'sbom') that stand beside the image with this manifest digest."""
+
+    def add(self, subject: Manifest, name: str, contents: Sequence[bytes]) -> None:
+        """Put files of one kind beside an image; those that are there stay."""
+
+    def read_log(self) -> bytes:
+        """Return the promotion log as it was last put here."""
+
+    def put_log(self, content: bytes) -> None:
+        """Keep the promotion log."""
+
+
+class RegistryShelf:
+    """Artifacts in the repository of the image."""
+
+    keeps_log = True
+
+    def __init__(self, remote: Remote) -> None:
+        self.remote = remote
+
+    def read(self, digest: str, name: str) -> list[bytes]:
+        """See Shelf; empty where there is no such artifact."""
+        return [self.remote.read(layer) for layer in self._layers(artifact_tag(digest, name))]
+
+    def _layers(self, tag: str) -> Sequence[Any]:
+        found = self.remote.manifest(tag)
+        return found.layers if found else ()
+
+    def add(self, subject: Manifest, name: str, contents: Sequence[bytes]) -> None:
+        """See Shelf; the artifact is written anew with what it had and what is new."""
+        tag = artifact_tag(subject.digest, name)
+        there = {layer.digest for layer in self._layers(tag)}
+        if all(sha256(content) in there for content in contents):
+            return
+        old = self.read(subject.digest, name)
+        every = old + [content for content in contents if sha256(content) not in there]
+        self._put(tag, name, every, subject)
+
+    def read_log(self) -> bytes:
+        """See Shelf."""
+        return b"".join(self.remote.read(layer) for layer in self._layers(LOG_TAG))
+
+    def put_log(self, content: bytes) -> None:
+        """See Shelf."""
+        if self.read_log() != content:
+            self._put(LOG_TAG, "promotions", [content], None)
+
+    def _put(self, tag: str, name: str, contents: Sequence[bytes], subject: Manifest | None) -> None:
+        config = upload_bytes(self.remote, b"{}", EMPTY_TYPE)
+        layers = []
+        for content in contents:
+            blob = upload_bytes(self.remote, content, TYPES[name])
+            layers.append(blob.as_json() | {"annotations": {TITLE: title(name, content)}})
+        manifest: dict[str, Any] = {
+            "schemaVersion": 2,
+            "mediaType": OCI_MANIFEST,
+            "artifactType": TYPES[name],
+            "config": config.as_json(),
+            "layers": layers,
+        }
+        if subject:
+            size = len(subject.raw)
+            manifest["subject"] = {"mediaType": subject.media_type, "digest": subject.digest, "size": size}
+        try:
+            self.remote.put_manifest(Manifest(json.dumps(manifest, indent=1).encode(), OCI_MANIFEST), tag)
+        except RegistryFailed as error:
+            raise RegistryFailed(
+                error.message, expected=error.expected, hint=f"{error.hint or ''} (--sidecar keeps the {name} here)"
+            ) from error
+
+
+class FolderShelf:
+    """Files in a folder of this machine, for registries that take images only; the log has its own file already."""
+
+    keeps_log = False
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def read(self, digest: str, name: str) -> list[bytes]:
+        """See Shelf."""
+        return [path.read_bytes() for path in sorted(self._place(digest).glob(f"{name}-*.json"))]
+
+    def _place(self, digest: str) -> Path:
+        return self.folder / digest.replace(":", "-")
+
+    def add(self, subject: Manifest, name: str, contents: Sequence[bytes]) -> None:
+        """See Shelf."""
+        place = self._place(subject.digest)
+        place.mkdir(parents=True, exist_ok=True)
+        for content in contents:
+            part = place / f".{title(name, content)}.part"
+            part.write_bytes(content)
+            part.replace(place / title(name, content))
+
+    def read_log(self) -> bytes:
+        """See Shelf: there is none but the local one."""
+        return b""
+
+    def put_log(self, content: bytes) -> None:
+        """See Shelf: nothing to do."""
+
+
+def artifact_tag(digest: str, name: str) -> str:
+    """Return the tag of an image's companion: sha256-<hex>.<name>."""
+    return f"{digest.replace(':', '-')}.{name}"
+
+
+def title(name: str, content: bytes) -> str:
+    """Return the file name of a companion."""
+    return f"{name}-{sha256(content)[7:19]}." + ("jsonl" if name == "promotions" else "json")

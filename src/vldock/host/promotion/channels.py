@@ -1,0 +1,54 @@
+"""The channels: tags that move from image to image, each asking for more than the one before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from vldock.host.receipts.statement import BENCH_GROUP, CPU_GROUPS, GPU_GROUP
+
+SERIES = "4.37"
+
+
+@dataclass(frozen=True)
+class Channel:
+    """A moving tag, and the groups that must have passed for an image to get it."""
+
+    name: str
+    tag: str
+    groups: tuple[str, ...]
+
+
+CHANNELS = (
+    Channel("candidate", f"{SERIES}-candidate", CPU_GROUPS),
+    Channel("stable", f"{SERIES}-stable", (*CPU_GROUPS, GPU_GROUP)),
+    Channel("release", SERIES, (*CPU_GROUPS, GPU_GROUP, BENCH_GROUP)),
+)
+NAMES = tuple(channel.name for channel in CHANNELS)
+
+
+def find(name: str) -> Channel:
+    """Return the channel of this name; StopIteration for any other."""
+    return next(channel for channel in CHANNELS if channel.name == name)
+
+
+def groups_for(tags: Iterable[str], *, require_gpu: bool) -> tuple[str, ...]:
+    """Return the groups that must have passed for an image to get these tags; a channel's tag asks for its own."""
+    wanted = dict.fromkeys(CPU_GROUPS)
+    given = set(tags)
+    for channel in CHANNELS:
+        if channel.tag in given:
+            wanted |= dict.fromkeys(channel.groups)
+    if require_gpu:
+        wanted[GPU_GROUP] = None
+    return tuple(wanted)
+
+
+def immutable_tag(lock: str) -> str:
+    """Return the tag that names an image by its lock (sha256 in hexadecimal) and never moves."""
+    return f"{SERIES}-{lock[:12]}"
+
+
+def immutable_tag_of_two(lock: str, config: str) -> str:
+    """Return the tag of a second image of the same lock (`config` is 'sha256:...'): the first keeps the short one."""
+    return f"{immutable_tag(lock)}-{config.removeprefix('sha256:')[:12]}"

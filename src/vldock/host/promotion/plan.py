@@ -1,0 +1,164 @@
+"""Decide a promotion without changing anything: which image, which receipts speak for it, which tags move where."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from vldock.host.errors import ReceiptUnreadable, Refusal, TagWouldMove
+from vldock.host.promotion import channels as promote_channels
+from vldock.host.promotion import receipts as promotion_receipts
+from vldock.host.promotion.artifacts import Shelf
+from vldock.host.promotion.receipts import Subject, Wish
+from vldock.host.receipts import check as receipt_check
+from vldock.host.receipts import envelope
+from vldock.host.receipts.envelope import SealedReceipt
+from vldock.host.receipts.statement import ImageIdentity
+from vldock.host.registry.client import Manifest, Remote
+from vldock.host.registry.reference import Repository
+
+
+@dataclass(frozen=True)
+class Tag:
+    """A tag of the plan and the manifest digest it is at now; None: there is no such tag."""
+
+    name: str
+    at: str | None
+    fixed: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A promotion that may be done. `manifest` is None where the image must still be packed for its first push."""
+
+    subject: Subject
+    target: Repository
+    manifest: Manifest | None
+    tags: tuple[Tag, ...]
+    receipts: tuple[SealedReceipt, ...]
+    signed: tuple[str, ...]
+    sbom: bytes | None
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def moves(self) -> tuple[Tag, ...]:
+        """The tags that are not yet where they are to be."""
+        digest = self.manifest.digest if self.manifest else None
+        return tuple(tag for tag in self.tags if digest is None or tag.at != digest)
+
+    def lines(self) -> list[str]:
+        """Return the lines a person reads."""
+        lines = [
+            f"image     {self.subject.name}, config {self.subject.identity.config}",
+            f"to        {self.target}",
+            f"digest    {self.manifest.digest if self.manifest else 'known once the layers are packed'}",
+        ]
+        for sealed in self.receipts:
+            lines.append(f"receipt   {sealed.digest[:19]} of {sealed.receipt.time}, {_signers(sealed)}")
+            lines += [f"          {group}" for group in sealed.receipt.groups]
+        lines += ["attach    the SBOM"] if self.sbom else []
+        for tag in self.tags:
+            what = "is there already" if tag not in self.moves else f"moves from {tag.at}" if tag.at else "new"
+            lines.append(f"tag       {tag.name}{' (never moves)' if tag.fixed else ''}: {what}")
+        return lines + [f"note      {note}" for note in self.notes]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        digest = self.manifest.digest if self.manifest else None
+        return {
+            "source": self.subject.name,
+            "target": str(self.target),
+            "config": self.subject.identity.config,
+            "digest": digest,
+            "tags": [{"tag": tag.name, "at": tag.at, "moves": tag in self.moves} for tag in self.tags],
+            "receipts": [receipt.digest for receipt in self.receipts],
+            "signed": list(self.signed),
+            "notes": list(self.notes),
+        }
+
+
+def _signers(sealed: SealedReceipt) -> str:
+    return f"signed by {', '.join(key[:12] for key in sealed.keys)}" if sealed.keys else "UNSIGNED"
+
+
+def make(wish: Wish, subject: Subject, *, target: Remote, shelves: Sequence[Shelf]) -> Plan:
+    """Return the plan; `shelves` are where receipts of earlier steps may stand. Raises the Refusal that forbids it."""
+    existing = subject.manifest or _same_config(target, subject.identity, _likely(wish, subject.identity))
+    sealed, signed = promotion_receipts.given(wish, subject)
+    found, notes = promotion_receipts.attached(wish, subject, existing, shelves) if existing else ([], [])
+    known = {receipt.digest: receipt for receipt in (*sealed, *found)}
+    if not known:
+        raise ReceiptUnreadable(
+            f"no receipt for {subject.name}",
+            expected="--receipt FILE, or one attached by an earlier promotion" + "".join(f"; {note}" for note in notes),
+            hint=f"vldock verify {subject.name}",
+        )
+    receipt_check.enough([receipt.receipt for receipt in known.values()], wish.groups)
+    tags = _tags(target, wish, next(iter(known.values())), existing, subject.identity)
+    plan = Plan(
+        subject=subject,
+        target=wish.target,
+        manifest=existing,
+        tags=tags,
+        receipts=tuple(known.values()),
+        signed=tuple(dict.fromkeys(signed)),
+        sbom=promotion_receipts.sbom(wish, known.values()),
+        notes=tuple(notes),
+    )
+    _refuse_moves(plan, wish)
+    return plan
+
+
+def _likely(wish: Wish, identity: ImageIdentity) -> list[str]:
+    """Return the tags under which this image may be in the target: where it is, it is not packed a second time."""
+    locks: list[str] = []
+    for path in wish.receipts:
+        with suppress(Refusal):  # told, with its reason, where the receipt is checked
+            lock = envelope.load(path).receipt.inputs.lock
+            short = promote_channels.immutable_tag(lock)
+            locks += [promote_channels.immutable_tag_of_two(lock, identity.config), short]
+    return list(dict.fromkeys([*locks, *wish.tags, *(channel.tag for channel in promote_channels.CHANNELS)]))
+
+
+def _same_config(target: Remote, identity: ImageIdentity, tags: Iterable[str]) -> Manifest | None:
+    """Return the image where the target has it already, so that it is not pushed a second time under another digest."""
+    for tag in tags:
+        found = target.manifest(tag)
+        if found and "config" in found.content and found.config.digest == identity.config:
+            return found
+    return None
+
+
+def _tags(
+    target: Remote, wish: Wish, sealed: SealedReceipt, existing: Manifest | None, identity: ImageIdentity
+) -> tuple[Tag, ...]:
+    """Return the tags in the order they are set: the one that never moves, the user's own, the channels' last."""
+    lock = sealed.receipt.inputs.lock
+    fixed = Tag(promote_channels.immutable_tag(lock), None, fixed=True)
+    at = digest_at(target, fixed.name)
+    if at is not None and (existing is None or at != existing.digest):
+        fixed = Tag(promote_channels.immutable_tag_of_two(lock, identity.config), None, fixed=True)
+        at = digest_at(target, fixed.name)
+    channels = [channel.tag for channel in promote_channels.CHANNELS]
+    others = sorted(wish.tags, key=lambda tag: (tag in channels, wish.tags.index(tag)))
+    moving = [Tag(name, digest_at(target, name)) for name in others if name != fixed.name]
+    return (Tag(fixed.name, at, fixed=True), *moving)
+
+
+def digest_at(target: Remote, tag: str) -> str | None:
+    """Return the digest of the manifest a tag is at, or None."""
+    found = target.manifest(tag)
+    return found.digest if found else None
+
+
+def _refuse_moves(plan: Plan, wish: Wish) -> None:
+    """Raise TagWouldMove for a tag at another image, unless the user allows it; a fixed tag is never moved at all."""
+    for tag in plan.moves:
+        if tag.at is not None and (tag.fixed or not wish.move):
+            raise TagWouldMove(
+                f"{plan.target}:{tag.name} is at {tag.at}, another image",
+                expected="a tag that is new or at this image" if not tag.fixed else "a tag that never moves",
+                hint="promote under another tag" if tag.fixed else "add --move to move it; --rollback moves it back",
+            )

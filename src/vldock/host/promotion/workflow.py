@@ -1,0 +1,136 @@
+"""Promote an image: look at where it comes from, plan, and (where it is confirmed) do it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import IO, Any
+
+from vldock.common.errors import UsageError
+from vldock.host.docker_engine import client as docker_client
+from vldock.host.errors import Damaged
+from vldock.host.images import archive
+from vldock.host.images import copy as image_copy
+from vldock.host.images import inspect as image_inspect
+from vldock.host.images import local as local_images
+from vldock.host.images import remote as remote_images
+from vldock.host.images.copy import Traffic
+from vldock.host.promotion import execute as promotion_execute
+from vldock.host.promotion import plan as promotion_plan
+from vldock.host.promotion import rollback as promote_rollback
+from vldock.host.promotion.artifacts import FolderShelf, RegistryShelf, Shelf
+from vldock.host.promotion.execute import Bring, Outcome, Work
+from vldock.host.promotion.log import LogFile
+from vldock.host.promotion.plan import Plan
+from vldock.host.promotion.receipts import Subject, Wish
+from vldock.host.promotion.rollback import Rollback
+from vldock.host.receipts.check import Demands
+from vldock.host.registry.client import Manifest, Remote
+from vldock.host.registry.connection import Line
+from vldock.host.registry.reference import Repository, Source
+from vldock.host.util.console import Say
+
+
+@dataclass(frozen=True)
+class Places:
+    """How to reach registries, the log here, and whether receipts stand beside it (`sidecar`) or in the registry."""
+
+    line: Line
+    log: LogFile
+    sidecar: bool
+    say: Say
+
+
+@contextmanager
+def workplace(target: Repository, places: Places) -> Iterator[Work]:
+    """Yield the target with its shelf and log."""
+    with places.line.open(target, say=places.say) as remote:
+        shelf: Shelf = RegistryShelf(remote)
+        if places.sidecar:
+            shelf = FolderShelf(places.log.path.parent)
+        yield Work(remote, shelf, places.log, places.say)
+
+
+def promote(
+    source: Source, wish: Wish, places: Places, *, confirm: bool, show: Callable[[Plan], None]
+) -> tuple[Plan, Outcome | None]:
+    """Plan a promotion, `show` the plan, and do it where `confirm` is set; raises the Refusal that forbids it."""
+    with ExitStack() as stack:
+        work = stack.enter_context(workplace(wish.target, places))
+        if confirm:
+            stack.enter_context(places.log.alone())
+        origin = _origin(source, places, stack)
+        shelves = [work.shelf, *([RegistryShelf(origin.remote)] if origin.remote else [])]
+        plan = promotion_plan.make(wish, origin.subject, target=work.target, shelves=shelves)
+        show(plan)
+        if not confirm:
+            return plan, None
+        return plan, promotion_execute.execute(plan, work, _bring(origin, plan, work))
+
+
+def rollback(
+    target: Repository, tag: str, demands: Demands, places: Places, *, confirm: bool, show: Callable[[Rollback], None]
+) -> tuple[Rollback, Outcome | None]:
+    """Plan to take a tag back, `show` the plan, and do it where `confirm` is set."""
+    with workplace(target, places) as work, ExitStack() as stack:
+        if confirm:
+            stack.enter_context(places.log.alone())
+        plan = promote_rollback.make(tag, work, demands)
+        show(plan)
+        return plan, promote_rollback.execute(plan, work) if confirm else None
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where the image comes from: a repository, a saved tar (`source`), or `image` of the engine of `client`."""
+
+    subject: Subject
+    remote: Remote | None = None
+    source: Source | None = None
+    client: Any = None
+    image: Any = None
+
+
+def _origin(source: Source, places: Places, stack: ExitStack) -> Origin:
+    if source.remote is not None:
+        remote = stack.enter_context(places.line.open(source.remote.repository, say=places.say))
+        manifest = image_inspect.present(remote, source.remote)
+        return Origin(Subject(str(source), remote_images.claimed(remote, manifest), manifest), remote=remote)
+    if source.path is not None:
+        if str(source.path) == "-":
+            raise UsageError("tar:- can be read only once", expected="tar:FILE, which is read to plan and to send")
+        return Origin(Subject(str(source), image_inspect.read(source, places.line, say=places.say)), source=source)
+    client = stack.enter_context(docker_client.connected())
+    image = local_images.find(client, source.text)
+    return Origin(Subject(str(source), local_images.identity(client, image)), client=client, image=image)
+
+
+@contextmanager
+def _stream(origin: Origin) -> Iterator[IO[bytes]]:
+    if origin.source is not None and origin.source.path is not None:
+        with archive.opened(origin.source.path) as stream:
+            yield stream
+        return
+    yield local_images.saved(origin.client, origin.image)
+
+
+def _bring(origin: Origin, plan: Plan, work: Work) -> Bring:
+    def bring() -> tuple[Manifest, Traffic]:
+        manifest = plan.manifest
+        if origin.remote is not None and manifest is not None:
+            return manifest, image_copy.copy(origin.remote, work.target, manifest, say=work.say)
+        if manifest is not None and all(work.target.has(blob) for blob in manifest.blobs):
+            return manifest, Traffic(kept=len(manifest.blobs))
+        work.say(f"packing {origin.subject.name}")
+        with _stream(origin) as stream:
+            made, _, traffic = image_copy.pack(stream, work.target, name=origin.subject.name, say=work.say)
+        if manifest is not None and made.digest != manifest.digest:
+            raise Damaged(
+                f"{work.target.repository}@{manifest.digest} lacks blobs, and packed here the image is {made.digest}",
+                expected="the blobs that were pushed first",
+                hint="remove its tags from the registry and promote again, or copy it from another registry",
+            )
+        return made, traffic
+
+    return bring

@@ -1,0 +1,54 @@
+"""What an image in the engine says of itself, for a receipt: its lock, its base, its manifest."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from vldock.common.image_paths import BUILD_FACTS
+from vldock.host.images import files as image_files
+
+BASE_LABEL = "org.opencontainers.image.base.name"
+LOCK_LABEL = "vldock.lock.sha256"
+
+
+def labels(image: Any) -> dict[str, str]:
+    """Return the labels of an engine's image."""
+    return dict(image.attrs["Config"].get("Labels") or {})
+
+
+def lock_of(image: Any, facts: Mapping[str, Any]) -> str | None:
+    """Return the sha256 of the lock the image was installed from: its build.json's, else its label's, else None."""
+    said = facts.get("lock_sha256") or labels(image).get(LOCK_LABEL)
+    return said if said and len(said) == 64 else None
+
+
+def build_facts(client: Any, image: Any) -> dict[str, Any]:
+    """Return build.json of the image, without running anything of it; empty where it has none."""
+    raw = image_files.read(client, image.id, [BUILD_FACTS])[BUILD_FACTS]
+    return dict(json.loads(raw)) if raw else {}
+
+
+def base_of(client: Any, image: Any, facts: Mapping[str, Any]) -> tuple[str, str | None]:
+    """Return the base's name and digest: of the name itself, or of the engine's image where ours begins with it."""
+    from docker.errors import APIError
+
+    name = str(labels(image).get(BASE_LABEL) or facts.get("base") or "unknown")
+    if "@sha256:" in name:
+        return name, "sha256:" + name.partition("@sha256:")[2]
+    try:
+        base = client.images.get(name)
+    except APIError:  # not here, or no name an engine can have
+        return name, None
+    below, ours = base.attrs["RootFS"]["Layers"], image.attrs["RootFS"]["Layers"]
+    return name, str(base.id) if ours[: len(below)] == below else None
+
+
+def manifest_of(image: Any, reference: str) -> str | None:
+    """Return the manifest digest the image was pushed or pulled under in the repository of `reference`."""
+    repository = reference.partition("@")[0]
+    if ":" in repository.rpartition("/")[2]:
+        repository = repository.rpartition(":")[0]
+    pairs = (digest.partition("@") for digest in image.attrs.get("RepoDigests") or ())
+    return next((digest for name, _, digest in pairs if name == repository), None)

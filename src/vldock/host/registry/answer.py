@@ -1,0 +1,100 @@
+"""Fields of a registry's answers, read with care: each that is missing or odd is a RegistryFailed that quotes it."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from typing import Any
+
+import requests
+
+from vldock.host.download_errors import bare
+from vldock.host.errors import RegistryFailed
+
+LONGEST = 300  # characters of a registry's words that are worth a line
+READ = 1 << 16  # bytes of an error page that are looked at
+NO_TEXT = re.compile(r"<(style|script)\b.*?</\1\s*>|<[^>]*>", re.DOTALL | re.IGNORECASE)
+NUMBER = re.compile(r"[0-9]{1,18}")
+DISTRIBUTION = "a registry of the OCI distribution API, v2"
+SILENT = "no reason given"
+
+
+def words(response: requests.Response) -> str:
+    """Return a registry's (or proxy's) own words on an error, in one line."""
+    try:
+        content = next(response.iter_content(READ), b"")
+    except (requests.RequestException, OSError):
+        return SILENT
+    text = content.decode("utf-8", "replace")
+    raw = parse(text)
+    errors = raw.get("errors") if isinstance(raw, dict) else None
+    if isinstance(errors, list):
+        items = [item for item in errors if isinstance(item, dict)]
+        text = "; ".join(
+            " ".join(str(item[key]) for key in ("code", "message", "detail") if item.get(key)) for item in items
+        )
+    elif "<" in text:
+        text = html.unescape(NO_TEXT.sub(" ", text))
+    return in_one_line(text) or SILENT
+
+
+def in_one_line(text: str) -> str:
+    """Return a text without line ends and control characters, cut where it gets long."""
+    line = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+    return line if len(line) <= LONGEST else line[:LONGEST] + "..."
+
+
+def parse(text: str | bytes) -> Any:
+    """Return the value of a JSON text, None where it is none."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def status(response: requests.Response) -> str:
+    """Return '404 Not Found: ' and the words of the answer."""
+    return f"{_code(response)}: {words(response)}"
+
+
+def _code(response: requests.Response) -> str:
+    return in_one_line(f"{response.status_code} {response.reason or ''}")
+
+
+def number(response: requests.Response, header: str) -> int | None:
+    """Return the whole number a header holds, None where there is none; raises RegistryFailed for anything else."""
+    text = response.headers.get(header)
+    if text is None:
+        return None
+    if not NUMBER.fullmatch(text.strip()):
+        raise odd(response, f"{header}: {in_one_line(text)}", expected=f"{header}: a number")
+    return int(text)
+
+
+def location(response: requests.Response) -> str:
+    """Return the Location header; raises RegistryFailed where there is none."""
+    found = str(response.headers.get("Location") or "").strip()
+    if not found:
+        raise odd(response, "no Location header", expected="the address the next request goes to")
+    return found
+
+
+def stored_bytes(response: requests.Response) -> int | None:
+    """Return how many bytes the Range header of an upload speaks of, None without one; '0-0' is none at all."""
+    text = response.headers.get("Range")
+    if text is None:
+        return None
+    found = re.fullmatch(r"(?:bytes[= ])?0-([0-9]{1,18})", text.strip())
+    if not found:
+        raise odd(response, f"Range: {in_one_line(text)}", expected="Range: 0-LAST")
+    return int(found[1]) + 1 if int(found[1]) else 0
+
+
+def odd(response: requests.Response, what: str, *, expected: str) -> RegistryFailed:
+    """Return the error for an answer that is not what the API says."""
+    asked = f"{response.request.method} {in_one_line(bare(str(response.url)))}"
+    return RegistryFailed(
+        f"{asked}: answered {_code(response)} with {what}",
+        expected=f"{expected} ({DISTRIBUTION})",
+    )

@@ -1,0 +1,147 @@
+"""Who we are to a registry: docker's own config.json and credential helpers; basic authentication and bearer tokens.
+
+Tokens: https://distribution.github.io/distribution/spec/auth/token/. A password goes to the registry it is for and to
+the token service that registry names, over https (or plain http on this machine), and nowhere else: not to where a blob
+upload is redirected, and not where another host's challenge asks for it.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+from requests.auth import AuthBase
+
+from vldock.host.download_errors import bare
+from vldock.host.errors import RegistryDenied
+from vldock.host.registry.address import Home, Origin
+from vldock.host.registry.answer import in_one_line, odd, parse, status
+from vldock.host.registry.reference import LOOPBACK
+from vldock.host.util.console import Say, silent
+from vldock.host.util.retry import AGAIN, Again
+
+PARAMETER = re.compile(r'(\w+)="([^"]*)"')
+VISIBLE = re.compile(r"[!-~]+")
+CLIENT_ID = "vldock"
+HUB_KEY = "https://index.docker.io/v1/"
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """A user's name and password, or an identity token; empty: nobody in particular."""
+
+    user: str = ""
+    password: str = field(default="", repr=False)
+    identity_token: str = field(default="", repr=False)
+
+    @property
+    def basic(self) -> str:
+        """The value of a basic Authorization header."""
+        return "Basic " + base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
+
+
+def from_docker(host: str, *, say: Say = silent) -> Credentials:
+    """Return what `docker login` left for this host, in config.json or a credential helper; empty where nothing."""
+    from docker.auth import load_config
+    from docker.errors import DockerException
+
+    key = HUB_KEY if host.endswith("docker.io") else host
+    try:
+        found = dict[str, Any](load_config().resolve_authconfig(key) or ())
+    except DockerException as error:
+        say(f"credentials for {host}: docker's helper failed: {error}")
+        return Credentials()
+    user, password = found.get("username") or found.get("Username"), found.get("password") or found.get("Password")
+    token = found.get("identitytoken") or found.get("IdentityToken") or ""
+    return Credentials(user or "", password or "", token)
+
+
+# Sends one request to an address: method, url, then what requests takes.
+Ask = Callable[..., requests.Response]
+
+
+class RegistryAuth(AuthBase):
+    """Adds the Authorization header of the last challenge to requests for the registry itself, and to no others."""
+
+    def __init__(self, home: Callable[[], Home], credentials: Credentials) -> None:
+        self.home = home
+        self.credentials = credentials
+        self.header: str | None = None
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Called by requests for each request, also for each one a redirect leads to."""
+        if self.header and self.home().owns(request.url or ""):
+            request.headers["Authorization"] = self.header
+        return request
+
+    def answer(self, response: requests.Response, ask: Ask, resolve: Callable[[str], str]) -> bool:
+        """Take up the challenge of a 401; tell whether it is worth asking again: another host's challenge never is.
+
+        `resolve` returns the address to ask for a token, or raises.
+        """
+        challenge = response.headers.get("WWW-Authenticate", "")
+        scheme, _, rest = challenge.partition(" ")
+        before = self.header
+        self._refuse_open_line(response.url)
+        if not self.home().owns(response.url):
+            return False
+        if scheme.lower() == "basic" and self.credentials.user:
+            self.header = self.credentials.basic
+        elif scheme.lower() == "bearer":
+            fields = dict(PARAMETER.findall(rest))
+            self.header = f"Bearer {self._token(resolve(fields.get('realm', '')), fields, ask)}"
+        return self.header is not None and self.header != before
+
+    def _token(self, realm: str, challenge: dict[str, str], ask: Ask) -> str:
+        """Return the token of the service a challenge names; a form with a secret in it follows no redirect."""
+        self._refuse_open_line(realm)
+        asked = {name: challenge[name] for name in ("service", "scope") if name in challenge}
+        if self.credentials.identity_token:
+            form = asked | {"grant_type": "refresh_token", "client_id": CLIENT_ID}
+            form["refresh_token"] = self.credentials.identity_token
+            answer = ask("POST", realm, data=form, auth=_For(realm), redirects=0)
+        else:
+            who = _For(realm, self.credentials.basic if self.credentials.user else None)
+            answer = ask("GET", realm, params=asked, auth=who)
+        if answer.status_code in AGAIN:
+            raise Again(f"{in_one_line(bare(realm))} gave no token: {status(answer)}")
+        if answer.status_code != 200:
+            address = self.home().address
+            raise RegistryDenied(
+                f"{in_one_line(bare(realm))} gave no token for {address}: {status(answer)}",
+                expected="the credentials of a user who may push",
+                hint=f"docker login {address}",
+            )
+        said = parse(answer.content)
+        token = (said.get("token") or said.get("access_token")) if isinstance(said, dict) else None
+        if not (isinstance(token, str) and VISIBLE.fullmatch(token)):
+            raise odd(answer, "no token", expected='{"token": "..."}')
+        return token
+
+    def _refuse_open_line(self, url: str) -> None:
+        parts = urlsplit(url)
+        secret = self.credentials.user or self.credentials.identity_token
+        if secret and parts.scheme != "https" and not (self.home().plain_http or LOOPBACK.match(parts.netloc)):
+            raise RegistryDenied(
+                f"{in_one_line(bare(url))} asks for a password over plain http",
+                expected="https, or a registry on this machine",
+                hint="--plain-http sends it all the same",
+            )
+
+
+class _For(AuthBase):
+    """One given header, or none, for one origin; keeps requests from reading .netrc."""
+
+    def __init__(self, url: str, header: str | None = None) -> None:
+        self.origin = Origin.of(url)
+        self.header = header
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        if self.header and Origin.of(request.url or "") == self.origin:
+            request.headers["Authorization"] = self.header
+        return request

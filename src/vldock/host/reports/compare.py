@@ -1,0 +1,164 @@
+"""`vldock compare A B`: two runs, or two cells, cell by cell on the samples they share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from vldock.common.cell_record import CELL_FILE, Cell
+from vldock.common.errors import InputRefused, UsageError
+from vldock.host.reports import html_page, paired_samples, statistics
+from vldock.host.reports.paired_samples import Pair
+from vldock.host.runs.events import score_text
+from vldock.host.runs.folder import RUN_FILE, RunFolder
+
+FLIPS_SHOWN = 100  # on the page, of one pair of cells
+Found = dict[tuple[str, str], tuple[Path, Cell]]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Every pair of cells, and what of the two could not be paired and why."""
+
+    first: str
+    second: str
+    standin: bool
+    pairs: tuple[Pair, ...]
+    unpaired: tuple[str, ...]
+
+    @property
+    def differs(self) -> bool:
+        """Whether any pair differs."""
+        return any(pair.differs for pair in self.pairs)
+
+    @property
+    def lost(self) -> int:
+        """How many samples of all cells went from right to wrong."""
+        return sum(pair.lost for pair in self.pairs)
+
+    @property
+    def gained(self) -> int:
+        """How many samples of all cells went from wrong to right."""
+        return sum(pair.gained for pair in self.pairs)
+
+    @property
+    def closing(self) -> str:
+        """One line about all cells together."""
+        p = statistics.mcnemar(self.lost, self.gained)
+        flips = f"{self.lost} right to wrong, {self.gained} wrong to right"
+        return f"{flips}, in {len(self.pairs)} cells (exact McNemar: p = {p:.3g})"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what --json prints."""
+        return {
+            "first": self.first,
+            "second": self.second,
+            "standin": self.standin,
+            "differs": self.differs,
+            "lost": self.lost,
+            "gained": self.gained,
+            "p": statistics.mcnemar(self.lost, self.gained),
+            "unpaired": list(self.unpaired),
+            "pairs": [pair.as_json() for pair in self.pairs],
+        }
+
+
+def compare(first: Path, second: Path) -> Comparison:
+    """Compare two run folders or two cell folders.
+
+    Raises UsageError for a run and a cell, or cells of two benchmarks; InputRefused where nothing can be paired.
+    """
+    one, two = cells_of(first), cells_of(second)
+    if (first / CELL_FILE).is_file() != (second / CELL_FILE).is_file():
+        raise UsageError(f"{first} and {second}: a run and a cell", expected="two runs, or two cells")
+    keys, left = _matched(one, two)
+    pairs, unpaired = [], list(left)
+    for mine, theirs in keys:
+        try:
+            pairs.append(paired_samples.pair(one[mine], two[theirs]))
+        except InputRefused as refusal:
+            if len(keys) == 1:
+                raise
+            unpaired.append(f"{' x '.join(mine)}: {refusal.message}")
+    if not pairs:
+        raise InputRefused(
+            f"{first} and {second} share no cell", expected="runs of one model or one benchmark at least"
+        )
+    return Comparison(str(first), str(second), one[keys[0][0]][1].standin, tuple(pairs), tuple(unpaired))
+
+
+def cells_of(folder: Path) -> Found:
+    """Return the cells of a run's folder, or the one cell of a cell's; raises InputRefused where it is neither."""
+    if (folder / CELL_FILE).is_file():
+        cell = Cell.load(folder)
+        return {(cell.model, cell.benchmark): (folder, cell)} if cell else {}
+    if not (folder / RUN_FILE).is_file():
+        raise InputRefused(
+            f"{folder} is neither a run nor a cell", expected=f"{RUN_FILE} or {CELL_FILE} in it", hint="ls outputs/"
+        )
+    run = RunFolder(folder)
+    found = {key: (run.cell(*key), Cell.load(run.cell(*key))) for key in run.load().plan.cells}
+    return {key: (path, cell) for key, (path, cell) in found.items() if cell is not None}
+
+
+def _matched(one: Found, two: Found) -> tuple[list[tuple[tuple[str, str], tuple[str, str]]], list[str]]:
+    """Pair cells by model and benchmark; where each side has one model only, by benchmark."""
+    by_name = len({model for model, _ in one}) == 1 == len({model for model, _ in two})
+    others = {(key[1] if by_name else key): key for key in two}
+    keys = [(key, others[name]) for key in one if (name := key[1] if by_name else key) in others]
+    if len(one) == 1 == len(two) and not keys:
+        names = " and ".join(key[1] for key in (*one, *two))
+        raise UsageError(f"cells of two benchmarks: {names}", expected="two cells of one benchmark")
+    mine, theirs = {key for key, _ in keys}, {key for _, key in keys}
+    left = [f"{' x '.join(key)}: only in A" for key in one if key not in mine]
+    return keys, left + [f"{' x '.join(key)}: only in B" for key in two if key not in theirs]
+
+
+def table(found: Comparison) -> Table:
+    """Return the table `vldock compare` prints."""
+    made = Table(title="STAND-IN: no model's scores" if found.standin else None, title_justify="left")
+    right = {"shared", "A", "B", "points", "right to wrong", "wrong to right", "p"}
+    for name in ("cell", "shared", "A", "B", "points", "95 % interval", "right to wrong", "wrong to right", "p"):
+        made.add_column(name, justify="right" if name in right else "left", no_wrap=name in ("cell", "95 % interval"))
+    for item in found.pairs:
+        made.add_row(*row(item))
+    return made
+
+
+def row(item: Pair) -> Sequence[str]:
+    """Return a pair as the texts of a table's row; scores are of the shared samples where those have verdicts."""
+    models = item.model if item.model == item.other_model else f"{item.model} and {item.other_model}"
+    name = f"{models} x {item.benchmark}"
+    shared = f"{item.judged} of {item.shared}" if 0 < item.judged < item.shared else str(item.shared)
+    if item.accuracy is None or item.delta is None or item.interval is None or item.p is None:
+        first, second = (score_text(score) for score in item.scores)
+        return (name, shared, first, second, "-", "no verdicts", "-", "-", "-")
+    first, second = (score_text(score) for score in item.accuracy)
+    interval = f"{item.interval.low:+.1f} to {item.interval.high:+.1f}"
+    return (
+        name,
+        shared,
+        first,
+        second,
+        f"{item.delta:+.1f}",
+        interval,
+        str(item.lost),
+        str(item.gained),
+        f"{item.p:.3g}",
+    )
+
+
+def write_page(found: Comparison, path: Path) -> Path:
+    """Write the comparison as one self-contained HTML file."""
+    text = html_page.render(
+        "compare.html.j2",
+        title="Comparison",
+        found=found,
+        rows=[row(item) for item in found.pairs],
+        shown=FLIPS_SHOWN,
+    )
+    return html_page.write(path, text)

@@ -1,0 +1,120 @@
+"""report.html: a run as one file to look at; scores with intervals, published scores, failures, samples, passport."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from vldock.common.cell_record import Cell
+from vldock.common.matrix import find_benchmark
+from vldock.host.reports import html_page, reference_scores, run_artifacts, sample_selection
+from vldock.host.reports import markdown as markdown_report
+from vldock.host.reports.sample_selection import Look
+from vldock.host.reports.score_intervals import Evidence, Gathered
+from vldock.host.reports.statistics import RESAMPLES
+from vldock.host.runs.events import score_text
+from vldock.host.runs.folder import RunFolder, RunRecord
+from vldock.host.util.console import duration_text
+
+TEMPLATE = "report.html.j2"
+LEVELS = 10
+
+
+def render(
+    folder: RunFolder, record: RunRecord, cells: Sequence[Cell], gathered: Gathered, shown: Look, *, per_cell: int
+) -> str:
+    """Return the page of a run; equal files give equal bytes."""
+    plan = record.plan
+    by_key = {(cell.model, cell.benchmark): cell for cell in cells}
+    return html_page.render(
+        TEMPLATE,
+        title=f"Evaluation report {folder.name}",
+        plan=plan,
+        record=record,
+        succeeded=sum(cell.status == "succeeded" for cell in cells),
+        total=len(plan.cells),
+        duration=duration_text(record.seconds),
+        judges=markdown_report.distinct(cell.judge for cell in cells if cell.status == "succeeded"),
+        devices=markdown_report.distinct(map(markdown_report.device, cells)),
+        rows=[_row(name, plan.models, by_key, gathered) for name in plan.benchmarks],
+        means=[markdown_report.mean(by_key, model, plan) for model in plan.models],
+        resamples=f"{RESAMPLES:,}",
+        references=references(cells, gathered),
+        failures=[_failure(folder, cell) for cell in cells if cell.status != "succeeded"],
+        findings=markdown_report.findings(cells),
+        missing=[key for key in plan.cells if key not in by_key],
+        look=shown,
+        per_cell=per_cell,
+        samples_json=html_page.as_json(list(shown.samples)),
+        pictures_json=html_page.as_json(dict(shown.pictures)),
+        passports=run_artifacts.passports(folder.path, plan.cells),
+        facts=record.facts,
+        command=markdown_report.command(plan, record.where),
+        resume=f"vldock matrix --resume {folder.path}",
+    )
+
+
+def write(folder: RunFolder, record: RunRecord, cells: Sequence[Cell], gathered: Gathered, *, per_cell: int) -> Look:
+    """Write report.html of a run and return what of its samples is in it."""
+    shown = sample_selection.choose(record.plan, cells, gathered, per_cell=per_cell)
+    html_page.write(folder.page, render(folder, record, cells, gathered, shown, per_cell=per_cell))
+    return shown
+
+
+def _row(name: str, models: Sequence[str], cells: markdown_report.Cells, gathered: Gathered) -> dict[str, Any]:
+    benchmark = find_benchmark(name)
+    metric = next((cell.metric for model in models if (cell := cells.get((model, name))) and cell.metric), "")
+    found = [_cell(model, cells.get((model, name)), gathered.get((model, name))) for model in models]
+    return {"benchmark": name, "kind": benchmark.kind if benchmark else "", "metric": metric, "cells": found}
+
+
+def _cell(model: str, cell: Cell | None, evidence: Evidence | None) -> dict[str, Any]:
+    interval = evidence.interval if evidence else None
+    made = {
+        "model": model,
+        "text": markdown_report.text(cell),
+        "interval": interval,
+        "score": cell.score if cell else None,
+    }
+    if cell is None or cell.status != "succeeded" or cell.score is None:
+        why = (cell.error or "failed without a word") if cell else ""
+        label = f"{model}: {made['text']}"
+        return {
+            **made,
+            "look": "failed" if cell else "missing",
+            "why": sample_selection.clip(why, 160),
+            "title": sample_selection.clip(why, 400),
+            "label": label,
+        }
+    level = min(LEVELS - 1, int(cell.score * LEVELS / 100))
+    reason = evidence.reason if evidence else None
+    why = f"{interval.text} \u00b7 n {interval.n} \u00b7 {interval.method}" if interval else f"no interval: {reason}"
+    title = f"{model}, {cell.benchmark}: {cell.score:.2f} ({cell.metric}), {cell.samples} samples, {cell.seconds:.1f} s"
+    return {**made, "look": f"h{level}", "why": why, "title": title, "label": f"{title}; {why}"}
+
+
+def references(cells: Sequence[Cell], gathered: Gathered) -> list[dict[str, Any]]:
+    """Return the published scores beside ours, as texts, in the order of the cells."""
+    rows = []
+    for cell in cells:
+        evidence = gathered.get((cell.model, cell.benchmark))
+        for item in reference_scores.beside(cell):
+            whole = evidence.interval if evidence and item.figure.metric in (None, cell.metric) else None
+            texts = {
+                "ours": score_text(item.ours),
+                "delta": None if item.delta is None else f"{item.delta:+.1f}",
+                "interval": whole.text if whole else "-",
+            }
+            rows.append({**asdict(item), "figure": item.figure, **texts})
+    return rows
+
+
+def _failure(folder: RunFolder, cell: Cell) -> dict[str, Any]:
+    lines = run_artifacts.last_lines(folder.model_log(cell.model), benchmark=cell.benchmark)
+    return {
+        "model": cell.model,
+        "benchmark": cell.benchmark,
+        "error": sample_selection.clip(cell.error or "", 2000),
+        "lines": lines,
+    }

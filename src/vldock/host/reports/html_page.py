@@ -1,0 +1,67 @@
+"""One self-contained HTML file: template, style and script in it, and a policy that lets it load nothing else."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+
+def environment(*, autoescape: bool) -> Environment:
+    """Return where the templates are found; a value that was not given is an error."""
+    return Environment(
+        loader=PackageLoader("vldock.host.reports"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=autoescape,
+    )
+
+
+def render(template: str, **values: Any) -> str:
+    """Return a page: every value is escaped; the only script that runs is ours, known to the page by its digest."""
+    style, script = _ours("report.css"), _ours("report.js")
+    return (
+        environment(autoescape=True)
+        .get_template(template)
+        .render(style=style, script=script, policy=policy(style, script), **values)
+    )
+
+
+def policy(style: str, script: str) -> str:
+    """Return the Content-Security-Policy: nothing from outside, pictures from data: URIs, one style and one script."""
+    return (
+        f"default-src 'none'; img-src data:; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def as_json(value: Any) -> Markup:
+    """Return a value as JSON that cannot end the script element it stands in, nor begin a comment or an entity."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return Markup(text)
+
+
+def write(path: Path, text: str) -> Path:
+    """Write a page beside its place and rename it over the old one."""
+    aside = path.with_name(f".{path.name}.{os.urandom(4).hex()}.tmp")
+    aside.write_text(text, encoding="utf-8", errors="replace")  # a lone surrogate in a prediction is no reason to fail
+    return aside.replace(path)
+
+
+def _ours(name: str) -> Markup:
+    return Markup((files("vldock.host.reports") / "templates" / name).read_text(encoding="utf-8"))
+
+
+def _digest(text: str) -> str:
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"

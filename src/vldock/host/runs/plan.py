@@ -1,0 +1,114 @@
+"""What a matrix run is asked to do, as a value that is written down before the first container starts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import MISSING, asdict, dataclass, fields
+from difflib import get_close_matches
+from typing import Any
+
+from vldock.common import inference_options, matrix, standin_choice
+from vldock.common.cell_record import Cell
+from vldock.common.errors import UsageError
+from vldock.common.prompt_style import UPSTREAM
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Models, benchmarks, and everything that decides a score; then what does not (`INCIDENTAL`).
+
+    `samples` None means all. `gpus` is 'none', 'all' or device numbers; folders are absolute paths.
+    """
+
+    models: tuple[str, ...]
+    benchmarks: tuple[str, ...]
+    samples: int | None
+    standin: bool
+    image: str
+    image_id: str
+    gpus: str
+    data: str | None
+    cache: str | None
+    env_file: str | None = None
+    network: str | None = None
+    user: str | None = None
+    timeout: float | None = None
+    prompt: str = UPSTREAM
+    read_only_inputs: bool = False
+    engine: str = inference_options.STOCK
+    batch_size: inference_options.BatchSize | None = None
+    feature_cache: bool = False
+
+    @property
+    def cells(self) -> list[tuple[str, str]]:
+        """The (model, benchmark) pairs, one model after the other."""
+        return matrix.cells(self.models, self.benchmarks)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain values, for run.json."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, raw: dict[str, Any]) -> Plan:
+        """Read back what `as_json` gave; raises KeyError or TypeError where it is something else."""
+        values = {item.name: raw[item.name] for item in fields(cls) if item.name in raw or item.default is MISSING}
+        return cls(**{**values, "models": tuple(raw["models"]), "benchmarks": tuple(raw["benchmarks"])})
+
+    def differences(self, other: Plan) -> list[str]:
+        """Return 'name: mine, theirs' for each value that decides a score and differs."""
+        mine, theirs = asdict(self), asdict(other)
+        return [f"{name}: {mine[name]!r}, not {theirs[name]!r}" for name in DECISIVE if mine[name] != theirs[name]]
+
+
+INCIDENTAL = ("image", "env_file", "network", "user", "timeout", "read_only_inputs", "feature_cache")
+DECISIVE = tuple(item.name for item in fields(Plan) if item.name not in INCIDENTAL)
+
+
+def choose_models(text: str | None, *, standin: bool) -> tuple[str, ...]:
+    """Return the models of a comma list, or the matrix's two.
+
+    Raises UsageError for a name nobody declared, and for a model that has no stand-in when one is asked for.
+    """
+    names = _split(text) or [model.name for model in matrix.matrix_models()]
+    known = [model.name for model in matrix.MODELS]
+    _refuse_unknown("model", names, known)
+    if standin:
+        standin_choice.require(names)
+    return tuple(names)
+
+
+def choose_benchmarks(text: str) -> tuple[str, ...]:
+    """Return the benchmarks of 'all' (20), 'all24' or a comma list; raises UsageError for an unknown name."""
+    if text in ("all", "all24"):
+        return tuple(item.name for item in matrix.matrix_benchmarks(extra=text == "all24"))
+    names = _split(text)
+    _refuse_unknown("benchmark", names, [item.name for item in matrix.BENCHMARKS])
+    return tuple(names)
+
+
+def _split(text: str | None) -> list[str]:
+    return list(dict.fromkeys(name.strip() for name in (text or "").split(",") if name.strip()))
+
+
+def _refuse_unknown(kind: str, names: Iterable[str], known: Sequence[str]) -> None:
+    for name in names:
+        if name not in known:
+            close = get_close_matches(name, known, n=3, cutoff=0.5)
+            raise UsageError(
+                f"unknown {kind}: {name}",
+                expected=", ".join(known),
+                hint=f"did you mean {' or '.join(close)}?" if close else None,
+            )
+
+
+def doubt(cell: Cell, plan: Plan) -> str | None:
+    """Return why a cell's record is not this plan's success, or None when it is one."""
+    if cell.status != "succeeded":
+        return cell.error or "failed without a word"
+    if cell.standin != plan.standin:
+        return "made by a STAND-IN" if cell.standin else "not made by the stand-in that was asked for"
+    if cell.limit != plan.samples:
+        return f"made with a limit of {cell.limit}, not {plan.samples}"
+    if cell.samples < 1 or cell.predictions != cell.samples:
+        return f"{cell.predictions} of {cell.samples} samples have a prediction"
+    return None if cell.score is not None else "there is no score"

@@ -1,0 +1,76 @@
+"""run.json as a value: the plan, where and when it was worked on, and what each container did."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, Literal
+
+from vldock import __version__
+from vldock.host.runs.devices import Where
+from vldock.host.runs.plan import Plan
+
+RUN_SCHEMA = 1
+State = Literal["running", "interrupted", "finished"]
+
+
+@dataclass(frozen=True)
+class Session:
+    """One stretch of work of a host process; `finished` moves on with every cell, so a kill loses one cell of it."""
+
+    started: str
+    finished: str
+
+    @property
+    def seconds(self) -> float:
+        """Wall time in seconds."""
+        return (datetime.fromisoformat(self.finished) - datetime.fromisoformat(self.started)).total_seconds()
+
+
+@dataclass(frozen=True)
+class Stint:
+    """One container's work: where, which cells it finished, how it ended ('done', or why not).
+
+    `seconds` is wall time from its start to its end; `load_seconds` None where no model was loaded. `ranks` are the
+    devices that shared its cells.
+    """
+
+    device: str
+    model: str
+    started: str
+    seconds: float
+    cells: tuple[str, ...] = ()
+    load_seconds: float | None = None
+    ranks: int = 1
+    end: str = "done"
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """run.json: the plan, where and when it was worked on, and whether it is finished."""
+
+    run_id: str
+    created: str
+    plan: Plan
+    state: State = "running"
+    sessions: tuple[Session, ...] = ()
+    facts: dict[str, Any] = field(default_factory=dict)
+    where: Where = field(default_factory=Where)
+    stints: tuple[Stint, ...] = ()
+    vldock: str = __version__
+    schema: int = RUN_SCHEMA
+
+    @property
+    def seconds(self) -> float:
+        """Wall time of all sessions together."""
+        return sum(session.seconds for session in self.sessions)
+
+    @property
+    def placed(self) -> dict[tuple[str, str], str]:
+        """The device on which each cell was finished, as far as it is known."""
+        return {(stint.model, name): stint.device for stint in self.stints for name in stint.cells}
+
+    def ticked(self, now: datetime) -> RunRecord:
+        """Return the record with its last session lasting until `now`."""
+        last = replace(self.sessions[-1], finished=now.isoformat())
+        return replace(self, sessions=(*self.sessions[:-1], last))

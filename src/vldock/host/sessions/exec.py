@@ -1,0 +1,178 @@
+"""A command in a session, as `docker exec` runs it, but Ctrl-C ends it: streams live and apart, exit code passed on."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import IO, Any
+
+from vldock.common.errors import EnvironmentUnfit
+from vldock.host.containers.streams import Source, frames
+from vldock.host.docker_engine.client import plain
+from vldock.host.sessions import control as session_control
+from vldock.host.util.console import Say, say
+
+REQUEST = "VLDOCK_REQUEST"
+INTERRUPTED = 130
+KILLED = 137
+TICK_SECONDS = 0.1
+GRACE_SECONDS = 10.0  # after a second Ctrl-C: then the client ends whatever the engine says
+
+LATE_SECONDS = 5.0  # a killed command may be the first sign of a killed container
+
+Interrupt = Callable[[Any, str], None]
+
+
+def request() -> str:
+    """Return a new request's id, which names what belongs together inside the container."""
+    return uuid.uuid4().hex[:12]
+
+
+@dataclass
+class Streams:
+    """Writes what comes, as it comes, to two binary streams; a reader that went away is written to no more."""
+
+    stdout: IO[bytes] = field(default_factory=lambda: sys.stdout.buffer)
+    stderr: IO[bytes] = field(default_factory=lambda: sys.stderr.buffer)
+    closed: set[Source] = field(default_factory=set)
+
+    def __call__(self, source: Source, chunk: bytes) -> None:
+        """Write one chunk."""
+        if source in self.closed:
+            return
+        stream = self.stdout if source == "stdout" else self.stderr
+        try:
+            stream.write(chunk)
+            stream.flush()
+        except BrokenPipeError:  # `... | head`: the evaluation goes on, and its exit code is passed on
+            self.closed.add(source)
+
+
+@contextmanager
+def counted() -> Iterator[list[int]]:
+    """Count SIGINT, SIGTERM and SIGHUP in a list instead of being ended by them."""
+    seen: list[int] = []
+
+    def count(number: int, frame: FrameType | None) -> None:
+        seen.append(number)
+
+    before = {number: signal.signal(number, count) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield seen
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def end_evaluation(handle: Any, request_id: str) -> None:
+    """Ask the session to cancel; what it does not know (an evaluation in its own process) is sent SIGINT."""
+    if not session_control.cancel(handle, request_id):
+        session_control.signal(handle, request_id, "INT")
+
+
+def end_command(handle: Any, request_id: str) -> None:
+    """Send SIGINT to a command and all that it started."""
+    session_control.signal(handle, request_id, "INT")
+
+
+def kill(handle: Any, request_id: str) -> None:
+    """Send SIGKILL to a command and all that it started."""
+    session_control.signal(handle, request_id, "KILL")
+
+
+def run(
+    handle: Any,
+    argv: Sequence[str],
+    *,
+    request_id: str,
+    env: Mapping[str, str] | None = None,
+    interrupt: Interrupt = end_evaluation,
+    out: Callable[[Source, bytes], None] | None = None,
+    tell: Say = say,
+) -> int:
+    """Run argv to its end and return its exit code; 130 where Ctrl-C, SIGTERM or SIGHUP ended it.
+
+    The first signal asks politely (`interrupt`), the second kills. Must be called in the main thread. Raises
+    EnvironmentUnfit where the container does not run, or ends meanwhile.
+    """
+    write = out or Streams()
+    with counted() as signals:
+        made, stream = _started(handle, argv, {**(env or {}), REQUEST: request_id})
+        reader = threading.Thread(target=lambda: [write(*frame) for frame in stream], daemon=True)
+        reader.start()
+        _wait(reader, signals, ends=(interrupt, kill), of=(handle, request_id), tell=tell)
+        code = exit_code(handle, made)
+    return INTERRUPTED if signals else code
+
+
+def _started(handle: Any, argv: Sequence[str], env: Mapping[str, str]) -> tuple[str, Iterator[tuple[Source, bytes]]]:
+    """Start an exec and return its id and its streams."""
+    from docker.errors import APIError
+
+    api = handle.client.api
+    try:
+        made = str(api.exec_create(handle.id, list(argv), environment=dict(env))["Id"])
+        return made, frames(api.exec_start(made, socket=True))
+    except APIError as error:
+        raise EnvironmentUnfit(f"{argv[0]} cannot be run in {handle.name}: {plain(error)}") from error
+
+
+def _wait(
+    reader: threading.Thread, signals: list[int], *, ends: tuple[Interrupt, Interrupt], of: tuple[Any, str], tell: Say
+) -> None:
+    """Wait for the streams' end; the first signal is answered with the first of `ends`, the next with the other."""
+    remarks = ("stopping; Ctrl-C once more kills it", "killing it")
+    answered, left = 0, GRACE_SECONDS
+    while reader.is_alive() and left > 0:
+        reader.join(TICK_SECONDS)
+        if answered < min(len(signals), len(ends)):
+            tell(remarks[answered])
+            with contextlib.suppress(EnvironmentUnfit):  # gone already: its streams end too
+                ends[answered](*of)
+            answered += 1
+        elif answered == len(ends):
+            left -= TICK_SECONDS
+
+
+def exit_code(handle: Any, made: str) -> int:
+    """Return how an exec ended; `handle` is as it was before.
+
+    Raises EnvironmentUnfit where its container ended (or was started again) under it, or the engine went away.
+    """
+    from docker.errors import DockerException
+    from requests.exceptions import RequestException
+
+    before = handle.attrs["State"]
+    try:
+        code = handle.client.api.exec_inspect(made)["ExitCode"]
+        state = _after(handle, before, seconds=LATE_SECONDS if code in (None, KILLED) else 0.0)
+    except (DockerException, RequestException) as error:
+        raise EnvironmentUnfit(
+            f"container {handle.name} was lost: {plain(error)}", hint="vldock engine status; vldock session ls"
+        ) from error
+    if state["Status"] == "running" and state["StartedAt"] == before["StartedAt"]:
+        return KILLED if code is None else int(code)
+    ended = f"{state['Status']} (exit {state['ExitCode']})" if state["Status"] != "running" else "it was started again"
+    raise EnvironmentUnfit(
+        f"container {handle.name} ended while this ran: {ended}",
+        hint="finished predictions are kept in its outputs; once the session is there again, give the same command",
+    )
+
+
+def _after(handle: Any, before: dict[str, Any], *, seconds: float) -> dict[str, Any]:
+    """Return the container's state now; with `seconds`, wait so long for its end, which is told after its commands'."""
+    deadline = time.monotonic() + seconds
+    while True:
+        handle.reload()
+        state: dict[str, Any] = handle.attrs["State"]
+        if (state["Status"], state["StartedAt"]) != ("running", before["StartedAt"]) or time.monotonic() >= deadline:
+            return state
+        time.sleep(TICK_SECONDS)

@@ -1,0 +1,111 @@
+"""A session as a value: its name and labels, and the container it is started as."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from vldock.common.errors import UsageError
+from vldock.host.containers.spec import Health, Spec
+
+ROLE = "session"
+NAME_LABEL = "vldock.session"
+MODELS_LABEL = "vldock.session.models"
+MAKER_LABEL = "vldock.session.created-by"
+OWNER_LABEL = "vldock.session.owner"
+PREFIX = "vldock-session-"
+DEFAULT = "default"
+NAME = re.compile(r"^[a-zA-Z0-9][a-zA-Z0-9_.-]*$")
+
+INSIDE = ("python", "-m", "vldock.image", "session")
+RUN_PY = "/workspace/VLMEvalKit/run.py"
+IDLE_SECONDS = 8 * 3600.0
+RESTARTS = re.compile(r"^(no|always|unless-stopped|on-failure(:\d+)?)$")
+RETURNS_ALWAYS = ("always", "unless-stopped")  # docker starts these again after any end, an idle stop too
+PYTHON = "/opt/venv/bin/python"
+# Both: the image's own check (folders, disk, GPU), and a worker that answers. 13B from a slow disk takes minutes.
+HEALTH = Health(
+    f"{PYTHON} -I -S -B /opt/vldock/vldock/common/health.py && {PYTHON} {' '.join(INSIDE[1:])} status",
+    interval=30,
+    timeout=20,
+    start_period=1800,
+)
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+DURATION = re.compile(r"^(\d+[smhd])+$")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a session is started with beside its container's mounts: `idle` seconds until it stops, None for never."""
+
+    name: str
+    models: tuple[str, ...]
+    idle: float | None
+    restart: str
+    read_only: bool
+    maker: str
+    owner: str | None = None
+
+
+def container_name(name: str) -> str:
+    """Return the container of a session; raises UsageError for a name docker would not take."""
+    if not NAME.match(name):
+        raise UsageError(f"session {name!r}", expected="letters, digits, and _ . - after the first")
+    return PREFIX + name
+
+
+def seconds(text: str) -> float:
+    """Return the seconds of a duration: 90, 90s, 30m, 8h, 1h30m, 2d; raises UsageError for anything else."""
+    if text.isdecimal() and int(text):
+        return float(text)
+    total = sum(int(number) * UNITS[unit] for number, unit in re.findall(r"(\d+)([smhd])", text))
+    if not DURATION.match(text) or not total:
+        raise UsageError(f"duration {text!r}", expected="a number and a unit: 90s, 30m, 8h, 1h30m, 2d")
+    return float(total)
+
+
+def idle_seconds(idle: str | None, *, keep: bool, restart: str) -> float | None:
+    """Return after how many idle seconds the session stops itself, or None for never.
+
+    Raises UsageError where an idle stop is asked for and docker would start the container again.
+    """
+    if not RESTARTS.match(restart):
+        raise UsageError(f"--restart {restart}", expected="no, on-failure, on-failure:N, always, unless-stopped")
+    if idle is not None and keep:
+        raise UsageError("--idle with --keep", expected="one of the two")
+    if restart in RETURNS_ALWAYS:
+        if idle is not None:
+            raise UsageError(
+                f"--idle {idle} with --restart {restart}: docker would start it again after its idle stop",
+                hint="--restart on-failure, or leave out --idle",
+            )
+        return None
+    return None if keep else IDLE_SECONDS if idle is None else seconds(idle)
+
+
+def spec(asked: Asked, careful: Spec, *, reaps: bool) -> Spec:
+    """Return the session's container: `careful` is `vldock run`'s, `reaps` tells of the image's PID 1."""
+    models = [word for model in asked.models for word in ("--model", model)]
+    idle = [] if asked.idle is None else ["--idle", f"{asked.idle:g}"]
+    marks = {NAME_LABEL: asked.name, MODELS_LABEL: ",".join(asked.models), MAKER_LABEL: asked.maker}
+    return replace(
+        careful,
+        argv=(*INSIDE, "serve", *models, *idle),
+        role=ROLE,
+        name=container_name(asked.name),
+        read_only=asked.read_only,
+        tmpfs=("/tmp",) if asked.read_only else (),
+        init=not reaps,
+        detached=True,
+        restart=None if asked.restart == "no" else asked.restart,
+        health=HEALTH,
+        marks=marks | ({OWNER_LABEL: asked.owner} if asked.owner else {}),
+    )
+
+
+def reaps(image: Any) -> bool:
+    """Tell whether an image's own PID 1 collects orphans (ours starts with tini); another gets docker's --init."""
+    entrypoint: Sequence[str] = image.attrs.get("Config", {}).get("Entrypoint") or ()
+    return bool(entrypoint) and entrypoint[0].rpartition("/")[2] in ("tini", "dumb-init", "docker-init")

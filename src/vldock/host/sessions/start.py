@@ -1,0 +1,186 @@
+"""A session's start: its container is made, followed while it loads its models, and removed where that fails."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+from vldock.common.errors import EnvironmentUnfit, InputRefused, UsageError, VldockError
+from vldock.host.containers.cleanup import end
+from vldock.host.containers.create import create
+from vldock.host.containers.lifecycle import ATTACH, Container, Exit, Line
+from vldock.host.containers.spec import Spec, restart_policy
+from vldock.host.runs.events import Event, Sink, event, parse
+from vldock.host.sessions import spec as session_spec
+from vldock.host.sessions.find import Session
+from vldock.host.util.signals import signals_interrupt
+
+TAIL_LINES = 12
+BY_CODE: dict[int, type[VldockError]] = {2: UsageError, 3: EnvironmentUnfit, 4: InputRefused}
+
+
+class Followed(Protocol):
+    """What `follow` needs of a container; containers.Container is one."""
+
+    def lines(self) -> Iterator[Line | None]:
+        """Yield lines, and None in silence."""
+
+    def wait(self) -> Exit:
+        """Return how it ended."""
+
+
+@dataclass
+class Loading:
+    """What a starting session said: models that loaded and that did not, its last lines, and how it ended."""
+
+    ready: bool = False
+    failed: dict[str, str] = field(default_factory=dict)
+    tail: deque[str] = field(default_factory=lambda: deque(maxlen=TAIL_LINES))
+    exit: Exit | None = None
+    late: float | None = None
+    cause: str | None = None
+
+    def problem(self) -> str | None:
+        """Return in one line why this is no session to use, or None."""
+        if self.failed:
+            return "not loaded: " + "; ".join(f"{model}: {why}" for model, why in self.failed.items())
+        if self.exit is not None:
+            return f"its container ended while it loaded: {self.exit}"
+        died = f"; its worker died: {self.cause}" if self.cause else ""
+        return f"not ready after {self.late:.0f} s{died}" if self.late is not None else None
+
+    def error_class(self) -> type[VldockError]:
+        """Return the error that has the container's own exit code, where it is one of ours."""
+        return BY_CODE.get(self.exit.code if self.exit else 1, VldockError)
+
+
+def refuse_taken(found: Session | None) -> None:
+    """Raise UsageError, with the state of the session that has the name and the next command, where there is one."""
+    if found is None:
+        return
+    name = "" if found.name == session_spec.DEFAULT else f" {found.name}"
+    models = f" with {', '.join(found.models)}" if found.models else ""
+    use = f"vldock session eval{name} --data ...; or vldock session stop{name}"
+    again = f"vldock session logs{name} --tail 20; vldock session stop{name} removes it"
+    raise UsageError(
+        f"there is a session {found.name} already: container {found.container} is {found.told()}{models}",
+        hint=use if found.runs else again,
+    )
+
+
+def start(
+    client: Any,
+    spec: Spec,
+    *,
+    show: Sink,
+    seconds: float,
+    keep_failed: bool = False,
+    clock: Callable[[], float] = time.monotonic,
+) -> Session:
+    """Start the session and return it when it is ready.
+
+    Ctrl-C, SIGTERM and any failure remove its container (a failed one stays with `keep_failed`). The restart policy is
+    set when it is ready, so that a start that fails is not repeated. Raises UsageError, EnvironmentUnfit, InputRefused
+    or VldockError, by the container's exit code, with its last lines.
+    """
+    handle = create(client, replace(spec, restart=None))
+    try:
+        with signals_interrupt(), following(client, handle) as container:
+            seen = follow(container, asked=models_of(spec), show=show, seconds=seconds, clock=clock)
+        if (problem := seen.problem()) is not None:
+            raise _failed(handle, problem, seen, kept=keep_failed)
+        if spec.restart:
+            handle.update(restart_policy=restart_policy(spec.restart))
+    except BaseException as error:
+        if not (keep_failed and isinstance(error, VldockError)):
+            end(handle)
+        raise
+    handle.reload()
+    return Session.of(handle)
+
+
+def models_of(spec: Spec) -> tuple[str, ...]:
+    """Return the models a session is asked to load at its start."""
+    return tuple(filter(None, spec.marks.get(session_spec.MODELS_LABEL, "").split(",")))
+
+
+@contextmanager
+def following(client: Any, handle: Any) -> Iterator[Container]:
+    """Start a container and yield it with every line from its first; it runs on afterwards."""
+    line = client.api.attach_socket(handle.id, ATTACH)
+    wire = getattr(line, "_sock", line)  # of a file over a socket, the socket: only that can hang up while it is read
+    container = Container(handle, line)
+    try:
+        container.start()
+        yield container
+    finally:
+        with contextlib.suppress(OSError):  # it hung up itself: the container ended
+            wire.shutdown(socket.SHUT_RDWR)
+        container.join()
+
+
+def follow(
+    container: Followed, *, asked: Sequence[str], show: Sink, seconds: float, clock: Callable[[], float]
+) -> Loading:
+    """Take in what a starting session says until it is ready, ends, or `seconds` pass; events go to `show`."""
+    seen, began = Loading(), clock()
+    for line in container.lines():
+        item = parse(line.text) if line is not None else None  # the worker's come on standard error
+        if item is None and line is not None and line.text.strip():
+            seen.tail.append(line.text.strip())
+        show(item or event("silence"))
+        if item is not None:
+            take(item, seen, asked=asked)
+        if seen.ready:
+            return seen
+        if (late := clock() - began) > seconds:
+            seen.late = late
+            return seen
+    seen.exit = container.wait()
+    return seen
+
+
+def cause_of(item: Event) -> str:
+    """Return why the worker died, of an event of its death."""
+    return str(item.get("cause") or f"exit {item.get('exit')}")
+
+
+def take(item: Event, seen: Loading, *, asked: Sequence[str]) -> None:
+    """Take in one event; a model that was asked for and is not among those that are ready has failed."""
+    kind = item["event"]
+    if kind in ("worker_restart", "worker_failed"):
+        seen.cause = cause_of(item)
+    if kind == "model_failed":
+        seen.failed[str(item.get("model"))] = str(item.get("error"))
+    if kind == "worker_failed":
+        seen.failed["the worker"] = f"it died at every start, the last time: {cause_of(item)}"
+    if kind == "ready":
+        for model in set(asked) - set(item.get("models", asked)) - set(seen.failed):
+            seen.failed[model] = "see below"
+    seen.ready = kind in ("ready", "worker_failed")
+
+
+def _failed(handle: Any, problem: str, seen: Loading, *, kept: bool) -> VldockError:
+    said = [f"  {text}" for text in seen.tail if not text.startswith("hint: ")]
+    own = [text.partition(": ")[2] for text in seen.tail if text.startswith("hint: ")]
+    hint = own[0] if own else "--keep-failed keeps its container, to look at"
+    if kept:
+        hint = f"it is kept: docker logs {handle.name}; docker rm -f {handle.name}"
+    return seen.error_class()("\n".join([f"the session did not start: {problem}", *said]), hint=hint)
+
+
+def next_lines(found: Session, *, models: Sequence[str]) -> list[str]:
+    """Return what to type next."""
+    name = "" if found.name == session_spec.DEFAULT else f" {found.name}"
+    model = models[0] if models else "llava_v1.5_7b"
+    run = f"python {session_spec.RUN_PY} --data POPE --model {model}"
+    return [
+        f"docker exec {found.container} {run}",
+        f"vldock session eval{name} --data POPE --model {model} --samples 10",
+    ]

@@ -1,0 +1,141 @@
+"""The end of sessions: one by name, or by `gc` those nobody can use or uses; a plan first, then done."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from vldock.common.errors import EnvironmentUnfit
+from vldock.host.containers.cleanup import end
+from vldock.host.sessions import control as session_control
+from vldock.host.sessions import owner as session_owner
+from vldock.host.sessions import spec as session_spec
+from vldock.host.sessions.control import Told
+from vldock.host.sessions.find import Session
+from vldock.host.util.console import Say, duration_text
+
+GRACE_SECONDS = 20.0  # for the session to end by itself: its evaluations keep what they have predicted
+YOUNG_SECONDS = 60.0  # a container that is made and not started yet may be another's `session start`
+UNUSABLE = ("exited", "dead")
+
+
+class SessionBusy(EnvironmentUnfit):
+    """Something is at work in a session that was to be ended."""
+
+    exit_code = 1
+
+
+def refuse_busy(found: Session, told: Told | None) -> None:
+    """Raise SessionBusy, naming what is at work in a session, where something is."""
+    lines = session_control.busy(found, told) if found.runs else []
+    if lines:
+        raise SessionBusy(
+            "\n".join([f"session {found.name} is at work:", *(f"  {line}" for line in lines)]),
+            hint=f"wait for it, or: vldock session stop {found.name} --force (what is predicted is kept)",
+        )
+
+
+def stop(found: Session, *, force: bool, say: Say, seconds: float = GRACE_SECONDS) -> None:
+    """End a session and remove its container.
+
+    It is asked to end first (its evaluations stop as by Ctrl-C), then stopped as `docker stop` does, then killed.
+    Raises SessionBusy where something is at work in it and not `force`.
+    """
+    if not force:
+        refuse_busy(found, session_control.status(found))
+    if found.state != "created":
+        _never_again(found.handle)
+    if found.runs and _asked(found):
+        _wait(found.handle, seconds)
+    end(found.handle, gently=True)
+    end(found.handle)
+    say(f"session {found.name} ended: container {found.container} is removed")
+
+
+def _never_again(handle: Any) -> None:
+    """Take the restart policy off, or docker starts again what ends by itself."""
+    from docker.errors import APIError, NotFound
+
+    try:
+        handle.update(restart_policy={"Name": "no"})
+    except NotFound:
+        return
+    except APIError as error:
+        if error.status_code != 409:  # 409: it is being removed
+            raise
+
+
+def _asked(found: Session) -> bool:
+    try:
+        return session_control.short(found.handle, [*session_spec.INSIDE, "stop"]).exit_code == 0
+    except EnvironmentUnfit:
+        return False
+
+
+def _wait(handle: Any, seconds: float) -> None:
+    from docker.errors import NotFound
+
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            handle.reload()
+        except NotFound:
+            return
+        if handle.status != "running":
+            return
+        time.sleep(0.1)
+
+
+@dataclass(frozen=True)
+class Waste:
+    """A session to remove, and why."""
+
+    found: Session
+    why: str
+
+    def __str__(self) -> str:
+        return f"session {self.found.name} ({self.found.container}): {self.why}"
+
+
+def plan(
+    every: Sequence[Session],
+    *,
+    older_than: float | None,
+    told: Callable[[Session], Told | None] = session_control.status,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> list[Waste]:
+    """Return the sessions nobody can use, whose owner is over, or that are idle for more than `older_than` seconds."""
+    reasons = ((found, reason(found, older_than=older_than, told=told, now=now())) for found in every)
+    return [Waste(found, why) for found, why in reasons if why]
+
+
+def reason(
+    found: Session, *, older_than: float | None, told: Callable[[Session], Told | None], now: datetime
+) -> str | None:
+    """Return why a session is waste, or None where it is not."""
+    if found.state in UNUSABLE:
+        return f"its container is {found.told()}"
+    if found.state == "created":
+        age = (now - found.created).total_seconds()
+        return "its container was made and never started" if age > YOUNG_SECONDS else None
+    if found.health == "unhealthy":
+        return "it is unhealthy: its worker does not answer, or it lost its folders or GPU"
+    if session_owner.is_over(found.owner):
+        return f"the process it belongs to is over ({found.owner})"
+    if older_than is not None and found.runs:
+        answer = told(found)
+        if answer is not None and not answer.evaluations and answer.idle > older_than:
+            return f"idle for {duration_text(answer.idle)}"
+    return None
+
+
+def collect(waste: Sequence[Waste], *, say: Say) -> None:
+    """Remove what the plan names; one that can be used and has work is left."""
+    for item in waste:
+        try:
+            stop(item.found, force=not item.found.runs or item.found.health == "unhealthy", say=say)
+        except SessionBusy as error:
+            say(f"session {item.found.name} is left: {error.message.partition(':')[0]}")

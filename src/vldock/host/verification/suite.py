@@ -1,0 +1,155 @@
+"""Verify an image: its groups of tests, one after the other, each with a JUnit report, and one result for all."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+from xml.etree.ElementTree import ParseError
+
+from vldock.common.cell_record import write_json
+from vldock.common.errors import EnvironmentUnfit
+from vldock.host.containers.lifecycle import running
+from vldock.host.containers.spec import Mount, Spec
+from vldock.host.receipts.statement import GPU_GROUP, GroupResult
+from vldock.host.util.console import Say
+from vldock.host.verification import groups as verify_groups
+from vldock.host.verification import test_dependencies
+
+INSIDE_SECONDS = 7200  # of a container that hangs; a busy machine takes many times the few minutes of an idle one
+NAMED = 30  # failed tests, in a group's one line
+REPORTS = "/reports"
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What to verify and where its reports go; `gpus` is 'none' (and `no_gpu` says why), 'all' or device numbers.
+
+    `only` names files of tests: the others of a group are not run, so that a receipt must not be made of it.
+    """
+
+    image: str
+    folder: Path
+    reports: Path
+    groups: tuple[str, ...] = verify_groups.ORDER
+    gpus: str = "none"
+    no_gpu: str = "no GPU"
+    only: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Timed:
+    """A group's result and how long it took in seconds."""
+
+    result: GroupResult
+    seconds: float
+
+
+def verify(asked: Verification, *, client: Any, say: Say) -> Iterator[Timed]:
+    """Run the groups and yield each result in their order; nothing stops at the first failure.
+
+    Groups that leave most cores idle run side by side where there are cores for it; matrix and gpu run alone.
+    """
+    asked.reports.mkdir(parents=True, exist_ok=True)
+    wanted = [name for name in verify_groups.ORDER if name in asked.groups]
+
+    def timed(name: str) -> Timed:
+        say(f"group {name} ...")
+        began = time.monotonic()
+        result = run_group(name, asked, client=client, say=say)
+        return Timed(result, time.monotonic() - began)
+
+    together = [name for name in wanted if name not in verify_groups.ALONE]
+    with ThreadPoolExecutor(max_workers=max(1, (os.cpu_count() or 1) // 4)) as pool:
+        yield from pool.map(timed, together)
+    yield from map(timed, [name for name in wanted if name in verify_groups.ALONE])
+
+
+def run_group(name: str, asked: Verification, *, client: Any, say: Say) -> GroupResult:
+    """Run one group and return its result; a group whose pytest left no report has failed."""
+    report = asked.reports / f"{name}.xml"
+    report.unlink(missing_ok=True)
+    if name in verify_groups.HOST_GROUPS:
+        code = on_host(name, asked, report, say=say)
+    else:
+        try:
+            code = inside(name, asked, client=client, say=say)
+        except EnvironmentUnfit as error:
+            if name != GPU_GROUP:
+                raise
+            return GroupResult(name, "failed", failed=1, failures=(error.message,))  # the others' results are kept
+    try:
+        return verify_groups.result(name, verify_groups.read_junit(report), exit_code=code, no_gpu=asked.no_gpu)
+    except (OSError, ParseError) as error:
+        return GroupResult(name, "failed", failed=1, failures=(f"no report (pytest exit {code}): {error}",))
+
+
+def on_host(name: str, asked: Verification, report: Path, *, say: Say) -> int:
+    """Run the host's pytest over the group's files and return its exit code; what it prints is told at its end."""
+    files = [str(asked.folder / "tests/docker" / file) for file in asked.only or verify_groups.HOST_GROUPS[name]]
+    argv = [sys.executable, "-m", "pytest", "-q", f"--junit-xml={report}", *verify_groups.PARALLEL, "loadgroup", *files]
+    environ = {**os.environ, "VLDOCK_IMAGE": asked.image}
+    done = subprocess.run(
+        argv, cwd=asked.folder, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
+    say("\n".join(line for line in done.stdout.splitlines() if line and "bringing up nodes" not in line))
+    return done.returncode
+
+
+def inside(name: str, asked: Verification, *, client: Any, say: Say) -> int:
+    """Run tests/image in one detached container without a network, by exec, and return pytest's exit code."""
+    argv = ["timeout", "-k", "10", str(INSIDE_SECONDS), "python", "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    argv += [f"--rootdir={test_dependencies.TESTS_TARGET}", f"--junit-xml={REPORTS}/{name}.xml"]
+    argv += [f"{test_dependencies.TESTS_TARGET}/{file}" for file in asked.only] or [test_dependencies.TESTS_TARGET]
+    argv += verify_groups.INSIDE_GROUPS[name]
+    if name == "gpu" and asked.gpus != "none":  # a GPU that was handed out and is not seen is no reason to skip
+        argv.append("--require-gpu")
+    spec = Spec(
+        image=asked.image,
+        argv=("sleep", "infinity"),
+        role="verify",
+        network="none",
+        gpus=asked.gpus if name == "gpu" else "none",
+        env={"PYTHONPATH": test_dependencies.TARGET},
+        mounts=(
+            Mount(test_dependencies.prepare(asked.folder), test_dependencies.TARGET, read_only=True),
+            Mount(asked.folder / "tests/image", test_dependencies.TESTS_TARGET, read_only=True),
+            Mount(asked.reports, REPORTS),
+        ),
+    )
+    with running(client, spec) as container:
+        done = container.execute(argv)
+    say("\n".join(line for line in done.text.splitlines() if line and "bringing up nodes" not in line))
+    return done.exit_code
+
+
+def passed(results: Sequence[Timed], *, require_gpu: bool) -> bool:
+    """Tell whether no group failed, none but gpu was skipped, and gpu passed where it is required."""
+    allowed = set() if require_gpu else {"gpu"}
+    return all(one.result.status == "passed" or one.result.name in allowed for one in results) and not any(
+        one.result.status == "failed" for one in results
+    )
+
+
+def failure_lines(results: Sequence[Timed], *, image: str, reports: Path) -> list[str]:
+    """Return one line for each failed group: how many tests failed, which, and the command that repeats the group."""
+    lines = []
+    for result in (one.result for one in results if one.result.status == "failed"):
+        names = ", ".join(result.failures[:NAMED]) + (", ..." if len(result.failures) > NAMED else "")
+        again = f"vldock verify {image} --again {result.name} --reports {reports}"
+        lines.append(
+            f"FAILED {result.name} ({result.failed} of {result.passed + result.failed}): {names}; again: {again}"
+        )
+    return lines
+
+
+def save_results(path: Path, image: str, results: Sequence[Timed]) -> None:
+    """Write the results as JSON beside the reports."""
+    rows = [{**asdict(one.result), "seconds": round(one.seconds, 1)} for one in results]
+    write_json(path, {"image": image, "groups": rows})

@@ -1,0 +1,53 @@
+"""Which models and settings the batched engine answers for; everything else is left to VLMEvalKit's own loop."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from vldock.image.engines import decoding
+
+WRAPPER = ("vlmeval.vlm.llava.llava", "LLaVA")  # llava_v1.5_7b, llava_v1.5_13b, sharegpt4v_7b
+ATTENTION = "sdpa"
+
+
+def refusal(wrapper: Any) -> str | None:
+    """Return why the batched engine does not answer for this wrapper of VLMEvalKit's; None: it does."""
+    kind = type(wrapper)
+    if (kind.__module__, kind.__qualname__) != WRAPPER:
+        return f"it knows VLMEvalKit's LLaVA wrapper, and this is {kind.__qualname__}"
+    if os.environ.get("SKIP_ERR") == "1":
+        return "SKIP_ERR=1 asks for one sample at a time"
+    config = wrapper.model.config
+    attention = getattr(config, "_attn_implementation", None)
+    if attention != ATTENTION:
+        return f"it computes attention with {ATTENTION}, and this model with {attention}"
+    if getattr(config, "pretraining_tp", 1) > 1:
+        return f"pretraining_tp={config.pretraining_tp} splits the matrices"
+    if (getattr(config, "rope_scaling", None) or {}).get("type") == "dynamic":
+        return "dynamic rotary scaling makes a row's positions depend on the longest row"
+    if wrapper.model.get_vision_tower() is None:
+        return "the model has no vision tower"
+    return of_decoding(wrapper)
+
+
+def of_decoding(wrapper: Any) -> str | None:
+    """Return which argument of decoding keeps this from being plain greedy decoding; None where it is."""
+    config, unknown = decoding.configuration(wrapper.model, dict(wrapper.kwargs))
+    mode = wrapper.model._get_generation_mode(config, None).value
+    if mode != "greedy_search":
+        return f"it decodes greedily, and this is {mode.replace('_', ' ')}"
+    if unknown:
+        return f"it does not know the argument {', '.join(sorted(unknown))}"
+    if config.bos_token_id is None:
+        return "the model has no start token"
+    unlike = {
+        "max_time": config.max_time,
+        "guidance_scale": config.guidance_scale not in (None, 1) or None,
+        "encoder_no_repeat_ngram_size": config.encoder_no_repeat_ngram_size or None,
+        "encoder_repetition_penalty": config.encoder_repetition_penalty != 1.0 or None,
+        "return_dict_in_generate": config.return_dict_in_generate or None,
+        "use_cache=False": not config.use_cache or None,
+    }
+    found = [name for name, value in unlike.items() if value is not None]
+    return f"it does not do {', '.join(found)}" if found else None

@@ -1,0 +1,76 @@
+"""One model for many benchmarks: VLMEvalKit builds its model once per run, here it gets the same one each time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from vldock.image import cuda_device
+from vldock.image.weights import model_files
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Where and how a loaded model computes."""
+
+    device: str
+    dtype: str
+    attention: str
+
+
+class SharedModel:
+    """A stand-in for the constructor in `supported_VLM`: loads at the first call, then returns what it loaded."""
+
+    def __init__(self, construct: Callable[..., Any]) -> None:
+        self.__wrapped__ = construct  # inspect.unwrap finds the model's own arguments: they are part of its identity
+        self._model: Any = None
+        self.on_answer: Callable[[], None] = lambda: None
+        self.on_question: Callable[[], None] = lambda: None
+
+    def load(self) -> float:
+        """Load the model and return the seconds it took. Whatever the constructor raises passes through."""
+        from vldock.image.engines import memoized_tower
+        from vldock.image.vlmeval_hooks.provenance import specs
+
+        begun = time.monotonic()
+        model_files.require_whole(specs.repo_of(self.__wrapped__))
+        self._model = self.__wrapped__()
+        memoized_tower.prepare(self._model)
+        self._watch_generate()
+        return time.monotonic() - begun
+
+    def __call__(self, **kwargs: Any) -> Any:
+        """Return the loaded model; `kwargs` are VLMEvalKit's (use_vllm), of no meaning to a local model."""
+        return self._model
+
+    def facts(self) -> Facts:
+        """Return device, dtype and attention, read from the loaded weights and not from what was asked for."""
+        return facts_of(self._model)
+
+    def _watch_generate(self) -> None:
+        from vldock.image.engines import memoized_tower
+
+        generate = self._model.generate
+
+        def watched(*args: Any, **kwargs: Any) -> Any:
+            self.on_question()
+            with memoized_tower.remembering(self._model):
+                answer = generate(*args, **kwargs)
+            self.on_answer()
+            return answer
+
+        self._model.generate = watched
+        self._model._vldock_watch = self  # an engine answers without generate(), and tells us so
+
+
+def facts_of(model: Any) -> Facts:
+    """Return device, dtype and attention of a VLMEvalKit model, read from its weights."""
+    inner = getattr(model, "model", model)
+    weights = next((p for p in getattr(inner, "parameters", list)() if p.is_floating_point()), None)
+    if weights is None:
+        return Facts("unknown", "unknown", "unknown")
+    device = cuda_device.name_of(weights.device) if weights.is_cuda else str(weights.device)
+    attention = getattr(getattr(inner, "config", None), "_attn_implementation", None) or "eager"
+    return Facts(device, str(weights.dtype).removeprefix("torch."), attention)

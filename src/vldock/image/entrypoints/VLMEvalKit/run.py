@@ -1,0 +1,9 @@
+"""The door at /workspace/VLMEvalKit/run.py: VLMEvalKit's command line, prepared by vldock."""
+
+import sys
+
+from vldock.image.process.fast_exit import leave
+from vldock.image.run_py import main
+
+if __name__ == "__main__":
+    leave(main(sys.argv[1:]))

@@ -1,0 +1,73 @@
+"""What a cell's score depends on: rows asked, data, judge, weights and the build that computed it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from vldock.common import inference_options
+from vldock.common.build_digest import read_build_digest
+from vldock.common.cache_env import LMUDATA
+from vldock.common.filesystem import permissions
+from vldock.common.matrix import find_model
+from vldock.common.prompt_style import UPSTREAM, VARIABLE
+from vldock.image.startup import foreign_python
+from vldock.image.vlmeval_hooks.files import text_changes
+from vldock.image.weights import model_files
+from vldock.image.weights.hub_snapshots import snapshot
+
+CHUNK = 1 << 20
+NOT_YET = ("weights", "weights_sha256")  # None before they were downloaded
+
+
+def cell_identity(*, model: str, benchmark: str, limit: int | None, standin: bool, judge: str | None) -> dict[str, Any]:
+    """Return the identity of a cell: a finished cell is kept only while all of it is unchanged.
+
+    Raises EnvironmentUnfit where the benchmark's file or the weights are there and cannot be read.
+    """
+    try:
+        table, revision = table_md5(table_path(benchmark)), weights_revision(model)
+        digest = model_files.digest(declared.repo) if (declared := find_model(model)) else None
+    except PermissionError as error:
+        raise permissions.unreadable(Path(error.filename), permissions.whoami()) from error
+    upstream = {"text": "as VLMEvalKit reads it"} if text_changes.upstream_wanted() else {}
+    return {
+        **upstream,
+        "limit": limit,
+        "tsv_md5": table,
+        "standin": standin,
+        "judge": judge,
+        "weights": revision,
+        "weights_sha256": digest,
+        "prompt": os.environ.get(VARIABLE) or UPSTREAM,
+        "engine": inference_options.asked(os.environ).describe(),
+        "vldock": read_build_digest(),
+        **({"foreign_python": foreign} if (foreign := foreign_python.noticed(os.environ)) else {}),
+    }
+
+
+def table_path(benchmark: str, environ: Mapping[str, str] = os.environ) -> Path:
+    """Return where VLMEvalKit looks for the benchmark's TSV."""
+    return Path(environ.get("LMUData", LMUDATA)) / f"{benchmark}.tsv"
+
+
+def table_md5(path: Path) -> str | None:
+    """Return the md5 of a benchmark's TSV (VLMEvalKit's own checksum), or None where it is absent."""
+    if not path.is_file():
+        return None
+    digest = hashlib.md5(usedforsecurity=False)
+    with path.open("rb") as stream:
+        while chunk := stream.read(CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def weights_revision(model: str) -> str | None:
+    """Return the commit of the model's weights in the Hugging Face cache, or None where they are not cached."""
+    declared = find_model(model)
+    if declared is None:
+        return None
+    return snapshot(declared.repo).revision

@@ -1,0 +1,72 @@
+"""What VLMEvalKit left on disk after a cell, and whether it can be trusted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from vldock.common.errors import EvaluationFailed
+from vldock.common.matrix import Benchmark
+from vldock.image.evaluation.metrics import headline
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A cell's figures as read back from its folder; `error` says in one line why it does not count, or is None."""
+
+    samples: int
+    predictions: int
+    metrics: dict[str, Any]
+    judge: str | None
+    metric: str | None
+    score: float | None
+    error: str | None
+    findings: dict[str, int] = field(default_factory=dict)
+
+
+def nothing(error: str) -> Outcome:
+    """Return the outcome of a cell that left nothing behind."""
+    return Outcome(samples=0, predictions=0, metrics={}, judge=None, metric=None, score=None, error=error)
+
+
+def read(folder: Path, *, model: str, benchmark: Benchmark, samples: int | None) -> Outcome:
+    """Return the outcome of one cell of `samples` rows (None: unknown).
+
+    A cell counts only if every sample has an answer, VLMEvalKit reported the headline metric and a score file exists.
+    """
+    from vldock.image.vlmeval_hooks.run import cell_outcomes  # brings torch along
+
+    found = cell_outcomes.collect(folder, [benchmark.name])
+    if not found:
+        return nothing("VLMEvalKit recorded nothing for this benchmark")
+    seen = found[0]
+    asked = seen.samples if samples is None else samples
+    metrics = _metrics(folder, benchmark.name)
+    error = seen.error or seen.unscored
+    if error is None and seen.predictions < asked:
+        error = f"{seen.predictions} of {asked} samples have an answer"
+    if error is None and not any(answer.strip() for answer in _answers(folder, model, benchmark.name)):
+        error = f"all {asked} answers are empty"
+    metric: str | None = None
+    score: float | None = None
+    if error is None:
+        try:
+            metric, score = headline(benchmark, metrics, samples=asked)
+        except EvaluationFailed as failure:
+            error = failure.message
+    return Outcome(asked, seen.predictions, metrics, seen.judge, metric, score, error, dict(seen.findings))
+
+
+def _metrics(folder: Path, benchmark: str) -> dict[str, Any]:
+    from vlmeval.smp.status_report import load_run_status
+
+    metrics: dict[str, Any] = load_run_status(str(folder)).get("datasets", {}).get(benchmark, {}).get("metrics") or {}
+    return metrics
+
+
+def _answers(folder: Path, model: str, benchmark: str) -> list[str]:
+    from vlmeval.smp.file import _prediction_table, get_pred_file_path
+
+    table = _prediction_table(get_pred_file_path(str(folder), model, benchmark))
+    return [] if table is None or "prediction" not in table else list(table["prediction"].fillna("").map(str))

@@ -1,0 +1,26 @@
+"""Names of benchmarks that come while the work goes on: one a line on standard input, an empty line at the end."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+from vldock.image.vlmeval_hooks.process import ranks
+
+WORD = "-"  # --data -
+
+
+@contextmanager
+def names() -> Iterator[Iterator[str]]:
+    """Yield the names on standard input as they come, on every rank; nothing else reads it from then on."""
+    kept, nothing = os.dup(0), os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    with os.fdopen(kept, encoding="utf-8") as stream:
+        yield iter(lambda: _next(stream), "")
+
+
+def _next(stream: TextIO) -> str:
+    return ranks.told(stream.readline().strip() if ranks.rank() == 0 else "")

@@ -1,0 +1,112 @@
+"""Features that stand for computing them, bit for bit: what an evaluation reads, so that no answer moves.
+
+Rounding depends on more than training minds. Such a feature is kept in the dtype it was computed in, its picture was
+alone in the tower (as VLMEvalKit's own loop has it), and its key names the device that computed it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+
+from vldock.image import cuda_device
+from vldock.image.features.space import Space
+from vldock.image.weights import model_files
+
+ASPECT = "pad"  # what VLMEvalKit's LLaVA wrapper asks of process_images, whatever the checkpoint's config says
+OF_NO_WEIGHT = ("_name_or_path", "transformers_version", "torch_dtype")  # of a config
+
+
+def computed(dtype: torch.dtype, device: torch.device | str) -> str:
+    """Return, for example, "float16, torch 2.1.2+cu121, NVIDIA H200, one at a time"."""
+    device = torch.device(device)
+    where = f"cpu {torch.backends.cpu.get_cpu_capability()}"
+    if device.type == "cuda":
+        where = cuda_device.name_of(device) + (" tf32" if torch.backends.cuda.matmul.allow_tf32 else "")
+    return f"{name_of(dtype)}, torch {torch.__version__}, {where}, one at a time"
+
+
+def name_of(dtype: torch.dtype) -> str:
+    """Return "float32" for torch.float32."""
+    return str(dtype).removeprefix("torch.")
+
+
+def encode(tower: Any, pixels: torch.Tensor) -> list[torch.Tensor]:
+    """Return features [patches, width] of each of `pixels` [B, 3, H, W], as if each were the only one."""
+    with torch.inference_mode(), only_what_is_read(tower):
+        return [tower(pixels[i : i + 1])[0].clone() for i in range(len(pixels))]
+
+
+@contextmanager
+def only_what_is_read(tower: Any) -> Iterator[None]:
+    """Have a CLIP tower leave out the layers above the one that is read; LLaVA reads the last but one.
+
+    What is read is the same bit for bit: nothing above it is part of it. One thread at a time.
+    """
+    encoder = getattr(getattr(tower.vision_tower, "vision_model", None), "encoder", None)
+    layers, selected = getattr(encoder, "layers", ()), tower.select_layer
+    read = selected if selected >= 0 else len(layers) + 1 + selected  # hidden state 0 is what the first layer is given
+    if not 0 <= read < len(layers):
+        yield
+        return
+    encoder.layers, tower.select_layer = layers[:read], read
+    try:
+        yield
+    finally:
+        encoder.layers, tower.select_layer = layers, selected
+
+
+def space_of(tower: Any, processor: Any, *, dtype: torch.dtype, device: torch.device) -> Space:
+    """Return the space of a LLaVA's tower as it lies in memory, computing in `dtype` on `device`.
+
+    It is that of `features build --for-evaluation` where the weights in memory are those of the tower's files, else
+    (trained with its LLaVA, or changed since) one of these very weights.
+    """
+    from vldock.image.features.towers import ClipProcessor, layer_of
+
+    settings = ClipProcessor(processor, SimpleNamespace(image_aspect_ratio=ASPECT)).settings()
+    layer = layer_of(tower.select_layer, tower.select_feature)
+    return Space(of_files(tower) or of_memory(tower), settings, layer, computed(dtype, device), name_of(dtype))
+
+
+def of_memory(tower: Any) -> str:
+    """Return the sha256 over a tower as it lies in memory: weights byte for byte, and which layer is read."""
+    known: str | None = getattr(tower, "_vldock_identity", None)
+    if known is None:
+        shape = [tower.select_layer, tower.select_feature, _config(tower.config)]
+        digest = hashlib.sha256(json.dumps(shape, sort_keys=True, default=str).encode())
+        for name, values in sorted(tower.vision_tower.state_dict().items()):
+            digest.update(f"{name} {values.dtype} {tuple(values.shape)}".encode())
+            digest.update(values.detach().cpu().contiguous().view(torch.uint8).numpy().data)
+        known = tower._vldock_identity = digest.hexdigest()
+    return known
+
+
+def of_files(tower: Any) -> str | None:
+    """Return the sha256 over the files a tower names, None where they are not here or memory holds other weights.
+
+    The files are loaded and compared, every weight: a config may not tell that a tower was trained.
+    """
+    facts = model_files.facts(tower.vision_tower_name)
+    if facts is None:
+        return None
+    fresh = type(tower.vision_tower).from_pretrained(tower.vision_tower_name)
+    if _config(fresh.config) != _config(tower.vision_tower.config):
+        return None
+    ours, theirs = tower.vision_tower.state_dict(), fresh.state_dict()
+    same = ours.keys() == theirs.keys() and all(_equal(ours[name], theirs[name]) for name in theirs)
+    return str(facts["sha256"]) if same else None
+
+
+def _equal(ours: torch.Tensor, theirs: torch.Tensor) -> bool:
+    return torch.equal(ours.detach().cpu(), theirs.detach().to(ours.dtype))
+
+
+def _config(config: Any) -> dict[str, Any]:
+    return {name: value for name, value in config.to_dict().items() if name not in OF_NO_WEIGHT}

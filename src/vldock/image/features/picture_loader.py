@@ -1,0 +1,83 @@
+"""Reading pictures in worker processes: what is cached already is not even decoded."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Container, Iterator, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from vldock.image.features.picture_rows import Broken, ImageRow, decode, sha256_of
+from vldock.image.features.space import Entry, Space
+from vldock.image.features.towers import Processor
+
+
+@dataclass(frozen=True)
+class Loading:
+    """How pictures are read: how many at once, in how many processes, how many batches ahead in each."""
+
+    batch_size: int = 16
+    num_workers: int = 0
+    prefetch_factor: int = 2
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """A picture ready for the model; pixels None: its features are cached."""
+
+    entry: Entry
+    pixels: torch.Tensor | None
+
+
+class Pictures(Dataset[Pixels | Broken]):
+    """Rows as pixels; broken ones as what is wrong with them. Without a processor they are only judged."""
+
+    def __init__(
+        self, rows: Sequence[ImageRow], *, space: Space, processor: Processor | None, cached: Container[str]
+    ) -> None:
+        self.rows, self.space, self.processor, self.cached = rows, space, processor, cached
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> Pixels | Broken:
+        row = self.rows[index]
+        try:
+            content = row.path.read_bytes()
+        except OSError as error:
+            return Broken(row, error.strerror or str(error))
+        entry = Entry(row.dataset, row.vlm_idx, sha256_of(content), row.prompt)
+        if self.space.key(entry.image, entry.prompt) in self.cached:
+            return Pixels(entry, None)
+        try:
+            image = decode(content)
+            return Pixels(entry, self.processor(image) if self.processor else None)
+        except ValueError as error:
+            return Broken(row, str(error))
+
+
+def read(pictures: Pictures, how: Loading) -> Iterator[list[Pixels | Broken]]:
+    """Yield the rows in order, `batch_size` at a time."""
+    ahead = how.prefetch_factor if how.num_workers else None
+    yield from DataLoader(
+        pictures, how.batch_size, num_workers=how.num_workers, prefetch_factor=ahead, collate_fn=list,
+        worker_init_fn=_quiet,
+    )  # fmt: skip
+
+
+def _quiet(_: int) -> None:
+    """Ctrl-C is the parent's to handle: it ends its workers. One thread each: the cores are the model's."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    torch.set_num_threads(1)
+    sys.excepthook = _told
+
+
+def _told(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Print an exception, unless it is that of the thread which hands tensors over when the parent has gone."""
+    if not issubclass(kind, (ConnectionError, EOFError)):
+        sys.__excepthook__(kind, error, trace)

@@ -1,0 +1,100 @@
+"""The pictures a build is asked for: rows of a data set, read and judged one by one."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image, UnidentifiedImageError
+
+from vldock.common.errors import InputRefused, UsageError
+from vldock.common.tables.images import BROKEN
+
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+
+
+@dataclass(frozen=True)
+class ImageRow:
+    """One picture of a data set: where it is, and the prompt where the features depend on it."""
+
+    dataset: str
+    vlm_idx: int
+    path: Path
+    prompt: str | None = None
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A row whose picture cannot be used, and why."""
+
+    row: ImageRow
+    why: str
+
+    def __str__(self) -> str:
+        return f"row {self.row.vlm_idx} ({self.row.path}): {self.why}"
+
+
+def sha256_of(content: bytes) -> str:
+    """Return the digest that identifies a picture: over its file's bytes."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def decode(content: bytes) -> Image.Image:
+    """Return the picture as LLaVA and VLMEvalKit open it: first frame, not turned, RGB. Raises ValueError."""
+    if not content:
+        raise ValueError("the file is empty")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            image = Image.open(io.BytesIO(content))
+            if image.mode.startswith(("I", "F")):
+                raise ValueError(f"mode {image.mode}: convert('RGB') would clip it to white; save it with 8 bits")
+            return image.convert("RGB")
+    except UnidentifiedImageError as error:
+        raise ValueError("not a picture Pillow knows") from error
+    except ValueError:
+        raise  # it says what is wrong
+    except (*BROKEN, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ValueError(f"no picture: {error}") from error
+
+
+def from_folder(folder: Path, *, dataset: str | None = None, prompt: str | None = None) -> list[ImageRow]:
+    """Return the pictures below a folder, in the order of their names. Raises UsageError where there are none."""
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURES)
+    if not paths:
+        raise UsageError(f"{folder} holds no pictures", expected=f"files ending in {' '.join(PICTURES)}")
+    return [ImageRow(dataset or folder.name, index, path, prompt) for index, path in enumerate(paths)]
+
+
+def from_json(
+    path: Path, *, images: Path | None = None, dataset: str | None = None,
+    prompt: str | None = None, prompt_key: str | None = None,
+) -> list[ImageRow]:  # fmt: skip
+    """Return the rows of a LLaVA conversation file that have an `image`; its place in the list is vlm_idx.
+
+    Their prompt is `prompt`, or what each row has under `prompt_key`.
+    Raises InputRefused, naming the row, for a file that is no such list.
+    """
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputRefused(f"{path} cannot be read: {error}", expected="a JSON list of rows") from error
+    if not isinstance(rows, Sequence) or isinstance(rows, str):
+        raise InputRefused(f"{path} holds a {type(rows).__name__}", expected="a JSON list of rows")
+    found = []
+    for index, row in enumerate(rows):
+        names = row.get("image") if isinstance(row, dict) else None
+        if names is None and isinstance(row, dict):
+            continue  # a conversation without a picture
+        if not isinstance(names, str):
+            raise InputRefused(f"{path}, row {index}: image is {names!r}", expected="the name of one file")
+        said = row.get(prompt_key) if prompt_key else prompt
+        if prompt_key and not (isinstance(said, str) and said.strip()):
+            raise InputRefused(f"{path}, row {index}: {prompt_key} is {said!r}", expected="the prompt, a text")
+        found.append(ImageRow(dataset or path.stem, index, (images or path.parent) / names, said))
+    return found

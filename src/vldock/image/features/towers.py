@@ -1,0 +1,196 @@
+"""What the builder takes: a model that turns pixels into features, and the processor that makes the pixels.
+
+`VisionModel` and `Processor` are the whole interface. `open_tower` gives both for a LLaVA checkpoint or a CLIP model;
+everything that identifies them is known before any weight is read, so that a run served from the cache loads none.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any, Protocol
+
+import torch
+from PIL import Image
+
+from vldock.common.errors import InputRefused
+from vldock.image.features import for_evaluation as exact
+from vldock.image.features.space import Space
+from vldock.image.llava_hooks import loading
+from vldock.image.weights import model_files
+
+CLIP_LAYER, CLIP_TOKENS = -2, "patch"  # as LLaVA-1.5 reads a tower
+
+
+class Processor(Protocol):
+    """Turns a picture into pixels."""
+
+    def settings(self) -> str:
+        """Return all that decides the pixels, as JSON with sorted keys."""
+
+    def __call__(self, image: Image.Image) -> torch.Tensor:
+        """Return float32 (3, H, W), or (crops, 3, H, W)."""
+
+
+class Identified(Protocol):
+    """What of a model decides the space its features are kept in."""
+
+    @property
+    def identity(self) -> str:
+        """Return the sha256 over the files the weights are read from."""
+
+    @property
+    def layer(self) -> str:
+        """Return which hidden state, and which tokens of it."""
+
+    @property
+    def computed(self) -> str:
+        """Return the dtype and the library it computes with."""
+
+
+class VisionModel(Identified, Protocol):
+    """Turns pixels into features; frozen."""
+
+    def encode(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Return (B, tokens, width) of float32 pixels (B, 3, H, W)."""
+
+
+def space_of(vl_model: Identified, processor: Processor, dtype: str = "float16") -> Space:
+    """Return the space in which the features of this pair are kept."""
+    return Space(vl_model.identity, processor.settings(), vl_model.layer, vl_model.computed, dtype)
+
+
+@dataclass
+class ClipProcessor:
+    """LLaVA's own preprocessing: padding to a square, crops (anyres), or plain CLIP, as `config` says."""
+
+    image_processor: Any
+    config: Any
+
+    def settings(self) -> str:
+        """Return the processor's settings, LLaVA's, and the libraries that resize."""
+        import PIL
+        import transformers
+
+        aspect = getattr(self.config, "image_aspect_ratio", None)
+        said = {key: value for key, value in self.image_processor.to_dict().items() if not key.startswith("_")}
+        said |= {"image_aspect_ratio": aspect, "pillow": PIL.__version__, "transformers": transformers.__version__}
+        said |= {"decode": "first frame, not turned, RGB"}
+        if aspect == "anyres":
+            said["image_grid_pinpoints"] = self.config.image_grid_pinpoints
+        return json.dumps(said, sort_keys=True, default=str)
+
+    def __call__(self, image: Image.Image) -> torch.Tensor:
+        """Return float32 (3, H, W), or for anyres (crops, 3, H, W)."""
+        from llava.mm_utils import process_images
+
+        pixels: torch.Tensor = process_images([image.convert("RGB")], self.image_processor, self.config)[0]
+        return pixels
+
+
+@dataclass
+class Tower:
+    """A CLIP tower as LLaVA reads it; the weights are loaded when the first picture is encoded.
+
+    `exact`: for an evaluation, see exact.py.
+    """
+
+    repo: str
+    identity: str
+    load: Callable[[], Any]
+    select_layer: int = CLIP_LAYER
+    select_feature: str = CLIP_TOKENS
+    device: str = "cpu"
+    dtype: torch.dtype = torch.float32
+    exact: bool = False
+    _loaded: Any = field(default=None, repr=False)
+
+    @property
+    def layer(self) -> str:
+        """Return, for example, "hidden -2, patch"."""
+        return layer_of(self.select_layer, self.select_feature)
+
+    @property
+    def computed(self) -> str:
+        """Return, for example, "float32, torch 2.1.2"."""
+        if self.exact:
+            return exact.computed(self.dtype, self.device)
+        return f"{str(self.dtype).removeprefix('torch.')}, torch {torch.__version__}"
+
+    def encode(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Return (B, tokens, width) in the tower's dtype, on its device, of float32 pixels (B, 3, H, W)."""
+        if self._loaded is None:
+            self._loaded = self.load().to(device=self.device, dtype=self.dtype).eval()
+        pixels = pixels.to(device=self.device, dtype=self.dtype)
+        if self.exact:
+            return torch.stack(exact.encode(self._loaded, pixels))
+        with torch.inference_mode():
+            features: torch.Tensor = self._loaded(pixels)
+        return features
+
+
+def layer_of(select_layer: int, select_feature: str) -> str:
+    """Return, for example, "hidden -2, patch"."""
+    return f"hidden {select_layer}, {select_feature}"
+
+
+def open_tower(name: str, *, device: str | None = None, for_evaluation: bool = False) -> tuple[Tower, ClipProcessor]:
+    """Return the tower and processor of a LLaVA checkpoint or CLIP model, a name in the cache or a folder.
+
+    `for_evaluation`: preprocessing, key and batches are those of an evaluation with the feature cache (exact.py).
+    Raises InputRefused where it is not here, or its tower is no CLIP model.
+    """
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    config = loading.read_config(name)
+    if config is None:
+        raise InputRefused(
+            f"{name}: its config.json is not in the cache",
+            expected="a LLaVA checkpoint or a CLIP model, cached or a folder",
+            hint=f"on the host: vldock fetch weights {name}",
+        )
+    model_files.require_whole(name)
+    tower = model_files.tower_of(name) or name
+    loading.require_clip(tower)
+    settings = _llava_settings(config, tower)
+    # a LLaVA trained with its tower carries that tower's weights in its own files
+    owner = name if settings.unfreeze_mm_vision_tower else tower
+    facts = model_files.facts(owner)
+    if facts is None or settings.unfreeze_mm_vision_tower:
+        raise InputRefused(
+            f"{name}: " + ("its tower was trained with it" if facts else f"its tower {tower} is not in the cache"),
+            expected="a frozen tower: the features of a trained one are another checkpoint's",
+            hint=f"on the host: vldock fetch weights {tower}" if not facts else "name the tower's own folder",
+        )
+    if for_evaluation:
+        settings.image_aspect_ratio = exact.ASPECT
+    made = Tower(
+        tower, facts["sha256"], lambda: _load(tower, settings), settings.mm_vision_select_layer,
+        settings.mm_vision_select_feature, device, loading.dtype_for(None, device), for_evaluation,
+    )  # fmt: skip
+    return made, ClipProcessor(_image_processor(tower), settings)
+
+
+def _llava_settings(config: dict[str, Any], tower: str) -> SimpleNamespace:
+    """Return what LLaVA's builder and preprocessing read of a config; a plain CLIP model gets LLaVA-1.5's."""
+    return SimpleNamespace(
+        mm_vision_tower=tower,
+        mm_vision_select_layer=config.get("mm_vision_select_layer", CLIP_LAYER),
+        mm_vision_select_feature=config.get("mm_vision_select_feature", CLIP_TOKENS),
+        image_aspect_ratio=config.get("image_aspect_ratio", "pad"),
+        image_grid_pinpoints=config.get("image_grid_pinpoints"),
+        unfreeze_mm_vision_tower=bool(config.get("unfreeze_mm_vision_tower")),
+    )
+
+
+def _image_processor(tower: str) -> Any:
+    from transformers import CLIPImageProcessor
+
+    return CLIPImageProcessor.from_pretrained(tower)
+
+
+def _load(tower: str, settings: SimpleNamespace) -> Any:
+    from llava.model.multimodal_encoder.clip_encoder import CLIPVisionTower
+
+    return CLIPVisionTower(tower, settings)

@@ -1,0 +1,35 @@
+"""What a call of generate() sends: the passport's hash of its tokens, its length, whether LLaVA cuts it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypedDict
+
+from vldock.image.llava_hooks import positions
+from vldock.image.vlmeval_hooks.provenance import prompts, sample_notes
+
+
+class Sent(TypedDict):
+    """`length` counts every position of an image (576; LLaVA-NeXT: up to 2928); `limit` None: nothing is cut."""
+
+    tokens: str
+    length: int
+    limit: int | None
+    cut: bool
+
+
+def sent(inner: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Sent:
+    """Return it for a LLaVA model's generate(); the ids, of shape (1, n), come first or as `inputs`.
+
+    Source: llava_arch.py, prepare_inputs_labels_for_multimodal: only a prompt with images is cut.
+    """
+    ids = args[0] if args else kwargs.get("input_ids", kwargs.get("inputs"))
+    limit = prompts.token_limit(inner)
+    note = sample_notes.of_prompt(
+        ids[0].tolist() if ids is not None else [],
+        images=positions.of_images(inner, kwargs.get("images"), kwargs.get("image_sizes")),
+        limit=limit,
+        arguments={},
+        cut=kwargs.get("images") is not None,
+    )
+    return {"tokens": note["tokens"], "length": note["length"], "limit": limit, "cut": note.get("cut", False)}

@@ -1,0 +1,99 @@
+"""VLMEvalKit's run.py as this image offers it: same arguments, prepared environment, honest exit status.
+
+Exit status: 0 all combinations evaluated, 1 one failed, 2 wrong arguments, 3 unfit environment, 4 refused input,
+130 interrupted.
+
+What only a run without a session needs is imported where it is used: every run in one pays for the rest.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from vldock.common.errors import EnvironmentUnfit, VldockError
+from vldock.image.session import client, socket_paths
+from vldock.image.startup import foreign_python
+from vldock.image.vlmeval_hooks.models import own_models
+
+TYPE_CHECKING = False  # typing's, which would import it
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+INTERRUPTED = 130
+
+
+def main(argv: list[str]) -> int:
+    """Evaluate as `run.py` with these arguments (without the program's name) and return the exit status."""
+    try:
+        return _run(argv)
+    except VldockError as error:
+        print(error.render(), file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("error: interrupted; finished predictions are kept, the same command continues", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _run(argv: list[str]) -> int:
+    foreign_python.refuse_foreign(os.environ)
+    argv = own_models.take(argv, os.environ)
+    if client.wanted(argv, os.environ) and socket_paths.is_there(os.environ):
+        status = client.attach(argv, os.environ)
+        if status is not None:
+            return status
+    check_arguments(argv)
+    from vldock.image.startup import prepare as startup
+
+    startup.prepare()
+    sys.argv = ["run.py", *argv]
+    from vlmeval import run
+
+    own_models.register(os.environ)
+    return int(run.main() or 0)
+
+
+def check_arguments(argv: list[str]) -> None:
+    """Parse `argv` with VLMEvalKit's own parser, so that --help and a wrong option answer at once.
+
+    The parser's source is taken out of vlmeval/run.py: importing that module takes five seconds. Where upstream's
+    source has another shape this check is left to the real run. Raises SystemExit as argparse does.
+    """
+    parse = _upstream_parser()
+    if parse is None:
+        return
+    kept, sys.argv = sys.argv, ["run.py", *argv]
+    try:
+        arguments = parse()
+    except NameError:
+        return
+    finally:
+        sys.argv = kept
+    if not arguments.config and not (arguments.data and arguments.model):
+        print("error: --data and --model are needed (or --config); run.py --help lists the rest", file=sys.stderr)
+        raise SystemExit(2)
+
+
+def _upstream_parser() -> Callable[[], Any] | None:
+    import argparse
+    import ast
+    import importlib.util
+    import logging
+    from pathlib import Path
+
+    spec = importlib.util.find_spec("vlmeval")
+    if spec is None or not spec.submodule_search_locations:
+        raise EnvironmentUnfit(
+            "VLMEvalKit is not on Python's path",
+            expected="the package vlmeval, as installed in the image",
+            hint="run it in the container: docker run ... python /workspace/VLMEvalKit/run.py",
+        )
+    source = Path(spec.submodule_search_locations[0], "run.py")
+    tree = ast.parse(source.read_text(encoding="utf-8"))
+    wanted = {"parse_args", "parse_reuse_aux_arg"}
+    tree.body = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name in wanted]
+    names: dict[str, Any] = {"argparse": argparse, "os": os, "logger": logging.getLogger("vldock.run")}
+    exec(compile(tree, str(source), "exec"), names)
+    parser: Callable[[], Any] | None = names.get("parse_args")
+    return parser

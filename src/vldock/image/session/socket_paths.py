@@ -1,0 +1,75 @@
+"""Where a session's sockets are: a private folder, found again by every `docker exec` of the same user and image.
+
+With a /tmp that several containers share, each image has a folder of its own: its build digest is in the name.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from vldock.common.build_digest import read_build_digest
+from vldock.common.errors import EnvironmentUnfit
+from vldock.common.filesystem import private_folder
+
+TYPE_CHECKING = False  # typing's, which would import it
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+KIND = "session"
+VARIABLE = "VLDOCK_SESSION"  # another folder than <tmp>/vldock-session-<build>-<uid>
+REQUEST = "VLDOCK_REQUEST"  # names a request, so that it can be cancelled from outside
+WORKER = "VLDOCK_WORKER"  # 0: load in process
+BUILD_LETTERS = 8  # of the digest, in the folder's name
+LONGEST = 100  # bytes of a Unix socket's path; the kernel's bound is 107
+
+
+class Place:
+    """The files of a session: `runs` the server's socket, `questions` the worker's, `lock` held by a living server."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+        self.runs = f"{folder}/server.sock"  # not run.sock, where a server of before asked nobody for the build
+        self.questions = f"{folder}/worker.sock"
+        self.lock = f"{folder}/lock"
+
+
+def is_there(environ: Mapping[str, str]) -> bool:
+    """Tell whether a session was started here; makes nothing."""
+    asked = environ.get(VARIABLE, "").strip()
+    return os.path.lexists(Place(asked or _usual(environ, os.geteuid())).runs)
+
+
+def _usual(environ: Mapping[str, str], uid: int) -> str:
+    """Return the folder of this user's sessions of this image."""
+    build = read_build_digest()
+    return private_folder.folder_of(environ, uid, KIND if build is None else f"{KIND}-{build[:BUILD_LETTERS]}")
+
+
+def of(environ: Mapping[str, str]) -> Place:
+    """Return the session's place, its folder made with mode 0700 where it is missing.
+
+    Raises EnvironmentUnfit where somebody else sits on that name, others may enter, or the path is too long.
+    """
+    asked, uid = environ.get(VARIABLE, "").strip(), os.geteuid()
+    place = Place(_own(asked, uid) if asked else private_folder.made(_usual(environ, uid), uid))
+    mode = stat.S_IMODE(os.stat(place.folder).st_mode)  # noqa: PTH116
+    if mode & 0o077:
+        raise EnvironmentUnfit(
+            f"{place.folder} is open to others (mode {mode:04o})",
+            expected="mode 0700: whoever enters could run code as this user",
+            hint=f"chmod 700 {place.folder}",
+        )
+    if len(os.fsencode(place.questions)) > LONGEST:
+        raise EnvironmentUnfit(
+            f"{place.folder} is too long for a Unix socket", expected=f"{LONGEST} bytes", hint=VARIABLE
+        )
+    return place
+
+
+def _own(folder: str, uid: int) -> str:
+    os.makedirs(folder, 0o700, exist_ok=True)  # noqa: PTH103
+    owner = os.lstat(folder).st_uid
+    if owner != uid:
+        raise EnvironmentUnfit(f"{VARIABLE}={folder} belongs to uid {owner}", expected=f"a folder of uid {uid}")
+    return folder

@@ -1,0 +1,108 @@
+"""Python code from outside the image: found where Python would import it, refused unless allowed, then recorded.
+
+Looked for by every run.py before it does anything, so in microseconds. PYTHONPATH, a sitecustomize or a mounted folder
+can change any answer, and a cluster's container takes over the variables of the shell it is started from.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from vldock.common.build_digest import BUILD_FACTS
+from vldock.common.errors import InputRefused
+from vldock.common.image_paths import LLAVA, OPT, VENV, VLMEVALKIT, WORKSPACE_SCRIPTS
+
+TYPE_CHECKING = False  # typing's, which would import it
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+ALLOW = "VLDOCK_ALLOW_PYTHON"
+NO = ("", "0", "no", "false", "off")
+PATH = "PYTHONPATH"
+CUSTOM = ("sitecustomize", "usercustomize")
+VARIABLES = ("PYTHONHOME", "PYTHONSTARTUP", "PYTHONUSERBASE")
+STANDARD_LIBRARY = ("/usr/lib/python3.11", "/usr/lib/python311.zip")
+OWN = tuple(f"{folder}/" for folder in (*STANDARD_LIBRARY, VENV, OPT, LLAVA, VLMEVALKIT, WORKSPACE_SCRIPTS))
+_noticed: list[str] = []  # one text, once it was looked for
+
+
+def refuse_foreign(environ: Mapping[str, str]) -> None:
+    """Look, and raise InputRefused where something is there and VLDOCK_ALLOW_PYTHON does not allow it.
+
+    To be called as a process begins: later, libraries have put folders of their own on sys.path.
+    """
+    there = os.path.isfile(BUILD_FACTS)  # noqa: PTH113  outside an image every Python is foreign
+    found = "; ".join(find_foreign(environ)) if there else ""
+    _noticed[:] = [found]
+    if not found:
+        return
+    if environ.get(ALLOW, "").strip().lower() in NO:
+        name = found.partition("=")[0]
+        without = f"env -u {name} ..." if name in (PATH, *VARIABLES) else "start without it"
+        raise InputRefused(
+            f"Python code from outside the image is in reach: {found}",
+            expected="the image's own Python alone",
+            hint=f"{without}; or {ALLOW}=1, and the passport names it",
+        )
+    print(f"vldock: Python from outside the image, allowed and in the passport: {found}", file=sys.stderr, flush=True)
+
+
+def noticed(environ: Mapping[str, str]) -> str:
+    """Return what was in reach from outside as this process began, as one line; empty for nothing.
+
+    Of a process that began elsewhere than at our commands: its variables and customizations.
+    """
+    if _noticed:
+        return _noticed[0]
+    return "; ".join(_variables(environ) + _modules(CUSTOM)) if os.path.isfile(BUILD_FACTS) else ""  # noqa: PTH113
+
+
+def find_foreign(environ: Mapping[str, str]) -> list[str]:
+    """Return variables, folders of sys.path and imported modules that are not the image's, each explained once."""
+    folders = {os.path.abspath(path) for path in _given(environ)}  # noqa: PTH100
+    found = _variables(environ)
+    for path in sys.path:
+        if path and not is_own(path) and os.path.abspath(path) not in folders:  # noqa: PTH100  '' is python -c's
+            found.append(f"sys.path has {_shown(path)}")
+            folders.add(os.path.abspath(path))  # noqa: PTH100
+    inside = tuple(f"{folder}/" for folder in folders)
+    names = [
+        name
+        for name, module in list(sys.modules.items())
+        if name in CUSTOM or not (inside and str(getattr(module, "__file__", None)).startswith(inside))
+    ]
+    return found + _modules(names)
+
+
+def _given(environ: Mapping[str, str]) -> list[str]:
+    return [path for path in environ.get(PATH, "").split(os.pathsep) if path and not is_own(path)]
+
+
+def _variables(environ: Mapping[str, str]) -> list[str]:
+    given = os.pathsep.join(map(_shown, _given(environ)))
+    found = [f"{PATH}={given}"] if given else []
+    return found + [f"{name}={_shown(environ[name])}" for name in VARIABLES if environ.get(name)]
+
+
+def _modules(names: Iterable[str]) -> list[str]:
+    """Return which of these modules were imported from outside; what is run itself, `__main__`, was asked for."""
+    files = ((name, getattr(sys.modules.get(name), "__file__", None)) for name in names if name != "__main__")
+    return [f"{name} of {_shown(path)}" for name, path in files if path and not is_own(path)]
+
+
+def is_own(path: str) -> bool:
+    """Return whether a path lies in the image's Python."""
+    return f"{os.path.abspath(path)}/".startswith(OWN)  # noqa: PTH100
+
+
+def _shown(path: str) -> str:
+    """Return a path without the name of the user whose home it is in: passports hold none."""
+    parts = path.split("/")
+    return "/".join(["~", *parts[3:]]) if parts[:2] in (["", "home"], ["", "Users"]) and len(parts) > 2 else path
+
+
+def drop_current_folder() -> None:
+    """Take the folder that `python -m` put first off sys.path: a user's own `json.py` there is not to be imported."""
+    if sys.path and sys.path[0] == os.getcwd() and not is_own(sys.path[0]):  # noqa: PTH109
+        del sys.path[0]

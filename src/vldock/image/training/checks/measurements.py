@@ -1,0 +1,111 @@
+"""The preflight's numbers: the loss's range, where gradients arrive, memory over twenty steps, room for checkpoints."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from llava.constants import IMAGE_TOKEN_INDEX
+
+from vldock.image import cuda_device
+from vldock.image.doctor.check import Check
+from vldock.image.llava_hooks.positions import in_prompt, of_images
+from vldock.image.training.config import Config
+from vldock.image.training.data.encode import Encoded
+from vldock.image.training.loop.monitor import memory
+from vldock.image.training.model.load import Loaded, trained
+
+KEPT = 3  # checkpoints at once: the best, the last, and the one being written
+STEPS = 20
+GROWTH = 64_000_000  # bytes over half the steps that still count as flat
+
+
+def finding(name: str, ok: bool, expected: str, seen: str, cure: str = "") -> Check:
+    """Return the doctor's kind of check."""
+    return Check(name, "ok" if ok else "fail", seen, expected, cure or None)
+
+
+def told(check: Check) -> str:
+    """Return a check as lines: what was expected, what was seen, and where it failed the cure."""
+    line = f"{'ok  ' if check.status == 'ok' else 'FAIL'} {check.name}: expected {check.expected}; seen {check.seen}"
+    return line if check.status == "ok" or not check.hint else f"{line}\n     cure: {check.hint}"
+
+
+def positions(item: Encoded, loaded: Loaded) -> int:
+    """Return how many positions a record takes in this model, before any cut."""
+    images = list(item.images) if loaded.anyres else torch.stack(item.images)
+    return in_prompt(item.ids.tolist(), of_images(loaded.inner, images, item.sizes), token=IMAGE_TOKEN_INDEX)
+
+
+def room(loaded: Loaded) -> int:
+    """Return the bytes that the checkpoints of a run take at most."""
+    return KEPT * 12 * sum(parameter.numel() for _, parameter in trained(loaded.model))
+
+
+def disk(loaded: Loaded, config: Config) -> Check:
+    """The disk holds the checkpoints: weights in float32 and two moments of the optimizer for each."""
+    count = sum(parameter.numel() for _, parameter in trained(loaded.model))
+    wanted = room(loaded)
+    there = next(path for path in (Path(config.out).absolute(), *Path(config.out).absolute().parents) if path.is_dir())
+    free = shutil.disk_usage(there).free
+    return finding(
+        "disk space for checkpoints",
+        free > wanted,
+        f"{wanted / 1e9:.2f} GB for {KEPT} checkpoints of {count:,} trained weights",
+        f"{free / 1e9:.2f} GB free at {there}",
+        "out=FOLDER on a larger disk",
+    )
+
+
+def steps(loaded: Loaded, batches: list[dict[str, Any]]) -> Iterator[Check]:
+    """Run twenty forward and backward passes without an update and yield what they show."""
+    model = loaded.model
+    model.train()
+    losses, held = [], []
+    for step in range(STEPS):
+        with torch.enable_grad(), loaded.autocast():
+            loss = model(**batches[step % len(batches)]).loss
+        loss.backward()
+        losses.append(float(loss))
+        if step == 0:
+            yield _gradients(loaded)
+        model.zero_grad(set_to_none=True)
+        held.append(_held(loaded.device))
+    top = 1.5 * math.log(loaded.inner.get_input_embeddings().weight.shape[0])
+    seen = f"{min(losses):.3f} to {max(losses):.3f}"
+    sane = all(math.isfinite(loss) and 0 < loss < top for loss in losses)
+    yield finding(
+        "loss", sane, f"above 0, below {top:.2f} (1.5 times that of a guess among all tokens)", seen,
+        "0: the labels are masked away; too high or nan: wrong precision, or weights that do not belong together",
+    )  # fmt: skip
+    growth = held[-1] - held[len(held) // 2]
+    yield finding(
+        f"memory over {STEPS} steps", growth < GROWTH, f"less than {GROWTH / 1e6:.0f} MB more in the second half",
+        f"{growth / 1e6:+.1f} MB", "something keeps tensors of earlier steps",
+    )  # fmt: skip
+
+
+def _gradients(loaded: Loaded) -> Check:
+    """Every weight that should train got a gradient, and no other one did."""
+    wanted = dict(trained(loaded.model))
+    # LoRA's B starts at zero, so A's first gradient is zero: there, not large
+    without = [name for name, parameter in wanted.items() if parameter.grad is None]
+    others = [(name, p) for name, p in loaded.model.named_parameters() if not p.requires_grad]
+    strange = [name for name, parameter in others if parameter.grad is not None]
+    wild = [name for name, p in wanted.items() if p.grad is not None and not torch.isfinite(p.grad).all()]
+    bad = without[:1] + strange[:1] + wild[:1]
+    return finding(
+        "gradients reach what trains and nothing else",
+        not bad and bool(wanted),
+        f"{len(wanted)} of {len(wanted)} trained weights, 0 others, all finite",
+        f"{len(wanted) - len(without)} of {len(wanted)}, {len(strange)} others" + (f"; {bad[0]}" if bad else ""),
+        "model.method names what trains",
+    )
+
+
+def _held(device: str) -> int:
+    return memory(device) if device == "cpu" else cuda_device.allocated(device)

@@ -1,0 +1,41 @@
+"""The held-out flowers as a benchmark of one's own: a TSV that run.py evaluates as a multiple choice."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import string
+from collections.abc import Sequence
+from pathlib import Path
+
+from vldock.image.training.data.flower_questions import CHOICE
+from vldock.image.training.data.records import Record
+
+NAME = "flowers_heldout"
+
+
+def write(records: Sequence[Record], folder: Path, *, name: str = NAME) -> Path | None:
+    """Write the multiple choices among `records` as `folder`/`name`.tsv, or return None where there is none.
+
+    Columns as VLMEvalKit's CustomMCQDataset reads them: index, image (base64), question, A, B, ..., answer, category.
+    """
+    asked = [record for record in records if record.id.endswith("#choice")]
+    if not asked:
+        return None
+    rows = [_row(number, record) for number, record in enumerate(asked)]
+    letters = [letter for letter in string.ascii_uppercase if any(letter in row for row in rows)]
+    folder.mkdir(parents=True, exist_ok=True)
+    partial, path = folder / f".{name}.partial", folder / f"{name}.tsv"
+    with partial.open("w", encoding="utf-8", newline="") as stream:
+        columns = ["index", "image", "question", *letters, "answer", "category"]
+        writer = csv.DictWriter(stream, columns, delimiter="\t", restval="")
+        writer.writeheader()
+        writer.writerows(rows)
+    return partial.replace(path)
+
+
+def _row(number: int, record: Record) -> dict[str, str]:
+    options = {line[0]: line[3:] for line in record.question.splitlines() if line[1:3] == ". "}
+    image = base64.b64encode(record.pictures[0].read()).decode()
+    row = {"index": str(number), "image": image, "question": CHOICE, "answer": record.answer, "category": record.group}
+    return row | options

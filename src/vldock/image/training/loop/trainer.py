@@ -1,0 +1,223 @@
+"""HF Trainer (transformers 4.37.2, accelerate 0.21) with what it lacks for this.
+
+The order of the whole run from the seed, so that a resumed run is the uninterrupted one; gradient norm, memory and
+tokens per second in the log; held-out answers as the metric; LLaVA's checkpoint formats; a batch in pieces where it
+does not fit.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import Trainer, TrainingArguments
+
+from vldock.common.errors import VldockError
+from vldock.image.training.config import Config
+from vldock.image.training.data.batch import Collator, pieces
+from vldock.image.training.data.encode import Encoder, Records
+from vldock.image.training.data.records import Record
+from vldock.image.training.data.sample_order import WholeRun
+from vldock.image.training.loop import gradient_sync
+from vldock.image.training.loop import heldout as answers
+from vldock.image.training.loop.monitor import Meter
+from vldock.image.training.model import checkpoint
+from vldock.image.training.model.cached_tower import CachedTower
+from vldock.image.training.model.load import Loaded, trained
+
+MIXED_PRECISION = "ACCELERATE_MIXED_PRECISION"
+
+
+class Diverged(VldockError):
+    """The loss is no number any more."""
+
+
+class FineTuner(Trainer):  # type: ignore[misc]
+    """Trains a LLaVA on records; `micro` is how many rows of a batch go through the model at once."""
+
+    def __init__(
+        self,
+        loaded: Loaded,
+        config: Config,
+        arguments: TrainingArguments,
+        *,
+        training: Sequence[Record],
+        heldout: Sequence[Record],
+        micro: int,
+        emit: Callable[..., None],
+        cached: CachedTower | None = None,
+    ) -> None:
+        self.loaded, self.config, self.micro, self.emit = loaded, config, micro, emit
+        accept = config.data.accept
+        self.encoder = Encoder(loaded.tokenizer, loaded.processor, loaded.inner.config, accept=accept, cached=cached)
+        self.heldout = list(heldout)
+        self.asked: list[answers.Answer] = []
+        self.norm: float | None = None
+        arguments._n_gpu = min(1, arguments.n_gpu)  # DataParallel would split the list of images; torchrun does not
+        collator = Collator(loaded.tokenizer.pad_token_id, anyres=loaded.anyres)
+        super().__init__(
+            model=loaded.model,
+            args=arguments,
+            data_collator=collator,
+            train_dataset=Records(training, self.encoder),
+        )
+        self.meter = Meter(loaded.inner, loaded.device)
+        clip = self.accelerator.clip_grad_norm_
+
+        def clipped(*args: Any, **kwargs: Any) -> Any:
+            norm = clip(*args, **kwargs)
+            self.norm = None if norm is None else float(norm)
+            return norm
+
+        self.accelerator.clip_grad_norm_ = clipped
+
+    def _get_train_sampler(self) -> WholeRun:
+        rows = self.args.max_steps * self.args.gradient_accumulation_steps * self.args.train_batch_size
+        return WholeRun(len(self.train_dataset), rows * self.args.world_size, self.config.train.seed)
+
+    def training_step(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
+        """Forward and backward of one batch, whole or in pieces; returns its loss. Raises Diverged for a nan.
+
+        Raises together.OutOfMemoryEverywhere, in every process, where it did not fit one.
+        """
+        model.train()
+        inputs = self._prepare_inputs(inputs)
+        total, trouble = torch.zeros((), device=self.args.device), None
+        several = self.args.world_size > 1
+        try:
+            with model.no_sync() if several else nullcontext():
+                for part, share in pieces(inputs, self.micro):
+                    with self.compute_loss_context_manager():
+                        loss = self.compute_loss(model, part) * share
+                    self.accelerator.backward(loss)
+                    total += loss.detach()
+        except torch.cuda.OutOfMemoryError as error:
+            trouble = str(error)  # the error itself holds what the batch had computed
+        gradient_sync.require_fitted(trouble, self.args.device)
+        if several and self.accelerator.sync_gradients:
+            gradient_sync.average(parameter for _, parameter in trained(self.loaded.model))
+        if not torch.isfinite(total):
+            raise Diverged(
+                f"the loss is {float(total)} at step {self.state.global_step + 1} (gradient norm before: {self.norm})",
+                expected="a finite loss",
+                hint="train.precision=bf16 or fp32, a smaller train.learning_rate; `train --check` looks at the data",
+            )
+        return total / self.args.gradient_accumulation_steps
+
+    def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
+        """Answer held-out questions and return eval_accuracy, eval_loss, eval_score."""
+        begun = time.monotonic()
+        limit = self.config.train.heldout_samples
+        found = {f"eval_{name}": value for name, value in self.score(self.heldout[:limit]).items()}
+        self.emit("heldout", step=self.state.global_step, seconds=round(time.monotonic() - begun, 3), **found)
+        self.keep_features()
+        self.log(found)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, found)
+        return found
+
+    def keep_features(self) -> None:
+        """Write the features that wait, and emit what the cache did in all processes; nothing where there is none."""
+        if not self.config.model.feature_cache:
+            return
+        cached = self.encoder.cached
+        if cached is not None:
+            cached.flush()
+        if told := [one for one in self._gathered(cached.told() if cached else None) if one]:
+            summed = {name: sum(one[name] for one in told) for name in told[0]}
+            self.emit("features", step=self.state.global_step, **summed)
+
+    def score(self, records: Sequence[Record]) -> dict[str, float]:
+        """Answer `records`, each process its share, and return the metrics over all of them."""
+        rank, world = self.args.process_index, self.args.world_size
+        made = answers.give(
+            self.loaded.inner,
+            records[rank::world],
+            self.encoder,
+            collator=self.data_collator,
+            tokens=self.config.train.answer_tokens,
+            autocast=self.loaded.autocast,
+        )
+        every = [answer for share in self._gathered(made) for answer in share]
+        self.asked = sorted(every, key=lambda answer: answer.id)
+        return answers.metrics(self.asked)
+
+    def _gathered(self, value: Any) -> list[Any]:
+        """Return every process's value, to every process."""
+        values = [value] * self.args.world_size
+        if self.args.world_size > 1:
+            torch.distributed.all_gather_object(values, value)
+        return values
+
+    def log(self, logs: dict[str, float]) -> None:
+        """Add gradient norm, memory and speed to a line about the loss, and emit it."""
+        if "loss" in logs:
+            epochs = (self.state.global_step * self.total_batch) / len(self.train_dataset)
+            logs = {**logs, **self.meter.read(), "gradient_norm": self.norm, "epoch": round(epochs, 4)}
+            self.emit("step", step=self.state.global_step, **logs)
+        super().log({name: value for name, value in logs.items() if value is not None})
+
+    @property
+    def total_batch(self) -> int:
+        """Rows of one update, over all processes."""
+        arguments = self.args
+        return int(arguments.train_batch_size * arguments.gradient_accumulation_steps * arguments.world_size)
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        checkpoint.save(self.model, self.loaded.tokenizer, Path(output_dir or self.args.output_dir), self.config)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        checkpoint.load(self.model, Path(resume_from_checkpoint), self.config)
+
+
+def arguments_of(config: Config, *, steps: int, precision: str, device: str) -> TrainingArguments:
+    """Return HF's arguments for a configuration."""
+    train = config.train
+    on_cpu = device == "cpu"
+    # TrainingArguments reads it, and leaves it behind: a user's, or an earlier training's, would autocast this one
+    os.environ[MIXED_PRECISION] = "no" if precision == "fp32" else precision
+    return TrainingArguments(
+        output_dir=config.out,
+        max_steps=steps,
+        per_device_train_batch_size=train.batch_size,
+        gradient_accumulation_steps=train.accumulation,
+        learning_rate=train.learning_rate,
+        warmup_steps=int(steps * train.warmup_fraction),
+        weight_decay=train.weight_decay,
+        lr_scheduler_type=train.scheduler,
+        max_grad_norm=train.clip,
+        fp16=precision == "fp16",
+        bf16=precision == "bf16",
+        gradient_checkpointing=train.gradient_checkpointing,
+        gradient_checkpointing_kwargs={"use_reentrant": False},
+        logging_steps=train.log_every,
+        logging_first_step=True,
+        logging_nan_inf_filter=False,
+        evaluation_strategy="steps",
+        eval_steps=train.save_every,
+        save_strategy="steps",
+        save_steps=train.save_every,
+        save_total_limit=2,  # the best and the last
+        metric_for_best_model="score",
+        greater_is_better=True,
+        use_cpu=on_cpu,
+        ddp_backend="gloo" if on_cpu else None,
+        ddp_find_unused_parameters=False,
+        dataloader_num_workers=0,
+        remove_unused_columns=False,
+        label_names=["labels"],
+        report_to=[],
+        disable_tqdm=True,
+        seed=train.seed,
+        optim="adamw_torch",
+    )
+
+
+def as_lines(asked: Sequence[answers.Answer]) -> list[dict[str, Any]]:
+    """Return held-out answers as JSON objects, each with whether it is right."""
+    return [{**asdict(answer), "right": answer.right} for answer in asked]

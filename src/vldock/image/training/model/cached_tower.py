@@ -1,0 +1,155 @@
+"""The frozen tower's features from the feature cache: a picture that was seen once never goes through the tower again.
+
+A picture's row holds all its tiles in their order, under the key that `features build` gives it: the space tells grid,
+preprocessing, tower, layer and dtype. What goes wrong with the cache is told once, and computed: it never ends a
+training or changes a weight.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vldock.image.features import evict
+from vldock.image.features.build import encode
+from vldock.image.features.cache import ROWS, FeatureCache, default_root
+from vldock.image.features.lookup import FAULTS
+from vldock.image.features.space import Entry
+from vldock.image.features.towers import space_of
+from vldock.image.training.checks import measurements
+from vldock.image.training.config import Config
+from vldock.image.training.data import images as training_images
+from vldock.image.training.data.records import Record
+from vldock.image.training.model import frozen_tower
+from vldock.image.training.model.load import Loaded, base_path
+
+SHARD = 64_000_000  # bytes of a shard: what waits in memory, and what a kill loses
+SPARE = 1_000_000_000  # bytes of the disk left free, with those of the checkpoints
+
+
+@dataclass
+class Counts:
+    """Pictures of this process: read from the cache, computed."""
+
+    read: int = 0
+    computed: int = 0
+
+
+class CachedTower:
+    """Pictures as their features; `reserve` bytes of the disk stay free. Made by `opened`."""
+
+    def __init__(
+        self, tower: frozen_tower.TrainingTower, processor: frozen_tower.TrainingProcessor, cache: FeatureCache,
+        *, dataset: str, reserve: int, emit: Callable[..., None],
+    ) -> None:  # fmt: skip
+        self.tower, self.processor, self.cache = tower, processor, cache
+        self.dataset, self.reserve, self.emit = dataset, reserve, emit
+        self.counts, self.storing, self._told = Counts(), True, set[str]()
+        frozen_tower.let_through(tower.vision)
+
+    def images(self, record: Record) -> tuple[tuple[torch.Tensor, ...], tuple[tuple[int, int], ...]]:
+        """Return what the model gets for each picture, (tiles, 1, tokens, width), and sizes (w, h).
+
+        A record without pictures gets zeros, which no token refers to.
+        """
+        if not record.pictures:
+            vision = self.tower.vision
+            tokens, side = vision.num_patches + (self.tower.select_feature == "cls_patch"), vision.config.image_size
+            return (torch.zeros(1, tokens, vision.hidden_size),), ((side, side),)
+        made = [self._image(picture.read(), record.row) for picture in record.pictures]
+        return tuple(features for features, _ in made), tuple(size for _, size in made)
+
+    def flush(self) -> None:
+        """Write what waits."""
+        self._try("write", self.cache.flush)
+
+    def close(self) -> None:
+        """Write what waits and end every lease."""
+        self._try("write", self.cache.close)
+
+    def told(self) -> dict[str, int]:
+        """Return pictures read, computed and stored, and rows found damaged, since this process began."""
+        return {"read": self.counts.read, "computed": self.counts.computed, "stored": self.cache.counts.written,
+                "damaged": self.cache.counts.damaged}  # fmt: skip
+
+    def _image(self, content: bytes, row: int) -> tuple[torch.Tensor, tuple[int, int]]:
+        entry = Entry(self.dataset, row, hashlib.sha256(content).hexdigest())
+        found = self._try("read", lambda: self.cache.get(self.cache.space.key(entry.image)))
+        self.counts.read += found is not None
+        self.counts.computed += found is None
+        if found is not None:
+            return found.unsqueeze(-3), training_images.size_of(content, accept=self.processor.accept)
+        image = training_images.opened(content, accept=self.processor.accept)
+        made = encode([self.processor(image)], self.tower)[0].cpu()
+        self.cache.rows = max(1, min(ROWS, SHARD // made.nbytes))
+        if self.storing and self._room():
+            self._try("write", lambda: self.cache.put(entry, made))
+        return made.unsqueeze(-3), image.size
+
+    def _room(self) -> bool:
+        """Tell whether a shard may be written; from the first that may not none is."""
+        free = self._try("write", lambda: shutil.disk_usage(_there(self.cache.root)).free)
+        if free is not None and free < self.reserve + SHARD:
+            self.storing = False
+            self._tell(
+                f"{free / 1e9:.2f} GB free, {self.reserve / 1e9:.2f} GB are kept for checkpoints; computed instead"
+            )
+        return self.storing
+
+    def _try(self, what: str, act: Callable[[], Any]) -> Any:
+        """Return what `act` does, None where the cache cannot; the first trouble is told, writing is given up."""
+        try:
+            return act()
+        except FAULTS as error:
+            self.storing &= what != "write"
+            self._tell(f"cannot {what}: {error}; computed instead")
+            return None
+
+    def _tell(self, trouble: str) -> None:
+        kind = trouble.partition(":")[0]
+        if kind not in self._told:
+            self._told.add(kind)
+            self.emit("features", trouble=trouble)
+
+
+@contextlib.contextmanager
+def opened(loaded: Loaded, config: Config, *, emit: Callable[..., None]) -> Iterator[CachedTower | None]:
+    """Yield the cached tower of a model in training; None where none is asked for, or, told, where none can be."""
+    made = None
+    try:
+        made = _open(loaded, config, emit) if config.model.feature_cache else None
+    except FAULTS as error:
+        emit("features", trouble=f"no cache: {error}; every picture is computed")
+    try:
+        yield made
+    finally:
+        if made is not None:
+            made.close()
+
+
+def _open(loaded: Loaded, config: Config, emit: Callable[..., None]) -> CachedTower:
+    tower = frozen_tower.tower_of(loaded, str(base_path(config)))
+    processor = frozen_tower.TrainingProcessor(loaded.processor, loaded.inner.config, accept=tuple(config.data.accept))
+    root = default_root()
+    with contextlib.suppress(OSError):  # in a cache that may only be read nothing is swept
+        evict.sweep(root)
+    cache = FeatureCache(root, space_of(tower, processor, frozen_tower.STORED))
+    emit("features", folder=str(root), space=cache.space.short)
+    name = config.data.name if config.data.source == "hub" else Path(config.data.path).stem
+    reserve = SPARE + measurements.room(loaded) if _same_disk(root, Path(config.out)) else SPARE
+    return CachedTower(tower, processor, cache, dataset=name, reserve=reserve, emit=emit)
+
+
+def _there(path: Path) -> Path:
+    return next(place for place in (path.absolute(), *path.absolute().parents) if place.is_dir())
+
+
+def _same_disk(one: Path, other: Path) -> bool:
+    return _there(one).stat().st_dev == _there(other).stat().st_dev

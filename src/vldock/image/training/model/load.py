@@ -1,0 +1,216 @@
+"""The model to train: base, precision, adapters, and which weights learn. The vision tower never does.
+
+SDPA is what runs: llava/train/train_mem.py asks for flash-attn, which the image does not have; nothing here imports it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vldock.common.errors import EnvironmentUnfit, InputRefused
+from vldock.image import cuda_device
+from vldock.image.training.config import Config
+from vldock.image.training.dataset import resolve
+from vldock.image.training.model.precision import DTYPES, match_attention, settle
+from vldock.image.weights import model_files as files
+
+LORA_TARGETS = r"model\.layers\.\d+\.(self_attn\.[qkvo]_proj|mlp\.(gate|up|down)_proj)"
+PROJECTOR = re.compile(r"(^|\.)(mm_projector\.|image_newline$)")
+ADAPTED = ("lora", "qlora")
+
+
+@dataclass
+class Loaded:
+    """A model ready to train, and what encodes for it. `precision` is what was settled for the device."""
+
+    model: Any
+    tokenizer: Any
+    processor: Any
+    device: str
+    precision: str
+
+    @property
+    def inner(self) -> Any:
+        """The LLaVA itself, without the adapters' wrapper."""
+        return self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
+
+    def autocast(self) -> Any:
+        """Return the context in which this model computes outside the trainer."""
+        if self.precision == "fp32":
+            return nullcontext()
+        return torch.autocast(self.device.partition(":")[0], dtype=DTYPES[self.precision])
+
+    @property
+    def anyres(self) -> bool:
+        """Whether images are cut into tiles (LLaVA-NeXT)."""
+        return getattr(self.inner.config, "image_aspect_ratio", None) == "anyres"
+
+
+def device_of(environ: Mapping[str, str] = os.environ) -> str:
+    """Return this process's device: the GPU torchrun gave it, the first GPU, or the CPU."""
+    if not torch.cuda.is_available():
+        return "cpu"
+    return f"cuda:{int(environ.get('LOCAL_RANK', '0'))}"
+
+
+def require_possible(config: Config, device: str) -> None:
+    """Raise EnvironmentUnfit for 4 bits without a GPU, InputRefused for a base that is not here while offline."""
+    if config.model.method == "qlora" and device == "cpu":
+        raise EnvironmentUnfit(
+            "model.method=qlora: bitsandbytes computes 4-bit weights on a GPU only, and none is visible",
+            expected="an NVIDIA GPU",
+            hint="start the container with --gpus all; or on the CPU: model.method=lora",
+        )
+    base = str(base_path(config))
+    files.require_whole(base)
+    offline = any(os.environ.get(name, "").upper() in files.TRUE for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"))
+    if offline and files.folder_of(base) is None:
+        raise InputRefused(
+            f"model.base={config.model.base} is not in the cache, and this container is offline",
+            expected="a folder, or a repository in the cache",
+            hint=f"on the host: vldock fetch weights, or model.base=/workspace/models/...; looked for {base}",
+        )
+
+
+def base_path(config: Config, environ: Mapping[str, str] = os.environ) -> Path | str:
+    """Return the base as a folder of the workspace (models/, weights/) where it is one, else the repository's name."""
+    for folder in ("models", "weights"):
+        if (found := resolve(config.model.base, environ, folder)).is_dir():
+            return found
+    return config.model.base
+
+
+def load(config: Config, *, device: str) -> Loaded:
+    """Load the base, attach what the method trains, and freeze the rest; trained weights are float32 masters.
+
+    Raises EnvironmentUnfit or InputRefused before anything large is read, see require_possible.
+    """
+    require_possible(config, device)
+    precision = settle(config.train.precision, device)
+    if device != "cpu":
+        cuda_device.limit_memory(device, config.train.gpu_memory_fraction)
+    path, method = str(base_path(config)), config.model.method
+    dtype = torch.float32 if method == "full" else DTYPES[precision]
+    options = {"quantization_config": four_bits(dtype)} if method == "qlora" else {}
+    tokenizer, model, processor = read(path, device=device, dtype=dtype, **options)
+    mend_generation(model)
+    mend_config(model.config, path)
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.unk_token or tokenizer.eos_token
+    model.config.use_cache = False
+    if device == "cpu" and precision != "fp32":
+        match_attention(model)
+    return Loaded(attach(model, config), tokenizer, processor, device, precision)
+
+
+def read(path: str, *, device: str, dtype: torch.dtype, **options: Any) -> tuple[Any, Any, Any]:
+    """Return (tokenizer, model, image processor) as llava.model.builder loads them; raises InputRefused for a part.
+
+    A tower that was trained is in the checkpoint: LLaVA loads openai's into nothing first, and torch warns of that.
+    """
+    from llava.mm_utils import get_model_name_from_path
+    from llava.model.builder import load_pretrained_model
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*copying from a non-meta parameter in the checkpoint to a meta")
+        name = get_model_name_from_path(path)
+        tokenizer, model, processor, _ = load_pretrained_model(
+            path, None, name, device=device, device_map={"": device}, torch_dtype=dtype, **options
+        )
+    empty = [name for name, parameter in model.named_parameters() if parameter.is_meta]
+    if processor is None or empty:
+        raise InputRefused(
+            f"{path} is not whole: " + (f"{empty[0]} has no values" if empty else "it has no image processor"),
+            expected="a LLaVA with all its weights; with unfreeze_mm_vision_tower the tower's too",
+        )
+    return tokenizer, model, processor
+
+
+def four_bits(dtype: torch.dtype) -> Any:
+    """Return QLoRA's quantization (nf4, nested); projector, tower and head stay whole. Source: Dettmers et al. 2023."""
+    from transformers import BitsAndBytesConfig
+
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=dtype,
+        llm_int8_skip_modules=["mm_projector", "vision_tower", "lm_head"],
+    )
+
+
+def attach(model: Any, config: Config) -> Any:
+    """Return the model with adapters where the method has them; requires_grad is set on what trains and only there."""
+    method = config.model.method
+    model.requires_grad_(False)
+    if method in ADAPTED:
+        from peft import LoraConfig, get_peft_model
+
+        options = config.model
+        model = get_peft_model(
+            model,
+            LoraConfig(
+                r=options.lora_r,
+                lora_alpha=options.lora_alpha,
+                lora_dropout=options.lora_dropout,
+                target_modules=LORA_TARGETS,
+                task_type="CAUSAL_LM",
+            ),
+        )
+    for name, parameter in model.named_parameters():
+        if learns(name, config):
+            parameter.requires_grad_(True)
+            parameter.data = parameter.data.float()
+    return model
+
+
+def learns(name: str, config: Config) -> bool:
+    """Tell whether a parameter of this name trains."""
+    method = config.model.method
+    if "vision_tower" in name:
+        return False
+    if PROJECTOR.search(name):
+        return method not in ADAPTED or config.model.train_projector
+    return method == "full" or (method in ADAPTED and "lora_" in name)
+
+
+def trained(model: Any) -> Iterator[tuple[str, torch.nn.Parameter]]:
+    """Yield (name, parameter) of what trains, named as in the LLaVA itself."""
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            yield name.removeprefix("base_model.model."), parameter
+
+
+def mend_generation(model: Any) -> list[str]:
+    """Drop sampling settings that contradict do_sample=False and return their names.
+
+    transformers 4.37 loads vicuna-v1.5's generation_config (temperature 0.9 without do_sample) and refuses to save it:
+    a whole training would be lost in save_pretrained.
+    """
+    settings = model.generation_config
+    if settings.do_sample:
+        return []
+    names = {"temperature": 1.0, "top_p": 1.0, "top_k": 50, "typical_p": 1.0}
+    mended = [name for name, plain in names.items() if getattr(settings, name, plain) != plain]
+    for name in mended:
+        setattr(settings, name, names[name])
+    return mended
+
+
+def mend_config(config: Any, path: str) -> None:
+    """Raise InputRefused for a LLaVA-NeXT config inference could not use: anyres without its grid."""
+    if getattr(config, "image_aspect_ratio", None) == "anyres" and not getattr(config, "image_grid_pinpoints", None):
+        raise InputRefused(
+            f"{path}: its config says image_aspect_ratio=anyres and has no image_grid_pinpoints",
+            expected="image_grid_pinpoints, as in liuhaotian/llava-v1.6-vicuna-7b: [[336, 672], [672, 336], ...]",
+            hint="add it to config.json; LLaVA's own train.py writes such a config, and nothing can load it",
+        )

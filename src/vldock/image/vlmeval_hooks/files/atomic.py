@@ -1,0 +1,83 @@
+"""Files that are whole or absent, and predictions saved often enough that a kill loses next to nothing."""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from vldock.image.vlmeval_hooks.files import table_images
+
+SMALL_SET = 200
+SECONDS = 5.0
+MARK = ".vldock-"
+
+
+def write(handler: Callable[..., Any], data: Any, path: str, **options: Any) -> None:
+    """Let `handler(data, aside, **options)` write beside `path`, sync it, and rename it over `path`.
+
+    The file aside keeps the suffix (Excel's writer looks at it) but no part of the name: VLMEvalKit finds files by
+    substring.
+    """
+    target = Path(path)
+    aside = target.with_name(f"{MARK}{os.getpid()}-{time.monotonic_ns()}{target.suffix}")
+    try:
+        handler(data, str(aside), **options)
+        with aside.open("rb") as stream:
+            os.fsync(stream.fileno())
+        aside.replace(target)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def save_image(image: Any, path: str) -> None:
+    """Save a PIL image beside `path` and rename it: a reader in another container sees it whole or not at all."""
+    target = Path(path)
+    aside = target.with_name(f"{MARK}{uuid.uuid4().hex}{target.suffix}")
+    try:
+        table_images.saved(lambda: image.save(str(aside)), target.suffix)
+        aside.replace(target)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def sweep(folder: Path, *, older_than: float = 3600.0) -> None:
+    """Remove what killed processes left aside in `folder`, once it is older than `older_than` seconds."""
+    for path in folder.glob(f"{MARK}*"):
+        try:
+            if time.time() - path.stat().st_mtime > older_than:
+                path.unlink()
+        except FileNotFoundError:
+            continue  # its writer has just renamed it
+
+
+class Cadence:
+    """Says when to save: after each sample of a small set, else when five seconds have passed since the last save."""
+
+    def __init__(self, samples: int, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._small = samples <= SMALL_SET
+        self._clock = clock
+        self._last = clock()
+
+    def due(self) -> bool:
+        """Tell whether to save now, and if so count from now."""
+        now = self._clock()
+        if self._small or now - self._last >= SECONDS:
+            self._last = now
+            return True
+        return False
+
+
+def round_trip(table: Any, suffix: str) -> Any:
+    """Return `table` written and read back by VLMEvalKit in format `suffix`, as its circular scoring wants it."""
+    import tempfile
+
+    from vlmeval.smp import dump, load
+
+    with tempfile.TemporaryDirectory(prefix="vlmeval-") as folder:
+        path = os.path.join(folder, f"circular.{suffix}")  # noqa: PTH118  VLMEvalKit takes strings
+        dump(table, path)
+        return load(path)

@@ -1,0 +1,67 @@
+"""image_path of a table: files found below $LMUData, names to write pictures under, none outside its folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from vldock.common.errors import InputRefused
+from vldock.common.tables import images as table_images
+
+Names = dict[str, Any]  # index: image_path to write a row's pictures under
+
+
+def settle(table: Any, *, root: Path, folder: str, apart: bool) -> Names:
+    """Find the files of a table without `image`, below `root`, in images/`folder` first, and change its image_path.
+
+    `apart`: return other names for rows whose picture is not the first under its name; the column stays, benchmarks
+    group rows by it. Raises InputRefused for a path that leaves its folder.
+    """
+    other: Names = {}
+    if "image_path" not in table:
+        return other
+    written = "image" in table
+    images = list(table["image"]) if written else [None] * len(table)
+    taken: dict[str, int] = {}
+    cells: list[Any] = []
+    for index, image, cell in zip(table["index"], images, table["image_path"], strict=True):
+        if not isinstance(cell, str) or not cell:
+            cells.append(cell)
+            continue
+        names = table_images.texts(cell)
+        for name in names:
+            if table_images.leaves(name, absolute=not written):
+                raise InputRefused(f"image_path of index {index} is {name}", expected="a file below its folder")
+        if not written:
+            names = [str(table_images.file_of(name, root=root, table=folder) or name) for name in names]
+        elif apart and isinstance(image, str):
+            found = _apart(names, image, str(index), taken)
+            other |= {str(index): _cell(found)} if found != names else {}
+        cells.append(_cell(names))
+    table["image_path"] = cells
+    return other
+
+
+def dump_apart(dump: Callable[[Any], Any], names: Names, line: Any) -> Any:
+    """Write the pictures of a row as a benchmark's `dump` does, under the row's own name where it has one."""
+    name = names.get(str(line["index"]))
+    return dump(line if name is None else {**dict(line), "image_path": name})
+
+
+def _cell(names: list[str]) -> Any:
+    return names[0] if len(names) == 1 else names
+
+
+def _apart(names: list[str], image: str, index: str, taken: dict[str, int]) -> list[str]:
+    found = []
+    for name, content in zip(names, table_images.texts(image), strict=False):
+        mine = taken.setdefault(name, hash(content)) == hash(content)
+        found.append(
+            name if mine else str(PurePosixPath(name).with_name(f"{_plain(index)}-{PurePosixPath(name).name}"))
+        )
+    return [*found, *names[len(found) :]]
+
+
+def _plain(index: str) -> str:
+    return index.replace("/", "_")

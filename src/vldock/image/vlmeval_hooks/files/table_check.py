@@ -1,0 +1,191 @@
+"""The look at the tables of a run before anything is loaded, and what it says of each while it is built.
+
+Looks are remembered: in this process, and those that took long beside the caches, until the file changes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from collections import Counter
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from vldock.common.cell_record import write_json
+from vldock.common.errors import InputRefused, UsageError
+from vldock.common.tables import Look, check_table
+from vldock.common.tables import images as table_images
+from vldock.image.vlmeval_hooks.files import image_paths, lmudata, tsv
+from vldock.image.vlmeval_hooks.files import table_images as table_pictures
+from vldock.image.vlmeval_hooks.process import ranks
+from vldock.image.vlmeval_hooks.provenance import specs
+from vldock.image.weights import file_hashes
+
+LONG = 1.0  # seconds from which on a look is remembered beside the caches
+KEPT = 40  # looks that are remembered there
+THREADS = min(8, os.cpu_count() or 1)
+
+_limit: list[int | None] = [None]
+_known: dict[tuple[Any, ...], Look] = {}
+
+
+def refusals(args: Any) -> list[str]:
+    """Return a line for every flaw of a table of this run that must not be asked; remember how many rows it asks."""
+    names = _names_of(args.config) if args.config is not None else list(args.data or [])
+    return [line for name in names for line in refusal(name, args.limit)]
+
+
+def refusal(name: str, limit: int | None) -> list[str]:
+    """Return the flaws of one table, a line each, where it is refused; none where it is not there (yet)."""
+    _limit[0] = limit
+    path, seen = path_of(name), look_at(name)
+    if seen is None or not seen.refused:
+        return []
+    flaws = [f"{path.name}: {line}" for line in seen.lines()]
+    return [*flaws, f"{path} is refused for {len(flaws)} flaw{'s' if len(flaws) > 1 else ''}; no question was asked"]
+
+
+def path_of(name: str) -> Path:
+    """Return where the table of a benchmark lies."""
+    return lmudata.lmu_data_root() / f"{name}.tsv"
+
+
+def look_at(name: str) -> Look | None:
+    """Return the look at the table of a benchmark, for as many rows as this run asks; None where there is no table."""
+    path = path_of(name)
+    if not path.is_file() or _is_video(name):
+        return None
+    tsv.drop_stale_local_copy(path)
+    mark = _mark(path)
+    key = (str(path), *mark, _limit[0])
+    if key not in _known:
+        _known[key] = _recalled(path, mark) or _fresh(name, path, mark)
+    return _known[key]
+
+
+def settled(dataset: Any, table: Any) -> Any:
+    """Return the table of a benchmark that is being built, as VLMEvalKit can read it, and tell what the look found.
+
+    An index is made where there is none, `data:` before a picture goes, files are found below $LMUData. Raises
+    InputRefused for a table that `refusals` would not let begin: one that was downloaded meanwhile.
+    """
+    name = str(dataset.dataset_name)
+    path, seen = path_of(name), look_at(name)
+    if getattr(dataset, "data_path", None) is None and path.is_file():
+        dataset.data_path = str(path)
+    if seen is not None:
+        _require(path, seen)
+        _tell(name, seen)
+    dataset.vldock_look = seen
+    tsv.remember_local_copy(path)
+    if "index" not in table:
+        table.insert(0, "index", list(range(1, len(table) + 1)))
+    if "image" in table:
+        table["image"] = [_plain(cell) for cell in table["image"]]
+    taken_out = tsv.local_copy(path).is_file()  # VLMEvalKit has written the pictures of a table above 1 GB
+    folder = Path(tsv.image_root(name, str(path))).name if taken_out else name
+    shared = seen is not None and "picture-path" in seen.counts
+    if names := image_paths.settle(table, root=path.parent, folder=folder, apart=shared):
+        dataset.dump_image = partial(image_paths.dump_apart, dataset.dump_image, names)
+    dataset.vldock_files = "image_path" in table and "image" not in table and not taken_out
+    return table
+
+
+def findings(dataset: Any) -> dict[str, int]:
+    """Return {kind: rows} of what the look told of a built benchmark."""
+    parts = getattr(dataset, "dataset_map", None) or {"": dataset}
+    looks = [seen for part in parts.values() if (seen := getattr(part, "vldock_look", None))]
+    return dict(sum((Counter(seen.findings) for seen in looks), Counter[str]()))
+
+
+def _names_of(config: str) -> list[str]:
+    """Return the tables a --config file names: `dataset` of each entry, else its key."""
+    try:
+        asked = json.loads(Path(config).read_text(encoding="utf-8"))["data"]
+        return [str((entry or {}).get("dataset", key)) for key, entry in asked.items()]
+    except (OSError, ValueError, KeyError, AttributeError) as error:
+        raise UsageError(
+            f"--config {config}: {error!r}", expected='a JSON file {"model": {...}, "data": {...}}'
+        ) from error
+
+
+def _is_video(name: str) -> bool:
+    from vlmeval.dataset.video_dataset_config import supported_video_datasets
+
+    return name in supported_video_datasets
+
+
+def _fresh(name: str, path: Path, mark: list[int]) -> Look:
+    from vlmeval.dataset import SUPPORTED_DATASETS
+
+    began = time.monotonic()
+    seen = check_table(
+        path,
+        name=name,
+        root=path.parent,
+        own=name not in SUPPORTED_DATASETS,
+        decode=table_pictures.wrong,
+        limit=_limit[0],
+        threads=THREADS,
+    )
+    if time.monotonic() - began >= LONG:
+        _remember(path, mark, seen)
+    return seen
+
+
+def _mark(path: Path) -> list[int]:
+    seen = path.stat()
+    return [seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns, seen.st_ino]
+
+
+def _memory() -> Path:
+    return file_hashes.memory().with_name("table_looks.json")
+
+
+def _recalled(path: Path, mark: list[int]) -> Look | None:
+    try:
+        known = json.loads(_memory().read_text(encoding="utf-8"))[str(path)]
+        same = known["mark"] == mark and known["limit"] == _limit[0] and known["code"] == _code()
+        return Look.from_json(known["look"]) if same else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _remember(path: Path, mark: list[int], seen: Look) -> None:
+    """Keep a look; a cache that cannot be written costs the next run the same time, and nothing else."""
+    try:
+        known = json.loads(_memory().read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        known = {}
+    known.pop(str(path), None)
+    known[str(path)] = {"mark": mark, "limit": _limit[0], "code": _code(), "look": seen.as_json()}
+    try:
+        write_json(_memory(), dict(list(known.items())[-KEPT:]))
+    except OSError:
+        return
+
+
+def _code() -> str:
+    return specs.sources_digest("vldock.common.tables")
+
+
+def _require(path: Path, seen: Look) -> None:
+    if seen.refused:
+        lines = list(seen.lines())[:3]
+        raise InputRefused(f"{path}: {'; '.join(lines)}", hint=f"vldock check data {path.stem} lists every flaw")
+
+
+def _tell(name: str, seen: Look) -> None:
+    if ranks.rank() == 0:
+        for line in seen.lines():
+            print(f"TABLE {name}: {line}", flush=True)
+
+
+def _plain(cell: Any) -> Any:
+    """Return an image cell without `data:image/png;base64,`."""
+    if not isinstance(cell, str) or "data:" not in cell[:24].lower():
+        return cell
+    return re.sub(table_images.DATA_URI, "", cell) if cell.startswith("[") else table_images.without_uri(cell)

@@ -1,0 +1,92 @@
+"""Pictures of a table: decoded as convert("RGB") sees them; one that cannot be costs its sample only."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Mapping, MutableMapping
+from typing import Any
+
+from vldock.common.errors import InputRefused
+from vldock.common.tables import images as table_images
+from vldock.common.tables.images import BROKEN
+
+FAILED = "Failed to obtain answer"  # INFER_FAIL_MSG: VLMEvalKit counts a prediction with it as failed
+
+
+class PictureLost(ValueError):
+    """A picture that cannot be decoded or written; its sample is not asked."""
+
+
+def opened(text: str) -> Any:
+    """Return the picture of one base64, decoded to its end, in a mode that can be saved; raises PictureLost."""
+    from PIL import Image
+
+    try:
+        return table_images.load_picture(base64.b64decode(table_images.without_uri(text)), Image)
+    except BROKEN as error:
+        raise PictureLost(f"picture cannot be decoded: {table_images.shortened(error)}") from error
+
+
+def wrong(content: bytes) -> str | None:
+    """Return why bytes are no picture that a model can see, or None."""
+    from PIL import Image
+
+    return table_images.why_broken(content, Image)
+
+
+def saved(save: Callable[[], None], suffix: str) -> None:
+    """Call `save`; raises PictureLost where a file of that kind cannot hold the picture."""
+    try:
+        save()
+    except (ValueError, KeyError) as error:
+        raise PictureLost(f"picture cannot be written as {suffix or 'a file without suffix'}: {error}") from error
+
+
+def dump_if_whole(decode: Callable[[str, str], None], text: str, path: str) -> None:
+    """Write a picture of a table above 1 GB; another row's index is none, one that cannot be decoded is left out."""
+    if len(text) <= table_images.REFERENCE_UP_TO and table_images.wrong(text, wrong):
+        return
+    try:
+        decode(text, path)
+    except PictureLost as error:
+        print(f"{path}: {error}", flush=True)
+
+
+def is_reference(cell: Any, images: Mapping[str, Any]) -> bool:
+    """Return whether an image cell names another row of `images`."""
+    return isinstance(cell, str) and table_images.is_reference(cell, images)
+
+
+def resolved(images: Mapping[str, str], index: str) -> str:
+    """Return the image cell of a row: its own, or that of the row it names. Raises InputRefused where it names none."""
+    cell = images[index]
+    if not table_images.is_reference(cell, images):
+        if len(cell) > table_images.REFERENCE_UP_TO or cell.startswith("[") or table_images.wrong(cell, wrong) is None:
+            return cell
+    elif len(images[cell]) > table_images.REFERENCE_UP_TO or table_images.wrong(images[cell], wrong) is None:
+        return images[cell]
+    raise InputRefused(f"image of index {index} is {cell!r}", expected="a picture, or the index of a row that has one")
+
+
+def lost(dataset: Any, line: Any, results: MutableMapping[Any, str]) -> bool:
+    """Return whether a sample cannot be asked because of its picture, and note it as failed, with the cause."""
+    index, look = line["index"], getattr(dataset, "vldock_look", None)
+    known = {table_images.as_number(name): why for name, why in look.lost.items()} if look else {}
+    cause = known.get(table_images.as_number(str(index)))
+    if cause is None and (look is None or "image_path" in line) and hasattr(dataset, "dump_image"):
+        cause = _dumped(dataset, line)
+    if cause is None:
+        return False
+    results[index] = f"{FAILED}: sample {index}: {cause}"
+    print(f"LOST sample {index}: {cause}; it is not asked, the others are", flush=True)
+    return True
+
+
+def _dumped(dataset: Any, line: Any) -> str | None:
+    if getattr(dataset, "meta_only", False) or getattr(dataset, "MODALITY", None) == "VIDEO":
+        return None
+    try:
+        dataset.dump_image(line)
+    except PictureLost as error:
+        return str(error)
+    return None

@@ -1,0 +1,135 @@
+"""How benchmarks' tables were read: which rows hold a word or a number that pandas would have read otherwise."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vldock.common.errors import UsageError
+from vldock.common.tables import text_cells
+from vldock.image.vlmeval_hooks.files import lmudata
+
+VARIABLE = "VLDOCK_UPSTREAM_MISSING"
+LOCALIZED_FROM = 1 << 30  # bytes from which on VLMEvalKit makes a copy without the images (file_size() in GB)
+
+_readings: dict[str, Reading] = {}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a benchmark's table was read: rows with a word pandas drops, and rows with a number it respells."""
+
+    rows: int
+    respelled: int
+    words: tuple[str, ...]
+    upstream: bool
+
+    def facts(self) -> dict[str, Any]:
+        """Return what identity and passport hold."""
+        reading = "as VLMEvalKit reads it" if self.upstream else "as written"
+        return {"reading": reading, "rows_with_missing_words": self.rows, "rows_respelled": self.respelled}
+
+    def line(self, name: str) -> str:
+        """Return the line of the log."""
+        told = []
+        if self.rows:
+            words = ", ".join(self.words)
+            told.append(f"rows with an option, question or answer that pandas takes for missing ({words}): {self.rows}")
+        if self.respelled:
+            told.append(f"rows with a number that pandas spells otherwise: {self.respelled}")
+        done = f"left as VLMEvalKit reads them ({VARIABLE}=1)" if self.upstream else "read as written"
+        cure = "" if self.upstream else f"; {VARIABLE}=1 reads them as VLMEvalKit does"
+        return f"{name}: {'; '.join(told)}; {done}{cure}"
+
+
+def upstream_wanted(env: Mapping[str, str] | None = None) -> bool:
+    """Return whether benchmarks are read as VLMEvalKit does; raises UsageError for a value that is neither 0 nor 1."""
+    value = (os.environ if env is None else env).get(VARIABLE, "").strip()
+    if value not in ("", "0", "1"):
+        raise UsageError(f"{VARIABLE}={value}", expected="1 (as VLMEvalKit reads a table) or 0 (as written)")
+    return value == "1"
+
+
+def reading_of(dataset: Any) -> Reading | None:
+    """Return how this process read a benchmark's table; None where no cell of it is a matter of reading."""
+    path = getattr(dataset, "data_path", None) or lmudata.lmu_data_root() / f"{dataset.dataset_name}.tsv"
+    name = os.path.abspath(path)  # noqa: PTH100
+    return _readings.get(name) or _readings.get(name.replace(".tsv", "_local.tsv"))
+
+
+def identity_of(dataset: Any) -> dict[str, Any]:
+    """Return what an identity adds for a table whose prompts depend on how it was read; nothing for any other."""
+    reading = reading_of(dataset)
+    return {"text": reading.facts()} if reading else {}
+
+
+def passport_of(dataset: Any) -> dict[str, Any]:
+    """Return what a passport tells of every table: how it was read, and how many rows that concerns."""
+    reading = reading_of(dataset) or Reading(0, 0, (), upstream=upstream_wanted())
+    return {"text": reading.facts()}
+
+
+def settle_local_copy(path: Path) -> None:
+    """Remove the copy VLMEvalKit makes of a file over 1 GB where it was made of a table read as upstream does.
+
+    In such a copy an option "None" is an empty cell. A mark beside it tells which reading it was made of.
+    """
+    if path.stat().st_size <= LOCALIZED_FROM:
+        return
+    local, mark = path.with_name(f"{path.stem}_local.tsv"), path.with_name(f".{path.stem}_local.as-written")
+    if local.is_file() and not mark.is_file() and not upstream_wanted():
+        local.unlink()
+    if not local.is_file() and upstream_wanted():
+        mark.unlink(missing_ok=True)
+    elif not local.is_file():
+        mark.touch()
+
+
+def note(path: str, frame: Any, *, upstream: bool) -> None:
+    """Remember, and print once, what pandas would have read otherwise in a table that was read as written."""
+    reading, name = _look(frame, upstream=upstream), os.path.abspath(path)  # noqa: PTH100
+    if reading and _readings.get(name) != reading:
+        _readings[name] = reading
+        print(reading.line(Path(path).stem.removesuffix("_local")), flush=True)
+
+
+def _look(frame: Any, *, upstream: bool) -> Reading | None:
+    """Return how many rows of a table read as written pandas would have read otherwise; None for none."""
+    import pandas
+
+    dropped = pandas.Series(False, index=frame.index)
+    respelled = dropped.copy()
+    words: set[str] = set()
+    names = [str(column) for column in frame.columns]
+    for column in text_cells.word_columns(names):
+        lost = frame[column].isin(text_cells.MISSING)
+        words |= set(frame[column][lost])
+        dropped |= lost
+    for column in text_cells.text_columns(names):
+        if _looks_numeric(frame[column]):
+            written = io.StringIO(frame[[column]].to_csv(index=False, quoting=csv.QUOTE_ALL))
+            other = pandas.read_csv(written)[column].set_axis(frame.index)
+            respelled |= frame[column].notna() & other.notna() & (other.astype(str) != frame[column])
+    counted = Reading(int(dropped.sum()), int(respelled.sum()), tuple(sorted(words)), upstream)
+    return counted if counted.rows or counted.respelled else None
+
+
+def _looks_numeric(values: Any) -> bool:
+    """Return whether pandas would make numbers, or truth values, of a whole column of texts."""
+    import pandas
+
+    there = values[values.notna() & ~values.isin(text_cells.MISSING)]
+    if there.empty:
+        return False
+    truths = {"true", "false"}
+    first = str(there.iloc[0]).strip().lower()
+    if first in truths:
+        return bool(there.str.lower().isin(truths).all())
+    if pandas.isna(pandas.to_numeric(pandas.Series([first]), errors="coerce")[0]):
+        return False
+    return bool(pandas.to_numeric(there, errors="coerce").notna().all())

@@ -1,0 +1,127 @@
+"""Benchmark files: present, of the declared md5, never silently replaced.
+
+VLDOCK_EDITION and VLDOCK_ACCEPT_MD5 accept another file for a benchmark on purpose (common/tables/editions.py).
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from pathlib import Path
+
+from vldock.common.errors import InputRefused, VldockError
+from vldock.common.image_paths import DATASETS_LOCK
+from vldock.common.preflight import DATA_FACE, DATA_MOUNT
+from vldock.common.tables import editions
+from vldock.image.vlmeval_hooks.files import download, lmudata, text_changes
+
+_known: dict[tuple[str, int, int], str] = {}
+
+
+def md5_of(path: Path) -> str:
+    """Return the md5 of a benchmark file, read once for as long as size and time stay the same."""
+    stat = path.stat()
+    key = (str(path), stat.st_size, stat.st_mtime_ns)
+    if key not in _known:
+        _known[key] = download.md5_of(path)
+    return _known[key]
+
+
+@functools.cache
+def declared_editions() -> dict[str, tuple[editions.Edition, ...]]:
+    """Return the editions that the image's copy of locks/datasets.json declares."""
+    return editions.read_editions(Path(DATASETS_LOCK))
+
+
+def ensure(benchmark: str, url: str, declared: str | None, root: str | os.PathLike[str]) -> None:
+    """Make sure that <root>/<benchmark>.tsv is the declared file, downloading it where it is missing.
+
+    Returns None, which the patched caller takes as "no checksum left to compare". Raises InputRefused for a file of
+    another md5 and for a missing one that cannot be had.
+    """
+    folder = lmudata.require_writable(Path(root))
+    path = folder / f"{benchmark}.tsv"
+    known = declared_editions()
+    wanted = editions.wanted_md5(benchmark, declared, known)
+    if not path.is_file():
+        _provide(benchmark, url, wanted, path)
+    elif wanted and (seen := md5_of(path)) != wanted:
+        raise InputRefused(
+            f"{path} has md5 {seen}",
+            expected=f"md5 {wanted}",
+            hint=f"accept it with {editions.cure(benchmark, seen, known)}, or move it away to have it downloaded",
+        )
+    drop_stale_local_copy(path)
+    text_changes.settle_local_copy(path)
+
+
+def _provide(benchmark: str, url: str, wanted: str | None, path: Path) -> None:
+    legacy = path.with_name(url.split("/")[-1])
+    if legacy.is_file() and wanted and md5_of(legacy) == wanted:
+        legacy.replace(path)
+        print(f"{benchmark}: {legacy} renamed to {path.name}", flush=True)
+        return
+    moved = path.parent.name.startswith(f"vldock-{DATA_FACE}-")
+    mount = Path(os.environ.get(DATA_MOUNT) or path.parent) if moved else path.parent
+    hint = f"put it there (-v HOST_FOLDER:{mount}); VLMEvalKit publishes it at {url}"
+    if not url.startswith(("http://", "https://")):
+        raise InputRefused(f"{mount / path.name} does not exist", hint=f"put it there (-v HOST_FOLDER:{mount})")
+    if reason := download.offline():
+        raise InputRefused(f"{mount / path.name} does not exist and {reason}", hint=hint)
+    chosen = editions.chosen(declared_editions()).get(benchmark)
+    if chosen and chosen.md5 == wanted and chosen.url is None:
+        raise InputRefused(
+            f"{mount / path.name} does not exist, and the {chosen.name} edition of {benchmark} has no known address",
+            expected=f"the file with md5 {wanted}",
+            hint=f"put it there (-v HOST_FOLDER:{mount})",
+        )
+    url = chosen.url if chosen and chosen.url and chosen.md5 == wanted else url
+    print(f"{benchmark}: downloading {url}", flush=True)
+    try:
+        download.retrieve(url, path, md5=wanted)
+    except VldockError as error:
+        told = f"{mount / path.name} does not exist and {error.message}"
+        raise InputRefused(told, expected=error.expected, hint=hint) from error
+
+
+def drop_stale_local_copy(path: Path) -> None:
+    """Remove the copy VLMEvalKit makes of a file over 1 GB (images taken out) when it is not of this file.
+
+    The images taken out are moved away with it: upstream keeps an image whose file exists.
+    """
+    local, images = local_copy(path), path.parent / "images" / path.stem
+    if not local.is_file() or not path.is_file():
+        return
+    source = _source(local)
+    of_another = source.is_file() and source.read_text(encoding="utf-8").strip() != md5_of(path)
+    if of_another or local.stat().st_mtime_ns < path.stat().st_mtime_ns:
+        if images.is_dir():
+            images.rename(images.with_name(f"{path.stem}-until-{path.stat().st_mtime_ns}"))
+        local.unlink()
+        source.unlink(missing_ok=True)
+
+
+def remember_local_copy(path: Path) -> None:
+    """Write down which file VLMEvalKit's copy without images was made of: a time alone can be older than an edit's."""
+    local = local_copy(path)
+    if local.is_file() and path.is_file() and not _source(local).is_file():
+        _source(local).write_text(md5_of(path) + "\n", encoding="utf-8")
+
+
+def local_copy(path: Path) -> Path:
+    """Return where VLMEvalKit keeps its copy of a file over 1 GB, the images taken out."""
+    return path.with_name(f"{path.stem}_local.tsv")
+
+
+def _source(local: Path) -> Path:
+    return local.with_name(f".{local.name}.md5")
+
+
+def image_root(root: str, data_path: str | None) -> str:
+    """Return the folder for a benchmark's decoded images: one for each content of its file.
+
+    Upstream names an image by its index only and keeps one that exists, so another file's images would be looked at.
+    """
+    if data_path is None or not Path(data_path).is_file():
+        return root
+    return f"{root}-{md5_of(Path(data_path))[:8]}"

@@ -1,0 +1,78 @@
+"""Which benchmark class knows which names: read from a file, where upstream imports 250 modules to ask each class.
+
+The image build writes the file from VLMEvalKit's sources as they lie there, with their digest. Edited sources have
+another digest: then the file counts for nothing, and every class is imported and asked, as upstream does.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import importlib.util
+import json
+from pathlib import Path
+from typing import Any
+
+from vldock.common.cell_record import write_json
+from vldock.common.errors import EnvironmentUnfit
+from vldock.image.vlmeval_hooks.provenance import specs
+
+PACKAGE = "vlmeval.dataset"
+FILE = "vldock_index.json"
+
+Classes = tuple[tuple[str, tuple[str, ...]], ...]  # (class, the names it knows), in VLMEvalKit's order
+
+
+def path() -> Path:
+    """Return where the index lies: beside the benchmarks' sources."""
+    found = importlib.util.find_spec("vlmeval")
+    if found is None or found.origin is None:
+        raise EnvironmentUnfit(
+            "VLMEvalKit is not on Python's path", hint="run it in the container, where vlmeval is installed"
+        )
+    return Path(found.origin).parent / "dataset" / FILE
+
+
+def write() -> Path:
+    """Import and ask every benchmark class, write the index and return its path; ValueError where a name misleads."""
+    package = importlib.import_module(PACKAGE)
+    every = package.DATASET_CLASSES
+    if strangers := [cls for cls in every if getattr(package, cls.__name__, None) is not cls]:
+        raise ValueError(f"not found by their names in {PACKAGE}: {strangers}")
+    asked = [(cls.__name__, list(cls.supported_datasets())) for cls in every]
+    classes.cache_clear()
+    return write_json(path(), {"sources": specs.sources_digest("vlmeval"), "classes": asked})
+
+
+@functools.cache
+def classes() -> Classes | None:
+    """Return the index, or None where there is none for the sources that are here."""
+    try:
+        written = json.loads(path().read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    if written["sources"] != specs.sources_digest("vlmeval"):
+        return None
+    return tuple((name, tuple(known)) for name, known in written["classes"])
+
+
+def supported() -> list[str] | None:
+    """Return what SUPPORTED_DATASETS holds, or None without an index."""
+    known = classes()
+    return None if known is None else [name for _, names in known for name in names]
+
+
+def names_of(cls: str) -> list[str] | None:
+    """Return the names the class called `cls` knows, or None where only the class itself can tell."""
+    return next((list(names) for name, names in classes() or () if name == cls), None)
+
+
+def classes_for(benchmark: str) -> list[Any]:
+    """Return what to ask about `benchmark`, in order: the classes that know it, else all (a name of the user's own)."""
+    package = importlib.import_module(PACKAGE)
+    if "DATASET_CLASSES" not in vars(package):
+        knowing = [name for name, names in classes() or () if benchmark in names]
+        if knowing:
+            return [getattr(package, name) for name in knowing]
+    every: list[Any] = package.DATASET_CLASSES
+    return every

@@ -1,0 +1,112 @@
+"""VLMEvalKit's tables of models and video benchmarks, written down without importing what they construct.
+
+An entry is `partial(Class, arguments)`. Here it holds a Reference; `entry.func`, a call and a pickle find the class
+itself, imported by then. Names, arguments and the number of entries need no import.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import importlib
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+from vldock.image.process import lazy_imports
+from vldock.image.vlmeval_hooks.models import benchmark_index
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A class of a package, by its name there."""
+
+    package: str
+    name: str
+
+    def resolve(self) -> Any:
+        """Return the class, imported now; ImportError with the real cause where that fails."""
+        return getattr(importlib.import_module(self.package), self.name)
+
+    def supported_datasets(self) -> list[str]:
+        """Return what the benchmark class of this name answers."""
+        known = benchmark_index.names_of(self.name)
+        return self.resolve().supported_datasets() if known is None else known
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Construct, as the class does."""
+        return self.resolve()(*args, **kwargs)
+
+
+class _Partial(functools.partial[Any]):
+    """A functools.partial of a class that is imported when it is needed."""
+
+    @property
+    def func(self) -> Any:
+        """The class itself, never the reference to it."""
+        held = _held(self)
+        return held.resolve() if isinstance(held, Reference) else held
+
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+        return self.func(*self.args, *args, **{**self.keywords, **kwargs})
+
+    def __repr__(self) -> str:
+        return repr(self._plain())
+
+    def __reduce__(self) -> Any:
+        return self._plain().__reduce__()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> _Partial:
+        return _Partial(_held(self), *copy.deepcopy(self.args, memo), **copy.deepcopy(self.keywords, memo))
+
+    def _plain(self) -> functools.partial[Any]:
+        return functools.partial(self.func, *self.args, **self.keywords)
+
+
+def _held(entry: _Partial) -> Any:
+    return functools.partial.func.__get__(entry)  # type: ignore[attr-defined]  # a slot's descriptor
+
+
+class _Names:
+    """A package of which only references are wanted."""
+
+    def __init__(self, package: str) -> None:
+        self._package = importlib.import_module(package)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in lazy_imports.names_of(self._package.__name__):
+            return Reference(self._package.__name__, name)
+        return getattr(self._package, name)
+
+
+def by_reference(*packages: str) -> tuple[Any, ...]:
+    """Return what a table is written with: for each package its classes as attributes, and `partial`."""
+    if lazy_imports.at_once():
+        return (*map(importlib.import_module, packages), functools.partial)
+    return (*map(_Names, packages), _Partial)
+
+
+def borrow(name: str, package: str) -> None:
+    """Let the module `name` write its table with the classes of `package`, as after `from package import *`."""
+    space = vars(sys.modules[name])
+    if lazy_imports.at_once():
+        exec(f"from {package} import *", space)
+        return
+    space |= {one: Reference(package, one) for one in lazy_imports.names_of(package)}
+    space["partial"] = _Partial
+
+
+def give_back(name: str, package: str) -> None:
+    """End borrow(): what the module `name` is asked for from now on is the package's own."""
+    space = vars(sys.modules[name])
+    for one in [one for one, value in space.items() if isinstance(value, Reference)]:
+        del space[one]
+    space["partial"] = functools.partial
+    if not lazy_imports.at_once():
+        space["__getattr__"] = functools.partial(_of_package, package)
+
+
+def _of_package(package: str, name: str) -> Any:
+    if name.startswith("__"):
+        raise AttributeError(name)
+    return getattr(sys.modules[package], name)

@@ -1,0 +1,169 @@
+"""Several processes that share one run (torchrun): which GPU each has, how they talk, what happens when one fails.
+
+Each rank answers every n-th row, rank 0 scores. Without a GPU for each rank they talk through gloo, so that the whole
+can be tried on a CPU; upstream knows NCCL only.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import re
+import subprocess
+from collections.abc import Iterator, MutableMapping, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+from vldock.common.errors import EvaluationFailed
+from vldock.common.nvidia_smi import of_listing
+from vldock.image.vlmeval_hooks.process import error_lines
+
+PLACED = "VLDOCK_RANK_GPUS"  # own, shared or none: set once the GPUs are shared out
+LOOPBACK = "GLOO_SOCKET_IFNAME"
+TIMEOUT = "3600"
+
+_state = {"kept": False, "together": True}
+
+
+def rank() -> int:
+    """Return which of the processes this is."""
+    return int(os.environ.get("RANK", "0"))
+
+
+def world() -> int:
+    """Return how many processes share the run."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def place(environ: MutableMapping[str, str] = os.environ) -> None:
+    """Leave this process the GPUs of its rank; to be called before torch looks for GPUs. A second call does nothing."""
+    here = int(environ.get("LOCAL_WORLD_SIZE", "1"))
+    if here < 2 or environ.get(PLACED):
+        return
+    gpus = visible(environ)
+    mine, how = share_of(gpus, int(environ.get("LOCAL_RANK", "0")), here)
+    environ[PLACED] = how
+    if mine:
+        environ["CUDA_VISIBLE_DEVICES"] = ",".join(mine)
+
+
+def visible(environ: MutableMapping[str, str]) -> list[str]:
+    """Return the GPUs this process may use: CUDA_VISIBLE_DEVICES where it is set, else all of the machine."""
+    asked = environ.get("CUDA_VISIBLE_DEVICES")
+    if asked is not None:
+        return [name for name in (part.strip() for part in asked.split(",")) if name and name != "-1"]
+    try:
+        listing = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=True, timeout=60)
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return of_listing(listing.stdout)
+
+
+def share_of(gpus: Sequence[str], local_rank: int, here: int) -> tuple[list[str], str]:
+    """Return the GPUs of one of `here` processes, and whether they are its own, shared with others, or none."""
+    if not gpus:
+        return [], "none"
+    if len(gpus) < here:
+        return [gpus[local_rank % len(gpus)]], "shared"
+    each = len(gpus) // here
+    return list(gpus[each * local_rank : each * (local_rank + 1)]), "own"
+
+
+def backend() -> str:
+    """Return nccl where every rank has a GPU of its own and uses it, else gloo."""
+    import torch
+
+    own = os.environ.get(PLACED, "own") == "own" and not os.environ.get("VLDOCK_DEVICE", "").startswith("cpu")
+    return "nccl" if own and torch.cuda.is_available() else "gloo"
+
+
+def begin() -> None:
+    """Join the other ranks, once."""
+    from torch import distributed
+
+    if distributed.is_initialized():
+        return
+    if os.environ.get("LOCAL_WORLD_SIZE") == os.environ.get("WORLD_SIZE"):
+        # one machine: its name need not resolve, and with --network none it does not
+        os.environ["MASTER_ADDR"] = "127.0.0.1"
+        os.environ.setdefault(LOOPBACK, "lo")
+    seconds = int(os.environ.get("DIST_TIMEOUT") or TIMEOUT)
+    distributed.init_process_group(backend=backend(), timeout=timedelta(seconds=seconds))
+
+
+def end() -> None:
+    """Leave the other ranks, unless a run of many cells keeps them (`kept`)."""
+    from torch import distributed
+
+    if not _state["kept"] and distributed.is_initialized():
+        distributed.destroy_process_group()
+
+
+@contextmanager
+def kept() -> Iterator[None]:
+    """Keep the ranks joined from cell to cell: VLMEvalKit joins and leaves for each, which can be done only once."""
+    if world() == 1:
+        yield
+        return
+    begin()
+    _state["kept"] = True
+    try:
+        yield
+    finally:
+        _state["kept"] = False
+    end()  # not after an exception: the others may wait where this one will never come
+
+
+def told(text: str) -> str:
+    """Return rank 0's text on every rank."""
+    if world() == 1:
+        return text
+    from torch import distributed
+
+    begin()
+    box = [text]
+    distributed.broadcast_object_list(box, src=0)
+    return box[0]
+
+
+def apart() -> None:
+    """A cell begins: until its answers are together every rank is needed."""
+    _state["together"] = False
+
+
+def together() -> None:
+    """All answers of the cell are written; what follows is rank 0's own."""
+    _state["together"] = True
+
+
+def in_step() -> bool:
+    """Tell whether the ranks are where they can begin another cell together."""
+    return world() == 1 or _state["together"]
+
+
+def after_failure(error: BaseException) -> None:
+    """End this rank when it failed before the answers were together; raises EvaluationFailed with the cause.
+
+    The others wait for it at a barrier; torchrun ends them when it is gone. With one process nothing happens.
+    """
+    if not in_step():
+        raise EvaluationFailed(f"rank {rank()} of {world()}: {error_lines.one_line(error)}") from error
+
+
+def gather(folder: Path, model: str, benchmark: str) -> None:
+    """Make the answers that another number of processes left reusable: each rank reads the file they go to."""
+    mine = {f"{number}{world()}" for number in range(world())}
+    left = re.compile(rf"(\d+)_{re.escape(benchmark)}\.pkl")
+    found = [path for path in sorted(folder.iterdir()) if (match := left.fullmatch(path.name)) and match[1] not in mine]
+    if not found:
+        return
+    target = folder / f"{model}_{benchmark}_PREV.pkl"
+    answers = pickle.loads(target.read_bytes()) if target.exists() else {}
+    for path in found:
+        answers.update(pickle.loads(path.read_bytes()))
+    aside = target.with_name(f".{target.name}")
+    aside.write_bytes(pickle.dumps(answers))
+    aside.replace(target)
+    for path in found:
+        path.unlink()

@@ -1,0 +1,171 @@
+"""The passport of a cell, written when its evaluation has ended: everything its score came from, no secret, no name."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from vldock.common.build_digest import read_build_digest
+from vldock.common.cell_record import write_json
+from vldock.common.image_paths import BUILD_FACTS
+from vldock.common.inference_options import STOCK
+from vldock.common.passport import IMAGE_VARIABLE, SCHEMA, SUFFIX
+from vldock.common.tables import editions
+from vldock.image.answering.types import COMPUTED, HELD, READ
+from vldock.image.vlmeval_hooks.files import table_check, text_changes, tsv
+from vldock.image.vlmeval_hooks.files.output_folder import standin
+from vldock.image.vlmeval_hooks.process import redact
+from vldock.image.vlmeval_hooks.provenance import prompts, specs
+from vldock.image.weights import model_files
+
+EXACT = ("exact_matching", "", None)
+_began: list[datetime] = []  # of the cell that is evaluated
+
+
+def path_of(folder: str | Path, model: str, benchmark: str) -> Path:
+    """Return where the passport of a cell lies."""
+    return Path(folder) / f"{model}_{benchmark}{SUFFIX}"
+
+
+def begin() -> None:
+    """Note that a cell begins now: a process may evaluate many, and one of a session is a fork of an older one."""
+    _began[:] = [datetime.now(UTC)]
+
+
+def write(folder: str, model: str, dataset: Any, *, args: Any, judge: str | None, factory: Any) -> Path:
+    """Write the passport of the cell that was just evaluated and return its path."""
+    prompts.flush()
+    benchmark = str(dataset.dataset_name)
+    notes = prompts.read(prompts.path_of(folder, model, benchmark))
+    repo = specs.repo_of(factory)
+    passport = {
+        "schema": SCHEMA,
+        "model": model,
+        "benchmark": benchmark,
+        "standin": standin(),
+        "image": image_facts(),
+        "code": code_facts(),
+        "weights": model_files.facts(repo),
+        "vision_tower": model_files.facts(model_files.tower_of(repo)),
+        "data": data_facts(dataset, args.limit),
+        "findings": table_check.findings(dataset),
+        "prompts": prompt_facts(notes),
+        "generation": generation_facts(notes),
+        "features": feature_facts(notes),
+        "judge": {"name": judge or None, "mode": "exact matching" if judge in EXACT else "model"},
+        "hardware": hardware_facts(notes),
+        "outcome": {"predictions_sha256": _predictions(folder, model, benchmark)},
+        "run": {
+            "command": redact.argv(sys.argv),
+            "started": (_began[-1] if _began else datetime.now(UTC)).isoformat(timespec="seconds"),
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        },
+    }
+    return write_json(path_of(folder, model, benchmark), passport)
+
+
+@functools.cache
+def image_facts() -> dict[str, Any]:
+    """Return the image's id (the host told Docker's, else the build's digest) and what the build wrote down."""
+    path = Path(BUILD_FACTS)
+    facts = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    names = ("version", "base", "lock_sha256", "patches_sha256", "vldock_sha256", "flash_attn")
+    docker, build = os.environ.get(IMAGE_VARIABLE) or None, read_build_digest()
+    return {
+        "id": docker or build,
+        "id_source": "docker" if docker else "build" if build else None,
+        "build_digest": build,
+        **{name: facts.get(name) for name in names},
+    }
+
+
+def code_facts() -> dict[str, Any]:
+    """Return versions and digests of what computed the score."""
+    names = {"llava_version": "llava-torch", "vlmeval_version": "ms-vlmeval", "tokenizers": "tokenizers"}
+    versions = {name: importlib.metadata.version(package) for name, package in names.items()}
+    return {**specs.code_spec(), **versions, "python": platform.python_version()}
+
+
+def data_facts(dataset: Any, limit: int | None) -> dict[str, Any]:
+    """Return the benchmark's file by md5 and sha256, its edition, its rows, and how many were asked."""
+    facts = {**specs.data_spec(dataset), **text_changes.passport_of(dataset)}
+    facts["edition"] = editions.name_of(str(dataset.dataset_name), facts["md5"], tsv.declared_editions())
+    return {**facts, "rows": len(dataset.data), "limit": limit}
+
+
+def prompt_facts(notes: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Return the template, a hash of every prompt sent (message, tokens, length in tokens), and which were cut."""
+    samples = {index: [note.get("message"), note.get("tokens"), note.get("length")] for index, note in notes.items()}
+    return {
+        "template": prompts.template(),
+        "sha256": hashlib.sha256(json.dumps(samples, sort_keys=True).encode()).hexdigest(),
+        "token_limit": _one([note.get("limit") for note in notes.values()]),
+        "cut": sorted(index for index, note in notes.items() if note.get("cut")),
+        "samples": samples,
+    }
+
+
+def generation_facts(notes: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Return the arguments of decoding, the engine, and its rows at once; a list where samples differ.
+
+    `actual` is the most rows that any sample was decoded with.
+    """
+    seen = [note["generation"] for note in notes.values() if "generation" in note]
+    engines = [str(note.get("engine", STOCK)).partition("/") for note in notes.values()]
+    return {
+        "arguments": _one(seen),
+        "seed": None,
+        "engine": _one([name for name, _, _ in engines]),
+        "batch_size": {
+            "asked": _one([int(size) if size.isdigit() else size or 1 for _, _, size in engines]),
+            "actual": max((int(note.get("batch", 1)) for note in notes.values()), default=None),
+        },
+    }
+
+
+def feature_facts(notes: dict[str, dict[str, Any]]) -> dict[str, Any] | None:
+    """Return which space of the feature cache the images were looked up in, and where they were; None without it."""
+    seen = [note["features"] for note in notes.values() if "features" in note]
+    if not seen:
+        return None
+    counts = {word: sum(one.get(word, 0) for one in seen) for word in (READ, COMPUTED, HELD)}
+    return {"space": _one([one["space"] for one in seen]), "samples": len(seen), **counts}
+
+
+def hardware_facts(notes: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Return device, dtype and attention of the weights that answered (a list where several did), driver, CUDA."""
+    import torch
+
+    on_gpu = torch.cuda.is_available()
+    return {
+        "model": _one([note["hardware"] for note in notes.values() if "hardware" in note]),
+        "driver": _driver() if on_gpu else None,
+        "cuda": torch.version.cuda if on_gpu else None,
+        "processor": platform.machine(),
+    }
+
+
+def _one(values: list[Any]) -> Any:
+    """Return the value where all are equal, None where there is none, else the list of those that differ."""
+    distinct = {json.dumps(value, sort_keys=True): value for value in values}
+    return next(iter(distinct.values()), None) if len(distinct) < 2 else [distinct[key] for key in sorted(distinct)]
+
+
+def _driver() -> str | None:
+    path = Path("/proc/driver/nvidia/version")
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    return next((line.split("  ")[1].strip() for line in lines if line.startswith("NVRM")), None)
+
+
+def _predictions(folder: str, model: str, benchmark: str) -> str | None:
+    from vlmeval.smp.file import _prediction_table, get_pred_file_path
+
+    return specs.predictions_digest(_prediction_table(get_pred_file_path(folder, model, benchmark)))

@@ -1,0 +1,165 @@
+"""What was sent to the model, sample by sample: hashes of messages and of tokens, and every prompt that was cut.
+
+One JSON line a sample in `<model>_<benchmark>_prompts.jsonl` beside the predictions, so that a run that was killed and
+went on still knows what it asked first; notes.py says what is in a line. `VLDOCK_PROMPT` chooses how LLaVA's wrapper
+words a question.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from vldock.common.errors import UsageError
+from vldock.common.inference_options import STOCK
+from vldock.common.prompt_style import TEMPLATES, UPSTREAM
+from vldock.image.engines.shared_model import facts_of
+from vldock.image.llava_hooks import markers, positions
+from vldock.image.vlmeval_hooks.provenance import sample_notes
+
+SUFFIX = "_prompts.jsonl"
+read = sample_notes.read
+
+_pending: dict[str, Any] = {}
+_loaded: dict[str, Any] = {}
+_where: list[Path] = []
+
+VARIABLE = "VLDOCK_PROMPT"
+
+
+def template() -> str:
+    """Return VLDOCK_PROMPT, `vlmevalkit` where it is not set; raises UsageError for any other word."""
+    asked = os.environ.get(VARIABLE, "").strip() or UPSTREAM
+    if asked not in TEMPLATES:
+        raise UsageError(f"{VARIABLE}={asked}", expected=" or ".join(TEMPLATES))
+    return asked
+
+
+def of_llava(wrapper: Any, message: list[dict[str, Any]]) -> str | None:
+    """Return the prompt as LLaVA's own evaluation words it (conv_templates), or None: VLMEvalKit's wording stays.
+
+    Source: llava/eval/model_vqa_loader.py, llava/conversation.py (vicuna_v1) of LLaVA 1.2.2.
+    """
+    if template() == UPSTREAM:
+        return None
+    from llava.conversation import conv_templates
+
+    conversation = conv_templates["vicuna_v1"].copy()
+    content = "".join(
+        "<image>\n" if item["type"] == "image" else markers.disguised(str(item["value"])) for item in message
+    )
+    conversation.append_message(conversation.roles[0], content)
+    conversation.append_message(conversation.roles[1], None)
+    prompt: str = conversation.get_prompt()
+    return prompt
+
+
+def path_of(folder: str | Path, model: str, benchmark: str) -> Path:
+    """Return where the prompts of a cell are noted."""
+    return Path(folder) / f"{model}_{benchmark}{SUFFIX}"
+
+
+def question(folder: str, model: str, benchmark: str, index: Any, message: Any) -> None:
+    """Note that the sample `index` is about to be asked."""
+    flush()
+    _where[:] = [path_of(folder, model, benchmark)]
+    _pending.update(_loaded, **sample_notes.of_question(index, message))
+
+
+def flush() -> None:
+    """Write what is known of the sample that was asked last."""
+    if _pending and _where:
+        sample_notes.append(_where[0], _pending)
+    _pending.clear()
+
+
+def of_model(model: Any) -> dict[str, Any]:
+    """Return what every note of a model has: where and how it computes, and after how many tokens it cuts."""
+    return {"hardware": asdict(facts_of(model)), "limit": token_limit(getattr(model, "model", None))}
+
+
+def loaded(note: Mapping[str, Any]) -> None:
+    """Note the model that VLMEvalKit's own loop asks from now on (`of_model`)."""
+    _loaded.clear()
+    _loaded.update(note, engine=STOCK, batch=1)
+
+
+@contextmanager
+def worded(asked: str) -> Iterator[None]:
+    """Word questions as `asked` (a template) inside, whatever VLDOCK_PROMPT is."""
+    before = os.environ.get(VARIABLE)
+    os.environ[VARIABLE] = asked
+    try:
+        yield
+    finally:
+        del os.environ[VARIABLE]
+        os.environ.update({} if before is None else {VARIABLE: before})
+
+
+@contextmanager
+def noted() -> Iterator[sample_notes.Note]:
+    """Yield what will be known of the prompt that is sent inside: for a process that asks on another's behalf."""
+    note: sample_notes.Note = {}
+    _pending.clear()
+    _pending["index"] = None
+    try:
+        yield note
+    finally:
+        note.update({name: value for name, value in _pending.items() if name != "index"})
+        _pending.clear()
+
+
+def received(note: Mapping[str, Any]) -> None:
+    """Add to the sample that was asked last what the process that asked the model noted of it."""
+    _pending.update(note)
+    sample_notes.tell_cut(_pending, _pending.get("limit"))
+
+
+def watch(model: Any) -> Any:
+    """Return the model, its inner generate() noted: token ids as they are sent and come back, arguments of decoding."""
+    loaded(of_model(model))
+    inner: Any = getattr(model, "model", None)
+    generate = getattr(inner, "generate", None)
+    if generate is None or getattr(model, "_vldock_noted", False):
+        return model
+
+    def noted(*args: Any, **kwargs: Any) -> Any:
+        sent = _sent(inner, args, kwargs)
+        output = generate(*args, **kwargs)
+        _came_back(inner, sent, output)
+        return output
+
+    inner.generate = noted
+    model._vldock_noted = True
+    return model
+
+
+def _sent(inner: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[int] | None:
+    ids = args[0] if args else kwargs.get("input_ids", kwargs.get("inputs"))
+    if ids is None or not _pending or not hasattr(ids, "tolist"):
+        return None
+    tokens: list[int] = ids[0].tolist()
+    limit = token_limit(inner)
+    cuts = kwargs.get("images") is not None  # without an image LLaVA reads a prompt of any length
+    images = positions.of_images(inner, kwargs.get("images"), kwargs.get("image_sizes"))
+    _pending.update(sample_notes.of_prompt(tokens, images=images, limit=limit, arguments=kwargs, cut=cuts))
+    if _pending["index"] is not None:
+        sample_notes.tell_cut(_pending, limit)
+    return tokens
+
+
+def _came_back(inner: Any, sent: list[int] | None, output: Any) -> None:
+    if sent is None or not _pending or getattr(output, "ndim", 0) != 2:
+        return
+    start = getattr(getattr(inner, "generation_config", None), "bos_token_id", None)
+    _pending["answer"] = sample_notes.generated(output[0].tolist(), prompt=sent, start=start)
+
+
+def token_limit(inner: Any) -> int | None:
+    """Return after how many tokens LLaVA cuts a prompt (llava_arch.py), or None where it does not."""
+    value = getattr(getattr(inner, "config", None), "tokenizer_model_max_length", None)
+    return int(value) if value else None

@@ -1,0 +1,149 @@
+"""What a result depends on, as values to compare: the model's specification, the data, the code."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.metadata
+import importlib.util
+import inspect
+import os
+from pathlib import Path
+from typing import Any
+
+from vldock.common import hub_cache_layout
+from vldock.image.startup import foreign_python
+from vldock.image.vlmeval_hooks.files import tsv
+from vldock.image.weights import file_hashes, model_files
+
+# Secrets, and settings of an API client that do not change an answer.
+NOT_IDENTITY = ("key", "api_key", "retry", "verbose", "timeout", "wait")
+
+
+def model_spec(factory: Any) -> dict[str, Any]:
+    """Return class and arguments of a model factory (a functools.partial, one wrapped with functools.wraps, a dict)."""
+    if isinstance(factory, dict):
+        return {"class": str(factory.get("class")), "kwargs": _plain(factory), "revision": None, "weights": None}
+    factory = inspect.unwrap(factory)
+    keywords = factory.keywords if isinstance(factory, functools.partial) else {}
+    target = factory.func if isinstance(factory, functools.partial) else factory
+    path = keywords.get("model_path")
+    return {
+        "class": getattr(target, "__name__", type(target).__name__),
+        "kwargs": _plain(keywords),
+        "revision": revision_of(path) if isinstance(path, str) else None,
+        "weights": model_files.digest(path) if isinstance(path, str) else None,
+    }
+
+
+def is_api(factory: Any) -> bool:
+    """Tell whether a model factory makes a client of somebody's API, which holds no weights here."""
+    if isinstance(factory, dict):
+        return False
+    factory = inspect.unwrap(factory)
+    target = factory.func if isinstance(factory, functools.partial) else factory
+    return str(getattr(target, "__module__", "")).startswith("vlmeval.api")
+
+
+def repo_of(factory: Any) -> str | None:
+    """Return the repository or folder a model factory loads its weights from, or None."""
+    if isinstance(factory, dict):
+        path = factory.get("model_path")
+        return path if isinstance(path, str) else None
+    factory = inspect.unwrap(factory)
+    path = factory.keywords.get("model_path") if isinstance(factory, functools.partial) else None
+    return path if isinstance(path, str) else None
+
+
+def _plain(values: dict[str, Any]) -> dict[str, str]:
+    return {name: str(value) for name, value in sorted(values.items()) if name not in NOT_IDENTITY}
+
+
+def revision_of(repo: str) -> str | None:
+    """Return the commit of a Hub repository in the cache, or None before it is there."""
+    cache = os.environ.get("HUGGINGFACE_HUB_CACHE") or os.environ.get("TRANSFORMERS_CACHE")
+    if not cache or Path(repo).exists():
+        return None
+    return hub_cache_layout.commit_of(hub_cache_layout.folder(Path(cache), repo))
+
+
+def data_spec(dataset: Any) -> dict[str, Any]:
+    """Return the file a benchmark was read from, its md5 and sha256; of several both are over those of each.
+
+    A benchmark that was read from no table has digests of all its columns, pictures included; one whose pictures are
+    files has `pictures`, a digest over theirs.
+    """
+    return {**_table_spec(dataset), **_picture_files(dataset)}
+
+
+def _table_spec(dataset: Any) -> dict[str, Any]:
+    paths = [path for one in _parts(dataset) if (path := Path(getattr(one, "data_path", None) or "-")).is_file()]
+    if not paths:
+        content = dataset.data.to_csv(index=False).encode()
+        md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
+        return {"file": None, "md5": md5, "sha256": hashlib.sha256(content).hexdigest()}
+    sha256 = file_hashes.sha256_of(paths)
+    digests = [(tsv.md5_of(path), sha256[path]) for path in paths]
+    if len(paths) == 1:
+        return {"file": paths[0].name, "md5": digests[0][0], "sha256": digests[0][1]}
+    listed = repr(digests).encode()
+    md5 = hashlib.md5(listed, usedforsecurity=False).hexdigest()
+    return {"file": ", ".join(path.name for path in paths), "md5": md5, "sha256": hashlib.sha256(listed).hexdigest()}
+
+
+def _picture_files(dataset: Any) -> dict[str, str]:
+    if not getattr(dataset, "vldock_files", False):
+        return {}
+    cells = dataset.data["image_path"]
+    names = [str(name) for cell in cells for name in (cell if isinstance(cell, list) else [cell])]
+    paths = [path for path in map(Path, names) if path.is_file()]
+    known = file_hashes.sha256_of(dict.fromkeys(paths))
+    return {"pictures": hashlib.sha256(repr([known[path] for path in paths]).encode()).hexdigest()} if paths else {}
+
+
+def _parts(dataset: Any) -> list[Any]:
+    """Return the benchmarks a concatenated one is made of, else the benchmark itself."""
+    parts = getattr(dataset, "dataset_map", None)
+    return list(parts.values()) if isinstance(parts, dict) and parts else [dataset]
+
+
+@functools.cache
+def code_spec() -> dict[str, str]:
+    """Return what runs: VLMEvalKit's commit, a digest of each source tree as it lies here, torch and transformers.
+
+    Python from outside the image that was allowed is named, too.
+    """
+    from vlmeval.smp import githash
+
+    return {
+        "vlmeval_commit": githash(digits=None),
+        "vlmeval": sources_digest("vlmeval"),
+        "llava": sources_digest("llava"),
+        "vldock": sources_digest("vldock.image.vlmeval_hooks", "vldock.image.llava_hooks"),
+        "torch": importlib.metadata.version("torch"),
+        "transformers": importlib.metadata.version("transformers"),
+        **({"foreign_python": found} if (found := foreign_python.noticed(os.environ)) else {}),
+    }
+
+
+@functools.cache
+def sources_digest(*packages: str) -> str:
+    """Return 16 hexadecimal digits of the sha256 over every .py file of the packages, or `absent`."""
+    digest = hashlib.sha256()
+    for package in packages:
+        found = importlib.util.find_spec(package)
+        if found is None or found.origin is None:
+            return "absent"
+        root = Path(found.origin).parent
+        for path in sorted(root.rglob("*.py")):
+            digest.update(f"{path.relative_to(root)}\0".encode())
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()[:16]
+
+
+def predictions_digest(table: Any) -> str | None:
+    """Return the sha256 over (index, prediction) of a prediction table, or None without one."""
+    if table is None:
+        return None
+    pairs = sorted(zip(map(str, table["index"]), map(str, table["prediction"]), strict=True))
+    return hashlib.sha256(repr(pairs).encode()).hexdigest()

@@ -1,0 +1,100 @@
+"""The files a model is made of: its own and its vision tower's, by content."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from vldock.common import hub_cache_layout
+from vldock.common import weight_files as whole
+from vldock.common.errors import InputRefused
+from vldock.image.weights import file_hashes
+from vldock.image.weights.hub_snapshots import cache_root, snapshot
+
+TRUE = ("1", "ON", "YES", "TRUE")  # as huggingface_hub reads its switches
+
+
+def offline(environ: Mapping[str, str] = os.environ) -> bool:
+    """Tell whether the Hub may not be asked for weights, as the libraries read it."""
+    return any(environ.get(name, "").upper() in TRUE for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"))
+
+
+def folder_of(repo: str) -> Path | None:
+    """Return the folder `from_pretrained(repo)` reads: a local one, or a snapshot in the cache; None where none is."""
+    if Path(repo).is_dir():
+        return Path(repo)
+    found = snapshot(repo)
+    if found.revision is None:
+        return None
+    folder = hub_cache_layout.snapshot(hub_cache_layout.folder(cache_root(os.environ), repo), found.revision)
+    return folder if folder.is_dir() else None
+
+
+def facts(repo: str | None) -> dict[str, Any] | None:
+    """Return repo, revision, {file: sha256} and one sha256 over all of them; None where the weights are not here."""
+    folder = folder_of(repo) if repo else None
+    if repo is None or folder is None:
+        return None
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    digests = file_hashes.sha256_of(paths)
+    files = {path.relative_to(folder).as_posix(): digests[path] for path in paths}
+    local = Path(repo).is_dir()
+    return {
+        "repo": Path(repo).name if local else repo,
+        "revision": None if local else snapshot(repo).revision,
+        "files": files,
+        "sha256": hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest(),
+    }
+
+
+def require_whole(repo: str | None) -> None:
+    """Raise InputRefused, naming the files, where weights (or the vision tower's) are here and not whole, or hidden.
+
+    With a network a file that is merely absent is left to the Hub's client, which fetches it.
+    """
+    for name in (repo, tower_of(repo)):
+        if name and not Path(name).is_dir() and offline():
+            require_reference(name)
+        folder = folder_of(name) if name else None
+        if name is None or folder is None:
+            continue
+        found = [fault for fault in whole.faults(folder) if offline() or not fault.missing]
+        if found:
+            raise InputRefused(
+                f"the weights of {name} are not whole: {'; '.join(map(str, found))}",
+                expected="every shard its index names, each of its full length",
+                hint=f"on the host: vldock check weights, then vldock fetch weights {name}",
+            )
+
+
+def require_reference(repo: str, environ: Mapping[str, str] = os.environ) -> None:
+    """Raise InputRefused where a repository is in the cache and its refs/main names no snapshot, so that none loads."""
+    if hidden := snapshot(repo, environ).hidden:
+        raise InputRefused(
+            f"{repo} cannot be loaded offline: its refs/main {hidden.flaw}",
+            expected="the name of a folder in snapshots/, and nothing else",
+            hint=hidden.cure,
+        )
+
+
+def tower_of(repo: str | None) -> str | None:
+    """Return the vision tower a LLaVA's config names, or None."""
+    folder = folder_of(repo) if repo else None
+    if folder is None or not (folder / "config.json").is_file():
+        return None
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    tower = config.get("mm_vision_tower") or config.get("vision_tower")
+    return tower if isinstance(tower, str) else None
+
+
+def digest(repo: str | None) -> str | None:
+    """Return 16 hexadecimal digits over the model's files and its tower's; None before they are here."""
+    own = facts(repo)
+    if own is None:
+        return None
+    tower = facts(tower_of(repo)) or {"sha256": ""}
+    return hashlib.sha256((own["sha256"] + tower["sha256"]).encode()).hexdigest()[:16]

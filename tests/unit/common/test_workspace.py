@@ -1,0 +1,230 @@
+"""setup_workspace_cache.py: one root, and files that bash and docker both read, whatever the path."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+from docker.utils import parse_env_file
+from support.paths import ROOT
+
+from vldock.common import env_files, workspace, workspace_cli
+from vldock.common.errors import EnvironmentUnfit, UsageError
+from vldock.common.filesystem.permissions import Identity
+from vldock.common.workspace import FOLDERS, variables
+
+DOORS = [
+    ROOT / "scripts/setup_workspace_cache.py",
+    ROOT / "src/vldock/image/entrypoints/scripts/setup_workspace_cache.py",
+]
+HARD = {
+    "plain": "plain",
+    "spaces": "a b  c",
+    "single quote": "it's",
+    "double quote": 'say "hi"',
+    "dollar": "$HOME ${PATH} $(id)",
+    "backslash and backtick": "a\\n`id`",
+    "unicode": "데이터 é 🌱",
+    "hash and equals": "a #b=c;d&e|f",
+    "glob": "*[a]?",
+}
+NAMED = ("HF_HOME", "HUGGINGFACE_HUB_CACHE", "TRANSFORMERS_CACHE", "TORCH_HOME", "HF_DATASETS_CACHE", "PIP_CACHE_DIR")
+
+hard_paths = pytest.mark.parametrize("name", HARD.values(), ids=HARD)
+
+
+def as_docker_reads(path: Path) -> dict[str, str]:
+    """Read an env file by the rules of docker's own command: blanks before a line, `#`, the first `=`, nothing else."""
+    lines = [line.lstrip() for line in path.read_text(encoding="utf-8").split("\n")]
+    pairs = [line.partition("=") for line in lines if line and not line.startswith("#")]
+    assert not [name for name, _, _ in pairs if any(letter.isspace() for letter in name)]
+    return {name: value for name, equals, value in pairs if equals}
+
+
+def as_bash_reads(path: Path) -> dict[str, str]:
+    done = subprocess.run(
+        ["bash", "-euc", 'source "$1"; exec env -0', "-", str(path)], env={"PATH": os.environ["PATH"]},
+        capture_output=True, check=True,
+    )  # fmt: skip
+    assert done.stderr == b""
+    return dict(pair.split("=", 1) for pair in done.stdout.decode().split("\0") if pair)
+
+
+@hard_paths
+def test_all_folders_and_both_files_are_made(tmp_path: Path, name: str) -> None:
+    made = workspace.make(tmp_path / name)
+
+    assert {path.name for path in made.root.iterdir()} == {*FOLDERS, ".env", "setup_env.sh"}
+
+
+@hard_paths
+def test_docker_reads_every_value_of_the_env_file_raw(tmp_path: Path, name: str) -> None:
+    made = workspace.make(tmp_path / name)
+
+    wanted = variables(made.root)
+    assert {key: value for key, value in as_docker_reads(made.env_file).items() if key in wanted} == wanted
+    assert wanted.items() <= parse_env_file(str(made.env_file)).items()
+
+
+@hard_paths
+@pytest.mark.parametrize("file", ["env_file", "setup_file"])
+def test_bash_exports_every_value_of_either_file(tmp_path: Path, name: str, file: str) -> None:
+    made = workspace.make(tmp_path / name)
+
+    assert variables(made.root).items() <= as_bash_reads(getattr(made, file)).items()
+
+
+@pytest.mark.parametrize("name", ["two\nlines", "tab\there", "return\r", "end ", "\udcff"], ids=ascii)
+def test_a_path_no_env_file_can_carry_is_refused_before_anything_is_made(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UsageError):
+        workspace.make(tmp_path / name)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_all_caches_are_inside_and_home_is_not_moved(tmp_path: Path) -> None:
+    values = variables(tmp_path)
+
+    assert all(values[name].startswith(f"{tmp_path}/cache/") for name in (*NAMED, "XDG_CACHE_HOME"))
+    assert values["WORKSPACE_ROOT"] == str(tmp_path)
+    assert "HOME" not in values
+
+
+def test_a_token_in_the_env_file_is_kept_and_read_and_stays_private(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("HF_TOKEN=secret", encoding="utf-8")
+    (tmp_path / ".env").chmod(0o640)
+
+    for _ in range(2):
+        made = workspace.make(tmp_path)
+
+    assert as_docker_reads(made.env_file)["HF_TOKEN"] == "secret"
+    assert made.env_file.read_text(encoding="utf-8").count(env_files.BEGIN) == 1
+    assert stat.S_IMODE(made.env_file.stat().st_mode) == 0o640
+
+
+def test_a_new_env_file_is_for_its_owner_alone(tmp_path: Path) -> None:
+    assert stat.S_IMODE(workspace.make(tmp_path).env_file.stat().st_mode) == 0o600
+
+
+def test_lines_below_our_block_are_kept_too(tmp_path: Path) -> None:
+    made = workspace.make(tmp_path)
+    made.env_file.write_text(made.env_file.read_text() + "OPENAI_API_KEY=k\n")
+
+    workspace.make(tmp_path)
+
+    assert as_bash_reads(made.env_file).keys() >= {"HF_HOME"}
+    assert as_docker_reads(made.env_file)["OPENAI_API_KEY"] == "k"
+
+
+def test_a_root_that_cannot_be_made_is_told_with_its_cure(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    with pytest.raises(EnvironmentUnfit) as caught:
+        workspace.make(tmp_path / "file" / "root")
+
+    assert caught.value.hint is not None
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become another user")
+def test_another_s_folder_is_told_with_the_command_that_gives_it() -> None:
+    with tempfile.TemporaryDirectory() as folder:  # pytest's own folders let nobody else in
+        Path(folder).chmod(0o755)
+        code = f"""
+import os, sys; sys.path.insert(0, {str(ROOT / "src")!r})
+from vldock.common import workspace_cli
+os.setgid(54321); os.setuid(54321)
+sys.exit(workspace_cli.main([{folder!r}]))
+"""
+
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (3, f"hint: sudo chown -R 54321:54321 {folder}")
+
+
+def test_too_late_is_said_only_where_something_changed(tmp_path: Path) -> None:
+    environ: dict[str, str] = {}
+
+    first = workspace.activate(environ, root=tmp_path, loaded=["transformers", "os"])
+    second = workspace.activate(environ, root=tmp_path, loaded=["transformers", "os"])
+
+    assert (first.too_late, second.too_late) == (("transformers",), ())
+    assert "too late" in (first.warning() or "")
+    assert second.warning() is None
+
+
+def run(code: str, door: Path, **environ: str) -> subprocess.CompletedProcess[str]:
+    code = f"import sys; sys.path[:0] = [{str(door.parent)!r}, {str(ROOT / 'src')!r}]\n{code}"
+    return subprocess.run(
+        [sys.executable, "-c", code], env={"PATH": os.environ["PATH"], **environ}, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("door", DOORS, ids=["host", "image"])
+def test_imported_first_it_decides_where_the_hub_library_writes(tmp_path: Path, door: Path) -> None:
+    code = "import setup_workspace_cache, huggingface_hub.constants as hub; print(hub.HF_HUB_CACHE)"
+
+    done = run(code, door, WORKSPACE_ROOT=str(tmp_path / "w"))
+
+    assert (done.stdout, done.stderr) == (f"{tmp_path}/w/cache/huggingface\n", "")
+
+
+@pytest.mark.parametrize("door", DOORS, ids=["host", "image"])
+def test_imported_last_it_says_that_it_is_too_late(tmp_path: Path, door: Path) -> None:
+    done = run("import huggingface_hub, setup_workspace_cache", door, WORKSPACE_ROOT=str(tmp_path / "w"))
+
+    assert done.returncode == 0
+    assert "TooLate: too late for this process: huggingface_hub" in done.stderr
+
+
+def test_it_needs_the_standard_library_only(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-B", str(DOORS[0]), str(tmp_path / "w")],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"workspace {tmp_path}/w: cache/, models/")
+
+
+def test_a_dry_run_makes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert workspace_cli.main(["--dry-run", str(tmp_path / "w")]) == 0
+
+    assert list(tmp_path.iterdir()) == []
+    assert f"export WORKSPACE_ROOT={tmp_path}/w" in capsys.readouterr().out
+
+
+WRITES = "import os, pathlib; pathlib.Path(os.environ[{!r}], {!r}).mkdir(parents=True)"
+
+
+@pytest.mark.parametrize(("where", "code"), [(("HF_HOME", "models"), 0), (("HOME", ".cache/torch"), 1)])
+def test_what_is_written_outside_is_found(
+    tmp_path: Path, where: tuple[str, str], code: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    command = [sys.executable, "-I", "-c", WRITES.format(*where)]
+
+    seen = workspace_cli.main([str(tmp_path / "w"), "--", *command], {"HOME": str(home), "PATH": os.environ["PATH"]})
+
+    said = capfd.readouterr()
+    assert seen == code
+    assert ("proved: nothing written outside" in said.out) is (code == 0)
+    assert (f"{home}/.cache/torch" in said.err) is (code == 1)
+
+
+def test_the_command_s_own_failure_is_passed_on(tmp_path: Path) -> None:
+    command = [sys.executable, "-I", "-c", "raise SystemExit(7)"]
+
+    assert workspace_cli.main([str(tmp_path), "--prove", "--", *command], {"HOME": str(tmp_path)}) == 7
+
+
+def test_a_new_file_s_owner_is_told_by_uid(tmp_path: Path) -> None:
+    from vldock.common.filesystem.permission_hints import make
+
+    assert make(tmp_path / "new", Identity(5, 6, None)) == f"sudo install -d -o 5 -g 6 {tmp_path}/new"

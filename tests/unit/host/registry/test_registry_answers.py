@@ -1,0 +1,257 @@
+"""Whatever a registry answers, a promotion ends well or with an error of ours in its words: each field, each answer."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from support.fake_registry import HOST, FakeRegistry, response
+from support.promotion_fixture import CANDIDATE, NAME, STABLE, Shop
+
+from vldock.common.errors import InputRefused, VldockError
+from vldock.host.errors import RegistryDenied, RegistryFailed
+from vldock.host.promotion import log as promotion_log
+from vldock.host.promotion.artifacts import LOG_TAG, artifact_tag
+from vldock.host.registry.auth import Credentials
+from vldock.host.registry.client import OCI_MANIFEST, sha256
+
+LOGIN = b"<!doctype html><style>p {color: red}</style><title>Sign in</title><p>to the hotel's network &amp; go on"
+BODIES = {
+    "a login page": LOGIN,
+    "nothing": b"",
+    "cut JSON": b'{"schemaVersion": 2, "config": {"digest": "sha256:',
+    "a list": b"[1, 2]",
+    "null": b"null",
+    "nested too deep": b"[" * 100_000,
+    "no text": bytes(range(256)),
+}
+VALUES = ("", "-1", "²", "9" * 400, "http://x\r\ny\x1b[31m")
+HEADERS = ("Location", "Range", "Content-Length", "Content-Type", "Docker-Content-Digest")
+WRONG: tuple[Any, ...] = (None, True, -1, 1.5, 10**30, "", "../../x", [], [None], {}, {"a": 1})
+GONE = object()
+
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
+    """A shop whose registry has the image, with its receipt and log; its log need not outlive a power cut."""
+    monkeypatch.setattr("os.fsync", lambda descriptor: None)
+    made = Shop(tmp_path)
+    image = made.image()
+    made.promote(image, made.wish(made.receipt(image)))
+    return made
+
+
+def variants(value: Any) -> Iterator[Any]:
+    """Yield a JSON value with each of its fields, at any depth, replaced by each wrong one, or taken away."""
+    yield from WRONG
+    keys = value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
+    for key in list(keys):
+        for changed in (GONE, *variants(value[key])):
+            other = copy.copy(value)
+            if changed is GONE:
+                del other[key]
+            else:
+                other[key] = changed
+            yield other
+
+
+def ends_well(work: Callable[[], object]) -> None:
+    """Do it; only errors of ours are let through, and none of them has a line of its own from the registry."""
+    told = ""
+    try:
+        work()
+    except VldockError as error:
+        told = error.render()
+    assert all(line.startswith(("error: ", "expected: ", "hint: ")) for line in told.splitlines())
+    assert "\x1b" not in told
+
+
+def spoil(registry: FakeRegistry, number: int, change: Callable[[requests.Response], None]) -> list[requests.Response]:
+    """Change the answer to one request; return the list that every answer is put on."""
+    answers: list[requests.Response] = []
+
+    def trouble(now: int, request: requests.PreparedRequest) -> requests.Response:
+        answers.append(registry._answer(request))
+        if now == number:
+            change(answers[-1])
+        return answers[-1]
+
+    registry.trouble = trouble
+    return answers
+
+
+def whole(shop: Shop) -> bool:
+    """Return whether every tag is at an image that is there."""
+    return all(shop.registry.whole(NAME, digest) for digest in shop.tags().values())
+
+
+def every_answer(shop: Shop, change: Callable[[requests.Response], None], *, header: str | None = None) -> int:
+    """Promote anew for each request of a promotion (whose answer has `header`), the answer changed; return how many."""
+    image = shop.image()
+    wish = shop.wish(shop.receipt(image))
+    seen: list[bool] = []
+    for number in range(-1, 100):
+        if number >= 0 and (number >= len(seen) or not seen[number]):
+            continue
+        shop.registry = FakeRegistry()
+        with suppress(FileNotFoundError):
+            shop.log.path.unlink()
+        answers = spoil(shop.registry, number, change)
+        ends_well(lambda: shop.promote(image, wish))
+        assert whole(shop)
+        if number < 0:
+            seen = [header is None or header in answer.headers for answer in answers]
+    return sum(seen)
+
+
+@pytest.mark.parametrize("name", ["a login page", "nothing", "a list", "nested too deep"])
+def test_any_answer_may_have_another_body(shop: Shop, name: str) -> None:
+    def change(answer: requests.Response) -> None:
+        answer.raw.seek(0)
+        answer.raw.truncate()
+        answer.raw.write(BODIES[name])
+        answer.raw.seek(0)
+
+    assert every_answer(shop, change) > 20
+
+
+def test_any_answer_may_lack_its_headers(shop: Shop) -> None:
+    assert every_answer(shop, lambda answer: answer.headers.clear()) > 20
+
+
+@pytest.mark.parametrize("name", HEADERS)
+def test_any_answer_may_have_odd_headers(shop: Shop, name: str) -> None:
+    for value in VALUES:
+        assert every_answer(shop, lambda answer, value=value: answer.headers.update({name: value}), header=name) > 1  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("code", [200, 307, 404, 416])
+def test_any_answer_may_have_another_status(shop: Shop, code: int) -> None:
+    assert every_answer(shop, lambda answer: setattr(answer, "status_code", code)) > 5
+
+
+@pytest.mark.parametrize("tag", [CANDIDATE, "receipt", LOG_TAG])
+def test_any_field_of_a_manifest_may_be_wrong(shop: Shop, tag: str) -> None:
+    image = shop.tags()[CANDIDATE]
+    tag = artifact_tag(image, tag) if tag == "receipt" else tag
+    raw, kind = shop.registry.manifests[NAME, shop.registry.tags[NAME, tag]]
+    made = list(variants(json.loads(raw)))
+
+    for changed in made:
+        content = json.dumps(changed).encode()
+        shop.registry.manifests[NAME, sha256(content)] = (content, kind)
+        shop.registry.tags[NAME, tag] = sha256(content)
+        wish = shop.wish(tags=(STABLE,))
+        ends_well(lambda wish=wish: shop.promote(f"registry:{HOST}/{NAME}:{CANDIDATE}", wish, confirm=False))  # type: ignore[misc]
+        ends_well(lambda: shop.rollback())
+    assert len(made) > 50
+
+
+def test_any_field_of_a_line_of_the_log_may_be_wrong(shop: Shop) -> None:
+    good, *_ = shop.entries()
+    told = 0
+
+    for changed in variants(json.loads(good.line())):
+        try:
+            entries = promotion_log.parse(json.dumps(changed).encode() + b"\n", name="log")
+        except InputRefused:
+            told += 1
+            continue
+        both = promotion_log.merged(entries, [good])
+        promotion_log.render(both)
+        promotion_log.history(both, repository=good.repository, tag=CANDIDATE)
+    assert told > 50
+
+
+NO_TOKEN = BODIES | {
+    "no field": b"{}",
+    "a token of null": b'{"token": null}',
+    "a token of two lines": b'{"token": "a\\r\\nb: c"}',
+    "a token of 1": b'{"token": 1}',
+}
+
+
+@pytest.mark.parametrize("said", NO_TOKEN.values(), ids=NO_TOKEN)
+def test_an_answer_that_holds_no_token_is_a_registry_error(said: bytes) -> None:
+    fake = FakeRegistry()
+    challenge = {"WWW-Authenticate": f'Bearer realm="https://{HOST}/token"'}
+    fake.trouble = lambda n, request: (
+        response(request, 200, said) if "/token" in request.path_url else response(request, 401, headers=challenge)
+    )
+
+    with pytest.raises(RegistryFailed, match="no token"):
+        fake.remote("a").manifest("tag")
+
+
+def test_a_token_service_that_is_busy_is_asked_again() -> None:
+    fake = FakeRegistry()
+    busy = iter([503, 429])
+    challenge = {"WWW-Authenticate": f'Bearer realm="https://{HOST}/token"'}
+
+    def trouble(number: int, request: requests.PreparedRequest) -> requests.Response | None:
+        if "/token" in request.path_url:
+            return response(request, next(busy, 200), b'{"token": "tok"}')
+        return None if "Authorization" in request.headers else response(request, 401, headers=challenge)
+
+    fake.trouble = trouble
+    assert fake.remote("a").manifest("tag") is None
+
+
+@pytest.mark.parametrize("challenge", ["", "Bearer", 'Bearer realm=""', "Negotiate", 'Bearer realm="ftp://x/"', "\x00"])
+def test_a_challenge_that_is_none_is_an_error_of_ours(challenge: str) -> None:
+    fake = FakeRegistry()
+    fake.trouble = lambda n, request: response(request, 401, headers={"WWW-Authenticate": challenge})
+    remote = fake.remote("a")
+    remote.http.auth.credentials = Credentials("me", "secret")
+
+    with pytest.raises((RegistryDenied, RegistryFailed)):
+        remote.manifest("tag")
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (LOGIN, "Sign in to the hotel's network & go on"),
+        (b"upstream request timeout", "upstream request timeout"),
+        (
+            b'{"errors": [{"code": "DENIED", "message": "no\\nquota", "detail": {"left": 0}}]}',
+            "DENIED no quota {'left': 0}",
+        ),
+        (b'{"errors": [7, {"code": 7}]}', "7"),
+        (b"x" * 1000, "x" * 300 + "..."),
+        (b"", "no reason given"),
+    ],
+    ids=["a page", "text", "errors", "odd errors", "long", "nothing"],
+)
+def test_a_refusal_is_told_in_the_registrys_words_on_one_line(body: bytes, said: str) -> None:
+    fake = FakeRegistry()
+    fake.trouble = lambda n, request: response(request, 400, body)
+
+    with pytest.raises(RegistryFailed) as caught:
+        fake.remote("a").manifest("tag")
+    assert caught.value.message.endswith(f"400 status 400: {said}")
+
+
+def test_a_tag_with_a_login_page_for_a_manifest_is_told_by_its_title() -> None:
+    fake = FakeRegistry()
+    fake.trouble = lambda n, request: response(request, 200, LOGIN, {"Content-Type": "text/html"})
+
+    with pytest.raises(RegistryFailed, match="no manifest came: Sign in to the hotel"):
+        fake.remote("a").manifest("tag")
+
+
+def test_a_manifest_without_a_content_type_is_what_it_says_itself() -> None:
+    fake = FakeRegistry()
+    raw = json.dumps({"mediaType": OCI_MANIFEST}).encode()
+    fake.trouble = lambda n, request: response(request, 200, raw)
+
+    found = fake.remote("a").manifest("tag")
+
+    assert found is not None
+    assert found.media_type == OCI_MANIFEST

@@ -1,0 +1,254 @@
+"""A promotion to a https registry stays on https, whatever address the registry names; a port without TLS listens."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+import requests
+from support import tls_registry
+from support.fake_registry import FakeRegistry, response
+from support.promotion_fixture import CANDIDATE, FIXED, NAME, Shop
+from support.tls_registry import Ear
+
+from vldock.host.errors import RegistryDenied, RegistryFailed
+from vldock.host.promotion import workflow
+from vldock.host.registry import reference as registry_reference
+from vldock.host.registry.address import Home
+from vldock.host.registry.auth import Credentials, RegistryAuth
+from vldock.host.registry.connection import Line
+from vldock.host.registry.reference import Repository
+from vldock.host.util.retry import Patience
+
+PASSWORD = "a secret of the tests"
+BASIC = Credentials("me", PASSWORD).basic
+
+
+@dataclass
+class Town:
+    """A locked registry over TLS that names addresses of the form `named`, a port without TLS, and what was said."""
+
+    shop: Shop
+    port: int
+    ear: Ear
+    said: list[str]
+    named: str = "{path}"
+    what: str = "Location"
+
+    @property
+    def host(self) -> str:
+        """HOST:PORT of the registry."""
+        return f"localhost:{self.port}"
+
+    def promote(self) -> None:
+        """Promote one image to it by the lines the command uses."""
+        image = self.shop.image()
+        wish = replace(self.shop.wish(self.shop.receipt(image)), target=Repository(self.host, NAME))
+        places = workflow.Places(Line(patience=Patience(2, 0, 0)), self.shop.log, False, self.said.append)
+        source = registry_reference.source(f"tar:{image.path}")
+        workflow.promote(source, wish, places, confirm=True, show=lambda plan: None)
+
+    def address(self, path: str) -> str:
+        """Return the address the registry names for a path."""
+        return self.named.format(port=self.port, ear=self.ear.port, path=path)
+
+    def trouble(self, number: int, request: requests.PreparedRequest) -> requests.Response | None:
+        """Lock the registry, and redirect what it gives out where that is what it does."""
+        if request.url and "/token" in request.url:
+            fine = request.headers.get("Authorization") == BASIC
+            return response(request, 200 if fine else 401, b'{"token": "tok"}')
+        wanted, challenge = BASIC, 'Basic realm="r"'
+        if self.what == "realm":
+            wanted, challenge = "Bearer tok", f'Bearer realm="{self.address("/token")}",service="s",scope="x"'
+        if request.headers.get("Authorization") != wanted:
+            return response(request, 401, headers={"WWW-Authenticate": challenge})
+        redirected = {"blob": ("GET", "/blobs/sha256:"), "POST": ("POST", "/uploads/")}.get(self.what)
+        path = request.path_url
+        if redirected and request.method == redirected[0] and redirected[1] in path and "again=1" not in path:
+            return response(request, 307, headers={"Location": self.address(f"{path}?again=1")})
+        return None
+
+    def lie(self, request: requests.PreparedRequest, answer: requests.Response) -> None:
+        """Name each upload by the address asked for."""
+        if self.what == "Location" and "Location" in answer.headers:
+            answer.headers["Location"] = self.address(answer.headers["Location"])
+
+
+@pytest.fixture(scope="module")
+def pem(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The certificate of this machine."""
+    return tls_registry.certificate(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.fixture
+def town(tmp_path: Path, pem: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Town]:
+    """A registry whose certificate and password this machine knows."""
+    shop = Shop(tmp_path)
+    made: list[Town] = []
+    with (
+        tls_registry.listening() as ear,
+        tls_registry.serving(shop.registry, pem, lie=lambda request, answer: made[0].lie(request, answer)) as port,
+    ):
+        made.append(Town(shop, port, ear, []))
+        shop.registry.trouble = made[0].trouble
+        secret = base64.b64encode(f"me:{PASSWORD}".encode()).decode()
+        (tmp_path / "config.json").write_text(json.dumps({"auths": {made[0].host: {"auth": secret}}}))
+        monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(pem))
+        yield made[0]
+
+
+WHAT = ["Location", "blob", "POST", "realm"]
+
+
+@pytest.mark.parametrize("what", WHAT)
+@pytest.mark.parametrize(
+    "named",
+    [
+        "http://localhost:{port}{path}",
+        "http://localhost{path}",
+        "http://localhost:{ear}{path}",
+    ],
+    ids=["its port", "no port", "another port"],
+)
+def test_a_registry_that_names_itself_with_http_is_asked_over_https(town: Town, what: str, named: str) -> None:
+    town.what, town.named = what, named
+
+    town.promote()
+
+    assert set(town.shop.tags()) == {FIXED, CANDIDATE}
+    assert town.ear.heard == []
+    assert len([line for line in town.said if "https is kept" in line]) == 1
+
+
+@pytest.mark.parametrize("what", WHAT)
+def test_a_registry_that_names_another_host_with_http_is_31_and_nothing_goes_there(town: Town, what: str) -> None:
+    town.what, town.named = what, "http://127.0.0.1:{ear}{path}"
+
+    with pytest.raises(RegistryFailed) as caught:
+        town.promote()
+
+    assert f"https://{town.host}/ sends us to http://127.0.0.1" in caught.value.render()
+    assert town.ear.heard == []
+    assert town.shop.tags() == {}
+
+
+@pytest.mark.parametrize("named", ["//localhost:{port}{path}", "https://localhost:{port}{path}", "{path}"])
+def test_a_registry_that_stays_on_https_is_followed_without_a_word(town: Town, named: str) -> None:
+    town.named = named
+
+    town.promote()
+
+    assert set(town.shop.tags()) == {FIXED, CANDIDATE}
+    assert not any("https is kept" in line for line in town.said)
+
+
+def test_a_redirect_to_another_https_host_gets_no_password(
+    town: Town, pem: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    seen: list[str | None] = []
+    store = FakeRegistry()
+    store.blobs = town.shop.registry.blobs
+    (tmp_path / "netrc").write_text(f"machine 127.0.0.1 login me password {PASSWORD}\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+
+    def note(number: int, request: requests.PreparedRequest) -> requests.Response | None:
+        seen.append(request.headers.get("Authorization"))
+        return None
+
+    store.trouble = note
+    with tls_registry.serving(store, pem) as port:
+        town.what, town.named = "blob", f"https://127.0.0.1:{port}{{path}}"
+        town.promote()
+
+    assert set(town.shop.tags()) == {FIXED, CANDIDATE}
+    assert set(seen) == {None}
+
+
+def test_another_hosts_challenge_is_not_answered_with_the_password() -> None:
+    asked: list[str] = []
+    auth = RegistryAuth(lambda: Home("https", "far.test"), Credentials("me", PASSWORD))
+    answer = response(requests.Request("GET", "https://storage.test/blob").prepare(), 401)
+    answer.headers["WWW-Authenticate"] = 'Bearer realm="https://storage.test/token"'
+
+    assert not auth.answer(answer, lambda method, url, **options: asked.append(url), str)  # type: ignore[func-returns-value]
+    assert (asked, auth.header) == ([], None)
+
+
+def test_an_identity_token_follows_no_redirect(town: Town, tmp_path: Path) -> None:
+    posted: list[str] = []
+
+    def trouble(number: int, request: requests.PreparedRequest) -> requests.Response | None:
+        posted.append(f"{request.method} {request.path_url}")
+        if request.path_url == "/token":
+            return response(request, 307, headers={"Location": "/elsewhere"})
+        realm = f'Bearer realm="https://{town.host}/token"'
+        return response(request, 401, headers={"WWW-Authenticate": realm})
+
+    town.shop.registry.trouble = trouble
+    (tmp_path / "config.json").write_text(json.dumps({"auths": {town.host: {"identitytoken": PASSWORD}}}))
+
+    with pytest.raises(RegistryDenied, match="307"):
+        town.promote()
+    assert "POST /token" in posted
+    assert not any("elsewhere" in line for line in posted)
+
+
+NOWHERE = ["http://", "https://[", "ftp://localhost/x", "https://localhost:99999/", "file:///etc/passwd", "http:///x"]
+
+
+@pytest.mark.parametrize("named", [*NOWHERE, "https://:80", "javascript:x", "https://a b/"])
+def test_a_location_that_is_no_address_is_31(town: Town, named: str) -> None:
+    town.named = named
+
+    with pytest.raises(RegistryFailed, match=re.escape(town.host)):
+        town.promote()
+    assert town.ear.heard == []
+
+
+@pytest.mark.parametrize(
+    ("home", "url", "wanted"),
+    [
+        (Home("https", "a.test"), "http://a.test/x?y=1", "https://a.test/x?y=1"),
+        (Home("https", "a.test:5000"), "http://a.test/x", "https://a.test:5000/x"),
+        (Home("https", "a.test"), "HTTP://A.TEST/x", "https://a.test/x"),
+        (Home("https", "a.test"), "http://a.test:8080/x", "https://a.test/x"),
+        (Home("https", "a.test"), "https://b.test/x", "https://b.test/x"),
+        (Home("http", "a.test", plain_http=True), "http://b.test/x", "http://b.test/x"),
+        (Home("http", "127.0.0.1:5000"), "http://localhost:9000/x", "http://localhost:9000/x"),
+    ],
+)
+def test_an_address_is_taken_as_it_may_be(home: Home, url: str, wanted: str) -> None:
+    assert home.resolve(url) == wanted
+
+
+@pytest.mark.parametrize(
+    ("home", "url"),
+    [
+        (Home("https", "a.test"), "http://a.test.evil.test/x"),
+        (Home("https", "a.test"), "http://a.test@evil.test/x"),
+        (Home("https", "127.0.0.1:5000"), "http://localhost:5000/x"),
+        (Home("http", "127.0.0.1:5000"), "http://far.test/x"),
+    ],
+    ids=["longer", "as a user", "https here", "from here to elsewhere"],
+)
+def test_plain_http_that_was_not_asked_for_is_refused(home: Home, url: str) -> None:
+    with pytest.raises(RegistryFailed, match="nothing was sent there"):
+        home.resolve(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://a.test/", "https://a.test:444/", "https://b.test/", "https://a.test@b.test/", "https://a.test.b.test/"],
+)
+def test_a_password_is_for_one_scheme_host_and_port(url: str) -> None:
+    auth = RegistryAuth(lambda: Home("https", "a.test"), Credentials("me", PASSWORD))
+    auth.header = BASIC
+
+    assert "Authorization" not in auth(requests.Request("GET", url).prepare()).headers
+    assert auth(requests.Request("GET", "https://A.test:443/").prepare()).headers["Authorization"] == BASIC

@@ -1,0 +1,55 @@
+"""What CI runs and what docs/promotion.md shows are commands there are, and actions are pinned by commit."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+from support.paths import ROOT
+
+from vldock.host.cli.main import COMMANDS
+
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+SHOWN = [*WORKFLOWS, ROOT / "docs" / "promotion.md"]
+PINNED = re.compile(r"^actions/[a-z-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$")
+COMMAND = re.compile(r"(?:^\s*|run: |&& |\s)(?:\.venv/bin/)?vldock ((?!:)[a-z].*)$", re.MULTILINE)
+
+
+def commands(path: Path) -> Iterator[list[str]]:
+    """Yield the words after `vldock` of each command line in a file; continued lines are joined."""
+    text = re.sub(r"\\\n\s*", "", path.read_text())
+    if path.suffix == ".md":
+        text = "\n".join(line for line in text.splitlines() if line.startswith("    "))
+    for found in COMMAND.finditer(text):
+        yield shlex.split(found.group(1), comments=True)
+
+
+def command(words: list[str]) -> click.Command:
+    """Return the click command these words name; KeyError where there is none."""
+    module, name, _ = COMMANDS[words[0]]
+    found: click.Command = getattr(importlib.import_module(module), name)
+    return found.commands[words[1]] if isinstance(found, click.Group) else found
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_every_action_is_pinned_by_commit_and_says_its_version(path: Path) -> None:
+    used = re.findall(r"uses: (.+)$", path.read_text(), re.MULTILINE)
+
+    assert used
+    assert [line for line in used if not PINNED.match(line)] == []
+
+
+@pytest.mark.parametrize("path", SHOWN, ids=lambda path: path.name)
+def test_every_vldock_command_shown_exists_with_its_options(path: Path) -> None:
+    seen = 0
+    for words in commands(path):
+        options = {option for parameter in command(words).params for option in parameter.opts}
+        assert {word for word in words if word.startswith("--")} <= options, words
+        seen += 1
+
+    assert seen >= 5
