@@ -20,8 +20,8 @@ EDITS = {
     return root
 """,
             """\
-    from vldock.image.vlmeval_hooks.files import lmudata as data
-    return str(data.lmu_data_root())
+    from vldock.image.startup.data_root import lmu_data_root
+    return str(lmu_data_root())
 """,
         ),
     ),

@@ -15,8 +15,8 @@ EDITS = {
             """\
     else:
         model.set_dump_image(dataset.dump_image)
-        from vldock.image.engines import vlmeval_loop as inference
-        if inference.answered(
+        from vldock.image.engines import vlmeval_loop
+        if vlmeval_loop.answered(
                 model, dataset, data, res, folder=work_dir, name=model_name, out_file=out_file):
             res = {k: res[k] for k in data_indices}
             dump(res, out_file)

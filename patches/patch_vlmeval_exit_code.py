@@ -16,7 +16,7 @@ EDITS = {
     if not rows:
 """,
             """\
-    outcomes.note_run(run_dir)
+    cell_outcomes.note_run(run_dir)
     rows = collect_run_benchmark_report(run_dir)
     if not rows:
 """,
@@ -28,7 +28,8 @@ logger = get_logger(__name__)
 
 def _format_fail_rate""",
             """\
-from vldock.image.vlmeval_hooks.process import error_lines as causes; from vldock.image.vlmeval_hooks.run import console, cell_outcomes as outcomes
+from vldock.image.vlmeval_hooks.process import error_lines
+from vldock.image.vlmeval_hooks.run import cell_outcomes, console
 
 logger = get_logger(__name__)
 
@@ -40,11 +41,11 @@ def _format_fail_rate""",
                 logger.exception(f'Model {model_name} x Dataset {dataset_name} combination failed: {e}, '
                                  'skipping this combination.')
 """,
-            "                causes.log_failure(logger, model_name, dataset_name, e)\n",
+            "                error_lines.log_failure(logger, model_name, dataset_name, e)\n",
         ),
         Edit(
             "                        error_message=str(e),\n",
-            "                        error_message=causes.one_line(e),\n",
+            "                        error_message=error_lines.one_line(e),\n",
         ),
         Edit(
             """\
@@ -85,9 +86,9 @@ def run_task(args) -> int:
         Edit(
             "        console_handler.setFormatter(formatter)\n",
             """\
-        from vldock.image.vlmeval_hooks.process import error_lines as causes
-        console_handler.setFormatter(causes.ConsoleFormatter(formatter._fmt, formatter.datefmt))
-        console_handler.addFilter(causes.keep_on_console)
+        from vldock.image.vlmeval_hooks.process import error_lines
+        console_handler.setFormatter(error_lines.ConsoleFormatter(formatter._fmt, formatter.datefmt))
+        console_handler.addFilter(error_lines.keep_on_console)
 """,
         ),
     ),

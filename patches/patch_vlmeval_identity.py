@@ -20,9 +20,9 @@ EDITS = {
                 judge_model = judge_kwargs.get('model', '')
 
                 if RANK == 0:
-                    from vldock.image.vlmeval_hooks.provenance import run_identity as identity
+                    from vldock.image.vlmeval_hooks.provenance import run_identity
                     factory = cfg['model'][model_name] if use_config else supported_VLM.get(model_name, LMDeployAPI)
-                    identity.settle(
+                    run_identity.settle(
                         pred_root, model_name, dataset, args=args, judge=judge_model, factory=factory)
                     reuse_ctx""",
         ),
@@ -30,7 +30,7 @@ EDITS = {
             "                    # Perform the Evaluation\n",
             """\
                     # Perform the Evaluation, on nothing an earlier one left
-                    identity.begin_evaluation(pred_root, model_name, dataset_name, judge_model)
+                    run_identity.begin_evaluation(pred_root, model_name, dataset_name, judge_model)
 """,
         ),
     ),

@@ -20,9 +20,9 @@ WRAPPER = (
         '            logging.critical(\n                "Please install llava from https://github.com/haotian-liu/LLaVA"\n'
         "            )\n            raise err\n",
         "            raise  # the real cause is what helps, not that llava should be installed\n"
-        "        from vldock.image.vlmeval_hooks.process import placement as wrapper\n",
+        "        from vldock.image.vlmeval_hooks.process import placement\n",
     ),
-    Edit('                    device_map="cpu",\n', "                    **wrapper.loading_options(),\n"),
+    Edit('                    device_map="cpu",\n', "                    **placement.loading_options(),\n"),
     Edit(
         '            if "ShareGPT4V" in model_path:\n                import llava\n\n'
         "                logging.critical(\n"

@@ -8,7 +8,7 @@ import patchcli
 from originals import VLMEVAL
 from patchlib import Edit, Patch
 
-POOL = "from vldock.image.vlmeval_hooks.process import scoring_pool as pools\n"
+POOL = "from vldock.image.vlmeval_hooks.process import scoring_pool\n"
 EDITS = {
     "vlmeval/dataset/image_vqa.py": (
         Edit(
@@ -19,7 +19,7 @@ EDITS = {
 """,
             f"""\
         {POOL}\
-        pool = pools.of(lt)
+        pool = scoring_pool.of(lt)
         lines = [data.iloc[i] for i in range(lt)]
         if listinstr(['TextVQA'], dataset):
 """,
@@ -34,7 +34,7 @@ EDITS = {
 """,
             f"""\
             {POOL}\
-            pool = pools.of(lt)
+            pool = scoring_pool.of(lt)
             lines = [data.iloc[i] for i in range(lt)]
             res = pool.map(process_line, lines)
 

@@ -13,7 +13,7 @@ EDITS = {
         Edit(
             "from vlmeval.utils.result_transfer import",
             """\
-from vldock.image.vlmeval_hooks.files import output_folder as runroot
+from vldock.image.vlmeval_hooks.files import output_folder
 from vlmeval.utils.result_transfer import""",
         ),
         Edit(
@@ -22,15 +22,15 @@ from vlmeval.utils.result_transfer import""",
     parser.add_argument('--work-dir', type=str, default='./outputs', help=""",
             """\
     # Work Dir & Mode (imported here: this function is also run by itself, without the module around it)
-    from vldock.image.vlmeval_hooks.files import output_folder as runroot
-    parser.add_argument('--work-dir', type=str, default=runroot.default_work_dir(), help=""",
+    from vldock.image.vlmeval_hooks.files import output_folder
+    parser.add_argument('--work-dir', type=str, default=output_folder.default_work_dir(), help=""",
         ),
         Edit(
             """\
         pred_root = osp.join(args.work_dir, model_name)
         pred_root_meta = osp.join(args.work_dir, model_name)
 """,
-            "        pred_root = pred_root_meta = runroot.pred_root(args, model_name)\n",
+            "        pred_root = pred_root_meta = output_folder.pred_root(args, model_name)\n",
         ),
         Edit(
             """\
@@ -43,7 +43,7 @@ from vlmeval.utils.result_transfer import""",
             """\
                 reuse_aux=args.reuse_aux,
                 model_name=model_name,
-                standin=runroot.standin(),
+                standin=output_folder.standin(),
             )
 
         if use_config:

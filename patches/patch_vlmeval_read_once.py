@@ -17,8 +17,8 @@ EDITS = {
 """,
             """\
     def load_xlsx(f):
-        from vldock.image.vlmeval_hooks.files import workbooks as tables, text_cells
-        return tables.read(text_cells.read_workbook, f)
+        from vldock.image.vlmeval_hooks.files import text_cells, workbooks
+        return workbooks.read(text_cells.read_workbook, f)
 """,
         ),
     ),

@@ -17,16 +17,16 @@ EDITS = {
 """,
             """\
         args.api_nproc = args.nproc
-    from vldock.image.vlmeval_hooks.run import sample_limit as limits
-    args.limit = limits.resolve(args.limit)
+    from vldock.image.vlmeval_hooks.run import sample_limit
+    args.limit = sample_limit.resolve(args.limit)
     return args
 """,
         ),
         Edit(
             "                judge_kwargs = get_judge_kwargs(dataset_name, dataset.TYPE, args)\n",
             """\
-                from vldock.image.vlmeval_hooks.run import sample_limit as limits
-                limits.cut(dataset, args.limit)
+                from vldock.image.vlmeval_hooks.run import sample_limit
+                sample_limit.cut(dataset, args.limit)
                 judge_kwargs = get_judge_kwargs(dataset_name, dataset.TYPE, args)
 """,
         ),

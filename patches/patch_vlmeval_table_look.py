@@ -14,8 +14,8 @@ EDITS = {
             "        data = self.load_data(dataset)\n",
             """\
         data = self.load_data(dataset)
-        from vldock.image.vlmeval_hooks.files import table_check as table_look, table_images as table_pictures
-        data = table_look.settled(self, data)
+        from vldock.image.vlmeval_hooks.files import table_check, table_images
+        data = table_check.settled(self, data)
 """,
         ),
         # a picture may be that short: a GIF of one pixel
@@ -26,7 +26,7 @@ EDITS = {
                     assert idx in image_map and len(image_map[idx]) > 64
                     image_map[k] = image_map[idx]
 """,
-            "                image_map[k] = table_pictures.resolved(image_map, k)\n",
+            "                image_map[k] = table_images.resolved(image_map, k)\n",
         ),
     ),
     "vlmeval/dataset/text_base.py": (
@@ -34,8 +34,8 @@ EDITS = {
             "        data = self.load_data(dataset)\n",
             """\
         data = self.load_data(dataset)
-        from vldock.image.vlmeval_hooks.files import table_check as table_look
-        data = table_look.settled(self, data)
+        from vldock.image.vlmeval_hooks.files import table_check
+        data = table_check.settled(self, data)
 """,
         ),
     ),
@@ -43,8 +43,8 @@ EDITS = {
         Edit(
             "        if idx in res:\n",
             """\
-        from vldock.image.vlmeval_hooks.files import table_images as table_pictures
-        if idx in res or table_pictures.lost(dataset, data.iloc[i], res):
+        from vldock.image.vlmeval_hooks.files import table_images
+        if idx in res or table_images.lost(dataset, data.iloc[i], res):
 """,
         ),
     ),
@@ -55,8 +55,8 @@ EDITS = {
     image = Image.open(io.BytesIO(image_data))
     if image.mode in ('RGBA'""",
             """\
-    from vldock.image.vlmeval_hooks.files import table_images as table_pictures
-    image = table_pictures.opened(base64_string)
+    from vldock.image.vlmeval_hooks.files import table_images
+    image = table_images.opened(base64_string)
     if image.mode in ('RGBA'""",
         ),
     ),
@@ -68,8 +68,8 @@ EDITS = {
 """,
             """\
         if isinstance(im, str):
-            from vldock.image.vlmeval_hooks.files import table_images as table_pictures
-            table_pictures.dump_if_whole(decode_base64_to_image_file, im, p)
+            from vldock.image.vlmeval_hooks.files import table_images
+            table_images.dump_if_whole(decode_base64_to_image_file, im, p)
 """,
         ),
         Edit(
@@ -79,8 +79,8 @@ EDITS = {
                 assert idx in image_map and len(image_map[idx]) > 64
 """,
             """\
-            from vldock.image.vlmeval_hooks.files import table_images as table_pictures
-            if table_pictures.is_reference(image_map[i], image_map):
+            from vldock.image.vlmeval_hooks.files import table_images
+            if table_images.is_reference(image_map[i], image_map):
                 idx = image_map[i]
 """,
         ),

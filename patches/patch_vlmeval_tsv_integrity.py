@@ -39,12 +39,12 @@ EDITS = {
             """\
     from tqdm import tqdm
 
-    from vldock.image.vlmeval_hooks.files import download as fetch
+    from vldock.image.vlmeval_hooks.files import download
 """,
         ),
         Edit(
             "            urllib.request.urlretrieve(url, filename=filename, reporthook=t.update_to)\n",
-            "            fetch.retrieve(url, filename, t.update_to)\n",
+            "            download.retrieve(url, filename, t.update_to)\n",
         ),
     ),
 }

@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from vldock.common.cell_record import write_json
+from vldock.common.filesystem.atomic import write_json
 from vldock.host.docker_engine.docker_cli import builder
 from vldock.host.util.checkout import root
 

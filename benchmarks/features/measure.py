@@ -29,6 +29,7 @@ import honest_model
 
 from vldock.image.features import evict, lookup, picture_rows, towers
 from vldock.image.features.cache import FeatureCache
+from vldock.image.features.processor import ClipProcessor
 from vldock.image.features.space import Entry, Space
 
 CLIP_L = {**honest_model.EYE, "num_hidden_layers": 24}
@@ -48,13 +49,13 @@ class Reading(torch.nn.Module):
         return self.clip(pixels, output_hidden_states=True).hidden_states[-2][:, 1:]
 
 
-def tower(**sizes: int) -> tuple[towers.Tower, towers.ClipProcessor]:
+def tower(**sizes: int) -> tuple[towers.Tower, ClipProcessor]:
     """Return a tower of random weights and CLIP's own preprocessing."""
     torch.manual_seed(0)
     config = CLIPVisionConfig(image_size=336, patch_size=14, **sizes)
     made = towers.Tower("random", "random", lambda: Reading(config))
     size = {"size": {"shortest_edge": 336}, "crop_size": {"height": 336, "width": 336}}
-    return made, towers.ClipProcessor(CLIPImageProcessor(**size), SETTINGS)
+    return made, ClipProcessor(CLIPImageProcessor(**size), SETTINGS)
 
 
 def photographs(folder: Path, count: int) -> list[picture_rows.ImageRow]:

@@ -21,7 +21,7 @@ from typing import Any
 
 import click
 
-from vldock.common.cell_record import write_json
+from vldock.common.filesystem.atomic import write_json
 from vldock.common.matrix import matrix_benchmarks
 from vldock.host.cli.main import invoke
 from vldock.host.containers import cleanup, terminal

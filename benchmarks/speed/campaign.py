@@ -26,8 +26,8 @@ from modes import CELL_MODES, MODES, WHOLE_MODES, Measured
 from setting import PHASES, Setting
 
 from vldock.common import cache_env
-from vldock.common.cell_record import write_json
 from vldock.common.errors import UsageError
+from vldock.common.filesystem.atomic import write_json
 from vldock.common.matrix import matrix_benchmarks, matrix_models
 from vldock.host.cli.main import invoke
 from vldock.host.docker_engine import client as docker_client

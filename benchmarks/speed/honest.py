@@ -25,8 +25,8 @@ from campaign import HERE, timed_image
 from setting import Place, Setting, run_py
 
 from vldock.common import cache_env
-from vldock.common.cell_record import write_json
 from vldock.common.errors import EvaluationFailed
+from vldock.common.filesystem.atomic import write_json
 from vldock.host.cli.main import invoke
 from vldock.host.containers.spec import Mount
 from vldock.host.docker_engine import client as docker_client

@@ -10,6 +10,7 @@ SITE = "/opt/venv/lib/python3.11/site-packages"
 LLAVA = "/workspace/LLaVA/llava"
 VLMEVAL = "/workspace/VLMEvalKit/vlmeval"
 VLDOCK = "/opt/vldock/vldock"
+HOOKS = f"{VLDOCK}/image/vlmeval_hooks"
 WRAPPER = f"{VLMEVAL}/vlm/llava/llava.py"
 
 REPLACE = (
@@ -126,7 +127,7 @@ BREAKAGES = (
              (replaced(f"{VLMEVAL}/dataset/image_yorn.py", "dump(score, score_tgt)", "pass"),),
              INSIDE, "test_evaluate.py", "test_a_finished_cell_is_kept"),
     Breakage("results of another limit are taken",
-             (replaced(f"{VLDOCK}/image/vlmeval_hooks/provenance/run_identity.py", 'FIELDS = ("limit", ', "FIELDS = ("),),
+             (replaced(f"{HOOKS}/provenance/run_identity.py", 'FIELDS = ("limit", ', "FIELDS = ("),),
              INSIDE, "test_patched_vlmeval.py", "test_another_limit_sets_the_earlier_files_aside"),
     Breakage("a folder in the user's way", (shell("chmod 0755 /workspace/outputs /workspace/.cache"),),
              INSIDE, "test_environment.py", "test_any_user_may_write_there"),

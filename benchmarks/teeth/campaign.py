@@ -17,7 +17,7 @@ from typing import Any
 
 import click
 
-from vldock.common.cell_record import write_json
+from vldock.common.filesystem.atomic import write_json
 from vldock.host.cli.main import invoke
 from vldock.host.docker_engine import client as docker_client
 from vldock.host.images import local as local_images

@@ -12,11 +12,11 @@ import torch
 import training_box
 
 from vldock.image import cuda_device
+from vldock.image.answering.model_facts import facts_of
 from vldock.image.answering.types import Question
 from vldock.image.engines import memory as engine_memory
 from vldock.image.engines.batched import BatchedEngine
 from vldock.image.engines.memory_features import FeatureStore
-from vldock.image.engines.shared_model import facts_of
 from vldock.image.evaluation import command as evaluate_command
 from vldock.image.features import for_evaluation, towers
 from vldock.image.session import model_memory

@@ -26,6 +26,7 @@ from vldock.common.errors import InputRefused, UsageError
 from vldock.image.__main__ import main
 from vldock.image.features import build, evict, file_locks, fsck, lookup, picture_rows, shards, torchrun_store, towers
 from vldock.image.features.cache import FeatureCache
+from vldock.image.features.processor import ClipProcessor
 from vldock.image.features.space import Entry
 from vldock.image.standin import ASSETS
 
@@ -257,11 +258,11 @@ def test_the_stand_in_tower_s_features_are_llava_s_bit_for_bit(
     assert found.shape == (576, 64)
 
 
-def anyres(grid: tuple[tuple[int, int], ...]) -> tuple[towers.Tower, towers.ClipProcessor]:
+def anyres(grid: tuple[tuple[int, int], ...]) -> tuple[towers.Tower, ClipProcessor]:
     """The stand-in tower, and LLaVA-NeXT's preprocessing: the whole picture, then each square of a grid."""
     tower, processor = towers.open_tower(str(TOWER))
     settings = SimpleNamespace(image_aspect_ratio="anyres", image_grid_pinpoints=[list(one) for one in grid])
-    return tower, towers.ClipProcessor(processor.image_processor, settings)
+    return tower, ClipProcessor(processor.image_processor, settings)
 
 
 WIDE, SQUARE = ((672, 336), (336, 672)), ((672, 672),)

@@ -104,7 +104,7 @@ def test_a_folder_that_is_cut_is_refused_by_file(bench_template: Path, tmp_path:
     env = workspace_of(Bench(bench_template, bench_template / "cache"), tmp_path / "ws")
     (shard,) = (tmp_path / "ws/models/attempt-3").glob("*.safetensors")
     shard.write_bytes(shard.read_bytes()[:-1000])
-    code = "from vldock.image.workspace import model_location as places; places.require_whole(places.resolve('attempt-3'))"
+    code = "from vldock.image.workspace.model_location import *; require_whole(resolve('attempt-3'))"
 
     done = python(code, env=env)
 

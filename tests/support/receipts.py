@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from support.saved_image import LOCK
+from vldock.host.images.identity import ImageIdentity
 from vldock.host.receipts import envelope
 from vldock.host.receipts import suite as receipt_suite
 from vldock.host.receipts.envelope import SealedReceipt
-from vldock.host.receipts.statement import CPU_GROUPS, GROUPS, GroupResult, ImageIdentity, Inputs, Receipt, Status
+from vldock.host.receipts.statement import CPU_GROUPS, GROUPS, GroupResult, Inputs, Receipt, Status
 from vldock.host.util import checkout
 
 IMAGE = ImageIdentity("sha256:" + "1" * 64, ("sha256:" + "2" * 64, "sha256:" + "3" * 64))

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vldock.host.receipts.statement import ImageIdentity
+from vldock.host.images.identity import ImageIdentity
 
 LOCK = "ab" * 32
 LABELS = {"vldock.lock.sha256": LOCK, "org.opencontainers.image.title": "vldock"}

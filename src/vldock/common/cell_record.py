@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
 from vldock.common.errors import InputRefused
+from vldock.common.filesystem.atomic import write_json
 
 CELL_FILE = "cell.json"
 CELL_SCHEMA = 1
@@ -70,16 +70,3 @@ class Cell:
                 expected=f"JSON of schema {CELL_SCHEMA}",
                 hint=f"move {path} away and run the cell again",
             ) from error
-
-
-def write_json(path: Path, value: Any) -> Path:
-    """Write `value` as JSON beside `path`, fsync, rename over it: a reader sees the old file or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.urandom(4).hex()}.tmp")
-    with aside.open("w", encoding="utf-8") as stream:
-        json.dump(value, stream, indent=2, ensure_ascii=False, sort_keys=False)
-        stream.write("\n")
-        stream.flush()
-        os.fsync(stream.fileno())
-    aside.replace(path)
-    return path

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from vldock.common.check import Check
 from vldock.common.errors import VldockError
 from vldock.host.build import base_image
 from vldock.host.build import image as image_build
@@ -21,24 +21,6 @@ from vldock.host.util.console import size_text
 
 VERSION = ("python", "-m", "vldock.image", "version", "--json")
 DOCTOR = ("python", "-m", "vldock.image", "doctor")
-MARK = {"ok": "ok  ", "warn": "warn", "fail": "FAIL"}
-
-
-@dataclass(frozen=True)
-class Check:
-    """One finding: its name, whether it is fit, what was seen, and what to do where it is not."""
-
-    name: str
-    state: Literal["ok", "warn", "fail"]
-    seen: str
-    hint: str | None = None
-
-    def __str__(self) -> str:
-        return f"{MARK[self.state]} {self.name:<8} {self.seen}" + (f"\n     hint: {self.hint}" if self.hint else "")
-
-    def as_json(self) -> dict[str, Any]:
-        """Return plain values."""
-        return asdict(self)
 
 
 def host(image: str) -> list[Check]:
@@ -54,7 +36,7 @@ def host(image: str) -> list[Check]:
 def check_engine(status: docker_client.EngineStatus) -> Check:
     """Does an engine answer?"""
     line = status.lines()[0].removeprefix("engine: ")
-    return Check("engine", "ok", line) if status.answers else Check("engine", "fail", line, "vldock engine up")
+    return Check("engine", "ok", line) if status.answers else Check("engine", "fail", line, hint="vldock engine up")
 
 
 def check_cli(found: Sequence[docker_cli.DockerCli]) -> Check:
@@ -62,7 +44,7 @@ def check_cli(found: Sequence[docker_cli.DockerCli]) -> Check:
     cli = docker_cli.choose(found)
     if cli is not None:
         return Check("builder", "ok", str(cli))
-    return Check("builder", "fail", "; ".join(map(str, found)) or "no docker command", "vldock engine up")
+    return Check("builder", "fail", "; ".join(map(str, found)) or "no docker command", hint="vldock engine up")
 
 
 def check_gpu(status: docker_client.EngineStatus) -> Check:
@@ -71,7 +53,7 @@ def check_gpu(status: docker_client.EngineStatus) -> Check:
     if reason is None:
         return Check("gpu", "ok", "the engine can hand out NVIDIA GPUs")
     hint = "install nvidia-container-toolkit, then restart the engine" if "toolkit" in reason else None
-    return Check("gpu", "warn", f"evaluations run on the CPU: {reason}", hint)
+    return Check("gpu", "warn", f"evaluations run on the CPU: {reason}", hint=hint)
 
 
 def check_disk(status: docker_client.EngineStatus) -> Check:
@@ -82,7 +64,7 @@ def check_disk(status: docker_client.EngineStatus) -> Check:
     free = shutil.disk_usage(folder).free
     state: Literal["ok", "warn"] = "ok" if free > image_build.WARM_GB * 1e9 else "warn"
     return Check(
-        "disk", state, f"{size_text(free)} free in {folder}", "docker system prune" if state == "warn" else None
+        "disk", state, f"{size_text(free)} free in {folder}", hint="docker system prune" if state == "warn" else None
     )
 
 
@@ -91,10 +73,10 @@ def check_base(client: Any) -> Check:
     try:
         recipe = base_image.BaseRecipe.load(checkout.root() / checkout.BASE_FILE)
     except VldockError as error:
-        return Check("base", "fail", error.message, error.hint)
+        return Check("base", "fail", error.message, hint=error.hint)
     there = base_image.present(client, recipe)
     if there is None:
-        return Check("base", "warn", f"{recipe.tag} is not here: the next build pulls or makes it", "vldock base")
+        return Check("base", "warn", f"{recipe.tag} is not here: the next build pulls or makes it", hint="vldock base")
     return Check("base", "ok", str(there).removeprefix("base: "))
 
 
@@ -105,7 +87,7 @@ def check_image(client: Any, image: str) -> Check:
     try:
         found = client.images.get(image)
     except ImageNotFound:
-        return Check("image", "fail", f"{image} is not here", "vldock build")
+        return Check("image", "fail", f"{image} is not here", hint="vldock build")
     labels = image_facts(found)
     return Check("image", "ok", f"{image} {size_text(found.attrs['Size'])} {labels.get('revision', '')[:20]}".rstrip())
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from vldock.common.cell_record import CELL_FILE, Cell, write_json
+from vldock.common.cell_record import CELL_FILE, Cell
 from vldock.common.errors import InputRefused
+from vldock.common.filesystem.atomic import write_json
 
 CELL = Cell(
     model="llava_v1.5_7b",

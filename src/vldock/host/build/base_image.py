@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from vldock.common.errors import EnvironmentUnfit, InputRefused, VldockError
 from vldock.host.build import bootstrap
-from vldock.host.docker_engine.client import plain
+from vldock.host.errors import plain
 from vldock.host.util.console import Say
 
 Way = Literal["any", "registry", "bootstrap"]

@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from vldock.common.cell_record import write_json
 from vldock.common.errors import InputRefused
+from vldock.common.filesystem.atomic import write_json
 from vldock.common.image_paths import BUILD_PACKAGES
 from vldock.host.images import files as image_files
 

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from vldock.common.check import Check
 from vldock.common.errors import UsageError
 from vldock.common.filesystem.permissions import Identity
 from vldock.common.matrix import MODELS
@@ -15,7 +16,6 @@ from vldock.host.cache import items as cache_items
 from vldock.host.cache import permissions as cache_permissions
 from vldock.host.cache import problems as cache_problems
 from vldock.host.cache.locations import Places
-from vldock.host.doctor import Check
 from vldock.host.util.console import size_text
 
 INODES_NEEDED = 10_000
@@ -44,7 +44,7 @@ def check_mount(root: Path, mount: filesystem.MountPoint | None) -> Check:
         return Check("file system", "warn", f"{root}: its mount is not known")
     unsafe = mount.network is not None or mount.kind in filesystem.LOST
     hint = filesystem.ADVICE if mount.network else "a folder on a disk" if unsafe else None
-    return Check("file system", "warn" if unsafe else "ok", f"{root}: {mount.told()}", hint)
+    return Check("file system", "warn" if unsafe else "ok", f"{root}: {mount.told()}", hint=hint)
 
 
 def check_trial(root: Path) -> Check:
@@ -52,12 +52,14 @@ def check_trial(root: Path) -> Check:
     try:
         tried = filesystem.trial(root)
     except OSError as error:
-        return Check("locks", "warn", f"{root} cannot be tried: {error.strerror}", "vldock cache doctor --user UID:GID")
+        return Check(
+            "locks", "warn", f"{root} cannot be tried: {error.strerror}", hint="vldock cache doctor --user UID:GID"
+        )
     failed = {name: why for name, why in tried.items() if why}
     if not failed:
         return Check("locks", "ok", f"{root}: {', '.join(tried)} work")
     seen = "; ".join(f"{name}: {why}" for name, why in failed.items())
-    return Check("locks", "warn", f"{root}: {seen}", filesystem.ADVICE)
+    return Check("locks", "warn", f"{root}: {seen}", hint=filesystem.ADVICE)
 
 
 def check_access(root: Path, who: Identity) -> list[Check]:
@@ -70,10 +72,10 @@ def check_access(root: Path, who: Identity) -> list[Check]:
             for what, paths in (("of other owners", seen.foreign), ("closed by their mode", seen.closed))
             if paths
         ]
-        return [Check("access", "fail", f"{root}: {name} cannot use {'; '.join(counts)}", command)]
+        return [Check("access", "fail", f"{root}: {name} cannot use {'; '.join(counts)}", hint=command)]
     if seen.open_to_all:
         count = f"{len(seen.open_to_all)}, {seen.open_to_all[0]} first"
-        return [Check("access", "warn", f"{root}: anybody may write {count}; a weight file runs code", command)]
+        return [Check("access", "warn", f"{root}: anybody may write {count}; a weight file runs code", hint=command)]
     return [Check("access", "ok", f"{root}: {name} reads all and can add to it")]
 
 
@@ -85,10 +87,10 @@ def check_room(places: Places) -> Check:
     free, stats = shutil.disk_usage(places.root).free, os.statvfs(places.root)
     seen = f"{size_text(free)} free at {places.root}"
     if stats.f_files > 0 and stats.f_favail < INODES_NEEDED:
-        return Check("room", "warn", f"{seen}, {stats.f_favail} inodes left", "vldock cache prune")
+        return Check("room", "warn", f"{seen}, {stats.f_favail} inodes left", hint="vldock cache prune")
     if free < needed:
         names = ", ".join(model.name for model in absent)
-        return Check("room", "warn", f"{seen}; {names} to come: {size_text(needed)}", "vldock cache prune")
+        return Check("room", "warn", f"{seen}; {names} to come: {size_text(needed)}", hint="vldock cache prune")
     return Check("room", "ok", seen)
 
 
@@ -97,7 +99,7 @@ def check_flaws(places: Places) -> list[Check]:
     found = cache_problems.find(places)
     left, torn = [one for one in found if one.kind != "torn"], [one for one in found if one.kind == "torn"]
     size = size_text(sum(one.size for one in left))
-    checks = [Check("torn", "warn", f"{one.path}: {one.why}", one.cure) for one in torn]
+    checks = [Check("torn", "warn", f"{one.path}: {one.why}", hint=one.cure) for one in torn]
     if left:
-        checks.append(Check("leftovers", "warn", f"{len(left)} partial or orphaned, {size}", "vldock cache prune"))
+        checks.append(Check("leftovers", "warn", f"{len(left)} partial or orphaned, {size}", hint="vldock cache prune"))
     return checks or [Check("leftovers", "ok", "none")]

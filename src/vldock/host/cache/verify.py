@@ -19,13 +19,13 @@ from pathlib import Path
 
 from vldock.common import hub_cache_layout
 from vldock.common.filesystem import permission_hints
+from vldock.common.filesystem.atomic import write_text
 from vldock.common.filesystem.permissions import whoami
 from vldock.common.matrix import BENCHMARKS
 from vldock.common.tables import editions
 from vldock.common.tables.editions import Editions
 from vldock.host.cache.items import PARTIAL
 from vldock.host.cache.locations import Places, listed, repositories
-from vldock.host.downloads.hub_snapshot import write_text
 
 CHUNK = 1 << 22
 LOCK = Path(__file__).resolve().parents[4] / "locks" / "datasets.json"  # of a checkout; without one no edition is known

@@ -151,7 +151,7 @@ def doctor_command(user: str | None, as_json: bool, **folders: Path | None) -> i
       vldock cache doctor --user 1000:1000 --json
     """
     checks = checkup.examine(locations.find(**folders), user=user)
-    fit = all(check.state != "fail" for check in checks)
+    fit = all(check.status != "fail" for check in checks)
     if as_json:
         print_json({"fit": fit, "checks": [check.as_json() for check in checks]})
     else:

@@ -12,7 +12,7 @@ import click
 
 from vldock import __version__
 from vldock.common.errors import EnvironmentUnfit, VldockError
-from vldock.host.docker_engine.client import plain
+from vldock.host.errors import plain
 
 INTERRUPTED = 130
 EPILOG = """\b

@@ -1,4 +1,4 @@
-"""The options of `vldock matrix`."""
+"""Options that several commands share, and the options of `vldock matrix`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from click.core import ParameterSource
 
 from vldock.common import inference_options, prompt_style
 from vldock.host.util import checkout
+from vldock.host.util.retry import Patience
+
+Command = Callable[..., Any]
 
 FOLDER = click.Path(path_type=Path)
 
@@ -118,3 +121,17 @@ def answering(ctx: click.Context, given: dict[str, Any]) -> inference_options.En
     if ctx.get_parameter_source("feature_cache") is not ParameterSource.COMMANDLINE:
         cached = cached and name == inference_options.BATCHED
     return inference_options.choose(name, given["batch_size"] or "", feature_cache=cached)
+
+
+def registry_options(command: Command) -> Command:
+    """Add --plain-http and --attempts to a command; it gets them as plain_http and attempts."""
+    command = click.option(
+        "--attempts",
+        type=click.IntRange(1, 50),
+        default=Patience.attempts,
+        show_default=True,
+        help="How often a registry that does not answer, or says 'later', is asked.",
+    )(command)
+    return click.option(
+        "--plain-http", is_flag=True, help="Speak http, not https, to a registry that is not on this machine."
+    )(command)

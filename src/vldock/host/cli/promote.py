@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from vldock.common.errors import UsageError
+from vldock.host.cli.options import registry_options
 from vldock.host.promotion import channels
 from vldock.host.promotion import log as promotion_log
 from vldock.host.promotion.execute import Outcome
@@ -39,7 +40,7 @@ NOTHING = "nothing was changed; add --confirm to do it"
 @click.option("--rollback", is_flag=True, help="Take the channel's tag back to where it was before; no SRC.")
 @click.option("--sidecar", is_flag=True, help="Keep receipts and log beside --log, not in the registry.")
 @click.option("--log", type=FILE, help="Promotion log. Default: outputs/promotions.jsonl.")
-@registry_connection.options
+@registry_options
 @click.option("--confirm", is_flag=True, help="Do it; without this the plan is printed and nothing is changed.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object to standard output.")
 def promote_command(

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from vldock.common.cell_record import write_json
+from vldock.common.filesystem.atomic import write_json
 from vldock.host.build import base_image, os_packages, reproducibility
 from vldock.host.build import image as image_build
 from vldock.host.build.reproducibility import Proof

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from vldock.common.errors import UsageError
+from vldock.host.cli.options import registry_options
 from vldock.host.images import inspect as image_inspect
 from vldock.host.receipts import check as receipt_check
 from vldock.host.receipts import envelope
@@ -107,7 +108,7 @@ def show_command(receipt: Path, as_json: bool) -> None:
 @click.option("--require-gpu", is_flag=True, help="The gpu group must have passed.")
 @click.option("--group", "groups", type=click.Choice(GROUPS), multiple=True, help="Groups that must have passed.")
 @click.option("--any-suite", is_flag=True, help="Do not compare the tests and patches with this checkout's.")
-@registry_connection.options
+@registry_options
 @json_option
 def check_command(
     receipt: Path,

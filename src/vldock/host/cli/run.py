@@ -115,7 +115,7 @@ def doctor_command(image: str, gpus_asked: str, user: str | None, as_json: bool)
       vldock doctor --gpus all --json
     """
     checks = doctor.host(image)
-    fit = all(check.state != "fail" for check in checks)
+    fit = all(check.status != "fail" for check in checks)
     if not as_json:
         click.echo("\n".join(map(str, checks)))
     answer, code = None, 3

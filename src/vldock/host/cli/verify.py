@@ -16,9 +16,10 @@ from vldock.host.containers import gpus as gpus_of
 from vldock.host.docker_engine import client as docker_client
 from vldock.host.docker_engine.client import EngineStatus
 from vldock.host.images import local as local_images
+from vldock.host.images.identity import ImageIdentity
 from vldock.host.receipts import suite as receipt_suite
 from vldock.host.receipts import write as receipt_write
-from vldock.host.receipts.statement import BENCH_GROUP, GPU_GROUP, GROUPS, ImageIdentity, Inputs
+from vldock.host.receipts.statement import BENCH_GROUP, GPU_GROUP, GROUPS, Inputs
 from vldock.host.util import checkout
 from vldock.host.util.console import console, duration_text, say
 from vldock.host.verification import groups as verify_groups

@@ -6,7 +6,7 @@ from typing import Any
 
 from vldock.common.errors import EnvironmentUnfit
 from vldock.host.containers.spec import ROLE_LABEL, RUN_LABEL
-from vldock.host.docker_engine.client import plain
+from vldock.host.errors import plain
 
 STOP_SECONDS = 10
 

@@ -12,10 +12,9 @@ from typing import Any
 
 from vldock.common.errors import EnvironmentUnfit, UsageError
 from vldock.host.containers.cleanup import STOP_SECONDS, end
-from vldock.host.containers.create import cannot_start, create
 from vldock.host.containers.spec import Spec
 from vldock.host.containers.streams import Source, frames
-from vldock.host.docker_engine.client import plain
+from vldock.host.errors import plain
 
 TICK_SECONDS = 1.0
 
@@ -186,3 +185,29 @@ def running(client: Any, spec: Spec) -> Iterator[Container]:
     finally:
         end(handle)
         container.join()
+
+
+def create(client: Any, spec: Spec) -> Any:
+    """Return the container, made and not yet started, as the SDK's object.
+
+    Raises EnvironmentUnfit when the image is missing or the engine refuses.
+    """
+    from docker.errors import APIError, ImageNotFound
+
+    try:
+        return client.containers.create(**spec.sdk_arguments())
+    except ImageNotFound as error:
+        raise EnvironmentUnfit(f"there is no image {spec.image} here", hint="vldock build") from error
+    except APIError as error:
+        raise cannot_start(error) from error
+
+
+def cannot_start(error: Any) -> EnvironmentUnfit:
+    """Return what an engine's refusal means to a user."""
+    text = " ".join(str(getattr(error, "explanation", None) or error).split())
+    hint = "vldock doctor"
+    if "could not select device driver" in text or "nvidia" in text.lower():
+        hint = "install the NVIDIA container toolkit and restart the engine; or --gpus none to run on the CPU"
+    elif "bind source path does not exist" in text:
+        hint = "create that folder on this machine, or name another"
+    return EnvironmentUnfit(f"the engine cannot start the container: {text}", hint=hint)

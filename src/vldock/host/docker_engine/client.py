@@ -13,6 +13,7 @@ from typing import Any
 from vldock.common.errors import EnvironmentUnfit
 from vldock.host.docker_engine import docker_cli
 from vldock.host.docker_engine.docker_cli import DockerCli
+from vldock.host.errors import plain
 
 DEFAULT_SOCKET = "/var/run/docker.sock"
 PING_SECONDS = 20  # an engine that hangs; one whose machine is busy takes some
@@ -107,15 +108,6 @@ def _tls() -> dict[str, Any]:
     from docker.utils import kwargs_from_env
 
     return {key: value for key, value in kwargs_from_env().items() if key == "tls"}
-
-
-def plain(error: BaseException) -> str:
-    """Return in one line what went wrong: the engine's own words, or the innermost cause of a failed connection."""
-    inner: BaseException = error
-    while (below := inner.__cause__ or inner.__context__) is not None and not getattr(inner, "explanation", None):
-        inner = below
-    words = getattr(inner, "explanation", None) or str(inner) or str(error) or type(inner).__name__
-    return " ".join(str(words).split())
 
 
 def status(*, seconds: float = PING_SECONDS) -> EngineStatus:

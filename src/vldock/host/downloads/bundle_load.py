@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import IO
 
 from vldock.common.errors import InputRefused, UsageError
-from vldock.host.download_errors import WrongBytes, of_the_disk
 from vldock.host.downloads.bundle_read import AGAIN, Manifest, Members, careful, manifest_of, members_of
 from vldock.host.downloads.bundle_write import DATA
 from vldock.host.downloads.execute import require_bytes
 from vldock.host.downloads.hub_snapshot import publish
 from vldock.host.downloads.partial_file import Expected, Part, file_checksums, rename
 from vldock.host.downloads.plan import HUB_FOLDER
+from vldock.host.errors import WrongBytes, of_the_disk
 
 TABLE = re.compile(rf"{DATA}/[A-Za-z0-9][\w.\-]*\.tsv")
 BLOB = re.compile(rf"{HUB_FOLDER}/models--[A-Za-z0-9][\w.\-]*/blobs/([0-9a-f]{{40}}|[0-9a-f]{{64}})")

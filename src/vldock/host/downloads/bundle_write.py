@@ -21,11 +21,11 @@ from typing import Any
 import zstandard
 
 from vldock import __version__
-from vldock.common.cell_record import write_json
-from vldock.host.download_errors import of_the_disk
+from vldock.common.filesystem.atomic import write_json
 from vldock.host.downloads.execute import Report, require_bytes, seen_repos
 from vldock.host.downloads.hub_snapshot import as_record
 from vldock.host.downloads.partial_file import rename
+from vldock.host.errors import of_the_disk
 from vldock.host.util import checkout
 from vldock.host.util.console import size_text
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,13 +11,13 @@ from typing import Any, Protocol
 
 from vldock.common.errors import EnvironmentUnfit, VldockError
 from vldock.common.filesystem.permissions import nearest
-from vldock.host.download_errors import NoRoom, exit_code_of, of_the_disk
 from vldock.host.downloads import file as download_file
 from vldock.host.downloads.http import Web
 from vldock.host.downloads.hub_snapshot import publish
 from vldock.host.downloads.locked_files import HubFile, LockedData, LockedRepo
 from vldock.host.downloads.plan import Job
 from vldock.host.downloads.request import Got, Wanted, Watch
+from vldock.host.errors import NoRoom, of_the_disk
 from vldock.host.util import process_lock
 from vldock.host.util.console import size_text
 from vldock.host.util.worker_threads import Done, run_all
@@ -173,3 +173,9 @@ def _file(got: Got) -> dict[str, Any]:
         "size": got.size,
         "sha256": sums.sha256 if sums else None,
     }
+
+
+def exit_code_of(errors: Iterable[VldockError]) -> int:
+    """Return the exit code all errors share; 1 where they differ, 0 where there are none."""
+    codes = {error.exit_code for error in errors}
+    return 0 if not codes else codes.pop() if len(codes) == 1 else 1

@@ -7,10 +7,11 @@ import re
 
 import requests
 
-from vldock.host.download_errors import HostFailed, Stopped, WrongBytes, bare, cleaned, of_the_disk
 from vldock.host.downloads.http import Web
 from vldock.host.downloads.partial_file import Part, file_checksums
 from vldock.host.downloads.request import Got, Wanted, Watch
+from vldock.host.errors import HostFailed, Stopped, WrongBytes, of_the_disk
+from vldock.host.util.redaction import bare, cleaned
 from vldock.host.util.retry import LOST, Again
 
 CHUNK = 1 << 16  # what a cut loses at most

@@ -10,10 +10,11 @@ from urllib.parse import urlsplit
 import requests
 
 from vldock import __version__
-from vldock.host.download_errors import DownloadDenied, HostFailed, NotThere, Stopped, bare, cleaned
+from vldock.host.errors import DownloadDenied, HostFailed, NotThere, Stopped
 from vldock.host.util import retry
 from vldock.host.util.console import Say, silent
 from vldock.host.util.https_session import HttpsSession, LeftHttps, use_no_proxy
+from vldock.host.util.redaction import bare, cleaned
 from vldock.host.util.retry import AGAIN, LOST, Again, Patience, Result
 
 CONNECT_SECONDS, READ_SECONDS = 10.0, 60.0

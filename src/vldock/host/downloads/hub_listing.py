@@ -12,9 +12,10 @@ from urllib.parse import quote
 
 from vldock.common.errors import InputRefused
 from vldock.common.hub_cache_layout import BLOB, COMMIT
-from vldock.host.download_errors import HostFailed, cleaned
 from vldock.host.downloads.http import Web
 from vldock.host.downloads.locked_files import HubFile, LockedRepo
+from vldock.host.errors import HostFailed
+from vldock.host.util.redaction import cleaned
 from vldock.host.util.retry import LOST, Again
 
 MAIN = "main"

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from vldock.common import hub_cache_layout, weight_files
-from vldock.common.cell_record import write_json
 from vldock.common.errors import InputRefused
+from vldock.common.filesystem.atomic import write_json, write_text
 from vldock.host.downloads.locked_files import HubFile, LockedRepo
 
 VERSION_FILE = "version.txt"  # transformers 4.37 moves an older cache's files where this is missing
@@ -72,11 +72,3 @@ def _link(link: Path, target: str) -> None:
     aside.unlink(missing_ok=True)
     aside.symlink_to(target)
     aside.replace(link)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write without a newline at the end, as huggingface_hub does, by a rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.urandom(4).hex()}.part")
-    aside.write_text(text, encoding="utf-8")
-    aside.replace(path)

@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from vldock.common.cell_record import write_json
 from vldock.common.errors import InputRefused
+from vldock.common.filesystem.atomic import write_json
 from vldock.common.tables import editions
 from vldock.common.tables.editions import Edition
 from vldock.host.downloads.partial_file import Expected

@@ -11,11 +11,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
 
-from vldock.host.download_errors import bare
 from vldock.host.downloads.execute import Report, Show, free_bytes
 from vldock.host.downloads.plan import Job, here
 from vldock.host.downloads.request import Got, Wanted
 from vldock.host.util.console import size_text
+from vldock.host.util.redaction import bare
 from vldock.host.util.worker_threads import Done
 
 NAME_WIDTH = 44

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from vldock.host.errors import Damaged
-from vldock.host.receipts.statement import ImageIdentity
+from vldock.host.images.identity import ImageIdentity
 
 CHUNK = 1 << 20
 SMALL = 4 << 20  # bytes: no config or manifest is larger

@@ -11,8 +11,8 @@ from typing import IO
 
 from vldock.common.errors import EnvironmentUnfit
 from vldock.host.images.archive import SavedImage, hashed, read
+from vldock.host.images.identity import ImageIdentity
 from vldock.host.images.parallel_gzip import packed
-from vldock.host.receipts.statement import ImageIdentity
 from vldock.host.registry.client import DOCKER_CONFIG, DOCKER_LAYER, DOCKER_MANIFEST, Descriptor, Manifest, Remote
 from vldock.host.registry.upload import mount, upload, upload_bytes
 from vldock.host.util.console import Say, size_text

@@ -7,7 +7,7 @@ from vldock.host.docker_engine import client as docker_client
 from vldock.host.images import archive
 from vldock.host.images import local as local_images
 from vldock.host.images import remote as remote_images
-from vldock.host.receipts.statement import ImageIdentity
+from vldock.host.images.identity import ImageIdentity
 from vldock.host.registry.client import Manifest, Remote
 from vldock.host.registry.connection import Line
 from vldock.host.registry.reference import RemoteImage, Source

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from typing import IO, Any
 
 from vldock.common.errors import EnvironmentUnfit
-from vldock.host.docker_engine.client import plain
+from vldock.host.errors import plain
 from vldock.host.images import archive
-from vldock.host.receipts.statement import ImageIdentity
+from vldock.host.images.identity import ImageIdentity
 
 SAVE_SECONDS = 3600  # an engine writes all layers to a folder of its own before its first byte
 CONTAINERD_STORE = "io.containerd.snapshotter.v1"

@@ -11,7 +11,7 @@ from typing import IO
 from vldock.common.errors import UsageError
 from vldock.host.errors import Damaged
 from vldock.host.images.archive import check_layers, diff_ids, unpacked
-from vldock.host.receipts.statement import ImageIdentity
+from vldock.host.images.identity import ImageIdentity
 from vldock.host.registry.client import (
     CHUNK,
     DOCKER_CONFIG,

@@ -19,12 +19,13 @@ from vldock.host.matrix.executor import Executor, Job
 from vldock.host.matrix.failure_policy import Blame, Culprit
 from vldock.host.matrix.job_output import REFUSALS, UNFIT
 from vldock.host.matrix.running_jobs import Crew, Item, Worker
-from vldock.host.matrix.scheduler import Choice, Key, Task
+from vldock.host.matrix.scheduler import Choice, Task
 from vldock.host.runs import devices, log_files
 from vldock.host.runs.cell_records import Records, verdict
 from vldock.host.runs.devices import Device
 from vldock.host.runs.events import Event, Sink, event
 from vldock.host.runs.folder import Stint
+from vldock.host.runs.plan import Key
 
 
 @dataclass

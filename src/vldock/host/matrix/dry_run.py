@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import click
-
 from vldock.host.matrix import estimates, runner, scheduler
 from vldock.host.matrix.estimates import Costs
 from vldock.host.matrix.executor import Job
-from vldock.host.matrix.scheduler import Key, Planned, Schedule, Task
+from vldock.host.matrix.scheduler import Planned, Schedule, Task
 from vldock.host.runs.devices import Device, Where
 from vldock.host.runs.folder import RunFolder, RunRecord
-from vldock.host.runs.plan import Plan
+from vldock.host.runs.plan import Key, Plan
 from vldock.host.util.console import duration_text
 from vldock.host.util.process import copyable
 
@@ -25,23 +23,23 @@ def show(
     folder = found[0] if found else RunFolder(outputs / "TIMESTAMP")
     kept = folder.finished_cells(plan)
     waiting = [key for key in plan.cells if key not in kept]
-    click.echo(f"{'continues ' + folder.name if found else 'a new run'}: {len(plan.cells)} cells, {len(kept)} kept")
+    print(f"{'continues ' + folder.name if found else 'a new run'}: {len(plan.cells)} cells, {len(kept)} kept")
     expected = estimates.expect(outputs, plan)
     ahead = foresee(expected, waiting, places, where)
     timed = sum(key in expected.recorded for key in waiting)
     source = f"by the recorded durations of {timed} of {len(waiting)} cells"
-    click.echo(f"expected: {duration_text(ahead.makespan)}, {source}")
+    print(f"expected: {duration_text(ahead.makespan)}, {source}")
     for place in places:
         mine = ahead.of(place.name)
         if len(places) > 1:
             end = duration_text(max((item.ends for item in mine), default=0.0))
-            click.echo("\n".join([f"\n{place.name}: {len(mine)} cells, done after {end}", *map(line, mine)]))
+            print("\n".join([f"\n{place.name}: {len(mine)} cells, done after {end}", *map(line, mine)]))
         for model in plan.models if len(places) == 1 else dict.fromkeys(item.key[0] for item in mine):
             names = [item.key[1] for item in mine if item.key[0] == model]
-            click.echo(f"\n{model}: {len(names)} cells")
+            print(f"\n{model}: {len(names)} cells")
             if names:
                 spec = runner.spec(plan, folder=folder, run_id="RUN", job=Job(model, place), benchmarks=names)
-                click.echo(copyable(spec.docker_argv()))
+                print(copyable(spec.docker_argv()))
     return 0
 
 

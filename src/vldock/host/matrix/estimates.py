@@ -9,9 +9,9 @@ from pathlib import Path
 from vldock.common.cell_record import Cell
 from vldock.common.errors import InputRefused
 from vldock.common.matrix import find_model
-from vldock.host.matrix.scheduler import Key, Task
+from vldock.host.matrix.scheduler import Task
 from vldock.host.runs.folder import RUN_FILE, RunFolder, RunRecord
-from vldock.host.runs.plan import Plan
+from vldock.host.runs.plan import Key, Plan
 
 RUNS = 20  # the newest so many runs are looked at
 START = 10.0  # seconds from `docker run` to a process that has imported everything

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from vldock.host.matrix.scheduler import Key
+from vldock.host.runs.plan import Key
 
 STRIKES = 2  # a cell, or a model load, that dies twice is given up
 DEVICE_STRIKES = 2  # a device on which two die in a row, nothing finished in between, is left out

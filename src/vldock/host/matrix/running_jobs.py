@@ -18,10 +18,11 @@ from vldock.common.errors import EnvironmentUnfit
 from vldock.host.containers.lifecycle import Exit, Line
 from vldock.host.matrix.executor import Executor, Job, Watched
 from vldock.host.matrix.job_output import Attempt
-from vldock.host.matrix.scheduler import Key, Seat
+from vldock.host.matrix.scheduler import Seat
 from vldock.host.runs import log_files
 from vldock.host.runs.cell_records import Records
 from vldock.host.runs.folder import Stint
+from vldock.host.runs.plan import Key
 
 Item = Line | Exit | BaseException | None
 

@@ -10,7 +10,8 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-Key = tuple[str, str]  # model, benchmark
+from vldock.host.runs.plan import Key
+
 WORTH = 0.9  # a cell is shared by several devices only where all is then done in less than this part of the time
 
 

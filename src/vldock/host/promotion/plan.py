@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from vldock.host.errors import ReceiptUnreadable, Refusal, TagWouldMove
+from vldock.host.images.identity import ImageIdentity
 from vldock.host.promotion import channels as promote_channels
 from vldock.host.promotion import receipts as promotion_receipts
 from vldock.host.promotion.artifacts import Shelf
@@ -15,7 +16,6 @@ from vldock.host.promotion.receipts import Subject, Wish
 from vldock.host.receipts import check as receipt_check
 from vldock.host.receipts import envelope
 from vldock.host.receipts.envelope import SealedReceipt
-from vldock.host.receipts.statement import ImageIdentity
 from vldock.host.registry.client import Manifest, Remote
 from vldock.host.registry.reference import Repository
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vldock.host.errors import OtherSbom, Refusal
+from vldock.host.images.identity import ImageIdentity
 from vldock.host.promotion import channels
 from vldock.host.promotion.artifacts import Shelf
 from vldock.host.receipts import check as receipt_check
 from vldock.host.receipts import envelope
 from vldock.host.receipts.check import Demands
 from vldock.host.receipts.envelope import SealedReceipt
-from vldock.host.receipts.statement import ImageIdentity
 from vldock.host.registry.client import Manifest, sha256
 from vldock.host.registry.reference import Repository
 

@@ -8,17 +8,10 @@ from dataclasses import dataclass
 from securesystemslib.signer import Key  # type: ignore[attr-defined]  # its own __init__
 
 from vldock.host.errors import GpuMissing, GroupFailed, GroupMissing, OtherImage, OtherSuite
+from vldock.host.images.identity import ImageIdentity
 from vldock.host.receipts import envelope
 from vldock.host.receipts.envelope import SealedReceipt
-from vldock.host.receipts.statement import (
-    CPU_GROUPS,
-    GPU_GROUP,
-    ImageIdentity,
-    Inputs,
-    Receipt,
-    failed_groups,
-    not_passed,
-)
+from vldock.host.receipts.statement import CPU_GROUPS, GPU_GROUP, Inputs, Receipt, failed_groups, not_passed
 
 
 @dataclass(frozen=True)

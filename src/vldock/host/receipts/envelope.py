@@ -18,8 +18,8 @@ from securesystemslib.dsse import Envelope
 from securesystemslib.exceptions import FormatError, VerificationError
 from securesystemslib.signer import CryptoSigner, Key, SSlibKey  # type: ignore[attr-defined]  # its own __init__
 
-from vldock.common.cell_record import write_json
 from vldock.common.errors import UsageError
+from vldock.common.filesystem.atomic import write_json
 from vldock.host.errors import BadSignature, ReceiptUnreadable, UnknownKey, Unsigned
 from vldock.host.receipts.statement import Receipt
 

@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, get_args
 
+from vldock.host.images.identity import ImageIdentity
+
 SCHEMA = 1
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "urn:vldock:receipt:v1"
@@ -92,14 +94,6 @@ class GroupResult:
     def __str__(self) -> str:
         before = f"; attempt {self.attempts}, before: {'; '.join(self.earlier)}" if self.earlier else ""
         return f"{self.name}: {self.outcome()}{before}"
-
-
-@dataclass(frozen=True)
-class ImageIdentity:
-    """An image by content: 'sha256:...' of its config, and of each uncompressed layer from the base up."""
-
-    config: str
-    layers: tuple[str, ...]
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
-from vldock.host.download_errors import bare
 from vldock.host.errors import RegistryFailed
 from vldock.host.registry.answer import in_one_line
 from vldock.host.registry.reference import LOOPBACK
+from vldock.host.util.redaction import bare
 
 PORTS = {"http": 80, "https": 443}
 

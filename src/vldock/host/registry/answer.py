@@ -9,8 +9,8 @@ from typing import Any
 
 import requests
 
-from vldock.host.download_errors import bare
 from vldock.host.errors import RegistryFailed
+from vldock.host.util.redaction import bare
 
 LONGEST = 300  # characters of a registry's words that are worth a line
 READ = 1 << 16  # bytes of an error page that are looked at

@@ -17,12 +17,12 @@ from urllib.parse import urlsplit
 import requests
 from requests.auth import AuthBase
 
-from vldock.host.download_errors import bare
 from vldock.host.errors import RegistryDenied
 from vldock.host.registry.address import Home, Origin
 from vldock.host.registry.answer import in_one_line, odd, parse, status
 from vldock.host.registry.reference import LOOPBACK
 from vldock.host.util.console import Say, silent
+from vldock.host.util.redaction import bare
 from vldock.host.util.retry import AGAIN, Again
 
 PARAMETER = re.compile(r'(\w+)="([^"]*)"')

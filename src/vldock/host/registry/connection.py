@@ -1,13 +1,10 @@
-"""Options that several commands have in common for talking to a registry."""
+"""How a command talks to registries: with or without TLS, how often it tries, with whose credentials."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
-
-import click
 
 from vldock.host.registry import auth as registry_auth
 from vldock.host.registry.client import Remote
@@ -15,8 +12,6 @@ from vldock.host.registry.reference import Repository
 from vldock.host.registry.transport import Http
 from vldock.host.util.console import Say
 from vldock.host.util.retry import Patience
-
-Command = Callable[..., Any]
 
 
 @dataclass(frozen=True)
@@ -37,20 +32,6 @@ class Line:
             http.close()
 
 
-def options(command: Command) -> Command:
-    """Add --plain-http and --attempts to a command; it gets them as plain_http and attempts."""
-    command = click.option(
-        "--attempts",
-        type=click.IntRange(1, 50),
-        default=Patience.attempts,
-        show_default=True,
-        help="How often a registry that does not answer, or says 'later', is asked.",
-    )(command)
-    return click.option(
-        "--plain-http", is_flag=True, help="Speak http, not https, to a registry that is not on this machine."
-    )(command)
-
-
 def line(*, plain_http: bool, attempts: int) -> Line:
-    """Return what these options ask for."""
+    """Return the connection the options --plain-http and --attempts describe."""
     return Line(plain_http, Patience(attempts=attempts))

@@ -10,7 +10,6 @@ import requests
 from urllib3.exceptions import HTTPError
 
 from vldock import __version__
-from vldock.host.download_errors import bare, cleaned
 from vldock.host.errors import RegistryDenied, RegistryFailed
 from vldock.host.registry.address import Home
 from vldock.host.registry.answer import DISTRIBUTION, NUMBER, in_one_line, location, status
@@ -19,6 +18,7 @@ from vldock.host.registry.reference import Repository
 from vldock.host.util import retry
 from vldock.host.util.console import Say, silent
 from vldock.host.util.https_session import use_no_proxy
+from vldock.host.util.redaction import bare, cleaned
 from vldock.host.util.retry import AGAIN, LOST, Again, Patience, Result
 
 CONNECT_SECONDS, READ_SECONDS = 10, 60

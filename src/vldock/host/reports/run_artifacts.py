@@ -15,7 +15,9 @@ LINE_CLIP = 400
 PASSPORT = "passport.json"
 PASSPORT_ROWS = 400
 PASSPORTS_UP_TO = 1_000_000  # characters of all passports of a run together
-HEADING = re.compile(r"^===== (?P<model>\S+) x (?P<benchmark>\S+), attempt \d+ =====$")  # image/evaluation/cell.py prints it
+HEADING = re.compile(
+    r"^===== (?P<model>\S+) x (?P<benchmark>\S+), attempt \d+ =====$"
+)  # image/evaluation/cell.py prints it
 
 
 def last_lines(log: Path, *, benchmark: str, most: int = LAST_LINES) -> list[str]:

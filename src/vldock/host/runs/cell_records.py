@@ -8,10 +8,9 @@ from pathlib import Path
 
 from vldock.common.cell_record import Cell
 from vldock.common.errors import InputRefused
-from vldock.host.matrix.scheduler import Key
 from vldock.host.runs.events import Event
 from vldock.host.runs.folder import RunFolder
-from vldock.host.runs.plan import Plan, doubt
+from vldock.host.runs.plan import Key, Plan, doubt
 
 TAIL_LINES = 3
 

@@ -11,8 +11,9 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from vldock.common.cell_record import Cell, write_json
+from vldock.common.cell_record import Cell
 from vldock.common.errors import EnvironmentUnfit, InputRefused
+from vldock.common.filesystem.atomic import write_json
 from vldock.host.runs.devices import Where
 from vldock.host.runs.plan import Plan, doubt
 from vldock.host.runs.record import RUN_SCHEMA, RunRecord, Session, State, Stint

@@ -112,3 +112,6 @@ def doubt(cell: Cell, plan: Plan) -> str | None:
     if cell.samples < 1 or cell.predictions != cell.samples:
         return f"{cell.predictions} of {cell.samples} samples have a prediction"
     return None if cell.score is not None else "there is no score"
+
+
+Key = tuple[str, str]  # model, benchmark

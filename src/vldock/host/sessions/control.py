@@ -10,7 +10,7 @@ from typing import Any
 
 from vldock.common.errors import EnvironmentUnfit
 from vldock.host.containers.lifecycle import Completed, Container
-from vldock.host.docker_engine.client import plain
+from vldock.host.errors import plain
 from vldock.host.sessions import spec as session_spec
 from vldock.host.sessions.find import Session
 

@@ -16,7 +16,7 @@ from typing import IO, Any
 
 from vldock.common.errors import EnvironmentUnfit
 from vldock.host.containers.streams import Source, frames
-from vldock.host.docker_engine.client import plain
+from vldock.host.errors import plain
 from vldock.host.sessions import control as session_control
 from vldock.host.util.console import Say, say
 

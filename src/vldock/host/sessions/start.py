@@ -13,8 +13,7 @@ from typing import Any, Protocol
 
 from vldock.common.errors import EnvironmentUnfit, InputRefused, UsageError, VldockError
 from vldock.host.containers.cleanup import end
-from vldock.host.containers.create import create
-from vldock.host.containers.lifecycle import ATTACH, Container, Exit, Line
+from vldock.host.containers.lifecycle import ATTACH, Container, Exit, Line, create
 from vldock.host.containers.spec import Spec, restart_policy
 from vldock.host.runs.events import Event, Sink, event, parse
 from vldock.host.sessions import spec as session_spec

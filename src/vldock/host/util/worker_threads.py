@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from vldock.common.errors import VldockError
-from vldock.host.download_errors import Stopped
+from vldock.host.errors import Stopped
 
 LETTING_GO_SECONDS = 2.0
 Item = TypeVar("Item")

@@ -11,10 +11,11 @@ from securesystemslib.signer import SSlibKey  # type: ignore[attr-defined]  # it
 
 from vldock.common.errors import UsageError
 from vldock.host.errors import ReceiptUnreadable
+from vldock.host.images.identity import ImageIdentity
 from vldock.host.receipts import check as receipt_check
 from vldock.host.receipts import envelope
 from vldock.host.receipts.envelope import SealedReceipt
-from vldock.host.receipts.statement import ImageIdentity, Inputs, Receipt
+from vldock.host.receipts.statement import Inputs, Receipt
 from vldock.host.verification.suite import Timed
 
 RECEIPT, RESULTS = "receipt.json", "results.json"

@@ -12,8 +12,8 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
-from vldock.common.cell_record import write_json
 from vldock.common.errors import EnvironmentUnfit
+from vldock.common.filesystem.atomic import write_json
 from vldock.host.containers.lifecycle import running
 from vldock.host.containers.spec import Mount, Spec
 

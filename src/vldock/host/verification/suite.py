@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import ParseError
 
-from vldock.common.cell_record import write_json
 from vldock.common.errors import EnvironmentUnfit
+from vldock.common.filesystem.atomic import write_json
 from vldock.host.containers.lifecycle import running
 from vldock.host.containers.spec import Mount, Spec
 from vldock.host.receipts.statement import GPU_GROUP, GroupResult

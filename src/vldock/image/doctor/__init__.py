@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 
+from vldock.common.check import Check, guarded
 from vldock.common.errors import EnvironmentUnfit
 from vldock.image.doctor import hardware, software, workspace
-from vldock.image.doctor.check import Check, guarded
 from vldock.image.startup import prepare as startup
 
 MARKS = {"ok": "ok", "warn": "warn", "fail": "FAIL", "skip": "-"}

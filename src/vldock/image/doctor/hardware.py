@@ -7,8 +7,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from vldock.common.check import Check
 from vldock.image import cuda_device
-from vldock.image.doctor.check import Check
 
 DRIVER_NEEDED = 12000  # CUDA 12.1 runs on every driver of the CUDA 12 series (minor version compatibility)
 MEMORY_7B = 16  # GiB: 13.5 GB of weights in half precision, the vision tower and the cache

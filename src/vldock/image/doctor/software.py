@@ -9,9 +9,9 @@ import sys
 from importlib.metadata import distributions
 from pathlib import Path
 
+from vldock.common.check import Check
 from vldock.common.image_paths import LLAVA, LOCK, PATCHES, VLMEVALKIT
 from vldock.image.build.prove import locked, normalise
-from vldock.image.doctor.check import Check
 
 REBUILD = "start from a fresh container, or rebuild the image"
 IMPORT_LLAVA = "import llava; from llava.model import LlavaLlamaForCausalLM; print(llava.__file__)"

@@ -12,13 +12,13 @@ from pathlib import Path
 
 from vldock.common import standin_choice
 from vldock.common.cache_env import CACHE_ENV, CACHE_ROOT, HUGGINGFACE, LMUDATA, OUTPUTS, moved_to
+from vldock.common.check import Check
 from vldock.common.dot_env import parse_dot_env
 from vldock.common.filesystem.permissions import can_write, cure, whoami, why_not
 from vldock.common.image_paths import ENV_FILES, TOKEN_VARIABLES
 from vldock.common.matrix import BENCHMARKS, MODELS, Benchmark, Model
 from vldock.common.preflight import OUTPUTS_VARIABLE
 from vldock.common.tables import editions
-from vldock.image.doctor.check import Check
 from vldock.image.evaluation.cell_identity import table_md5, table_path
 from vldock.image.standin.activate import CACHES
 from vldock.image.vlmeval_hooks.files.tsv import declared_editions

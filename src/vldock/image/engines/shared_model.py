@@ -4,20 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
-from vldock.image import cuda_device
+from vldock.image.answering.model_facts import Facts, facts_of
 from vldock.image.weights import model_files
-
-
-@dataclass(frozen=True)
-class Facts:
-    """Where and how a loaded model computes."""
-
-    device: str
-    dtype: str
-    attention: str
 
 
 class SharedModel:
@@ -63,14 +53,3 @@ class SharedModel:
 
         self._model.generate = watched
         self._model._vldock_watch = self  # an engine answers without generate(), and tells us so
-
-
-def facts_of(model: Any) -> Facts:
-    """Return device, dtype and attention of a VLMEvalKit model, read from its weights."""
-    inner = getattr(model, "model", model)
-    weights = next((p for p in getattr(inner, "parameters", list)() if p.is_floating_point()), None)
-    if weights is None:
-        return Facts("unknown", "unknown", "unknown")
-    device = cuda_device.name_of(weights.device) if weights.is_cuda else str(weights.device)
-    attention = getattr(getattr(inner, "config", None), "_attn_implementation", None) or "eager"
-    return Facts(device, str(weights.dtype).removeprefix("torch."), attention)

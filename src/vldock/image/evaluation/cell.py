@@ -16,7 +16,8 @@ from typing import Any
 from vldock.common import passport
 from vldock.common.cell_record import Cell
 from vldock.common.matrix import Benchmark
-from vldock.image.engines.shared_model import Facts, SharedModel
+from vldock.image.answering.model_facts import Facts
+from vldock.image.engines.shared_model import SharedModel
 from vldock.image.evaluation import gpu_health, outcome
 from vldock.image.evaluation.outcome import Outcome
 from vldock.image.events import Emit

@@ -68,7 +68,7 @@ def space_of(tower: Any, processor: Any, *, dtype: torch.dtype, device: torch.de
     It is that of `features build --for-evaluation` where the weights in memory are those of the tower's files, else
     (trained with its LLaVA, or changed since) one of these very weights.
     """
-    from vldock.image.features.towers import ClipProcessor, layer_of
+    from vldock.image.features.processor import ClipProcessor, layer_of
 
     settings = ClipProcessor(processor, SimpleNamespace(image_aspect_ratio=ASPECT)).settings()
     layer = layer_of(tower.select_layer, tower.select_feature)

@@ -13,8 +13,9 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 
 from vldock.common.errors import InputRefused
+from vldock.image.features.processor import ClipProcessor
 from vldock.image.features.space import LAST
-from vldock.image.features.towers import ClipProcessor, Identified, Tower, open_tower
+from vldock.image.features.towers import Identified, Tower, open_tower
 from vldock.image.llava_hooks import loading, markers
 from vldock.image.weights import model_files
 from vldock.image.workspace import model_location, naming

@@ -6,7 +6,6 @@ everything that identifies them is known before any weight is read, so that a ru
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -17,6 +16,7 @@ from PIL import Image
 
 from vldock.common.errors import InputRefused
 from vldock.image.features import for_evaluation as exact
+from vldock.image.features.processor import ClipProcessor, layer_of
 from vldock.image.features.space import Space
 from vldock.image.llava_hooks import loading
 from vldock.image.weights import model_files
@@ -63,34 +63,6 @@ def space_of(vl_model: Identified, processor: Processor, dtype: str = "float16")
 
 
 @dataclass
-class ClipProcessor:
-    """LLaVA's own preprocessing: padding to a square, crops (anyres), or plain CLIP, as `config` says."""
-
-    image_processor: Any
-    config: Any
-
-    def settings(self) -> str:
-        """Return the processor's settings, LLaVA's, and the libraries that resize."""
-        import PIL
-        import transformers
-
-        aspect = getattr(self.config, "image_aspect_ratio", None)
-        said = {key: value for key, value in self.image_processor.to_dict().items() if not key.startswith("_")}
-        said |= {"image_aspect_ratio": aspect, "pillow": PIL.__version__, "transformers": transformers.__version__}
-        said |= {"decode": "first frame, not turned, RGB"}
-        if aspect == "anyres":
-            said["image_grid_pinpoints"] = self.config.image_grid_pinpoints
-        return json.dumps(said, sort_keys=True, default=str)
-
-    def __call__(self, image: Image.Image) -> torch.Tensor:
-        """Return float32 (3, H, W), or for anyres (crops, 3, H, W)."""
-        from llava.mm_utils import process_images
-
-        pixels: torch.Tensor = process_images([image.convert("RGB")], self.image_processor, self.config)[0]
-        return pixels
-
-
-@dataclass
 class Tower:
     """A CLIP tower as LLaVA reads it; the weights are loaded when the first picture is encoded.
 
@@ -129,11 +101,6 @@ class Tower:
         with torch.inference_mode():
             features: torch.Tensor = self._loaded(pixels)
         return features
-
-
-def layer_of(select_layer: int, select_feature: str) -> str:
-    """Return, for example, "hidden -2, patch"."""
-    return f"hidden {select_layer}, {select_feature}"
 
 
 def open_tower(name: str, *, device: str | None = None, for_evaluation: bool = False) -> tuple[Tower, ClipProcessor]:

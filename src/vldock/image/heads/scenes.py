@@ -15,7 +15,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-from vldock.common.cell_record import write_json
+from vldock.common.filesystem.atomic import write_json
 
 SIZE, RADIUS = 336, 30
 SIDE = 0.8

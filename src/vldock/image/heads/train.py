@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader
 
-from vldock.common.cell_record import write_json
+from vldock.common.filesystem.atomic import write_json
 from vldock.image.features import torchrun_store, towers
 from vldock.image.features.build import Built, Progress, build
 from vldock.image.features.cache import FeatureCache, default_root

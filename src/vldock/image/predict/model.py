@@ -15,7 +15,7 @@ from typing import Any
 
 from vldock.common.errors import InputRefused, UsageError
 from vldock.common.prompt_style import VARIABLE
-from vldock.image.engines.shared_model import Facts, facts_of
+from vldock.image.answering.model_facts import Facts, facts_of
 from vldock.image.predict import wrappers
 from vldock.image.predict.answer_stream import OnText, Pieces
 from vldock.image.predict.pictures import Picture, Reader

@@ -16,8 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from vldock.common.cache_env import OUTPUTS
-from vldock.common.cell_record import write_json
 from vldock.common.errors import EnvironmentUnfit, UsageError
+from vldock.common.filesystem.atomic import write_json
 from vldock.image.selftest.bench import Bench
 from vldock.image.selftest.report import Report
 from vldock.image.selftest.steps import Say, take_all

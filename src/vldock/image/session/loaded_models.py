@@ -11,7 +11,7 @@ from typing import Any
 
 from vldock.common import standin_choice
 from vldock.common.errors import EnvironmentUnfit, UsageError
-from vldock.image.engines.shared_model import Facts, facts_of
+from vldock.image.answering.model_facts import Facts, facts_of
 from vldock.image.session import model_memory
 from vldock.image.session.worker_failure import one_line
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from vldock.common import preflight, standin_choice
 from vldock.image.process import deferred_module, lazy_imports
+from vldock.image.startup.data_root import lmu_data_root
 from vldock.image.timing.switch import measure
-from vldock.image.vlmeval_hooks.files.lmudata import lmu_data_root
 
 BANNER = "STAND-IN: tiny models on {samples}. No score below says anything about a real model."
 

@@ -23,7 +23,8 @@ from typing import Any
 from vldock.image.process import import_hook
 from vldock.image.process import stats as process_stats
 from vldock.image.timing.stopwatch import Stopwatch
-from vldock.image.timing.switch import VARIABLE
+
+VARIABLE = "VLDOCK_PHASES"
 
 
 def language_phase(*_args: Any, past_key_values: Any = None, **_kwargs: Any) -> str:

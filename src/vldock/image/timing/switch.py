@@ -5,12 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 
-VARIABLE = "VLDOCK_PHASES"
-
 
 def measure(environ: Mapping[str, str]) -> None:
     """Time this process where VLDOCK_PHASES names a file for that (phases.py)."""
-    if file := environ.get(VARIABLE, "").strip():
+    if file := environ.get("VLDOCK_PHASES", "").strip():
         from vldock.image.timing import phases
 
         phases.begin(file)

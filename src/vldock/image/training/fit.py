@@ -22,8 +22,8 @@ from typing import Any
 import torch
 from transformers import set_seed
 
-from vldock.common.cell_record import write_json
 from vldock.common.errors import EnvironmentUnfit
+from vldock.common.filesystem.atomic import write_json
 from vldock.image.training import run_folder
 from vldock.image.training.checks import first_checkpoint
 from vldock.image.training.config import Config

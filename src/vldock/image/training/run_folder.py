@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from vldock.common.cell_record import write_json
 from vldock.common.errors import UsageError
 from vldock.common.filesystem import permission_hints
+from vldock.common.filesystem.atomic import write_json
 from vldock.common.filesystem.permissions import whoami
 from vldock.image.training import config as settings
 from vldock.image.training.config import Config

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from vldock.common.cache_env import CACHE_ROOT
-from vldock.common.cell_record import write_json
+from vldock.common.filesystem.atomic import write_json
 
 TELL = 1_000_000_000  # bytes to be read from which on a line says what takes the time
 

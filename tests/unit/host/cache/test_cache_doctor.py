@@ -33,7 +33,7 @@ def cache(tmp_path: Path) -> Path:
 def test_a_network_file_system_is_named_with_what_is_unsafe_there(kind: str, tmp_path: Path) -> None:
     check = checkup.check_mount(tmp_path, MountPoint("/", kind))
 
-    assert check.state == "warn"
+    assert check.status == "warn"
     assert f"{kind} at /, a network file system" in check.seen
     assert "link" in check.seen or "lock" in check.seen
     assert "one machine at a time" in (check.hint or "")
@@ -41,7 +41,7 @@ def test_a_network_file_system_is_named_with_what_is_unsafe_there(kind: str, tmp
 
 @pytest.mark.parametrize(("kind", "state"), [("ext4", "ok"), ("xfs", "ok"), ("tmpfs", "warn"), ("overlay", "warn")])
 def test_a_local_disk_is_fit_and_what_is_lost_is_told(kind: str, state: str, tmp_path: Path) -> None:
-    assert checkup.check_mount(tmp_path, MountPoint("/", kind)).state == state
+    assert checkup.check_mount(tmp_path, MountPoint("/", kind)).status == state
 
 
 def test_lustre_mounted_with_flock_is_told_apart() -> None:
@@ -83,7 +83,7 @@ def test_hard_links_that_are_refused_are_told(tmp_path: Path, monkeypatch: pytes
 
     check = checkup.check_trial(tmp_path)
 
-    assert (check.state, "hard links: Invalid cross-device link" in check.seen) == ("warn", True)
+    assert (check.status, "hard links: Invalid cross-device link" in check.seen) == ("warn", True)
 
 
 def state(uid: int, gid: int, mode: int) -> Any:
@@ -119,7 +119,7 @@ def test_another_s_files_are_counted_and_the_one_command_mends_them(tmp_path: Pa
     subprocess.run(shlex.split(before.hint)[1:], check=True)  # without sudo: this is root
     (after,) = checkup.check_access(root, USER)
 
-    assert (before.state, after.state) == ("fail", "ok")
+    assert (before.status, after.status) == ("fail", "ok")
     assert before.hint.startswith("sudo sh -c")
     assert "of other owners" in before.seen
 
@@ -132,7 +132,7 @@ def test_own_files_that_are_closed_need_no_sudo(cache: Path) -> None:
 
     (check,) = checkup.check_access(cache, USER)
 
-    assert (check.state, check.hint) == ("fail", f"chmod -R u+rwX {cache}")
+    assert (check.status, check.hint) == ("fail", f"chmod -R u+rwX {cache}")
 
 
 def test_files_anybody_may_write_are_a_warning_with_its_cure(cache: Path) -> None:
@@ -141,7 +141,7 @@ def test_files_anybody_may_write_are_a_warning_with_its_cure(cache: Path) -> Non
 
     (check,) = checkup.check_access(cache, ME)
 
-    assert (check.state, check.hint) == ("warn", f"chmod -R o-w {cache}")
+    assert (check.status, check.hint) == ("warn", f"chmod -R o-w {cache}")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root asks for another")
@@ -160,7 +160,7 @@ def test_too_little_room_for_the_weights_is_told_with_what_is_to_come(
 
     check = checkup.check_room(locations.find(cache=cache))
 
-    assert check.state == "warn"
+    assert check.status == "warn"
     assert "llava_v1.5_13b to come: 26.10 GB" in check.seen  # the 7B model is there
 
 

@@ -8,9 +8,9 @@ import pytest
 
 from vldock.common.errors import EnvironmentUnfit
 from vldock.host.docker_engine import start as engine_start
-from vldock.host.docker_engine.client import plain
 from vldock.host.docker_engine.paths import Places, clear_stale
 from vldock.host.docker_engine.start import Machine
+from vldock.host.errors import plain
 
 
 @pytest.fixture

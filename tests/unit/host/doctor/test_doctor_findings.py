@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from vldock.common.cache_env import CACHE_ENV
+from vldock.common.check import Check, Status, guarded
 from vldock.common.matrix import BENCHMARKS
 from vldock.image import doctor
 from vldock.image.doctor import render, software, workspace
-from vldock.image.doctor.check import Check, Status, guarded
 
 SECRET = "hf_not_to_be_shown"
 

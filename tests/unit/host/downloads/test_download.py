@@ -12,12 +12,13 @@ import pytest
 from support.fake_hub import COMMIT, TOKEN, FakeHub, running
 
 from vldock.common.errors import EnvironmentUnfit, VldockError
-from vldock.host.download_errors import DownloadDenied, HostFailed, NoRoom, NotThere, Stopped, WrongBytes, bare
 from vldock.host.downloads import http as download_http
 from vldock.host.downloads.file import obtain
 from vldock.host.downloads.http import Hub, Web
 from vldock.host.downloads.partial_file import Expected, Part
 from vldock.host.downloads.request import Unwatched, Wanted
+from vldock.host.errors import DownloadDenied, HostFailed, NoRoom, NotThere, Stopped, WrongBytes
+from vldock.host.util.redaction import bare
 from vldock.host.util.retry import Patience
 
 PATH = "/tsv/POPE.tsv"

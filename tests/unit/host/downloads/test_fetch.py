@@ -20,12 +20,12 @@ from support.tiny_weights import CLIP, LLAVA, model, table, tower, write_locks
 from vldock.common.errors import EnvironmentUnfit
 from vldock.host.cli import main as cli
 from vldock.host.cli.main import invoke
-from vldock.host.download_errors import NoRoom
 from vldock.host.downloads import execute as fetch_execute
 from vldock.host.downloads import locked_files
 from vldock.host.downloads.partial_file import Expected
 from vldock.host.downloads.plan import Job
 from vldock.host.downloads.request import Wanted
+from vldock.host.errors import NoRoom
 
 TABLES = {"POPE": table("POPE", 250_000), "MMStar": table("MMStar")}
 

@@ -10,14 +10,15 @@ import pytest
 from rich.console import Console
 
 from vldock.common.errors import EnvironmentUnfit, InputRefused, UsageError
-from vldock.host.download_errors import DownloadDenied, HostFailed, NotThere, exit_code_of
 from vldock.host.downloads import hub_token
 from vldock.host.downloads import plan as fetch_plan
 from vldock.host.downloads import progress as fetch_progress
+from vldock.host.downloads.execute import exit_code_of
 from vldock.host.downloads.hub_listing import worth_having
 from vldock.host.downloads.locked_files import HubFile, LockedRepo, WeightsLock
 from vldock.host.downloads.partial_file import Checksums, Expected
 from vldock.host.downloads.request import Got, Wanted
+from vldock.host.errors import DownloadDenied, HostFailed, NotThere
 from vldock.host.util.worker_threads import Done, run_all
 
 LOCK = WeightsLock("http://h", tuple(LockedRepo(repo) for repo in ("liuhaotian/llava-v1.5-7b", fetch_plan.matrix.CLIP)))

@@ -14,11 +14,11 @@ from support.tls_registry import Ear
 
 from vldock.common.errors import InputRefused
 from vldock.common.https import leaves_https
-from vldock.host.download_errors import HostFailed
 from vldock.host.downloads import file as download_file
 from vldock.host.downloads.http import Hub, Web
 from vldock.host.downloads.partial_file import Expected
 from vldock.host.downloads.request import Unwatched, Wanted
+from vldock.host.errors import HostFailed
 from vldock.host.util.retry import Patience
 from vldock.image.predict.image_download import Limits
 from vldock.image.predict.image_download import fetch as fetch_image

@@ -15,7 +15,7 @@ from support.saved_image import noise
 from vldock.host.images import parallel_gzip
 from vldock.host.images import remote as remote_images
 from vldock.host.images.archive import unpacked
-from vldock.host.receipts.statement import ImageIdentity
+from vldock.host.images.identity import ImageIdentity
 from vldock.host.registry.client import DOCKER_CONFIG, DOCKER_LAYER, DOCKER_MANIFEST, Descriptor, Manifest
 
 SIZES = [0, 1, parallel_gzip.BLOCK - 1, parallel_gzip.BLOCK, parallel_gzip.BLOCK + 1, 5 * parallel_gzip.BLOCK + 7]

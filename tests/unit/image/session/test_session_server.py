@@ -258,7 +258,8 @@ def test_a_worker_that_dies_at_every_start_names_its_cause_in_status_and_to_ever
 def test_a_worker_that_dies_at_a_question_is_named_with_its_cause_and_the_run_declined(
     start: Start, environ: dict[str, str], tmp_path: Path
 ) -> None:
-    dies = "from vldock.image.session import loaded_models as shelf; shelf.Shelf.get = lambda self, name, say: os.kill(os.getpid(), 9)"
+    dies = "from vldock.image.session.loaded_models import Shelf\n"
+    dies += "    Shelf.get = lambda self, name, say: os.kill(os.getpid(), 9)"
     (tmp_path / "sitecustomize.py").write_text(FAULT.format(fault=dies), encoding="utf-8")
     environ["PYTHONPATH"] = os.pathsep.join([str(tmp_path), PATHS])
     start()

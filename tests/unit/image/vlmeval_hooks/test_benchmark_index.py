@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from vldock.image.process import lazy_imports
+from vldock.image.process import lazy_imports, source_digest
 from vldock.image.vlmeval_hooks.models import benchmark_index
-from vldock.image.vlmeval_hooks.provenance import specs
 
 
 @pytest.fixture
@@ -42,7 +41,7 @@ def forget() -> None:
         del sys.modules[name]
     lazy_imports._packages.pop("vlmeval.dataset", None)
     benchmark_index.classes.cache_clear()
-    specs.sources_digest.cache_clear()
+    source_digest.sources_digest.cache_clear()
 
 
 def classes(benchmark: str) -> tuple[list[str], bool]:

@@ -11,6 +11,7 @@ import pytest
 
 from vldock.common.errors import EnvironmentUnfit, InputRefused, UsageError
 from vldock.common.tables import editions
+from vldock.image.startup.data_root import lmu_data_root
 from vldock.image.vlmeval_hooks.files import download, image_paths, lmudata, output_folder, text_changes, tsv
 from vldock.image.vlmeval_hooks.process import error_lines
 from vldock.image.vlmeval_hooks.run import sample_limit
@@ -37,7 +38,7 @@ def test_a_limit_that_is_no_positive_integer_is_refused_by_name(text: str) -> No
 
 
 def test_lmudata_unset_is_the_workspace_and_never_home() -> None:
-    assert str(lmudata.lmu_data_root({"HOME": "/home/user"})) == "/workspace/LMUData"
+    assert str(lmu_data_root({"HOME": "/home/user"})) == "/workspace/LMUData"
 
 
 def test_lmudata_that_is_missing_is_made(tmp_path: Path) -> None:

@@ -11,15 +11,15 @@ from typing import Any
 import torch
 from llava.constants import IMAGE_TOKEN_INDEX
 
+from vldock.common.check import Check
 from vldock.image import cuda_device
-from vldock.image.doctor.check import Check
 from vldock.image.llava_hooks.positions import in_prompt, of_images
 from vldock.image.training.config import Config
 from vldock.image.training.data.encode import Encoded
 from vldock.image.training.loop.monitor import memory
+from vldock.image.training.model.checkpoint import KEPT, room
 from vldock.image.training.model.load import Loaded, trained
 
-KEPT = 3  # checkpoints at once: the best, the last, and the one being written
 STEPS = 20
 GROWTH = 64_000_000  # bytes over half the steps that still count as flat
 
@@ -39,11 +39,6 @@ def positions(item: Encoded, loaded: Loaded) -> int:
     """Return how many positions a record takes in this model, before any cut."""
     images = list(item.images) if loaded.anyres else torch.stack(item.images)
     return in_prompt(item.ids.tolist(), of_images(loaded.inner, images, item.sizes), token=IMAGE_TOKEN_INDEX)
-
-
-def room(loaded: Loaded) -> int:
-    """Return the bytes that the checkpoints of a run take at most."""
-    return KEPT * 12 * sum(parameter.numel() for _, parameter in trained(loaded.model))
 
 
 def disk(loaded: Loaded, config: Config) -> Check:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from llava.constants import IGNORE_INDEX
 
-from vldock.image.doctor.check import Check
+from vldock.common.check import Check
 from vldock.image.training.checks import measurements
 from vldock.image.training.checks.measurements import finding
 from vldock.image.training.config import Config

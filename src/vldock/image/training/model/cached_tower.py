@@ -23,11 +23,11 @@ from vldock.image.features.cache import ROWS, FeatureCache, default_root
 from vldock.image.features.lookup import FAULTS
 from vldock.image.features.space import Entry
 from vldock.image.features.towers import space_of
-from vldock.image.training.checks import measurements
 from vldock.image.training.config import Config
 from vldock.image.training.data import images as training_images
 from vldock.image.training.data.records import Record
 from vldock.image.training.model import frozen_tower
+from vldock.image.training.model.checkpoint import room
 from vldock.image.training.model.load import Loaded, base_path
 
 SHARD = 64_000_000  # bytes of a shard: what waits in memory, and what a kill loses
@@ -143,7 +143,7 @@ def _open(loaded: Loaded, config: Config, emit: Callable[..., None]) -> CachedTo
     cache = FeatureCache(root, space_of(tower, processor, frozen_tower.STORED))
     emit("features", folder=str(root), space=cache.space.short)
     name = config.data.name if config.data.source == "hub" else Path(config.data.path).stem
-    reserve = SPARE + measurements.room(loaded) if _same_disk(root, Path(config.out)) else SPARE
+    reserve = SPARE + room(loaded) if _same_disk(root, Path(config.out)) else SPARE
     return CachedTower(tower, processor, cache, dataset=name, reserve=reserve, emit=emit)
 
 

@@ -18,8 +18,9 @@ import torch
 
 from vldock.common.errors import InputRefused
 from vldock.image.training.config import Config
-from vldock.image.training.model.load import ADAPTED, trained
+from vldock.image.training.model.load import ADAPTED, Loaded, trained
 
+KEPT = 3  # checkpoints at once: the best, the last, and the one being written
 NON_LORA, PROJECTOR = "non_lora_trainables.bin", "mm_projector.bin"
 ADAPTER = "adapter_model.safetensors"
 
@@ -110,3 +111,8 @@ def sweep(run: Path) -> list[Path]:
     for path in left:
         shutil.rmtree(path)
     return left
+
+
+def room(loaded: Loaded) -> int:
+    """Return the bytes that the checkpoints of a run take at most."""
+    return KEPT * 12 * sum(parameter.numel() for _, parameter in trained(loaded.model))

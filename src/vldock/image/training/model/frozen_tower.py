@@ -12,7 +12,8 @@ from typing import Any
 import torch
 
 from vldock.common.errors import InputRefused
-from vldock.image.features.towers import ClipProcessor, Tower
+from vldock.image.features.processor import ClipProcessor
+from vldock.image.features.towers import Tower
 from vldock.image.training.model import checkpoint
 from vldock.image.training.model.load import Loaded
 from vldock.image.weights import model_files

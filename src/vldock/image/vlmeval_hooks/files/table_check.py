@@ -14,14 +14,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from vldock.common.cell_record import write_json
 from vldock.common.errors import InputRefused, UsageError
+from vldock.common.filesystem.atomic import write_json
 from vldock.common.tables import Look, check_table
 from vldock.common.tables import images as table_images
-from vldock.image.vlmeval_hooks.files import image_paths, lmudata, tsv
+from vldock.image.process import source_digest
+from vldock.image.startup.data_root import lmu_data_root
+from vldock.image.vlmeval_hooks.files import image_paths, tsv
 from vldock.image.vlmeval_hooks.files import table_images as table_pictures
 from vldock.image.vlmeval_hooks.process import ranks
-from vldock.image.vlmeval_hooks.provenance import specs
 from vldock.image.weights import file_hashes
 
 LONG = 1.0  # seconds from which on a look is remembered beside the caches
@@ -50,7 +51,7 @@ def refusal(name: str, limit: int | None) -> list[str]:
 
 def path_of(name: str) -> Path:
     """Return where the table of a benchmark lies."""
-    return lmudata.lmu_data_root() / f"{name}.tsv"
+    return lmu_data_root() / f"{name}.tsv"
 
 
 def look_at(name: str) -> Look | None:
@@ -169,7 +170,7 @@ def _remember(path: Path, mark: list[int], seen: Look) -> None:
 
 
 def _code() -> str:
-    return specs.sources_digest("vldock.common.tables")
+    return source_digest.sources_digest("vldock.common.tables")
 
 
 def _require(path: Path, seen: Look) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from vldock.common.errors import UsageError
 from vldock.common.tables import text_cells
-from vldock.image.vlmeval_hooks.files import lmudata
+from vldock.image.startup.data_root import lmu_data_root
 
 VARIABLE = "VLDOCK_UPSTREAM_MISSING"
 LOCALIZED_FROM = 1 << 30  # bytes from which on VLMEvalKit makes a copy without the images (file_size() in GB)
@@ -57,7 +57,7 @@ def upstream_wanted(env: Mapping[str, str] | None = None) -> bool:
 
 def reading_of(dataset: Any) -> Reading | None:
     """Return how this process read a benchmark's table; None where no cell of it is a matter of reading."""
-    path = getattr(dataset, "data_path", None) or lmudata.lmu_data_root() / f"{dataset.dataset_name}.tsv"
+    path = getattr(dataset, "data_path", None) or lmu_data_root() / f"{dataset.dataset_name}.tsv"
     name = os.path.abspath(path)  # noqa: PTH100
     return _readings.get(name) or _readings.get(name.replace(".tsv", "_local.tsv"))
 

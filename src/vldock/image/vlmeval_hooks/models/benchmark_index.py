@@ -13,9 +13,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from vldock.common.cell_record import write_json
 from vldock.common.errors import EnvironmentUnfit
-from vldock.image.vlmeval_hooks.provenance import specs
+from vldock.common.filesystem.atomic import write_json
+from vldock.image.process import source_digest
 
 PACKAGE = "vlmeval.dataset"
 FILE = "vldock_index.json"
@@ -41,7 +41,7 @@ def write() -> Path:
         raise ValueError(f"not found by their names in {PACKAGE}: {strangers}")
     asked = [(cls.__name__, list(cls.supported_datasets())) for cls in every]
     classes.cache_clear()
-    return write_json(path(), {"sources": specs.sources_digest("vlmeval"), "classes": asked})
+    return write_json(path(), {"sources": source_digest.sources_digest("vlmeval"), "classes": asked})
 
 
 @functools.cache
@@ -51,7 +51,7 @@ def classes() -> Classes | None:
         written = json.loads(path().read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    if written["sources"] != specs.sources_digest("vlmeval"):
+    if written["sources"] != source_digest.sources_digest("vlmeval"):
         return None
     return tuple((name, tuple(known)) for name, known in written["classes"])
 

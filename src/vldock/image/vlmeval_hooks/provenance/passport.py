@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from vldock.common.build_digest import read_build_digest
-from vldock.common.cell_record import write_json
+from vldock.common.filesystem.atomic import write_json
 from vldock.common.image_paths import BUILD_FACTS
 from vldock.common.inference_options import STOCK
 from vldock.common.passport import IMAGE_VARIABLE, SCHEMA, SUFFIX

@@ -17,7 +17,7 @@ from typing import Any
 from vldock.common.errors import UsageError
 from vldock.common.inference_options import STOCK
 from vldock.common.prompt_style import TEMPLATES, UPSTREAM
-from vldock.image.engines.shared_model import facts_of
+from vldock.image.answering.model_facts import facts_of
 from vldock.image.llava_hooks import markers, positions
 from vldock.image.vlmeval_hooks.provenance import sample_notes
 

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from vldock.common.cell_record import write_json
 from vldock.common.errors import InputRefused
+from vldock.common.filesystem.atomic import write_json
 from vldock.image.vlmeval_hooks.files import atomic
 from vldock.image.vlmeval_hooks.files.output_folder import standin
 from vldock.image.vlmeval_hooks.process import ranks

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from vldock.common import hub_cache_layout
+from vldock.image.process.source_digest import sources_digest
 from vldock.image.startup import foreign_python
 from vldock.image.vlmeval_hooks.files import tsv
 from vldock.image.weights import file_hashes, model_files
@@ -124,21 +125,6 @@ def code_spec() -> dict[str, str]:
         "transformers": importlib.metadata.version("transformers"),
         **({"foreign_python": found} if (found := foreign_python.noticed(os.environ)) else {}),
     }
-
-
-@functools.cache
-def sources_digest(*packages: str) -> str:
-    """Return 16 hexadecimal digits of the sha256 over every .py file of the packages, or `absent`."""
-    digest = hashlib.sha256()
-    for package in packages:
-        found = importlib.util.find_spec(package)
-        if found is None or found.origin is None:
-            return "absent"
-        root = Path(found.origin).parent
-        for path in sorted(root.rglob("*.py")):
-            digest.update(f"{path.relative_to(root)}\0".encode())
-            digest.update(hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()[:16]
 
 
 def predictions_digest(table: Any) -> str | None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from vldock.common import standin_choice
 from vldock.common.errors import EvaluationFailed, InputRefused, UsageError, VldockError
+from vldock.image.startup.data_root import lmu_data_root
 from vldock.image.vlmeval_hooks.files import lmudata, table_check
 from vldock.image.vlmeval_hooks.files.output_folder import STANDIN, standin
 from vldock.image.vlmeval_hooks.models import build as model_build
@@ -77,7 +78,7 @@ def preflight(args: Any) -> list[str]:
     if standin() and not (wrong or args.base_url or args.mode == "eval"):
         standin_choice.require(unknown_names.of_the_hub(args.model))
     if not wrong:
-        lmudata.require_writable(lmudata.lmu_data_root())
+        lmudata.require_writable(lmu_data_root())
     return wrong
 
 

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from vldock.common.cell_record import write_json
+from vldock.common.filesystem.atomic import write_json
 
 FILE = ".report_counts.json"
 

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from vldock.image.vlmeval_hooks.files import lmudata
+from vldock.image.startup.data_root import lmu_data_root
 
 
 def close_to(name: str, known: Iterable[str], *, most: int = 3) -> list[str]:
@@ -52,7 +52,7 @@ def unknown_benchmarks(asked: Iterable[str]) -> list[str]:
     from vlmeval.dataset import SUPPORTED_DATASETS
     from vlmeval.dataset.video_dataset_config import supported_video_datasets
 
-    root = lmudata.lmu_data_root()
+    root = lmu_data_root()
     strangers = [name for name in asked if not (root / f"{name}.tsv").is_file()]
     known = {*SUPPORTED_DATASETS, *supported_video_datasets}
     return unknown("benchmark", strangers, known, listing="vlmutil dlist all")

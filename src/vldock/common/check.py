@@ -1,23 +1,31 @@
-"""The value every check of the doctor returns."""
+"""One finding of a doctor or a preflight check."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 Status = Literal["ok", "warn", "fail", "skip"]
+MARK = {"ok": "ok  ", "warn": "warn", "fail": "FAIL", "skip": "skip"}
 
 
 @dataclass(frozen=True)
 class Check:
-    """One finding: what was looked at, what was seen, what was expected, and what to do about it."""
+    """One finding: its name, whether it is fit, what was seen, what was expected, and what to do where it is not."""
 
     name: str
     status: Status
     seen: str
     expected: str | None = None
     hint: str | None = None
+
+    def __str__(self) -> str:
+        return f"{MARK[self.status]} {self.name:<8} {self.seen}" + (f"\n     hint: {self.hint}" if self.hint else "")
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the plain values `vldock doctor --json` and `vldock cache doctor --json` print."""
+        return {"name": self.name, "state": self.status, "seen": self.seen, "hint": self.hint}
 
 
 def guarded(name: str, look: Callable[[], list[Check]]) -> list[Check]:

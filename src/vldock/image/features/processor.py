@@ -1,0 +1,43 @@
+"""LLaVA's image processor: the pixels a vision tower gets, and the settings that identify them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from PIL import Image
+
+
+@dataclass
+class ClipProcessor:
+    """LLaVA's own preprocessing: padding to a square, crops (anyres), or plain CLIP, as `config` says."""
+
+    image_processor: Any
+    config: Any
+
+    def settings(self) -> str:
+        """Return the processor's settings, LLaVA's, and the libraries that resize."""
+        import PIL
+        import transformers
+
+        aspect = getattr(self.config, "image_aspect_ratio", None)
+        said = {key: value for key, value in self.image_processor.to_dict().items() if not key.startswith("_")}
+        said |= {"image_aspect_ratio": aspect, "pillow": PIL.__version__, "transformers": transformers.__version__}
+        said |= {"decode": "first frame, not turned, RGB"}
+        if aspect == "anyres":
+            said["image_grid_pinpoints"] = self.config.image_grid_pinpoints
+        return json.dumps(said, sort_keys=True, default=str)
+
+    def __call__(self, image: Image.Image) -> torch.Tensor:
+        """Return float32 (3, H, W), or for anyres (crops, 3, H, W)."""
+        from llava.mm_utils import process_images
+
+        pixels: torch.Tensor = process_images([image.convert("RGB")], self.image_processor, self.config)[0]
+        return pixels
+
+
+def layer_of(select_layer: int, select_feature: str) -> str:
+    """Return, for example, "hidden -2, patch"."""
+    return f"hidden {select_layer}, {select_feature}"
