@@ -18,6 +18,7 @@ check() {
 check "generated text" "$bin/python" -m vldock.host.build.generate --check
 check "ruff" "$bin/ruff" check .
 check "mypy" "$bin/mypy"
+check "imports" "$bin/lint-imports"
 check "hadolint" "$bin/hadolint" docker/transformers-4.37/Dockerfile
 check "shellcheck" "$bin/shellcheck" --severity=style entrypoint.sh scripts/*.sh src/vldock/image/{build,entrypoints/scripts}/*.sh .ci/run
 exit "$failed"
