@@ -54,7 +54,7 @@ ranks.place()  # its own GPUs for each rank, before torch looks for them
             logger.info(f'----------- {dataset_name} -----------')
             if WORLD_SIZE > 1:
                 dist.barrier()
-            ranks.apart()
+            ranks.mark_diverged()
 
             dataset = None
 """,
@@ -64,7 +64,7 @@ ranks.place()  # its own GPUs for each rank, before torch looks for them
                 # Only RANK 0 handles the evaluation part
 """,
             """\
-                ranks.together()
+                ranks.mark_joined()
                 # Only RANK 0 handles the evaluation part
 """,
         ),

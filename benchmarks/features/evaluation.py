@@ -45,7 +45,9 @@ def answered(wrapper: Any, asked: list[Question], root: Path | None) -> tuple[fl
     """Return the CPU seconds of answering with nothing in memory, and the tokens."""
     disk_features._opened.cache_clear()
     env = {"VLDOCK_ENGINE": "batched", "VLDOCK_FEATURE_CACHE": "1" if root else "0", "VLDOCK_FEATURES": str(root or "")}
-    engine = BatchedEngine(wrapper, batch_size=4, features=FeatureStore(1 << 30), kept=disk_features.of(wrapper, env))
+    engine = BatchedEngine(
+        wrapper, batch_size=4, features=FeatureStore(1 << 30), kept=disk_features.open_for(wrapper, env)
+    )
     begun = time.process_time()
     found = {answer.index: answer.note["answer"] for answer in engine.answers(asked)}
     return time.process_time() - begun, [found[question.index] for question in asked]
@@ -56,7 +58,9 @@ def measured(name: str, wrapper: Any, pictures: list[picture_rows.ImageRow], roo
     asked, count = questions(pictures), len(pictures)
     answered(wrapper, asked[:1], None)  # the first pass allocates and warms up
     begun = time.process_time()
-    disk_features.of(wrapper, {"VLDOCK_ENGINE": "batched", "VLDOCK_FEATURE_CACHE": "1", "VLDOCK_FEATURES": str(root)})
+    disk_features.open_for(
+        wrapper, {"VLDOCK_ENGINE": "batched", "VLDOCK_FEATURE_CACHE": "1", "VLDOCK_FEATURES": str(root)}
+    )
     identity = time.process_time() - begun
     without, expected = answered(wrapper, asked, None)
     cold, first = answered(wrapper, asked, root)

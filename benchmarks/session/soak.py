@@ -86,7 +86,7 @@ class Soak:
 @contextmanager
 def started(client: Any, image: str, outputs: Path) -> Iterator[Session]:
     """Yield a session on the stand-ins; removed afterwards."""
-    asked = session_spec.Asked(NAME, (MODEL,), None, "no", True, "soak")
+    asked = session_spec.SessionOptions(NAME, (MODEL,), None, "no", True, "soak")
     careful = terminal.spec(
         (),
         image=image,

@@ -25,7 +25,7 @@ import table  # noqa: E402
 import torch  # noqa: E402
 
 from vldock.image.engines.kv_cache import AlignedCache  # noqa: E402
-from vldock.image.engines.language_model import Language, Segment  # noqa: E402
+from vldock.image.engines.language_model import LanguageModel, Segment  # noqa: E402
 
 ROWS = (1, 2, 4, 8, 16, 32, 64)
 STEPS = 16  # tokens decoded, after two that are not timed
@@ -123,7 +123,7 @@ def ceilings(device: torch.device, dtype: torch.dtype, *, side: int, size: int) 
     return 2 * side**3 / product, 2 * size / copy
 
 
-def read_and_step(language: Language, size: Size, rows: int) -> tuple[float, float]:
+def read_and_step(language: LanguageModel, size: Size, rows: int) -> tuple[float, float]:
     """Return seconds of reading `rows` prompts, and of one token for each of them after that."""
     device = language.device
     segments = [Segment(language.embed(range(row, row + size.prompt))) for row in range(rows)]
@@ -146,7 +146,7 @@ def read_and_step(language: Language, size: Size, rows: int) -> tuple[float, flo
     return reading, (time.perf_counter() - begun) / STEPS
 
 
-def one(language: Language, size: Size, attention: str, rows: int, roof: tuple[float, float]) -> dict[str, Any]:
+def one(language: LanguageModel, size: Size, attention: str, rows: int, roof: tuple[float, float]) -> dict[str, Any]:
     """Return the figures of one attention and one number of rows; a note where they do not fit."""
     item = language.shape.sample.element_size()
     try:
@@ -170,7 +170,7 @@ def measure(size: Size, rows: tuple[int, ...], *, device: torch.device, dtype: t
     roof = ceilings(device, dtype, side=8192 if big else 512, size=2**32 if big else 2**24)
     steps = []
     for attention in ("sdpa", "eager"):
-        language = Language(Decoder(size, attention, device=device, dtype=dtype))
+        language = LanguageModel(Decoder(size, attention, device=device, dtype=dtype))
         for count in rows:
             steps.append(one(language, size, attention, count, roof))
             print(json.dumps(steps[-1]), flush=True)

@@ -16,7 +16,7 @@ from support import wait_until
 from vldock.host.docker_engine import client as docker_client
 from vldock.host.docker_engine import docker_cli
 from vldock.host.docker_engine import start as engine_start
-from vldock.host.docker_engine.paths import Places, running_program
+from vldock.host.docker_engine.paths import EnginePaths, running_program
 from vldock.host.docker_engine.start import Machine
 from vldock.host.util.console import silent
 
@@ -41,7 +41,7 @@ def test_up_does_nothing_where_an_engine_answers() -> None:
 
 
 @pytest.fixture
-def second(monkeypatch: pytest.MonkeyPatch) -> Iterator[Places]:
+def second(monkeypatch: pytest.MonkeyPatch) -> Iterator[EnginePaths]:
     """The places of a second engine, which is ended with its containerd and all it wrote.
 
     It lives in namespaces of its own: any engine takes the machine's docker0 and iptables rules for its own.
@@ -55,7 +55,7 @@ def second(monkeypatch: pytest.MonkeyPatch) -> Iterator[Places]:
     (folder / "bin" / "dockerd").write_text(f'#!/bin/sh\nexec unshare --net --mount {dockerd} "$@"\n')
     (folder / "bin" / "dockerd").chmod(0o755)
     monkeypatch.setenv("PATH", f"{folder / 'bin'}:{os.environ['PATH']}")
-    places = Places(
+    places = EnginePaths(
         socket=folder / "docker.sock",
         pidfile=folder / "docker.pid",
         exec_root=folder / "exec",
@@ -84,7 +84,7 @@ def is_gone(pid: int) -> bool:
     return not Path(f"/proc/{pid}").exists()
 
 
-def test_an_engine_is_started_by_hand_and_again_after_it_was_killed(second: Places) -> None:
+def test_an_engine_is_started_by_hand_and_again_after_it_was_killed(second: EnginePaths) -> None:
     machine = Machine(root=True, systemd=False, dockerd="dockerd")
     address = f"unix://{second.socket}"
 

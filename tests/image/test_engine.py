@@ -111,14 +111,14 @@ def test_seen_padding_would_be_noticed(
 def test_padding_on_the_right_would_be_noticed(
     wrapper: Any, asked: list[Question], expected: Found, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read = language_model.Language.read
+    read = language_model.LanguageModel.read
 
     def turned(self: Any, segments: Any) -> Any:
         longest = max(segment.embeds.shape[0] for segment in segments)
         return read(self, [language_model.Segment(torch.nn.functional.pad(s.embeds, (0, 0, 0, longest - len(s.embeds))),
                                             s.past) for s in segments])  # fmt: skip
 
-    monkeypatch.setattr(language_model.Language, "read", turned)
+    monkeypatch.setattr(language_model.LanguageModel, "read", turned)
 
     assert answers(engine(wrapper, 5), asked) != expected
 
@@ -140,13 +140,13 @@ def test_a_store_too_small_for_one_image_costs_time_and_no_answer(
 
 
 def test_a_shared_beginning_is_read_once(wrapper: Any, asked: list[Question], monkeypatch: pytest.MonkeyPatch) -> None:
-    read, lengths = language_model.Language.read, list[int]()
+    read, lengths = language_model.LanguageModel.read, list[int]()
 
     def counted(self: Any, segments: Any) -> Any:
         lengths.extend(segment.embeds.shape[0] for segment in segments)
         return read(self, segments)
 
-    monkeypatch.setattr(language_model.Language, "read", counted)
+    monkeypatch.setattr(language_model.LanguageModel, "read", counted)
     one_image = [item for item in asked if [part["type"] for part in item.message] == ["image", "text"]]
     same = [Question(i, [one_image[0].message[0], item.message[-1]], "POPE") for i, item in enumerate(one_image)]
     found = [answer.note["length"] for answer in engine(wrapper, 2).answers(same)]
@@ -168,7 +168,7 @@ def test_memory_that_runs_out_halves_the_batch_and_changes_no_answer(
     wrapper: Any, asked: list[Question], expected: Found, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    step, read = language_model.Language.step, language_model.Language.read
+    step, read = language_model.LanguageModel.step, language_model.LanguageModel.read
 
     def small(self: Any, cache: Any, tokens: Any, lengths: Any) -> Any:
         if len(tokens) > 2:
@@ -180,8 +180,8 @@ def test_memory_that_runs_out_halves_the_batch_and_changes_no_answer(
             raise RuntimeError("[enforce fail] . DefaultCPUAllocator: can't allocate memory: you tried 1 bytes")
         return read(self, segments)
 
-    monkeypatch.setattr(language_model.Language, "step", small)
-    monkeypatch.setattr(language_model.Language, "read", smaller)
+    monkeypatch.setattr(language_model.LanguageModel, "step", small)
+    monkeypatch.setattr(language_model.LanguageModel, "read", smaller)
 
     assert answers(engine(wrapper, 6), asked) == expected
     assert "going on with" in capsys.readouterr().out
@@ -193,7 +193,7 @@ def test_memory_that_runs_out_with_one_row_is_raised(
     def none(*_: Any) -> Any:
         raise torch.cuda.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(language_model.Language, "step", none)
+    monkeypatch.setattr(language_model.LanguageModel, "step", none)
 
     with pytest.raises(torch.cuda.OutOfMemoryError):
         answers(engine(wrapper, 4), asked)

@@ -74,7 +74,7 @@ def run(
     disk_features._opened.cache_clear()
     values = {"VLDOCK_ENGINE": BATCHED, "VLDOCK_FEATURE_CACHE": "1", "VLDOCK_FEATURES": str(root), **env}
     engine = BatchedEngine(
-        made, batch_size=batch_size, features=FeatureStore(1 << 30), kept=disk_features.of(made, values)
+        made, batch_size=batch_size, features=FeatureStore(1 << 30), kept=disk_features.open_for(made, values)
     )
     found, seen = Found(), {"read": 0, "computed": 0, "held": 0}
     for answer in engine.answers(asked):
@@ -101,7 +101,7 @@ def test_with_the_cache_warm_no_picture_is_even_opened(
 ) -> None:
     run(wrapper, asked, tmp_path)
     opened: list[str] = []
-    monkeypatch.setattr("vldock.image.engines.inputs.Desk.decode", lambda self, path: opened.append(path))
+    monkeypatch.setattr("vldock.image.engines.inputs.InputProcessor.decode", lambda self, path: opened.append(path))
 
     run(wrapper, asked, tmp_path)
 
@@ -308,7 +308,9 @@ def test_a_cache_removed_while_it_is_read_costs_no_answer(
     run(wrapper, asked, tmp_path)
     values = {"VLDOCK_ENGINE": BATCHED, "VLDOCK_FEATURE_CACHE": "1", "VLDOCK_FEATURES": str(tmp_path)}
     disk_features._opened.cache_clear()
-    engine = BatchedEngine(wrapper, batch_size=3, features=FeatureStore(1), kept=disk_features.of(wrapper, values))
+    engine = BatchedEngine(
+        wrapper, batch_size=3, features=FeatureStore(1), kept=disk_features.open_for(wrapper, values)
+    )
     shutil.rmtree(tmp_path)
 
     assert {a.index: (a.text, a.note["answer"]) for a in engine.answers(asked)} == expected

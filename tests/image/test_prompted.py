@@ -16,7 +16,7 @@ from vldock.image.features import build, picture_rows, prompt_features, towers
 from vldock.image.features.cache import FeatureCache
 from vldock.image.features.picture_rows import decode, sha256_of
 from vldock.image.features.processor import ClipProcessor
-from vldock.image.features.prompt_features import Reader
+from vldock.image.features.prompt_features import PromptReader
 
 QUESTIONS = ("the cat", "a dog")
 
@@ -48,7 +48,7 @@ def asked(conversations: Path) -> list[picture_rows.ImageRow]:
     return picture_rows.from_json(conversations, prompt_key="instruction")
 
 
-def fresh(reader: Reader, processor: ClipProcessor, row: picture_rows.ImageRow) -> torch.Tensor:
+def fresh(reader: PromptReader, processor: ClipProcessor, row: picture_rows.ImageRow) -> torch.Tensor:
     return reader.encode_prompted(processor(decode(row.path.read_bytes())), row.prompt or "")
 
 

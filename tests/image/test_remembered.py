@@ -36,7 +36,7 @@ def distinct(asked: list[Question]) -> int:
 def test_answers_are_the_plain_loops_token_for_token(wrapper: Any, asked: list[Question], store: FeatureStore) -> None:
     plain = tiny_wrapper.stock(wrapper, asked)
 
-    with memoized_tower.remembering(wrapper):
+    with memoized_tower.memoized(wrapper):
         found = tiny_wrapper.stock(wrapper, asked)
         again = tiny_wrapper.stock(wrapper, asked)
 
@@ -48,7 +48,7 @@ def test_afterwards_the_tower_is_as_before(wrapper: Any, store: FeatureStore) ->
     tower = memoized_tower.tower_of(wrapper)
     pixels = torch.zeros(1, 3, tower.config.image_size, tower.config.image_size)
 
-    with memoized_tower.remembering(wrapper):
+    with memoized_tower.memoized(wrapper):
         kept = tower(pixels)
         assert tower(pixels) is kept
 
@@ -60,12 +60,12 @@ def test_afterwards_the_tower_is_as_before(wrapper: Any, store: FeatureStore) ->
 def test_another_tower_is_not_answered_for(wrapper: Any, store: FeatureStore) -> None:
     tower = memoized_tower.tower_of(wrapper)
     pixels = torch.zeros(1, 3, tower.config.image_size, tower.config.image_size)
-    with memoized_tower.remembering(wrapper):
+    with memoized_tower.memoized(wrapper):
         kept = tower(pixels)
     known, tower._vldock_identity = tower._vldock_identity, "of other weights"
 
     try:
-        with memoized_tower.remembering(wrapper):
+        with memoized_tower.memoized(wrapper):
             assert tower(pixels) is not kept
     finally:
         tower._vldock_identity = known
@@ -86,7 +86,7 @@ def test_other_pixels_have_another_digest(change: str) -> None:
 
 
 def test_a_model_of_another_kind_is_left_alone() -> None:
-    with memoized_tower.remembering(SimpleNamespace(model=object())):
+    with memoized_tower.memoized(SimpleNamespace(model=object())):
         pass
     memoized_tower.prepare(SimpleNamespace())
 

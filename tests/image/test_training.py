@@ -90,10 +90,15 @@ def test_labels_spell_the_answers_of_every_turn_and_nothing_else(box: Box, templ
     from llava.constants import IGNORE_INDEX
 
     from vldock.image.training.data.encode import encode_text
-    from vldock.image.training.data.records import Turn
+    from vldock.image.training.data.records import ConversationTurn
 
     loaded, _, _ = encoded(box, "next")
-    turns = [Turn("human", "What is it?\n<image>"), Turn("gpt", "a rose"), Turn("human", "Sure?"), Turn("gpt", "yes")]
+    turns = [
+        ConversationTurn("human", "What is it?\n<image>"),
+        ConversationTurn("gpt", "a rose"),
+        ConversationTurn("human", "Sure?"),
+        ConversationTurn("gpt", "yes"),
+    ]
 
     ids, labels = encode_text(turns, loaded.tokenizer, template)
 

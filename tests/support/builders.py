@@ -12,15 +12,15 @@ from typing import Any
 
 from vldock.common.cell_record import Cell
 from vldock.host.containers.lifecycle import Exit, Line
-from vldock.host.matrix.executor import Job
-from vldock.host.runs.plan import Plan
+from vldock.host.matrix.executor import DeviceJob
+from vldock.host.runs.plan import RunPlan
 
 MODELS = ("llava_v1.5_7b", "llava_v1.5_13b")
 BENCHMARKS = ("POPE", "MMStar", "OCRBench")
 TIME = "2026-01-02T03:04:05+00:00"
 
 
-def a_plan(**values: Any) -> Plan:
+def a_plan(**values: Any) -> RunPlan:
     """Return a plan of two models and three benchmarks on stand-ins."""
     defaults: dict[str, Any] = {
         "models": MODELS,
@@ -33,7 +33,7 @@ def a_plan(**values: Any) -> Plan:
         "data": None,
         "cache": None,
     }
-    return Plan(**{**defaults, **values})
+    return RunPlan(**{**defaults, **values})
 
 
 def a_cell(model: str = "llava_v1.5_7b", benchmark: str = "POPE", **values: Any) -> Cell:
@@ -71,8 +71,8 @@ class FakeContainer:
     `script` is called with the job and an iterator of the benchmarks it is given, as they are given.
     """
 
-    script: Callable[[Job, Iterator[str]], Script]
-    job: Job
+    script: Callable[[DeviceJob, Iterator[str]], Script]
+    job: DeviceJob
     ends: Exit = field(default_factory=lambda: Exit(0))
     stderr: Sequence[str] = ()
     given: list[str] = field(default_factory=list)
@@ -110,11 +110,11 @@ class FakeContainer:
 class FakeExecutor:
     """Starts the containers that `make` returns, and keeps them in the order in which they began."""
 
-    make: Callable[[Job], FakeContainer]
+    make: Callable[[DeviceJob], FakeContainer]
     started: list[FakeContainer] = field(default_factory=list)
 
     @contextmanager
-    def start(self, job: Job) -> Iterator[FakeContainer]:
+    def start(self, job: DeviceJob) -> Iterator[FakeContainer]:
         """Yield one container."""
         made = self.make(job)
         self.started.append(made)
@@ -145,7 +145,7 @@ def evaluates(out: Path, cell: Cell) -> list[str | Callable[[], None] | None]:
     ]
 
 
-def works(out: Path, job: Job, names: Iterator[str], **values: Any) -> Script:
+def works(out: Path, job: DeviceJob, names: Iterator[str], **values: Any) -> Script:
     """Yield the script of a container in which every benchmark succeeds."""
     yield says("start", model=job.model, cells=None, device="cpu", standin=True)
     yield says("model_loaded", model=job.model, seconds=0.5)
@@ -154,15 +154,15 @@ def works(out: Path, job: Job, names: Iterator[str], **values: Any) -> Script:
     yield says("end", model=job.model, succeeded=0, failed=0, kept=0)
 
 
-def good_container(out: Path, job: Job, **values: Any) -> FakeContainer:
+def good_container(out: Path, job: DeviceJob, **values: Any) -> FakeContainer:
     """Return a container in which every benchmark succeeds."""
     return FakeContainer(lambda job, names: works(out, job, names, **values), job)
 
 
-def poisoned(out: Path, job: Job, poison: str, end: Exit, **values: Any) -> FakeContainer:
+def poisoned(out: Path, job: DeviceJob, poison: str, end: Exit, **values: Any) -> FakeContainer:
     """Return a container that dies when it comes to `poison`."""
 
-    def script(job: Job, names: Iterator[str]) -> Script:
+    def script(job: DeviceJob, names: Iterator[str]) -> Script:
         yield says("model_loaded", model=job.model, seconds=0.5)
         for name in names:
             if name == poison:

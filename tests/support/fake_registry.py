@@ -16,7 +16,7 @@ from vldock.host.registry.client import Remote, sha256
 from vldock.host.registry.reference import Repository
 from vldock.host.registry.transport import Http
 from vldock.host.util.console import silent
-from vldock.host.util.retry import Patience
+from vldock.host.util.retry import RetryPolicy
 
 HOST = "registry.test"
 MANIFESTS = re.compile(r"^/v2/(.+)/manifests/(.+)$")
@@ -47,7 +47,7 @@ class FakeRegistry(BaseAdapter):
         session = requests.Session()
         session.trust_env = False  # proxies and .netrc are looked up at each request otherwise
         session.mount(f"https://{HOST}/", self)
-        patience = Patience(attempts=attempts, longest=0, first=0)
+        patience = RetryPolicy(attempts=attempts, longest=0, first=0)
         return Remote(Http(Repository(HOST, name), patience=patience, say=silent, session=session))
 
     def state(self, name: str) -> dict[str, str]:

@@ -8,7 +8,7 @@ import os
 from dataclasses import asdict
 from pathlib import Path
 
-from vldock.image.features.shards import FORMAT, Row
+from vldock.image.features.shards import FORMAT, ShardRow
 from vldock.image.features.space import Space, prompt_hash
 
 SPACE = Space(tower="t" * 64, preprocessing="{}", layer="hidden -2, patch", computed="float32", dtype="float16")
@@ -29,7 +29,7 @@ def shard(
     about = []
     for place, (key, content) in enumerate(tensors.items()):
         header[key] = {"dtype": "F16", "shape": [size // 2], "data_offsets": [place * size, (place + 1) * size]}
-        about.append(asdict(Row(key, first + place, image(first + place), hashlib.sha256(content).hexdigest())))
+        about.append(asdict(ShardRow(key, first + place, image(first + place), hashlib.sha256(content).hexdigest())))
     meta = {"format": FORMAT, "dataset": dataset, "written": "0.0", "prompt": json.dumps(prompt)}
     header["__metadata__"] = meta | {"space": json.dumps(asdict(space)), "rows": json.dumps(about)}
     text = json.dumps(header).encode()

@@ -13,10 +13,10 @@ from support import receipts, saved_image
 from support.fake_registry import HOST, FakeRegistry
 from support.saved_image import Saved
 from vldock.host.promotion import channels, workflow
-from vldock.host.promotion.execute import Outcome
+from vldock.host.promotion.execute import PromotionOutcome
 from vldock.host.promotion.log import Entry, LogFile, parse
-from vldock.host.promotion.plan import Plan
-from vldock.host.promotion.receipts import Wish
+from vldock.host.promotion.plan import PromotionPlan
+from vldock.host.promotion.receipts import PromotionRequest
 from vldock.host.receipts import envelope
 from vldock.host.receipts.check import Demands
 from vldock.host.receipts.statement import GroupResult
@@ -63,20 +63,24 @@ class Shop:
         receipts.sealed(path, image.identity, key=self.private, **changes)
         return path
 
-    def wish(self, *receipt: Path, tags: Sequence[str] = (CANDIDATE,), name: str = NAME, **changes: Any) -> Wish:
+    def wish(
+        self, *receipt: Path, tags: Sequence[str] = (CANDIDATE,), name: str = NAME, **changes: Any
+    ) -> PromotionRequest:
         """Return what a user asks for."""
-        return replace(Wish(Repository(HOST, name), tuple(tags), receipt, self.demands), **changes)
+        return replace(PromotionRequest(Repository(HOST, name), tuple(tags), receipt, self.demands), **changes)
 
-    def places(self) -> workflow.Places:
+    def places(self) -> workflow.PromotionTarget:
         """Return where it works."""
-        return workflow.Places(FakeLine(self.registry), self.log, self.sidecar, silent)  # type: ignore[arg-type]
+        return workflow.PromotionTarget(FakeLine(self.registry), self.log, self.sidecar, silent)  # type: ignore[arg-type]
 
-    def promote(self, src: Saved | str, wish: Wish, *, confirm: bool = True) -> tuple[Plan, Outcome | None]:
+    def promote(
+        self, src: Saved | str, wish: PromotionRequest, *, confirm: bool = True
+    ) -> tuple[PromotionPlan, PromotionOutcome | None]:
         """Promote a saved image, or one in the registry."""
         text = f"tar:{src.path}" if isinstance(src, Saved) else src
         return workflow.promote(source(text), wish, self.places(), confirm=confirm, show=lambda plan: None)
 
-    def rollback(self, tag: str = CANDIDATE) -> Outcome | None:
+    def rollback(self, tag: str = CANDIDATE) -> PromotionOutcome | None:
         """Take a tag back."""
         where = Repository(HOST, NAME)
         return workflow.rollback(where, tag, self.demands, self.places(), confirm=True, show=lambda plan: None)[1]

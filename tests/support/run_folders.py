@@ -18,7 +18,7 @@ from support.builders import TIME, a_cell, a_plan
 from vldock.common.matrix import Benchmark, matrix_benchmarks, matrix_models
 from vldock.host.reports.samples import ROTATION, TOTALS_ONLY
 from vldock.host.reports.thumbnails import STANDIN_DATA
-from vldock.host.runs.folder import RunFolder, RunRecord, Session
+from vldock.host.runs.folder import RunFolder, RunRecord, WorkPeriod
 
 HOSTILE = "</script><script>alert('a prediction')</script><img src=x onerror=alert(1)><!-- {{ 7 * 7 }} &lt;"
 FAILED = ("llava_v1.5_13b", "BLINK")
@@ -35,7 +35,7 @@ def a_run(path: Path, *, standin: bool = True, wrong_every: int = 3) -> RunFolde
     folder = RunFolder(path)
     (path / "logs").mkdir(parents=True)
     plan = a_plan(models=MODELS, benchmarks=BENCHMARKS, standin=standin)
-    session = Session(TIME, "2026-01-02T03:26:04+00:00")
+    session = WorkPeriod(TIME, "2026-01-02T03:26:04+00:00")
     folder.save(RunRecord("r1", TIME, plan, "finished", (session,), {"vldock": "0.1.0", "note": HOSTILE}))
     for model in MODELS:
         for number, benchmark in enumerate(matrix_benchmarks()):

@@ -20,9 +20,9 @@ from typing import Any, NoReturn
 
 from vldock.common import build_digest
 from vldock.image.events import emitter
-from vldock.image.process.fast_exit import leave
+from vldock.image.process.fast_exit import fast_exit
 from vldock.image.session import evaluator, remote_model, server, socket_paths
-from vldock.image.session.worker_client import Link
+from vldock.image.session.worker_client import WorkerClient
 from vldock.image.session.worker_process import WorkerProcess
 
 
@@ -35,7 +35,7 @@ def become(request: dict[str, Any], descriptors: list[int], connection: socket.s
     except KeyboardInterrupt:
         status = 130
     finally:
-        leave(status, told=partial(evaluator._told, connection))
+        fast_exit(status, told=partial(evaluator._told, connection))
 
 
 def act(request: dict[str, Any], connection: socket.socket) -> int:
@@ -51,7 +51,7 @@ def act(request: dict[str, Any], connection: socket.socket) -> int:
     elif word == "decline":
         return evaluator.decline(connection, rest[0])
     elif word == "model":
-        link = Link(socket_paths.of(os.environ), deaths=request["worker_deaths"])
+        link = WorkerClient(socket_paths.of(os.environ), deaths=request["worker_deaths"])
         try:
             remote_model.Models(link, template="vlmevalkit")._describe("tiny", object)
         except remote_model.Declined as reason:

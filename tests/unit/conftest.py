@@ -8,7 +8,7 @@ import pytest
 from support.run_folders import a_run
 
 from vldock.host.reports import write as report_write
-from vldock.host.reports.write import Written
+from vldock.host.reports.write import ReportFiles
 
 
 @pytest.fixture
@@ -18,6 +18,6 @@ def update_golden() -> bool:
 
 
 @pytest.fixture(scope="session")
-def forty_cells(tmp_path_factory: pytest.TempPathFactory) -> Written:
+def forty_cells(tmp_path_factory: pytest.TempPathFactory) -> ReportFiles:
     """Return the reports of a run of 40 cells (support.run_folders); tests read it and change nothing."""
     return report_write.again(a_run(tmp_path_factory.mktemp("outputs") / "20260102-030405"))

@@ -11,7 +11,7 @@ import os
 import sys
 
 from vldock.common.errors import VldockError
-from vldock.image.process.fast_exit import leave
+from vldock.image.process.fast_exit import fast_exit
 from vldock.image.startup import foreign_python
 
 COMMANDS = {
@@ -59,4 +59,4 @@ def main(argv: list[str]) -> int:
 
 if __name__ == "__main__":
     foreign_python.drop_current_folder()
-    leave(main(sys.argv[1:]))
+    fast_exit(main(sys.argv[1:]))

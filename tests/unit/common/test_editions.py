@@ -15,7 +15,7 @@ from vldock.common.matrix import find_benchmark
 from vldock.common.tables import editions
 from vldock.common.tables.editions import Edition
 from vldock.host.cache import verify as cache_verify
-from vldock.host.cache.locations import Places
+from vldock.host.cache.locations import CacheLocations
 from vldock.host.cli.main import cli, invoke
 from vldock.host.downloads import locked_files
 from vldock.image.vlmeval_hooks.files import tsv
@@ -124,7 +124,7 @@ def test_a_file_accepted_for_once_is_not_recorded(locks: Path, monkeypatch: pyte
 
 def test_the_caches_check_takes_the_edition_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "BLINK.tsv").write_text("mine")
-    places = Places(root=tmp_path / "cache", hubs=(), arrows=(), data=tmp_path)
+    places = CacheLocations(root=tmp_path / "cache", hubs=(), arrows=(), data=tmp_path)
 
     (wrong,) = cache_verify.verify(places)
     monkeypatch.setenv("VLDOCK_ACCEPT_MD5", f"BLINK={md5('mine')}")

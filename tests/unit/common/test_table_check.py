@@ -11,17 +11,17 @@ from PIL import Image
 from support.benchmark_tables import picture, pixel, replace_line, row, write
 
 import vldock
-from vldock.common.tables import Look, check_table
+from vldock.common.tables import TableCheck, check_table
 from vldock.image.vlmeval_hooks.files import table_images
 
 STANDINS = sorted((Path(vldock.__file__).parent / "image/standin/assets/LMUData").glob("*.tsv"))
 
 
-def look(path: Path, *, own: bool = True, limit: int | None = None, name: str | None = None) -> Look:
+def look(path: Path, *, own: bool = True, limit: int | None = None, name: str | None = None) -> TableCheck:
     return check_table(path, name=name or path.stem, root=path.parent, own=own, decode=table_images.wrong, limit=limit)
 
 
-def found(seen: Look) -> list[tuple[str, int, str | None]]:
+def found(seen: TableCheck) -> list[tuple[str, int, str | None]]:
     return [(flaw.kind, flaw.line, flaw.index) for flaw in seen.flaws]
 
 
@@ -215,4 +215,4 @@ def test_many_flaws_of_a_kind_are_counted_and_the_first_listed(tmp_path: Path) -
 
     assert seen.counts == {"index-twice": 80}
     assert [*seen.lines()][-1] == "and 30 more: index used twice"
-    assert Look.from_json(seen.as_json()) == seen
+    assert TableCheck.from_json(seen.as_json()) == seen

@@ -1,4 +1,4 @@
-"""The import contracts of pyproject.toml: each fails on a deliberate breach; and two rules the linter has no word for."""
+"""The import contracts of pyproject.toml, each seen to fail on a deliberate breach; and two rules beside them."""
 
 from __future__ import annotations
 

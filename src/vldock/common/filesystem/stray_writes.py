@@ -17,7 +17,7 @@ Seen = Mapping[str, tuple[int, int]]
 
 
 @dataclass(frozen=True)
-class Places:
+class WatchedPaths:
     """Folders looked at with all below them, folders looked at alone, and the root that is allowed."""
 
     deep: tuple[Path, ...]
@@ -25,13 +25,13 @@ class Places:
     allowed: Path
 
 
-def places(home: Path, here: Path, allowed: Path) -> Places:
+def places(home: Path, here: Path, allowed: Path) -> WatchedPaths:
     """Return the usual places below `home`, and `home` and the current folder themselves."""
     deep = tuple(home / name for name in USUAL)
-    return Places(deep, tuple(dict.fromkeys((home, here))), allowed)
+    return WatchedPaths(deep, tuple(dict.fromkeys((home, here))), allowed)
 
 
-def look(where: Places) -> dict[str, tuple[int, int]]:
+def look(where: WatchedPaths) -> dict[str, tuple[int, int]]:
     """Return {path: (time of change in ns, size)} of every file and folder in the places, the allowed root left out.
 
     Links are not followed; what cannot be read is not there.
@@ -55,7 +55,7 @@ def written(before: Seen, after: Seen) -> list[str]:
     )
 
 
-def _paths(where: Places) -> Iterator[Path]:
+def _paths(where: WatchedPaths) -> Iterator[Path]:
     for folder in where.flat:
         yield from _outside(folder.iterdir() if folder.is_dir() else (), where.allowed)
     for folder in where.deep:

@@ -9,6 +9,6 @@ Standard library only; whoever calls brings the function that decodes a picture.
 """
 
 from vldock.common.tables.check import check_table
-from vldock.common.tables.problems import Flaw, Look
+from vldock.common.tables.problems import Flaw, TableCheck
 
-__all__ = ["Flaw", "Look", "check_table"]
+__all__ = ["Flaw", "TableCheck", "check_table"]

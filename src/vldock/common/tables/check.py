@@ -12,7 +12,7 @@ from vldock.common.tables import images as table_images
 from vldock.common.tables import reader as table_reader
 from vldock.common.tables import texts
 from vldock.common.tables.images import Decode
-from vldock.common.tables.problems import Found, Look
+from vldock.common.tables.problems import Found, TableCheck
 from vldock.common.tables.reader import Record
 
 PLACED = ("MMMU", "LEGO")  # benchmarks whose texts say <image 1> where a picture belongs
@@ -22,7 +22,7 @@ WAITING = 64  # pictures that are on their way to be decoded
 
 def check_table(
     path: Path, *, name: str, root: Path, own: bool, decode: Decode, limit: int | None = None, threads: int = 1
-) -> Look:
+) -> TableCheck:
     """Return the look at a table called `name` whose pictures lie below `root`; raises OSError where it cannot be read.
 
     The whole file is read. Remarks and pictures are of the first `limit` rows, which will be asked. `own`: a user's own
@@ -180,14 +180,14 @@ class _Table:
         self.found.add("picture-lost", line, cause, index=index)
         self.lost[index] = cause
 
-    def look(self) -> Look:
+    def look(self) -> TableCheck:
         """Return what was found."""
         while self.waiting:
             self._decoded()
         self._references()
         if not self.rows and not self.found.counts:
             self.found.add("empty", 1, f"{len(self.header)} columns")
-        return Look(self.rows, dict(self.found.counts), tuple(self.found.flaws), self.lost)
+        return TableCheck(self.rows, dict(self.found.counts), tuple(self.found.flaws), self.lost)
 
 
 class _Row:

@@ -63,7 +63,7 @@ class Flaw:
 
 
 @dataclass(frozen=True)
-class Look:
+class TableCheck:
     """What a look found: rows, how many flaws of each kind, the first of them by row, and samples without a picture.
 
     `lost` is {index: why its picture cannot be decoded}, of the rows that will be asked.
@@ -98,7 +98,7 @@ class Look:
         return {"rows": self.rows, "counts": dict(self.counts), "flaws": flaws, "lost": dict(self.lost)}
 
     @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Look:
+    def from_json(cls, value: Mapping[str, Any]) -> TableCheck:
         """Return the look that `as_json` wrote; raises KeyError, TypeError or ValueError for anything else."""
         flaws = tuple(Flaw(*one) for one in value["flaws"])
         return cls(value["rows"], dict(value["counts"]), flaws, dict(value["lost"]))

@@ -17,7 +17,7 @@ PLACE = re.compile(r"<image (\d+)>")
 LETTERS = re.compile(r"[A-Z](?:[\s,;/]*[A-Z])*")
 
 
-class Row(Protocol):
+class TextRow(Protocol):
     """A row by its columns."""
 
     line: int
@@ -27,7 +27,7 @@ class Row(Protocol):
         """Return the text of a cell."""
 
 
-def check(row: Row, header: Sequence[str], found: Found) -> None:
+def check(row: TextRow, header: Sequence[str], found: Found) -> None:
     """Look at the texts of a row that will be asked."""
     letters = [column for column in header if len(column) == 1 and column in ascii_uppercase]
     for column in (*letters, *(["answer"] if "answer" in header else [])):
@@ -42,7 +42,7 @@ def check(row: Row, header: Sequence[str], found: Found) -> None:
             found.add("marker", row.line, f"{MARKER} in {column}", index=row.index)
 
 
-def check_places(row: Row, header: Sequence[str], found: Found) -> None:
+def check_places(row: TextRow, header: Sequence[str], found: Found) -> None:
     """Look whether every `<image 1>` of a row has its picture."""
     asked = {int(number) for column in header if column != "image" for number in PLACE.findall(row[column])}
     if not asked:

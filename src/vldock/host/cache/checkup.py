@@ -15,14 +15,14 @@ from vldock.host.cache import filesystem
 from vldock.host.cache import items as cache_items
 from vldock.host.cache import permissions as cache_permissions
 from vldock.host.cache import problems as cache_problems
-from vldock.host.cache.locations import Places
+from vldock.host.cache.locations import CacheLocations
 from vldock.host.util.console import size_text
 
 INODES_NEEDED = 10_000
 
 
 def examine(
-    places: Places, *, user: str | None = None, mounts: Sequence[filesystem.MountPoint] | None = None
+    places: CacheLocations, *, user: str | None = None, mounts: Sequence[filesystem.MountPoint] | None = None
 ) -> list[Check]:
     """Return the findings on every tree; never raises for an unfit one. Raises UsageError for a --user that is none."""
     known = filesystem.mounts() if mounts is None else mounts
@@ -79,7 +79,7 @@ def check_access(root: Path, who: Identity) -> list[Check]:
     return [Check("access", "ok", f"{root}: {name} reads all and can add to it")]
 
 
-def check_room(places: Places) -> Check:
+def check_room(places: CacheLocations) -> Check:
     """Is there room, and are there inodes, for the weights of the matrix that are not here?"""
     here = {item.name for item in cache_items.scan(places) if item.kind == "model"}
     absent = [model for model in MODELS if model.in_matrix and model.repo not in here]
@@ -94,7 +94,7 @@ def check_room(places: Places) -> Check:
     return Check("room", "ok", seen)
 
 
-def check_flaws(places: Places) -> list[Check]:
+def check_flaws(places: CacheLocations) -> list[Check]:
     """What was left over, and what is incomplete?"""
     found = cache_problems.find(places)
     left, torn = [one for one in found if one.kind != "torn"], [one for one in found if one.kind == "torn"]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vldock.host.cache.locations import Places, listed, walk
+from vldock.host.cache.locations import CacheLocations, listed, walk
 
 PARTIAL = (".incomplete", ".part")
 
@@ -53,7 +53,7 @@ def hub_info(hub: Path) -> Any:
     return scan_cache_dir(hub)
 
 
-def scan(places: Places) -> list[Item]:
+def scan(places: CacheLocations) -> list[Item]:
     """Return every item, the largest first within its kind."""
     items = [item for hub in places.hubs for item in _repositories(hub)]
     items += [item for arrow in places.arrows for item in _arrow(arrow)]
@@ -122,7 +122,7 @@ def _features(root: Path) -> Iterator[Item]:
                 yield measured("features", f"{prompt.name}/{path.name}", path)
 
 
-def _others(places: Places) -> Iterator[Item]:
+def _others(places: CacheLocations) -> Iterator[Item]:
     """What other tools keep below the same root: torch, pip, matplotlib and the like."""
     known = (*places.hubs, *places.arrows, *([places.features] if places.features else []))
     for path in listed(places.root):

@@ -17,7 +17,7 @@ ARROW_BELOW = ("datasets", "huggingface/datasets")
 
 
 @dataclass(frozen=True)
-class Places:
+class CacheLocations:
     """The folders to look at; a folder that was not named and is not there is None or absent."""
 
     root: Path
@@ -40,7 +40,7 @@ def default_root(environ: Mapping[str, str] = os.environ) -> Path:
     return Path(environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface")
 
 
-def find(*, cache: Path | None = None, data: Path | None = None, features: Path | None = None) -> Places:
+def find(*, cache: Path | None = None, data: Path | None = None, features: Path | None = None) -> CacheLocations:
     """Return what is in the folders named; `cache` None is this machine's own.
 
     Raises UsageError for a folder that is not there.
@@ -50,7 +50,7 @@ def find(*, cache: Path | None = None, data: Path | None = None, features: Path 
         if folder is not None and not folder.is_dir():
             raise UsageError(f"{option} {folder}: no such folder", expected="a cache folder of this machine")
     inside = root / "features"
-    return Places(
+    return CacheLocations(
         root=root,
         hubs=tuple(root / below for below in HUB_BELOW if _holds_repositories(root / below)),
         arrows=tuple(root / below for below in ARROW_BELOW if (root / below).is_dir()),

@@ -15,7 +15,7 @@ from typing import Literal
 
 from vldock.common import hub_cache_layout
 from vldock.host.cache.items import PARTIAL
-from vldock.host.cache.locations import Places, listed, repositories, walk
+from vldock.host.cache.locations import CacheLocations, listed, repositories, walk
 
 Kind = Literal["partial", "orphan", "torn"]
 
@@ -34,7 +34,7 @@ class Flaw:
     cure: str = "load it with a network to complete it"
 
 
-def find(places: Places, *, now: float | None = None) -> list[Flaw]:
+def find(places: CacheLocations, *, now: float | None = None) -> list[Flaw]:
     """Return every flaw; `now` in seconds since 1970."""
     now = time.time() if now is None else now
     flaws = [flaw for root in places.roots for flaw in _partials(root, places, now)]
@@ -75,7 +75,7 @@ def busy(lock: Path | None) -> bool:
         return True
 
 
-def _partials(root: Path, places: Places, now: float) -> Iterator[Flaw]:
+def _partials(root: Path, places: CacheLocations, now: float) -> Iterator[Flaw]:
     inside: list[Path] = []
     for path, state in walk(root):
         if not path.name.endswith(PARTIAL) or any(path.is_relative_to(folder) for folder in inside):
@@ -90,7 +90,7 @@ def _partials(root: Path, places: Places, now: float) -> Iterator[Flaw]:
         yield Flaw("partial", path, size, why, lock, busy(lock), max(0.0, now - newest))
 
 
-def _lock_of(path: Path, places: Places) -> Path | None:
+def _lock_of(path: Path, places: CacheLocations) -> Path | None:
     """Return the lock huggingface_hub, or datasets, holds while it writes `path`."""
     if path.parent.name == "blobs" and path.parents[2] in places.hubs:
         return path.parents[2] / ".locks" / path.parents[1].name / f"{path.name.split('.')[0]}.lock"

@@ -16,7 +16,7 @@ from typing import Any
 from vldock.common.errors import UsageError
 from vldock.host.cache import items as cache_items
 from vldock.host.cache import problems as cache_problems
-from vldock.host.cache.locations import Places
+from vldock.host.cache.locations import CacheLocations
 from vldock.host.cache.problems import Flaw
 from vldock.host.util.console import Say, duration_text, size_text
 
@@ -25,7 +25,7 @@ DAY = 24 * HOUR
 
 
 @dataclass(frozen=True)
-class Wish:
+class PruneRequest:
     """What is asked for beside leftovers: repositories by name, unused for so many days, revisions without a name."""
 
     repos: tuple[str, ...] = ()
@@ -69,7 +69,7 @@ class PrunePlan:
         ]
 
 
-def plan(places: Places, wish: Wish, *, now: float | None = None) -> PrunePlan:
+def plan(places: CacheLocations, wish: PruneRequest, *, now: float | None = None) -> PrunePlan:
     """Look what can go. Raises UsageError for a repository that is not in the caches."""
     now = time.time() if now is None else now
     found = cache_problems.find(places, now=now)
@@ -103,7 +103,7 @@ def _delete(path: Path) -> bool:
     return True
 
 
-def _deletions(places: Places, wish: Wish, now: float) -> Iterable[Deletion]:
+def _deletions(places: CacheLocations, wish: PruneRequest, now: float) -> Iterable[Deletion]:
     known: set[str] = set()
     for hub in places.hubs:
         info = cache_items.hub_info(hub)
@@ -123,7 +123,7 @@ def _deletions(places: Places, wish: Wish, now: float) -> Iterable[Deletion]:
         )
 
 
-def _goes(repo: Any, revision: Any, wish: Wish, now: float) -> bool:
+def _goes(repo: Any, revision: Any, wish: PruneRequest, now: float) -> bool:
     if repo.repo_id in wish.repos or (wish.detached and not revision.refs):
         return True
     used = max(repo.last_accessed or 0.0, repo.last_modified or 0.0)

@@ -25,7 +25,7 @@ from vldock.common.matrix import BENCHMARKS
 from vldock.common.tables import editions
 from vldock.common.tables.editions import Editions
 from vldock.host.cache.items import PARTIAL
-from vldock.host.cache.locations import Places, listed, repositories
+from vldock.host.cache.locations import CacheLocations, listed, repositories
 
 CHUNK = 1 << 22
 LOCK = Path(__file__).resolve().parents[4] / "locks" / "datasets.json"  # of a checkout; without one no edition is known
@@ -34,7 +34,7 @@ SHA256, GIT_SHA1 = re.compile(r"[0-9a-f]{64}"), re.compile(r"[0-9a-f]{40}")
 
 
 @dataclass(frozen=True)
-class Verdict:
+class VerifyResult:
     """One file: its size in bytes, what is wrong (None: nothing), the cure; `checked` False where nothing is known."""
 
     path: Path
@@ -44,16 +44,16 @@ class Verdict:
     checked: bool = True
 
 
-def verify(places: Places, *, workers: int = 4) -> list[Verdict]:
+def verify(places: CacheLocations, *, workers: int = 4) -> list[VerifyResult]:
     """Read every blob, Arrow file and benchmark, and return one verdict each; then those references that are wrong."""
     looks = [*_blobs(places), *_arrow_files(places), *_benchmarks(places)]
     with ThreadPoolExecutor(max_workers=workers) as pool:
         read = list(pool.map(lambda look: look(), looks))
     wrong = [one for one in _references(places) if one.flaw]
-    return [*read, *(Verdict(one.path, one.path.stat().st_size, one.flaw, one.cure) for one in wrong)]
+    return [*read, *(VerifyResult(one.path, one.path.stat().st_size, one.flaw, one.cure) for one in wrong)]
 
 
-def _blobs(places: Places) -> Iterator[Callable[[], Verdict]]:
+def _blobs(places: CacheLocations) -> Iterator[Callable[[], VerifyResult]]:
     for hub in places.hubs:
         for repository in repositories(hub):
             for blob in listed(repository / "blobs"):
@@ -61,28 +61,28 @@ def _blobs(places: Places) -> Iterator[Callable[[], Verdict]]:
                     yield partial(_blob, blob)
 
 
-def _blob(path: Path) -> Verdict:
+def _blob(path: Path) -> VerifyResult:
     size = path.stat().st_size
     if SHA256.fullmatch(path.name):
         digest = hashlib.sha256()
     elif GIT_SHA1.fullmatch(path.name):
         digest = hashlib.sha1(f"blob {size}\0".encode(), usedforsecurity=False)
     else:
-        return Verdict(path, size, checked=False)
+        return VerifyResult(path, size, checked=False)
     seen = _hashed(path, digest)
     if seen == path.name:
-        return Verdict(path, size)
+        return VerifyResult(path, size)
     cure = f"rm {path}, then load it with a network"
-    return Verdict(path, size, f"its content has the digest {seen[:12]}, not {path.name[:12]}", cure)
+    return VerifyResult(path, size, f"its content has the digest {seen[:12]}, not {path.name[:12]}", cure)
 
 
-def _references(places: Places) -> Iterator[hub_cache_layout.Reference]:
+def _references(places: CacheLocations) -> Iterator[hub_cache_layout.Reference]:
     for hub in places.hubs:
         for repository in repositories(hub):
             yield from hub_cache_layout.references(repository)
 
 
-def repair(places: Places) -> list[hub_cache_layout.Reference]:
+def repair(places: CacheLocations) -> list[hub_cache_layout.Reference]:
     """Write every reference that names no snapshot and can be told what it meant; return those, as they were.
 
     Raises EnvironmentUnfit where one cannot be written.
@@ -103,14 +103,14 @@ def _hashed(path: Path, digest: hashlib._Hash) -> str:
     return digest.hexdigest()
 
 
-def _arrow_files(places: Places) -> Iterator[Callable[[], Verdict]]:
+def _arrow_files(places: CacheLocations) -> Iterator[Callable[[], VerifyResult]]:
     for root in places.arrows:
         for info in sorted(root.glob("*/*/*/*/dataset_info.json")):
             if not info.parent.name.endswith(PARTIAL):
                 yield partial(_prepared, info)
 
 
-def _prepared(info: Path) -> Verdict:
+def _prepared(info: Path) -> VerifyResult:
     """Judge one prepared data set: every split it declares is there, every Arrow file runs to its end."""
     files = sorted(info.parent.glob("*.arrow"))
     size = sum(file.stat().st_size for file in files)
@@ -118,11 +118,11 @@ def _prepared(info: Path) -> Verdict:
     try:
         splits = json.loads(info.read_text(encoding="utf-8")).get("splits") or {}
     except ValueError as error:
-        return Verdict(info, size, f"is no JSON: {error}", cure)
+        return VerifyResult(info, size, f"is no JSON: {error}", cure)
     absent = [name for name in splits if not any(_of_split(file.stem, name) for file in files)]
     short = [file.name for file in files if not _ends_well(file)]
     wrong = [*(f"split {name} is not there" for name in absent), *(f"{name} is cut short" for name in short)]
-    return Verdict(info.parent, size, "; ".join(wrong) or None, cure if wrong else None)
+    return VerifyResult(info.parent, size, "; ".join(wrong) or None, cure if wrong else None)
 
 
 def _of_split(stem: str, split: str) -> bool:
@@ -139,7 +139,7 @@ def _ends_well(path: Path) -> bool:
         return file.read() == END_OF_STREAM
 
 
-def _benchmarks(places: Places) -> Iterator[Callable[[], Verdict]]:
+def _benchmarks(places: CacheLocations) -> Iterator[Callable[[], VerifyResult]]:
     known = editions.read_editions(LOCK)
     for benchmark in BENCHMARKS if places.data else ():
         path = (places.data or Path()) / f"{benchmark.name}.tsv"
@@ -147,10 +147,10 @@ def _benchmarks(places: Places) -> Iterator[Callable[[], Verdict]]:
             yield partial(_benchmark, path, editions.wanted_md5(benchmark.name, benchmark.md5, known), known)
 
 
-def _benchmark(path: Path, md5: str | None, known: Editions) -> Verdict:
+def _benchmark(path: Path, md5: str | None, known: Editions) -> VerifyResult:
     size = path.stat().st_size
     seen = _hashed(path, hashlib.md5(usedforsecurity=False))
     if seen == md5:
-        return Verdict(path, size)
+        return VerifyResult(path, size)
     cure = f"move it away to have it downloaded, or accept it: {editions.cure(path.stem, seen, known)}"
-    return Verdict(path, size, f"md5 {seen}, not the declared {md5}", cure)
+    return VerifyResult(path, size, f"md5 {seen}, not the declared {md5}", cure)

@@ -129,7 +129,7 @@ def prune_command(
       vldock cache prune --unused 90 --confirm
       vldock cache prune --repo liuhaotian/llava-v1.5-13b --confirm
     """
-    wish = cache_prune.Wish(repos, unused_days, detached, older_than * cache_prune.HOUR)
+    wish = cache_prune.PruneRequest(repos, unused_days, detached, older_than * cache_prune.HOUR)
     wanted = cache_prune.plan(locations.find(**folders), wish)
     click.echo("\n".join(wanted.lines()) or "nothing to delete")
     if dry_run:

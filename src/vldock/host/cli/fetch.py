@@ -17,10 +17,10 @@ from vldock.host.downloads import execute as fetch_execute
 from vldock.host.downloads import plan as fetch_plan
 from vldock.host.downloads import progress as fetch_progress
 from vldock.host.downloads.http import Hub, Web
-from vldock.host.downloads.plan import HUB_FOLDER, Job
+from vldock.host.downloads.plan import HUB_FOLDER, DownloadJob
 from vldock.host.util import checkout
 from vldock.host.util.console import console, print_json, say
-from vldock.host.util.retry import Patience
+from vldock.host.util.retry import RetryPolicy
 
 FOLDER = click.Path(path_type=Path)
 KINDS = ("data", "weights")
@@ -75,7 +75,7 @@ def fetch_command(kind: str | None, names: tuple[str, ...], **given: Any) -> int
     folder = given["locks"] or checkout.root() / "locks"
     lock = locked_files.load_weights(folder)
     hub = Hub((given["endpoint"] or lock.endpoint).rstrip("/"), hub_token.hub_token(given["env_file"], os.environ))
-    web = Web(hub, patience=Patience(attempts=given["retries"]), stop=threading.Event(), say=say)
+    web = Web(hub, patience=RetryPolicy(attempts=given["retries"]), stop=threading.Event(), say=say)
     try:
         return _fetch(web, kinds, names, folder, given)
     except KeyboardInterrupt:
@@ -99,7 +99,7 @@ def _fetch(web: Web, kinds: tuple[str, ...], names: tuple[str, ...], folder: Pat
         return _work(web, job, folder, roots, given)
 
 
-def _work(web: Web, job: Job, folder: Path, roots: Roots, given: dict[str, Any]) -> int:
+def _work(web: Web, job: DownloadJob, folder: Path, roots: Roots, given: dict[str, Any]) -> int:
     wanted: Path | None = given["bundle_path"]
     fetch_execute.require_room(job)
     if wanted and wanted != bundle_write.stage_of(wanted):  # an archive, and the files it is made of
@@ -145,9 +145,9 @@ def _roots(kinds: tuple[str, ...], given: dict[str, Any]) -> Roots:
 
 def _job(
     web: Web, kinds: tuple[str, ...], names: tuple[str, ...], folder: Path, roots: Roots, given: dict[str, Any]
-) -> Job:
+) -> DownloadJob:
     lock = locked_files.load_weights(folder)
-    job = Job()
+    job = DownloadJob()
     if "data" in kinds and roots.data:
         job += fetch_plan.with_sizes(
             fetch_plan.data_job(

@@ -20,9 +20,9 @@ from vldock.host.matrix import dry_run, runner
 from vldock.host.matrix import progress as matrix_progress
 from vldock.host.runs import devices
 from vldock.host.runs import folder as run_folder
-from vldock.host.runs.devices import Machine, Where
+from vldock.host.runs.devices import Machine, Placement
 from vldock.host.runs.folder import RunFolder, RunRecord
-from vldock.host.runs.plan import Plan, choose_benchmarks, choose_models
+from vldock.host.runs.plan import RunPlan, choose_benchmarks, choose_models
 from vldock.host.util.console import console, print_json, say
 
 OF_THE_PLAN = (
@@ -85,25 +85,25 @@ def matrix_command(ctx: click.Context, /, **given: Any) -> int:
         return _work(client, folder, record, places, as_json=given["as_json"])
 
 
-def _where(ctx: click.Context, given: dict[str, Any], before: Where) -> Where:
+def _where(ctx: click.Context, given: dict[str, Any], before: Placement) -> Placement:
     """Return what the options say, and `before` where they say nothing."""
     names = ("workers", "spread", "data_parallel")
     typed = [name for name in names if ctx.get_parameter_source(name) is not ParameterSource.DEFAULT]
     return replace(before, **{name: given[name] for name in typed})
 
 
-def _usual(status: docker_client.EngineStatus, plan: Plan) -> Where:
+def _usual(status: docker_client.EngineStatus, plan: RunPlan) -> Placement:
     """Return how a new run is spread where the options say nothing."""
     if not (plan.standin and plan.gpus == "none"):
-        return Where()
-    return Where(workers=devices.workers_for_standins(len(plan.cells), _machine(status)))
+        return Placement()
+    return Placement(workers=devices.workers_for_standins(len(plan.cells), _machine(status)))
 
 
 def _machine(status: docker_client.EngineStatus) -> Machine:
     return Machine(status.cores or 1, status.memory)
 
 
-def _places(status: docker_client.EngineStatus, plan: Plan, where: Where) -> tuple[devices.Device, ...]:
+def _places(status: docker_client.EngineStatus, plan: RunPlan, where: Placement) -> tuple[devices.Device, ...]:
     places = devices.found(plan.gpus, where, _machine(status))
     if len(places) > 1:
         say(f"devices: {', '.join(place.name for place in places)}")
@@ -112,7 +112,7 @@ def _places(status: docker_client.EngineStatus, plan: Plan, where: Where) -> tup
 
 def _plan(
     client: Any, status: docker_client.EngineStatus, given: dict[str, Any], asked: inference_options.Engine
-) -> Plan:
+) -> RunPlan:
     models = choose_models(given["models"], standin=given["standin"])
     benchmarks = choose_benchmarks(given["benchmarks"])
     chosen, line = gpus.resolve(given["gpus_asked"], status)
@@ -123,7 +123,7 @@ def _plan(
                 say(f"no --{name}: {lost} are downloaded into the container and lost with it")
     if asked.feature_cache and given["cache"] is None:
         say("--feature-cache without --cache: the features are lost with the container")
-    return Plan(
+    return RunPlan(
         models=models,
         benchmarks=benchmarks,
         samples=given["samples"],
@@ -158,7 +158,7 @@ def _image_id(client: Any, image: str) -> str:
         raise EnvironmentUnfit(f"there is no image {image} here", hint="vldock build") from error
 
 
-def _resumed(ctx: click.Context, folder: RunFolder, given: dict[str, Any]) -> Plan:
+def _resumed(ctx: click.Context, folder: RunFolder, given: dict[str, Any]) -> RunPlan:
     typed = [name for name in OF_THE_PLAN if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE]
     if typed:
         options = ", ".join(f"--{name.removesuffix('_asked').replace('_', '-')}" for name in typed)
@@ -176,7 +176,7 @@ def _resumed(ctx: click.Context, folder: RunFolder, given: dict[str, Any]) -> Pl
     return replace(plan, **{name: value for name, value in values.items() if value is not None})
 
 
-def _continued(outputs: Path, plan: Plan, where: Where) -> tuple[RunFolder, RunRecord] | None:
+def _continued(outputs: Path, plan: RunPlan, where: Placement) -> tuple[RunFolder, RunRecord] | None:
     found = run_folder.latest_unfinished(outputs.resolve())
     if found is None:
         return None

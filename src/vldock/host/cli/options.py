@@ -11,7 +11,7 @@ from click.core import ParameterSource
 
 from vldock.common import inference_options, prompt_style
 from vldock.host.util import checkout
-from vldock.host.util.retry import Patience
+from vldock.host.util.retry import RetryPolicy
 
 Command = Callable[..., Any]
 
@@ -128,7 +128,7 @@ def registry_options(command: Command) -> Command:
     command = click.option(
         "--attempts",
         type=click.IntRange(1, 50),
-        default=Patience.attempts,
+        default=RetryPolicy.attempts,
         show_default=True,
         help="How often a registry that does not answer, or says 'later', is asked.",
     )(command)

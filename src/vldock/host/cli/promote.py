@@ -11,9 +11,9 @@ from vldock.common.errors import UsageError
 from vldock.host.cli.options import registry_options
 from vldock.host.promotion import channels
 from vldock.host.promotion import log as promotion_log
-from vldock.host.promotion.execute import Outcome
-from vldock.host.promotion.plan import Plan
-from vldock.host.promotion.receipts import Wish
+from vldock.host.promotion.execute import PromotionOutcome
+from vldock.host.promotion.plan import PromotionPlan
+from vldock.host.promotion.receipts import PromotionRequest
 from vldock.host.promotion.rollback import Rollback
 from vldock.host.receipts import envelope
 from vldock.host.receipts import suite as receipt_suite
@@ -83,9 +83,9 @@ def promote_command(
         allow_unsigned=allow_unsigned,
         suite=receipt_suite.inputs(root),
     )
-    line = registry_connection.line(plain_http=plain_http, attempts=attempts)
+    line = registry_connection.options_from(plain_http=plain_http, attempts=attempts)
     logfile = promotion_log.LogFile(log or root / "outputs" / promotion_log.FILE)
-    places = workflow.Places(line, logfile, sidecar, say)
+    places = workflow.PromotionTarget(line, logfile, sidecar, say)
     say_plan = _quiet if as_json else _print_plan
     if rollback:
         _check_rollback(src, receipts, tags)
@@ -94,7 +94,7 @@ def promote_command(
         return
     if src is None:
         raise UsageError("no image to promote", expected="SRC: vldock:4.37, HOST/NAME:TAG or tar:FILE")
-    wish = Wish(target, tags, receipts, demands, move=move, require_gpu=require_gpu, sbom=sbom)
+    wish = PromotionRequest(target, tags, receipts, demands, move=move, require_gpu=require_gpu, sbom=sbom)
     plan, done = workflow.promote(source(src), wish, places, confirm=confirm, show=say_plan)
     _finish(plan.as_json(), done, as_json)
 
@@ -116,15 +116,15 @@ def _check_rollback(src: str | None, receipts: tuple[Path, ...], tags: tuple[str
         )
 
 
-def _print_plan(plan: Plan | Rollback) -> None:
+def _print_plan(plan: PromotionPlan | Rollback) -> None:
     click.echo("\n".join(plan.lines()))
 
 
-def _quiet(plan: Plan | Rollback) -> None:
+def _quiet(plan: PromotionPlan | Rollback) -> None:
     """With --json the plan is printed at the end, with what was done."""
 
 
-def _finish(plan: dict[str, Any], done: Outcome | None, as_json: bool) -> None:
+def _finish(plan: dict[str, Any], done: PromotionOutcome | None, as_json: bool) -> None:
     if as_json:
         print_json({"plan": plan, "done": done.as_json() if done else None})
     else:

@@ -142,7 +142,9 @@ def check_command(
     sealed = envelope.load(receipt)
     subject = _subject(image, registry, tar)
     receipt_check.trust(sealed, demands, name=str(receipt))  # before gigabytes are read for it
-    identity = image_inspect.read(subject, registry_connection.line(plain_http=plain_http, attempts=attempts), say=say)
+    identity = image_inspect.read(
+        subject, registry_connection.options_from(plain_http=plain_http, attempts=attempts), say=say
+    )
     lines = receipt_check.check(sealed, identity, demands, name=str(receipt), image=str(subject))
     if as_json:
         print_json({"good": True, "subject": str(subject), "keys": sealed.keys, "receipt": asdict(sealed.receipt)})

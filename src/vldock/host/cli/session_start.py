@@ -79,7 +79,7 @@ def _spec(client: Any, status: docker_client.EngineStatus, name: str, models: tu
 
     idle = session_spec.idle_seconds(given.pop("idle"), keep=given.pop("keep"), restart=given["restart"])
     owner, standin = given.pop("owner"), given.pop("standin")
-    asked = session_spec.Asked(
+    asked = session_spec.SessionOptions(
         name=name,
         models=choose_models(",".join(models), standin=standin) if models else (),
         idle=idle,

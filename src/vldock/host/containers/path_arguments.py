@@ -17,7 +17,7 @@ PLAIN = ("--json", "--stream", "--no-stream", "-h", "--help")  # options without
 
 
 @dataclass(frozen=True)
-class Asked:
+class MountedArguments:
     """What to run: the words in the container, what it must see of this machine, whether it reads standard input."""
 
     argv: tuple[str, ...]
@@ -26,7 +26,7 @@ class Asked:
     env: Mapping[str, str] = field(default_factory=dict)
 
 
-def translate(words: Sequence[str], *, root: Path | None = None) -> Asked:
+def translate(words: Sequence[str], *, root: Path | None = None) -> MountedArguments:
     """Return the words of `python -m vldock.image predict` with each file of this machine mounted; UsageError for none.
 
     Images and models are mounted read-only, the folder of --questions too (its images are beside it), the folder of
@@ -45,7 +45,7 @@ def translate(words: Sequence[str], *, root: Path | None = None) -> Asked:
             argv.append(value)
     env = _workspace(root.expanduser().resolve(), mounts) if root else {}
     stdin = "-" in argv or not (asked or {"--questions", "-h", "--help"} & set(argv))
-    return Asked((*COMMAND, *argv), tuple(mounts), stdin, env)
+    return MountedArguments((*COMMAND, *argv), tuple(mounts), stdin, env)
 
 
 def _workspace(root: Path, mounts: list[Mount]) -> Mapping[str, str]:

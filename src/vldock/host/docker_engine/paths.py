@@ -10,7 +10,7 @@ from vldock.host.util.console import Say
 
 
 @dataclass(frozen=True)
-class Places:
+class EnginePaths:
     """Where a hand-started engine keeps its things; another set makes a second engine beside the first."""
 
     socket: Path = Path(docker_client.DEFAULT_SOCKET)
@@ -25,7 +25,7 @@ class Places:
         return self.exec_root / "containerd" / "containerd.pid"
 
 
-def clear_stale(places: Places, *, say: Say, proc: Path = Path("/proc")) -> list[Path]:
+def clear_stale(places: EnginePaths, *, say: Say, proc: Path = Path("/proc")) -> list[Path]:
     """Remove pid files whose process is gone or is another program by now; return those removed.
 
     dockerd refuses to start over a docker.pid whose number is taken, and waits for ever for a containerd it believes

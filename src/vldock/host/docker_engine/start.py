@@ -16,7 +16,7 @@ from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wa
 from vldock.common.errors import EnvironmentUnfit
 from vldock.host.docker_engine import client as docker_client
 from vldock.host.docker_engine import docker_cli, system_packages
-from vldock.host.docker_engine.paths import Places, clear_stale
+from vldock.host.docker_engine.paths import EnginePaths, clear_stale
 from vldock.host.util.console import Say
 from vldock.host.util.process import capture
 
@@ -44,20 +44,20 @@ class Machine:
         )
 
 
-def up(*, say: Say, places: Places | None = None, seconds: float = START_SECONDS) -> docker_client.EngineStatus:
+def up(*, say: Say, places: EnginePaths | None = None, seconds: float = START_SECONDS) -> docker_client.EngineStatus:
     """Make an engine answer and a BuildKit-able docker command be there; return what there is then.
 
     Raises EnvironmentUnfit with what to do where it cannot.
     """
     if not docker_client.status().answers:
-        start(machine=Machine.here(), places=places or Places(), say=say, seconds=seconds)
+        start(machine=Machine.here(), places=places or EnginePaths(), say=say, seconds=seconds)
     if docker_cli.choose(docker_cli.installed()) is None and os.geteuid() == 0:
         system_packages.install_builder(say=say)
     docker_cli.builder()
     return docker_client.status()
 
 
-def start(*, machine: Machine, places: Places, say: Say, seconds: float = START_SECONDS) -> None:
+def start(*, machine: Machine, places: EnginePaths, say: Say, seconds: float = START_SECONDS) -> None:
     """Start the engine, whichever way fits the machine, and wait until it answers."""
     refuse_what_cannot_work(machine, places)
     if machine.dockerd is None:
@@ -78,7 +78,7 @@ def start(*, machine: Machine, places: Places, say: Say, seconds: float = START_
         by_hand(places=places, say=say, seconds=seconds, answers=answers)
 
 
-def refuse_what_cannot_work(machine: Machine, places: Places) -> None:
+def refuse_what_cannot_work(machine: Machine, places: EnginePaths) -> None:
     """Raise EnvironmentUnfit, with the next command, where this process cannot start an engine."""
     host = os.environ.get("DOCKER_HOST")
     if host and docker_client.socket_path(host) != places.socket:
@@ -96,7 +96,7 @@ def refuse_what_cannot_work(machine: Machine, places: Places) -> None:
         raise EnvironmentUnfit(f"no Docker engine answers at {places.socket} and this user is not root", hint=hint)
 
 
-def by_hand(*, places: Places, say: Say, seconds: float, answers: Callable[[], bool]) -> None:
+def by_hand(*, places: EnginePaths, say: Say, seconds: float, answers: Callable[[], bool]) -> None:
     """Start dockerd in a session of its own and wait until it answers.
 
     Another `vldock engine up` that starts it at the same moment is waited for, not raced.
@@ -125,9 +125,9 @@ def by_hand(*, places: Places, say: Say, seconds: float, answers: Callable[[], b
         child.returncode = 0  # it outlives us on purpose: no warning that it was never waited for
 
 
-def dockerd_argv(places: Places) -> list[str]:
+def dockerd_argv(places: EnginePaths) -> list[str]:
     """Return the command that starts the engine; nothing but options that differ from the package's own."""
-    if places == Places():
+    if places == EnginePaths():
         return ["dockerd"]
     return [
         "dockerd",
@@ -158,7 +158,7 @@ def answered(answers: Callable[[], bool], *, seconds: float, every: float = 0.2)
         return False
 
 
-def _answers(places: Places) -> bool:
+def _answers(places: EnginePaths) -> bool:
     try:
         docker_client.client(address=f"unix://{places.socket}", seconds=docker_client.PING_SECONDS).close()
     except EnvironmentUnfit:

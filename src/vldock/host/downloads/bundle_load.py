@@ -15,7 +15,7 @@ from vldock.host.downloads.bundle_read import AGAIN, Manifest, Members, careful,
 from vldock.host.downloads.bundle_write import DATA
 from vldock.host.downloads.execute import require_bytes
 from vldock.host.downloads.hub_snapshot import publish
-from vldock.host.downloads.partial_file import Expected, Part, file_checksums, rename
+from vldock.host.downloads.partial_file import ExpectedFile, PartialFile, file_checksums, rename
 from vldock.host.downloads.plan import HUB_FOLDER
 from vldock.host.errors import WrongBytes, of_the_disk
 
@@ -86,7 +86,7 @@ def _check(
     return parts
 
 
-def _read(name: str, stream: IO[bytes], expected: Expected, path: Path | None) -> None:
+def _read(name: str, stream: IO[bytes], expected: ExpectedFile, path: Path | None) -> None:
     if path is None:
         digest, size = hashlib.sha256(), 0
         while chunk := stream.read(CHUNK):
@@ -95,7 +95,7 @@ def _read(name: str, stream: IO[bytes], expected: Expected, path: Path | None) -
         same = (size, digest.hexdigest()) == (expected.size, expected.sha256)
     else:
         path.unlink(missing_ok=True)
-        part = Part(path, expected)
+        part = PartialFile(path, expected)
         try:
             while chunk := stream.read(CHUNK):
                 part.append(chunk)
@@ -109,7 +109,7 @@ def _read(name: str, stream: IO[bytes], expected: Expected, path: Path | None) -
         raise WrongBytes(f"{name} in the bundle is not what its manifest says", expected=str(expected), hint=AGAIN)
 
 
-def _is_there(target: Path, expected: Expected) -> bool:
+def _is_there(target: Path, expected: ExpectedFile) -> bool:
     """Tell whether the file is in place; a wrong blob is removed, a wrong benchmark is the user's and refused."""
     if not target.is_file():
         return False

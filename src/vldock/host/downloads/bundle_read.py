@@ -20,7 +20,7 @@ from vldock.host.downloads.bundle_write import ARCHIVE, MANIFEST, read_manifest
 from vldock.host.downloads.hub_listing import SAFE_PATH
 from vldock.host.downloads.hub_snapshot import from_record
 from vldock.host.downloads.locked_files import LockedRepo
-from vldock.host.downloads.partial_file import Expected
+from vldock.host.downloads.partial_file import ExpectedFile
 from vldock.host.downloads.plan import HUB_FOLDER
 from vldock.host.errors import WrongBytes
 
@@ -33,7 +33,7 @@ Members = Iterator[tuple[str, IO[bytes]]]
 class Manifest:
     """What a bundle says it holds: files by path, repositories; `sha256` is its own."""
 
-    files: dict[str, Expected]
+    files: dict[str, ExpectedFile]
     benchmarks: tuple[str, ...]
     repositories: tuple[LockedRepo, ...]
     sha256: str
@@ -53,7 +53,7 @@ def manifest_of(members: Members, path: Path, wanted: str | None) -> Manifest:
         if name != MANIFEST:
             raise ValueError(f"it begins with {name}")
         raw = read_manifest(io.BytesIO(text))
-        files = {str(item["path"]): Expected(size=item["size"], sha256=item["sha256"]) for item in raw["files"]}
+        files = {str(item["path"]): ExpectedFile(size=item["size"], sha256=item["sha256"]) for item in raw["files"]}
         repos = tuple(from_record(item) for item in raw["repositories"])
         _refuse_strange(repos, files)
         return Manifest(files, tuple(raw["benchmarks"]), repos, digest)

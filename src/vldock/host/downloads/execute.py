@@ -15,8 +15,8 @@ from vldock.host.downloads import file as download_file
 from vldock.host.downloads.http import Web
 from vldock.host.downloads.hub_snapshot import publish
 from vldock.host.downloads.locked_files import HubFile, LockedData, LockedRepo
-from vldock.host.downloads.plan import Job
-from vldock.host.downloads.request import Got, Wanted, Watch
+from vldock.host.downloads.plan import DownloadJob
+from vldock.host.downloads.request import FetchedFile, FileRequest, ProgressListener
 from vldock.host.errors import NoRoom, of_the_disk
 from vldock.host.util import process_lock
 from vldock.host.util.console import size_text
@@ -26,10 +26,10 @@ LOCK_FILE = ".vldock-fetch.lock"
 Free = Callable[[Path], int]
 
 
-class Show(Watch, Protocol):
+class Show(ProgressListener, Protocol):
     """Who is told of progress and of each file's end."""
 
-    def ended(self, done: Done[Wanted, Got]) -> None:
+    def ended(self, done: Done[FileRequest, FetchedFile]) -> None:
         """A file is in its place, or given up."""
 
 
@@ -37,8 +37,8 @@ class Show(Watch, Protocol):
 class Report:
     """How a fetch ended: the files in place, and what was given up, each with its error."""
 
-    job: Job
-    got: tuple[Got, ...]
+    job: DownloadJob
+    got: tuple[FetchedFile, ...]
     failures: tuple[tuple[str, VldockError], ...]
 
     @property
@@ -64,7 +64,9 @@ class Report:
         }
 
 
-def execute(web: Web, job: Job, *, jobs: int, show: Show, quick: bool = False, cache: Path | None = None) -> Report:
+def execute(
+    web: Web, job: DownloadJob, *, jobs: int, show: Show, quick: bool = False, cache: Path | None = None
+) -> Report:
     """Fetch every file of a job; publish the repositories that are whole in the hub cache `cache` (None: leave them).
 
     Nothing is raised for a file that cannot be had: the others go on, and the report tells.
@@ -93,13 +95,13 @@ def free_bytes(path: Path) -> int:
     return shutil.disk_usage(nearest(path)).free
 
 
-def require_room(job: Job, *, free: Free = free_bytes) -> None:
+def require_room(job: DownloadJob, *, free: Free = free_bytes) -> None:
     """Raise NoRoom when what is missing does not fit; each file system by itself."""
-    by_disk: dict[int, list[Wanted]] = {}
+    by_disk: dict[int, list[FileRequest]] = {}
     for item in job.wanted:
         by_disk.setdefault(nearest(item.path).stat().st_dev, []).append(item)
     for items in by_disk.values():
-        need = Job(wanted=tuple(items)).missing_bytes()
+        need = DownloadJob(wanted=tuple(items)).missing_bytes()
         require_bytes(need, items[0].path.parent, free=free)
 
 
@@ -163,7 +165,7 @@ def seen_repos(report: Report) -> list[LockedRepo]:
     ]
 
 
-def _file(got: Got) -> dict[str, Any]:
+def _file(got: FetchedFile) -> dict[str, Any]:
     sums = got.checksums
     return {
         "name": got.wanted.name,

@@ -8,18 +8,18 @@ import re
 import requests
 
 from vldock.host.downloads.http import Web
-from vldock.host.downloads.partial_file import Part, file_checksums
-from vldock.host.downloads.request import Got, Wanted, Watch
+from vldock.host.downloads.partial_file import PartialFile, file_checksums
+from vldock.host.downloads.request import FetchedFile, FileRequest, ProgressListener
 from vldock.host.errors import HostFailed, Stopped, WrongBytes, of_the_disk
 from vldock.host.util.redaction import bare, cleaned
-from vldock.host.util.retry import LOST, Again
+from vldock.host.util.retry import LOST, RetryableError
 
 CHUNK = 1 << 16  # what a cut loses at most
 RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 WHOLE_TRIES = 2  # a part resumed may be another version's beginning: once more from the first byte
 
 
-def obtain(web: Web, wanted: Wanted, *, watch: Watch, quick: bool = False) -> Got:
+def obtain(web: Web, wanted: FileRequest, *, watch: ProgressListener, quick: bool = False) -> FetchedFile:
     """Have a file in its place; what is there and right is kept.
 
     Raises WrongBytes, DownloadDenied, NotThere, HostFailed, EnvironmentUnfit (NoRoom where the disk is full), or
@@ -37,7 +37,7 @@ def obtain(web: Web, wanted: Wanted, *, watch: Watch, quick: bool = False) -> Go
         raise of_the_disk(error, wanted.path) from error
 
 
-def keep(wanted: Wanted, *, watch: Watch, quick: bool) -> Got | None:
+def keep(wanted: FileRequest, *, watch: ProgressListener, quick: bool) -> FetchedFile | None:
     """Return the file that is in place and right, None where there is none; a wrong blob is discarded.
 
     Raises WrongBytes for a wrong file that is the user's.
@@ -46,12 +46,12 @@ def keep(wanted: Wanted, *, watch: Watch, quick: bool) -> Got | None:
         return None
     size = wanted.path.stat().st_size
     if quick and wanted.expected.size in (None, size):
-        return Got(wanted, "kept", size, None)
+        return FetchedFile(wanted, "kept", size, None)
     sums = file_checksums(wanted.path, wanted.expected)
     problem = wanted.expected.problem(sums)
     if problem is None:
         watch.at(wanted, size, size)
-        return Got(wanted, "kept", size, sums)
+        return FetchedFile(wanted, "kept", size, sums)
     if wanted.replace:
         wanted.path.unlink()
         return None
@@ -62,13 +62,13 @@ def keep(wanted: Wanted, *, watch: Watch, quick: bool) -> Got | None:
     )
 
 
-def _copy(wanted: Wanted, *, watch: Watch) -> Got | None:
+def _copy(wanted: FileRequest, *, watch: ProgressListener) -> FetchedFile | None:
     """Take the bytes from the seed, where it holds the right ones."""
     if wanted.seed is None or not wanted.seed.is_file() or wanted.path == wanted.seed:
         return None
     if wanted.expected.size not in (None, wanted.seed.stat().st_size):
         return None
-    part = Part(wanted.part, wanted.expected)
+    part = PartialFile(wanted.part, wanted.expected)
     with contextlib.closing(part), wanted.seed.open("rb") as source:
         part.restart()
         while chunk := source.read(CHUNK):
@@ -76,22 +76,22 @@ def _copy(wanted: Wanted, *, watch: Watch) -> Got | None:
             watch.at(wanted, part.size, wanted.expected.size)
         if wanted.expected.problem(part.checksums()) is None:
             part.place(wanted.path)
-            return Got(wanted, "copied", part.size, part.checksums())
+            return FetchedFile(wanted, "copied", part.size, part.checksums())
     part.discard()
     return None
 
 
-def _download(web: Web, wanted: Wanted, *, watch: Watch) -> Got:
+def _download(web: Web, wanted: FileRequest, *, watch: ProgressListener) -> FetchedFile:
     problem = None
     for _ in range(WHOLE_TRIES):
-        with contextlib.closing(Part(wanted.part, wanted.expected)) as part:
+        with contextlib.closing(PartialFile(wanted.part, wanted.expected)) as part:
             begun = part.size
             _fill(web, wanted, part, watch)
             sums = part.checksums()
             problem = wanted.expected.problem(sums)
             if problem is None:
                 part.place(wanted.path)
-                return Got(wanted, "resumed" if begun else "downloaded", sums.size, sums)
+                return FetchedFile(wanted, "resumed" if begun else "downloaded", sums.size, sums)
         part.discard()
         web.say(f"{wanted.name}: {problem}, not {wanted.expected}; discarded")
     raise WrongBytes(
@@ -101,7 +101,7 @@ def _download(web: Web, wanted: Wanted, *, watch: Watch) -> Got:
     )
 
 
-def _fill(web: Web, wanted: Wanted, part: Part, watch: Watch) -> None:
+def _fill(web: Web, wanted: FileRequest, part: PartialFile, watch: ProgressListener) -> None:
     """Add bytes until the host says that was all; patience begins anew as long as every round brings some."""
     longest = -1
     while True:
@@ -114,14 +114,14 @@ def _fill(web: Web, wanted: Wanted, part: Part, watch: Watch) -> None:
             longest = part.size
 
 
-def _pour(web: Web, wanted: Wanted, part: Part, watch: Watch) -> None:
+def _pour(web: Web, wanted: FileRequest, part: PartialFile, watch: ProgressListener) -> None:
     """Ask for the rest once and append it; raises Again when the line is cut before the end."""
     if part.size and part.size == wanted.expected.size:
         return
     with web.get(wanted.url, start=part.size) as response:
         if not _fits(response, wanted, part):
             part.restart()
-            raise Again("the host cannot go on from the part; from the first byte again", after=0)
+            raise RetryableError("the host cannot go on from the part; from the first byte again", after=0)
         length = response.headers.get("Content-Length", "")
         total = part.size + int(length) if length.isdigit() else wanted.expected.size
         try:
@@ -133,12 +133,12 @@ def _pour(web: Web, wanted: Wanted, part: Part, watch: Watch) -> None:
                 if wanted.expected.size is not None and part.size > wanted.expected.size:
                     return  # too long: refused when it is checked
         except LOST as error:
-            raise Again(f"cut after {part.size} of {total or 'unknown'} bytes: {cleaned(error)}") from error
+            raise RetryableError(f"cut after {part.size} of {total or 'unknown'} bytes: {cleaned(error)}") from error
     if total is not None and part.size < total:
-        raise Again(f"cut after {part.size} of {total} bytes")
+        raise RetryableError(f"cut after {part.size} of {total} bytes")
 
 
-def _fits(response: requests.Response, wanted: Wanted, part: Part) -> bool:
+def _fits(response: requests.Response, wanted: FileRequest, part: PartialFile) -> bool:
     """Tell whether the body continues the part; a host that sends all of it again empties the part first."""
     if response.status_code == 416:
         return False

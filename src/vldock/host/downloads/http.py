@@ -15,7 +15,7 @@ from vldock.host.util import retry
 from vldock.host.util.console import Say, silent
 from vldock.host.util.https_session import HttpsSession, LeftHttps, use_no_proxy
 from vldock.host.util.redaction import bare, cleaned
-from vldock.host.util.retry import AGAIN, LOST, Again, Patience, Result
+from vldock.host.util.retry import AGAIN, LOST, Result, RetryableError, RetryPolicy
 
 CONNECT_SECONDS, READ_SECONDS = 10.0, 60.0
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
@@ -45,13 +45,13 @@ class Web:
         self,
         hub: Hub,
         *,
-        patience: Patience | None = None,
+        patience: RetryPolicy | None = None,
         timeout: tuple[float, float] = (CONNECT_SECONDS, READ_SECONDS),
         stop: threading.Event | None = None,
         say: Say = silent,
     ) -> None:
         self.hub, self.timeout, self.say = hub, timeout, say
-        self.patience = patience or Patience()
+        self.patience = patience or RetryPolicy()
         self.stop = stop or threading.Event()
         self.session, self.loopback = _session(), _session()
         use_no_proxy(self.loopback)
@@ -76,7 +76,7 @@ class Web:
                 hint="REQUESTS_CA_BUNDLE=FILE.pem for a CA of your own",
             ) from error
         except LOST as error:
-            raise Again(cleaned(error)) from error
+            raise RetryableError(cleaned(error)) from error
         except LeftHttps as error:
             raise HostFailed(
                 cleaned(error), expected="https to the end", hint="take it from elsewhere: HF_ENDPOINT, --mirror URL"
@@ -93,7 +93,9 @@ class Web:
         code = response.headers.get("X-Error-Code", "")
         if response.status_code in AGAIN:
             after = response.headers.get("Retry-After", "")
-            return Again(f"{response.status_code} {response.reason}", after=float(after) if after.isdigit() else None)
+            return RetryableError(
+                f"{response.status_code} {response.reason}", after=float(after) if after.isdigit() else None
+            )
         if response.status_code in (401, 403):
             return self._denied(url, said, code)
         if response.status_code == 404:
@@ -120,14 +122,14 @@ class Web:
     def persist(self, work: Callable[[], Result], *, what: str) -> Result:
         """Call `work` again, with pauses, as long as it raises Again; raises HostFailed when patience ends."""
 
-        def gave_up(error: Again) -> HostFailed:
+        def gave_up(error: RetryableError) -> HostFailed:
             return HostFailed(
                 f"{what}: given up after {self.patience.attempts} attempts: {error}",
                 expected="a host that answers",
                 hint=f"wait, or take another host (HF_ENDPOINT, --mirror); {GO_ON}",
             )
 
-        return retry.persist(
+        return retry.retry(
             work,
             patience=self.patience,
             say=lambda line: self.say(f"{what}: {line}"),

@@ -16,7 +16,7 @@ from vldock.host.downloads.http import Web
 from vldock.host.downloads.locked_files import HubFile, LockedRepo
 from vldock.host.errors import HostFailed
 from vldock.host.util.redaction import cleaned
-from vldock.host.util.retry import LOST, Again
+from vldock.host.util.retry import LOST, RetryableError
 
 MAIN = "main"
 # Nothing of the image loads these: other frameworks' weights, pictures of a model card, git's own file.
@@ -70,7 +70,7 @@ def _ask(web: Web, url: str, repo: str) -> Mapping[str, Any]:
             try:
                 return json.loads(response.content)
             except LOST as error:
-                raise Again(cleaned(error)) from error
+                raise RetryableError(cleaned(error)) from error
 
     try:
         raw = web.persist(ask, what=f"{repo}: listing")

@@ -16,7 +16,7 @@ from vldock.common.errors import InputRefused
 from vldock.common.filesystem.atomic import write_json
 from vldock.common.tables import editions
 from vldock.common.tables.editions import Edition
-from vldock.host.downloads.partial_file import Expected
+from vldock.host.downloads.partial_file import ExpectedFile
 
 DATASETS, WEIGHTS = "datasets.json", "weights.json"
 SCHEMA = 1
@@ -43,9 +43,9 @@ class LockedData:
         return f"{self.name}.tsv"
 
     @property
-    def expected(self) -> Expected:
+    def expected(self) -> ExpectedFile:
         """What its bytes must be."""
-        return Expected(size=self.size, md5=self.md5, sha256=self.sha256)
+        return ExpectedFile(size=self.size, md5=self.md5, sha256=self.sha256)
 
 
 @dataclass(frozen=True)
@@ -70,9 +70,9 @@ class HubFile:
         return name
 
     @property
-    def expected(self) -> Expected:
+    def expected(self) -> ExpectedFile:
         """What its bytes must be."""
-        return Expected(size=self.size, sha256=self.sha256, git=None if self.lfs else self.git)
+        return ExpectedFile(size=self.size, sha256=self.sha256, git=None if self.lfs else self.git)
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ class Checksums:
 
 
 @dataclass(frozen=True)
-class Expected:
+class ExpectedFile:
     """What is declared of a file; None where nothing is."""
 
     size: int | None = None
@@ -52,10 +52,10 @@ class Expected:
 LABEL = {"sha256": "sha256", "md5": "md5", "git": "git object id"}
 
 
-class Running:
+class ChecksumAccumulator:
     """Checksums of bytes as they pass: sha256, and what else is declared."""
 
-    def __init__(self, expected: Expected) -> None:
+    def __init__(self, expected: ExpectedFile) -> None:
         self.size = 0
         self._sha256 = hashlib.sha256()
         self._md5 = hashlib.md5(usedforsecurity=False) if expected.md5 else None
@@ -80,14 +80,14 @@ class Running:
         )
 
 
-class Part:
+class PartialFile:
     """Bytes received so far, of this process or one before it. One process at a time: a lock is held outside."""
 
-    def __init__(self, path: Path, expected: Expected) -> None:
+    def __init__(self, path: Path, expected: ExpectedFile) -> None:
         self.path = path
         self._expected = expected
         self._stream = path.open("a+b", buffering=0)
-        self._running = Running(expected)
+        self._running = ChecksumAccumulator(expected)
         self._stream.seek(0)
         while chunk := self._stream.read(CHUNK):
             self._running.update(chunk)
@@ -108,7 +108,7 @@ class Part:
     def restart(self) -> None:
         """Begin again with no bytes."""
         self._stream.truncate(0)
-        self._running = Running(self._expected)
+        self._running = ChecksumAccumulator(self._expected)
 
     def checksums(self) -> Checksums:
         """Return what the bytes so far are."""
@@ -133,9 +133,9 @@ class Part:
         self._stream.close()
 
 
-def file_checksums(path: Path, expected: Expected) -> Checksums:
+def file_checksums(path: Path, expected: ExpectedFile) -> Checksums:
     """Read a file and return the checksums that are declared, and its sha256."""
-    running = Running(expected)
+    running = ChecksumAccumulator(expected)
     with path.open("rb") as stream:
         while chunk := stream.read(CHUNK):
             running.update(chunk)

@@ -11,9 +11,9 @@ from vldock.common.errors import InputRefused, VldockError
 from vldock.host.downloads import hub_listing
 from vldock.host.downloads.http import Hub, Web
 from vldock.host.downloads.locked_files import LockedData, LockedRepo, WeightsLock
-from vldock.host.downloads.request import Wanted
+from vldock.host.downloads.request import FileRequest
 from vldock.host.runs import plan as run_plan
-from vldock.host.util.retry import Again
+from vldock.host.util.retry import RetryableError
 from vldock.host.util.worker_threads import run_all
 
 HUB_FOLDER = "huggingface"  # of a cache folder: the image's HUGGINGFACE_HUB_CACHE is /workspace/.cache/huggingface
@@ -21,22 +21,22 @@ ALL_MODELS = "all"
 
 
 @dataclass(frozen=True)
-class Job:
+class DownloadJob:
     """Benchmarks and repositories (with their commit), and every file they need, each once."""
 
     data: tuple[LockedData, ...] = ()
     repos: tuple[LockedRepo, ...] = ()
-    wanted: tuple[Wanted, ...] = ()
+    wanted: tuple[FileRequest, ...] = ()
 
-    def __add__(self, other: Job) -> Job:
-        return Job(self.data + other.data, self.repos + other.repos, self.wanted + other.wanted)
+    def __add__(self, other: DownloadJob) -> DownloadJob:
+        return DownloadJob(self.data + other.data, self.repos + other.repos, self.wanted + other.wanted)
 
     def missing_bytes(self) -> int:
         """Return how many bytes are not here yet, as far as sizes are known."""
         return sum(max(0, (item.total or 0) - here(item)) for item in self.wanted)
 
 
-def here(wanted: Wanted) -> int:
+def here(wanted: FileRequest) -> int:
     """Return how many bytes of a file are here, in its place or in its part."""
     for path in (wanted.path, wanted.part):
         if path.is_file():
@@ -71,7 +71,7 @@ def choose_repos(names: Sequence[str], lock: WeightsLock) -> tuple[LockedRepo, .
 
 def data_job(
     chosen: Iterable[LockedData], root: Path, *, hub: Hub, official: str, mirror: str | None, seed: Path | None = None
-) -> Job:
+) -> DownloadJob:
     """Return the files of benchmarks. A mirror holds NAME.tsv each; `official` is the Hub's address in the lock."""
     data = tuple(chosen)
 
@@ -82,10 +82,10 @@ def data_job(
             return _no_address(item, root)
         return hub.endpoint + item.url.removeprefix(official) if item.url.startswith(f"{official}/") else item.url
 
-    return Job(
+    return DownloadJob(
         data=data,
         wanted=tuple(
-            Wanted(
+            FileRequest(
                 name=item.file,
                 owner=item.name,
                 url=url(item),
@@ -110,7 +110,9 @@ def _no_address(item: LockedData, root: Path) -> str:
     return ""
 
 
-def weights_job(repos: Iterable[LockedRepo], cache: Path, *, web: Web, jobs: int, seed: Path | None = None) -> Job:
+def weights_job(
+    repos: Iterable[LockedRepo], cache: Path, *, web: Web, jobs: int, seed: Path | None = None
+) -> DownloadJob:
     """Return the files of repositories, asking the Hub for what the lock does not record.
 
     `cache` is the hub cache itself. Raises what `hub_listing.listing` raises.
@@ -120,13 +122,13 @@ def weights_job(repos: Iterable[LockedRepo], cache: Path, *, web: Web, jobs: int
         if end.error:
             raise end.error
     listed = tuple(end.result for end in ends if end.result)
-    wanted: dict[Path, Wanted] = {}
+    wanted: dict[Path, FileRequest] = {}
     for repo in listed:
         blobs = hub_cache_layout.folder(cache, repo.repo) / "blobs"
         seeds = seed and hub_cache_layout.folder(seed, repo.repo) / "blobs"
         for item in repo.files or ():
             path = blobs / item.blob
-            wanted[path] = Wanted(
+            wanted[path] = FileRequest(
                 name=f"{repo.repo}/{item.path}",
                 owner=repo.repo,
                 url=hub_listing.address(web.hub.endpoint, repo.repo, repo.revision or "", item.path),
@@ -135,19 +137,19 @@ def weights_job(repos: Iterable[LockedRepo], cache: Path, *, web: Web, jobs: int
                 replace=True,
                 seed=seeds and seeds / item.blob,
             )
-    return Job(repos=listed, wanted=tuple(wanted.values()))
+    return DownloadJob(repos=listed, wanted=tuple(wanted.values()))
 
 
-def with_sizes(job: Job, *, web: Web, jobs: int) -> Job:
+def with_sizes(job: DownloadJob, *, web: Web, jobs: int) -> DownloadJob:
     """Return the job with the sizes the hosts tell, where the lock has none; a host that does not tell is no error."""
 
-    def ask(item: Wanted) -> int | None:
+    def ask(item: FileRequest) -> int | None:
         if item.expected.size is not None or item.path.is_file():
             return item.expected.size
         try:
             with web.get(item.url, method="HEAD") as response:
                 length = response.headers.get("Content-Length", "")
-        except (Again, VldockError):
+        except (RetryableError, VldockError):
             return None
         return int(length) if length.isdigit() and int(length) else None
 

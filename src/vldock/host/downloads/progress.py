@@ -12,8 +12,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
 
 from vldock.host.downloads.execute import Report, Show, free_bytes
-from vldock.host.downloads.plan import Job, here
-from vldock.host.downloads.request import Got, Wanted
+from vldock.host.downloads.plan import DownloadJob, here
+from vldock.host.downloads.request import FetchedFile, FileRequest
 from vldock.host.util.console import size_text
 from vldock.host.util.redaction import bare
 from vldock.host.util.worker_threads import Done
@@ -27,10 +27,10 @@ class Lines:
     def __init__(self, console: Console, *, total: int) -> None:
         self.console, self.total, self.count = console, total, 0
 
-    def at(self, wanted: Wanted, size: int, total: int | None) -> None:
+    def at(self, wanted: FileRequest, size: int, total: int | None) -> None:
         """Bars only."""
 
-    def ended(self, done: Done[Wanted, Got]) -> None:
+    def ended(self, done: Done[FileRequest, FetchedFile]) -> None:
         """Print the file's end."""
         self.count += 1
         self.console.print(f"[{self.count}/{self.total}] {_end(done)}", soft_wrap=True)
@@ -45,7 +45,7 @@ class Bars(Lines):
         self.tasks: dict[str, TaskID] = {}
         self.lock = threading.Lock()
 
-    def at(self, wanted: Wanted, size: int, total: int | None) -> None:
+    def at(self, wanted: FileRequest, size: int, total: int | None) -> None:
         """Move the file's bar."""
         with self.lock:
             if wanted.name not in self.tasks:
@@ -53,7 +53,7 @@ class Bars(Lines):
                 self.tasks[wanted.name] = self.progress.add_task(escape(name), total=total)
         self.progress.update(self.tasks[wanted.name], completed=size, total=total)
 
-    def ended(self, done: Done[Wanted, Got]) -> None:
+    def ended(self, done: Done[FileRequest, FetchedFile]) -> None:
         """Replace the bar by a line."""
         with self.lock:
             task = self.tasks.pop(done.item.name, None)
@@ -73,7 +73,7 @@ def display(console: Console, *, total: int) -> Iterator[Show]:
         yield Bars(progress.console, progress, total=total)
 
 
-def plan_lines(job: Job) -> list[str]:
+def plan_lines(job: DownloadJob) -> list[str]:
     """Return a line for each file: what is here, from where the rest comes; then the sums."""
     lines = [f"{_state(item):>22}  {item.name}  from {_source(item)}" for item in job.wanted]
     unknown = sum(item.total is None and not item.path.is_file() for item in job.wanted)
@@ -84,7 +84,7 @@ def plan_lines(job: Job) -> list[str]:
     ]
 
 
-def plan_json(job: Job) -> dict[str, Any]:
+def plan_json(job: DownloadJob) -> dict[str, Any]:
     """Return the plan as plain values."""
     files = [
         {
@@ -112,7 +112,7 @@ def closing(report: Report) -> list[str]:
     return [*told, f"{len(report.failures)} of {len(report.job.wanted)} given up; the same command goes on from here"]
 
 
-def _end(done: Done[Wanted, Got]) -> str:
+def _end(done: Done[FileRequest, FetchedFile]) -> str:
     if done.result is None:
         return f"FAILED {done.item.name}: {done.error}"
     got = done.result
@@ -121,12 +121,12 @@ def _end(done: Done[Wanted, Got]) -> str:
     return f"{got.how} {got.wanted.name} ({size_text(got.size)}, {proof})"
 
 
-def _state(item: Wanted) -> str:
+def _state(item: FileRequest) -> str:
     size = "size unknown" if item.total is None else size_text(item.total)
     if item.path.is_file():
         return f"here, {size_text(item.path.stat().st_size)}"
     return f"{size_text(here(item))} of {size}" if here(item) else size
 
 
-def _source(item: Wanted) -> str:
+def _source(item: FileRequest) -> str:
     return bare(item.url)

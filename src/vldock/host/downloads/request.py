@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
-from vldock.host.downloads.partial_file import Checksums, Expected
+from vldock.host.downloads.partial_file import Checksums, ExpectedFile
 
 How = Literal["downloaded", "resumed", "copied", "kept"]
 
 
 @dataclass(frozen=True)
-class Wanted:
+class FileRequest:
     """One file to have: how a person calls it, where it comes from, where it lies, what it must be.
 
     `owner` is the benchmark or repository it belongs to. `replace`: a wrong file in its place is ours to discard (a
@@ -23,7 +23,7 @@ class Wanted:
     owner: str
     url: str
     path: Path
-    expected: Expected
+    expected: ExpectedFile
     replace: bool = False
     seed: Path | None = None
     size: int | None = None  # what the host told; not declared, so not held against the file
@@ -40,24 +40,24 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Got:
+class FetchedFile:
     """A file that is in its place: how it came there, and its checksums (none where `--quick` trusted its size)."""
 
-    wanted: Wanted
+    wanted: FileRequest
     how: How
     size: int
     checksums: Checksums | None
 
 
-class Watch(Protocol):
+class ProgressListener(Protocol):
     """Who is told of progress."""
 
-    def at(self, wanted: Wanted, size: int, total: int | None) -> None:
+    def at(self, wanted: FileRequest, size: int, total: int | None) -> None:
         """`size` bytes of `total` are here."""
 
 
-class Unwatched:
+class NoProgress:
     """Nobody."""
 
-    def at(self, wanted: Wanted, size: int, total: int | None) -> None:
+    def at(self, wanted: FileRequest, size: int, total: int | None) -> None:
         """Tell nobody."""

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from vldock.common.errors import UsageError
-from vldock.common.tables import Look, check_table
+from vldock.common.tables import TableCheck, check_table
 from vldock.common.tables import images as table_images
 from vldock.host.downloads.inventory import Item
 
@@ -34,7 +34,7 @@ def flawed(item: Item, *, own: bool = False) -> Item:
     return replace(item, state="flawed" if look.refused else item.state, notes=notes, rows=look.rows)
 
 
-def look_at(path: Path, *, own: bool) -> Look:
+def look_at(path: Path, *, own: bool) -> TableCheck:
     """Return the look at a whole table, every picture decoded."""
     return check_table(path, name=path.stem, root=path.parent, own=own, decode=wrong, threads=4)
 

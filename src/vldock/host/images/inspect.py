@@ -9,12 +9,12 @@ from vldock.host.images import local as local_images
 from vldock.host.images import remote as remote_images
 from vldock.host.images.identity import ImageIdentity
 from vldock.host.registry.client import Manifest, Remote
-from vldock.host.registry.connection import Line
+from vldock.host.registry.connection import RegistryOptions
 from vldock.host.registry.reference import RemoteImage, Source
 from vldock.host.util.console import Say
 
 
-def read(source: Source, line: Line, *, say: Say) -> ImageIdentity:
+def read(source: Source, line: RegistryOptions, *, say: Say) -> ImageIdentity:
     """Return what the image is made of; of a registry's or a saved image every byte is read and hashed.
 
     An engine is taken at its word: it hashes its layers when it takes them in. Raises EnvironmentUnfit where there is

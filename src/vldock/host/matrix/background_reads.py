@@ -16,7 +16,7 @@ from vldock.host.reports.score_intervals import Gathered
 Facts = Mapping[str, Any]
 
 
-class Meanwhile:
+class BackgroundReads:
     """The facts of the image, and the evidence behind the cells of models that are done."""
 
     def __init__(self, facts: Callable[[], Facts]) -> None:
@@ -24,7 +24,7 @@ class Meanwhile:
         self._facts = self._pool.submit(facts)
         self._gathered: list[Future[dict[tuple[str, str], score_intervals.Evidence]]] = []
 
-    def __enter__(self) -> Meanwhile:
+    def __enter__(self) -> BackgroundReads:
         return self
 
     def __exit__(

@@ -14,17 +14,17 @@ from vldock.common.cell_record import Cell
 from vldock.common.errors import EnvironmentUnfit
 from vldock.host.containers.lifecycle import Exit, Line
 from vldock.host.matrix import scheduler
-from vldock.host.matrix.estimates import Costs
-from vldock.host.matrix.executor import Executor, Job
-from vldock.host.matrix.failure_policy import Blame, Culprit
+from vldock.host.matrix.estimates import Estimates
+from vldock.host.matrix.executor import DeviceJob, Executor
+from vldock.host.matrix.failure_policy import Culprit, FailurePolicy
 from vldock.host.matrix.job_output import REFUSALS, UNFIT
-from vldock.host.matrix.running_jobs import Crew, Item, Worker
-from vldock.host.matrix.scheduler import Choice, Task
+from vldock.host.matrix.running_jobs import Item, RunningJob, RunningJobs
+from vldock.host.matrix.scheduler import Assignment, Task
 from vldock.host.runs import devices, log_files
 from vldock.host.runs.cell_records import Records, verdict
 from vldock.host.runs.devices import Device
 from vldock.host.runs.events import Event, Sink, event
-from vldock.host.runs.folder import Stint
+from vldock.host.runs.folder import JobRecord
 from vldock.host.runs.plan import Key
 
 
@@ -35,9 +35,9 @@ class Dispatch:
     records: Records
     places: Sequence[Device]
     executor: Executor
-    costs: Costs
+    costs: Estimates
     sink: Sink
-    on_stint: Callable[[Stint], None]
+    on_stint: Callable[[JobRecord], None]
     wide: bool = False
     clock: Callable[[], float] = time.monotonic
     cells: dict[Key, Cell] = field(default_factory=dict)
@@ -45,8 +45,8 @@ class Dispatch:
 
     def __post_init__(self) -> None:
         self.by_name = {place.name: place for place in self.places}
-        self.blame = Blame(list(self.by_name))
-        self.crew = Crew(self.records, self.executor, self.on_stint, self.clock)
+        self.blame = FailurePolicy(list(self.by_name))
+        self.crew = RunningJobs(self.records, self.executor, self.on_stint, self.clock)
 
     @property
     def many(self) -> bool:
@@ -96,11 +96,13 @@ class Dispatch:
         ranks = self.places[0].ranks
         return [Task(key, self.costs.cells[key] / ranks, self.blame.avoided(key)) for key in self.waiting]
 
-    def begin(self, choice: Choice) -> None:
+    def begin(self, choice: Assignment) -> None:
         """Start a job for a cell; a device on which none can be started is left out."""
         places = [self.by_name[name] for name in choice.seats]
         device = places[0] if len(places) == 1 else devices.joined(places)
-        job = Job(choice.task.model, device, log_files.name_of(choice.task.model, device.name) if self.many else None)
+        job = DeviceJob(
+            choice.task.model, device, log_files.name_of(choice.task.model, device.name) if self.many else None
+        )
         try:
             worker = self.crew.start(job, choice.seats)
         except EnvironmentUnfit as error:
@@ -114,14 +116,14 @@ class Dispatch:
             worker.leaving = True
             worker.watched.finish()
 
-    def give(self, worker: Worker, key: Key) -> None:
+    def give(self, worker: RunningJob, key: Key) -> None:
         """Hand a cell to a job."""
         self.waiting.remove(key)
         load = 0.0 if worker.seen.load_seconds else self.costs.load(key[0])
         worker.given, worker.ends = key, self.clock() + load + self.costs.cells[key] / worker.job.device.ranks
         worker.watched.give(key[1])
 
-    def handle(self, worker: Worker, item: Item) -> None:
+    def handle(self, worker: RunningJob, item: Item) -> None:
         """Take in what came from a job."""
         if worker not in self.crew.workers:
             return  # the last lines of one that was given up
@@ -137,7 +139,7 @@ class Dispatch:
             worker.seen.silent_for = self.clock() - worker.heard
             self.ended(worker)
 
-    def hear(self, worker: Worker, line: Line) -> None:
+    def hear(self, worker: RunningJob, line: Line) -> None:
         """Take in a line; an event goes on to the sink, a cell's end as the record on disk tells it."""
         item = worker.seen.take(line)
         if item is None:
@@ -153,14 +155,14 @@ class Dispatch:
         self.blame.finished(worker.names)
         self.sink(self.placed({**item, **verdict(cell)}, worker))
 
-    def ended(self, worker: Worker) -> None:
+    def ended(self, worker: RunningJob) -> None:
         """See what a job left, and whether a cell has to go on elsewhere."""
         key, cause = worker.given, self.crew.end(worker)
         if key is not None:
             self.waiting.insert(0, key)
             self.judge(worker, key, cause)
 
-    def judge(self, worker: Worker, key: Key, cause: str) -> None:
+    def judge(self, worker: RunningJob, key: Key, cause: str) -> None:
         """Decide whether a cell that was cut off is tried again, given up, or its device left out."""
         seen, model = worker.seen, worker.job.model
         culprit: Culprit = key if seen.current else (model, None)
@@ -177,7 +179,7 @@ class Dispatch:
             self.sink(self.placed(event("retry", model=model, benchmark=culprit[1], reason=cause), worker))
         self.tell_left_out(verdict.left_out, cause)
 
-    def give_up(self, key: Key, cause: str, worker: Worker) -> None:
+    def give_up(self, key: Key, cause: str, worker: RunningJob) -> None:
         """Record a cell no job finished."""
         self.waiting.remove(key)
         attempts = max(1, len(self.blame.struck.get(key, ()) or self.blame.struck.get((key[0], None), ())))
@@ -190,6 +192,6 @@ class Dispatch:
         for name in names:
             self.sink(event("device_left_out", on=name, reason=reason))
 
-    def placed(self, item: Event, worker: Worker) -> Event:
+    def placed(self, item: Event, worker: RunningJob) -> Event:
         """Return an event with the device it came from, where there are several."""
         return {**item, "on": worker.job.device.name} if self.many else item

@@ -6,18 +6,23 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vldock.host.matrix import estimates, runner, scheduler
-from vldock.host.matrix.estimates import Costs
-from vldock.host.matrix.executor import Job
+from vldock.host.matrix.estimates import Estimates
+from vldock.host.matrix.executor import DeviceJob
 from vldock.host.matrix.scheduler import Planned, Schedule, Task
-from vldock.host.runs.devices import Device, Where
+from vldock.host.runs.devices import Device, Placement
 from vldock.host.runs.folder import RunFolder, RunRecord
-from vldock.host.runs.plan import Key, Plan
+from vldock.host.runs.plan import Key, RunPlan
 from vldock.host.util.console import duration_text
 from vldock.host.util.process import copyable
 
 
 def show(
-    plan: Plan, where: Where, places: Sequence[Device], found: tuple[RunFolder, RunRecord] | None, *, outputs: Path
+    plan: RunPlan,
+    where: Placement,
+    places: Sequence[Device],
+    found: tuple[RunFolder, RunRecord] | None,
+    *,
+    outputs: Path,
 ) -> int:
     """Print what a run would do, starting nothing, and return the exit code."""
     folder = found[0] if found else RunFolder(outputs / "TIMESTAMP")
@@ -38,12 +43,12 @@ def show(
             names = [item.key[1] for item in mine if item.key[0] == model]
             print(f"\n{model}: {len(names)} cells")
             if names:
-                spec = runner.spec(plan, folder=folder, run_id="RUN", job=Job(model, place), benchmarks=names)
+                spec = runner.spec(plan, folder=folder, run_id="RUN", job=DeviceJob(model, place), benchmarks=names)
                 print(copyable(spec.docker_argv()))
     return 0
 
 
-def foresee(expected: Costs, waiting: Sequence[Key], places: Sequence[Device], where: Where) -> Schedule:
+def foresee(expected: Estimates, waiting: Sequence[Key], places: Sequence[Device], where: Placement) -> Schedule:
     """Return how the run is expected to go."""
     tasks = [Task(task.key, task.seconds / places[0].ranks) for task in expected.tasks(list(waiting))]
     names = [place.name for place in places]

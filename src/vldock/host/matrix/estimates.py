@@ -11,7 +11,7 @@ from vldock.common.errors import InputRefused
 from vldock.common.matrix import find_model
 from vldock.host.matrix.scheduler import Task
 from vldock.host.runs.folder import RUN_FILE, RunFolder, RunRecord
-from vldock.host.runs.plan import Key, Plan
+from vldock.host.runs.plan import Key, RunPlan
 
 RUNS = 20  # the newest so many runs are looked at
 START = 10.0  # seconds from `docker run` to a process that has imported everything
@@ -48,7 +48,7 @@ OTHER_ROWS = 1000
 
 
 @dataclass(frozen=True)
-class Seen:
+class PastCell:
     """A recorded cell: seconds it took on one device, samples, and whether these were all there are."""
 
     seconds: float
@@ -57,7 +57,7 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Costs:
+class Estimates:
     """Expected seconds of cells and of model loads; `recorded` are the cells an earlier run has timed."""
 
     cells: Mapping[Key, float]
@@ -73,9 +73,9 @@ class Costs:
         return [Task(key, self.cells[key]) for key in keys]
 
 
-def expect(outputs: Path, plan: Plan) -> Costs:
+def expect(outputs: Path, plan: RunPlan) -> Estimates:
     """Return what the cells of a plan are expected to take, by the runs in `outputs` of the same kind of device."""
-    seen, loads = dict[Key, Seen](), dict[str, float]()
+    seen, loads = dict[Key, PastCell](), dict[str, float]()
     for folder, record in recent(outputs):
         if alike(record.plan, plan):
             for key, value in timed(folder, record):
@@ -85,7 +85,7 @@ def expect(outputs: Path, plan: Plan) -> Costs:
             for stint in reversed(record.stints):
                 if stint.load_seconds is not None:
                     loads.setdefault(stint.model, stint.load_seconds)
-    return Costs(
+    return Estimates(
         {key: seconds(key, plan, seen.get(key)) for key in plan.cells},
         {model: loads.get(model, default_load(model, plan)) for model in plan.models},
         frozenset(key for key in plan.cells if key in seen),
@@ -101,12 +101,12 @@ def recent(outputs: Path) -> Iterator[tuple[RunFolder, RunRecord]]:
             continue
 
 
-def alike(earlier: Plan, plan: Plan) -> bool:
+def alike(earlier: RunPlan, plan: RunPlan) -> bool:
     """Tell whether durations of an earlier run say something about this one."""
     return earlier.standin == plan.standin and (earlier.gpus == "none") == (plan.gpus == "none")
 
 
-def timed(folder: RunFolder, record: RunRecord) -> Iterator[tuple[Key, Seen]]:
+def timed(folder: RunFolder, record: RunRecord) -> Iterator[tuple[Key, PastCell]]:
     """Yield the finished cells of a run; one that several devices shared counts for each of them."""
     ranks = {(stint.model, name): stint.ranks for stint in record.stints for name in stint.cells}
     for model, benchmark in record.plan.cells:
@@ -116,10 +116,10 @@ def timed(folder: RunFolder, record: RunRecord) -> Iterator[tuple[Key, Seen]]:
             continue
         if cell is not None and cell.status == "succeeded" and cell.samples > 0:
             shared = ranks.get((model, benchmark), 1)
-            yield (model, benchmark), Seen(cell.seconds * shared, cell.samples, cell.limit is None)
+            yield (model, benchmark), PastCell(cell.seconds * shared, cell.samples, cell.limit is None)
 
 
-def seconds(key: Key, plan: Plan, seen: Seen | None) -> float:
+def seconds(key: Key, plan: RunPlan, seen: PastCell | None) -> float:
     """Return the expected seconds of a cell: recorded seconds a sample, times the samples asked."""
     model, benchmark = key
     rows = seen.samples if seen and seen.whole else STANDIN_ROWS if plan.standin else ROWS.get(benchmark, OTHER_ROWS)
@@ -129,7 +129,7 @@ def seconds(key: Key, plan: Plan, seen: Seen | None) -> float:
     return samples * (STANDIN_SAMPLE if plan.standin else SECONDS_A_SAMPLE * _weight(model) / _weight("llava_v1.5_7b"))
 
 
-def default_load(model: str, plan: Plan) -> float:
+def default_load(model: str, plan: RunPlan) -> float:
     """Return the expected seconds of loading a model nobody has timed here."""
     return STANDIN_LOAD if plan.standin else SECONDS_A_GB * _weight(model)
 

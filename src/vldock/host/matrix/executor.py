@@ -14,7 +14,7 @@ from vldock.host.runs.devices import Device
 
 
 @dataclass(frozen=True)
-class Job:
+class DeviceJob:
     """One model on one device; its cells are given while it runs. `log` names its log, None is the model's own."""
 
     model: str
@@ -41,7 +41,7 @@ class Watched(Protocol):
 class Executor(Protocol):
     """Starts jobs."""
 
-    def start(self, job: Job) -> AbstractContextManager[Watched]:
+    def start(self, job: DeviceJob) -> AbstractContextManager[Watched]:
         """Start a job; leaving the context ends it, gently where an exception passes through.
 
         Entering raises EnvironmentUnfit where the device or the machine cannot.
@@ -53,10 +53,10 @@ class LocalContainers:
     """The executor of this machine: a container for each job, fed by its standard input."""
 
     client: Any
-    spec: Callable[[Job], Spec]
+    spec: Callable[[DeviceJob], Spec]
 
     @contextmanager
-    def start(self, job: Job) -> Iterator[Watched]:
+    def start(self, job: DeviceJob) -> Iterator[Watched]:
         """Start the job's container; it is removed at the end."""
         with lifecycle.running(self.client, self.spec(job)) as container:
             yield Fed(container)

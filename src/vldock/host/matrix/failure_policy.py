@@ -19,7 +19,7 @@ Culprit = tuple[str, str | None]  # model and benchmark; without a benchmark: th
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Decision:
     """What follows from a death: the culprit is given up, devices are left out, or (neither) it is tried again."""
 
     given_up: bool = False
@@ -27,7 +27,7 @@ class Verdict:
 
 
 @dataclass
-class Blame:
+class FailurePolicy:
     """The deaths of a run; `usable` are the devices that are not left out."""
 
     usable: list[str]
@@ -60,7 +60,7 @@ class Blame:
         tried = self.tried(key) | self.tried((key[0], None))
         return frozenset(tried) if set(self.usable) - tried else frozenset()
 
-    def died(self, culprit: Culprit, names: Sequence[str], *, final: bool = False) -> Verdict:
+    def died(self, culprit: Culprit, names: Sequence[str], *, final: bool = False) -> Decision:
         """Take down a death on a device, or on several that shared a cell.
 
         `final`: where no other device is left it is given up the first time.
@@ -74,13 +74,13 @@ class Blame:
         twice = len(places) >= STRIKES and (len(set(places)) > 1 or not elsewhere)
         if (twice and not works) or (final and not elsewhere and not works):
             return self.give_up(culprit)
-        return Verdict(left_out=self.leave_out(name for name in names if len(self.deaths[name]) >= DEVICE_STRIKES))
+        return Decision(left_out=self.leave_out(name for name in names if len(self.deaths[name]) >= DEVICE_STRIKES))
 
-    def give_up(self, culprit: Culprit, *, refused: bool = False) -> Verdict:
+    def give_up(self, culprit: Culprit, *, refused: bool = False) -> Decision:
         """Clear the devices of a culprit that is given up; a refusal is no sign of a device's end."""
         self.deaths = {name: [one for one in seen if one != culprit] for name, seen in self.deaths.items()}
         self.in_a_row += not refused
-        return Verdict(given_up=True)
+        return Decision(given_up=True)
 
     def leave_out(self, names: Iterable[str]) -> tuple[str, ...]:
         """Take devices out of use, but not the last one, and return those that went."""

@@ -16,7 +16,7 @@ UNFIT = 3
 
 
 @dataclass
-class Attempt:
+class JobOutput:
     """The cells it finished, what it was at, and its last words.
 
     `lost` is what it said of a device that is gone, `unloaded` why its model could not be loaded, `silent_for` how long

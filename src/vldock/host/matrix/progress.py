@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from vldock.host.matrix.runner import Outcome
+from vldock.host.matrix.runner import RunOutcome
 from vldock.host.runs.events import Event, Sink, score_text
 from vldock.host.util.console import duration_text
 
@@ -108,7 +108,7 @@ def cell_text(item: Event) -> str:
     return f"{name} {score}  {item.get('samples')} samples  {item.get('seconds', 0):.1f} s{kept}"
 
 
-def table(outcome: Outcome) -> Table:
+def table(outcome: RunOutcome) -> Table:
     """Return the table of all cells."""
     standin, placed = outcome.record.plan.standin, outcome.record.placed
     on = [("on", "left")] if len(set(placed.values())) > 1 else []
@@ -135,7 +135,7 @@ def table(outcome: Outcome) -> Table:
     return made
 
 
-def closing(outcome: Outcome) -> list[str]:
+def closing(outcome: RunOutcome) -> list[str]:
     """Return the last lines: success rate, duration, report."""
     mark = f"{STANDIN}: " if outcome.record.plan.standin else ""
     rate = 100 * outcome.succeeded / max(1, outcome.total)

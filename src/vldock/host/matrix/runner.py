@@ -17,9 +17,9 @@ from vldock.common.passport import IMAGE_VARIABLE
 from vldock.common.prompt_style import VARIABLE as PROMPT_VARIABLE
 from vldock.host.containers.spec import Spec, workspace_mounts
 from vldock.host.matrix import estimates
-from vldock.host.matrix.background_reads import Facts, Meanwhile
+from vldock.host.matrix.background_reads import BackgroundReads, Facts
 from vldock.host.matrix.dispatcher import Dispatch
-from vldock.host.matrix.executor import Executor, Job, LocalContainers
+from vldock.host.matrix.executor import DeviceJob, Executor, LocalContainers
 from vldock.host.reports import statistics
 from vldock.host.reports import tables as result_tables
 from vldock.host.reports import write as report_write
@@ -28,8 +28,8 @@ from vldock.host.runs import log_files
 from vldock.host.runs.cell_records import Records
 from vldock.host.runs.devices import Device
 from vldock.host.runs.events import Event, Sink, SummaryLog, event, fan_out
-from vldock.host.runs.folder import RunFolder, RunRecord, State, Stint
-from vldock.host.runs.plan import Plan
+from vldock.host.runs.folder import JobRecord, RunFolder, RunRecord, State
+from vldock.host.runs.plan import RunPlan
 from vldock.host.util.signals import signals_interrupt
 
 ROLE = "matrix"
@@ -42,7 +42,7 @@ def utc_now() -> datetime:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RunOutcome:
     """A run's end: every cell of the plan that has a record, in the plan's order."""
 
     folder: RunFolder
@@ -77,7 +77,7 @@ class Outcome:
         }
 
 
-def spec(plan: Plan, *, folder: RunFolder, run_id: str, job: Job, benchmarks: Sequence[str] = ()) -> Spec:
+def spec(plan: RunPlan, *, folder: RunFolder, run_id: str, job: DeviceJob, benchmarks: Sequence[str] = ()) -> Spec:
     """Return the container of a job; without `benchmarks` it is told their names on its standard input."""
     inside = f"{cache_env.OUTPUTS}/{folder.name}"
     limit = ["--limit", str(plan.samples)] if plan.samples else []
@@ -128,7 +128,7 @@ def _path(text: str | None) -> Path | None:
     return None if text is None else Path(text)
 
 
-def local(client: Any, plan: Plan, *, folder: RunFolder, run_id: str) -> Executor:
+def local(client: Any, plan: RunPlan, *, folder: RunFolder, run_id: str) -> Executor:
     """Return the executor that starts containers on this machine."""
     return LocalContainers(client, lambda job: spec(plan, folder=folder, run_id=run_id, job=job))
 
@@ -142,7 +142,7 @@ def execute(
     show: Sink,
     facts: Callable[[], Facts],
     now: Now = utc_now,
-) -> Outcome:
+) -> RunOutcome:
     """Work on a run until every cell has a record, and write its tables and report; the caller holds its lock.
 
     A KeyboardInterrupt (Ctrl-C, SIGTERM) ends the containers, keeps what is done, writes the report of that, and goes
@@ -152,12 +152,12 @@ def execute(
     record = replace(
         record,
         state="running",
-        sessions=(*record.sessions, run_folder.Session(started, started)),
+        sessions=(*record.sessions, run_folder.WorkPeriod(started, started)),
     )
     folder.save(record)
     log = SummaryLog(folder.summary, now=now)
-    with closing(log), Meanwhile(facts) as meanwhile:
-        work = _Work(folder, record, fan_out(log, show), now, meanwhile)
+    with closing(log), BackgroundReads(facts) as meanwhile:
+        work = RunInProgress(folder, record, fan_out(log, show), now, meanwhile)
         try:
             with signals_interrupt():
                 work.all_cells(executor, places)
@@ -167,13 +167,13 @@ def execute(
         return work.close("finished")
 
 
-class _Work:
+class RunInProgress:
     """The state of `execute`: the record moves on with every cell, the cells gather."""
 
-    def __init__(self, folder: RunFolder, record: RunRecord, sink: Sink, now: Now, meanwhile: Meanwhile) -> None:
+    def __init__(self, folder: RunFolder, record: RunRecord, sink: Sink, now: Now, meanwhile: BackgroundReads) -> None:
         self._meanwhile = meanwhile
         self.folder, self.record, self.now = folder, record, now
-        self.plan: Plan = record.plan
+        self.plan: RunPlan = record.plan
         self._sink = sink
         self.cells: dict[tuple[str, str], Cell] = folder.finished_cells(self.plan)
 
@@ -190,7 +190,7 @@ class _Work:
     def _told(self, record: RunRecord, *, wait: bool = False) -> RunRecord:
         return replace(record, facts=self._meanwhile.facts(wait=wait) or record.facts)
 
-    def add(self, stint: Stint) -> None:
+    def add(self, stint: JobRecord) -> None:
         self.record = replace(self.record.ticked(self.now()), stints=(*self.record.stints, stint))
         self.folder.save(self.record)
 
@@ -214,13 +214,13 @@ class _Work:
         result_tables.write_csv(self.folder.results(model, "csv"), rows)
         result_tables.write_xlsx(self.folder.results(model, "xlsx"), rows, standin=self.plan.standin)
 
-    def close(self, state: State, *, reason: str | None = None) -> Outcome:
+    def close(self, state: State, *, reason: str | None = None) -> RunOutcome:
         if state == "interrupted":
             self.cells |= self.folder.finished_cells(self.plan)
         self.record = self._told(replace(self.record.ticked(self.now()), state=state), wait=True)
         self.folder.save(self.record)
         cells = tuple(self.cells[key] for key in self.plan.cells if key in self.cells)
-        outcome = Outcome(self.folder, self.record, cells)
+        outcome = RunOutcome(self.folder, self.record, cells)
         for model in self.plan.models:
             self.tables(model)
         report_write.reports(self.folder, self.record, cells, known=self._meanwhile.gathered())

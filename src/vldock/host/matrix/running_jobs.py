@@ -16,22 +16,22 @@ from typing import Any
 
 from vldock.common.errors import EnvironmentUnfit
 from vldock.host.containers.lifecycle import Exit, Line
-from vldock.host.matrix.executor import Executor, Job, Watched
-from vldock.host.matrix.job_output import Attempt
-from vldock.host.matrix.scheduler import Seat
+from vldock.host.matrix.executor import DeviceJob, Executor, Watched
+from vldock.host.matrix.job_output import JobOutput
+from vldock.host.matrix.scheduler import DeviceState
 from vldock.host.runs import log_files
 from vldock.host.runs.cell_records import Records
-from vldock.host.runs.folder import Stint
+from vldock.host.runs.folder import JobRecord
 from vldock.host.runs.plan import Key
 
 Item = Line | Exit | BaseException | None
 
 
 @dataclass(eq=False)
-class Worker:
+class RunningJob:
     """A job that runs: the devices it holds, the cell it has, and what its lines have told."""
 
-    job: Job
+    job: DeviceJob
     names: tuple[str, ...]
     watched: Watched
     stack: ExitStack
@@ -41,51 +41,51 @@ class Worker:
     given: Key | None = None
     ends: float = 0.0
     leaving: bool = False
-    seen: Attempt = field(default_factory=Attempt)
+    seen: JobOutput = field(default_factory=JobOutput)
 
 
 @dataclass
-class Crew:
+class RunningJobs:
     """The workers; `on_stint` is told what each has done when it ends."""
 
     records: Records
     executor: Executor
-    on_stint: Callable[[Stint], None]
+    on_stint: Callable[[JobRecord], None]
     clock: Callable[[], float]
-    workers: list[Worker] = field(default_factory=list)
-    inbox: queue.Queue[tuple[Worker, Item]] = field(default_factory=queue.Queue)
+    workers: list[RunningJob] = field(default_factory=list)
+    inbox: queue.Queue[tuple[RunningJob, Item]] = field(default_factory=queue.Queue)
 
-    def on(self, name: str) -> Worker | None:
+    def on(self, name: str) -> RunningJob | None:
         """Return the worker that holds a device."""
         return next((one for one in self.workers if name in one.names), None)
 
-    def seats(self, usable: Sequence[str]) -> dict[str, Seat]:
+    def seats(self, usable: Sequence[str]) -> dict[str, DeviceState]:
         """Return the usable devices as the schedule sees them."""
-        seats, now = {name: Seat(name) for name in usable}, self.clock()
+        seats, now = {name: DeviceState(name) for name in usable}, self.clock()
         for worker in self.workers:
             busy = worker.given is not None or worker.leaving
             model = None if worker.leaving else worker.job.model
             for name in set(worker.names) & seats.keys():
-                seats[name] = Seat(name, model, max(0.0, worker.ends - now) if busy else 0.0, busy)
+                seats[name] = DeviceState(name, model, max(0.0, worker.ends - now) if busy else 0.0, busy)
         return seats
 
-    def start(self, job: Job, names: tuple[str, ...]) -> Worker:
+    def start(self, job: DeviceJob, names: tuple[str, ...]) -> RunningJob:
         """Start a job on these devices and listen to it; raises EnvironmentUnfit where it cannot be started there."""
         stack = ExitStack()
         watched = stack.enter_context(self.executor.start(job))
         now = self.clock()
         started = datetime.now(UTC).isoformat(timespec="milliseconds")
-        worker = Worker(job, names, watched, stack, now, now, started)
+        worker = RunningJob(job, names, watched, stack, now, now, started)
         self.workers.append(worker)
         threading.Thread(target=self._listen, args=(worker,), daemon=True).start()
         return worker
 
-    def retire(self, worker: Worker) -> None:
+    def retire(self, worker: RunningJob) -> None:
         """Tell a job that nothing follows."""
         worker.leaving, worker.ends = True, self.clock()
         worker.watched.finish()
 
-    def end(self, worker: Worker) -> str:
+    def end(self, worker: RunningJob) -> str:
         """Remove what an ended job left and return why it ended: 'done' where it had no cell."""
         self.workers.remove(worker)
         worker.stack.close()
@@ -102,7 +102,7 @@ class Crew:
         for worker in workers:
             self._put_away(worker, "interrupted")
 
-    def _listen(self, worker: Worker) -> None:
+    def _listen(self, worker: RunningJob) -> None:
         """Pass on what a job says and how it ends; runs in a thread of its own."""
         try:
             for line in worker.watched.lines():
@@ -111,12 +111,12 @@ class Crew:
         except Exception as error:  # noqa: BLE001  raised again by the loop, which is where it can be handled
             self.inbox.put((worker, error))
 
-    def _put_away(self, worker: Worker, end: str) -> None:
+    def _put_away(self, worker: RunningJob, end: str) -> None:
         """Keep what an ended job did, and its log."""
         job, seen, folder = worker.job, worker.seen, self.records.folder
         seconds = round(self.clock() - worker.began, 3)
         self.on_stint(
-            Stint(
+            JobRecord(
                 device=job.device.name,
                 model=job.model,
                 started=worker.started,
@@ -130,7 +130,7 @@ class Crew:
         if job.log:
             log_files.merge(folder, job.model, job.log, device=job.device.name, user=self.records.plan.user)
 
-    def _log_paths(self, worker: Worker) -> list[Path]:
+    def _log_paths(self, worker: RunningJob) -> list[Path]:
         """Return the logs a job may have written to, its own first."""
         folder, job = self.records.folder, worker.job
         own = [folder.path / "logs" / job.log] if job.log else []

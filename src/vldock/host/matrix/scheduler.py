@@ -30,7 +30,7 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Seat:
+class DeviceState:
     """A device as the schedule sees it: the model it has loaded, and in how many seconds it is free (0: now)."""
 
     name: str
@@ -40,7 +40,7 @@ class Seat:
 
 
 @dataclass(frozen=True)
-class Choice:
+class Assignment:
     """A cell and the device it goes to; several devices share it."""
 
     task: Task
@@ -51,8 +51,8 @@ Loads = Callable[[str], float]  # model -> seconds from nothing to the first ans
 
 
 def choose(
-    name: str, seats: Mapping[str, Seat], waiting: Sequence[Task], *, load: Loads, wide: bool = False
-) -> Choice | None:
+    name: str, seats: Mapping[str, DeviceState], waiting: Sequence[Task], *, load: Loads, wide: bool = False
+) -> Assignment | None:
     """Return what the free device `name` does next, or None: it would only load a model others finish sooner.
 
     With `wide`, a cell may be given to every free device at once. `waiting` is in the plan's order, which breaks ties.
@@ -63,10 +63,10 @@ def choose(
         return None
     if len(seats) == 1:
         kept = [task for task in mine if task.model == here.model]
-        return Choice((kept or mine)[0], (name,))
+        return Assignment((kept or mine)[0], (name,))
     same = [task for task in mine if task.model == here.model]
     if same:
-        return Choice(longest(same), (name,))
+        return Assignment(longest(same), (name,))
     if wide and (spread := _spread(seats, mine, load=load)):
         return spread
     others = [seat for seat in seats.values() if seat.name != name]
@@ -78,7 +78,7 @@ def choose(
     if not ranked:
         return None
     _, _, model = max(ranked, key=lambda item: (item[0], -item[1]))
-    return Choice(longest(task for task in mine if task.model == model), (name,))
+    return Assignment(longest(task for task in mine if task.model == model), (name,))
 
 
 def longest(tasks: Iterable[Task]) -> Task:
@@ -86,7 +86,9 @@ def longest(tasks: Iterable[Task]) -> Task:
     return max(tasks, key=lambda task: task.seconds)
 
 
-def _need(model: str, waiting: Sequence[Task], others: Sequence[Seat], *, load: Loads) -> tuple[float, float] | None:
+def _need(
+    model: str, waiting: Sequence[Task], others: Sequence[DeviceState], *, load: Loads
+) -> tuple[float, float] | None:
     """Return how badly a model needs one more device (when it would be done without, its work); None: not at all."""
     tasks = [task for task in waiting if task.model == model]
     there = [seat for seat in others if seat.model == model]
@@ -110,7 +112,7 @@ def finish(free: Sequence[float], seconds: Sequence[float]) -> float:
     return last
 
 
-def _spread(seats: Mapping[str, Seat], mine: Sequence[Task], *, load: Loads) -> Choice | None:
+def _spread(seats: Mapping[str, DeviceState], mine: Sequence[Task], *, load: Loads) -> Assignment | None:
     """Return the longest cell for all free devices, where everything is then done sooner by more than a load."""
     free = [seat.name for seat in seats.values() if not seat.busy and seat.model is None]
     task = longest(mine)
@@ -121,7 +123,7 @@ def _spread(seats: Mapping[str, Seat], mine: Sequence[Task], *, load: Loads) -> 
     together = load(task.model) + task.seconds / len(free)
     together += finish([0.0] * len(free), rest)
     worth = together < WORTH * alone and alone - together > load(task.model)
-    return Choice(task, tuple(free)) if worth else None
+    return Assignment(task, tuple(free)) if worth else None
 
 
 @dataclass(frozen=True)
@@ -154,7 +156,7 @@ class Schedule:
 class _Play:
     """The state of `expected`: devices, what waits, and the ends to come."""
 
-    seats: dict[str, Seat]
+    seats: dict[str, DeviceState]
     waiting: list[Task]
     load: Loads
     wide: bool
@@ -171,7 +173,7 @@ class _Play:
             if choice is not None:
                 self.begin(choice)
 
-    def begin(self, choice: Choice) -> None:
+    def begin(self, choice: Assignment) -> None:
         task, names = choice.task, choice.seats
         loaded = len(names) == 1 and self.seats[names[0]].model == task.model
         begins = self.now + (0.0 if loaded else self.load(task.model))
@@ -180,12 +182,12 @@ class _Play:
         self.planned.append(Planned(task.key, names, begins, ends))
         heapq.heappush(self.ends, (ends, len(self.planned), names))
         for name in names:
-            self.seats[name] = Seat(name, task.model if len(names) == 1 else None, ends, busy=True)
+            self.seats[name] = DeviceState(name, task.model if len(names) == 1 else None, ends, busy=True)
 
 
 def expected(names: Sequence[str], waiting: Sequence[Task], *, load: Loads, wide: bool = False) -> Schedule:
     """Return how a run over these devices is expected to go; the same arguments give the same schedule."""
-    play = _Play({name: Seat(name) for name in names}, list(waiting), load, wide)
+    play = _Play({name: DeviceState(name) for name in names}, list(waiting), load, wide)
     play.assign()
     while play.ends:
         play.now, _, free = heapq.heappop(play.ends)

@@ -25,7 +25,7 @@ LOG_TAG = "promotions"
 TITLE = "org.opencontainers.image.title"
 
 
-class Shelf(Protocol):
+class ArtifactStore(Protocol):
     """A place where the companions of an image are kept; `keeps_log`: the promotion log too."""
 
     keeps_log: bool
@@ -52,7 +52,7 @@ class RegistryShelf:
         self.remote = remote
 
     def read(self, digest: str, name: str) -> list[bytes]:
-        """See Shelf; empty where there is no such artifact."""
+        """See ArtifactStore; empty where there is no such artifact."""
         return [self.remote.read(layer) for layer in self._layers(artifact_tag(digest, name))]
 
     def _layers(self, tag: str) -> Sequence[Any]:
@@ -60,7 +60,7 @@ class RegistryShelf:
         return found.layers if found else ()
 
     def add(self, subject: Manifest, name: str, contents: Sequence[bytes]) -> None:
-        """See Shelf; the artifact is written anew with what it had and what is new."""
+        """See ArtifactStore; the artifact is written anew with what it had and what is new."""
         tag = artifact_tag(subject.digest, name)
         there = {layer.digest for layer in self._layers(tag)}
         if all(sha256(content) in there for content in contents):
@@ -70,11 +70,11 @@ class RegistryShelf:
         self._put(tag, name, every, subject)
 
     def read_log(self) -> bytes:
-        """See Shelf."""
+        """See ArtifactStore."""
         return b"".join(self.remote.read(layer) for layer in self._layers(LOG_TAG))
 
     def put_log(self, content: bytes) -> None:
-        """See Shelf."""
+        """See ArtifactStore."""
         if self.read_log() != content:
             self._put(LOG_TAG, "promotions", [content], None)
 
@@ -111,14 +111,14 @@ class FolderShelf:
         self.folder = folder
 
     def read(self, digest: str, name: str) -> list[bytes]:
-        """See Shelf."""
+        """See ArtifactStore."""
         return [path.read_bytes() for path in sorted(self._place(digest).glob(f"{name}-*.json"))]
 
     def _place(self, digest: str) -> Path:
         return self.folder / digest.replace(":", "-")
 
     def add(self, subject: Manifest, name: str, contents: Sequence[bytes]) -> None:
-        """See Shelf."""
+        """See ArtifactStore."""
         place = self._place(subject.digest)
         place.mkdir(parents=True, exist_ok=True)
         for content in contents:
@@ -127,11 +127,11 @@ class FolderShelf:
             part.replace(place / title(name, content))
 
     def read_log(self) -> bytes:
-        """See Shelf: there is none but the local one."""
+        """See ArtifactStore: there is none but the local one."""
         return b""
 
     def put_log(self, content: bytes) -> None:
-        """See Shelf: nothing to do."""
+        """See ArtifactStore: nothing to do."""
 
 
 def artifact_tag(digest: str, name: str) -> str:

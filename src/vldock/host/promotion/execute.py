@@ -18,9 +18,9 @@ from vldock.host.errors import TagMovedElsewhere
 from vldock.host.images import remote as remote_images
 from vldock.host.images.copy import Traffic
 from vldock.host.promotion import log as promotion_log
-from vldock.host.promotion.artifacts import Shelf
+from vldock.host.promotion.artifacts import ArtifactStore
 from vldock.host.promotion.log import Entry, LogFile, Move
-from vldock.host.promotion.plan import Plan, digest_at
+from vldock.host.promotion.plan import PromotionPlan, digest_at
 from vldock.host.receipts import check as receipt_check
 from vldock.host.receipts.statement import Receipt
 from vldock.host.registry.client import Manifest, Remote, sha256
@@ -31,11 +31,11 @@ Bring = Callable[[], tuple[Manifest, Traffic]]
 
 
 @dataclass(frozen=True)
-class Work:
+class PromotionContext:
     """Where a promotion works: the target, what stands beside its images, the log here, and whom to tell."""
 
     target: Remote
-    shelf: Shelf
+    shelf: ArtifactStore
     log: LogFile
     say: Say
 
@@ -63,7 +63,7 @@ class Work:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class PromotionOutcome:
     """What was done; `changed` is False where everything was in place."""
 
     digest: str
@@ -92,7 +92,7 @@ def utc() -> str:
     return datetime.now(UTC).isoformat(timespec="microseconds")
 
 
-def in_place(plan: Plan, work: Work) -> bool:
+def in_place(plan: PromotionPlan, work: PromotionContext) -> bool:
     """Tell whether nothing is left to do: tags, receipts, SBOM, and no line of the log is open or lacking."""
     if plan.manifest is None or plan.moves:
         return False
@@ -107,10 +107,10 @@ def in_place(plan: Plan, work: Work) -> bool:
     return wanted <= beside and not still_open and not work.unsent()
 
 
-def execute(plan: Plan, work: Work, bring: Bring) -> Outcome:
+def execute(plan: PromotionPlan, work: PromotionContext, bring: Bring) -> PromotionOutcome:
     """Do the plan; raises a Refusal, or RegistryFailed, with every tag either untouched or at the verified image."""
     if plan.manifest is not None and in_place(plan, work):
-        return Outcome(plan.manifest.digest, (), Traffic(), changed=False)
+        return PromotionOutcome(plan.manifest.digest, (), Traffic(), changed=False)
     manifest, traffic = bring()
     work.target.put_manifest(manifest, manifest.digest)
     work.say(f"reading back {work.target.repository}@{manifest.digest}")
@@ -134,10 +134,10 @@ def execute(plan: Plan, work: Work, bring: Bring) -> Outcome:
         vldock=__version__,
     )
     tags = [tag.name for tag in plan.tags]
-    return Outcome(manifest.digest, change_tags(made, tags, manifest, work), traffic)
+    return PromotionOutcome(manifest.digest, change_tags(made, tags, manifest, work), traffic)
 
 
-def change_tags(made: Entry, tags: Sequence[str], manifest: Manifest, work: Work) -> tuple[Move, ...]:
+def change_tags(made: Entry, tags: Sequence[str], manifest: Manifest, work: PromotionContext) -> tuple[Move, ...]:
     """Move what is left to move of `tags`, between two lines of the log; a line a killed run began is taken up."""
     begun = [entry for entry in promotion_log.unfinished(work.entries()) if made.begun_as(entry, tags=tags)]
     entry = begun[-1].continued(made.moves) if begun else made
@@ -160,7 +160,7 @@ def verify(target: Remote, manifest: Manifest, receipts: Sequence[Receipt]) -> N
         receipt_check.same_image(receipt, seen, image=f"{target.repository}@{manifest.digest}")
 
 
-def move_tags(moves: Sequence[Move], manifest: Manifest, work: Work) -> None:
+def move_tags(moves: Sequence[Move], manifest: Manifest, work: PromotionContext) -> None:
     """Set each tag and read it back; raises TagMovedElsewhere where somebody else moved one meanwhile."""
     for move in moves:
         now = digest_at(work.target, move.tag)

@@ -11,8 +11,8 @@ from vldock.host.errors import ReceiptUnreadable, Refusal, TagWouldMove
 from vldock.host.images.identity import ImageIdentity
 from vldock.host.promotion import channels as promote_channels
 from vldock.host.promotion import receipts as promotion_receipts
-from vldock.host.promotion.artifacts import Shelf
-from vldock.host.promotion.receipts import Subject, Wish
+from vldock.host.promotion.artifacts import ArtifactStore
+from vldock.host.promotion.receipts import PromotionRequest, Subject
 from vldock.host.receipts import check as receipt_check
 from vldock.host.receipts import envelope
 from vldock.host.receipts.envelope import SealedReceipt
@@ -30,7 +30,7 @@ class Tag:
 
 
 @dataclass(frozen=True)
-class Plan:
+class PromotionPlan:
     """A promotion that may be done. `manifest` is None where the image must still be packed for its first push."""
 
     subject: Subject
@@ -83,7 +83,9 @@ def _signers(sealed: SealedReceipt) -> str:
     return f"signed by {', '.join(key[:12] for key in sealed.keys)}" if sealed.keys else "UNSIGNED"
 
 
-def make(wish: Wish, subject: Subject, *, target: Remote, shelves: Sequence[Shelf]) -> Plan:
+def make(
+    wish: PromotionRequest, subject: Subject, *, target: Remote, shelves: Sequence[ArtifactStore]
+) -> PromotionPlan:
     """Return the plan; `shelves` are where receipts of earlier steps may stand. Raises the Refusal that forbids it."""
     existing = subject.manifest or _same_config(target, subject.identity, _likely(wish, subject.identity))
     sealed, signed = promotion_receipts.given(wish, subject)
@@ -97,7 +99,7 @@ def make(wish: Wish, subject: Subject, *, target: Remote, shelves: Sequence[Shel
         )
     receipt_check.enough([receipt.receipt for receipt in known.values()], wish.groups)
     tags = _tags(target, wish, next(iter(known.values())), existing, subject.identity)
-    plan = Plan(
+    plan = PromotionPlan(
         subject=subject,
         target=wish.target,
         manifest=existing,
@@ -111,7 +113,7 @@ def make(wish: Wish, subject: Subject, *, target: Remote, shelves: Sequence[Shel
     return plan
 
 
-def _likely(wish: Wish, identity: ImageIdentity) -> list[str]:
+def _likely(wish: PromotionRequest, identity: ImageIdentity) -> list[str]:
     """Return the tags under which this image may be in the target: where it is, it is not packed a second time."""
     locks: list[str] = []
     for path in wish.receipts:
@@ -132,7 +134,7 @@ def _same_config(target: Remote, identity: ImageIdentity, tags: Iterable[str]) -
 
 
 def _tags(
-    target: Remote, wish: Wish, sealed: SealedReceipt, existing: Manifest | None, identity: ImageIdentity
+    target: Remote, wish: PromotionRequest, sealed: SealedReceipt, existing: Manifest | None, identity: ImageIdentity
 ) -> tuple[Tag, ...]:
     """Return the tags in the order they are set: the one that never moves, the user's own, the channels' last."""
     lock = sealed.receipt.inputs.lock
@@ -153,7 +155,7 @@ def digest_at(target: Remote, tag: str) -> str | None:
     return found.digest if found else None
 
 
-def _refuse_moves(plan: Plan, wish: Wish) -> None:
+def _refuse_moves(plan: PromotionPlan, wish: PromotionRequest) -> None:
     """Raise TagWouldMove for a tag at another image, unless the user allows it; a fixed tag is never moved at all."""
     for tag in plan.moves:
         if tag.at is not None and (tag.fixed or not wish.move):

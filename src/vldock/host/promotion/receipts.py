@@ -9,7 +9,7 @@ from pathlib import Path
 from vldock.host.errors import OtherSbom, Refusal
 from vldock.host.images.identity import ImageIdentity
 from vldock.host.promotion import channels
-from vldock.host.promotion.artifacts import Shelf
+from vldock.host.promotion.artifacts import ArtifactStore
 from vldock.host.receipts import check as receipt_check
 from vldock.host.receipts import envelope
 from vldock.host.receipts.check import Demands
@@ -19,7 +19,7 @@ from vldock.host.registry.reference import Repository
 
 
 @dataclass(frozen=True)
-class Wish:
+class PromotionRequest:
     """What the user asked for."""
 
     target: Repository
@@ -45,7 +45,7 @@ class Subject:
     manifest: Manifest | None = None
 
 
-def given(wish: Wish, subject: Subject) -> tuple[list[SealedReceipt], list[str]]:
+def given(wish: PromotionRequest, subject: Subject) -> tuple[list[SealedReceipt], list[str]]:
     """Return the receipts the user named, and how each is signed; raises the Refusal of the first that fails."""
     sealed, signed = [], []
     for path in wish.receipts:
@@ -58,7 +58,7 @@ def given(wish: Wish, subject: Subject) -> tuple[list[SealedReceipt], list[str]]
 
 
 def attached(
-    wish: Wish, subject: Subject, manifest: Manifest, shelves: Sequence[Shelf]
+    wish: PromotionRequest, subject: Subject, manifest: Manifest, shelves: Sequence[ArtifactStore]
 ) -> tuple[list[SealedReceipt], list[str]]:
     """Return the receipts of earlier steps that hold, and a note for each that does not."""
     good, notes = [], []
@@ -75,7 +75,7 @@ def attached(
     return good, notes
 
 
-def sbom(wish: Wish, receipts: Iterable[SealedReceipt]) -> bytes | None:
+def sbom(wish: PromotionRequest, receipts: Iterable[SealedReceipt]) -> bytes | None:
     """Return the SBOM to attach, or None; raises OtherSbom where it is not the one a receipt names."""
     if wish.sbom is None:
         return None

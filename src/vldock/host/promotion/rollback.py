@@ -11,7 +11,7 @@ from vldock.host.errors import NothingToRollBack, ReceiptUnreadable, Refusal, Ta
 from vldock.host.images.copy import Traffic
 from vldock.host.promotion import channels
 from vldock.host.promotion import log as promotion_log
-from vldock.host.promotion.execute import Outcome, Work, change_tags, utc, verify
+from vldock.host.promotion.execute import PromotionContext, PromotionOutcome, change_tags, utc, verify
 from vldock.host.promotion.log import Entry, Move
 from vldock.host.promotion.plan import digest_at
 from vldock.host.receipts import check as receipt_check
@@ -42,7 +42,7 @@ class Rollback:
         return {"tag": self.tag, "at": self.at, "to": self.manifest.digest, "receipts": receipts}
 
 
-def make(tag: str, work: Work, demands: Demands) -> Rollback:
+def make(tag: str, work: PromotionContext, demands: Demands) -> Rollback:
     """Return what to do; raises NothingToRollBack, TagMovedElsewhere, or ReceiptUnreadable where none holds."""
     name = f"{work.target.repository}:{tag}"
     at = digest_at(work.target, tag)
@@ -71,7 +71,7 @@ def make(tag: str, work: Work, demands: Demands) -> Rollback:
     return Rollback(tag, at, manifest, tuple(good), tuple(signed))
 
 
-def _target(tag: str, at: str | None, work: Work, *, name: str) -> str:
+def _target(tag: str, at: str | None, work: PromotionContext, *, name: str) -> str:
     """Return the digest to go back to; where a killed rollback had moved the tag already, the one it is at."""
     entries = work.entries()
     for entry in work.unsent():
@@ -94,7 +94,7 @@ def _target(tag: str, at: str | None, work: Work, *, name: str) -> str:
     return stack[-2]
 
 
-def execute(rollback: Rollback, work: Work) -> Outcome:
+def execute(rollback: Rollback, work: PromotionContext) -> PromotionOutcome:
     """Move the tag back, once the image there was read back whole; twice goes back twice."""
     receipts = [receipt.receipt for receipt in rollback.receipts]
     verify(work.target, rollback.manifest, receipts)
@@ -113,4 +113,4 @@ def execute(rollback: Rollback, work: Work) -> Outcome:
         source=f"{work.target.repository}@{digest}",
         vldock=__version__,
     )
-    return Outcome(digest, change_tags(made, [rollback.tag], rollback.manifest, work), Traffic())
+    return PromotionOutcome(digest, change_tags(made, [rollback.tag], rollback.manifest, work), Traffic())

@@ -19,42 +19,47 @@ from vldock.host.images.copy import Traffic
 from vldock.host.promotion import execute as promotion_execute
 from vldock.host.promotion import plan as promotion_plan
 from vldock.host.promotion import rollback as promote_rollback
-from vldock.host.promotion.artifacts import FolderShelf, RegistryShelf, Shelf
-from vldock.host.promotion.execute import Bring, Outcome, Work
+from vldock.host.promotion.artifacts import ArtifactStore, FolderShelf, RegistryShelf
+from vldock.host.promotion.execute import Bring, PromotionContext, PromotionOutcome
 from vldock.host.promotion.log import LogFile
-from vldock.host.promotion.plan import Plan
-from vldock.host.promotion.receipts import Subject, Wish
+from vldock.host.promotion.plan import PromotionPlan
+from vldock.host.promotion.receipts import PromotionRequest, Subject
 from vldock.host.promotion.rollback import Rollback
 from vldock.host.receipts.check import Demands
 from vldock.host.registry.client import Manifest, Remote
-from vldock.host.registry.connection import Line
+from vldock.host.registry.connection import RegistryOptions
 from vldock.host.registry.reference import Repository, Source
 from vldock.host.util.console import Say
 
 
 @dataclass(frozen=True)
-class Places:
+class PromotionTarget:
     """How to reach registries, the log here, and whether receipts stand beside it (`sidecar`) or in the registry."""
 
-    line: Line
+    line: RegistryOptions
     log: LogFile
     sidecar: bool
     say: Say
 
 
 @contextmanager
-def workplace(target: Repository, places: Places) -> Iterator[Work]:
+def workplace(target: Repository, places: PromotionTarget) -> Iterator[PromotionContext]:
     """Yield the target with its shelf and log."""
     with places.line.open(target, say=places.say) as remote:
-        shelf: Shelf = RegistryShelf(remote)
+        shelf: ArtifactStore = RegistryShelf(remote)
         if places.sidecar:
             shelf = FolderShelf(places.log.path.parent)
-        yield Work(remote, shelf, places.log, places.say)
+        yield PromotionContext(remote, shelf, places.log, places.say)
 
 
 def promote(
-    source: Source, wish: Wish, places: Places, *, confirm: bool, show: Callable[[Plan], None]
-) -> tuple[Plan, Outcome | None]:
+    source: Source,
+    wish: PromotionRequest,
+    places: PromotionTarget,
+    *,
+    confirm: bool,
+    show: Callable[[PromotionPlan], None],
+) -> tuple[PromotionPlan, PromotionOutcome | None]:
     """Plan a promotion, `show` the plan, and do it where `confirm` is set; raises the Refusal that forbids it."""
     with ExitStack() as stack:
         work = stack.enter_context(workplace(wish.target, places))
@@ -70,8 +75,14 @@ def promote(
 
 
 def rollback(
-    target: Repository, tag: str, demands: Demands, places: Places, *, confirm: bool, show: Callable[[Rollback], None]
-) -> tuple[Rollback, Outcome | None]:
+    target: Repository,
+    tag: str,
+    demands: Demands,
+    places: PromotionTarget,
+    *,
+    confirm: bool,
+    show: Callable[[Rollback], None],
+) -> tuple[Rollback, PromotionOutcome | None]:
     """Plan to take a tag back, `show` the plan, and do it where `confirm` is set."""
     with workplace(target, places) as work, ExitStack() as stack:
         if confirm:
@@ -92,7 +103,7 @@ class Origin:
     image: Any = None
 
 
-def _origin(source: Source, places: Places, stack: ExitStack) -> Origin:
+def _origin(source: Source, places: PromotionTarget, stack: ExitStack) -> Origin:
     if source.remote is not None:
         remote = stack.enter_context(places.line.open(source.remote.repository, say=places.say))
         manifest = image_inspect.present(remote, source.remote)
@@ -115,7 +126,7 @@ def _stream(origin: Origin) -> Iterator[IO[bytes]]:
     yield local_images.saved(origin.client, origin.image)
 
 
-def _bring(origin: Origin, plan: Plan, work: Work) -> Bring:
+def _bring(origin: Origin, plan: PromotionPlan, work: PromotionContext) -> Bring:
     def bring() -> tuple[Manifest, Traffic]:
         manifest = plan.manifest
         if origin.remote is not None and manifest is not None:

@@ -23,7 +23,7 @@ from vldock.host.registry.answer import in_one_line, odd, parse, status
 from vldock.host.registry.reference import LOOPBACK
 from vldock.host.util.console import Say, silent
 from vldock.host.util.redaction import bare
-from vldock.host.util.retry import AGAIN, Again
+from vldock.host.util.retry import AGAIN, RetryableError
 
 PARAMETER = re.compile(r'(\w+)="([^"]*)"')
 VISIBLE = re.compile(r"[!-~]+")
@@ -109,7 +109,7 @@ class RegistryAuth(AuthBase):
             who = _For(realm, self.credentials.basic if self.credentials.user else None)
             answer = ask("GET", realm, params=asked, auth=who)
         if answer.status_code in AGAIN:
-            raise Again(f"{in_one_line(bare(realm))} gave no token: {status(answer)}")
+            raise RetryableError(f"{in_one_line(bare(realm))} gave no token: {status(answer)}")
         if answer.status_code != 200:
             address = self.home().address
             raise RegistryDenied(

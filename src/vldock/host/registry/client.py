@@ -13,7 +13,7 @@ from vldock.host.errors import Damaged, RegistryFailed
 from vldock.host.registry.answer import in_one_line, number, parse, words
 from vldock.host.registry.reference import DIGEST
 from vldock.host.registry.transport import Http
-from vldock.host.util.retry import LOST, Again
+from vldock.host.util.retry import LOST, RetryableError
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
@@ -185,7 +185,7 @@ class Remote:
         try:
             yield from answer.iter_content(CHUNK)
         except LOST as error:
-            raise Again(str(error)) from error
+            raise RetryableError(str(error)) from error
 
     def _damaged(self, blob: Descriptor, what: str) -> Damaged:
         return Damaged(

@@ -11,15 +11,15 @@ from vldock.host.registry.client import Remote
 from vldock.host.registry.reference import Repository
 from vldock.host.registry.transport import Http
 from vldock.host.util.console import Say
-from vldock.host.util.retry import Patience
+from vldock.host.util.retry import RetryPolicy
 
 
 @dataclass(frozen=True)
-class Line:
+class RegistryOptions:
     """How to talk to registries: without TLS, and how often to try."""
 
     plain_http: bool = False
-    patience: Patience = field(default_factory=Patience)
+    patience: RetryPolicy = field(default_factory=RetryPolicy)
 
     @contextmanager
     def open(self, repository: Repository, *, say: Say) -> Iterator[Remote]:
@@ -32,6 +32,6 @@ class Line:
             http.close()
 
 
-def line(*, plain_http: bool, attempts: int) -> Line:
+def options_from(*, plain_http: bool, attempts: int) -> RegistryOptions:
     """Return the connection the options --plain-http and --attempts describe."""
-    return Line(plain_http, Patience(attempts=attempts))
+    return RegistryOptions(plain_http, RetryPolicy(attempts=attempts))

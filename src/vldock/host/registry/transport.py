@@ -19,7 +19,7 @@ from vldock.host.util import retry
 from vldock.host.util.console import Say, silent
 from vldock.host.util.https_session import use_no_proxy
 from vldock.host.util.redaction import bare, cleaned
-from vldock.host.util.retry import AGAIN, LOST, Again, Patience, Result
+from vldock.host.util.retry import AGAIN, LOST, Result, RetryableError, RetryPolicy
 
 CONNECT_SECONDS, READ_SECONDS = 10, 60
 REDIRECTS = 10
@@ -38,12 +38,12 @@ class Http:
         *,
         credentials: Credentials | None = None,
         plain_http: bool = False,
-        patience: Patience | None = None,
+        patience: RetryPolicy | None = None,
         say: Say = silent,
         session: requests.Session | None = None,
     ) -> None:
         self.repository = repository
-        self.patience = patience or Patience()
+        self.patience = patience or RetryPolicy()
         self.say = say
         self.session = session or requests.Session()
         self.session.headers["User-Agent"] = f"vldock/{__version__}"
@@ -117,7 +117,7 @@ class Http:
                 hint="REQUESTS_CA_BUNDLE=FILE.pem for a CA of your own; --plain-http where there is no TLS",
             ) from error
         except LOST as error:
-            raise Again(cleaned(error)) from error
+            raise RetryableError(cleaned(error)) from error
         except (requests.RequestException, HTTPError, ValueError) as error:  # an address or header that is none
             said = f"{self.repository.host}: {method} {bare(path)}: {cleaned(error)}"
             raise RegistryFailed(said, expected=DISTRIBUTION) from error
@@ -142,7 +142,7 @@ class Http:
         said = f"{method} {bare(path)}: {status(response)}"
         if response.status_code in AGAIN:
             after = response.headers.get("Retry-After", "")
-            return Again(said, after=float(after) if NUMBER.fullmatch(after) else None)
+            return RetryableError(said, after=float(after) if NUMBER.fullmatch(after) else None)
         if response.status_code in (401, 403):
             who = self.auth.credentials.user or "nobody: no credentials are stored for it"
             return RegistryDenied(
@@ -165,13 +165,13 @@ class Http:
     def persist(self, work: Callable[[], Result], *, what: str) -> Result:
         """Call `work` again, with pauses, as long as it raises Again; raises RegistryFailed when patience ends."""
 
-        def gave_up(error: Again) -> RegistryFailed:
+        def gave_up(error: RetryableError) -> RegistryFailed:
             return RegistryFailed(
                 f"{self.repository.host} gave up on {what} after {self.patience.attempts} attempts: {error}",
                 expected=ABLE,
                 hint=GO_ON,
             )
 
-        return retry.persist(
+        return retry.retry(
             work, patience=self.patience, say=lambda line: self.say(f"{self.repository.host}: {line}"), gave_up=gave_up
         )

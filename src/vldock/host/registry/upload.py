@@ -18,7 +18,7 @@ from vldock.host.registry.answer import number, status, stored_bytes, words
 from vldock.host.registry.client import Descriptor, Remote
 from vldock.host.registry.transport import ABLE, GO_ON
 from vldock.host.util.console import size_text
-from vldock.host.util.retry import LOST, Again
+from vldock.host.util.retry import LOST, RetryableError
 
 BINARY = {"Content-Type": "application/octet-stream"}
 DONE = (200, 201, 202, 204)
@@ -110,7 +110,7 @@ class _Upload:
             headers = BINARY | {"Content-Range": f"{start}-{start + len(data) - 1}"}
             try:
                 answer = self.http.once("PATCH", self.place, ok=(*DONE, *REFUSALS), data=data, headers=headers)
-            except Again as error:
+            except RetryableError as error:
                 if doubt and isinstance(error.__cause__, LOST):
                     data = data[: max(len(data) // 2, self.least, LEAST_ON_A_BAD_LINE)]
                 doubt = True

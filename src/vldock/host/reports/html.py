@@ -10,7 +10,7 @@ from vldock.common.cell_record import Cell
 from vldock.common.matrix import find_benchmark
 from vldock.host.reports import html_page, reference_scores, run_artifacts, sample_selection
 from vldock.host.reports import markdown as markdown_report
-from vldock.host.reports.sample_selection import Look
+from vldock.host.reports.sample_selection import SampleSelection
 from vldock.host.reports.score_intervals import Evidence, Gathered
 from vldock.host.reports.statistics import RESAMPLES
 from vldock.host.runs.events import score_text
@@ -22,7 +22,13 @@ LEVELS = 10
 
 
 def render(
-    folder: RunFolder, record: RunRecord, cells: Sequence[Cell], gathered: Gathered, shown: Look, *, per_cell: int
+    folder: RunFolder,
+    record: RunRecord,
+    cells: Sequence[Cell],
+    gathered: Gathered,
+    shown: SampleSelection,
+    *,
+    per_cell: int,
 ) -> str:
     """Return the page of a run; equal files give equal bytes."""
     plan = record.plan
@@ -55,7 +61,9 @@ def render(
     )
 
 
-def write(folder: RunFolder, record: RunRecord, cells: Sequence[Cell], gathered: Gathered, *, per_cell: int) -> Look:
+def write(
+    folder: RunFolder, record: RunRecord, cells: Sequence[Cell], gathered: Gathered, *, per_cell: int
+) -> SampleSelection:
     """Write report.html of a run and return what of its samples is in it."""
     shown = sample_selection.choose(record.plan, cells, gathered, per_cell=per_cell)
     html_page.write(folder.page, render(folder, record, cells, gathered, shown, per_cell=per_cell))

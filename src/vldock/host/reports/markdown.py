@@ -15,10 +15,10 @@ from vldock.common.prompt_style import UPSTREAM
 from vldock.common.tables.problems import REMARKS
 from vldock.host.reports import html_page, reference_scores
 from vldock.host.reports.score_intervals import Evidence, Gathered
-from vldock.host.runs.devices import Where
+from vldock.host.runs.devices import Placement
 from vldock.host.runs.events import score_text
 from vldock.host.runs.folder import RunFolder, RunRecord
-from vldock.host.runs.plan import Plan
+from vldock.host.runs.plan import RunPlan
 from vldock.host.util.console import duration_text
 
 TEMPLATE = "EVALUATION_REPORT.md.j2"
@@ -141,7 +141,7 @@ def device(cell: Cell) -> str:
     return f"{where}, {cell.dtype}, attention {cell.attention}"
 
 
-def mean(cells: Cells, model: str, plan: Plan) -> str:
+def mean(cells: Cells, model: str, plan: RunPlan) -> str:
     """Return the mean score of a model over all its benchmarks; a dash when one is missing."""
     scores = [cell.score for name in plan.benchmarks if (cell := cells.get((model, name))) and cell.score is not None]
     return score_text(sum(scores) / len(scores)) if scores and len(scores) == len(plan.benchmarks) else "-"
@@ -152,7 +152,7 @@ def distinct(values: Any) -> list[str]:
     return [value for value in dict.fromkeys(values) if value and not value.startswith("unknown")]
 
 
-def command(plan: Plan, where: Where | None = None) -> str:
+def command(plan: RunPlan, where: Placement | None = None) -> str:
     """Return the command that runs this plan again, spread as it was."""
     words = ["vldock", "matrix", "--fresh", "--image", plan.image]
     words += ["--models", ",".join(plan.models), "--benchmarks", benchmarks_option(plan.benchmarks)]

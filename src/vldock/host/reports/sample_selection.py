@@ -13,7 +13,7 @@ from vldock.host.reports import html_page
 from vldock.host.reports.samples import Sample
 from vldock.host.reports.score_intervals import Gathered
 from vldock.host.reports.thumbnails import Album, encoded_pictures, tsv_of
-from vldock.host.runs.plan import Plan
+from vldock.host.runs.plan import RunPlan
 
 PER_CELL = 12
 PICTURES_EACH = 4
@@ -25,7 +25,7 @@ Key = tuple[str, str]
 
 
 @dataclass(frozen=True)
-class Look:
+class SampleSelection:
     """What the page is given: plain values for JSON, pictures by key, how many were left out, and remarks."""
 
     samples: tuple[dict[str, Any], ...]
@@ -35,7 +35,7 @@ class Look:
     remarks: tuple[str, ...]
 
 
-def choose(plan: Plan, cells: Sequence[Cell], gathered: Gathered, *, per_cell: int = PER_CELL) -> Look:
+def choose(plan: RunPlan, cells: Sequence[Cell], gathered: Gathered, *, per_cell: int = PER_CELL) -> SampleSelection:
     """Return up to `per_cell` samples of each cell; where a budget ends, every cell has given about as many."""
     keys = [(cell.model, cell.benchmark) for cell in cells if (cell.model, cell.benchmark) in gathered]
     chosen = {key: pick(gathered[key].samples.rows, per_cell) for key in keys}
@@ -54,7 +54,7 @@ def choose(plan: Plan, cells: Sequence[Cell], gathered: Gathered, *, per_cell: i
             made.append({**item, "pictures": [name for name in shown if name is not None]})
     order = {key: number for number, key in enumerate(keys)}
     made.sort(key=lambda item: order[item["model"], item["benchmark"]])
-    return Look(tuple(made), album.uris, left_out, album.left_out, tuple(remarks))
+    return SampleSelection(tuple(made), album.uris, left_out, album.left_out, tuple(remarks))
 
 
 def pick(rows: Sequence[Sample], most: int) -> tuple[Sample, ...]:
@@ -71,7 +71,7 @@ def pick(rows: Sequence[Sample], most: int) -> tuple[Sample, ...]:
 
 
 def _encoded(
-    plan: Plan, cells: Sequence[Cell], chosen: Mapping[Key, Sequence[Sample]]
+    plan: RunPlan, cells: Sequence[Cell], chosen: Mapping[Key, Sequence[Sample]]
 ) -> tuple[dict[Key, dict[str, list[str]]], list[str]]:
     """Return the base64 pictures of the chosen samples by cell; a TSV two models share is read once."""
     by_file: dict[Any, list[Key]] = {}

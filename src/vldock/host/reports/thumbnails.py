@@ -22,7 +22,7 @@ from pathlib import Path
 
 import vldock
 from vldock.common.cell_record import Cell
-from vldock.host.runs.plan import Plan
+from vldock.host.runs.plan import RunPlan
 
 SIDE = 288  # pixels of a thumbnail's longer side
 QUALITY = 70
@@ -78,7 +78,7 @@ def thumbnail(encoded: str) -> str | None:
     return f"data:image/jpeg;base64,{base64.b64encode(made.getvalue()).decode()}"
 
 
-def tsv_of(plan: Plan, cell: Cell) -> tuple[Path | None, str | None]:
+def tsv_of(plan: RunPlan, cell: Cell) -> tuple[Path | None, str | None]:
     """Return the TSV a cell was made from, or None and why it cannot be shown."""
     folder = Path(plan.data) if plan.data else (STANDIN_DATA if cell.standin else None)
     if folder is None:

@@ -11,19 +11,19 @@ from vldock.common.errors import InputRefused
 from vldock.host.reports import html as html_report
 from vldock.host.reports import markdown as markdown_report
 from vldock.host.reports import score_intervals
-from vldock.host.reports.sample_selection import PER_CELL, Look
+from vldock.host.reports.sample_selection import PER_CELL, SampleSelection
 from vldock.host.reports.score_intervals import Gathered
 from vldock.host.runs.folder import RunFolder, RunRecord
 
 
 @dataclass(frozen=True)
-class Written:
+class ReportFiles:
     """What the reports were made of."""
 
     folder: RunFolder
     cells: tuple[Cell, ...]
     gathered: Gathered
-    look: Look
+    look: SampleSelection
 
     def as_json(self) -> dict[str, Any]:
         """Return what `vldock report --json` prints."""
@@ -63,7 +63,7 @@ def reports(
     *,
     per_cell: int = PER_CELL,
     known: Gathered | None = None,
-) -> Written:
+) -> ReportFiles:
     """Write both reports of a run and return what they were made of; evidence that is `known` is not read again."""
     known = known or {}
     folder.report.write_text(
@@ -73,10 +73,10 @@ def reports(
     gathered = {**known, **score_intervals.gather(folder.path, unread)}
     folder.report.write_text(markdown_report.render(folder, record, cells, gathered), encoding="utf-8")
     look = html_report.write(folder, record, cells, gathered, per_cell=per_cell)
-    return Written(folder, tuple(cells), gathered, look)
+    return ReportFiles(folder, tuple(cells), gathered, look)
 
 
-def again(folder: RunFolder, *, per_cell: int = PER_CELL) -> Written:
+def again(folder: RunFolder, *, per_cell: int = PER_CELL) -> ReportFiles:
     """Write the reports of a run once more, from run.json and the records of its cells.
 
     Raises InputRefused when the folder is no run's.

@@ -10,7 +10,7 @@ from vldock.common.cell_record import Cell
 from vldock.common.errors import InputRefused
 from vldock.host.runs.events import Event
 from vldock.host.runs.folder import RunFolder
-from vldock.host.runs.plan import Key, Plan, doubt
+from vldock.host.runs.plan import Key, RunPlan, doubt
 
 TAIL_LINES = 3
 
@@ -19,7 +19,7 @@ TAIL_LINES = 3
 class Records:
     """The cells of a run's folder."""
 
-    plan: Plan
+    plan: RunPlan
     folder: RunFolder
 
     def read(self, key: Key) -> Cell:

@@ -20,7 +20,7 @@ List = Callable[[], Sequence[str]]
 
 
 @dataclass(frozen=True)
-class Where:
+class Placement:
     """How a run is spread: CPU workers, a container for each GPU or one for all, and cells on several devices at once.
 
     `data_parallel` is 'auto' (where it ends sooner), 'off', or a number of devices for every cell.
@@ -63,7 +63,7 @@ class Machine:
     memory: int | None = None
 
 
-def found(gpus: str, where: Where, machine: Machine, *, listed: List | None = None) -> tuple[Device, ...]:
+def found(gpus: str, where: Placement, machine: Machine, *, listed: List | None = None) -> tuple[Device, ...]:
     """Return the devices of `gpus` ('none', 'all', or numbers and UUIDs).
 
     Raises UsageError for workers on GPUs, and for groups that the devices do not make up.

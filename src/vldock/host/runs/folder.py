@@ -14,12 +14,22 @@ from pathlib import Path
 from vldock.common.cell_record import Cell
 from vldock.common.errors import EnvironmentUnfit, InputRefused
 from vldock.common.filesystem.atomic import write_json
-from vldock.host.runs.devices import Where
-from vldock.host.runs.plan import Plan, doubt
-from vldock.host.runs.record import RUN_SCHEMA, RunRecord, Session, State, Stint
+from vldock.host.runs.devices import Placement
+from vldock.host.runs.plan import RunPlan, doubt
+from vldock.host.runs.record import RUN_SCHEMA, JobRecord, RunRecord, State, WorkPeriod
 from vldock.host.util import process_lock
 
-__all__ = ["RUN_FILE", "RunFolder", "RunRecord", "Session", "State", "Stint", "create", "latest_unfinished", "locked"]
+__all__ = [
+    "RUN_FILE",
+    "JobRecord",
+    "RunFolder",
+    "RunRecord",
+    "State",
+    "WorkPeriod",
+    "create",
+    "latest_unfinished",
+    "locked",
+]
 
 RUN_FILE = "run.json"
 LOCK_FILE = ".lock"
@@ -75,10 +85,10 @@ class RunFolder:
         """Read run.json; raises InputRefused where there is none, or it is not one."""
         try:
             raw = json.loads((self.path / RUN_FILE).read_text(encoding="utf-8"))
-            plan = Plan.from_json(raw.pop("plan"))
-            sessions = tuple(Session(**item) for item in raw.pop("sessions"))
-            where = Where(**raw.pop("where", {}))
-            stints = tuple(Stint(**{**item, "cells": tuple(item["cells"])}) for item in raw.pop("stints", ()))
+            plan = RunPlan.from_json(raw.pop("plan"))
+            sessions = tuple(WorkPeriod(**item) for item in raw.pop("sessions"))
+            where = Placement(**raw.pop("where", {}))
+            stints = tuple(JobRecord(**{**item, "cells": tuple(item["cells"])}) for item in raw.pop("stints", ()))
             return RunRecord(plan=plan, sessions=sessions, where=where, stints=stints, **raw)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputRefused(
@@ -87,7 +97,7 @@ class RunFolder:
                 hint="start a new run: vldock matrix --fresh",
             ) from error
 
-    def finished_cells(self, plan: Plan) -> dict[tuple[str, str], Cell]:
+    def finished_cells(self, plan: RunPlan) -> dict[tuple[str, str], Cell]:
         """Return the cells on disk that are successes of this plan; a record that cannot be read is not one.
 
         A cell whose TSV was touched after it began is left to the container, which compares the file's digest.
@@ -103,7 +113,7 @@ class RunFolder:
         return found
 
 
-def data_touched(plan: Plan, cell: Cell) -> bool:
+def data_touched(plan: RunPlan, cell: Cell) -> bool:
     """Tell whether the benchmark's TSV is younger than the cell."""
     path = Path(plan.data) / f"{cell.benchmark}.tsv" if plan.data else None
     return (
@@ -111,7 +121,9 @@ def data_touched(plan: Plan, cell: Cell) -> bool:
     )
 
 
-def create(outputs: Path, plan: Plan, *, now: datetime, where: Where | None = None) -> tuple[RunFolder, RunRecord]:
+def create(
+    outputs: Path, plan: RunPlan, *, now: datetime, where: Placement | None = None
+) -> tuple[RunFolder, RunRecord]:
     """Make outputs/<timestamp>/ (UTC) with its run.json; a folder of the same second gets a number."""
     stamp = now.astimezone(UTC).strftime("%Y%m%d-%H%M%S")
     for number in range(1, 100):
@@ -121,7 +133,7 @@ def create(outputs: Path, plan: Plan, *, now: datetime, where: Where | None = No
         except FileExistsError:
             continue
         name = uuid.uuid4().hex[:12]
-        record = RunRecord(run_id=name, created=now.isoformat(), plan=plan, where=where or Where())
+        record = RunRecord(run_id=name, created=now.isoformat(), plan=plan, where=where or Placement())
         folder.save(record)
         give_to_user(folder, plan.user)
         return folder, record

@@ -14,7 +14,7 @@ from vldock.common.prompt_style import UPSTREAM
 
 
 @dataclass(frozen=True)
-class Plan:
+class RunPlan:
     """Models, benchmarks, and everything that decides a score; then what does not (`INCIDENTAL`).
 
     `samples` None means all. `gpus` is 'none', 'all' or device numbers; folders are absolute paths.
@@ -49,19 +49,19 @@ class Plan:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, raw: dict[str, Any]) -> Plan:
+    def from_json(cls, raw: dict[str, Any]) -> RunPlan:
         """Read back what `as_json` gave; raises KeyError or TypeError where it is something else."""
         values = {item.name: raw[item.name] for item in fields(cls) if item.name in raw or item.default is MISSING}
         return cls(**{**values, "models": tuple(raw["models"]), "benchmarks": tuple(raw["benchmarks"])})
 
-    def differences(self, other: Plan) -> list[str]:
+    def differences(self, other: RunPlan) -> list[str]:
         """Return 'name: mine, theirs' for each value that decides a score and differs."""
         mine, theirs = asdict(self), asdict(other)
         return [f"{name}: {mine[name]!r}, not {theirs[name]!r}" for name in DECISIVE if mine[name] != theirs[name]]
 
 
 INCIDENTAL = ("image", "env_file", "network", "user", "timeout", "read_only_inputs", "feature_cache")
-DECISIVE = tuple(item.name for item in fields(Plan) if item.name not in INCIDENTAL)
+DECISIVE = tuple(item.name for item in fields(RunPlan) if item.name not in INCIDENTAL)
 
 
 def choose_models(text: str | None, *, standin: bool) -> tuple[str, ...]:
@@ -101,7 +101,7 @@ def _refuse_unknown(kind: str, names: Iterable[str], known: Sequence[str]) -> No
             )
 
 
-def doubt(cell: Cell, plan: Plan) -> str | None:
+def doubt(cell: Cell, plan: RunPlan) -> str | None:
     """Return why a cell's record is not this plan's success, or None when it is one."""
     if cell.status != "succeeded":
         return cell.error or "failed without a word"

@@ -7,15 +7,15 @@ from datetime import datetime
 from typing import Any, Literal
 
 from vldock import __version__
-from vldock.host.runs.devices import Where
-from vldock.host.runs.plan import Plan
+from vldock.host.runs.devices import Placement
+from vldock.host.runs.plan import RunPlan
 
 RUN_SCHEMA = 1
 State = Literal["running", "interrupted", "finished"]
 
 
 @dataclass(frozen=True)
-class Session:
+class WorkPeriod:
     """One stretch of work of a host process; `finished` moves on with every cell, so a kill loses one cell of it."""
 
     started: str
@@ -28,7 +28,7 @@ class Session:
 
 
 @dataclass(frozen=True)
-class Stint:
+class JobRecord:
     """One container's work: where, which cells it finished, how it ended ('done', or why not).
 
     `seconds` is wall time from its start to its end; `load_seconds` None where no model was loaded. `ranks` are the
@@ -51,12 +51,12 @@ class RunRecord:
 
     run_id: str
     created: str
-    plan: Plan
+    plan: RunPlan
     state: State = "running"
-    sessions: tuple[Session, ...] = ()
+    sessions: tuple[WorkPeriod, ...] = ()
     facts: dict[str, Any] = field(default_factory=dict)
-    where: Where = field(default_factory=Where)
-    stints: tuple[Stint, ...] = ()
+    where: Placement = field(default_factory=Placement)
+    stints: tuple[JobRecord, ...] = ()
     vldock: str = __version__
     schema: int = RUN_SCHEMA
 

@@ -20,7 +20,7 @@ SIGNAL = 'for p in /proc/[0-9]*; do grep -qzxsF "VLDOCK_REQUEST=$1" $p/environ &
 
 
 @dataclass(frozen=True)
-class Told:
+class SessionStatus:
     """What a session says of itself: `state` starting, ready, stopping or failed; `raw` is its own JSON."""
 
     state: str
@@ -62,7 +62,7 @@ def short(handle: Any, words: Sequence[str], *, seconds: float = SECONDS) -> Com
         ) from error
 
 
-def status(found: Session) -> Told | None:
+def status(found: Session) -> SessionStatus | None:
     """Return what a session says of itself, or None where nothing answers."""
     if not found.runs:
         return None
@@ -71,10 +71,10 @@ def status(found: Session) -> Told | None:
         raw = json.loads(answer.stdout)
     except (EnvironmentUnfit, ValueError):
         return None
-    return Told(str(raw["state"]), raw) if isinstance(raw, dict) and raw.get("state") else None
+    return SessionStatus(str(raw["state"]), raw) if isinstance(raw, dict) and raw.get("state") else None
 
 
-def statuses(found: Sequence[Session]) -> list[Told | None]:
+def statuses(found: Sequence[Session]) -> list[SessionStatus | None]:
     """Ask several sessions at once."""
     with ThreadPoolExecutor(max_workers=8) as pool:
         return list(pool.map(status, found))
@@ -103,7 +103,7 @@ def commands(found: Session) -> list[str]:
     return at_work
 
 
-def busy(found: Session, told: Told | None) -> list[str]:
+def busy(found: Session, told: SessionStatus | None) -> list[str]:
     """Return one line for everything at work in a session: its evaluations, and other commands."""
     own = [(str(item.get("id", "")), " ".join(item.get("argv") or ())) for item in (told.evaluations if told else ())]
     lines = [f"evaluation {request}: {text}" for request, text in own]

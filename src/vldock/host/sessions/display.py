@@ -13,7 +13,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from vldock.host.runs.events import Event, Sink
-from vldock.host.sessions.control import Told
+from vldock.host.sessions.control import SessionStatus
 from vldock.host.sessions.find import Session
 from vldock.host.sessions.start import cause_of
 from vldock.host.util.console import duration_text, size_text
@@ -71,7 +71,7 @@ def _of(item: Event, *names: str) -> str:
     return f" ({', '.join(values)})" if values else ""
 
 
-def state_text(found: Session, told: Told | None) -> str:
+def state_text(found: Session, told: SessionStatus | None) -> str:
     """Return a session's state in a few words: its own where it answers, else its container's."""
     if told is None:
         return f"{found.told()}, no answer" if found.runs else found.told()
@@ -82,7 +82,7 @@ def state_text(found: Session, told: Told | None) -> str:
     return f"{text} (unhealthy)" if found.health == "unhealthy" else text
 
 
-def table(every: Sequence[Session], told: Sequence[Told | None], *, now: datetime | None = None) -> Table:
+def table(every: Sequence[Session], told: Sequence[SessionStatus | None], *, now: datetime | None = None) -> Table:
     """Return the table of `vldock session ls`."""
     made = Table()
     for name in ("session", "image", "models", "state", "age", "idle", "memory"):
@@ -103,7 +103,7 @@ def table(every: Sequence[Session], told: Sequence[Told | None], *, now: datetim
     return made
 
 
-def as_json(found: Session, told: Told | None, *, now: datetime | None = None) -> dict[str, Any]:
+def as_json(found: Session, told: SessionStatus | None, *, now: datetime | None = None) -> dict[str, Any]:
     """Return one session as `ls --json` and `start --json` print it."""
     asked = [{"name": model, "state": "asked"} for model in found.models]
     return {
@@ -127,7 +127,7 @@ def as_json(found: Session, told: Told | None, *, now: datetime | None = None) -
     }
 
 
-def status_lines(found: Session, told: Told) -> list[str]:
+def status_lines(found: Session, told: SessionStatus) -> list[str]:
     """Return what `vldock session status` prints of a session that answers."""
     raw = told.raw
     limit = raw.get("idle_limit")

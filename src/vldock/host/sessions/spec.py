@@ -37,7 +37,7 @@ DURATION = re.compile(r"^(\d+[smhd])+$")
 
 
 @dataclass(frozen=True)
-class Asked:
+class SessionOptions:
     """What a session is started with beside its container's mounts: `idle` seconds until it stops, None for never."""
 
     name: str
@@ -85,7 +85,7 @@ def idle_seconds(idle: str | None, *, keep: bool, restart: str) -> float | None:
     return None if keep else IDLE_SECONDS if idle is None else seconds(idle)
 
 
-def spec(asked: Asked, careful: Spec, *, reaps: bool) -> Spec:
+def spec(asked: SessionOptions, careful: Spec, *, reaps: bool) -> Spec:
     """Return the session's container: `careful` is `vldock run`'s, `reaps` tells of the image's PID 1."""
     models = [word for model in asked.models for word in ("--model", model)]
     idle = [] if asked.idle is None else ["--idle", f"{asked.idle:g}"]

@@ -13,7 +13,7 @@ from vldock.host.containers.cleanup import end
 from vldock.host.sessions import control as session_control
 from vldock.host.sessions import owner as session_owner
 from vldock.host.sessions import spec as session_spec
-from vldock.host.sessions.control import Told
+from vldock.host.sessions.control import SessionStatus
 from vldock.host.sessions.find import Session
 from vldock.host.util.console import Say, duration_text
 
@@ -28,7 +28,7 @@ class SessionBusy(EnvironmentUnfit):
     exit_code = 1
 
 
-def refuse_busy(found: Session, told: Told | None) -> None:
+def refuse_busy(found: Session, told: SessionStatus | None) -> None:
     """Raise SessionBusy, naming what is at work in a session, where something is."""
     lines = session_control.busy(found, told) if found.runs else []
     if lines:
@@ -90,7 +90,7 @@ def _wait(handle: Any, seconds: float) -> None:
 
 
 @dataclass(frozen=True)
-class Waste:
+class StaleSession:
     """A session to remove, and why."""
 
     found: Session
@@ -104,16 +104,16 @@ def plan(
     every: Sequence[Session],
     *,
     older_than: float | None,
-    told: Callable[[Session], Told | None] = session_control.status,
+    told: Callable[[Session], SessionStatus | None] = session_control.status,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
-) -> list[Waste]:
+) -> list[StaleSession]:
     """Return the sessions nobody can use, whose owner is over, or that are idle for more than `older_than` seconds."""
     reasons = ((found, reason(found, older_than=older_than, told=told, now=now())) for found in every)
-    return [Waste(found, why) for found, why in reasons if why]
+    return [StaleSession(found, why) for found, why in reasons if why]
 
 
 def reason(
-    found: Session, *, older_than: float | None, told: Callable[[Session], Told | None], now: datetime
+    found: Session, *, older_than: float | None, told: Callable[[Session], SessionStatus | None], now: datetime
 ) -> str | None:
     """Return why a session is waste, or None where it is not."""
     if found.state in UNUSABLE:
@@ -132,7 +132,7 @@ def reason(
     return None
 
 
-def collect(waste: Sequence[Waste], *, say: Say) -> None:
+def collect(waste: Sequence[StaleSession], *, say: Say) -> None:
     """Remove what the plan names; one that can be used and has work is left."""
     for item in waste:
         try:

@@ -22,7 +22,7 @@ LOST = (
 Result = TypeVar("Result")
 
 
-class Again(Exception):
+class RetryableError(Exception):
     """Worth another try: a lost connection, or an answer that says 'later'; `after` is what it asked for, seconds."""
 
     def __init__(self, what: str, *, after: float | None = None) -> None:
@@ -31,7 +31,7 @@ class Again(Exception):
 
 
 @dataclass(frozen=True)
-class Patience:
+class RetryPolicy:
     """How often a request is tried, and how long the pauses between may grow, in seconds."""
 
     attempts: int = 6
@@ -42,22 +42,22 @@ class Patience:
 class Wait(wait_base):
     """What the host asked for (Retry-After), else longer each time, with chance in it; never above the longest."""
 
-    def __init__(self, patience: Patience) -> None:
+    def __init__(self, patience: RetryPolicy) -> None:
         self.longest = patience.longest
         self.growing = wait_random_exponential(multiplier=patience.first, max=patience.longest)
 
     def __call__(self, retry_state: RetryCallState) -> float:
         error = retry_state.outcome.exception() if retry_state.outcome else None
-        asked = error.after if isinstance(error, Again) else None
+        asked = error.after if isinstance(error, RetryableError) else None
         return self.growing(retry_state) if asked is None else min(asked, self.longest)
 
 
-def persist(
+def retry(
     work: Callable[[], Result],
     *,
-    patience: Patience,
+    patience: RetryPolicy,
     say: Say,
-    gave_up: Callable[[Again], Exception],
+    gave_up: Callable[[RetryableError], Exception],
     sleep: Callable[[float], None] = nap.sleep,
 ) -> Result:
     """Call `work` again, with pauses, as long as it raises Again; raises `gave_up(error)` when patience ends."""
@@ -71,11 +71,11 @@ def persist(
         stop=stop_after_attempt(patience.attempts),
         wait=Wait(patience),
         sleep=sleep,
-        retry=retry_if_exception_type(Again),
+        retry=retry_if_exception_type(RetryableError),
         before_sleep=tell,
         reraise=True,
     )
     try:
         return retrying(work)
-    except Again as error:
+    except RetryableError as error:
         raise gave_up(error) from error

@@ -34,5 +34,5 @@ def engine_of(model: Any) -> AnswersQuestions | None:
     from vldock.image.engines.batched import BatchedEngine
 
     return BatchedEngine(
-        model, batch_size=wanted.batch_size, features=memory_features.shared(), kept=disk_features.of(model)
+        model, batch_size=wanted.batch_size, features=memory_features.shared(), kept=disk_features.open_for(model)
     )

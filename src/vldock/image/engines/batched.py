@@ -20,13 +20,13 @@ from vldock.image.answering.types import Answer, Question
 from vldock.image.engines import decoding
 from vldock.image.engines import memory as engine_memory
 from vldock.image.engines.byte_lru import ByteStore
-from vldock.image.engines.disk_features import Kept
-from vldock.image.engines.inputs import Ahead, Desk
+from vldock.image.engines.disk_features import DiskFeatures
+from vldock.image.engines.inputs import InputProcessor, Prefetcher
 from vldock.image.engines.kv_cache import AlignedCache
-from vldock.image.engines.language_model import Language
-from vldock.image.engines.memory_features import Eye, FeatureStore
-from vldock.image.engines.prefill import Reader
-from vldock.image.engines.sequence import Row
+from vldock.image.engines.language_model import LanguageModel
+from vldock.image.engines.memory_features import FeatureStore, VisionEncoder
+from vldock.image.engines.prefill import Prefill
+from vldock.image.engines.sequence import TokenSequence
 
 WINDOW = 64  # rows ordered together; more where the batch is large
 
@@ -39,16 +39,16 @@ class BatchedEngine:
     """
 
     def __init__(
-        self, wrapper: Any, *, batch_size: BatchSize, features: FeatureStore, kept: Kept | None = None
+        self, wrapper: Any, *, batch_size: BatchSize, features: FeatureStore, kept: DiskFeatures | None = None
     ) -> None:
         self._wrapper, self._model, self._asked = wrapper, wrapper.model, batch_size
         config, _ = decoding.configuration(self._model, dict(wrapper.kwargs))
-        self._rules = decoding.Rules(self._model, wrapper.tokenizer, config, stop=wrapper.stop_str)
-        self._language = Language(self._model)
-        self._eye = eye = Eye(self._model, wrapper.image_processor, features, kept)
-        self._desk = Desk(wrapper, self._rules, eye, engine=Engine(BATCHED, batch_size).describe())
+        self._rules = decoding.GreedyDecoding(self._model, wrapper.tokenizer, config, stop=wrapper.stop_str)
+        self._language = LanguageModel(self._model)
+        self._eye = eye = VisionEncoder(self._model, wrapper.image_processor, features, kept)
+        self._desk = InputProcessor(wrapper, self._rules, eye, engine=Engine(BATCHED, batch_size).describe())
         heads = ByteStore[Any](engine_memory.head_bytes(self._language.device))
-        self._reader = Reader(self._language, eye, self._desk, heads=heads)
+        self._reader = Prefill(self._language, eye, self._desk, heads=heads)
         self._limit: int | None = None if batch_size == AUTO else batch_size
 
     def answers(self, questions: Iterable[Question]) -> Iterator[Answer]:
@@ -56,8 +56,8 @@ class BatchedEngine:
 
         Raises what VLMEvalKit's own loop would raise for a question, and out of memory where one row alone is too much.
         """
-        with closing(self._eye), Ahead(questions, self._desk, size=self._window) as ahead:
-            turn = Turn(self._language, self._reader, self._rules)
+        with closing(self._eye), Prefetcher(questions, self._desk, size=self._window) as ahead:
+            turn = BatchStep(self._language, self._reader, self._rules)
             while True:
                 if not turn.waiting and not ahead.done:
                     turn.waiting = self._sorted(ahead.take(self._window))
@@ -74,7 +74,7 @@ class BatchedEngine:
     def _window(self) -> int:
         return max(WINDOW, 4 * (self._limit or 1))
 
-    def _one(self, turn: Turn) -> list[Answer]:
+    def _one(self, turn: BatchStep) -> list[Answer]:
         """Do one turn; where memory runs out, go on with half of the rows."""
         limit = self._limit or 1
         try:
@@ -91,7 +91,7 @@ class BatchedEngine:
             torch.cuda.empty_cache()
         return []
 
-    def _fitting(self, rows: list[Row]) -> int | None:
+    def _fitting(self, rows: list[TokenSequence]) -> int | None:
         if not rows:
             return None
         device, dtype = self._language.device, self._model.dtype
@@ -100,7 +100,7 @@ class BatchedEngine:
         print(f"engine {BATCHED}/{AUTO}: {found} rows at once", flush=True)
         return found
 
-    def _oddities(self, turn: Turn) -> Iterator[Answer]:
+    def _oddities(self, turn: BatchStep) -> Iterator[Answer]:
         """Leave to VLMEvalKit's own loop what has more or fewer images than places for them."""
         odd = [row for row in turn.waiting if row.odd]
         turn.waiting = [row for row in turn.waiting if not row.odd]
@@ -110,21 +110,21 @@ class BatchedEngine:
             yield Answer(row.question.index, text, {**row.note, "batch": 1})
 
     @staticmethod
-    def _sorted(rows: list[Row]) -> list[Row]:
+    def _sorted(rows: list[TokenSequence]) -> list[TokenSequence]:
         """Put rows with one head together, and heads and rows of about one length beside each other."""
         many = Counter(row.head for row in rows)
         return sorted(rows, key=lambda row: (row.head_length if many[row.head] > 1 else row.length,
                                              str(row.head) if many[row.head] > 1 else "", row.length))  # fmt: skip
 
 
-class Turn:
+class BatchStep:
     """The rows that wait and those being answered; `go` does one pass of the model."""
 
-    def __init__(self, language: Language, reader: Reader, rules_: decoding.Rules) -> None:
+    def __init__(self, language: LanguageModel, reader: Prefill, rules_: decoding.GreedyDecoding) -> None:
         self._language, self._reader, self._rules = language, reader, rules_
         self._cache: AlignedCache | None = None
-        self.waiting: list[Row] = []
-        self.active: list[Row] = []
+        self.waiting: list[TokenSequence] = []
+        self.active: list[TokenSequence] = []
         self.entering = 0
 
     def go(self, limit: int) -> list[Answer]:
@@ -176,9 +176,9 @@ class Turn:
             self.active = [rows[i] for i in kept]
         return [self._answer(row) for row, over in zip(rows, ended, strict=True) if over]
 
-    def _ends_with(self, row: Row, token: int) -> bool:
+    def _ends_with(self, row: TokenSequence, token: int) -> bool:
         row.answer.append(token)
         return self._rules.ended(row.answer, row.criterion)
 
-    def _answer(self, row: Row) -> Answer:
+    def _answer(self, row: TokenSequence) -> Answer:
         return row.finished(self._rules.text(row.answer))

@@ -25,7 +25,7 @@ def configuration(model: Any, arguments: dict[str, Any]) -> tuple[GenerationConf
     return config, unknown
 
 
-class Rules:
+class GreedyDecoding:
     """One model's rules; `config` is that of `configuration`."""
 
     def __init__(self, model: Any, tokenizer: Any, config: GenerationConfig, *, stop: str) -> None:

@@ -22,7 +22,7 @@ from vldock.image.features.lookup import FAULTS
 from vldock.image.features.space import DTYPES, Entry, Space
 
 
-class Kept:
+class DiskFeatures:
     """Features of one space on the disk, by the image's sha256; for the threads of one process."""
 
     def __init__(self, root: Path, space: Space, *, limit: int | None = None) -> None:
@@ -90,7 +90,7 @@ class Kept:
         print(f"feature cache {self.root}: {what}: {getattr(why, 'message', why)}", flush=True)
 
 
-def of(wrapper: Any, env: Mapping[str, str] = os.environ) -> Kept | None:
+def open_for(wrapper: Any, env: Mapping[str, str] = os.environ) -> DiskFeatures | None:
     """Return the cache for the tower of a LLaVA wrapper where `env` asks for one; None, and a line, where none can be.
 
     Models with one tower share it.
@@ -114,5 +114,5 @@ def of(wrapper: Any, env: Mapping[str, str] = os.environ) -> Kept | None:
 
 
 @functools.cache
-def _opened(root: Path, space: Space, limit: int | None) -> Kept:
-    return Kept(root, space, limit=limit)
+def _opened(root: Path, space: Space, limit: int | None) -> DiskFeatures:
+    return DiskFeatures(root, space, limit=limit)

@@ -15,9 +15,9 @@ from typing import Any
 import torch
 
 from vldock.image.answering.types import Question
-from vldock.image.engines.decoding import Rules
-from vldock.image.engines.memory_features import Eye
-from vldock.image.engines.sequence import ImageFile, Row
+from vldock.image.engines.decoding import GreedyDecoding
+from vldock.image.engines.memory_features import VisionEncoder
+from vldock.image.engines.sequence import ImageFile, TokenSequence
 from vldock.image.llava_hooks import positions
 from vldock.image.vlmeval_hooks.provenance import prompts, sample_notes
 
@@ -36,10 +36,10 @@ def alone() -> None:
     ctypes.CDLL(None).omp_set_num_threads(1)
 
 
-class Desk:
+class InputProcessor:
     """Makes rows of questions, and pixels of their images."""
 
-    def __init__(self, wrapper: Any, rules: Rules, eye: Eye, *, engine: str) -> None:
+    def __init__(self, wrapper: Any, rules: GreedyDecoding, eye: VisionEncoder, *, engine: str) -> None:
         self._wrapper, self._rules, self._eye = wrapper, rules, eye
         self._limit = prompts.token_limit(wrapper.model)
         self._patches = positions.patches(wrapper.model)
@@ -49,7 +49,7 @@ class Desk:
         self._pending: dict[str, Future[torch.Tensor]] = {}
         self._lock = threading.Lock()
 
-    def row(self, question: Question) -> Row:
+    def row(self, question: Question) -> TokenSequence:
         """Return a question as a row: prompt and tokens exactly as LLaVA.generate_inner makes them."""
         from llava.mm_utils import tokenizer_image_token
 
@@ -63,7 +63,7 @@ class Desk:
         found = sample_notes.of_prompt(
             tokens, images=[self._patches] * len(paths), limit=self._limit, arguments=arguments, cut=bool(paths)
         )  # fmt: skip
-        return Row(
+        return TokenSequence(
             question=question,
             tokens=tuple(tokens),
             images=tuple(ImageFile(path, sample_notes.digest(path)) for path in paths),
@@ -73,7 +73,7 @@ class Desk:
             criterion=self._rules.criterion(tokens),
         )
 
-    def order(self, row: Row, pool: ThreadPoolExecutor) -> None:
+    def order(self, row: TokenSequence, pool: ThreadPoolExecutor) -> None:
         """Have the images of a row decoded, but for those whose features are known or that are on their way."""
         for image in row.images:
             with self._lock:
@@ -110,19 +110,19 @@ class Desk:
         return found
 
 
-class Ahead:
+class Prefetcher:
     """Rows in the order of their questions, made by a thread that is at most `size` rows ahead."""
 
-    def __init__(self, questions: Iterable[Question], desk: Desk, *, size: int) -> None:
+    def __init__(self, questions: Iterable[Question], desk: InputProcessor, *, size: int) -> None:
         self._questions, self._desk = questions, desk
-        self._rows: queue.Queue[Row | BaseException | None] = queue.Queue(maxsize=size)
+        self._rows: queue.Queue[TokenSequence | BaseException | None] = queue.Queue(maxsize=size)
         self._stop = threading.Event()
         self.done = False
         self._error: BaseException | None = None
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="vldock-image", initializer=alone)
         self._thread = threading.Thread(target=self._run, name="vldock-ahead", daemon=True)
 
-    def __enter__(self) -> Ahead:
+    def __enter__(self) -> Prefetcher:
         self._thread.start()
         return self
 
@@ -134,12 +134,12 @@ class Ahead:
         self._thread.join(timeout=10 * SECONDS)  # it may be waiting for a question that never comes
         self._desk.forget()
 
-    def take(self, count: int) -> list[Row]:
+    def take(self, count: int) -> list[TokenSequence]:
         """Return the next `count` rows, fewer when `done`: at the end, or before a question that is in error."""
-        rows: list[Row] = []
+        rows: list[TokenSequence] = []
         while len(rows) < count and not self.done:
             item = self._rows.get()
-            if isinstance(item, Row):
+            if isinstance(item, TokenSequence):
                 rows.append(item)
             else:
                 self.done, self._error = True, item
@@ -161,7 +161,7 @@ class Ahead:
         except BaseException as error:  # noqa: BLE001  whatever it is, it belongs to the thread that asks
             self._put(error)
 
-    def _put(self, item: Row | BaseException | None) -> bool:
+    def _put(self, item: TokenSequence | BaseException | None) -> bool:
         while not self._stop.is_set():
             try:
                 self._rows.put(item, timeout=SECONDS)

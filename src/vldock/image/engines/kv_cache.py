@@ -17,7 +17,7 @@ ROOM = 32  # columns kept free for tokens to come; when they are used up, more a
 
 
 @dataclass(frozen=True)
-class Piece:
+class KvSlice:
     """One row of a cache: the columns, in order, that hold its tokens."""
 
     cache: AlignedCache
@@ -29,7 +29,7 @@ class Piece:
         """Return its number of tokens."""
         return sum(end - begin for begin, end in self.spans)
 
-    def copied(self) -> Piece:
+    def copied(self) -> KvSlice:
         """Return the same row in a cache of its own, so that the others' memory can go."""
         sample = self.cache.keys[0]
         shape = Shape(len(self.cache.keys), sample.shape[1], sample.shape[3], sample)
@@ -56,7 +56,7 @@ class AlignedCache(Cache):  # type: ignore[misc]  # of a library without types
         self.keys, self.values, self.used = keys, values, used
 
     @classmethod
-    def gather(cls, pieces: Sequence[Piece | None], *, like: Shape, room: int = ROOM) -> AlignedCache:
+    def gather(cls, pieces: Sequence[KvSlice | None], *, like: Shape, room: int = ROOM) -> AlignedCache:
         """Return a new cache of these rows, with `room` free columns; None is a row without a token."""
         used = max((piece.length for piece in pieces if piece), default=0)
         keys, values = list[torch.Tensor](), list[torch.Tensor]()
@@ -79,9 +79,9 @@ class AlignedCache(Cache):  # type: ignore[misc]  # of a library without types
         """Return the memory it takes."""
         return sum(t.numel() * t.element_size() for t in (*self.keys, *self.values))
 
-    def piece(self, row: int, length: int) -> Piece:
+    def piece(self, row: int, length: int) -> KvSlice:
         """Return a row whose last `length` columns hold its tokens."""
-        return Piece(self, row, ((self.used - length, self.used),))
+        return KvSlice(self, row, ((self.used - length, self.used),))
 
     def keep(self, rows: Sequence[int], *, width: int) -> None:
         """Keep only these rows, and of their columns the last `width`."""
@@ -122,7 +122,7 @@ class AlignedCache(Cache):  # type: ignore[misc]  # of a library without types
         return None
 
 
-def _copy(target: torch.Tensor, piece: Piece, source: torch.Tensor, *, end: int) -> None:
+def _copy(target: torch.Tensor, piece: KvSlice, source: torch.Tensor, *, end: int) -> None:
     for begin, stop in reversed(piece.spans):
         target[:, end - (stop - begin) : end] = source[piece.row, :, begin:stop]
         end -= stop - begin

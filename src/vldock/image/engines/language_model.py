@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from vldock.image.engines.kv_cache import AlignedCache, Piece, Shape
+from vldock.image.engines.kv_cache import AlignedCache, KvSlice, Shape
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Segment:
     """Embeddings [tokens, width] to be read, after the tokens of `past` where there are any."""
 
     embeds: torch.Tensor
-    past: Piece | None = None
+    past: KvSlice | None = None
 
     @property
     def before(self) -> int:
@@ -28,7 +28,7 @@ class Segment:
         return self.past.length if self.past else 0
 
 
-class Language:
+class LanguageModel:
     """The decoder of a LlavaLlamaForCausalLM, with logits of the last position only."""
 
     def __init__(self, model: Any) -> None:
@@ -49,9 +49,9 @@ class Language:
         projected: torch.Tensor = self._projector(features)
         return projected
 
-    def read(self, segments: Sequence[Segment]) -> tuple[torch.Tensor, list[Piece]]:
+    def read(self, segments: Sequence[Segment]) -> tuple[torch.Tensor, list[KvSlice]]:
         """Read segments in as few passes as pay; return the logits [segments, vocabulary] after each, and its row."""
-        logits, pieces = dict[int, torch.Tensor](), dict[int, Piece]()
+        logits, pieces = dict[int, torch.Tensor](), dict[int, KvSlice]()
         for places in passes(segments, apart=self.device.type == "cpu"):
             found, rows = self._read([segments[place] for place in places])
             logits |= zip(places, found, strict=True)
@@ -59,7 +59,7 @@ class Language:
         order = range(len(segments))
         return torch.stack([logits[place] for place in order]), [pieces[place] for place in order]
 
-    def _read(self, segments: Sequence[Segment]) -> tuple[torch.Tensor, list[Piece]]:
+    def _read(self, segments: Sequence[Segment]) -> tuple[torch.Tensor, list[KvSlice]]:
         new = [segment.embeds.shape[0] for segment in segments]
         before = [segment.before for segment in segments]
         most_new, most_before = max(new), max(before)
@@ -76,7 +76,7 @@ class Language:
         pieces = []
         for row in range(len(segments)):
             spans = [(most_before - before[row], most_before), (most_before + most_new - new[row], cache.used)]
-            pieces.append(Piece(cache, row, tuple(span for span in spans if span[0] < span[1])))
+            pieces.append(KvSlice(cache, row, tuple(span for span in spans if span[0] < span[1])))
         return logits, pieces
 
     def step(self, cache: AlignedCache, tokens: Sequence[int], lengths: Sequence[int]) -> torch.Tensor:

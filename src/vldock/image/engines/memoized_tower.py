@@ -54,7 +54,7 @@ def _remembering(tower: Any, store: FeatureStore) -> Iterator[None]:
         del tower.forward
 
 
-def remembering(wrapper: Any) -> Any:
+def memoized(wrapper: Any) -> Any:
     """Return a context in which the wrapper's tower remembers; nothing changes for a model without such a tower."""
     tower = tower_of(wrapper)
     return nullcontext() if tower is None else _remembering(tower, shared())

@@ -17,7 +17,7 @@ import torch
 from vldock.image.answering.types import HELD, READ
 from vldock.image.engines import memory as engine_memory
 from vldock.image.engines.byte_lru import ByteStore
-from vldock.image.engines.disk_features import Kept
+from vldock.image.engines.disk_features import DiskFeatures
 from vldock.image.features import for_evaluation
 
 
@@ -35,10 +35,10 @@ def shared() -> FeatureStore:
     return FeatureStore(engine_memory.feature_bytes())
 
 
-class Eye:
+class VisionEncoder:
     """A model's vision tower with a store before it, and with `kept` the disk between."""
 
-    def __init__(self, model: Any, processor: Any, store: FeatureStore, kept: Kept | None = None) -> None:
+    def __init__(self, model: Any, processor: Any, store: FeatureStore, kept: DiskFeatures | None = None) -> None:
         self._tower = model.get_vision_tower()
         self._device, self._dtype = model.device, model.dtype
         self._identity = (

@@ -13,23 +13,27 @@ import torch
 
 from vldock.image.answering.types import COMPUTED
 from vldock.image.engines.byte_lru import ByteStore
-from vldock.image.engines.inputs import Desk
-from vldock.image.engines.kv_cache import Piece
-from vldock.image.engines.language_model import Language, Segment
-from vldock.image.engines.memory_features import Eye
-from vldock.image.engines.sequence import ImageFile, Row
+from vldock.image.engines.inputs import InputProcessor
+from vldock.image.engines.kv_cache import KvSlice
+from vldock.image.engines.language_model import LanguageModel, Segment
+from vldock.image.engines.memory_features import VisionEncoder
+from vldock.image.engines.sequence import ImageFile, TokenSequence
 from vldock.image.vlmeval_hooks.provenance.sample_notes import IMAGE_TOKEN
 
 Head = tuple[int | str, ...]
 
 
-class Reader:
+class Prefill:
     """Reads rows with one model; `heads` keeps the keys and values of shared beginnings."""
 
-    def __init__(self, language: Language, eye: Eye, desk: Desk, *, heads: ByteStore[Piece]) -> None:
+    def __init__(
+        self, language: LanguageModel, eye: VisionEncoder, desk: InputProcessor, *, heads: ByteStore[KvSlice]
+    ) -> None:
         self._language, self._eye, self._desk, self._heads = language, eye, desk, heads
 
-    def read(self, rows: Sequence[Row], *, others: Sequence[Row]) -> tuple[torch.Tensor, list[Piece]]:
+    def read(
+        self, rows: Sequence[TokenSequence], *, others: Sequence[TokenSequence]
+    ) -> tuple[torch.Tensor, list[KvSlice]]:
         """Return the logits [rows, vocabulary] after each row's prompt, and each row as a piece of a cache.
 
         `others` are rows that wait: a beginning one of them shares is kept for it.
@@ -38,8 +42,8 @@ class Reader:
         shared = [row for row in rows if row.head and (shares[row.head] > 1 or row.head in self._heads)]
         heads = self._read_heads(shared)
         groups = [[row for row in rows if row not in shared], shared]
-        logits: dict[Row, torch.Tensor] = {}
-        pieces: dict[Row, Piece] = {}
+        logits: dict[TokenSequence, torch.Tensor] = {}
+        pieces: dict[TokenSequence, KvSlice] = {}
         for group in (group for group in groups if group):
             segments = [self._segment(row, heads) for row in group]
             found, made = self._language.read(segments)
@@ -56,8 +60,8 @@ class Reader:
         """Give back the memory of what is kept."""
         self._heads.clear()
 
-    def _read_heads(self, rows: Sequence[Row]) -> dict[Head, Piece]:
-        found, missing = dict[Head, Piece](), dict[Head, Row]()
+    def _read_heads(self, rows: Sequence[TokenSequence]) -> dict[Head, KvSlice]:
+        found, missing = dict[Head, KvSlice](), dict[Head, TokenSequence]()
         for row in rows:
             if row.head is None:
                 continue
@@ -75,16 +79,16 @@ class Reader:
                 self._heads.put(head, alone, alone.cache.bytes)
         return found
 
-    def _segment(self, row: Row, heads: dict[Head, Piece]) -> Segment:
+    def _segment(self, row: TokenSequence, heads: dict[Head, KvSlice]) -> Segment:
         past = heads.get(row.head) if row.head else None
         if past is None:
             return Segment(self._embeds(row, self._features([row])))
         rest = self._language.embed(row.tokens[row.head_tokens :])
         return Segment(rest[: row.length - row.head_length], past)
 
-    def _features(self, rows: Sequence[Row]) -> dict[str, torch.Tensor]:
+    def _features(self, rows: Sequence[TokenSequence]) -> dict[str, torch.Tensor]:
         """Return {image: features} of all images of the rows; those not known are looked at in one batch."""
-        images = dict[str, tuple[ImageFile, Row]]()
+        images = dict[str, tuple[ImageFile, TokenSequence]]()
         for row in rows:
             for image in row.images:
                 images.setdefault(image.sha256, (image, row))
@@ -102,7 +106,7 @@ class Reader:
         self._desk.seen(image for image, _ in images.values())
         return found
 
-    def _embeds(self, row: Row, features: dict[str, torch.Tensor]) -> torch.Tensor:
+    def _embeds(self, row: TokenSequence, features: dict[str, torch.Tensor]) -> torch.Tensor:
         """Return a prompt as embeddings [positions, width], cut as llava_arch.py cuts it."""
         images, parts, text = iter(row.images), list[torch.Tensor](), list[int]()
         for token in (*row.tokens, None):

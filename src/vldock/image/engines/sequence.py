@@ -21,7 +21,7 @@ class ImageFile:
 
 
 @dataclass(eq=False)
-class Row:
+class TokenSequence:
     """A question as tokens (IMAGE_TOKEN stands for an image of `patches` positions), and the tokens answered so far.
 
     `seen`: how many images' features were looked up for it, by where they were (features.py).

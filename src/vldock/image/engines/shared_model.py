@@ -46,7 +46,7 @@ class SharedModel:
 
         def watched(*args: Any, **kwargs: Any) -> Any:
             self.on_question()
-            with memoized_tower.remembering(self._model):
+            with memoized_tower.memoized(self._model):
                 answer = generate(*args, **kwargs)
             self.on_answer()
             return answer

@@ -19,7 +19,7 @@ from vldock.common.matrix import Benchmark
 from vldock.image.answering.model_facts import Facts
 from vldock.image.engines.shared_model import SharedModel
 from vldock.image.evaluation import gpu_health, outcome
-from vldock.image.evaluation.outcome import Outcome
+from vldock.image.evaluation.outcome import CellResult
 from vldock.image.events import Emit
 from vldock.image.vlmeval_hooks.process import error_lines, ranks
 
@@ -27,7 +27,7 @@ PROGRESS_EVERY = 0.5  # seconds
 
 
 @dataclass(frozen=True)
-class Job:
+class CellJob:
     """What a cell is asked to do, and where its files go."""
 
     model: str
@@ -42,7 +42,7 @@ class Job:
 class Progress:
     """Counts answers and emits cell_start once, then progress at most every half second and at the last sample."""
 
-    def __init__(self, job: Job, emit: Emit) -> None:
+    def __init__(self, job: CellJob, emit: Emit) -> None:
         self._job = job
         self._emit = emit
         self._last = 0.0
@@ -72,7 +72,7 @@ class Progress:
             self._emit("progress", **names, done=done, total=self.samples)
 
 
-def run(job: Job, *, shared: SharedModel, facts: Facts, emit: Emit) -> Cell:
+def run(job: CellJob, *, shared: SharedModel, facts: Facts, emit: Emit) -> Cell:
     """Run one cell, write its cell.json and return it. A failed evaluation is a failed cell, not an exception.
 
     Raises DeviceLost, without a record, when it failed because the GPU is gone.
@@ -98,13 +98,13 @@ def run(job: Job, *, shared: SharedModel, facts: Facts, emit: Emit) -> Cell:
     return _record(job, seen, facts, started=started, seconds=round(time.monotonic() - begun, 3))
 
 
-def take_part(job: Job) -> None:
+def take_part(job: CellJob) -> None:
     """Answer this rank's share of a cell that rank 0 records; whatever VLMEvalKit raises passes through."""
     print(f"===== {job.model} x {job.benchmark.name}, rank {ranks.rank()} of {ranks.world()} =====", flush=True)
     _evaluate(job, Progress(job, lambda event, **fields: None))
 
 
-def _show_passport(job: Job) -> None:
+def _show_passport(job: CellJob) -> None:
     """Give the cell's passport the name people look for; one of an earlier attempt does not stay."""
     (job.folder / passport.FILE).unlink(missing_ok=True)
     written = job.folder / f"{job.model}_{job.benchmark.name}{passport.SUFFIX}"
@@ -112,13 +112,13 @@ def _show_passport(job: Job) -> None:
         written.replace(job.folder / passport.FILE)
 
 
-def not_run(job: Job, error: str) -> Cell:
+def not_run(job: CellJob, error: str) -> Cell:
     """Write and return the record of a cell whose model could not be loaded."""
     unknown = Facts("unknown", "unknown", "unknown")
     return _record(job, outcome.nothing(error), unknown, started=_now(), seconds=0.0)
 
 
-def _record(job: Job, seen: Outcome, facts: Facts, *, started: str, seconds: float) -> Cell:
+def _record(job: CellJob, seen: CellResult, facts: Facts, *, started: str, seconds: float) -> Cell:
     cell = Cell(
         model=job.model,
         benchmark=job.benchmark.name,
@@ -146,7 +146,7 @@ def _record(job: Job, seen: Outcome, facts: Facts, *, started: str, seconds: flo
     return cell
 
 
-def _evaluate(job: Job, progress: Progress) -> None:
+def _evaluate(job: CellJob, progress: Progress) -> None:
     from vlmeval import run as upstream
 
     logging.getLogger("vlmeval").handlers.clear()  # or every cell's log goes to the first cell's folder
@@ -170,7 +170,7 @@ def _argv(argv: list[str]) -> Iterator[None]:
 
 
 @contextmanager
-def _watched_build(upstream: Any, job: Job, progress: Progress) -> Iterator[None]:
+def _watched_build(upstream: Any, job: CellJob, progress: Progress) -> Iterator[None]:
     """Learn the number of rows from the benchmark VLMEvalKit builds, instead of reading a large TSV twice."""
     build: Callable[..., Any] = upstream.build_dataset
 
@@ -187,7 +187,7 @@ def _watched_build(upstream: Any, job: Job, progress: Progress) -> Iterator[None
         upstream.build_dataset = build
 
 
-def _answers_left(job: Job) -> int:
+def _answers_left(job: CellJob) -> int:
     """Count the answers an interrupted run left: VLMEvalKit's checkpoints of this and of another number of ranks."""
     paths = [*job.folder.glob(f"*_{job.benchmark.name}.pkl"), *job.folder.glob("*_PREV.pkl")]
     known = set()

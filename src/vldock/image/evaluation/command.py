@@ -28,7 +28,7 @@ from vldock.image.engines.shared_model import SharedModel
 from vldock.image.evaluation import cell as cell_evaluation
 from vldock.image.evaluation import requests as evaluation_requests
 from vldock.image.evaluation import stdin_queue
-from vldock.image.evaluation.cell import Job
+from vldock.image.evaluation.cell import CellJob
 from vldock.image.evaluation.gpu_health import DeviceLost
 from vldock.image.events import Emit, captured
 from vldock.image.startup import prepare as startup
@@ -84,7 +84,7 @@ def main(args: argparse.Namespace) -> int:
             log = args.out.resolve() / "logs" / (args.log or f"{args.model}.log")
             with captured(log, as_json=args.json or not sys.stdout.isatty()) as emit:
                 tell = emit if ranks.rank() == 0 else _silent
-                return _Work(args, limit, standin, tell, fed=fed).run(asked, log)
+                return EvaluationRun(args, limit, standin, tell, fed=fed).run(asked, log)
     except Stopped as stop:
         print("error: stopped; finished cells are kept, the same command continues", file=sys.stderr)
         return stop.exit_code
@@ -94,7 +94,7 @@ def _silent(event: str, **fields: object) -> None:
     """Tell nothing: rank 0 does."""
 
 
-class _Work:
+class EvaluationRun:
     """The cells of one process: the model is loaded for the first that is not finished."""
 
     def __init__(self, args: argparse.Namespace, limit: int | None, standin: bool, emit: Emit, *, fed: bool) -> None:
@@ -105,30 +105,30 @@ class _Work:
 
     def run(self, asked: Iterator[str], log: Path) -> int:
         """Evaluate the benchmarks as they come and return the exit status."""
-        jobs: Iterable[Job] = (job for name in asked for job in self.jobs([name]))
+        jobs: Iterable[CellJob] = (job for name in asked for job in self.jobs([name]))
         told: dict[str, object] = {"benchmarks": None, "cells": None}
         if not self.fed:
             jobs = self.jobs(list(asked))
             told = {"benchmarks": [job.benchmark.name for job in jobs], "cells": len(jobs)}
         self.emit("start", model=self.args.model, **told, device=_device(), standin=self.standin, limit=self.limit)
-        with ranks.kept():
+        with ranks.joined():
             for job in jobs:
                 self.cell(job)
-                if (self.fed and self.unloaded) or not ranks.in_step():
+                if (self.fed and self.unloaded) or not ranks.in_sync():
                     break
         totals = {name: self.counts[name] for name in ("succeeded", "failed", "kept")}
         totals["succeeded"] += totals["kept"]
         self.emit("end", model=self.args.model, **totals, log=str(log))
         return 1 if totals["failed"] or self.unloaded else 0
 
-    def jobs(self, names: list[str]) -> list[Job]:
+    def jobs(self, names: list[str]) -> list[CellJob]:
         """Return the cells of these names, each once."""
         return [
             evaluation_requests.job(self.args, benchmark, self.limit, standin=self.standin)
             for benchmark in evaluation_requests.benchmarks(names)
         ]
 
-    def cell(self, job: Job) -> None:
+    def cell(self, job: CellJob) -> None:
         """Evaluate one benchmark, or keep its record."""
         before = evaluation_requests.finished(job)
         if before is not None:
@@ -157,7 +157,7 @@ class _Work:
             self.emit("model_loaded", model=self.args.model, seconds=round(seconds, 3), **asdict(shared.facts()))
         return self.unloaded is None
 
-    def refused(self, job: Job, lines: list[str]) -> None:
+    def refused(self, job: CellJob, lines: list[str]) -> None:
         """Record the cell as failed by its table, before the model is loaded for it; its log has every flaw."""
         print("\n".join(lines), flush=True)
         self.counts["failed"] += 1
@@ -165,7 +165,7 @@ class _Work:
             error = "; ".join([lines[-1], *lines[:-1][:3]])
             self.emit("cell_end", kept=False, **asdict(cell_evaluation.not_run(job, error)))
 
-    def not_loaded(self, job: Job) -> None:
+    def not_loaded(self, job: CellJob) -> None:
         """Record the cell as failed; who feeds the cells is told only, and may try another device."""
         if self.fed:
             self.emit("model_failed", model=self.args.model, error=self.unloaded)
@@ -173,7 +173,7 @@ class _Work:
         self.counts["failed"] += 1
         self.emit("cell_end", kept=False, **asdict(cell_evaluation.not_run(job, str(self.unloaded))))
 
-    def evaluate(self, job: Job) -> None:
+    def evaluate(self, job: CellJob) -> None:
         """Run the cell and tell its record; raises DeviceLost, told before, when the GPU is gone."""
         assert self.shared is not None
         try:

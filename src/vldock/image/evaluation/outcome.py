@@ -12,7 +12,7 @@ from vldock.image.evaluation.metrics import headline
 
 
 @dataclass(frozen=True)
-class Outcome:
+class CellResult:
     """A cell's figures as read back from its folder; `error` says in one line why it does not count, or is None."""
 
     samples: int
@@ -25,12 +25,12 @@ class Outcome:
     findings: dict[str, int] = field(default_factory=dict)
 
 
-def nothing(error: str) -> Outcome:
+def nothing(error: str) -> CellResult:
     """Return the outcome of a cell that left nothing behind."""
-    return Outcome(samples=0, predictions=0, metrics={}, judge=None, metric=None, score=None, error=error)
+    return CellResult(samples=0, predictions=0, metrics={}, judge=None, metric=None, score=None, error=error)
 
 
-def read(folder: Path, *, model: str, benchmark: Benchmark, samples: int | None) -> Outcome:
+def read(folder: Path, *, model: str, benchmark: Benchmark, samples: int | None) -> CellResult:
     """Return the outcome of one cell of `samples` rows (None: unknown).
 
     A cell counts only if every sample has an answer, VLMEvalKit reported the headline metric and a score file exists.
@@ -55,7 +55,7 @@ def read(folder: Path, *, model: str, benchmark: Benchmark, samples: int | None)
             metric, score = headline(benchmark, metrics, samples=asked)
         except EvaluationFailed as failure:
             error = failure.message
-    return Outcome(asked, seen.predictions, metrics, seen.judge, metric, score, error, dict(seen.findings))
+    return CellResult(asked, seen.predictions, metrics, seen.judge, metric, score, error, dict(seen.findings))
 
 
 def _metrics(folder: Path, benchmark: str) -> dict[str, Any]:

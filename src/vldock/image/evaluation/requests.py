@@ -9,21 +9,21 @@ from vldock.common import standin_choice
 from vldock.common.cell_record import Cell
 from vldock.common.errors import UsageError
 from vldock.common.matrix import BENCHMARKS, MODELS, Benchmark, find_benchmark, find_model
-from vldock.image.evaluation.cell import Job
+from vldock.image.evaluation.cell import CellJob
 from vldock.image.evaluation.cell_identity import NOT_YET, cell_identity
 from vldock.image.vlmeval_hooks.run import sample_limit, unknown_names
 
 
-def job(args: argparse.Namespace, benchmark: Benchmark, limit: int | None, *, standin: bool) -> Job:
+def job(args: argparse.Namespace, benchmark: Benchmark, limit: int | None, *, standin: bool) -> CellJob:
     """Return the cell of a benchmark, with the number of this attempt."""
     folder = args.out.resolve() / args.model / benchmark.name
     identity = cell_identity(model=args.model, benchmark=benchmark.name, limit=limit, standin=standin, judge=args.judge)
     before = Cell.load(folder)
     attempt = before.attempt + 1 if before else 1
-    return Job(args.model, benchmark, folder, limit, args.judge, identity, attempt)
+    return CellJob(args.model, benchmark, folder, limit, args.judge, identity, attempt)
 
 
-def finished(job: Job) -> Cell | None:
+def finished(job: CellJob) -> Cell | None:
     """Return the record of a cell that an earlier run finished with this identity, else None."""
     before = Cell.load(job.folder)
     if before is None or before.status != "succeeded":

@@ -23,4 +23,4 @@ def names() -> Iterator[Iterator[str]]:
 
 
 def _next(stream: TextIO) -> str:
-    return ranks.told(stream.readline().strip() if ranks.rank() == 0 else "")
+    return ranks.broadcast(stream.readline().strip() if ranks.rank() == 0 else "")

@@ -22,7 +22,7 @@ from vldock.image.features.space import DTYPES, TOKENS
 from vldock.image.startup import prepare as startup
 
 if TYPE_CHECKING:
-    from vldock.image.features.prompt_features import Reader
+    from vldock.image.features.prompt_features import PromptReader
     from vldock.image.features.towers import Tower
 
 
@@ -131,7 +131,7 @@ def _build(args: argparse.Namespace, root: Path) -> int:
         )
     )
     with torchrun_store.started() as rank:
-        vl_model: Tower | Reader
+        vl_model: Tower | PromptReader
         if args.prompt or args.prompt_key:
             vl_model, processor = prompt_features.open_reader(
                 args.model, hidden=args.hidden, tokens=args.tokens, device=torchrun_store.device()

@@ -29,7 +29,7 @@ class Stored:
 
 
 @dataclass(frozen=True)
-class Plan:
+class EvictionPlan:
     """What to remove so that `needed` more bytes stay within `limit`; `total` is what is there now."""
 
     total: int
@@ -53,13 +53,13 @@ def stored(root: Path, space: Space | None = None) -> list[Stored]:
     return sorted(found, key=lambda one: (one.used, one.path))
 
 
-def plan(root: Path, *, limit: int, needed: int = 0) -> Plan:
+def plan(root: Path, *, limit: int, needed: int = 0) -> EvictionPlan:
     """Return what would have to go; nothing is removed."""
     there = stored(root)
-    return Plan(sum(one.size for one in there), limit, needed, tuple(there))
+    return EvictionPlan(sum(one.size for one in there), limit, needed, tuple(there))
 
 
-def execute(planned: Plan) -> list[Stored]:
+def execute(planned: EvictionPlan) -> list[Stored]:
     """Remove as many as needed, the least recently used first, and return them; what is held stays."""
     gone: list[Stored] = []
     left = planned.excess

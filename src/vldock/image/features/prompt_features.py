@@ -19,7 +19,7 @@ from vldock.image.features.towers import Identified, Tower, open_tower
 from vldock.image.llava_hooks import loading, markers
 from vldock.image.weights import model_files
 from vldock.image.workspace import model_location, naming
-from vldock.image.workspace.model_location import Place
+from vldock.image.workspace.model_location import ModelLocation
 
 TEMPLATES = {"llava-llama": "vicuna_v1", "llava-mistral": "mistral_instruct"}  # llava/conversation.py
 
@@ -33,7 +33,7 @@ class PromptedModel(Identified, Protocol):
 
 
 @dataclass
-class Reader:
+class PromptReader:
     """A LLaVA's language model reading picture and prompt; weights are loaded when the first is encoded."""
 
     identity: str
@@ -92,7 +92,7 @@ class Reader:
 
 def open_reader(
     name: str, *, hidden: int = -1, tokens: str = LAST, device: str | None = None
-) -> tuple[Reader, ClipProcessor]:
+) -> tuple[PromptReader, ClipProcessor]:
     """Return the language model of a LLaVA checkpoint and its processor; reads no weights.
 
     Raises InputRefused where it is not here, is no LLaVA, or cuts pictures into crops (anyres).
@@ -112,12 +112,12 @@ def open_reader(
             f"{name} reads crops of a picture (anyres)", expected="a LLaVA-1.5 for features with a prompt"
         )
     identity = hashlib.sha256(f"{facts['sha256']} {tower.identity}".encode()).hexdigest()
-    return Reader(
+    return PromptReader(
         identity, _loader(place, tower), TEMPLATES[family], tower.device, tower.dtype, hidden, tokens
     ), processor
 
 
-def _loader(place: Place, tower: Tower) -> Callable[[], tuple[Any, Any]]:
+def _loader(place: ModelLocation, tower: Tower) -> Callable[[], tuple[Any, Any]]:
     def load() -> tuple[Any, Any]:
         from vldock.image.workspace.builder import load_place
 

@@ -35,7 +35,7 @@ class ShardDamaged(Exception):
 
 
 @dataclass(frozen=True)
-class Row:
+class ShardRow:
     """One tensor of a shard: its key, the row it was made for, the sha256 of the picture and of the tensor's bytes."""
 
     key: str
@@ -52,7 +52,7 @@ class Shard:
     space: Space
     dataset: str
     prompt: str | None
-    rows: tuple[Row, ...]
+    rows: tuple[ShardRow, ...]
     size: int
     written: float
 
@@ -110,7 +110,7 @@ def _shard(path: Path, meta: Mapping[str, str], size: int) -> Shard:
     if meta["format"] != FORMAT:
         raise ValueError(f"format {meta['format']!r}")
     space = Space(**json.loads(meta["space"]))
-    rows = tuple(Row(**row) for row in json.loads(meta["rows"]))
+    rows = tuple(ShardRow(**row) for row in json.loads(meta["rows"]))
     prompt = json.loads(meta["prompt"])
     wrong = [row.key for row in rows if row.key != space.key(row.image, prompt)]
     if wrong:
@@ -136,7 +136,7 @@ def serialise(space: Space, entries: Mapping[str, tuple[Entry, torch.Tensor]]) -
     from safetensors.torch import save
 
     first, _ = next(iter(entries.values()))
-    rows = [Row(key, entry.vlm_idx, entry.image, digest(tensor)) for key, (entry, tensor) in entries.items()]
+    rows = [ShardRow(key, entry.vlm_idx, entry.image, digest(tensor)) for key, (entry, tensor) in entries.items()]
     meta: dict[str, Any] = {"format": FORMAT, "dataset": first.dataset, "written": repr(time.time())}
     meta |= {"space": json.dumps(asdict(space)), "prompt": json.dumps(first.prompt)}
     meta |= {"rows": json.dumps([asdict(row) for row in rows])}

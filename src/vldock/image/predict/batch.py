@@ -23,7 +23,7 @@ Ask = Callable[[Request], Answer]
 
 
 @dataclass(frozen=True)
-class Line:
+class BatchLine:
     """One line of questions: its id (the line's number where it has none) and its request, or why it is none."""
 
     id: str
@@ -31,7 +31,7 @@ class Line:
     error: str | None = None
 
 
-def read(source: TextIO, name: str) -> list[Line]:
+def read(source: TextIO, name: str) -> list[BatchLine]:
     """Return the lines; one that cannot be a request is a Line with an error. InputRefused for ids that repeat."""
     lines = [_line(number, text) for number, text in enumerate(source, start=1) if text.strip()]
     ids = [line.id for line in lines]
@@ -42,7 +42,7 @@ def read(source: TextIO, name: str) -> list[Line]:
     return lines
 
 
-def run(lines: list[Line], out: Path, ask: Ask, identity: list[Any]) -> tuple[int, int, int]:
+def run(lines: list[BatchLine], out: Path, ask: Ask, identity: list[Any]) -> tuple[int, int, int]:
     """Answer the lines into `out`, whose rows end in the order of the lines; return (answered, kept, failed)."""
     before = {row["id"]: row for row in _rows(out) if "answer" in row}
     keys = {line.id: line.request.key(identity) for line in lines if line.request}
@@ -75,7 +75,7 @@ def rewrite(out: Path, rows: list[Row]) -> None:
         aside.unlink(missing_ok=True)
 
 
-def _answered(line: Line, key: str | None, ask: Ask) -> Row:
+def _answered(line: BatchLine, key: str | None, ask: Ask) -> Row:
     if line.request is None:
         return {"id": line.id, "error": line.error}
     asked = {"id": line.id, "question": line.request.question, "images": _short(line.request.images)}
@@ -90,16 +90,16 @@ def _short(images: tuple[str, ...]) -> list[str]:
     return [f"{source[:24]}..." if source.startswith("data:") else source for source in images]
 
 
-def _line(number: int, text: str) -> Line:
+def _line(number: int, text: str) -> BatchLine:
     try:
         value = json.loads(text)
         request = from_json(value)
     except ValueError as error:
-        return Line(f"line {number}", None, f"it is no JSON: {error}")
+        return BatchLine(f"line {number}", None, f"it is no JSON: {error}")
     except VldockError as error:
         name = value.get("id", value.get("question_id")) if isinstance(value, dict) else None
-        return Line(str(name) if name is not None else f"line {number}", None, error.message)
-    return Line(request.id or f"line {number}", request)
+        return BatchLine(str(name) if name is not None else f"line {number}", None, error.message)
+    return BatchLine(request.id or f"line {number}", request)
 
 
 def _rows(out: Path) -> Iterator[Row]:

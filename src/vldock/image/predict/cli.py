@@ -21,9 +21,9 @@ from vldock.common.prompt_style import TEMPLATES
 from vldock.image.startup import prepare as startup
 
 if TYPE_CHECKING:
-    from vldock.image.predict.batch import Line
+    from vldock.image.predict.batch import BatchLine
     from vldock.image.predict.model import Loaded
-    from vldock.image.predict.pictures import Reader
+    from vldock.image.predict.pictures import PictureReader
     from vldock.image.predict.request import Request
 
 INTERRUPTED = 130
@@ -121,7 +121,7 @@ def _request(args: argparse.Namespace) -> Request:
     return Request(question, tuple(args.image))
 
 
-def _lines(name: str) -> tuple[list[Line], Path]:
+def _lines(name: str) -> tuple[list[BatchLine], Path]:
     """Return the lines of questions and the folder their images are relative to."""
     from vldock.image.predict import batch
 
@@ -158,11 +158,11 @@ def _answers() -> Iterator[TextIO]:
             os.close(kept)
 
 
-def _reader(args: argparse.Namespace, folder: Path = Path()) -> Reader:
-    from vldock.image.predict.image_download import Limits
-    from vldock.image.predict.pictures import Reader
+def _reader(args: argparse.Namespace, folder: Path = Path()) -> PictureReader:
+    from vldock.image.predict.image_download import DownloadLimits
+    from vldock.image.predict.pictures import PictureReader
 
-    return Reader(folder, Limits(args.max_bytes, args.timeout))
+    return PictureReader(folder, DownloadLimits(args.max_bytes, args.timeout))
 
 
 def _load(args: argparse.Namespace) -> Loaded:

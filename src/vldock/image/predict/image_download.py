@@ -17,7 +17,7 @@ REDIRECTS = 5
 
 
 @dataclass(frozen=True)
-class Limits:
+class DownloadLimits:
     """What an image may cost: bytes, and seconds from asking to the last byte."""
 
     size: int = 50_000_000
@@ -37,7 +37,7 @@ class _Session(requests.Session):
         return target
 
 
-def fetch(url: str, target: Path, limits: Limits) -> None:
+def fetch(url: str, target: Path, limits: DownloadLimits) -> None:
     """Write what `url` (http, https) answers to `target`.
 
     Raises UsageError for a URL that is none, EnvironmentUnfit where no host answers in time, InputRefused for an error
@@ -64,7 +64,7 @@ def fetch(url: str, target: Path, limits: Limits) -> None:
         ) from error
 
 
-def _save(answer: requests.Response, target: Path, where: str, limits: Limits, deadline: float) -> None:
+def _save(answer: requests.Response, target: Path, where: str, limits: DownloadLimits, deadline: float) -> None:
     told = answer.headers.get("Content-Length", "")
     if told.isdigit() and int(told) > limits.size:
         raise _too_long(where, limits)
@@ -82,7 +82,7 @@ def _save(answer: requests.Response, target: Path, where: str, limits: Limits, d
         raise requests.exceptions.ConnectionError(f"the line was cut after {size} of {told} bytes")
 
 
-def _too_long(where: str, limits: Limits) -> InputRefused:
+def _too_long(where: str, limits: DownloadLimits) -> InputRefused:
     return InputRefused(
         f"{where} sends more than {limits.size} bytes", expected="an image", hint="--max-bytes allows more"
     )

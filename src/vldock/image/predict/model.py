@@ -18,13 +18,13 @@ from vldock.common.prompt_style import VARIABLE
 from vldock.image.answering.model_facts import Facts, facts_of
 from vldock.image.predict import wrappers
 from vldock.image.predict.answer_stream import OnText, Pieces
-from vldock.image.predict.pictures import Picture, Reader
+from vldock.image.predict.pictures import Picture, PictureReader
 from vldock.image.predict.prompt_sent import Sent, sent
 from vldock.image.predict.request import Answer, Request
 from vldock.image.vlmeval_hooks.files.output_folder import standin
 from vldock.image.vlmeval_hooks.provenance import prompts
 from vldock.image.workspace import model_location, naming
-from vldock.image.workspace.model_location import Place
+from vldock.image.workspace.model_location import ModelLocation
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Loaded:
     """A model in memory: the wrapper, where its weights came from, where it computes, seconds it took to load."""
 
     wrapper: Any
-    place: Place
+    place: ModelLocation
     facts: Facts
     seconds: float
 
@@ -50,9 +50,9 @@ class Loaded:
         """Return what an answer depends on besides its request."""
         return [model_location.fingerprint(self.place), self.wording, self.limit, self.facts.device, self.facts.dtype]
 
-    def ask(self, request: Request, *, images: Reader | None = None, on_text: OnText | None = None) -> Answer:
+    def ask(self, request: Request, *, images: PictureReader | None = None, on_text: OnText | None = None) -> Answer:
         """Return the answer to a request whose images `images` reads; raises what Reader.gathered raises."""
-        with (images or Reader()).gathered(request.images) as pictures:
+        with (images or PictureReader()).gathered(request.images) as pictures:
             return self.answer(request, pictures, on_text=on_text)
 
     def answer(self, request: Request, seen: Sequence[Picture], *, on_text: OnText | None = None) -> Answer:

@@ -21,7 +21,7 @@ from PIL import Image, UnidentifiedImageError
 
 from vldock.common.errors import InputRefused, UsageError
 from vldock.common.tables.images import BROKEN
-from vldock.image.predict.image_download import Limits, fetch
+from vldock.image.predict.image_download import DownloadLimits, fetch
 from vldock.image.weights import file_hashes
 
 SQUARE = 178_956_970  # pixels of the padded square: Pillow's own limit, half a gigabyte in memory
@@ -39,11 +39,11 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Reader:
+class PictureReader:
     """Where images may come from: relative files from `folder`, standard input, URLs within `limits`."""
 
     folder: Path = Path()
-    limits: Limits = field(default_factory=Limits)
+    limits: DownloadLimits = field(default_factory=DownloadLimits)
     stdin: Callable[[], BinaryIO] = lambda: sys.stdin.buffer
 
     @contextmanager

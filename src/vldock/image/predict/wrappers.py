@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from vldock.image.workspace.model_location import Place
+from vldock.image.workspace.model_location import ModelLocation
 
 # what VLMEvalKit and the libraries say of their own defaults; tests/support/log_lines.py has the reasons
 EXPECTED = (
@@ -19,12 +19,12 @@ EXPECTED = (
 )
 
 
-def own(place: Place) -> bool:
+def own(place: ModelLocation) -> bool:
     """Tell whether a model is asked as it was trained (its template, its tiles), and not as VLMEvalKit's models are."""
     return not place.declared
 
 
-def make(place: Place, base: str | None, options: dict[str, Any]) -> Any:
+def make(place: ModelLocation, base: str | None, options: dict[str, Any]) -> Any:
     """Load `place` on `base` into its wrapper; `options` are the wrapper's decoding arguments."""
     with quiet():
         if own(place):
@@ -36,7 +36,7 @@ def make(place: Place, base: str | None, options: dict[str, Any]) -> Any:
 
 
 @contextmanager
-def _through_workspace(place: Place, base: str | None) -> Iterator[None]:
+def _through_workspace(place: ModelLocation, base: str | None) -> Iterator[None]:
     """Let the wrapper, which imports LLaVA's loader when it is made, load `place` on `base`."""
     from llava.model import builder
 

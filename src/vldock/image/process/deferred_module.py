@@ -29,7 +29,7 @@ class _Late(ModuleType):
         return getattr(self, name)
 
 
-def put_off(name: str) -> None:
+def defer(name: str) -> None:
     """Let `import name` cost nothing yet; nothing happens where the package is absent or imported already.
 
     Whatever its own import raises is raised where something of it is first read.

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 
-def leave(status: int, *, told: Callable[[int], None] = lambda status: None) -> NoReturn:
+def fast_exit(status: int, *, told: Callable[[int], None] = lambda status: None) -> NoReturn:
     """End with `status` (1 where the end itself fails): threads awaited, exit functions run, streams flushed.
 
     `told` is called last: what is left then is the kernel's, which takes 30 ms to free a process with torch in it.

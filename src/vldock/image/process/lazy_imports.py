@@ -37,7 +37,7 @@ class _Deferred:
 _packages: dict[str, _Deferred] = {}
 
 
-def at_once() -> bool:
+def eager() -> bool:
     """Tell whether everything is to be imported at once, as upstream does."""
     return os.environ.get(VARIABLE, "").strip() not in ("", "0")
 
@@ -65,7 +65,7 @@ def package(name: str, imports: str, *, before: dict[str, str] | None = None) ->
     `before` is {submodule: submodule}: what has to be imported first, for the sake of what importing it does.
     """
     module = sys.modules[name]
-    if at_once():
+    if eager():
         _execute(imports, module, vars(module))
         return
     _packages[name] = _Deferred(imports, _bound_by_imports(imports), before or {})

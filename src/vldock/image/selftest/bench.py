@@ -32,7 +32,7 @@ class NeedsGpu(Exception):
 
 
 @dataclass(frozen=True)
-class Seen:
+class StepResult:
     """What a step showed: one line for a person, and its figures."""
 
     line: str

@@ -12,7 +12,7 @@ from vldock.common.errors import EvaluationFailed
 from vldock.common.inference_options import BATCHED, STOCK
 from vldock.common.matrix import matrix_benchmarks, matrix_models
 from vldock.common.tables import text_cells
-from vldock.image.selftest.bench import IMAGE, Bench, Seen
+from vldock.image.selftest.bench import IMAGE, Bench, StepResult
 
 QUICK = ("MMBench_DEV_EN", "TextVQA_VAL", "POPE")  # one of each kind
 HALF = "float16"
@@ -33,14 +33,14 @@ def cell_folder(bench: Bench, engine: str, model: str, benchmark: str) -> Path:
     return bench.folder / engine / model / benchmark
 
 
-def evaluate(bench: Bench, engine: str, *, jobs: int) -> Seen:
+def evaluate(bench: Bench, engine: str, *, jobs: int) -> StepResult:
     """Evaluate every cell by one engine, `jobs` models at once; each must have a score and be of this device."""
     names = models(bench)
     with ThreadPoolExecutor(jobs) as pool:
         list(pool.map(lambda model: evaluate_model(bench, engine, model, benchmarks(bench)), names))
     found = [cell_of(bench, engine, model, name) for model in names for name in benchmarks(bench)]
     answers, first = sum(cell.predictions for cell in found), found[0]
-    return Seen(
+    return StepResult(
         f"{len(found)} of {len(found)} cells, {answers} answers, {first.dtype} on {first.device}",
         {"cells": len(found), "answers": answers, "device": first.device, "dtype": first.dtype},
     )
@@ -69,7 +69,7 @@ def cell_of(bench: Bench, engine: str, model: str, benchmark: str) -> Cell:
     return cell
 
 
-def compare(bench: Bench) -> Seen:
+def compare(bench: Bench) -> StepResult:
     """Compare both engines' answers and tokens, cell by cell; raises EvaluationFailed where any differs."""
     found = [
         equality(f"{model} x {name}", *(answers_of(bench, engine, model, name) for engine in (STOCK, BATCHED)))
@@ -82,7 +82,7 @@ def compare(bench: Bench) -> Seen:
     if bad := [one for one in found if not one.equal or not one.tokens]:
         raise EvaluationFailed(f"{line}; first in {bad[0].name}: {bad[0].example or 'samples or tokens are missing'}")
     figures = {"cells": 2 * len(found), "answers": samples, "differing_answers": wrong}
-    return Seen(line, {**figures, "tokens": tokens, "differing_tokens": moved})
+    return StepResult(line, {**figures, "tokens": tokens, "differing_tokens": moved})
 
 
 def answers_of(bench: Bench, where: str, model: str, benchmark: str) -> Predictions:

@@ -12,11 +12,11 @@ from typing import Any
 from vldock.common.errors import VldockError
 from vldock.common.inference_options import BATCHED, STOCK
 from vldock.image.selftest import cells, train, use
-from vldock.image.selftest.bench import Bench, NeedsGpu, Seen
+from vldock.image.selftest.bench import Bench, NeedsGpu, StepResult
 
 PASSED, FAILED, LEFT_OUT = "passed", "failed", "needs a GPU"
 CELLS_STOCK, CELLS_BATCHED, COMPARED = f"cells, {STOCK}", f"cells, {BATCHED}", f"{STOCK} = {BATCHED}"
-AFTERWARDS: dict[str, Callable[[Bench], Seen]] = {
+AFTERWARDS: dict[str, Callable[[Bench], StepResult]] = {
     COMPARED: cells.compare,
     "session": use.session,
     "predict.py": use.predict,
@@ -51,7 +51,7 @@ def take_all(bench: Bench, *, jobs: int, say: Say) -> Iterator[Step]:
         yield from pool.map(lambda name: take(name, AFTERWARDS[name], bench, say=say), AFTERWARDS)
 
 
-def take(name: str, work: Callable[[Bench], Seen], bench: Bench, *, say: Say) -> Step:
+def take(name: str, work: Callable[[Bench], StepResult], bench: Bench, *, say: Say) -> Step:
     """Take one step, telling when it begins and ends; whatever goes wrong fails this step and no other."""
     say(f"{name} ...")
     began = time.monotonic()

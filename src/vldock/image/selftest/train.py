@@ -10,25 +10,25 @@ from pathlib import Path
 from vldock.common.errors import EvaluationFailed
 from vldock.common.matrix import find_model
 from vldock.image.selftest import samples, use
-from vldock.image.selftest.bench import IMAGE, TORCHRUN, Bench, NeedsGpu, Seen
+from vldock.image.selftest.bench import IMAGE, TORCHRUN, Bench, NeedsGpu, StepResult
 
 STEPS = 3
 PICTURES = "CCOCR_MultiLanOcr_Korean"  # ten pictures, none twice
 
 
-def lora(bench: Bench) -> Seen:
+def lora(bench: Bench) -> StepResult:
     """Train LoRA for three steps, export, and ask the export a question."""
     return _trained(bench, "lora")
 
 
-def qlora(bench: Bench) -> Seen:
+def qlora(bench: Bench) -> StepResult:
     """Train 4-bit QLoRA for three steps, export, and ask the export a question; raises NeedsGpu on a CPU."""
     if not bench.gpu:
         raise NeedsGpu("bitsandbytes computes 4-bit weights on a GPU only")
     return _trained(bench, "qlora")
 
 
-def _trained(bench: Bench, method: str) -> Seen:
+def _trained(bench: Bench, method: str) -> StepResult:
     out = bench.folder / f"llava-{method}"
     bench.run(f"train-{method}", [*IMAGE, "train", *_words(bench, method, out)])
     losses = _losses(out)
@@ -37,7 +37,7 @@ def _trained(bench: Bench, method: str) -> Seen:
     questions = samples.write_questions(samples.rows_of("POPE")[:1], bench.folder / f"ask-{method}")
     said = use.ask(bench, f"predict-{method}", str(exported), questions, questions.with_name("answers.jsonl"))
     line = f"{STEPS} steps, loss {losses[0]:.3f} to {losses[-1]:.3f}; exported, and it answers"
-    return Seen(line, {"steps": len(losses), "losses": losses, "answer": next(iter(said.values()))})
+    return StepResult(line, {"steps": len(losses), "losses": losses, "answer": next(iter(said.values()))})
 
 
 def _words(bench: Bench, method: str, out: Path) -> list[str]:
@@ -64,7 +64,7 @@ def _losses(out: Path) -> list[float]:
     return losses
 
 
-def torchrun(bench: Bench) -> Seen:
+def torchrun(bench: Bench) -> StepResult:
     """Run torchrun's ranks: add numbers, then train; on a GPU one rank over NCCL, on a CPU two over gloo."""
     ranks, backend = (1, "nccl") if bench.gpu else (2, "gloo")
     done = _launched(bench, "ranks", ranks, ["-m", "vldock.image.selftest.ranks", "--backend", backend])
@@ -75,7 +75,7 @@ def torchrun(bench: Bench) -> Seen:
     _launched(bench, "train-ranks", ranks, ["-m", "vldock.image", "train", *_words(bench, "lora", out)])
     losses = _losses(out)
     line = f"{ranks} {'rank' if ranks == 1 else 'ranks'} over {backend}, {len(losses)} steps of LoRA"
-    return Seen(line, {"ranks": ranks, "backend": backend, "losses": losses})
+    return StepResult(line, {"ranks": ranks, "backend": backend, "losses": losses})
 
 
 def _launched(bench: Bench, log: str, ranks: int, words: Sequence[str]) -> str:

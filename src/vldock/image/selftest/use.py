@@ -20,7 +20,7 @@ from vldock.common.image_paths import VLMEVALKIT
 from vldock.common.inference_options import BATCHED, STOCK
 from vldock.common.matrix import find_model
 from vldock.image.selftest import cells, samples
-from vldock.image.selftest.bench import IMAGE, PYTHON, Bench, Seen, cause, end
+from vldock.image.selftest.bench import IMAGE, PYTHON, Bench, StepResult, cause, end
 
 MODEL = "llava_v1.5_7b"
 EXECS = ("POPE", "TextVQA_VAL")
@@ -31,7 +31,7 @@ PREDICT = f"{WORKSPACE}/scripts/predict.py"
 RUN = f"{VLMEVALKIT}/run.py"
 
 
-def session(bench: Bench) -> Seen:
+def session(bench: Bench) -> StepResult:
     """Run run.py twice beside a session; raises EvaluationFailed unless its worker, not run.py, gave each answer."""
     before, seconds = 0, []
     with _folder(bench) as place, _served(bench, {"VLDOCK_SESSION": str(place)}) as more:
@@ -53,7 +53,7 @@ def session(bench: Bench) -> Seen:
     model = worker["models"][0]
     told = f"2 runs of run.py, {before} of {before} answers by the worker (pid {worker['worker_pid']}, "
     figures = {"answers_of_worker": before, "seconds_of_runs": seconds, "device": model["device"]}
-    return Seen(f"{told}{model['device']}), as without it", figures)
+    return StepResult(f"{told}{model['device']}), as without it", figures)
 
 
 @contextmanager
@@ -109,7 +109,7 @@ def _status(bench: Bench, more: dict[str, str]) -> dict[str, Any]:
     return found
 
 
-def predict(bench: Bench) -> Seen:
+def predict(bench: Bench) -> StepResult:
     """Ask predict.py what run.py asked; raises EvaluationFailed where an answer is another."""
     rows = samples.rows_of("POPE")[: bench.limit]
     folder = bench.folder / "predict"
@@ -118,7 +118,9 @@ def predict(bench: Bench) -> Seen:
     wrong = [index for index, answer in answers.items() if answer != wanted[index]]
     if wrong or len(answers) != len(rows):
         raise EvaluationFailed(f"predict.py: {len(wrong)} of {len(answers)} answers are not those of run.py: {wrong}")
-    return Seen(f"{len(answers)} answers, 0 differ from run.py's", {"answers": len(answers), "differing_answers": 0})
+    return StepResult(
+        f"{len(answers)} answers, 0 differ from run.py's", {"answers": len(answers), "differing_answers": 0}
+    )
 
 
 def ask(bench: Bench, log: str, model: str, questions: Path, out: Path) -> dict[str, str]:
@@ -128,7 +130,7 @@ def ask(bench: Bench, log: str, model: str, questions: Path, out: Path) -> dict[
     return {str(line["id"]): str(line["answer"]) for line in lines}
 
 
-def features(bench: Bench) -> Seen:
+def features(bench: Bench) -> StepResult:
     """Build features, read each byte back, and evaluate from the cache; raises EvaluationFailed for what differs."""
     folder = bench.folder / "feature-pictures"
     pictures = samples.write_pictures(samples.rows_of("CCOCR_MultiLanOcr_Korean")[: bench.limit], folder)
@@ -146,7 +148,7 @@ def features(bench: Bench) -> Seen:
         raise EvaluationFailed(f"an evaluation did not read what one before it kept: {seen}")
     _require_equal("POPE", *(cells.answers_of(bench, where, MODEL, "POPE") for where in ("features-read", STOCK)))
     line = f"{len(pictures)} built and read back; an evaluation read {seen['read']}, computed 0, answers the same"
-    return Seen(line, {"built": len(pictures), "read": seen["read"], "fsck": fsck.out.strip()})
+    return StepResult(line, {"built": len(pictures), "read": seen["read"], "fsck": fsck.out.strip()})
 
 
 def _require_equal(name: str, one: Any, two: Any) -> None:

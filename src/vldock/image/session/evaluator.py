@@ -17,11 +17,11 @@ from typing import Any, NoReturn
 from vldock.common.errors import VldockError
 from vldock.common.image_paths import TOKEN_VARIABLES
 from vldock.common.prompt_style import UPSTREAM
-from vldock.image.process.fast_exit import leave
+from vldock.image.process.fast_exit import fast_exit
 from vldock.image.session import messages, remote_model
 from vldock.image.session.evaluator_pool import STOPPING
-from vldock.image.session.socket_paths import Place
-from vldock.image.session.worker_client import Link
+from vldock.image.session.socket_paths import SocketPaths
+from vldock.image.session.worker_client import WorkerClient
 from vldock.image.startup import prepare as startup
 from vldock.image.timing import switch as timing_switch
 
@@ -33,7 +33,12 @@ DEATH_SIGNAL = 1  # prctl's PR_SET_PDEATHSIG
 
 
 def become(
-    request: dict[str, Any], descriptors: list[int], connection: socket.socket, *, place: Place, seen: Mapping[str, str]
+    request: dict[str, Any],
+    descriptors: list[int],
+    connection: socket.socket,
+    *,
+    place: SocketPaths,
+    seen: Mapping[str, str],
 ) -> NoReturn:
     """Evaluate what the client asked, in this fork, and end the process with run.py's exit status."""
     status = 1
@@ -50,7 +55,7 @@ def become(
     except BaseException:  # noqa: BLE001  a fork must never go on as the server
         traceback.print_exc()
     finally:
-        leave(status, told=partial(_told, connection))
+        fast_exit(status, told=partial(_told, connection))
 
 
 def _told(connection: socket.socket, status: int) -> None:
@@ -99,7 +104,7 @@ def _settle(request: dict[str, Any], descriptors: list[int]) -> None:
     sys.argv = ["run.py", *request["argv"]]
 
 
-def _run(request: dict[str, Any], connection: socket.socket, place: Place, seen: Mapping[str, str]) -> int:
+def _run(request: dict[str, Any], connection: socket.socket, place: SocketPaths, seen: Mapping[str, str]) -> int:
     startup.prepare(parent=seen)
     if other := differences(seen, os.environ):
         return decline(connection, f"{', '.join(other)} differs from when the session was started")
@@ -114,7 +119,7 @@ def _run(request: dict[str, Any], connection: socket.socket, place: Place, seen:
     vlmeval.load_env()
     own_models.register(os.environ)
     template = seen.get(prompts.VARIABLE, "").strip() or UPSTREAM
-    models = remote_model.Models(Link(place, deaths=request["worker_deaths"]), template=template)
+    models = remote_model.Models(WorkerClient(place, deaths=request["worker_deaths"]), template=template)
 
     def parse() -> Any:
         args = upstream.parse_args()

@@ -54,7 +54,7 @@ class Client:
         self.connection.close()
 
 
-class Evaluations:
+class EvaluatorPool:
     """Starts, steers and awaits them; `leave` closes in a fork what is the server's, `become` does not return."""
 
     def __init__(self, *, become: Become, leave: Callable[[Client | None], None], emit: Emit) -> None:

@@ -10,7 +10,7 @@ Owner = TypeVar("Owner")
 Item = TypeVar("Item")
 
 
-class Turns(Generic[Owner, Item]):
+class FairQueue(Generic[Owner, Item]):
     """A queue between the thread that hears clients and the one that answers them."""
 
     def __init__(self) -> None:

@@ -20,7 +20,7 @@ PLAIN = (bool, int, float, str, type(None))
 
 
 @dataclass
-class Held:
+class LoadedModel:
     """A loaded model."""
 
     name: str
@@ -69,23 +69,23 @@ def is_plain(value: Any) -> bool:
     return isinstance(value, PLAIN)
 
 
-class Shelf:
+class LoadedModels:
     """Loads, finds and unloads models; `busy` tells which are being asked right now."""
 
     def __init__(self, *, emit: Callable[..., None], busy: Callable[[], set[str]], changed: Callable[[], None]) -> None:
         self._emit, self._busy, self._changed = emit, busy, changed
-        self._held: dict[str, Held] = {}
+        self._held: dict[str, LoadedModel] = {}
         self._other: dict[str, dict[str, Any]] = {}  # those that load, or could not be
 
     def states(self) -> list[dict[str, Any]]:
         """Return every model's state, those that load and those that failed with them."""
         return [*(held.state() for held in list(self._held.values())), *self._other.values()]
 
-    def held(self, name: str) -> Held | None:
+    def held(self, name: str) -> LoadedModel | None:
         """Return a model that is loaded, or None."""
         return self._held.get(name)
 
-    def get(self, name: str, *, say: Say) -> Held:
+    def get(self, name: str, *, say: Say) -> LoadedModel:
         """Return a model, loaded where it is not; `say` is told what that needs.
 
         Raises UsageError for a name VLMEvalKit does not know, EnvironmentUnfit without room, else what the load raises.
@@ -140,7 +140,7 @@ class Shelf:
         seconds = time.monotonic() - begun
         spec, facts = specs.model_spec(supported_VLM[name]), facts_of(model)
         size = max(model_memory.used() - before, 0)
-        self._held[name] = Held(name, model, spec, facts, prompts.of_model(model), seconds, size)
+        self._held[name] = LoadedModel(name, model, spec, facts, prompts.of_model(model), seconds, size)
         self._other.pop(name, None)
         self._emit("model_loaded", model=name, seconds=round(seconds, 3), bytes=size, **asdict(facts))
         self._changed()

@@ -10,7 +10,7 @@ from typing import Any
 
 from vldock.common import inference_options, standin_choice
 from vldock.common.cache_env import FEATURES_VARIABLE
-from vldock.image.session.worker_client import DEAD, DEATHS, Link, WorkerDied, say
+from vldock.image.session.worker_client import DEAD, DEATHS, WorkerClient, WorkerDied, say
 from vldock.image.vlmeval_hooks.models import build as model_build
 from vldock.image.vlmeval_hooks.provenance import prompts, specs
 from vldock.image.vlmeval_hooks.run import unknown_names
@@ -23,7 +23,7 @@ class Declined(BaseException):
 class Models:
     """The models of one run.py, as far as the worker has them."""
 
-    def __init__(self, link: Link, *, template: str) -> None:
+    def __init__(self, link: WorkerClient, *, template: str) -> None:
         self._link = link
         self._template = template  # of the worker: its batches are prepared ahead, in the session's wording
 
@@ -70,7 +70,7 @@ class Models:
         return None if described is None else shell(name, described, self._link)
 
 
-def shell(name: str, described: Mapping[str, Any], link: Link) -> Any:
+def shell(name: str, described: Mapping[str, Any], link: WorkerClient) -> Any:
     """Return an object of the model's own class, with its plain attributes and no weights; its answers are remote.
 
     What a benchmark asks of a model beside answers (use_custom_prompt, build_prompt) needs no weights, and the dumped
@@ -94,7 +94,7 @@ def shell(name: str, described: Mapping[str, Any], link: Link) -> Any:
     return model
 
 
-def _remote(name: str, method: str, link: Link) -> Callable[..., Any]:
+def _remote(name: str, method: str, link: WorkerClient) -> Callable[..., Any]:
     def call(message: Any, dataset: str | None = None) -> Any:
         asked = {"message": absolute(message), "dataset": dataset}
         request = {"op": "call", "model": name, "method": method, "arguments": asked, "prompt": prompts.template()}
@@ -113,7 +113,7 @@ class RemoteEngine:
 
     PORTION = 64
 
-    def __init__(self, name: str, link: Link) -> None:
+    def __init__(self, name: str, link: WorkerClient) -> None:
         self._name = name
         self._link = link
 

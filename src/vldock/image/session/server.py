@@ -21,8 +21,8 @@ from vldock.common.errors import EnvironmentUnfit, VldockError
 from vldock.image.events import Emit
 from vldock.image.process import stats as process_stats
 from vldock.image.session import messages as wire
-from vldock.image.session.evaluator_pool import Become, Client, Evaluations
-from vldock.image.session.socket_paths import Place
+from vldock.image.session.evaluator_pool import Become, Client, EvaluatorPool
+from vldock.image.session.socket_paths import SocketPaths
 from vldock.image.session.worker_process import WorkerProcess
 
 TICK = 1.0  # seconds
@@ -40,7 +40,7 @@ def listen(path: os.PathLike[str]) -> socket.socket:
     return listener
 
 
-def hold(place: Place) -> int:
+def hold(place: SocketPaths) -> int:
     """Return the descriptor of the session's lock, held; raises EnvironmentUnfit where another session holds it."""
     descriptor = os.open(place.lock, os.O_RDWR | os.O_CREAT, 0o600)
     try:
@@ -63,13 +63,20 @@ class Server:
     """The loop; `become` turns a fork into an evaluator and does not return."""
 
     def __init__(
-        self, place: Place, *, lock: int, worker: WorkerProcess, become: Become, emit: Emit, idle_limit: float | None
+        self,
+        place: SocketPaths,
+        *,
+        lock: int,
+        worker: WorkerProcess,
+        become: Become,
+        emit: Emit,
+        idle_limit: float | None,
     ) -> None:
         self.place = place
         self._lock = lock
         self.worker = worker
         self._emit = emit
-        self._evaluations = Evaluations(become=become, leave=self._leave_to, emit=emit)
+        self._evaluations = EvaluatorPool(become=become, leave=self._leave_to, emit=emit)
         self._idle_limit = idle_limit
         self._selector = selectors.DefaultSelector()
         self._wake, self._woken = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)

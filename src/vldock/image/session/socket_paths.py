@@ -24,7 +24,7 @@ BUILD_LETTERS = 8  # of the digest, in the folder's name
 LONGEST = 100  # bytes of a Unix socket's path; the kernel's bound is 107
 
 
-class Place:
+class SocketPaths:
     """The files of a session: `runs` the server's socket, `questions` the worker's, `lock` held by a living server."""
 
     def __init__(self, folder: str) -> None:
@@ -37,7 +37,7 @@ class Place:
 def is_there(environ: Mapping[str, str]) -> bool:
     """Tell whether a session was started here; makes nothing."""
     asked = environ.get(VARIABLE, "").strip()
-    return os.path.lexists(Place(asked or _usual(environ, os.geteuid())).runs)
+    return os.path.lexists(SocketPaths(asked or _usual(environ, os.geteuid())).runs)
 
 
 def _usual(environ: Mapping[str, str], uid: int) -> str:
@@ -46,13 +46,13 @@ def _usual(environ: Mapping[str, str], uid: int) -> str:
     return private_folder.folder_of(environ, uid, KIND if build is None else f"{KIND}-{build[:BUILD_LETTERS]}")
 
 
-def of(environ: Mapping[str, str]) -> Place:
+def of(environ: Mapping[str, str]) -> SocketPaths:
     """Return the session's place, its folder made with mode 0700 where it is missing.
 
     Raises EnvironmentUnfit where somebody else sits on that name, others may enter, or the path is too long.
     """
     asked, uid = environ.get(VARIABLE, "").strip(), os.geteuid()
-    place = Place(_own(asked, uid) if asked else private_folder.made(_usual(environ, uid), uid))
+    place = SocketPaths(_own(asked, uid) if asked else private_folder.made(_usual(environ, uid), uid))
     mode = stat.S_IMODE(os.stat(place.folder).st_mode)  # noqa: PTH116
     if mode & 0o077:
         raise EnvironmentUnfit(

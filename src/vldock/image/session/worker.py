@@ -15,29 +15,29 @@ from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 from vldock.common.errors import UsageError
-from vldock.image.session.fair_queue import Turns
-from vldock.image.session.loaded_models import Held, Shelf
+from vldock.image.session.fair_queue import FairQueue
+from vldock.image.session.loaded_models import LoadedModel, LoadedModels
 from vldock.image.session.worker_failure import one_line
-from vldock.image.session.worker_listener import Counter, Guest
+from vldock.image.session.worker_listener import Connection, WorkerListener
 
 TELL_SECONDS = 1.0
 DEVICE_LOST = 70  # exit status: the GPU's context is of no more use, start me again
 LOST_SIGNS = ("CUDA error", "device-side assert", "unspecified launch failure", "CUBLAS_STATUS_EXECUTION_FAILED")
 
 
-class Worker:
+class SessionWorker:
     """Takes requests in turn and answers them."""
 
     def __init__(self, listener: socket.socket, *, emit: Any, die: Callable[..., NoReturn]) -> None:
-        self.turns: Turns[Guest, Any] = Turns()
+        self.turns: FairQueue[Connection, Any] = FairQueue()
         self._emit, self._die = emit, die
-        self._wants: dict[Guest, set[str]] = {}
+        self._wants: dict[Connection, set[str]] = {}
         self._ready = False
         self._told = 0.0
-        self.counter = Counter(
+        self.counter = WorkerListener(
             listener, heard=self.turns.put, left=self._left, ended=lambda: os._exit(0), failed=self._die
         )
-        self.shelf = Shelf(emit=emit, busy=self._busy, changed=self._tell)
+        self.shelf = LoadedModels(emit=emit, busy=self._busy, changed=self._tell)
 
     def run(self, control: socket.socket, names: list[str]) -> None:
         """Load the models, then answer for ever."""
@@ -55,7 +55,7 @@ class Worker:
             if time.monotonic() - self._told > TELL_SECONDS:
                 self._tell()
 
-    def _turn(self, guest: Guest, request: Any) -> None:
+    def _turn(self, guest: Connection, request: Any) -> None:
         if guest.gone:
             return
         try:
@@ -67,7 +67,7 @@ class Worker:
             self.counter.post(guest, {"raised": portable(error)})
             self._leave_if_lost(error)
 
-    def _model(self, guest: Guest, request: dict[str, Any]) -> None:
+    def _model(self, guest: Connection, request: dict[str, Any]) -> None:
         """Describe a model, loaded where it is not, or decline: another revision, other arguments, no room."""
         name = request["name"]
         try:
@@ -82,17 +82,17 @@ class Worker:
         self._wants.setdefault(guest, set()).add(name)
         self.counter.post(guest, held.description())
 
-    def _call(self, guest: Guest, request: dict[str, Any]) -> None:
+    def _call(self, guest: Connection, request: dict[str, Any]) -> None:
         from vldock.image.engines import memoized_tower
         from vldock.image.vlmeval_hooks.provenance import prompts
 
         held = self._held(request["model"])
-        with prompts.worded(request["prompt"]), prompts.noted() as note, memoized_tower.remembering(held.model):
+        with prompts.worded(request["prompt"]), prompts.noted() as note, memoized_tower.memoized(held.model):
             value = getattr(held.model, request["method"])(**request["arguments"])
         held.answers += 1
         self.counter.post(guest, {"value": value, "note": note})
 
-    def _answers(self, guest: Guest, request: dict[str, Any]) -> None:
+    def _answers(self, guest: Connection, request: dict[str, Any]) -> None:
         from vldock.image import engines
 
         held = self._held(request["model"])
@@ -102,13 +102,13 @@ class Worker:
             raise UsageError(f"{held.name} has no batched engine", hint="--engine stock")
         self.turns.again(guest, self._each(held, engine.answers(request["questions"])))
 
-    def _each(self, held: Held, answers: Iterator[Any]) -> Iterator[dict[str, Any]]:
+    def _each(self, held: LoadedModel, answers: Iterator[Any]) -> Iterator[dict[str, Any]]:
         for answer in answers:
             held.answers += 1
             yield {"answer": answer}
         yield {"end": True}
 
-    def _step(self, guest: Guest, answers: Iterator[dict[str, Any]]) -> None:
+    def _step(self, guest: Connection, answers: Iterator[dict[str, Any]]) -> None:
         """Send the answers that were found together, and let the others have their turn."""
         for answer in answers:
             self.counter.post(guest, answer)
@@ -118,21 +118,21 @@ class Worker:
                 break
         self.turns.again(guest, answers)
 
-    def _load(self, guest: Guest, request: dict[str, Any]) -> None:
+    def _load(self, guest: Connection, request: dict[str, Any]) -> None:
         held = self.shelf.get(request["name"], say=lambda line: self.counter.post(guest, {"say": line}))
         self.counter.post(guest, {"loaded": held.state()})
 
-    def _unload(self, guest: Guest, request: dict[str, Any]) -> None:
+    def _unload(self, guest: Connection, request: dict[str, Any]) -> None:
         busy = request["name"] in self._busy()
         self.counter.post(guest, {"unloaded": not busy and self.shelf.unload(request["name"]), "busy": busy})
 
-    def _held(self, name: str) -> Held:
+    def _held(self, name: str) -> LoadedModel:
         return self.shelf.get(name, say=lambda line: self._emit("say", line=line))
 
     def _busy(self) -> set[str]:
         return set().union(*list(self._wants.values()))
 
-    def _left(self, guest: Guest) -> None:
+    def _left(self, guest: Connection) -> None:
         self._wants.pop(guest, None)
         self.turns.drop(guest)
         self._tell()

@@ -10,7 +10,7 @@ from typing import Any
 from vldock.common.build_digest import read_build_digest
 from vldock.common.errors import EvaluationFailed
 from vldock.image.session import messages
-from vldock.image.session.socket_paths import Place
+from vldock.image.session.socket_paths import SocketPaths
 
 DEATHS = 2  # of the worker, at one and the same question
 NOTICED, TICK = 2.0, 0.02  # seconds in which the server knows of a death, and between two questions to it
@@ -29,10 +29,10 @@ class WorkerDied(EvaluationFailed):
         self.cause = cause
 
 
-class Link:
+class WorkerClient:
     """A connection to the worker that is made again when the worker was, and asks again what had no answer."""
 
-    def __init__(self, place: Place, *, deaths: int) -> None:
+    def __init__(self, place: SocketPaths, *, deaths: int) -> None:
         self._place = place
         self._deaths = deaths  # of the worker that are known here
         self._stream: messages.Stream | None = None

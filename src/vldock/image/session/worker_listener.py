@@ -17,7 +17,7 @@ from vldock.image.session import messages as wire
 
 
 @dataclass(eq=False)
-class Guest:
+class Connection:
     """A connection to the worker, and what is still to be sent over it."""
 
     connection: socket.socket
@@ -26,7 +26,7 @@ class Guest:
     gone: bool = False
 
 
-class Counter:
+class WorkerListener:
     """Where evaluators come: hands each message to `heard`, tells `left` when one is gone, posts answers.
 
     `ended` is called when the server is gone, `failed` with what went wrong in its thread.
@@ -36,8 +36,8 @@ class Counter:
         self,
         listener: socket.socket,
         *,
-        heard: Callable[[Guest, dict[str, Any]], None],
-        left: Callable[[Guest], None],
+        heard: Callable[[Connection, dict[str, Any]], None],
+        left: Callable[[Connection], None],
         ended: Callable[[], None],
         failed: Callable[[BaseException], None],
     ) -> None:
@@ -45,8 +45,8 @@ class Counter:
         self._heard, self._left, self._ended, self._failed = heard, left, ended, failed
         self._selector = selectors.DefaultSelector()
         self._wake, self._woken = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        self._posted: deque[tuple[Guest, bytes]] = deque()
-        self.control: Guest | None = None
+        self._posted: deque[tuple[Connection, bytes]] = deque()
+        self.control: Connection | None = None
 
     def start(self, control: socket.socket) -> None:
         """Begin in a thread of its own; the end of `control` is the end of the server, and calls `ended`."""
@@ -56,7 +56,7 @@ class Counter:
         self.control = self._welcome(control)
         threading.Thread(target=self._loop, name="counter", daemon=True).start()
 
-    def post(self, guest: Guest, message: Any) -> None:
+    def post(self, guest: Connection, message: Any) -> None:
         """Send a message as soon as the other end takes it; from any thread, never waits."""
         self._posted.append((guest, wire.packed(message)))
         with suppress(BlockingIOError):  # full: the thread is awake
@@ -90,9 +90,9 @@ class Counter:
             return
         self._welcome(connection)
 
-    def _welcome(self, connection: socket.socket) -> Guest:
+    def _welcome(self, connection: socket.socket) -> Connection:
         connection.setblocking(False)
-        guest = Guest(connection)
+        guest = Connection(connection)
         self._selector.register(connection, selectors.EVENT_READ, guest)
         return guest
 
@@ -104,7 +104,7 @@ class Counter:
                 guest.outbox.append(memoryview(data))
                 self._write(guest)
 
-    def _serve(self, guest: Guest, events: int) -> None:
+    def _serve(self, guest: Connection, events: int) -> None:
         if events & selectors.EVENT_WRITE:
             self._write(guest)
         if events & selectors.EVENT_READ and not guest.gone:
@@ -118,7 +118,7 @@ class Counter:
             for message in messages:
                 self._heard(guest, message)
 
-    def _write(self, guest: Guest) -> None:
+    def _write(self, guest: Connection) -> None:
         try:
             while guest.outbox:
                 sent = guest.connection.send(guest.outbox[0])
@@ -133,7 +133,7 @@ class Counter:
         wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if guest.outbox else 0)
         self._selector.modify(guest.connection, wanted, guest)
 
-    def _forget(self, guest: Guest) -> None:
+    def _forget(self, guest: Connection) -> None:
         guest.gone = True
         self._selector.unregister(guest.connection)
         guest.connection.close()

@@ -36,13 +36,13 @@ def main(argv: list[str]) -> NoReturn:
 
     try:
         from vldock.image.events import emitter
-        from vldock.image.session.worker import Worker
+        from vldock.image.session.worker import SessionWorker
         from vldock.image.startup import prepare as startup
 
         startup.prepare_imports()  # the rest is in the environment the server gave us
         startup.measure(os.environ)
         emit = emitter(os.fdopen(events, "w", encoding="utf-8"), as_json=True)
-        worker = Worker(socket.socket(fileno=args.listener), emit=emit, die=die)
+        worker = SessionWorker(socket.socket(fileno=args.listener), emit=emit, die=die)
         worker.run(socket.socket(fileno=args.control), args.model)
     except BaseException as error:  # noqa: BLE001  whatever it is, the server tells it
         die(error)

@@ -52,7 +52,7 @@ def prepare_imports() -> None:
 
     TRANSFORMERS_CACHE is set; bitsandbytes is idle on a CPU.
     """
-    if not lazy_imports.at_once():
-        deferred_module.put_off("bitsandbytes")
+    if not lazy_imports.eager():
+        deferred_module.defer("bitsandbytes")
     warnings.filterwarnings("ignore", message="Using `TRANSFORMERS_CACHE` is deprecated", category=FutureWarning)
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)

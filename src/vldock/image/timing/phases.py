@@ -37,7 +37,7 @@ TIMED: dict[str, tuple[tuple[str, str | Callable[..., str]], ...]] = {
     "vldock.image.engines.shared_model": (("SharedModel.load", "load"),),
     "vldock.image.vlmeval_hooks.models.build": (("build", "load"),),
     "vldock.image.session.client": (("attach", "waiting"), ("ask", "waiting")),
-    "vldock.image.session.worker_client": (("Link.ask", "waiting"), ("Link._next", "waiting")),
+    "vldock.image.session.worker_client": (("WorkerClient.ask", "waiting"), ("WorkerClient._next", "waiting")),
     "vlmeval.run": (("build_dataset", "data"), ("infer_data_job", "loop")),
     "PIL.Image": (("Image.convert", "preprocess"),),
     "llava.mm_utils": (("process_images", "preprocess"),),
@@ -45,12 +45,12 @@ TIMED: dict[str, tuple[tuple[str, str | Callable[..., str]], ...]] = {
     "llava.model.language_model.llava_llama": (("LlavaLlamaForCausalLM.forward", language_phase),),
     "vldock.image.engines.batched": (("BatchedEngine._one", "loop"),),
     "vldock.image.engines.inputs": (
-        *(("Desk.row", "loop"), ("Desk.decode", "preprocess")),
-        *(("Desk.pixels", "preprocess"), ("Ahead.take", "preprocess")),
+        *(("InputProcessor.row", "loop"), ("InputProcessor.decode", "preprocess")),
+        *(("InputProcessor.pixels", "preprocess"), ("Prefetcher.take", "preprocess")),
     ),
-    "vldock.image.engines.memory_features": (("Eye.look", "vision"),),
+    "vldock.image.engines.memory_features": (("VisionEncoder.look", "vision"),),
     "vldock.image.engines.language_model": (
-        *(("Language.project", "vision"), ("Language.read", "prefill"), ("Language.step", "decode")),
+        *(("LanguageModel.project", "vision"), ("LanguageModel.read", "prefill"), ("LanguageModel.step", "decode")),
     ),
 }
 

@@ -11,7 +11,7 @@ from llava.model.builder import load_pretrained_model
 
 from vldock.common.errors import UsageError
 from vldock.image.workspace import model_location, naming
-from vldock.image.workspace.model_location import Place
+from vldock.image.workspace.model_location import ModelLocation
 
 Loaded = tuple[Any, Any, Any, int]
 
@@ -31,7 +31,7 @@ def load_pretrained_model_workspace(
     return load_place(model_location.resolve(model_path), model_base, model_name, **options)
 
 
-def load_place(place: Place, base: str | None = None, name: str | None = None, **options: Any) -> Loaded:
+def load_place(place: ModelLocation, base: str | None = None, name: str | None = None, **options: Any) -> Loaded:
     """Load what `place` holds; the adapter's own config names its base where none is given."""
     model_location.say(place)
     model_location.require_whole(place)
@@ -42,7 +42,7 @@ def load_place(place: Place, base: str | None = None, name: str | None = None, *
     return loaded
 
 
-def _base(place: Place, given: str | None) -> Place | None:
+def _base(place: ModelLocation, given: str | None) -> ModelLocation | None:
     named = given or naming.base_named(place)
     if named is None:
         if place.local and naming.needs_base(place):

@@ -17,7 +17,7 @@ from vldock.common.image_paths import WEIGHTS_LOCK
 from vldock.common.matrix import CLIP
 from vldock.image.llava_hooks.loading import require_clip
 from vldock.image.workspace import model_location
-from vldock.image.workspace.model_location import Place
+from vldock.image.workspace.model_location import ModelLocation
 
 LLAVA_1_5 = SimpleNamespace(mm_vision_select_layer=-2, mm_vision_select_feature="patch")
 
@@ -45,7 +45,7 @@ def build_workspace_vision_tower(config: Any = LLAVA_1_5, **options: Any) -> Wor
     return WorkspaceCLIPVisionTower(name, args=config, **options)
 
 
-def tower_place(name: str, lock: Path = Path(WEIGHTS_LOCK)) -> Place:
+def tower_place(name: str, lock: Path = Path(WEIGHTS_LOCK)) -> ModelLocation:
     """Return where the tower is: a folder, or the cache, at the locked revision before the one of refs/main."""
     if Path(name).is_dir():
         return model_location.resolve(str(Path(name).absolute()))

@@ -28,7 +28,7 @@ ADAPTER, ITS_OWN = "adapter_config.json", "non_lora_trainables.bin"
 
 
 @dataclass(frozen=True)
-class Place:
+class ModelLocation:
     """Where a name's weights are; `path` is what `from_pretrained` is given: a folder, or a repository to download.
 
     `declared` tells a model of vldock.common.matrix, which VLMEvalKit knows, from one of somebody's own.
@@ -60,7 +60,7 @@ def root(environ: Mapping[str, str] = os.environ) -> Path:
     return Path(environ.get(ROOT_VARIABLE) or WORKSPACE)
 
 
-def resolve(name: str, environ: Mapping[str, str] = os.environ) -> Place:
+def resolve(name: str, environ: Mapping[str, str] = os.environ) -> ModelLocation:
     """Return where the weights of `name` are.
 
     Raises UsageError for a name that means nothing here, EnvironmentUnfit for a repository that is not in the cache and
@@ -77,7 +77,7 @@ def resolve(name: str, environ: Mapping[str, str] = os.environ) -> Place:
 
 def cached(
     repo: str, environ: Mapping[str, str] = os.environ, *, name: str | None = None, revision: str | None = None
-) -> Place:
+) -> ModelLocation:
     """Return where `repo` is in the one cache: the snapshot at `revision`, else at refs/main; online, else the Hub.
 
     Raises EnvironmentUnfit where it is not there and may not be downloaded, UsageError where it has no stand-in and one
@@ -87,7 +87,7 @@ def cached(
     for commit in (revision, snapshot(repo, environ).revision):
         if commit and hub_cache_layout.snapshot(place, commit).is_dir():
             path = str(hub_cache_layout.snapshot(place, commit))
-            return Place(name or repo, path, f"the cache, revision {commit[:12]}", commit, repo)
+            return ModelLocation(name or repo, path, f"the cache, revision {commit[:12]}", commit, repo)
     if standin_choice.asked(environ):
         standin_choice.require([repo])
     if model_files.offline(environ):
@@ -98,10 +98,10 @@ def cached(
             + (f", or a folder {Path(repo).name} in weights/ or models/ of {root(environ)}" if name else ""),
             hint=f"on the host: vldock fetch weights {repo} --cache FOLDER; then mount that folder",
         )
-    return Place(name or repo, repo, f"the Hub, into the cache {cache_root(environ)}", None, repo)
+    return ModelLocation(name or repo, repo, f"the Hub, into the cache {cache_root(environ)}", None, repo)
 
 
-def require_whole(place: Place) -> None:
+def require_whole(place: ModelLocation) -> None:
     """Raise InputRefused, naming the files, where the weights (or their vision tower's) are here and not whole."""
     if not place.local:
         return
@@ -124,7 +124,7 @@ def require_whole(place: Place) -> None:
         model_files.require_whole(tower)
 
 
-def fingerprint(place: Place) -> str:
+def fingerprint(place: ModelLocation) -> str:
     """Return what tells these weights from others without reading them: the commit, else names, sizes and times."""
     if place.revision or not place.local:
         return place.revision or place.path
@@ -133,12 +133,12 @@ def fingerprint(place: Place) -> str:
     return hashlib.sha256(repr(seen).encode()).hexdigest()[:40]
 
 
-def say(place: Place) -> None:
+def say(place: ModelLocation) -> None:
     """Tell on standard error which place was chosen."""
     print(f"workspace: {place}", file=sys.stderr, flush=True)
 
 
-def _as_path(name: str) -> Place | None:
+def _as_path(name: str) -> ModelLocation | None:
     if not (name.startswith((".", "/", "~")) or Path(name, "config.json").is_file()):
         return None
     path = Path(name).expanduser().absolute()
@@ -146,19 +146,19 @@ def _as_path(name: str) -> Place | None:
         raise UsageError(f"{name}: no such folder", expected="a folder that holds config.json and the weights")
     if path.parent.name == "snapshots" and path.parents[1].name.startswith("models--"):
         repo = hub_cache_layout.repo_of(path.parents[1])
-        return Place(name, str(path), f"a snapshot of {repo}", path.name, repo)
-    return Place(name, str(path), "the folder given")
+        return ModelLocation(name, str(path), f"a snapshot of {repo}", path.name, repo)
+    return ModelLocation(name, str(path), "the folder given")
 
 
-def _in_workspace(name: str, repo: str, where: Path) -> Place | None:
+def _in_workspace(name: str, repo: str, where: Path) -> ModelLocation | None:
     """Look below the root: checkpoints/run/best by its path, anything else by its name or its repository's."""
     if _is_below(name) and (where / name).is_dir():
-        return Place(name, str(where / name), f"the workspace {where}")
+        return ModelLocation(name, str(where / name), f"the workspace {where}")
     names = dict.fromkeys((name, repo, Path(repo).name))
     for folder in SEARCHED:
         for called in names:
             if (where / folder / called).is_dir():
-                return Place(name, str(where / folder / called), f"{folder}/ of the workspace {where}")
+                return ModelLocation(name, str(where / folder / called), f"{folder}/ of the workspace {where}")
     return None
 
 

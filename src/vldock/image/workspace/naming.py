@@ -11,13 +11,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-from vldock.image.workspace.model_location import ADAPTER, Place
+from vldock.image.workspace.model_location import ADAPTER, ModelLocation
 
 MARKS = ("mm_vision_tower", "mm_projector_type")  # what only a LLaVA's config has, whatever it calls itself
 FAMILIES = ("mpt", "mistral")
 
 
-def model_name(place: Place, given: str | None = None) -> str:
+def model_name(place: ModelLocation, given: str | None = None) -> str:
     """Return the name for builder.py; `given` stands where the weights are not here yet, or have no config."""
     config = _config(place)
     if config is None:
@@ -28,18 +28,18 @@ def model_name(place: Place, given: str | None = None) -> str:
     return f"llava-{family}" + ("-lora" if is_adapter(place) else "")
 
 
-def is_llava(place: Place) -> bool | None:
+def is_llava(place: ModelLocation) -> bool | None:
     """Tell whether the config says LLaVA, whatever the model calls itself; None where there is no config yet."""
     config = _config(place)
     return None if config is None else _is_llava(config)
 
 
-def is_adapter(place: Place) -> bool:
+def is_adapter(place: ModelLocation) -> bool:
     """Tell whether the weights are an adapter (LoRA), which needs the model it was trained on."""
     return place.local and (place.folder / ADAPTER).is_file()
 
 
-def base_named(place: Place) -> str | None:
+def base_named(place: ModelLocation) -> str | None:
     """Return the model that an adapter, or a projector alone, was trained on, as its own files name it."""
     if not is_adapter(place):
         return None
@@ -47,7 +47,7 @@ def base_named(place: Place) -> str | None:
     return said if isinstance(said, str) and said else None
 
 
-def needs_base(place: Place) -> bool:
+def needs_base(place: ModelLocation) -> bool:
     """Tell whether these weights are a part: an adapter, or a projector without a language model."""
     if is_adapter(place):
         return True
@@ -66,7 +66,7 @@ def _is_llava(config: dict[str, Any]) -> bool:
     return "llava" in _kind(config) or any(mark in config for mark in MARKS)
 
 
-def _config(place: Place) -> dict[str, Any] | None:
+def _config(place: ModelLocation) -> dict[str, Any] | None:
     path = place.folder / "config.json"
     if not place.local or not path.is_file():
         return None

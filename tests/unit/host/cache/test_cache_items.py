@@ -18,7 +18,7 @@ from vldock.host.cache import locations
 from vldock.host.cache import problems as cache_problems
 from vldock.host.cache import prune as cache_prune
 from vldock.host.cache import verify as cache_verify
-from vldock.host.cache.prune import DAY, HOUR, Wish
+from vldock.host.cache.prune import DAY, HOUR, PruneRequest
 from vldock.host.cli import main as cli
 from vldock.host.cli.main import invoke
 from vldock.host.util.console import silent
@@ -102,7 +102,7 @@ def test_a_whole_cache_has_no_flaw_and_nothing_to_prune(cache: Path, data: Path)
     places = locations.find(cache=cache, data=data)
 
     assert cache_problems.find(places) == []
-    assert cache_prune.plan(places, Wish(), now=later()).lines() == []
+    assert cache_prune.plan(places, PruneRequest(), now=later()).lines() == []
 
 
 def test_partial_files_of_every_kind_are_found(cache: Path, data: Path) -> None:
@@ -126,7 +126,7 @@ def test_a_blob_no_snapshot_names_is_an_orphan_and_goes(cache: Path) -> None:
     orphan.write_bytes(b"of a deleted revision")
     places = locations.find(cache=cache)
 
-    wanted = cache_prune.plan(places, Wish(), now=later())
+    wanted = cache_prune.plan(places, PruneRequest(), now=later())
     freed = cache_prune.execute(wanted, say=silent)
 
     assert ([flaw.path for flaw in wanted.flaws], freed) == ([orphan], 21)
@@ -139,7 +139,7 @@ def test_a_file_whose_lock_is_taken_between_plan_and_deletion_stays(cache: Path)
     partial.write_bytes(b"half")
     lock = cache / f"huggingface/.locks/models--liuhaotian--llava-v1.5-7b/{'a' * 64}.lock"
     lock.parent.mkdir(parents=True)
-    wanted = cache_prune.plan(locations.find(cache=cache), Wish(), now=later())
+    wanted = cache_prune.plan(locations.find(cache=cache), PruneRequest(), now=later())
     told: list[str] = []
 
     with lock.open("w") as file:
@@ -159,7 +159,7 @@ def test_links_and_references_into_nowhere_are_torn_and_stay(cache: Path) -> Non
     flaws = cache_problems.find(places)
 
     assert [(flaw.kind, flaw.path.name) for flaw in flaws] == [("torn", "main"), ("torn", "model.bin")]
-    assert cache_prune.plan(places, Wish(), now=later()).flaws == ()
+    assert cache_prune.plan(places, PruneRequest(), now=later()).flaws == ()
     assert "torn" in {item.kind for item in cache_items.scan(places)}
 
 
@@ -167,7 +167,7 @@ def test_a_named_repository_goes_whole_and_one_with_the_same_commit_stays(cache:
     add_repo(cache / "huggingface", repo="a/b", model_bin=b"other")
     places = locations.find(cache=cache)
 
-    wanted = cache_prune.plan(places, Wish(repos=(REPO,)))
+    wanted = cache_prune.plan(places, PruneRequest(repos=(REPO,)))
     cache_prune.execute(wanted, say=silent)
 
     assert wanted.lines()[0].endswith(f"{REPO} {COMMIT[:12]} (main)")
@@ -180,7 +180,7 @@ def test_a_named_repository_goes_whole_and_one_with_the_same_commit_stays(cache:
 
 def test_an_unknown_repository_is_refused_with_those_there_are(cache: Path) -> None:
     with pytest.raises(UsageError) as caught:
-        cache_prune.plan(locations.find(cache=cache), Wish(repos=("no/such",)))
+        cache_prune.plan(locations.find(cache=cache), PruneRequest(repos=("no/such",)))
 
     assert REPO in (caught.value.expected or "")
 
@@ -189,7 +189,7 @@ def test_only_a_detached_revision_goes_and_what_it_shares_stays(cache: Path) -> 
     add_repo(cache / "huggingface", commit=OTHER, ref=None, model_bin=b"weights", extra_bin=b"extra")
     places = locations.find(cache=cache)
 
-    wanted = cache_prune.plan(places, Wish(detached=True))
+    wanted = cache_prune.plan(places, PruneRequest(detached=True))
     cache_prune.execute(wanted, say=silent)
 
     assert wanted.size == 5
@@ -202,7 +202,7 @@ def test_what_was_not_read_for_so_long_goes(cache: Path) -> None:
     for path in (cache / "huggingface/models--liuhaotian--llava-v1.5-7b/blobs").iterdir():
         os.utime(path, (old, old))
 
-    wanted = cache_prune.plan(places, Wish(unused_days=90))
+    wanted = cache_prune.plan(places, PruneRequest(unused_days=90))
 
     assert [line.split()[3] for line in wanted.lines()] == [REPO]
 

@@ -40,7 +40,7 @@ def download(server: LoopbackHub, cache: Path) -> subprocess.Popen[str]:
     )
 
 
-def wait_for_bytes(places: locations.Places) -> None:
+def wait_for_bytes(places: locations.CacheLocations) -> None:
     """Wait until half the file has reached the disk: the server pauses before its client has read all it was sent."""
     wait_until.until(lambda: any(flaw.size for flaw in cache_problems.find(places)))
 
@@ -75,11 +75,11 @@ def test_what_a_killed_download_left_goes_after_an_hour_and_never_while_it_is_wr
     places, tomorrow = locations.find(cache=cache), time.time() + 24 * cache_prune.HOUR
     wait_for_bytes(places)
 
-    during = cache_prune.plan(places, cache_prune.Wish(), now=tomorrow)
+    during = cache_prune.plan(places, cache_prune.PruneRequest(), now=tomorrow)
     process.kill()
     process.communicate()
-    soon = cache_prune.plan(places, cache_prune.Wish())
-    later = cache_prune.plan(places, cache_prune.Wish(), now=tomorrow)
+    soon = cache_prune.plan(places, cache_prune.PruneRequest())
+    later = cache_prune.plan(places, cache_prune.PruneRequest(), now=tomorrow)
     freed = cache_prune.execute(later, say=silent)
 
     assert (during.flaws, soon.flaws) == ((), ())

@@ -8,15 +8,15 @@ import pytest
 
 from vldock.common.errors import EnvironmentUnfit
 from vldock.host.docker_engine import start as engine_start
-from vldock.host.docker_engine.paths import Places, clear_stale
+from vldock.host.docker_engine.paths import EnginePaths, clear_stale
 from vldock.host.docker_engine.start import Machine
 from vldock.host.errors import plain
 
 
 @pytest.fixture
-def places(tmp_path: Path) -> Places:
+def places(tmp_path: Path) -> EnginePaths:
     """An engine's places in a folder of the test's own."""
-    return Places(
+    return EnginePaths(
         socket=tmp_path / "docker.sock",
         pidfile=tmp_path / "docker.pid",
         exec_root=tmp_path / "exec",
@@ -44,7 +44,7 @@ def _no_docker_host(monkeypatch: pytest.MonkeyPatch) -> None:
     [(None, "sudo apt-get install -y docker.io"), ("/usr/sbin/dockerd", "sudo systemctl start docker")],
     ids=["not installed", "installed"],
 )
-def test_a_user_who_is_not_root_is_told_the_command(places: Places, dockerd: str | None, command: str) -> None:
+def test_a_user_who_is_not_root_is_told_the_command(places: EnginePaths, dockerd: str | None, command: str) -> None:
     machine = Machine(root=False, systemd=True, dockerd=dockerd)
 
     with pytest.raises(EnvironmentUnfit) as caught:
@@ -54,14 +54,14 @@ def test_a_user_who_is_not_root_is_told_the_command(places: Places, dockerd: str
     assert caught.value.exit_code == 3
 
 
-def test_an_engine_elsewhere_is_not_started_here(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_engine_elsewhere_is_not_started_here(places: EnginePaths, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", "tcp://far.example:2376")
 
     with pytest.raises(EnvironmentUnfit, match=r"DOCKER_HOST=tcp://far\.example:2376"):
         engine_start.start(machine=Machine(root=True, systemd=False, dockerd="d"), places=places, say=forget)
 
 
-def test_a_pid_file_whose_number_another_program_has_by_now_is_removed(places: Places, tmp_path: Path) -> None:
+def test_a_pid_file_whose_number_another_program_has_by_now_is_removed(places: EnginePaths, tmp_path: Path) -> None:
     proc = tmp_path / "proc"
     process(proc, 41, "sshd")
     places.pidfile.write_text("41")
@@ -70,7 +70,7 @@ def test_a_pid_file_whose_number_another_program_has_by_now_is_removed(places: P
     assert not places.pidfile.exists()
 
 
-def test_a_containerd_that_is_left_over_and_alive_is_kept(places: Places, tmp_path: Path) -> None:
+def test_a_containerd_that_is_left_over_and_alive_is_kept(places: EnginePaths, tmp_path: Path) -> None:
     proc = tmp_path / "proc"
     process(proc, 42, "containerd")
     places.containerd_pidfile.parent.mkdir(parents=True)
@@ -80,7 +80,7 @@ def test_a_containerd_that_is_left_over_and_alive_is_kept(places: Places, tmp_pa
     assert places.containerd_pidfile.exists()
 
 
-def test_a_dead_containerd_nobody_reaped_is_not_taken_for_a_running_one(places: Places, tmp_path: Path) -> None:
+def test_a_dead_containerd_nobody_reaped_is_not_taken_for_a_running_one(places: EnginePaths, tmp_path: Path) -> None:
     proc = tmp_path / "proc"
     process(proc, 42, "containerd", state="Z")
     places.containerd_pidfile.parent.mkdir(parents=True)
@@ -90,7 +90,7 @@ def test_a_dead_containerd_nobody_reaped_is_not_taken_for_a_running_one(places: 
 
 
 def test_a_dockerd_that_ends_at_once_is_told_with_its_last_complaint(
-    places: Places, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    places: EnginePaths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake = tmp_path / "bin" / "dockerd"
     fake.parent.mkdir()
@@ -106,7 +106,7 @@ def test_a_dockerd_that_ends_at_once_is_told_with_its_last_complaint(
 
 
 def test_an_engine_another_process_just_started_is_not_started_twice(
-    places: Places, monkeypatch: pytest.MonkeyPatch
+    places: EnginePaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
 

@@ -15,15 +15,15 @@ from vldock.common.errors import EnvironmentUnfit, VldockError
 from vldock.host.downloads import http as download_http
 from vldock.host.downloads.file import obtain
 from vldock.host.downloads.http import Hub, Web
-from vldock.host.downloads.partial_file import Expected, Part
-from vldock.host.downloads.request import Unwatched, Wanted
+from vldock.host.downloads.partial_file import ExpectedFile, PartialFile
+from vldock.host.downloads.request import FileRequest, NoProgress
 from vldock.host.errors import DownloadDenied, HostFailed, NoRoom, NotThere, Stopped, WrongBytes
 from vldock.host.util.redaction import bare
-from vldock.host.util.retry import Patience
+from vldock.host.util.retry import RetryPolicy
 
 PATH = "/tsv/POPE.tsv"
-HURRY = Patience(attempts=3, longest=0, first=0)
-STUBBORN = Patience(
+HURRY = RetryPolicy(attempts=3, longest=0, first=0)
+STUBBORN = RetryPolicy(
     attempts=10_000, longest=0, first=0
 )  # of a line that is given up so soon that any answer may be late
 
@@ -40,14 +40,14 @@ def hub(server: FakeHub) -> FakeHub:
     return server
 
 
-def web(hub: FakeHub, *, token: str | None = None, seconds: float = 300.0, patience: Patience = HURRY) -> Web:
+def web(hub: FakeHub, *, token: str | None = None, seconds: float = 300.0, patience: RetryPolicy = HURRY) -> Web:
     return Web(Hub(hub.url, token), patience=patience, timeout=(300.0, seconds))
 
 
-class Invisible(Unwatched):
+class Invisible(NoProgress):
     """Watches that nothing has its final name before it is whole."""
 
-    def at(self, wanted: Wanted, size: int, total: int | None) -> None:
+    def at(self, wanted: FileRequest, size: int, total: int | None) -> None:
         assert not wanted.path.exists()
 
 
@@ -55,10 +55,10 @@ def content(seed: int) -> bytes:
     return random.Random(seed).randbytes(random.Random(seed).randint(2, 900_000))
 
 
-def wanted(hub: FakeHub, folder: Path, body: bytes, **declared: object) -> Wanted:
+def wanted(hub: FakeHub, folder: Path, body: bytes, **declared: object) -> FileRequest:
     md5 = hashlib.md5(body, usedforsecurity=False).hexdigest()
     hub.files[PATH] = body
-    return Wanted("POPE.tsv", "POPE", hub.url + PATH, folder / "POPE.tsv", Expected(md5=md5), **declared)  # type: ignore[arg-type]
+    return FileRequest("POPE.tsv", "POPE", hub.url + PATH, folder / "POPE.tsv", ExpectedFile(md5=md5), **declared)  # type: ignore[arg-type]
 
 
 # what the host does -> how it ends when it does so once, and when it always does
@@ -111,7 +111,7 @@ def test_a_part_is_gone_on_from_and_not_sent_again(hub: FakeHub, tmp_path: Path)
     item = wanted(hub, tmp_path, body)
     item.part.write_bytes(body[:1000])
 
-    got = obtain(web(hub), item, watch=Unwatched())
+    got = obtain(web(hub), item, watch=NoProgress())
 
     assert got.how == "resumed"
     assert [headers.get("Range") for headers in hub.asked(PATH)] == ["bytes=1000-"]
@@ -122,7 +122,7 @@ def test_a_part_of_another_file_is_thrown_away(hub: FakeHub, tmp_path: Path) -> 
     item = wanted(hub, tmp_path, body)
     item.part.write_bytes(b"x" * 1000)
 
-    obtain(web(hub), item, watch=Unwatched())
+    obtain(web(hub), item, watch=NoProgress())
 
     assert item.path.read_bytes() == body
 
@@ -132,7 +132,7 @@ def test_a_part_longer_than_the_file_is_thrown_away(hub: FakeHub, tmp_path: Path
     item = wanted(hub, tmp_path, body)
     item.part.write_bytes(body + b"x")
 
-    obtain(web(hub), item, watch=Unwatched())
+    obtain(web(hub), item, watch=NoProgress())
 
     assert item.path.read_bytes() == body
 
@@ -141,7 +141,7 @@ def test_a_file_that_is_there_and_right_is_not_asked_for(hub: FakeHub, tmp_path:
     item = wanted(hub, tmp_path, b"right")
     item.path.write_bytes(b"right")
 
-    assert obtain(web(hub), item, watch=Unwatched()).how == "kept"
+    assert obtain(web(hub), item, watch=NoProgress()).how == "kept"
     assert hub.requests == []
 
 
@@ -150,7 +150,7 @@ def test_a_users_file_with_other_bytes_is_refused_and_left_alone(hub: FakeHub, t
     item.path.write_bytes(b"mine!")
 
     with pytest.raises(WrongBytes, match="is there and has md5") as caught:
-        obtain(web(hub), item, watch=Unwatched())
+        obtain(web(hub), item, watch=NoProgress())
 
     assert item.path.read_bytes() == b"mine!"
     assert "mv " in str(caught.value.hint)
@@ -160,7 +160,7 @@ def test_a_wrong_blob_is_replaced(hub: FakeHub, tmp_path: Path) -> None:
     item = wanted(hub, tmp_path, b"right", replace=True)
     item.path.write_bytes(b"wrong")
 
-    obtain(web(hub), item, watch=Unwatched())
+    obtain(web(hub), item, watch=NoProgress())
 
     assert item.path.read_bytes() == b"right"
 
@@ -169,7 +169,7 @@ def test_a_seed_with_the_right_bytes_spares_the_download(hub: FakeHub, tmp_path:
     seed = tmp_path / "elsewhere.tsv"
     seed.write_bytes(b"right")
 
-    got = obtain(web(hub), wanted(hub, tmp_path, b"right", seed=seed), watch=Unwatched())
+    got = obtain(web(hub), wanted(hub, tmp_path, b"right", seed=seed), watch=NoProgress())
 
     assert (got.how, hub.requests) == ("copied", [])
 
@@ -178,7 +178,7 @@ def test_a_seed_with_other_bytes_is_not_taken(hub: FakeHub, tmp_path: Path) -> N
     seed = tmp_path / "elsewhere.tsv"
     seed.write_bytes(b"wrong")
 
-    got = obtain(web(hub), wanted(hub, tmp_path, b"right", seed=seed), watch=Unwatched())
+    got = obtain(web(hub), wanted(hub, tmp_path, b"right", seed=seed), watch=NoProgress())
 
     assert (got.how, got.wanted.path.read_bytes()) == ("downloaded", b"right")
 
@@ -187,7 +187,7 @@ def test_the_token_goes_to_the_hub_only(hub: FakeHub, tmp_path: Path) -> None:
     item = wanted(hub, tmp_path, b"right")
     other = Web(Hub("http://hub.example", TOKEN), patience=HURRY)
 
-    obtain(other, item, watch=Unwatched())
+    obtain(other, item, watch=NoProgress())
 
     assert "Authorization" not in hub.asked(PATH)[0]
 
@@ -196,10 +196,10 @@ def test_a_gated_model_names_the_page_and_the_variable_and_never_the_token(hub: 
     path = f"/org/name/resolve/{COMMIT}/a.bin"
     hub.faults[path] = ["403"]
     hub.repos["org/name"] = {"a.bin": b""}
-    item = Wanted("a.bin", "org/name", hub.url + path, tmp_path / "a", Expected(size=1))
+    item = FileRequest("a.bin", "org/name", hub.url + path, tmp_path / "a", ExpectedFile(size=1))
 
     with pytest.raises(DownloadDenied) as caught:
-        obtain(web(hub, token=TOKEN), item, watch=Unwatched())
+        obtain(web(hub, token=TOKEN), item, watch=NoProgress())
 
     text = caught.value.render()
     assert f"{hub.url}/org/name" in text
@@ -212,10 +212,10 @@ def test_nothing_of_an_address_that_may_be_secret_is_printed() -> None:
 
 
 def test_a_host_that_does_not_answer_is_told_with_the_way_on(tmp_path: Path) -> None:
-    item = Wanted("a", "a", "http://127.0.0.1:1/a?Signature=secret", tmp_path / "a", Expected())
+    item = FileRequest("a", "a", "http://127.0.0.1:1/a?Signature=secret", tmp_path / "a", ExpectedFile())
 
     with pytest.raises(HostFailed, match="given up after 3 attempts") as caught:
-        obtain(Web(Hub("http://127.0.0.1:1"), patience=HURRY), item, watch=Unwatched())
+        obtain(Web(Hub("http://127.0.0.1:1"), patience=HURRY), item, watch=NoProgress())
 
     assert "secret" not in caught.value.render()
     assert "HF_ENDPOINT" in str(caught.value.hint)
@@ -223,10 +223,10 @@ def test_a_host_that_does_not_answer_is_told_with_the_way_on(tmp_path: Path) -> 
 
 def test_a_full_disk_is_told_and_the_part_stays(hub: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     item = wanted(hub, tmp_path, b"right")
-    monkeypatch.setattr(Part, "append", lambda self, chunk: (_ for _ in ()).throw(OSError(28, "No space left")))
+    monkeypatch.setattr(PartialFile, "append", lambda self, chunk: (_ for _ in ()).throw(OSError(28, "No space left")))
 
     with pytest.raises(NoRoom, match="the disk is full") as caught:
-        obtain(web(hub), item, watch=Unwatched())
+        obtain(web(hub), item, watch=NoProgress())
 
     assert "goes on" in str(caught.value.hint)
     assert item.part.exists()
@@ -236,10 +236,10 @@ def test_a_folder_that_cannot_be_written_names_its_cure(
     hub: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     item = wanted(hub, tmp_path, b"right")
-    monkeypatch.setattr(Part, "__init__", lambda *given: (_ for _ in ()).throw(PermissionError(13, "denied")))
+    monkeypatch.setattr(PartialFile, "__init__", lambda *given: (_ for _ in ()).throw(PermissionError(13, "denied")))
 
     with pytest.raises(EnvironmentUnfit, match="cannot be written") as caught:
-        obtain(web(hub), item, watch=Unwatched())
+        obtain(web(hub), item, watch=NoProgress())
 
     assert "chown" in str(caught.value.hint)
 
@@ -247,8 +247,8 @@ def test_a_folder_that_cannot_be_written_names_its_cure(
 def test_a_stop_leaves_the_part(hub: FakeHub, tmp_path: Path) -> None:
     item, asking = wanted(hub, tmp_path, content(1)), web(hub)
 
-    class Stopper(Unwatched):
-        def at(self, wanted: Wanted, size: int, total: int | None) -> None:
+    class Stopper(NoProgress):
+        def at(self, wanted: FileRequest, size: int, total: int | None) -> None:
             asking.stop.set()
 
     with pytest.raises(Stopped):
@@ -261,11 +261,11 @@ def test_a_stop_leaves_the_part(hub: FakeHub, tmp_path: Path) -> None:
 def test_a_pause_between_attempts_ends_at_a_stop(hub: FakeHub, tmp_path: Path) -> None:
     item = wanted(hub, tmp_path, b"right")
     hub.faults[PATH] = ["429 600"] * 9
-    asking = Web(Hub(hub.url), patience=Patience(longest=600.0), timeout=(300.0, 300.0))
+    asking = Web(Hub(hub.url), patience=RetryPolicy(longest=600.0), timeout=(300.0, 300.0))
     threading.Timer(0.02, asking.stop.set).start()
 
     with pytest.raises(Stopped):
-        obtain(asking, item, watch=Unwatched())
+        obtain(asking, item, watch=NoProgress())
 
 
 @pytest.mark.parametrize(

@@ -22,9 +22,9 @@ from vldock.host.cli import main as cli
 from vldock.host.cli.main import invoke
 from vldock.host.downloads import execute as fetch_execute
 from vldock.host.downloads import locked_files
-from vldock.host.downloads.partial_file import Expected
-from vldock.host.downloads.plan import Job
-from vldock.host.downloads.request import Wanted
+from vldock.host.downloads.partial_file import ExpectedFile
+from vldock.host.downloads.plan import DownloadJob
+from vldock.host.downloads.request import FileRequest
 from vldock.host.errors import NoRoom
 
 TABLES = {"POPE": table("POPE", 250_000), "MMStar": table("MMStar")}
@@ -226,10 +226,10 @@ def test_a_file_that_changed_since_it_was_recorded_is_refused(hub: FakeHub, lock
 
 
 def test_what_does_not_fit_is_refused_before_a_byte(tmp_path: Path) -> None:
-    big = Wanted("a", "a", "http://h/a", tmp_path / "sub" / "a", Expected(size=3_000))
+    big = FileRequest("a", "a", "http://h/a", tmp_path / "sub" / "a", ExpectedFile(size=3_000))
 
     with pytest.raises(NoRoom, match=r"2.00 kB free, 3.00 kB are missing"):
-        fetch_execute.require_room(Job(wanted=(big,)), free=lambda path: 2_000)
+        fetch_execute.require_room(DownloadJob(wanted=(big,)), free=lambda path: 2_000)
 
 
 def test_two_processes_do_not_fill_one_folder(tmp_path: Path) -> None:

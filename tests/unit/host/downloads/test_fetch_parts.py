@@ -16,8 +16,8 @@ from vldock.host.downloads import progress as fetch_progress
 from vldock.host.downloads.execute import exit_code_of
 from vldock.host.downloads.hub_listing import worth_having
 from vldock.host.downloads.locked_files import HubFile, LockedRepo, WeightsLock
-from vldock.host.downloads.partial_file import Checksums, Expected
-from vldock.host.downloads.request import Got, Wanted
+from vldock.host.downloads.partial_file import Checksums, ExpectedFile
+from vldock.host.downloads.request import FetchedFile, FileRequest
 from vldock.host.errors import DownloadDenied, HostFailed, NotThere
 from vldock.host.util.worker_threads import Done, run_all
 
@@ -126,12 +126,14 @@ def test_a_model_brings_its_tower(names: tuple[str, ...]) -> None:
 
 
 def test_a_terminal_shows_bars_and_a_line_for_each_end(tmp_path: Path) -> None:
-    item = Wanted("org/name/model[1].safetensors", "org/name", "http://h/a", tmp_path / "a", Expected(size=4, git="0"))
+    item = FileRequest(
+        "org/name/model[1].safetensors", "org/name", "http://h/a", tmp_path / "a", ExpectedFile(size=4, git="0")
+    )
     screen = Console(file=io.StringIO(), force_terminal=True, width=120)
 
     with fetch_progress.display(screen, total=2) as show:
         show.at(item, 2, 4)
-        show.ended(Done(item, Got(item, "downloaded", 4, Checksums(4, "0", git="0"))))
+        show.ended(Done(item, FetchedFile(item, "downloaded", 4, Checksums(4, "0", git="0"))))
         show.ended(Done(item, error=NotThere("gone")))
 
     text = screen.file.getvalue()  # type: ignore[attr-defined]

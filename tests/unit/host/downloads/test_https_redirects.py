@@ -16,11 +16,11 @@ from vldock.common.errors import InputRefused
 from vldock.common.https import leaves_https
 from vldock.host.downloads import file as download_file
 from vldock.host.downloads.http import Hub, Web
-from vldock.host.downloads.partial_file import Expected
-from vldock.host.downloads.request import Unwatched, Wanted
+from vldock.host.downloads.partial_file import ExpectedFile
+from vldock.host.downloads.request import FileRequest, NoProgress
 from vldock.host.errors import HostFailed
-from vldock.host.util.retry import Patience
-from vldock.image.predict.image_download import Limits
+from vldock.host.util.retry import RetryPolicy
+from vldock.image.predict.image_download import DownloadLimits
 from vldock.image.predict.image_download import fetch as fetch_image
 from vldock.image.vlmeval_hooks.files.download import retrieve
 
@@ -29,9 +29,9 @@ Fetch = Callable[[str, Path], object]
 
 def obtain(url: str, path: Path) -> object:
     """Download as `vldock fetch` does, with a token for the host."""
-    web = Web(Hub(url.rpartition("/")[0], TOKEN), patience=Patience(2, 0, 0))
+    web = Web(Hub(url.rpartition("/")[0], TOKEN), patience=RetryPolicy(2, 0, 0))
     with web.loopback, web.session:
-        return download_file.obtain(web, Wanted("a", "a", url, path, Expected()), watch=Unwatched())
+        return download_file.obtain(web, FileRequest("a", "a", url, path, ExpectedFile()), watch=NoProgress())
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def host(ear: Ear, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
         yield f"https://localhost:{port}"
 
 
-FETCHES = [obtain, lambda url, path: retrieve(url, path), lambda url, path: fetch_image(url, path, Limits())]
+FETCHES = [obtain, lambda url, path: retrieve(url, path), lambda url, path: fetch_image(url, path, DownloadLimits())]
 NAMES = ["vldock fetch", "a benchmark's file in the container", "predict --image URL"]
 
 

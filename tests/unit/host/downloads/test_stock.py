@@ -20,8 +20,8 @@ from vldock.host.downloads import inventory, locked_files
 from vldock.host.downloads.file import keep
 from vldock.host.downloads.hub_snapshot import publish
 from vldock.host.downloads.locked_files import HubFile, LockedRepo
-from vldock.host.downloads.partial_file import Expected
-from vldock.host.downloads.request import Unwatched, Wanted
+from vldock.host.downloads.partial_file import ExpectedFile
+from vldock.host.downloads.request import FileRequest, NoProgress
 
 SHARD = "model-00002-of-00002.safetensors"
 LOCKS = ROOT / "locks"
@@ -235,11 +235,11 @@ def test_the_table_names_what_is_wrong_and_the_command_that_cures_it(
 def test_a_cut_blob_is_fetched_anew_though_its_name_is_right(cache: Path) -> None:
     """What a check finds, a fetch mends: the blob is discarded and asked for again."""
     path = blob(cache, SHARD)
-    declared = Expected(size=path.stat().st_size, sha256=path.name)
+    declared = ExpectedFile(size=path.stat().st_size, sha256=path.name)
     cut_tail(path)
-    item = Wanted(SHARD, LLAVA, "http://h", path, declared, replace=True)
+    item = FileRequest(SHARD, LLAVA, "http://h", path, declared, replace=True)
 
-    assert keep(item, watch=Unwatched(), quick=True) is None
+    assert keep(item, watch=NoProgress(), quick=True) is None
     assert not path.exists()
 
 

@@ -30,12 +30,12 @@ from vldock.common.errors import EnvironmentUnfit
 from vldock.host.containers.lifecycle import Exit
 from vldock.host.matrix import estimates
 from vldock.host.matrix.dispatcher import Dispatch
-from vldock.host.matrix.estimates import Costs
-from vldock.host.matrix.executor import Job
+from vldock.host.matrix.estimates import Estimates
+from vldock.host.matrix.executor import DeviceJob
 from vldock.host.runs.cell_records import Records
 from vldock.host.runs.devices import Device
-from vldock.host.runs.folder import RunFolder, Stint
-from vldock.host.runs.plan import Plan
+from vldock.host.runs.folder import JobRecord, RunFolder
+from vldock.host.runs.plan import RunPlan
 
 MODEL = MODELS[0]
 ONE = (Device("cpu0"),)
@@ -46,13 +46,13 @@ class Bench:
     """A dispatcher over fake containers, and everything it said."""
 
     def __init__(
-        self, out: Path, make: Callable[[Job], FakeContainer], *, places: Sequence[Device] = ONE, **plan: Any
+        self, out: Path, make: Callable[[DeviceJob], FakeContainer], *, places: Sequence[Device] = ONE, **plan: Any
     ) -> None:
         self.out = out
         self.events: list[dict[str, Any]] = []
-        self.stints: list[Stint] = []
+        self.stints: list[JobRecord] = []
         self.executor = FakeExecutor(make)
-        self.plan: Plan = a_plan(**{"models": (MODEL,), **plan})
+        self.plan: RunPlan = a_plan(**{"models": (MODEL,), **plan})
         clock = itertools.count(0, 10)
         self.work = Dispatch(
             Records(self.plan, RunFolder(out)),
@@ -64,9 +64,9 @@ class Bench:
             clock=lambda: float(next(clock)),
         )
 
-    def costs(self) -> Costs:
+    def costs(self) -> Estimates:
         """Return equal cells that are long beside a load."""
-        return Costs(dict.fromkeys(self.plan.cells, 1000.0), dict.fromkeys(self.plan.models, 1.0))
+        return Estimates(dict.fromkeys(self.plan.cells, 1000.0), dict.fromkeys(self.plan.models, 1.0))
 
     def result(self) -> dict[str, str]:
         """Run, and return {benchmark: 'succeeded' or the error} of the first model's cells."""
@@ -85,7 +85,7 @@ def silence(until: Callable[[], bool]) -> Iterator[None]:
         yield None
 
 
-def ended(job: Job, end: Exit, *stderr: str, says_first: Sequence[str | None] = ()) -> FakeContainer:
+def ended(job: DeviceJob, end: Exit, *stderr: str, says_first: Sequence[str | None] = ()) -> FakeContainer:
     """Return a container that ends before it does anything."""
     return FakeContainer(lambda job, names: iter(says_first), job, end, stderr)
 
@@ -155,7 +155,7 @@ def test_a_refusal_brings_its_hint_along(tmp_path: Path) -> None:
 
 
 def test_a_cell_that_falls_silent_is_given_up_and_the_others_go_on(tmp_path: Path) -> None:
-    def script(job: Job, names: Iterator[str]) -> Script:
+    def script(job: DeviceJob, names: Iterator[str]) -> Script:
         for name in names:
             if name == "POPE":
                 yield says("cell_start", model=job.model, benchmark=name)
@@ -169,7 +169,7 @@ def test_a_cell_that_falls_silent_is_given_up_and_the_others_go_on(tmp_path: Pat
 
 
 def test_a_success_without_a_record_is_a_failure(tmp_path: Path) -> None:
-    def script(job: Job, names: Iterator[str]) -> Script:
+    def script(job: DeviceJob, names: Iterator[str]) -> Script:
         return (says("cell_end", model=job.model, benchmark=name, status="succeeded", score=99.0) for name in names)
 
     bench = Bench(tmp_path, lambda job: FakeContainer(script, job), benchmarks=("POPE",))
@@ -215,7 +215,7 @@ def test_a_slow_cell_does_not_hold_up_the_others(tmp_path: Path) -> None:
     benchmarks = ("POPE", "MMStar", "OCRBench", "BLINK")
     others = [tmp_path / MODEL / name / "cell.json" for name in benchmarks[1:]]
 
-    def script(job: Job, names: Iterator[str]) -> Script:
+    def script(job: DeviceJob, names: Iterator[str]) -> Script:
         for name in names:
             if name == "POPE":
                 yield from silence(lambda: all(path.exists() for path in others))
@@ -228,7 +228,7 @@ def test_a_slow_cell_does_not_hold_up_the_others(tmp_path: Path) -> None:
 
 
 def test_a_device_on_which_everything_dies_is_left_out_and_its_cells_go_on_elsewhere(tmp_path: Path) -> None:
-    def make(job: Job) -> FakeContainer:
+    def make(job: DeviceJob) -> FakeContainer:
         lost = says("device_lost", error="CUDA error: device lost")
         script = lambda job, names: iter([says("cell_start", benchmark=next(names)), lost])  # noqa: E731
         return FakeContainer(script, job, Exit(3)) if job.device.name == "cpu1" else good_container(tmp_path, job)
@@ -258,7 +258,7 @@ def test_a_cell_that_dies_on_two_devices_is_to_blame_and_both_devices_stay(tmp_p
 
 
 def test_a_device_on_which_no_container_starts_is_left_out(tmp_path: Path) -> None:
-    def make(job: Job) -> FakeContainer:
+    def make(job: DeviceJob) -> FakeContainer:
         if job.device.name == "cpu0":
             raise EnvironmentUnfit("unknown device GPU-0")
         return good_container(tmp_path, job)
@@ -283,7 +283,7 @@ def test_where_nothing_works_any_more_the_rest_waits_for_another_run(tmp_path: P
 
 
 def test_an_engine_that_goes_away_ends_the_run(tmp_path: Path) -> None:
-    def gone(job: Job, names: Iterator[str]) -> Script:
+    def gone(job: DeviceJob, names: Iterator[str]) -> Script:
         yield from works(tmp_path, job, itertools.islice(names, 1))
         raise EnvironmentUnfit("container x was lost")
 
@@ -309,7 +309,7 @@ def test_a_stint_tells_where_what_and_how_it_ended(tmp_path: Path) -> None:
 def test_several_logs_of_one_model_end_in_one(tmp_path: Path) -> None:
     (tmp_path / "logs").mkdir()
 
-    def script(job: Job, names: Iterator[str]) -> Script:
+    def script(job: DeviceJob, names: Iterator[str]) -> Script:
         for name in names:
             with (tmp_path / "logs" / str(job.log)).open("a") as stream:
                 stream.write(f"{name} here\n")
@@ -342,7 +342,7 @@ def test_durations_of_an_earlier_run_are_what_the_next_expects(tmp_path: Path) -
     plan = a_plan()
     folder, record = run_folder.create(tmp_path, plan, now=utc_now())
     a_cell(MODEL, "POPE", seconds=20.0, samples=10, predictions=10).save(folder.cell(MODEL, "POPE"))
-    stint = Stint("cpu0", MODEL, "2026-01-02T03:04:05+00:00", 30.0, ("POPE",), load_seconds=7.0)
+    stint = JobRecord("cpu0", MODEL, "2026-01-02T03:04:05+00:00", 30.0, ("POPE",), load_seconds=7.0)
     folder.save(replace(record, stints=(stint,)))
 
     found = estimates.expect(tmp_path, replace(plan, samples=5))

@@ -27,8 +27,8 @@ from support.builders import (
 from vldock.common.errors import EnvironmentUnfit
 from vldock.host.containers.lifecycle import Exit
 from vldock.host.matrix import runner
-from vldock.host.matrix.executor import Executor, Job
-from vldock.host.matrix.runner import Outcome, execute
+from vldock.host.matrix.executor import DeviceJob, Executor
+from vldock.host.matrix.runner import RunOutcome, execute
 from vldock.host.runs import folder as run_folder
 from vldock.host.runs.devices import Device, joined
 from vldock.host.runs.folder import RunFolder
@@ -36,7 +36,7 @@ from vldock.host.runs.folder import RunFolder
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 ONE = (Device("cpu0"),)
 TWO = (Device("cpu0", threads=1), Device("cpu1", threads=1))
-JOB = Job(MODELS[0], ONE[0])
+JOB = DeviceJob(MODELS[0], ONE[0])
 
 
 class Clock:
@@ -53,7 +53,7 @@ class Clock:
 
 def work(
     folder: RunFolder, executor: Executor, places: tuple[Device, ...] = ONE, *, facts: Callable[[], Any] = dict
-) -> Outcome:
+) -> RunOutcome:
     record = folder.load()
     return execute(folder, record, executor=executor, places=places, show=lambda item: None, facts=facts, now=Clock())
 
@@ -114,7 +114,7 @@ def test_the_summary_log_has_a_timed_line_per_event_and_none_per_sample(folder: 
 
 
 def test_one_failed_cell_makes_the_run_no_success(folder: RunFolder) -> None:
-    def script(job: Job, names: Iterator[str]) -> Script:
+    def script(job: DeviceJob, names: Iterator[str]) -> Script:
         bad = {"status": "failed", "score": None, "error": "evaluator broke"}
         for name in names:
             yield from evaluates(folder.path, a_cell(job.model, name, **(bad if name == "MMStar" else {})))
@@ -126,7 +126,7 @@ def test_one_failed_cell_makes_the_run_no_success(folder: RunFolder) -> None:
 
 
 def test_a_stopped_run_keeps_what_is_done_and_goes_on_from_there(folder: RunFolder, good: FakeExecutor) -> None:
-    def stopped(job: Job, names: Iterator[str]) -> Script:
+    def stopped(job: DeviceJob, names: Iterator[str]) -> Script:
         yield from evaluates(folder.path, a_cell(job.model, next(names)))
         next(names)
         yield lambda: os.kill(os.getpid(), signal.SIGTERM)
@@ -144,7 +144,7 @@ def test_a_stopped_run_keeps_what_is_done_and_goes_on_from_there(folder: RunFold
 
 
 def test_with_no_device_left_the_run_is_interrupted_and_goes_on_later(folder: RunFolder, good: FakeExecutor) -> None:
-    def gone(job: Job) -> FakeContainer:
+    def gone(job: DeviceJob) -> FakeContainer:
         raise EnvironmentUnfit("no such device")
 
     with pytest.raises(EnvironmentUnfit):
@@ -221,7 +221,7 @@ def test_a_shared_store_reaches_the_container_read_only(folder: RunFolder, tmp_p
 def test_a_container_that_is_fed_reads_names_and_has_its_devices_share(folder: RunFolder) -> None:
     share = Device("cpu1", threads=3, memory=1000)
 
-    spec = runner.spec(a_plan(), folder=folder, run_id="r", job=Job(MODELS[0], share, log="7b@cpu1.log"))
+    spec = runner.spec(a_plan(), folder=folder, run_id="r", job=DeviceJob(MODELS[0], share, log="7b@cpu1.log"))
 
     assert "--data - --limit" in " ".join(spec.argv)
     assert spec.argv[-2:] == ("--log", "7b@cpu1.log")
@@ -231,7 +231,7 @@ def test_a_container_that_is_fed_reads_names_and_has_its_devices_share(folder: R
 def test_a_cell_on_several_gpus_is_started_by_torchrun(folder: RunFolder) -> None:
     pair = joined([Device("gpu0", "GPU-a", 4), Device("gpu1", "GPU-b", 4)])
 
-    spec = runner.spec(a_plan(gpus="all"), folder=folder, run_id="r", job=Job(MODELS[0], pair))
+    spec = runner.spec(a_plan(gpus="all"), folder=folder, run_id="r", job=DeviceJob(MODELS[0], pair))
 
     assert spec.argv[:6] == ("torchrun", "--standalone", "--nproc-per-node", "2", "-m", "vldock.image")
     assert (spec.gpus, spec.cpus, spec.env["OMP_NUM_THREADS"]) == ("GPU-a,GPU-b", None, "4")

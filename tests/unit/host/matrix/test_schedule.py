@@ -9,7 +9,7 @@ from collections import Counter
 import pytest
 
 from vldock.host.matrix import scheduler
-from vldock.host.matrix.scheduler import Schedule, Seat, Task
+from vldock.host.matrix.scheduler import DeviceState, Schedule, Task
 
 A, B = "llava_v1.5_7b", "llava_v1.5_13b"
 
@@ -80,19 +80,19 @@ def test_the_same_question_has_the_same_answer() -> None:
 
 
 def test_a_cell_goes_to_no_device_it_died_on() -> None:
-    seats = {"d0": Seat("d0"), "d1": Seat("d1", A, 50, busy=True)}
+    seats = {"d0": DeviceState("d0"), "d1": DeviceState("d1", A, 50, busy=True)}
     struck = [Task((A, "b0"), 9, frozenset({"d0"}))]
 
     assert scheduler.choose("d0", seats, struck, load=lambda model: 0.0) is None
 
 
 def test_a_device_comes_to_a_cell_that_died_where_its_model_is() -> None:
-    seats = {"d0": Seat("d0"), "d1": Seat("d1", A, 50, busy=True)}
+    seats = {"d0": DeviceState("d0"), "d1": DeviceState("d1", A, 50, busy=True)}
     struck = [Task((A, "b0"), 9, frozenset({"d1"}))]
 
     choice = scheduler.choose("d0", seats, struck, load=lambda model: 1000.0)
 
-    assert choice == scheduler.Choice(struck[0], ("d0",))
+    assert choice == scheduler.Assignment(struck[0], ("d0",))
 
 
 def test_one_long_cell_is_spread_over_all_devices_and_the_rest_follows() -> None:

@@ -21,7 +21,7 @@ from vldock.host.registry.auth import Credentials
 from vldock.host.registry.client import OCI_MANIFEST, Descriptor, Manifest, Remote, sha256
 from vldock.host.registry.transport import Http
 from vldock.host.registry.upload import mount, upload
-from vldock.host.util.retry import Patience
+from vldock.host.util.retry import RetryPolicy
 
 CONTENT = bytes(range(256)) * 40
 BLOB = Descriptor.of(CONTENT, "application/octet-stream")
@@ -158,7 +158,7 @@ def test_the_pause_a_registry_asks_for_is_kept(fake: FakeRegistry, monkeypatch: 
     pauses: list[float] = []
     monkeypatch.setattr("tenacity.nap.time.sleep", pauses.append)
     remote = fake.remote("a")
-    remote.http.patience = Patience(attempts=3, longest=60, first=1)
+    remote.http.patience = RetryPolicy(attempts=3, longest=60, first=1)
     asked = iter(["7", "900"])
 
     def trouble(number: int, request: requests.PreparedRequest) -> requests.Response | None:

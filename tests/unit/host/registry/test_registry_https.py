@@ -21,9 +21,9 @@ from vldock.host.promotion import workflow
 from vldock.host.registry import reference as registry_reference
 from vldock.host.registry.address import Home
 from vldock.host.registry.auth import Credentials, RegistryAuth
-from vldock.host.registry.connection import Line
+from vldock.host.registry.connection import RegistryOptions
 from vldock.host.registry.reference import Repository
-from vldock.host.util.retry import Patience
+from vldock.host.util.retry import RetryPolicy
 
 PASSWORD = "a secret of the tests"
 BASIC = Credentials("me", PASSWORD).basic
@@ -49,7 +49,9 @@ class Town:
         """Promote one image to it by the lines the command uses."""
         image = self.shop.image()
         wish = replace(self.shop.wish(self.shop.receipt(image)), target=Repository(self.host, NAME))
-        places = workflow.Places(Line(patience=Patience(2, 0, 0)), self.shop.log, False, self.said.append)
+        places = workflow.PromotionTarget(
+            RegistryOptions(patience=RetryPolicy(2, 0, 0)), self.shop.log, False, self.said.append
+        )
         source = registry_reference.source(f"tar:{image.path}")
         workflow.promote(source, wish, places, confirm=True, show=lambda plan: None)
 

@@ -11,7 +11,7 @@ from support.fake_registry import FakeRegistry, body, response
 from vldock.host.errors import RegistryFailed
 from vldock.host.registry.client import OCI_MANIFEST, PART, Descriptor, Manifest, Remote
 from vldock.host.registry.upload import upload
-from vldock.host.util.retry import Patience
+from vldock.host.util.retry import RetryPolicy
 
 MIB = 1 << 20
 LARGE = bytes(range(256)) * (9 << 12)  # 9 MiB
@@ -164,7 +164,7 @@ def test_a_part_at_which_a_proxy_hangs_up_is_sent_in_smaller_ones() -> None:
 
     registry.trouble = hang_up
     remote = registry.client()
-    remote.http.patience = Patience(attempts=6, longest=0, first=0)
+    remote.http.patience = RetryPolicy(attempts=6, longest=0, first=0)
 
     upload(remote, BLOB, io.BytesIO(LARGE))
 

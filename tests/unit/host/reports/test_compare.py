@@ -14,7 +14,7 @@ from vldock.common.matrix import find_benchmark
 from vldock.host.cli.main import cli, invoke
 from vldock.host.reports.compare import compare
 from vldock.host.reports.paired_samples import Pair
-from vldock.host.reports.write import Written
+from vldock.host.reports.write import ReportFiles
 
 
 def a_folder(path: Path, *, benchmark: str = "MMStar", model: str = MODELS[0], wrong_every: int = 3) -> Path:
@@ -98,7 +98,7 @@ def test_a_circular_question_flips_once_and_shows_what_its_rotations_said(tmp_pa
     assert "right only if all its rotations are" in found.flips[0].after
 
 
-def test_two_runs_give_every_shared_cell_and_name_the_others(forty_cells: Written, tmp_path: Path) -> None:
+def test_two_runs_give_every_shared_cell_and_name_the_others(forty_cells: ReportFiles, tmp_path: Path) -> None:
     other = a_run(tmp_path / "other", wrong_every=5)
 
     found = compare(forty_cells.folder.path, other.path)

@@ -20,7 +20,7 @@ from vldock.host.reports import html_page, run_artifacts, sample_selection
 from vldock.host.reports import write as report_write
 from vldock.host.reports.samples import Sample, Samples
 from vldock.host.reports.score_intervals import Evidence
-from vldock.host.reports.write import Written
+from vldock.host.reports.write import ReportFiles
 from vldock.host.runs.folder import RunFolder
 
 BUDGET = 15_000_000
@@ -58,7 +58,7 @@ class Seen(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def text(forty_cells: Written) -> str:
+def text(forty_cells: ReportFiles) -> str:
     return forty_cells.folder.page.read_text(encoding="utf-8")
 
 
@@ -144,7 +144,7 @@ def test_a_real_run_has_the_difference_where_the_protocol_is_comparable(tmp_path
     assert "| SEEDBench_IMG | llava_v1.5_7b | 70.0 | 65.59 | +4.4 (ours" in made.folder.report.read_text()
 
 
-def test_equal_input_gives_equal_bytes_within_the_budget(forty_cells: Written, text: str) -> None:
+def test_equal_input_gives_equal_bytes_within_the_budget(forty_cells: ReportFiles, text: str) -> None:
     again = report_write.again(forty_cells.folder)
 
     assert again.folder.page.read_text(encoding="utf-8") == text

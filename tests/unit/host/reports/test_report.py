@@ -16,11 +16,11 @@ from support.builders import BENCHMARKS, MODELS, TIME, a_cell, a_plan
 
 from vldock.common.cell_record import Cell
 from vldock.host.matrix import progress as matrix_progress
-from vldock.host.matrix.runner import Outcome
+from vldock.host.matrix.runner import RunOutcome
 from vldock.host.reports import markdown as markdown_report
 from vldock.host.reports import tables as result_tables
 from vldock.host.runs.events import one_line, parse
-from vldock.host.runs.folder import RunFolder, RunRecord, Session
+from vldock.host.runs.folder import RunFolder, RunRecord, WorkPeriod
 
 GOLDEN = Path(__file__).parent / "golden" / "EVALUATION_REPORT.md"
 FOLDER = RunFolder(Path("/outputs/20260102-030405"))
@@ -30,7 +30,7 @@ GOOD = {"event": "cell_end", "model": "m", "benchmark": "POPE", "status": "succe
 
 
 def a_record(**plan: Any) -> RunRecord:
-    session = Session(TIME, "2026-01-02T03:26:04+00:00")
+    session = WorkPeriod(TIME, "2026-01-02T03:26:04+00:00")
     facts = {"vldock": "0.1.0", "lock sha256": "f" * 64}
     return RunRecord("r1", TIME, a_plan(**plan), "finished", (session,), facts)
 
@@ -159,7 +159,7 @@ def test_on_a_terminal_there_are_bars_and_the_same_lines() -> None:
 
 
 def test_the_table_at_the_end_has_every_cell_and_the_count() -> None:
-    outcome = Outcome(FOLDER, a_record(), tuple(all_cells()))
+    outcome = RunOutcome(FOLDER, a_record(), tuple(all_cells()))
     screen = Console(file=io.StringIO(), width=140)
 
     screen.print(matrix_progress.table(outcome))

@@ -12,7 +12,7 @@ from support.run_folders import BENCHMARKS, a_cell_folder, workbook
 from vldock.common.cell_record import Cell
 from vldock.common.matrix import find_benchmark
 from vldock.host.reports import samples, score_intervals
-from vldock.host.reports.write import Written
+from vldock.host.reports.write import ReportFiles
 
 MODEL = "llava_v1.5_7b"
 
@@ -27,7 +27,7 @@ def cell_of(tmp_path: Path, name: str) -> tuple[Path, Cell]:
 
 
 @pytest.mark.parametrize("name", BENCHMARKS)
-def test_every_benchmark_has_an_interval_around_its_score(forty_cells: Written, name: str) -> None:
+def test_every_benchmark_has_an_interval_around_its_score(forty_cells: ReportFiles, name: str) -> None:
     found = forty_cells.gathered[MODEL, name]
     score = next(cell.score for cell in forty_cells.cells if (cell.model, cell.benchmark) == (MODEL, name))
 
@@ -48,7 +48,7 @@ def test_every_benchmark_has_an_interval_around_its_score(forty_cells: Written, 
     ],
 )
 def test_n_is_the_number_of_units_the_score_is_made_of(
-    forty_cells: Written, name: str, units: int, method: str
+    forty_cells: ReportFiles, name: str, units: int, method: str
 ) -> None:
     found = forty_cells.gathered[MODEL, name].interval
 
@@ -57,7 +57,7 @@ def test_n_is_the_number_of_units_the_score_is_made_of(
 
 
 @pytest.mark.parametrize("name", ["OCRBench", "VizWiz"])
-def test_a_benchmark_of_totals_has_samples_without_a_verdict(forty_cells: Written, name: str) -> None:
+def test_a_benchmark_of_totals_has_samples_without_a_verdict(forty_cells: ReportFiles, name: str) -> None:
     found = forty_cells.gathered[MODEL, name].samples
 
     assert len(found.rows) == 10
@@ -66,7 +66,7 @@ def test_a_benchmark_of_totals_has_samples_without_a_verdict(forty_cells: Writte
     assert "totals only" in found.reason
 
 
-def test_a_rotation_has_its_questions_verdict_and_says_so(forty_cells: Written) -> None:
+def test_a_rotation_has_its_questions_verdict_and_says_so(forty_cells: ReportFiles) -> None:
     rows = {row.index: row for row in forty_cells.gathered[MODEL, "MMBench_DEV_EN"].samples.rows}
 
     assert rows["241"].right is False

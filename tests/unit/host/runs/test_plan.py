@@ -8,7 +8,7 @@ import pytest
 from support.builders import a_cell, a_plan
 
 from vldock.common.errors import UsageError
-from vldock.host.runs.plan import Plan, choose_benchmarks, choose_models, doubt
+from vldock.host.runs.plan import RunPlan, choose_benchmarks, choose_models, doubt
 
 
 def test_the_default_is_the_matrix_of_forty_cells() -> None:
@@ -37,7 +37,7 @@ def test_a_model_without_a_stand_in_is_refused_when_one_is_asked_for() -> None:
 def test_a_plan_survives_being_written_down() -> None:
     plan = a_plan(data="/data", network="none")
 
-    assert Plan.from_json(json.loads(json.dumps(plan.as_json()))) == plan
+    assert RunPlan.from_json(json.loads(json.dumps(plan.as_json()))) == plan
 
 
 @pytest.mark.parametrize(

@@ -12,14 +12,14 @@ from support.session_builders import a_session
 from vldock.common.errors import InputRefused, UsageError, VldockError
 from vldock.host.containers.lifecycle import Exit
 from vldock.host.containers.spec import Spec
-from vldock.host.matrix.executor import Job
+from vldock.host.matrix.executor import DeviceJob
 from vldock.host.runs.devices import Device
 from vldock.host.sessions import spec as session_spec
 from vldock.host.sessions import start as session_start
 
 MODEL = "llava_v1.5_7b"
-JOB = Job(MODEL, Device("cpu"))
-ASKED = session_spec.Asked("default", (MODEL,), 1800.0, "no", False, "me")
+JOB = DeviceJob(MODEL, Device("cpu"))
+ASKED = session_spec.SessionOptions("default", (MODEL,), 1800.0, "no", False, "me")
 
 
 def words(**values: Any) -> str:

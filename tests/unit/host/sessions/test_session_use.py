@@ -16,13 +16,13 @@ from vldock.host.sessions import display as session_display
 from vldock.host.sessions import find as session_find
 from vldock.host.sessions import owner as session_owner
 from vldock.host.sessions import stop as session_stop
-from vldock.host.sessions.control import Told
+from vldock.host.sessions.control import SessionStatus
 
 MODEL = "llava_v1.5_7b"
 
 
-def told(state: str = "ready", **raw: Any) -> Told:
-    return Told(state, {"state": state, **raw})
+def told(state: str = "ready", **raw: Any) -> SessionStatus:
+    return SessionStatus(state, {"state": state, **raw})
 
 
 NOW = session_find.moment(CREATED) + timedelta(hours=1)
@@ -40,7 +40,7 @@ BUSY = [{"id": "1", "argv": ["--data", "POPE"]}]
     ],
     ids=lambda value: str(value)[:40],
 )
-def test_what_nobody_can_use_or_uses_is_waste(values: dict[str, Any], answer: Told | None, why: str) -> None:
+def test_what_nobody_can_use_or_uses_is_waste(values: dict[str, Any], answer: SessionStatus | None, why: str) -> None:
     (waste,) = session_stop.plan([a_session(**values)], older_than=3600, told=lambda found: answer, now=lambda: NOW)
 
     assert why in str(waste)
@@ -57,7 +57,9 @@ def test_what_nobody_can_use_or_uses_is_waste(values: dict[str, Any], answer: To
     ],
     ids=["idle, and nobody asked", "idle, not for long", "at work", "no answer yet", "another machine's owner"],
 )
-def test_what_may_be_in_use_is_left(values: dict[str, Any], answer: Told | None, older_than: float | None) -> None:
+def test_what_may_be_in_use_is_left(
+    values: dict[str, Any], answer: SessionStatus | None, older_than: float | None
+) -> None:
     every = [a_session(**values)]
 
     assert session_stop.plan(every, older_than=older_than, told=lambda found: answer, now=lambda: NOW) == []

@@ -62,13 +62,15 @@ class Loaded:
 
 
 def test_a_cell_on_a_lost_gpu_has_no_end_and_the_loss_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    def lost(job: cell_evaluation.Job, **_: Any) -> None:
+    def lost(job: cell_evaluation.CellJob, **_: Any) -> None:
         raise DeviceLost("the GPU is lost")
 
     told: list[tuple[str, Any]] = []
     monkeypatch.setattr(cell_evaluation, "run", lost)
     args = argparse.Namespace(model="llava_v1.5_7b", out=tmp_path, judge=None)
-    work = evaluate_command._Work(args, None, True, lambda event, **fields: told.append((event, fields)), fed=True)
+    work = evaluate_command.EvaluationRun(
+        args, None, True, lambda event, **fields: told.append((event, fields)), fed=True
+    )
     monkeypatch.setattr(work, "shared", Loaded())
 
     with pytest.raises(DeviceLost):

@@ -35,7 +35,7 @@ def rows(out: Path) -> list[dict[str, str]]:
     return [json.loads(line) for line in out.read_text().splitlines()]
 
 
-def lines(text: str = QUESTIONS) -> list[batch.Line]:
+def lines(text: str = QUESTIONS) -> list[batch.BatchLine]:
     return batch.read(io.StringIO(text), "q.jsonl")
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from vldock.common.errors import EnvironmentUnfit, InputRefused, UsageError, VldockError
-from vldock.image.predict.image_download import Limits, fetch
+from vldock.image.predict.image_download import DownloadLimits, fetch
 
 BODY = b"x" * 1000
 
@@ -58,7 +58,7 @@ def host() -> Iterator[str]:
 
 
 def test_a_whole_answer_is_the_file(host: str, tmp_path: Path) -> None:
-    fetch(f"{host}/whole", tmp_path / "image", Limits())
+    fetch(f"{host}/whole", tmp_path / "image", DownloadLimits())
 
     assert (tmp_path / "image").read_bytes() == BODY
 
@@ -78,14 +78,14 @@ def test_a_host_that_misbehaves_is_named_and_not_waited_for(
 ) -> None:
     """What is endless and what is slow goes on until we hang up."""
     with pytest.raises(error, match=said) as caught:
-        fetch(host + path, tmp_path / "image", Limits(size=5000, seconds=seconds))
+        fetch(host + path, tmp_path / "image", DownloadLimits(size=5000, seconds=seconds))
 
     assert "secret" not in caught.value.render()
 
 
 def test_without_a_network_the_error_says_to_give_a_file(tmp_path: Path) -> None:
     with pytest.raises(EnvironmentUnfit) as caught:
-        fetch("http://127.0.0.1:9/a.png?token=secret", tmp_path / "image", Limits(seconds=2))
+        fetch("http://127.0.0.1:9/a.png?token=secret", tmp_path / "image", DownloadLimits(seconds=2))
 
     assert "--image FILE" in caught.value.render()
     assert "secret" not in caught.value.render()
@@ -93,4 +93,4 @@ def test_without_a_network_the_error_says_to_give_a_file(tmp_path: Path) -> None
 
 def test_a_url_that_is_none_is_a_wrong_argument(tmp_path: Path) -> None:
     with pytest.raises(UsageError):
-        fetch("http://", tmp_path / "image", Limits())
+        fetch("http://", tmp_path / "image", DownloadLimits())

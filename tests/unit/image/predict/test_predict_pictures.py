@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from vldock.common.errors import InputRefused, UsageError
-from vldock.image.predict.image_download import Limits
-from vldock.image.predict.pictures import ORIENTATION, Reader, examine, shown
+from vldock.image.predict.image_download import DownloadLimits
+from vldock.image.predict.pictures import ORIENTATION, PictureReader, examine, shown
 
 
 def png(width: int = 4, height: int = 3, mode: str = "RGB") -> bytes:
@@ -84,7 +84,7 @@ def test_what_no_model_can_see_is_refused(tmp_path: Path, data: bytes, why: str)
 def test_a_file_standard_input_and_a_data_uri_are_read_and_nothing_stays(tmp_path: Path, cache: Path) -> None:
     (tmp_path / "a.png").write_bytes(png())
     uri = "data:image/png;base64," + base64.b64encode(png()).decode()
-    reader = Reader(tmp_path, stdin=lambda: io.BytesIO(png()))
+    reader = PictureReader(tmp_path, stdin=lambda: io.BytesIO(png()))
 
     with reader.gathered(["a.png", "-", uri]) as pictures:
         seen = [picture.path.read_bytes() for picture in pictures]
@@ -97,12 +97,12 @@ def test_a_file_standard_input_and_a_data_uri_are_read_and_nothing_stays(tmp_pat
 
 @pytest.mark.parametrize("source", ["gone.png", ".", "data:image/png,plain"])
 def test_a_source_that_is_none_is_a_wrong_argument(tmp_path: Path, source: str) -> None:
-    with pytest.raises(UsageError), Reader(tmp_path).gathered([source]):
+    with pytest.raises(UsageError), PictureReader(tmp_path).gathered([source]):
         pass
 
 
 def test_more_bytes_than_allowed_on_standard_input_are_refused(tmp_path: Path) -> None:
-    reader = Reader(tmp_path, Limits(size=10), stdin=lambda: io.BytesIO(png()))
+    reader = PictureReader(tmp_path, DownloadLimits(size=10), stdin=lambda: io.BytesIO(png()))
 
     with pytest.raises(InputRefused, match="more than 10 bytes"), reader.gathered(["-"]):
         pass

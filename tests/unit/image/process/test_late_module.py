@@ -21,7 +21,7 @@ def late(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (tmp_path / "heavy" / "__init__.py").write_text("from heavy import part\nweight = 1\n")
     (tmp_path / "heavy" / "part.py").write_text("import sys\nfull = hasattr(sys.modules['heavy'], '__path__')\n")
     monkeypatch.syspath_prepend(tmp_path)
-    deferred_module.put_off("heavy")
+    deferred_module.defer("heavy")
     yield tmp_path / "heavy"
     for name in [name for name in sys.modules if name.split(".")[0] == "heavy"]:
         del sys.modules[name]
@@ -53,8 +53,8 @@ def test_a_late_module_that_is_broken_says_so_each_time(late: Path) -> None:
 
 
 def test_an_absent_or_imported_library_is_left_alone() -> None:
-    deferred_module.put_off("no_such_library")
-    deferred_module.put_off("json")
+    deferred_module.defer("no_such_library")
+    deferred_module.defer("json")
 
     assert "no_such_library" not in sys.modules
     assert type(json) is ModuleType

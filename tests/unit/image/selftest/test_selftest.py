@@ -17,7 +17,7 @@ from vldock.common.cell_record import Cell
 from vldock.common.errors import EnvironmentUnfit, EvaluationFailed
 from vldock.image.selftest import bench as benches
 from vldock.image.selftest import cells, command, samples, train, use
-from vldock.image.selftest.bench import Bench, Done, NeedsGpu, Seen
+from vldock.image.selftest.bench import Bench, Done, NeedsGpu, StepResult
 from vldock.image.selftest.report import Report
 from vldock.image.selftest.steps import Step, take
 
@@ -124,7 +124,7 @@ def test_the_cause_is_the_last_error_of_a_log(text, cause):
     ids=["left out", "failed", "broken"],
 )
 def test_whatever_stops_a_step_is_its_own_row(tmp_path, error, status, seen):
-    def work(bench: Bench) -> Seen:
+    def work(bench: Bench) -> StepResult:
         raise error
 
     step = take("one", work, bench(tmp_path), say=QUIET)

@@ -13,7 +13,7 @@ import pytest
 
 from vldock.image.process import stats as process_stats
 from vldock.image.session import evaluator, loaded_models, messages, remote_model, worker
-from vldock.image.session.fair_queue import Turns
+from vldock.image.session.fair_queue import FairQueue
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
 
 
 def test_clients_are_served_one_after_the_other() -> None:
-    turns: Turns[str, int] = Turns()
+    turns: FairQueue[str, int] = FairQueue()
     for number in range(3):
         turns.put("many", number)
     turns.put("one", 9)
@@ -34,7 +34,7 @@ def test_clients_are_served_one_after_the_other() -> None:
 
 
 def test_what_is_not_finished_comes_before_its_owners_rest_and_after_the_others() -> None:
-    turns: Turns[str, str] = Turns()
+    turns: FairQueue[str, str] = FairQueue()
     turns.put("a", "first")
     turns.put("a", "later")
     owner, item = turns.take()
@@ -46,7 +46,7 @@ def test_what_is_not_finished_comes_before_its_owners_rest_and_after_the_others(
 
 
 def test_a_client_that_is_gone_has_no_turn() -> None:
-    turns: Turns[str, str] = Turns()
+    turns: FairQueue[str, str] = FairQueue()
     turns.put("gone", "x")
     turns.put("here", "y")
 
@@ -57,7 +57,7 @@ def test_a_client_that_is_gone_has_no_turn() -> None:
 
 @pytest.mark.timeout(300)
 def test_taking_waits_for_a_request() -> None:
-    turns: Turns[str, str] = Turns()
+    turns: FairQueue[str, str] = FairQueue()
     threading.Timer(0.1, turns.put, ("late", "x")).start()
 
     assert turns.take() == ("late", "x")

@@ -230,7 +230,7 @@ def doomed(request: pytest.FixtureRequest, environ: dict[str, str], tmp_path: Pa
             "ValueError: invalid literal for int() with base 10: 'no index'",
         ),
         "thread": (
-            "from vldock.image.session.worker_listener import Counter; Counter._attend = lambda *given: [].pop()",
+            "from vldock.image.session import worker_listener as w; w.WorkerListener._attend = lambda *_: [].pop()",
             "IndexError: pop from empty list",
         ),
         "exit": ("os._exit(7)", "exit 7"),
@@ -258,8 +258,8 @@ def test_a_worker_that_dies_at_every_start_names_its_cause_in_status_and_to_ever
 def test_a_worker_that_dies_at_a_question_is_named_with_its_cause_and_the_run_declined(
     start: Start, environ: dict[str, str], tmp_path: Path
 ) -> None:
-    dies = "from vldock.image.session.loaded_models import Shelf\n"
-    dies += "    Shelf.get = lambda self, name, say: os.kill(os.getpid(), 9)"
+    dies = "from vldock.image.session.loaded_models import LoadedModels\n"
+    dies += "    LoadedModels.get = lambda self, name, say: os.kill(os.getpid(), 9)"
     (tmp_path / "sitecustomize.py").write_text(FAULT.format(fault=dies), encoding="utf-8")
     environ["PYTHONPATH"] = os.pathsep.join([str(tmp_path), PATHS])
     start()

@@ -11,7 +11,7 @@ from vldock.common.errors import InputRefused
 from vldock.image.vlmeval_hooks.models import build as model_build
 from vldock.image.vlmeval_hooks.process import error_lines, redact
 from vldock.image.vlmeval_hooks.run import console, judge, unknown_names
-from vldock.image.vlmeval_hooks.run.cell_outcomes import Outcome
+from vldock.image.vlmeval_hooks.run.cell_outcomes import CellOutcome
 
 
 def test_an_error_without_a_message_tells_its_place() -> None:
@@ -138,8 +138,8 @@ def test_a_model_that_failed_to_load_is_not_loaded_again() -> None:
 
 
 def test_scores_go_to_stdout_failures_to_stderr_and_one_failure_is_exit_1(capsys: pytest.CaptureFixture[str]) -> None:
-    good = Outcome("m", "POPE", metrics={"Overall": 86.1}, samples=10, predictions=10, judge="exact_matching")
-    bad = Outcome("m", "MMStar", error="the evaluation\nreported no metric")
+    good = CellOutcome("m", "POPE", metrics={"Overall": 86.1}, samples=10, predictions=10, judge="exact_matching")
+    bad = CellOutcome("m", "MMStar", error="the evaluation\nreported no metric")
 
     code = console.report([good, bad])
 
@@ -152,7 +152,7 @@ def test_scores_go_to_stdout_failures_to_stderr_and_one_failure_is_exit_1(capsys
 def test_every_score_of_a_stand_in_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("VLDOCK_STANDIN", "1")
 
-    assert console.report([Outcome("m", "POPE", metrics={"Overall": 1.0}, samples=3, predictions=3)]) == 0
+    assert console.report([CellOutcome("m", "POPE", metrics={"Overall": 1.0}, samples=3, predictions=3)]) == 0
 
     score, note = capsys.readouterr().out.splitlines()
     assert score.endswith("[STAND-IN]")

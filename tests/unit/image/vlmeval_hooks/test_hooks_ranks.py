@@ -54,7 +54,7 @@ def test_no_gpu_is_named_where_none_may_be_seen() -> None:
     assert (environ["CUDA_VISIBLE_DEVICES"], environ[ranks.PLACED]) == ("-1", "none")
 
 
-@pytest.mark.parametrize("stage", [ranks.apart, ranks.together], ids=["before", "after"])
+@pytest.mark.parametrize("stage", [ranks.mark_diverged, ranks.mark_joined], ids=["before", "after"])
 def test_a_failure_ends_a_rank_only_until_the_answers_are_together(
     stage: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -68,4 +68,4 @@ def test_a_failure_ends_a_rank_only_until_the_answers_are_together(
         ranks.after_failure(ValueError("no such row"))
     except EvaluationFailed as error:
         ended = "rank 0 of 2: ValueError: no such row" in error.message
-    assert ended == (stage is ranks.apart)
+    assert ended == (stage is ranks.mark_diverged)

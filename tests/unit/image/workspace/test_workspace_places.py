@@ -10,7 +10,7 @@ import pytest
 
 from vldock.common.errors import EnvironmentUnfit, InputRefused, UsageError
 from vldock.image.workspace import model_location, naming
-from vldock.image.workspace.model_location import Place
+from vldock.image.workspace.model_location import ModelLocation
 
 REPO, COMMIT = "liuhaotian/llava-v1.5-7b", "a" * 40
 
@@ -160,13 +160,13 @@ def test_the_config_and_not_the_folder_names_the_class(
 ) -> None:
     model(tmp_path / folder, **config)
 
-    assert naming.model_name(Place("x", str(tmp_path / folder), "here"), given="wrong-mpt") == name
+    assert naming.model_name(ModelLocation("x", str(tmp_path / folder), "here"), given="wrong-mpt") == name
 
 
 def test_an_adapter_says_so_and_names_its_base(tmp_path: Path) -> None:
     folder = model(tmp_path / "run")
     (folder / "adapter_config.json").write_text('{"base_model_name_or_path": "lmsys/vicuna-7b-v1.5"}')
-    place = Place("x", str(folder), "here")
+    place = ModelLocation("x", str(folder), "here")
 
     assert (naming.model_name(place), naming.base_named(place)) == ("llava-llama-lora", "lmsys/vicuna-7b-v1.5")
 
@@ -177,4 +177,4 @@ def test_a_projector_alone_needs_a_base_and_a_whole_model_does_not(tmp_path: Pat
         (folder / "mm_projector.bin").write_bytes(b"x")
     (whole / "pytorch_model-00001-of-00002.bin").write_bytes(b"x")
 
-    assert [naming.needs_base(Place("x", str(folder), "")) for folder in (part, whole)] == [True, False]
+    assert [naming.needs_base(ModelLocation("x", str(folder), "")) for folder in (part, whole)] == [True, False]

@@ -2,8 +2,8 @@
 
 import sys
 
-from vldock.image.process.fast_exit import leave
+from vldock.image.process.fast_exit import fast_exit
 from vldock.image.run_py import main
 
 if __name__ == "__main__":
-    leave(main(sys.argv[1:]))
+    fast_exit(main(sys.argv[1:]))

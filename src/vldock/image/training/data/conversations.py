@@ -16,7 +16,7 @@ ROLES = ("human", "gpt")
 
 
 @dataclass(frozen=True)
-class Turn:
+class ConversationTurn:
     """A question ("human") or an answer ("gpt")."""
 
     role: str
@@ -36,7 +36,7 @@ class Oddity:
 class Conversation:
     """The turns as they are trained on, whether they ask about the record's image, and what is odd about the row."""
 
-    turns: tuple[Turn, ...]
+    turns: tuple[ConversationTurn, ...]
     asks: bool = True
     odd: tuple[Oddity, ...] = ()
 
@@ -45,7 +45,7 @@ def read(value: Any, images: int) -> Conversation:
     """Return the conversation of a record with so many images, its oddities found and set right as LLaVA does."""
     if malformed := tuple(_malformed(value)):
         return Conversation((), odd=malformed)
-    turns = tuple(Turn(turn["from"], turn["value"]) for turn in value)
+    turns = tuple(ConversationTurn(turn["from"], turn["value"]) for turn in value)
     if strange := [turn.role for turn in turns if turn.role not in ROLES]:
         return Conversation(turns, odd=(Oddity("unknown-role", strange[0]), *_empty(turns)))
     kept, order = _from_the_human_on(turns)
@@ -66,7 +66,7 @@ def _malformed(value: Any) -> Iterator[Oddity]:
                 yield Oddity("wrong-type", f"{key!r} of turn {at} is {turn[key]!r}")
 
 
-def _from_the_human_on(turns: Sequence[Turn]) -> tuple[tuple[Turn, ...], tuple[Oddity, ...]]:
+def _from_the_human_on(turns: Sequence[ConversationTurn]) -> tuple[tuple[ConversationTurn, ...], tuple[Oddity, ...]]:
     roles = [turn.role for turn in turns]
     if _alternate(roles):
         return tuple(turns), ()
@@ -79,13 +79,15 @@ def _alternate(roles: Sequence[str]) -> bool:
     return len(roles) >= len(ROLES) and len(roles) % 2 == 0 and list(roles) == [*ROLES] * (len(roles) // 2)
 
 
-def _empty(turns: Sequence[Turn]) -> Iterator[Oddity]:
+def _empty(turns: Sequence[ConversationTurn]) -> Iterator[Oddity]:
     for at, turn in enumerate(turns, 1):
         if not turn.text.replace(IMAGE, "").strip():
             yield Oddity("empty-answer" if turn.role == "gpt" else "empty-question", f"turn {at}")
 
 
-def _with_one_marker(turns: Sequence[Turn], images: int) -> tuple[tuple[Turn, ...], tuple[Oddity, ...]]:
+def _with_one_marker(
+    turns: Sequence[ConversationTurn], images: int
+) -> tuple[tuple[ConversationTurn, ...], tuple[Oddity, ...]]:
     """Return the turns with one marker for one image, none for an image no question asks about, as text for none."""
     asked = sum(turn.text.count(IMAGE) for turn in turns if turn.role == "human")
     told = sum(turn.text.count(IMAGE) for turn in turns if turn.role == "gpt")

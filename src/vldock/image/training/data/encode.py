@@ -18,7 +18,7 @@ from llava.mm_utils import process_images, tokenizer_image_token
 from vldock.common.errors import InputRefused
 from vldock.image.llava_hooks import wording
 from vldock.image.training.data import images as training_images
-from vldock.image.training.data.records import Record, Turn
+from vldock.image.training.data.records import ConversationTurn, Record
 
 if TYPE_CHECKING:
     from vldock.image.training.model.cached_tower import CachedTower
@@ -34,14 +34,14 @@ class Encoded:
     sizes: tuple[tuple[int, int], ...]
 
 
-def worded(turns: Sequence[Turn], template: str, *, answered: bool, images: bool = True) -> str:
+def worded(turns: Sequence[ConversationTurn], template: str, *, answered: bool, images: bool = True) -> str:
     """Return the conversation as one text; with `answered` False it ends where the last answer would begin."""
     said: list[tuple[str, str | None]] = [(turn.role, turn.text) for turn in turns]
     return wording.worded(said if answered else [*said[:-1], ("gpt", None)], template, images=images)
 
 
 def _tokens(
-    turns: Sequence[Turn], tokenizer: Any, template: str, *, answered: bool = True, images: bool = True
+    turns: Sequence[ConversationTurn], tokenizer: Any, template: str, *, answered: bool = True, images: bool = True
 ) -> list[int]:
     text = worded(turns, template, answered=answered, images=images)
     found: list[int] = tokenizer_image_token(text, tokenizer) if images else tokenizer(text).input_ids
@@ -49,7 +49,7 @@ def _tokens(
 
 
 def encode_text(
-    turns: Sequence[Turn], tokenizer: Any, template: str, *, images: bool = True
+    turns: Sequence[ConversationTurn], tokenizer: Any, template: str, *, images: bool = True
 ) -> tuple[list[int], list[int]]:
     """Return (ids, labels): IGNORE_INDEX outside the answers, each answer with the token that ends it.
 

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vldock.image.training.data.images import Picture
-from vldock.image.training.data.records import IMAGE, Record, Turn
+from vldock.image.training.data.records import IMAGE, ConversationTurn, Record
 
 KINDS = ("name", "choice", "yes-no")
 BRIEF = "Answer the question using a single word or phrase."
@@ -35,7 +35,7 @@ class Flower:
 
 
 @dataclass(frozen=True)
-class Choice:
+class ChoiceOptions:
     """A multiple choice: the options in order, and which letter is right."""
 
     options: tuple[str, ...]
@@ -49,12 +49,12 @@ def records(
     return [_record(flower, kind, names, choices, seed) for flower in flowers for kind in kinds]
 
 
-def choice_of(flower: Flower, names: Sequence[str], choices: int, seed: int) -> Choice:
+def choice_of(flower: Flower, names: Sequence[str], choices: int, seed: int) -> ChoiceOptions:
     """Return the multiple choice about a flower: its name and others drawn by `seed`, in alphabetical order."""
     rest = sorted(set(names) - {flower.name})
     drawn = random.Random(f"{seed}:{flower.id}:choice").sample(rest, min(choices - 1, len(rest)))
     options = tuple(sorted([flower.name, *drawn]))
-    return Choice(options, string.ascii_uppercase[options.index(flower.name)])
+    return ChoiceOptions(options, string.ascii_uppercase[options.index(flower.name)])
 
 
 def choice_text(options: Sequence[str]) -> str:
@@ -74,5 +74,5 @@ def _record(flower: Flower, kind: str, names: Sequence[str], choices: int, seed:
         question, answer = f"Is this flower a {asked}?\n{YES_NO}", "yes" if asked == flower.name else "no"
     else:
         question, answer = f"{draw.choice(WORDINGS)}\n{BRIEF}", flower.name
-    turns = (Turn("human", f"{IMAGE}\n{question}"), Turn("gpt", answer))
+    turns = (ConversationTurn("human", f"{IMAGE}\n{question}"), ConversationTurn("gpt", answer))
     return Record(flower.row, f"{flower.id}#{kind}", (flower.picture,), turns, flower.name)

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from vldock.image.training.data import conversations
-from vldock.image.training.data.conversations import IMAGE, Conversation, Turn
+from vldock.image.training.data.conversations import IMAGE, Conversation, ConversationTurn
 from vldock.image.training.data.images import FilePicture, Picture
 from vldock.image.training.data.problems import Flaw
 
@@ -30,7 +30,7 @@ class Record:
     row: int
     id: str
     pictures: tuple[Picture, ...]
-    turns: tuple[Turn, ...]
+    turns: tuple[ConversationTurn, ...]
     group: str = ""
 
     @property

@@ -16,7 +16,7 @@ from typing import Any
 
 from vldock.common.errors import InputRefused, UsageError
 from vldock.common.filesystem.atomic import write_json
-from vldock.common.tables import Look, check_table
+from vldock.common.tables import TableCheck, check_table
 from vldock.common.tables import images as table_images
 from vldock.image.process import source_digest
 from vldock.image.startup.data_root import lmu_data_root
@@ -30,7 +30,7 @@ KEPT = 40  # looks that are remembered there
 THREADS = min(8, os.cpu_count() or 1)
 
 _limit: list[int | None] = [None]
-_known: dict[tuple[Any, ...], Look] = {}
+_known: dict[tuple[Any, ...], TableCheck] = {}
 
 
 def refusals(args: Any) -> list[str]:
@@ -54,7 +54,7 @@ def path_of(name: str) -> Path:
     return lmu_data_root() / f"{name}.tsv"
 
 
-def look_at(name: str) -> Look | None:
+def look_at(name: str) -> TableCheck | None:
     """Return the look at the table of a benchmark, for as many rows as this run asks; None where there is no table."""
     path = path_of(name)
     if not path.is_file() or _is_video(name):
@@ -119,7 +119,7 @@ def _is_video(name: str) -> bool:
     return name in supported_video_datasets
 
 
-def _fresh(name: str, path: Path, mark: list[int]) -> Look:
+def _fresh(name: str, path: Path, mark: list[int]) -> TableCheck:
     from vlmeval.dataset import SUPPORTED_DATASETS
 
     began = time.monotonic()
@@ -146,16 +146,16 @@ def _memory() -> Path:
     return file_hashes.memory().with_name("table_looks.json")
 
 
-def _recalled(path: Path, mark: list[int]) -> Look | None:
+def _recalled(path: Path, mark: list[int]) -> TableCheck | None:
     try:
         known = json.loads(_memory().read_text(encoding="utf-8"))[str(path)]
         same = known["mark"] == mark and known["limit"] == _limit[0] and known["code"] == _code()
-        return Look.from_json(known["look"]) if same else None
+        return TableCheck.from_json(known["look"]) if same else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def _remember(path: Path, mark: list[int], seen: Look) -> None:
+def _remember(path: Path, mark: list[int], seen: TableCheck) -> None:
     """Keep a look; a cache that cannot be written costs the next run the same time, and nothing else."""
     try:
         known = json.loads(_memory().read_text(encoding="utf-8"))
@@ -173,13 +173,13 @@ def _code() -> str:
     return source_digest.sources_digest("vldock.common.tables")
 
 
-def _require(path: Path, seen: Look) -> None:
+def _require(path: Path, seen: TableCheck) -> None:
     if seen.refused:
         lines = list(seen.lines())[:3]
         raise InputRefused(f"{path}: {'; '.join(lines)}", hint=f"vldock check data {path.stem} lists every flaw")
 
 
-def _tell(name: str, seen: Look) -> None:
+def _tell(name: str, seen: TableCheck) -> None:
     if ranks.rank() == 0:
         for line in seen.lines():
             print(f"TABLE {name}: {line}", flush=True)

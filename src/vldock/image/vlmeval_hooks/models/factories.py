@@ -81,7 +81,7 @@ class _Names:
 
 def by_reference(*packages: str) -> tuple[Any, ...]:
     """Return what a table is written with: for each package its classes as attributes, and `partial`."""
-    if lazy_imports.at_once():
+    if lazy_imports.eager():
         return (*map(importlib.import_module, packages), functools.partial)
     return (*map(_Names, packages), _Partial)
 
@@ -89,7 +89,7 @@ def by_reference(*packages: str) -> tuple[Any, ...]:
 def borrow(name: str, package: str) -> None:
     """Let the module `name` write its table with the classes of `package`, as after `from package import *`."""
     space = vars(sys.modules[name])
-    if lazy_imports.at_once():
+    if lazy_imports.eager():
         exec(f"from {package} import *", space)
         return
     space |= {one: Reference(package, one) for one in lazy_imports.names_of(package)}
@@ -102,7 +102,7 @@ def give_back(name: str, package: str) -> None:
     for one in [one for one, value in space.items() if isinstance(value, Reference)]:
         del space[one]
     space["partial"] = functools.partial
-    if not lazy_imports.at_once():
+    if not lazy_imports.eager():
         space["__getattr__"] = functools.partial(_of_package, package)
 
 

@@ -101,7 +101,7 @@ def end() -> None:
 
 
 @contextmanager
-def kept() -> Iterator[None]:
+def joined() -> Iterator[None]:
     """Keep the ranks joined from cell to cell: VLMEvalKit joins and leaves for each, which can be done only once."""
     if world() == 1:
         yield
@@ -115,7 +115,7 @@ def kept() -> Iterator[None]:
     end()  # not after an exception: the others may wait where this one will never come
 
 
-def told(text: str) -> str:
+def broadcast(text: str) -> str:
     """Return rank 0's text on every rank."""
     if world() == 1:
         return text
@@ -127,17 +127,17 @@ def told(text: str) -> str:
     return box[0]
 
 
-def apart() -> None:
+def mark_diverged() -> None:
     """A cell begins: until its answers are together every rank is needed."""
     _state["together"] = False
 
 
-def together() -> None:
+def mark_joined() -> None:
     """All answers of the cell are written; what follows is rank 0's own."""
     _state["together"] = True
 
 
-def in_step() -> bool:
+def in_sync() -> bool:
     """Tell whether the ranks are where they can begin another cell together."""
     return world() == 1 or _state["together"]
 
@@ -147,7 +147,7 @@ def after_failure(error: BaseException) -> None:
 
     The others wait for it at a barrier; torchrun ends them when it is gone. With one process nothing happens.
     """
-    if not in_step():
+    if not in_sync():
         raise EvaluationFailed(f"rank {rank()} of {world()}: {error_lines.one_line(error)}") from error
 
 

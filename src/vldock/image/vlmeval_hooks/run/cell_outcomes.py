@@ -26,7 +26,7 @@ SCORE_FILE = re.compile(r".*_(acc|acc_all|score|rating|metrics|results?|fine|all
 
 
 @dataclass(frozen=True)
-class Outcome:
+class CellOutcome:
     """One cell: `error` is None when it has a trustworthy end; `metrics` holds the primary ones, in VLMEvalKit's units.
 
     `samples` is the number of rows asked, `predictions` of rows answered. `unscored` names why there is no metric.
@@ -58,18 +58,18 @@ def note_run(run_dir: str | Path) -> None:
         _run_dirs.append(str(run_dir))
 
 
-def of_process(models: Iterable[str], benchmarks: Iterable[str]) -> list[Outcome]:
+def of_process(models: Iterable[str], benchmarks: Iterable[str]) -> list[CellOutcome]:
     """Return the outcome of every cell asked for; one that no run recorded is a failure."""
-    found: dict[tuple[str, str], Outcome] = {}
+    found: dict[tuple[str, str], CellOutcome] = {}
     names = list(benchmarks)
     for run_dir in _run_dirs:
         for outcome in collect(run_dir, names):
             found[outcome.model, outcome.benchmark] = outcome
     cells = [(model, benchmark) for model in models for benchmark in names]
-    return [found.get(cell, Outcome(*cell, error="the run ended before this cell")) for cell in cells]
+    return [found.get(cell, CellOutcome(*cell, error="the run ended before this cell")) for cell in cells]
 
 
-def collect(run_dir: str | Path, benchmarks: Iterable[str]) -> list[Outcome]:
+def collect(run_dir: str | Path, benchmarks: Iterable[str]) -> list[CellOutcome]:
     """Return the outcomes that status.json, the predictions and the score files of one folder tell."""
     from vlmeval.smp.status_report import collect_run_benchmark_report, load_run_status
 
@@ -80,10 +80,12 @@ def collect(run_dir: str | Path, benchmarks: Iterable[str]) -> list[Outcome]:
     return [_outcome(Path(run_dir), model, name, datasets[name], rows[name]) for name in names if name in rows]
 
 
-def _outcome(run_dir: Path, model: str, benchmark: str, status: Mapping[str, Any], row: Mapping[str, Any]) -> Outcome:
+def _outcome(
+    run_dir: Path, model: str, benchmark: str, status: Mapping[str, Any], row: Mapping[str, Any]
+) -> CellOutcome:
     record = run_identity.read(run_identity.path_of(run_dir, model, benchmark)) or {}
     skip = row["skip_reason"]
-    outcome = Outcome(
+    outcome = CellOutcome(
         model=model,
         benchmark=benchmark,
         metrics=_metrics(row),
@@ -94,7 +96,7 @@ def _outcome(run_dir: Path, model: str, benchmark: str, status: Mapping[str, Any
         findings=dict(record.get("findings") or {}),
     )
     error = row["eval_error"] or _fault(run_dir, outcome, skip, status, failed=row["infer_failed"])
-    return Outcome(**{**outcome.__dict__, "error": error, "metrics": {} if error else outcome.metrics})
+    return CellOutcome(**{**outcome.__dict__, "error": error, "metrics": {} if error else outcome.metrics})
 
 
 def _metrics(row: Mapping[str, Any]) -> dict[str, float]:
@@ -104,7 +106,7 @@ def _metrics(row: Mapping[str, Any]) -> dict[str, float]:
     return {} if names is None else {str(names): values}
 
 
-def _first_failed(run_dir: Path, outcome: Outcome) -> str:
+def _first_failed(run_dir: Path, outcome: CellOutcome) -> str:
     """Return the cause of the first failed prediction where it carries one."""
     from vlmeval.smp.file import INFER_FAIL_MSG, _prediction_table, get_pred_file_path
 
@@ -114,7 +116,9 @@ def _first_failed(run_dir: Path, outcome: Outcome) -> str:
     return first.replace(INFER_FAIL_MSG, "", 1)
 
 
-def _fault(run_dir: Path, outcome: Outcome, skip: str | None, status: Mapping[str, Any], *, failed: int) -> str | None:
+def _fault(
+    run_dir: Path, outcome: CellOutcome, skip: str | None, status: Mapping[str, Any], *, failed: int
+) -> str | None:
     """Return why a cell without an error of its own is no success, or None."""
     if status.get("status") != "done":
         return f"the run ended in state {status.get('status')!r}"

@@ -19,7 +19,7 @@ from vldock.image.vlmeval_hooks.files.output_folder import STANDIN, standin
 from vldock.image.vlmeval_hooks.models import build as model_build
 from vldock.image.vlmeval_hooks.process import error_lines, ranks
 from vldock.image.vlmeval_hooks.run import cell_outcomes, judge, unknown_names
-from vldock.image.vlmeval_hooks.run.cell_outcomes import Outcome
+from vldock.image.vlmeval_hooks.run.cell_outcomes import CellOutcome
 
 Run = Callable[[Any], None]
 
@@ -82,7 +82,7 @@ def preflight(args: Any) -> list[str]:
     return wrong
 
 
-def report(cells: Iterable[Outcome]) -> int:
+def report(cells: Iterable[CellOutcome]) -> int:
     """Print one line for each cell, scores to standard output and failures to standard error; return the exit code."""
     if ranks.rank() > 0:  # the first rank tells
         return 0
@@ -101,7 +101,7 @@ def report(cells: Iterable[Outcome]) -> int:
     return EvaluationFailed.exit_code if any(cell.error for cell in cells) else 0
 
 
-def _line(cell: Outcome) -> str:
+def _line(cell: CellOutcome) -> str:
     name, count = f"{cell.model} x {cell.benchmark}", f"{cell.predictions} samples"
     if cell.unscored:
         return f"PREDICTED {name}: {count}, not scored ({cell.unscored})"
