@@ -9,7 +9,7 @@ import fake_cuda
 import pytest
 import tiny_wrapper
 import torch
-import training_box
+import training_fixture
 
 from vldock.image import cuda_device
 from vldock.image.answering.model_facts import facts_of
@@ -112,7 +112,7 @@ def test_an_evaluation_names_its_gpu(monkeypatch: pytest.MonkeyPatch, asked_for:
 
 
 def test_a_training_limits_and_reads_the_memory_of_its_gpu(cuda: dict[str, Any], tmp_path: Path) -> None:
-    box = training_box.make(tmp_path)
+    box = training_fixture.make(tmp_path)
     with fake_cuda.tensors():
         loaded = model_load.load(box.config(tmp_path / "run", "train.precision=fp32"), device="cuda")
 
@@ -122,7 +122,7 @@ def test_a_training_limits_and_reads_the_memory_of_its_gpu(cuda: dict[str, Any],
 
 @pytest.mark.usefixtures("cuda")
 def test_features_for_an_evaluation_name_the_gpu_that_computed_them(tmp_path: Path) -> None:
-    training_box.make(tmp_path)
+    training_fixture.make(tmp_path)
     tower, processor = towers.open_tower(str(tmp_path / "plain"), for_evaluation=True)
     with fake_cuda.tensors():
         features = tower.encode(torch.zeros(2, 3, 56, 56))

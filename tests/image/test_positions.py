@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-import training_box
+import training_fixture
 from training_fixture import Box
 
 # wide, high, square, odd sides, a strip of which unpadding leaves a row, and one smaller than a tile
@@ -14,7 +14,7 @@ SIZES = ((107, 162), (400, 100), (100, 399), (224, 224), (900, 31), (31, 900), (
 
 @pytest.fixture(scope="module")
 def box(tmp_path_factory: pytest.TempPathFactory) -> Box:
-    return training_box.make(tmp_path_factory.mktemp("positions"))
+    return training_fixture.make(tmp_path_factory.mktemp("positions"))
 
 
 def loaded(box: Box, base: str, **settings: object) -> Any:

@@ -23,7 +23,7 @@ SAMPLES = 4
 COUNT = """
 import os
 os.environ.update(VLDOCK_STANDIN="1", VLDOCK_DEVICE="cpu")
-from vldock.image import startup
+from vldock.image.startup import prepare as startup
 startup.prepare()
 import json
 import torch.nn.functional as functional

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import training_box
+import training_fixture
 from training_fixture import Box, weights_of
 
 from vldock.common.errors import EnvironmentUnfit, InputRefused, UsageError
@@ -18,7 +18,7 @@ from vldock.common.errors import EnvironmentUnfit, InputRefused, UsageError
 
 @pytest.fixture(scope="module")
 def box(tmp_path_factory: pytest.TempPathFactory) -> Box:
-    return training_box.make(tmp_path_factory.mktemp("training"))
+    return training_fixture.make(tmp_path_factory.mktemp("training"))
 
 
 @pytest.fixture(scope="module")

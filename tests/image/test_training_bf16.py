@@ -6,13 +6,13 @@ import math
 from pathlib import Path
 
 import pytest
-import training_box
+import training_fixture
 from training_fixture import Box
 
 
 @pytest.fixture(scope="module")
 def box(tmp_path_factory: pytest.TempPathFactory) -> Box:
-    return training_box.make(tmp_path_factory.mktemp("bf16"))
+    return training_fixture.make(tmp_path_factory.mktemp("bf16"))
 
 
 @pytest.mark.parametrize(

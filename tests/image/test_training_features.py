@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-import training_box
+import training_fixture
 from PIL import Image
 from training_fixture import Box, weights_of
 
@@ -28,7 +28,7 @@ CACHED = "model.feature_cache=true"
 
 @pytest.fixture(scope="module")
 def box(tmp_path_factory: pytest.TempPathFactory) -> Box:
-    return training_box.make(tmp_path_factory.mktemp("training"))
+    return training_fixture.make(tmp_path_factory.mktemp("training"))
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
-import training_box
+import training_fixture
 from training_fixture import Box
 
 WORDS = ("data.questions=[choice]", "train.max_steps=4", "model.lora_dropout=0")
@@ -18,7 +18,7 @@ WORDS = ("data.questions=[choice]", "train.max_steps=4", "model.lora_dropout=0")
 
 @pytest.fixture(scope="module")
 def box(tmp_path_factory: pytest.TempPathFactory) -> Box:
-    return training_box.make(tmp_path_factory.mktemp("processes"))
+    return training_fixture.make(tmp_path_factory.mktemp("processes"))
 
 
 def two(box: Box, out: Path, *words: str, rank: int = -1, rows: int = 0) -> CompletedProcess[str]:

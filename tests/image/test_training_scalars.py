@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import training_box
+import training_fixture
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tensorboardX.record_writer import masked_crc32c
 
@@ -44,7 +44,7 @@ def curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
 
 
 def test_a_run_has_the_curves_of_its_log_under_transformers_names(tmp_path: Path) -> None:
-    run = training_box.make(tmp_path / "box").train(tmp_path / "run").folder
+    run = training_fixture.make(tmp_path / "box").train(tmp_path / "run").folder
 
     shown = curves(run / tensorboard.FOLDER)
 

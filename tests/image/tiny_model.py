@@ -66,7 +66,7 @@ class Bench:
     def run(
         self, *options: str, model: str = MODEL, data: str = "POPE", before: str | None = None, **env: str
     ) -> subprocess.CompletedProcess[str]:
-        """Run run.py's main() in a fork of a process that has VLMEvalKit imported; `before`: see warm_runs.rig."""
+        """Run run.py's main() in a fork of a process that has VLMEvalKit imported; `before`: see preforked_runs.rig."""
         assert self.warm is not None
         argv = ["--data", *data.split(), "--model", model, *options]
         return self.warm.run(argv, env=self.env(**env), folder=self.root, before=before)
