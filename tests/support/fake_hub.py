@@ -39,16 +39,20 @@ def etag(name: str, content: bytes) -> str:
 
 
 class Server(ThreadingHTTPServer):
-    """Threads that end with the test, and no word on a caller that hung up."""
+    """A server of one hub, whose threads end with the test."""
 
     daemon_threads = True
 
+    def __init__(self, hub: FakeHub) -> None:
+        self.hub = hub
+        super().__init__(("127.0.0.1", 0), Handler)
+
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing: hanging up is what is tested."""
+        """Print nothing: hanging up is what is tested."""
 
 
 class FakeHub:
-    """Repositories, other files by path, and faults; what was asked for is in `requests`."""
+    """Repositories, other files by path, faults, and the requests so far: (method, path, headers)."""
 
     def __init__(self) -> None:
         self.repos: dict[str, dict[str, bytes]] = {}
@@ -57,17 +61,17 @@ class FakeHub:
         self.faults: dict[str, list[str]] = {}
         self.requests: list[tuple[str, str, dict[str, str]]] = []
         self.sums_in_listing = True
-        self.held: threading.Event | None = None  # where there is one, half a body is sent until it is set
-        self.server = Server(("127.0.0.1", 0), _handler(self))
+        self.held: threading.Event | None = None  # the second half of each body waits for it
+        self.server = Server(self)
 
     @property
     def url(self) -> str:
         """Its address."""
-        return f"http://127.0.0.1:{self.server.server_address[1]}"
+        return f"http://127.0.0.1:{self.server.server_port}"
 
-    def asked(self, path: str, method: str = "GET") -> list[dict[str, str]]:
+    def requests_for(self, path: str, method: str = "GET") -> list[dict[str, str]]:
         """Return the headers of every request for a path."""
-        return [headers for seen, there, headers in self.requests if (seen, there) == (method, path)]
+        return [headers for verb, where, headers in self.requests if (verb, where) == (method, path)]
 
 
 @contextmanager
@@ -84,123 +88,138 @@ def running() -> Iterator[FakeHub]:
         thread.join()
 
 
-def _handler(hub: FakeHub) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+class Handler(BaseHTTPRequestHandler):
+    """One request: a fault where one is due, else the API, a file of a repository, LFS storage, or a plain file."""
 
-        def log_message(self, *args: Any) -> None:
-            pass
+    server: Server
+    protocol_version = "HTTP/1.1"
 
-        def do_HEAD(self) -> None:
-            self.answer()
+    @property
+    def hub(self) -> FakeHub:
+        """The hub that is asked."""
+        return self.server.hub
 
-        def do_GET(self) -> None:
-            self.answer()
+    def answer(self) -> None:
+        """Record the request, take the fault that is due, and answer."""
+        path = unquote(urlsplit(self.path).path)
+        self.hub.requests.append((self.command, path, dict(self.headers)))
+        waiting = self.hub.faults.get(path)
+        fault = waiting.pop(0) if waiting and self.command == "GET" else ""
+        with suppress(OSError):  # the other side hung up
+            self.route(path, fault)
 
-        def answer(self) -> None:
-            path = unquote(urlsplit(self.path).path)
-            hub.requests.append((self.command, path, dict(self.headers)))
-            waiting = hub.faults.get(path)
-            fault = waiting.pop(0) if waiting and self.command == "GET" else ""
-            with suppress(OSError):  # the other side hung up
-                self.route(path, fault)
+    do_HEAD = do_GET = answer  # noqa: N815 - http.server's names
 
-        def route(self, path: str, fault: str) -> None:
-            if fault[:3].isdigit():
-                code, _, after = fault.partition(" ")
-                extra = {"Retry-After": after} if after else {}
-                gated = {"X-Error-Code": "GatedRepo"} if code == "403" else {}
-                self.send(int(code), b"", extra | gated)
-            elif match := API.fullmatch(path):
-                self.api(*match.groups())
-            elif match := RESOLVE.fullmatch(path):
-                self.resolve(*match.groups(), fault=fault)
-            elif path.startswith("/cdn/"):
-                _, _, repo, name = path.split("/", 3)
-                self.body(hub.repos[repo.replace("--", "/", 1)][name], fault)
-            elif path in hub.files:
-                self.body(hub.files[path], fault)
-            else:
-                self.send(404, b"not here")
+    def route(self, path: str, fault: str) -> None:
+        """Call the method of this kind of request."""
+        if fault[:3].isdigit():
+            self.send_fault(fault)
+        elif match := API.fullmatch(path):
+            self.send_listing(*match.groups())
+        elif match := RESOLVE.fullmatch(path):
+            self.send_repository_file(*match.groups(), fault=fault)
+        elif path.startswith("/cdn/"):
+            _, _, repo, name = path.split("/", 3)
+            self.send_content(self.hub.repos[repo.replace("--", "/", 1)][name], fault)
+        elif path in self.hub.files:
+            self.send_content(self.hub.files[path], fault)
+        else:
+            self.send(404, b"not here")
 
-        def denied(self, repo: str) -> bool:
-            if repo in hub.repos and (repo not in hub.gated or TOKEN in self.headers.get("Authorization", "")):
-                return False
-            kind = "GatedRepo" if repo in hub.repos else "RepoNotFound"
-            self.send(401, b"", {"X-Error-Code": kind})
-            return True
+    def send_fault(self, fault: str) -> None:
+        """Send an empty answer: "CODE" or "CODE RETRY_AFTER"; 403 is a gated repository's."""
+        code, _, after = fault.partition(" ")
+        retry = {"Retry-After": after} if after else {}
+        gated = {"X-Error-Code": "GatedRepo"} if code == "403" else {}
+        self.send(int(code), b"", retry | gated)
 
-        def api(self, repo: str, kind: str, revision: str) -> None:
-            if self.denied(repo):
-                return
-            if revision not in ("main", COMMIT):
-                self.send(404, b"", {"X-Error-Code": "RevisionNotFound"})
-                return
-            entries = [listed(name, content, tree=kind == "tree") for name, content in hub.repos[repo].items()]
-            if kind == "revision" and not hub.sums_in_listing:
-                entries = [{"rfilename": entry["rfilename"]} for entry in entries]
-            value = entries if kind == "tree" else {"id": repo, "sha": COMMIT, "siblings": entries}
-            self.send(200, json.dumps(value).encode(), {"Content-Type": "application/json"})
+    def denied(self, repo: str) -> bool:
+        """Return whether a repository is absent, or gated and asked without the token; if so, send 401."""
+        repos, gated = self.hub.repos, self.hub.gated
+        if repo in repos and (repo not in gated or TOKEN in self.headers.get("Authorization", "")):
+            return False
+        self.send(401, b"", {"X-Error-Code": "GatedRepo" if repo in repos else "RepoNotFound"})
+        return True
 
-        def resolve(self, repo: str, revision: str, name: str, *, fault: str) -> None:
-            if self.denied(repo):
-                return
-            if name not in hub.repos[repo]:
-                self.send(404, b"", {"X-Error-Code": "EntryNotFound"})
-                return
-            content = hub.repos[repo][name]
-            headers = {"X-Repo-Commit": COMMIT, "ETag": f'"{etag(name, content)}"'}
-            if not name.endswith(LFS):
-                self.body(content, fault, headers)
-                return
-            linked = {"X-Linked-Etag": f'"{etag(name, content)}"', "X-Linked-Size": str(len(content))}
-            hub.faults.setdefault(f"/cdn/{repo.replace('/', '--')}/{name}", []).extend([fault] if fault else [])
-            port = hub.server.server_address[1]  # another host by name, as the real one's storage is
-            where = f"http://localhost:{port}/cdn/{repo.replace('/', '--')}/{name}?Signature=not-to-be-printed"
-            self.send(302, b"", {"X-Repo-Commit": COMMIT, **linked, "Location": where})
+    def send_listing(self, repo: str, kind: str, revision: str) -> None:
+        """Send a repository's files as JSON; `kind` is revision or tree."""
+        if self.denied(repo):
+            return
+        if revision not in ("main", COMMIT):
+            self.send(404, b"", {"X-Error-Code": "RevisionNotFound"})
+            return
+        files = self.hub.repos[repo].items()
+        entries = [listing_entry(name, content, tree=kind == "tree") for name, content in files]
+        if kind == "revision" and not self.hub.sums_in_listing:
+            entries = [{"rfilename": entry["rfilename"]} for entry in entries]
+        value = entries if kind == "tree" else {"id": repo, "sha": COMMIT, "siblings": entries}
+        self.send(200, json.dumps(value).encode(), {"Content-Type": "application/json"})
 
-        def body(self, content: bytes, fault: str, headers: dict[str, str] | None = None) -> None:
-            asked = RANGE.fullmatch(self.headers.get("Range", ""))
-            start = int(asked[1]) if asked and fault != "ignores range" else 0
-            if start and start >= len(content):
-                self.send(416, b"")
-                return
-            sent, length = misdone(content[start:], fault)
-            extra = {"Content-Range": f"bytes {start}-{len(content) - 1}/{len(content)}"} if start else {}
-            self.send(206 if start else 200, sent, (headers or {}) | extra, length=length, fault=fault)
+    def send_repository_file(self, repo: str, revision: str, name: str, *, fault: str) -> None:
+        """Send a file of a repository; of an LFS file a redirect to /cdn/, where the fault waits for the next GET."""
+        if self.denied(repo):
+            return
+        if name not in self.hub.repos[repo]:
+            self.send(404, b"", {"X-Error-Code": "EntryNotFound"})
+            return
+        content = self.hub.repos[repo][name]
+        tag = f'"{etag(name, content)}"'
+        if not name.endswith(LFS):
+            self.send_content(content, fault, {"X-Repo-Commit": COMMIT, "ETag": tag})
+            return
+        path = f"/cdn/{repo.replace('/', '--')}/{name}"
+        self.hub.faults.setdefault(path, []).extend([fault] if fault else [])
+        # another host by name, as the real one's storage is
+        location = f"http://localhost:{self.server.server_port}{path}?Signature=not-to-be-printed"
+        linked = {"X-Linked-Etag": tag, "X-Linked-Size": str(len(content))}
+        self.send(302, b"", {"X-Repo-Commit": COMMIT, **linked, "Location": location})
 
-        def send(
-            self, code: int, body: bytes, headers: dict[str, str] | None = None, length: int = -1, fault: str = ""
-        ) -> None:
-            self.send_response(code)
-            for name, value in (headers or {}).items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(body) if length < 0 else length))
-            self.end_headers()
-            if self.command == "HEAD":
-                return
-            pieces = 8 if hub.held or fault == "slow" else 1
-            size = max(1, -(-len(body) // pieces))
-            for place in range(0, len(body), size):
-                self.wfile.write(body[place : place + size])
-                self.wfile.flush()
-                if fault == "slow" and place == 0:
-                    time.sleep(0.08)
-                elif hub.held and place < len(body) // 2 <= place + size:
-                    hub.held.wait()
-            if fault == "cut":
-                self.hang_up()
+    def send_content(self, content: bytes, fault: str, headers: dict[str, str] | None = None) -> None:
+        """Send bytes from the start of the Range header on, damaged as the fault says."""
+        requested = RANGE.fullmatch(self.headers.get("Range", ""))
+        start = int(requested[1]) if requested and fault != "ignores range" else 0
+        if start and start >= len(content):
+            self.send(416, b"")
+            return
+        body, length = damage(content[start:], fault)
+        extra = {"Content-Range": f"bytes {start}-{len(content) - 1}/{len(content)}"} if start else {}
+        self.send(206 if start else 200, body, (headers or {}) | extra, length=length, fault=fault)
 
-        def hang_up(self) -> None:
+    def send(
+        self, code: int, body: bytes, headers: dict[str, str] | None = None, length: int = -1, fault: str = ""
+    ) -> None:
+        """Send an answer, in eight pieces where it is slow or held; `length` is the Content-Length declared."""
+        self.send_response(code)
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body) if length < 0 else length))
+        self.end_headers()
+        if self.command == "HEAD":
+            return
+        held = self.hub.held
+        size = max(1, -(-len(body) // (8 if held or fault == "slow" else 1)))
+        for place in range(0, len(body), size):
+            self.wfile.write(body[place : place + size])
             self.wfile.flush()
-            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            self.close_connection = True
-            self.connection.shutdown(socket.SHUT_RDWR)
+            if fault == "slow" and place == 0:
+                time.sleep(0.08)
+            elif held and place < len(body) // 2 <= place + size:
+                held.wait()
+        if fault == "cut":
+            self.hang_up()
 
-    return Handler
+    def hang_up(self) -> None:
+        """Reset the connection."""
+        self.wfile.flush()
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.close_connection = True
+        self.connection.shutdown(socket.SHUT_RDWR)
+
+    def log_message(self, *args: Any) -> None:
+        """Print nothing."""
 
 
-def misdone(content: bytes, fault: str) -> tuple[bytes, int]:
+def damage(content: bytes, fault: str) -> tuple[bytes, int]:
     """Return what is sent of `content`, and the length that is promised (-1: what is sent)."""
     half = len(content) // 2
     if fault == "cut":
@@ -214,7 +233,7 @@ def misdone(content: bytes, fault: str) -> tuple[bytes, int]:
     return content, -1
 
 
-def listed(name: str, content: bytes, *, tree: bool) -> dict[str, Any]:
+def listing_entry(name: str, content: bytes, *, tree: bool) -> dict[str, Any]:
     """Return a file as the Hub's API lists it."""
     lfs = {"size": len(content), "pointerSize": 130}
     lfs |= {"oid" if tree else "sha256": hashlib.sha256(content).hexdigest()}

@@ -114,7 +114,7 @@ def test_a_part_is_gone_on_from_and_not_sent_again(hub: FakeHub, tmp_path: Path)
     got = obtain(web(hub), item, watch=NoProgress())
 
     assert got.how == "resumed"
-    assert [headers.get("Range") for headers in hub.asked(PATH)] == ["bytes=1000-"]
+    assert [headers.get("Range") for headers in hub.requests_for(PATH)] == ["bytes=1000-"]
 
 
 def test_a_part_of_another_file_is_thrown_away(hub: FakeHub, tmp_path: Path) -> None:
@@ -189,7 +189,7 @@ def test_the_token_goes_to_the_hub_only(hub: FakeHub, tmp_path: Path) -> None:
 
     obtain(other, item, watch=NoProgress())
 
-    assert "Authorization" not in hub.asked(PATH)[0]
+    assert "Authorization" not in hub.requests_for(PATH)[0]
 
 
 def test_a_gated_model_names_the_page_and_the_variable_and_never_the_token(hub: FakeHub, tmp_path: Path) -> None:

@@ -134,7 +134,7 @@ def test_a_gated_model_is_fetched_with_the_token_of_env(hub: FakeHub, locks: Pat
 
     assert fetch(locks, "weights", CLIP, "--cache", str(tmp_path)) == 40
     assert fetch(locks, "weights", CLIP, "--cache", str(tmp_path), "--env-file", str(env)) == 0
-    (storage,) = hub.asked("/cdn/openai--clip-vit-large-patch14-336/pytorch_model.bin")
+    (storage,) = hub.requests_for("/cdn/openai--clip-vit-large-patch14-336/pytorch_model.bin")
     assert "Authorization" not in storage
 
 
@@ -154,7 +154,7 @@ def test_a_mirror_without_checksums_in_its_listing_is_asked_by_head(hub: FakeHub
     hub.sums_in_listing = False
 
     assert fetch(locks, "weights", CLIP, "--cache", str(tmp_path)) == 0
-    assert hub.asked(f"/{CLIP}/resolve/{COMMIT}/pytorch_model.bin", "HEAD")
+    assert hub.requests_for(f"/{CLIP}/resolve/{COMMIT}/pytorch_model.bin", "HEAD")
 
 
 def test_a_revision_the_host_does_not_know_is_41(hub: FakeHub, tmp_path: Path) -> None:
@@ -167,14 +167,14 @@ def test_benchmarks_are_fetched_and_kept(hub: FakeHub, locks: Path, tmp_path: Pa
     assert fetch(locks, "data", "POPE", "MMStar", "--data", str(tmp_path / "data")) == 0
     assert (tmp_path / "data" / "POPE.tsv").read_bytes() == TABLES["POPE"]
     assert fetch(locks, "data", "POPE,MMStar", "--data", str(tmp_path / "data")) == 0
-    assert len(hub.asked("/tsv/POPE.tsv")) == 1
+    assert len(hub.requests_for("/tsv/POPE.tsv")) == 1
 
 
 def test_a_mirror_is_asked_instead_of_the_usual_host(hub: FakeHub, locks: Path, tmp_path: Path) -> None:
     hub.files["/elsewhere/POPE.tsv"] = TABLES["POPE"]
 
     assert fetch(locks, "data", "POPE", "--data", str(tmp_path), "--mirror", f"{hub.url}/elsewhere/") == 0
-    assert hub.asked("/tsv/POPE.tsv") == []
+    assert hub.requests_for("/tsv/POPE.tsv") == []
 
 
 def test_benchmarks_of_the_hub_follow_its_endpoint(hub: FakeHub, locks: Path, tmp_path: Path) -> None:
@@ -203,7 +203,7 @@ def test_a_dry_run_tells_sizes_and_sources_and_fetches_nothing(
     files = {item["name"]: item for item in json.loads(capsys.readouterr().out)["files"]}
     assert files["POPE.tsv"]["size"] == len(TABLES["POPE"])
     assert (files["MMStar.tsv"]["here"], files["MMStar.tsv"]["from"]) == (5, f"{hub.url}/tsv/MMStar.tsv")
-    assert hub.asked("/tsv/POPE.tsv") == []
+    assert hub.requests_for("/tsv/POPE.tsv") == []
 
 
 def test_a_record_is_what_was_seen_and_needs_no_listing_afterwards(hub: FakeHub, locks: Path, tmp_path: Path) -> None:
@@ -274,4 +274,4 @@ def test_a_fetch_ended_in_the_middle_goes_on_from_its_part(
     monkeypatch.setattr(hub, "held", None)
     assert fetch(locks, "data", "POPE", "--data", str(tmp_path)) == 0
     assert (tmp_path / "POPE.tsv").read_bytes() == TABLES["POPE"]
-    assert hub.asked("/tsv/POPE.tsv")[-1]["Range"].startswith("bytes=")
+    assert hub.requests_for("/tsv/POPE.tsv")[-1]["Range"].startswith("bytes=")
