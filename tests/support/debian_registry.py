@@ -161,7 +161,7 @@ class SlowLine:
 def slow(registry: Registry, *, rate: float, pause: float = 0.0) -> Iterator[SlowLine]:
     """Yield a line to a registry that passes `rate` bytes a second each way, after `pause` seconds a connection."""
     counter = registry.config.with_suffix(".bytes")
-    words = [Path(__file__).parent / "slow_line.py", registry.port, rate, pause, counter]
+    words = [Path(__file__).parent / "slow_proxy.py", registry.port, rate, pause, counter]
     with subprocess.Popen([sys.executable, *map(str, words)], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:

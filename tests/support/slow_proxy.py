@@ -1,4 +1,4 @@
-"""A slow line to a port of this machine, as a program: slow_line.py PORT BYTES_PER_SECOND PAUSE COUNTER.
+"""A slow proxy to a port of this machine, as a program: slow_proxy.py PORT BYTES_PER_SECOND PAUSE COUNTER.
 
 It prints its own port, and keeps the number of bytes that have passed in the file COUNTER. While there is a file
 COUNTER.limit no byte passes beyond the number in it; COUNTER.held is made when one waits.
