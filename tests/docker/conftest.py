@@ -11,22 +11,22 @@ from typing import Any
 
 import pytest
 from support import tiny_image, tracked_containers
-from support.tracked_containers import Box
+from support.tracked_containers import TrackedContainer
 
 from vldock.host.containers import cleanup
 from vldock.host.containers.lifecycle import Completed
-from vldock.host.docker_engine import client as engine
+from vldock.host.docker_engine import client as engine_client
 from vldock.host.util import checkout
 from vldock.host.verification import groups as verify_groups
 
 VERIFIED = {name for names in verify_groups.HOST_GROUPS.values() for name in names}
 
-MakeBox = Callable[..., Box]
+StartContainer = Callable[..., TrackedContainer]
 RunInImage = Callable[..., Completed]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what `vldock verify` runs, so that the rest can be run alone."""
+    """Mark the tests `vldock verify` runs, so that the others can be run alone."""
     for item in items:
         if item.path.name in VERIFIED:
             item.add_marker("verify")
@@ -34,14 +34,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def docker_client() -> Iterator[Any]:
-    """A client of the engine; without an engine every test here fails with the way to start one."""
-    with engine.connected() as client:
+    """A client of the Docker engine; without an engine every test fails with the way to start one."""
+    with engine_client.connected() as client:
         yield client
 
 
 @pytest.fixture(scope="session")
 def session_id(docker_client: Any) -> Iterator[str]:
-    """The label of this session's containers; whatever is left of them is removed at the end."""
+    """The run label of this session's containers; remaining ones are removed at the end."""
     made = f"test-{uuid.uuid4().hex[:12]}"
     yield made
     cleanup.remove(docker_client, run_id=made)
@@ -61,34 +61,34 @@ def image(docker_client: Any) -> Any:
 
 @pytest.fixture(scope="session")
 def run_in_image(docker_client: Any, image: Any, session_id: str) -> RunInImage:
-    """Run argv in a container of its own, without a network, and return exit code, stdout, stderr."""
+    """Run argv in a new container without a network; return exit code, stdout, stderr."""
 
     def run(argv: Sequence[str], *, timeout: float = tracked_containers.SECONDS, **options: Any) -> Completed:
-        return tracked_containers.completed(
-            docker_client, tracked_containers.spec(image.id, argv, run_id=session_id, **options), timeout=timeout
+        return tracked_containers.run_to_end(
+            docker_client, tracked_containers.make_spec(image.id, argv, run_id=session_id, **options), timeout=timeout
         )
 
     return run
 
 
-def _factory(client: Any, image: str, session_id: str, stack: ExitStack) -> MakeBox:
-    def make(argv: Sequence[str] = ("sleep", "infinity"), **options: Any) -> Box:
+def _factory(client: Any, image: str, session_id: str, stack: ExitStack) -> StartContainer:
+    def make(argv: Sequence[str] = ("sleep", "infinity"), **options: Any) -> TrackedContainer:
         return stack.enter_context(
-            tracked_containers.box(client, tracked_containers.spec(image, argv, run_id=session_id, **options))
+            tracked_containers.running(client, tracked_containers.make_spec(image, argv, run_id=session_id, **options))
         )
 
     return make
 
 
 @pytest.fixture
-def container(docker_client: Any, image: Any, session_id: str) -> Iterator[MakeBox]:
+def start_container(docker_client: Any, image: Any, session_id: str) -> Iterator[StartContainer]:
     """Start containers of the image; removed at the end of the test."""
     with ExitStack() as stack:
         yield _factory(docker_client, image.id, session_id, stack)
 
 
 @pytest.fixture(scope="module")
-def container_factory(docker_client: Any, image: Any, session_id: str) -> Iterator[MakeBox]:
+def container_factory(docker_client: Any, image: Any, session_id: str) -> Iterator[StartContainer]:
     """Start containers of the image; removed at the end of the module."""
     with ExitStack() as stack:
         yield _factory(docker_client, image.id, session_id, stack)
@@ -96,13 +96,13 @@ def container_factory(docker_client: Any, image: Any, session_id: str) -> Iterat
 
 @pytest.fixture(scope="session")
 def tiny(docker_client: Any, session_id: str) -> Iterator[str]:
-    """An image of the base and a shell script that answers like `python -m vldock.image evaluate`."""
-    with tiny_image.made(docker_client, name=f"vldock-tiny:{session_id}", run_id=session_id) as name:
+    """The tiny image: the base and a shell script that answers like `python -m vldock.image evaluate`."""
+    with tiny_image.committed(docker_client, name=f"vldock-tiny:{session_id}", run_id=session_id) as name:
         yield name
 
 
 @pytest.fixture
-def tiny_box(docker_client: Any, tiny: str, session_id: str) -> Iterator[MakeBox]:
+def start_tiny_container(docker_client: Any, tiny: str, session_id: str) -> Iterator[StartContainer]:
     """Start containers of the tiny image; removed at the end of the test."""
     with ExitStack() as stack:
         yield _factory(docker_client, tiny, session_id, stack)

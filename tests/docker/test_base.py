@@ -1,4 +1,4 @@
-"""The base image that is here is the one locks/base.json declares."""
+"""The base image of the engine is the one locks/base.json declares."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ pytestmark = pytest.mark.engine
 
 @pytest.fixture(scope="module")
 def made(docker_client: Any) -> Any:
-    """The base."""
+    """The base image."""
     return tiny_image.base_image(docker_client)
 
 
 def run(client: Any, image: str, session_id: str, script: str) -> str:
-    return tracked_containers.completed(
-        client, tracked_containers.spec(image, ["sh", "-c", script], run_id=session_id)
+    return tracked_containers.run_to_end(
+        client, tracked_containers.make_spec(image, ["sh", "-c", script], run_id=session_id)
     ).stdout
 
 
@@ -67,7 +67,7 @@ def test_its_configuration_is_a_shell_and_a_path_and_nothing_else(docker_client:
 
 @pytest.fixture
 def recipe(docker_client: Any, session_id: str) -> Iterator[BaseRecipe]:
-    """The declared recipe with a tag of the test's own, removed afterwards."""
+    """The declared recipe with a tag of this test, removed afterwards."""
     declared = BaseRecipe.load(checkout.root() / checkout.BASE_FILE)
     made = replace(declared, tag=f"vldock-base-test:{session_id}", connect_seconds=2)
     yield made

@@ -1,4 +1,4 @@
-"""The stand-ins have teeth: a pipeline with one wrong step no longer scores."""
+"""The stand-ins detect breakage: a pipeline with one wrong step no longer scores."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ENOUGH = 90.0
 OPENED = 'Image.open(s).convert("RGB")'
 TURNS = '"USER: " + content + " ASSISTANT: "'
 
-# (file, what stands there, what is put in its place)
+# (file, old text, new text)
 BREAKAGES = {
     "template without its system prompt": (WRAPPER, f"self.system_prompt + {TURNS}", TURNS),
     "template of another family": (WRAPPER, TURNS, '"### Human: " + content + " ### Assistant: "'),
@@ -43,26 +43,26 @@ pathlib.Path(path).write_text(text.replace(old, new))
 """
 
 
-def scores(box) -> dict[str, float]:
+def scores(container) -> dict[str, float]:
     """Return {benchmark: score} of the 7B stand-in in a container."""
     # no answer is longer, and a broken pipeline may not come to an end
-    capped = box.exec(["python", "-c", EDIT, json.dumps((WRAPPER, "max_new_tokens=2048", "max_new_tokens=64"))])
+    capped = container.exec(["python", "-c", EDIT, json.dumps((WRAPPER, "max_new_tokens=2048", "max_new_tokens=64"))])
     assert capped.exit_code == 0, capped.text
     argv = ["python", "-m", "vldock.image", "evaluate", "--model", "llava_v1.5_7b", "--out", "/tmp/out"]
-    done = box.exec([*argv, "--data", *BENCHMARKS], environment={"VLDOCK_STANDIN": "1"})
+    done = container.exec([*argv, "--data", *BENCHMARKS], environment={"VLDOCK_STANDIN": "1"})
     events = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     ended = {event["benchmark"]: event["score"] or 0.0 for event in events if event["event"] == "cell_end"}
     assert ended.keys() == set(BENCHMARKS), done.text
     return ended
 
 
-def test_the_pipeline_as_built_scores_on_every_benchmark(container):
-    assert min(scores(container(["sleep", "1800"])).values()) >= ENOUGH
+def test_the_pipeline_as_built_scores_on_every_benchmark(start_container):
+    assert min(scores(start_container(["sleep", "1800"])).values()) >= ENOUGH
 
 
 @pytest.mark.parametrize("breakage", BREAKAGES.values(), ids=BREAKAGES.keys())
-def test_a_broken_step_fails_most_cells(container, breakage):
-    box = container(["sleep", "1800"])
-    edited = box.exec(["python", "-c", EDIT, json.dumps(breakage)])
+def test_a_broken_step_fails_most_cells(start_container, breakage):
+    container = start_container(["sleep", "1800"])
+    edited = container.exec(["python", "-c", EDIT, json.dumps(breakage)])
     assert edited.exit_code == 0, edited.text
-    assert statistics.median(scores(box).values()) < ENOUGH
+    assert statistics.median(scores(container).values()) < ENOUGH

@@ -1,4 +1,4 @@
-"""Building: a changed hash is refused by name, an edit on the host side rebuilds nothing."""
+"""Image builds: a changed hash is refused by name, an edit on the host side rebuilds nothing."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ INPUTS = (*checkout.IMAGE_INPUTS, "src/vldock/host", ".dockerignore")
 
 @pytest.fixture
 def copy(repository: Path, tmp_path: Path) -> Path:
-    """A copy of what a build reads, to be edited."""
+    """An editable copy of the files a build reads."""
     for name in INPUTS:
         source = repository / name
         ignore = shutil.ignore_patterns("__pycache__")
@@ -36,7 +36,7 @@ def copy(repository: Path, tmp_path: Path) -> Path:
 
 
 def request_like(image: Any, **changes: Any) -> image_build.BuildRequest:
-    """A build request with the arguments the image under test was built with."""
+    """Return a build request with the arguments of the image under test."""
     labels = image.labels
     return image_build.BuildRequest(
         base=labels["org.opencontainers.image.base.name"],
@@ -77,14 +77,14 @@ def test_an_edit_on_the_host_side_rebuilds_no_layer(image, copy, say, docker_cli
     assert warm.attrs["RootFS"]["Layers"] == image.attrs["RootFS"]["Layers"]
 
 
-class Snapshots(http.server.BaseHTTPRequestHandler):
-    """An archive of snapshots: sends on to the archive as it is now, and keeps what was asked."""
+class SnapshotArchive(http.server.BaseHTTPRequestHandler):
+    """An archive of package snapshots that redirects to Debian's current archive and records the paths."""
 
-    asked: ClassVar[list[str]] = []
+    paths: ClassVar[list[str]] = []
 
     def do_GET(self) -> None:
         """Redirect /debian/TIME/... to Debian's own host."""
-        self.asked.append(self.path)
+        self.paths.append(self.path)
         _, archive, _, *rest = self.path.split("/")
         host = "security.debian.org" if archive == "debian-security" else "deb.debian.org"
         self.send_response(302)
@@ -92,14 +92,14 @@ class Snapshots(http.server.BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Print nothing."""
 
 
 @pytest.fixture
 def snapshots() -> Iterator[str]:
     """The URL of an archive of snapshots on loopback."""
-    Snapshots.asked.clear()
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Snapshots) as server:
+    SnapshotArchive.paths.clear()
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), SnapshotArchive) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield f"http://127.0.0.1:{server.server_address[1]}"
@@ -113,6 +113,6 @@ def test_os_packages_come_from_the_snapshot_that_was_asked_for(image, copy, say,
     image_build.build(request, cli=docker_cli.builder(), folder=copy, say=say[1])
     sources = image_files.read(docker_client, tag, ["/etc/apt/sources.list"])["/etc/apt/sources.list"]
     docker_client.images.remove(tag)
-    assert {path.split("/")[2] for path in Snapshots.asked} == {time}
-    assert any(path.endswith(".deb") for path in Snapshots.asked)
+    assert {path.split("/")[2] for path in SnapshotArchive.paths} == {time}
+    assert any(path.endswith(".deb") for path in SnapshotArchive.paths)
     assert all(time in line for line in sources.decode().splitlines())

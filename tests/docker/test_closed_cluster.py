@@ -1,4 +1,4 @@
-"""A bundle made where there is a network, carried, loaded into an empty place, and the matrix finished there.
+"""A bundle fetched with a network, moved, loaded into empty folders, and the matrix evaluated without one.
 
 Three benchmarks on one model, two samples each; VLDOCK_CLOSED=all (`make prove-closed`): all 40 cells, every sample.
 """
@@ -10,7 +10,7 @@ import shutil
 
 import pytest
 from support import closed_cluster
-from support.closed_cluster import BUNDLES, OFFLINE, SOMEBODY, Cluster, Place, Run, vldock
+from support.closed_cluster import BUNDLES, OFFLINE, UNKNOWN_USER, Cluster, LoadedBundle, MatrixRun, vldock
 from support.tiny_weights import LLAVA
 
 from vldock.common.matrix import matrix_benchmarks, matrix_models
@@ -24,35 +24,35 @@ MODELS = tuple(model.name for model in matrix_models()) if ALL else (MODEL,)
 BENCHMARKS = tuple(one.name for one in matrix_benchmarks()) if ALL else ("POPE", "OCRBench", "MMBench_DEV_EN")
 CELLS = len(MODELS) * len(BENCHMARKS)
 ENOUGH = 90.0
-ACCEPTED = f"VLDOCK_ACCEPT_MD5={closed_cluster.md5s()}"
+ACCEPTED = f"VLDOCK_ACCEPT_MD5={closed_cluster.accepted_md5s()}"
 FOLDER, ARCHIVE = BUNDLES
 
 
 @pytest.fixture(scope="module")
 def cluster(image, tmp_path_factory) -> Cluster:
-    """Both bundles, loaded; the host they came from is gone."""
+    """Both bundles, loaded; the host that served them has stopped."""
     root = tmp_path_factory.mktemp("closed")
     samples = "all" if ALL else "2"
     made = Cluster(root, image=image.id, models=MODELS, benchmarks=BENCHMARKS, samples=samples)
-    made.carry()
+    made.transfer_bundles()
     return made
 
 
 @pytest.fixture(scope="module")
-def own(cluster) -> Run:
+def own(cluster) -> MatrixRun:
     """The matrix on the caller's own folders, the offline switches unset."""
-    return cluster.matrix("own", cluster.places[FOLDER], env=[ACCEPTED])
+    return cluster.matrix("own", cluster.bundles[FOLDER], env=[ACCEPTED])
 
 
 @pytest.fixture(scope="module")
-def shared(cluster) -> tuple[Run, bool]:
-    """The matrix on a read-only store, as a uid nobody knows, the switches set; and was the store left as it was?"""
-    place = cluster.places[ARCHIVE]
-    before = place.files()
-    user = SOMEBODY if os.geteuid() == 0 else host_run.caller()
+def shared(cluster) -> tuple[MatrixRun, bool]:
+    """The matrix on a read-only store, as an unknown uid, the switches set; and whether the store is unchanged."""
+    bundle = cluster.bundles[ARCHIVE]
+    before = bundle.files()
+    user = UNKNOWN_USER if os.geteuid() == 0 else host_run.caller()
     switches = [f"{name}=1" for name in OFFLINE]
-    run = cluster.matrix("shared", place, "--read-only-inputs", "--user", user, env=[ACCEPTED, *switches])
-    return run, place.files() == before
+    run = cluster.matrix("shared", bundle, "--read-only-inputs", "--user", user, env=[ACCEPTED, *switches])
+    return run, bundle.files() == before
 
 
 @pytest.mark.parametrize("name", BUNDLES)
@@ -65,8 +65,8 @@ def test_a_bundle_is_made_and_loaded(cluster, name):
 @pytest.mark.parametrize("kind", ["data", "weights"])
 @pytest.mark.parametrize("name", BUNDLES)
 def test_what_was_loaded_is_complete(cluster, name, kind):
-    place: Place = cluster.places[name]
-    option = ("--data", place.data) if kind == "data" else ("--cache", place.cache)
+    bundle: LoadedBundle = cluster.bundles[name]
+    option = ("--data", bundle.data) if kind == "data" else ("--cache", bundle.cache)
     done = vldock("check", kind, *option, "--locks", cluster.locks)
     assert done.returncode == 0, done.stdout + done.stderr
     assert not {"partial", "corrupt", "foreign", "absent"} & set(done.stdout.split())
@@ -93,20 +93,20 @@ def test_neither_the_switches_nor_the_mounts_change_an_answer(own, shared):
 
 
 def test_a_file_that_is_not_vlmevalkits_is_refused_with_the_line_that_accepts_it(cluster):
-    one = Cluster(cluster.root, image=cluster.image, models=[MODEL], benchmarks=["POPE"], samples="1")
-    run = one.matrix("strange", cluster.places[FOLDER])
-    pope = next(entry for entry in closed_cluster.md5s().split(",") if entry.startswith("POPE="))
+    single = Cluster(cluster.root, image=cluster.image, models=[MODEL], benchmarks=["POPE"], samples="1")
+    run = single.matrix("strange", cluster.bundles[FOLDER])
+    pope = next(entry for entry in closed_cluster.accepted_md5s().split(",") if entry.startswith("POPE="))
     assert run.done.returncode == 1
     assert f"VLDOCK_ACCEPT_MD5={pope}" in (run.cells()[0].error or "")
 
 
 def test_a_shard_cut_afterwards_is_named_before_a_model_is_loaded(cluster):
-    place = Place(cluster.root / "cut" / "data", cluster.root / "cut" / "cache")
-    shutil.copytree(cluster.places[ARCHIVE].data.parent, place.data.parent, symlinks=True)
-    shard = place.shard(LLAVA)
+    bundle = LoadedBundle(cluster.root / "cut" / "data", cluster.root / "cut" / "cache")
+    shutil.copytree(cluster.bundles[ARCHIVE].data.parent, bundle.data.parent, symlinks=True)
+    shard = bundle.shard(LLAVA)
     os.truncate(shard, shard.stat().st_size // 2)
-    checked = vldock("check", "weights", MODEL, "--cache", place.cache, "--locks", cluster.locks)
-    run = cluster.matrix("cut-run", place, "--models", MODEL, env=[ACCEPTED])
+    checked = vldock("check", "weights", MODEL, "--cache", bundle.cache, "--locks", cluster.locks)
+    run = cluster.matrix("cut-run", bundle, "--models", MODEL, env=[ACCEPTED])
     log = "\n".join(path.read_text() for path in run.outputs.glob("*/logs/*.log"))
 
     assert (checked.returncode, run.done.returncode) == (4, 1)
@@ -120,11 +120,11 @@ def test_a_shard_cut_afterwards_is_named_before_a_model_is_loaded(cluster):
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give its outputs to another user")
 @pytest.mark.parametrize(("part", "named"), [("data", "/workspace/LMUData"), ("cache", "/workspace/.cache")])
 def test_a_store_that_uid_cannot_read_is_named_with_what_opens_it(cluster, part, named):
-    place = Place(cluster.root / f"shut-{part}" / "data", cluster.root / f"shut-{part}" / "cache")
-    shutil.copytree(cluster.places[ARCHIVE].data.parent, place.data.parent, symlinks=True)
-    (place.data if part == "data" else place.cache).chmod(0o700)
+    bundle = LoadedBundle(cluster.root / f"shut-{part}" / "data", cluster.root / f"shut-{part}" / "cache")
+    shutil.copytree(cluster.bundles[ARCHIVE].data.parent, bundle.data.parent, symlinks=True)
+    (bundle.data if part == "data" else bundle.cache).chmod(0o700)
 
-    run = cluster.matrix(f"shut-{part}-run", place, "--models", MODEL, "--user", SOMEBODY, env=[ACCEPTED])
+    run = cluster.matrix(f"shut-{part}-run", bundle, "--models", MODEL, "--user", UNKNOWN_USER, env=[ACCEPTED])
 
     assert run.done.returncode == 1
     assert len(run.cells()) == len(BENCHMARKS)

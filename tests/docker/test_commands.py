@@ -103,12 +103,12 @@ def test_version_tells_an_absent_image_apart() -> None:
 
 
 def test_clean_says_what_it_would_remove_and_spares_what_runs(docker_client: Any, tiny: str, session_id: str) -> None:
-    with tracked_containers.box(
-        docker_client, tracked_containers.spec(tiny, ["sleep", "600"], run_id=session_id)
-    ) as box:
-        name = box.container.handle.name
+    with tracked_containers.running(
+        docker_client, tracked_containers.make_spec(tiny, ["sleep", "600"], run_id=session_id)
+    ) as container:
+        name = container.handle.name
 
         done = vldock("clean", "--dry-run")
 
         assert f"container {name} is running: left alone" in done.stdout
-        assert box.id in [handle.id for handle in cleanup.find(docker_client, run_id=session_id)]
+        assert container.id in [handle.id for handle in cleanup.find(docker_client, run_id=session_id)]

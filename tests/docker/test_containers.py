@@ -1,4 +1,4 @@
-"""Containers are labelled, watched line by line, and removed whatever happens."""
+"""Containers are labelled, read line by line, and always removed."""
 
 from __future__ import annotations
 
@@ -65,34 +65,36 @@ def test_memory_that_ran_out_is_told_apart(docker_client: Any, tiny: str) -> Non
     assert str(ended) == "out of memory (exit 137)"
 
 
-def test_a_leftover_is_found_by_its_run_and_no_other(docker_client: Any, tiny_box: Any, session_id: str) -> None:
-    box = tiny_box(["sleep", "600"])
+def test_a_leftover_is_found_by_its_run_and_no_other(
+    docker_client: Any, start_tiny_container: Any, session_id: str
+) -> None:
+    container = start_tiny_container(["sleep", "600"])
 
-    assert box.id in [handle.id for handle in find(docker_client, run_id=session_id)]
+    assert container.id in [handle.id for handle in find(docker_client, run_id=session_id)]
     assert find(docker_client, run_id="another") == []
 
 
-def test_exec_takes_words_and_refuses_a_text(tiny_box: Any) -> None:
-    box = tiny_box(["sleep", "600"])
+def test_exec_takes_words_and_refuses_a_text(start_tiny_container: Any) -> None:
+    container = start_tiny_container(["sleep", "600"])
 
-    done = box.exec(["sh", "-c", 'echo "$1"; exit 3', "-", "a  b"])
+    done = container.exec(["sh", "-c", 'echo "$1"; exit 3', "-", "a  b"])
 
     assert (done.exit_code, done.stdout) == (3, "a  b\n")
     with pytest.raises(UsageError):
-        box.container.execute("echo a")
+        container.inner.execute("echo a")
 
 
-def test_exec_that_hangs_is_ended(tiny_box: Any) -> None:
-    assert tiny_box(["sleep", "600"]).exec(["sleep", "600"], timeout=1).exit_code == 124
+def test_exec_that_hangs_is_ended(start_tiny_container: Any) -> None:
+    assert start_tiny_container(["sleep", "600"]).exec(["sleep", "600"], timeout=1).exit_code == 124
 
 
 def test_a_mount_belongs_to_the_caller(docker_client: Any, tiny: str, session_id: str, tmp_path: Path) -> None:
     os.chown(tmp_path, 12345, 12345)
 
-    spec = tracked_containers.spec(
+    spec = tracked_containers.make_spec(
         tiny, ["sh", "-c", "touch /out/made"], run_id=session_id, user="12345:12345", mounts={tmp_path: "/out"}
     )
-    done = tracked_containers.completed(docker_client, spec)
+    done = tracked_containers.run_to_end(docker_client, spec)
 
     assert done.exit_code == 0, done.text
     assert (tmp_path / "made").stat().st_uid == 12345
@@ -101,11 +103,11 @@ def test_a_mount_belongs_to_the_caller(docker_client: Any, tiny: str, session_id
 def test_a_read_only_mount_and_root_cannot_be_written(
     docker_client: Any, tiny: str, session_id: str, tmp_path: Path
 ) -> None:
-    spec = tracked_containers.spec(
+    spec = tracked_containers.make_spec(
         tiny, ["touch", "/in/x", "/x"], run_id=session_id, read_only=True, mounts={tmp_path: "/in:ro"}
     )
 
-    assert tracked_containers.completed(docker_client, spec).stderr.count("Read-only file system") == 2
+    assert tracked_containers.run_to_end(docker_client, spec).stderr.count("Read-only file system") == 2
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The engine that answers here, and a second one started and killed beside it."""
+"""The running Docker engine, and a second one started and killed beside it."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ def test_up_does_nothing_where_an_engine_answers() -> None:
 
 @pytest.fixture
 def second(monkeypatch: pytest.MonkeyPatch) -> Iterator[EnginePaths]:
-    """The places of a second engine, which is ended with its containerd and all it wrote.
+    """The paths of a second engine; it, its containerd and its files are removed at the end.
 
-    It lives in namespaces of its own: any engine takes the machine's docker0 and iptables rules for its own.
+    It runs in separate namespaces: any engine takes over the machine's docker0 and iptables rules.
     """
     dockerd = Machine.here().dockerd
     if os.geteuid() != 0 or dockerd is None:
@@ -69,7 +69,7 @@ def second(monkeypatch: pytest.MonkeyPatch) -> Iterator[EnginePaths]:
 
 
 def end(pidfile: Path, program: str, number: signal.Signals) -> None:
-    """Signal the process of a pid file, if it is the program meant, and wait until it is gone."""
+    """Signal the process of a pid file if it runs this program, and wait for its end."""
     if running_program(pidfile) != program:
         return
     pid = int(pidfile.read_text())
@@ -78,7 +78,7 @@ def end(pidfile: Path, program: str, number: signal.Signals) -> None:
 
 
 def is_gone(pid: int) -> bool:
-    """Return whether a process is over; reap it where it is ours."""
+    """Return whether a process has ended; reap it if it is a child."""
     with contextlib.suppress(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)
     return not Path(f"/proc/{pid}").exists()

@@ -1,4 +1,4 @@
-"""run.py as a user types it: scores on the stand-ins, and one clear line for everything that can be wrong."""
+"""run.py as a user types it: scores on the stand-ins, and one clear line for each error."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def test_three_samples_of_pope_are_predicted_scored_and_marked(run_in_image):
     assert "3" in done.text
 
 
-def test_a_docker_exec_evaluates_like_a_docker_run(container):
-    box = container(["sleep", "600"])
-    done = box.exec(POPE, environment=STANDIN)
+def test_a_docker_exec_evaluates_like_a_docker_run(start_container):
+    container = start_container(["sleep", "600"])
+    done = container.exec(POPE, environment=STANDIN)
     assert done.exit_code == 0, done.text
     assert "SCORE llava_v1.5_7b x POPE" in done.text
 
@@ -48,7 +48,7 @@ def test_a_passport_names_the_image_that_docker_did_not_name(run_in_image, tmp_p
 
 @pytest.fixture
 def my_table(tmp_path):
-    """A folder with a table of one row, whose benchmark VLMEvalKit does not know."""
+    """A folder with a one-row table of a benchmark unknown to VLMEvalKit."""
     table = f"index\timage\tquestion\tA\tB\tanswer\n1\t{PICTURE}\tWhat is it?\ta cat\ta dog\tA\n"
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "MyTable.tsv").write_text(table, encoding="utf-8")
@@ -156,8 +156,8 @@ def test_a_changed_builder_is_refused_by_the_patch(run_in_image):
     assert "1.2.2.post1" in done.text
 
 
-def answers(run_in_image, folder, **environment):
-    """Return what identifies the predictions of one evaluation, from its passport."""
+def predictions_digest(run_in_image, folder, **environment):
+    """Return the digest of an evaluation's predictions, from its passport."""
     folder.mkdir()
     done = run_in_image(POPE, environment=STANDIN | environment, mounts={folder: "/workspace/outputs"})
     assert done.exit_code == 0, done.text
@@ -167,4 +167,6 @@ def answers(run_in_image, folder, **environment):
 
 def test_the_offline_switches_change_no_answer(run_in_image, tmp_path):
     switches = dict.fromkeys(("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE"), "1")
-    assert answers(run_in_image, tmp_path / "unset") == answers(run_in_image, tmp_path / "set", **switches)
+    assert predictions_digest(run_in_image, tmp_path / "unset") == predictions_digest(
+        run_in_image, tmp_path / "set", **switches
+    )

@@ -1,15 +1,15 @@
-"""What lies in the image: nothing hidden in lower layers, nothing unreadable, nothing left over, no secret."""
+"""The image's files: nothing hidden in lower layers, unreadable, left over, or secret."""
 
 from __future__ import annotations
 
 import pytest
 
-WASTE = 60_000_000  # bytes that layers carry and no container sees
+HIDDEN = 60_000_000  # bytes that layers carry and no container sees
 WRITABLE = {"/tmp", "/var/tmp", "/run/lock", "/workspace/outputs", "/workspace/LMUData", "/workspace/.cache"}
 FIND = "find / -xdev \\( -path /proc -o -path /sys -o -path /dev \\) -prune -o"
-# what a token looks like where no one would write one by chance: Hugging Face, GitHub, AWS, PEM
+# patterns of tokens that do not occur by chance: Hugging Face, GitHub, AWS, PEM
 SECRETS = r"\bhf_[A-Za-z0-9]{30,}\b|\bgh[pousr]_[A-Za-z0-9]{36}\b|\bAKIA[0-9A-Z]{16}\b|BEGIN [A-Z ]*PRIVATE KEY"
-# folders an installer leaves something in; each must be empty
+# folders in which installers leave files; each must be empty
 LEFTOVERS = ("/root", "/tmp", "/var/tmp", "/var/log", "/var/cache/apt", "/var/lib/apt/lists", "/build", "/opt/test",
              "/editable", "/rootfs", "/stage", "/wheels", "/workspace/outputs", "/workspace/LMUData")  # fmt: skip
 # what Debian itself puts there, all of it empty: removing it in a later layer would only hide it
@@ -20,11 +20,11 @@ SKELETON = {"/root/.bashrc", "/root/.profile", "/var/log/apt", "/var/log/btmp", 
 
 @pytest.fixture(scope="module")
 def listing(container_factory):
-    """A function that runs a shell line as root, past the entrypoint, and returns its lines."""
-    box = container_factory(["sleep", "600"], entrypoint="")
+    """Run a shell line as root, without the entrypoint; return its lines."""
+    container = container_factory(["sleep", "600"], entrypoint="")
 
     def run(script: str) -> list[str]:
-        done = box.exec(["bash", "-c", script], user="0")
+        done = container.exec(["bash", "-c", script], user="0")
         assert done.exit_code in (0, 1), done.text
         return done.stdout.splitlines()
 
@@ -68,4 +68,4 @@ def test_no_link_leads_nowhere(listing):
 
 def test_little_of_the_image_is_hidden_by_a_later_layer(image, listing):
     visible = sum(map(int, listing(f"{FIND} -type f -printf '%D:%i %s\\n' | sort -u | cut -d' ' -f2")))
-    assert image.attrs["Size"] - visible <= WASTE
+    assert image.attrs["Size"] - visible <= HIDDEN

@@ -1,4 +1,4 @@
-"""The 40-cell matrix on the stand-ins: killed in the middle, started again, complete; and what it leaves behind."""
+"""The 40-cell matrix on the stand-ins: killed midway, started again, complete; and its files."""
 
 from __future__ import annotations
 
@@ -30,23 +30,23 @@ PATIENCE = 7200  # seconds, a ceiling; a busy machine is never near it
 
 
 @dataclass(frozen=True)
-class Matrix:
-    """A finished matrix: its folder, what was printed, and the attempts of the cells done before the kill."""
+class FinishedMatrix:
+    """A finished matrix: folder, exit code, output, and the attempts of cells finished before the kill."""
 
     folder: Path
     exit_code: int
     text: str
-    kept: dict[str, int]
+    before_kill: dict[str, int]
 
 
 def finished(outputs: Path) -> dict[str, int]:
-    """Return {model/benchmark: attempt} of every cell record below a run's folder."""
+    """Return the attempt of each succeeded cell by model/benchmark, below a run's folder."""
     records = (Cell.load(path.parent) for path in outputs.glob("*/*/*/cell.json"))
     return {f"{cell.model}/{cell.benchmark}": cell.attempt for cell in records if cell and cell.status == "succeeded"}
 
 
 @pytest.fixture(scope="module")
-def matrix(image, repository, tmp_path_factory) -> Matrix:
+def matrix(image, repository, tmp_path_factory) -> FinishedMatrix:
     """Start the matrix, kill -9 it after KILL_AFTER cells, start it again and let it end."""
     outputs = tmp_path_factory.mktemp("matrix") / "outputs"
     argv = [repository / ".venv/bin/vldock", "matrix", "--standin", "--samples", "10", "--network", "none"]
@@ -57,10 +57,10 @@ def matrix(image, repository, tmp_path_factory) -> Matrix:
         time.sleep(0.2)
     os.killpg(first.pid, signal.SIGKILL)
     first.wait()
-    kept = finished(outputs)
+    before_kill = finished(outputs)
     second = subprocess.run(argv, capture_output=True, text=True, timeout=PATIENCE, check=False)
     (folder,) = [path for path in outputs.iterdir() if path.is_dir()]
-    return Matrix(folder, second.returncode, second.stdout + second.stderr, kept)
+    return FinishedMatrix(folder, second.returncode, second.stdout + second.stderr, before_kill)
 
 
 def test_it_ends_with_forty_of_forty(matrix):
@@ -70,8 +70,8 @@ def test_it_ends_with_forty_of_forty(matrix):
 
 def test_no_finished_cell_ran_twice(matrix):
     after = finished(matrix.folder.parent)
-    assert len(matrix.kept) >= KILL_AFTER
-    assert {name: after[name] for name in matrix.kept} == matrix.kept
+    assert len(matrix.before_kill) >= KILL_AFTER
+    assert {name: after[name] for name in matrix.before_kill} == matrix.before_kill
 
 
 def test_no_container_is_left(matrix, docker_client):
@@ -120,10 +120,11 @@ def test_each_cell_has_a_passport_of_the_declared_schema(matrix, repository):
     schema = json.loads((repository / "docs/passport.schema.json").read_text(encoding="utf-8"))
     found = [passport.load(path) for path in passport.find(matrix.folder)]
     assert len(found) == len(CELLS)
-    for one in found:
-        jsonschema.validate(one, schema)
-        assert None not in [sample[1] for sample in one["prompts"]["samples"].values()], one["benchmark"]
-        assert len(one["prompts"]["samples"]) == one["data"]["rows"]
+    for document in found:
+        jsonschema.validate(document, schema)
+        samples = document["prompts"]["samples"]
+        assert None not in [sample[1] for sample in samples.values()], document["benchmark"]
+        assert len(samples) == document["data"]["rows"]
 
 
 def test_no_log_has_a_line_at_warning_or_above_but_those_listed(matrix):

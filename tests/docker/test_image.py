@@ -1,4 +1,4 @@
-"""What the image is: its size, labels, layers and layout."""
+"""The image: its size, labels, layers and layout."""
 
 from __future__ import annotations
 
@@ -56,14 +56,14 @@ def test_the_verify_receipt_is_in_the_image_and_has_no_failure(run_in_image):
     assert receipt["skipped"] == ["no GPU"]
 
 
-def test_init_reaps_and_passes_signals_on(container):
-    box = container(["sleep", "600"])
-    assert box.exec(["cat", "/proc/1/comm"]).stdout.strip() == "tini"
+def test_init_reaps_and_passes_signals_on(start_container):
+    container = start_container(["sleep", "600"])
+    assert container.exec(["cat", "/proc/1/comm"]).stdout.strip() == "tini"
 
 
-def test_the_health_check_is_healthy(container):
-    box = container(["sleep", "600"])
-    done = box.exec(["/opt/venv/bin/python", "-I", "-S", "-B", "/opt/vldock/vldock/common/health.py"])
+def test_the_health_check_is_healthy(start_container):
+    container = start_container(["sleep", "600"])
+    done = container.exec(["/opt/venv/bin/python", "-I", "-S", "-B", "/opt/vldock/vldock/common/health.py"])
     assert (done.exit_code, done.stdout.strip()) == (0, "healthy")
 
 

@@ -1,4 +1,4 @@
-"""What a user brings, through run.py in a container: a .env file, an edition of a benchmark."""
+"""A user's inputs to run.py in a container: a .env file, an edition of a benchmark."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two CPU devices, both models on the stand-ins, one container killed in the middle: nothing twice, nothing lost."""
+"""Two CPU devices, both stand-ins, one container killed midway: no cell repeated, none lost."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ HEADING = re.compile(r"^===== (\S+) x (\S+), attempt \d+ =====$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
-class Spread:
-    """A finished run: its folder, what was printed, and the records there were when the container was killed."""
+class TwoDeviceRun:
+    """A finished run: its folder, exit code, output, and the cell records at the kill."""
 
     folder: Path
     exit_code: int
@@ -41,9 +41,11 @@ def records(outputs: Path) -> dict[Path, str]:
 
 
 @pytest.fixture(scope="module")
-def spread(image: Any, repository: Path, docker_client: Any, tmp_path_factory: pytest.TempPathFactory) -> Spread:
+def finished_run(
+    image: Any, repository: Path, docker_client: Any, tmp_path_factory: pytest.TempPathFactory
+) -> TwoDeviceRun:
     """Start the run on two devices, kill -9 one container when two cells are done, and wait for the end."""
-    outputs = tmp_path_factory.mktemp("spread") / "outputs"
+    outputs = tmp_path_factory.mktemp("matrix") / "outputs"
     argv = [str(repository / ".venv/bin/vldock"), "matrix", "--standin", "--samples", "6", "--network", "none"]
     argv += ["--gpus", "none", "--workers", "2", "--image", image.id, "--benchmarks", ",".join(BENCHMARKS)]
     with subprocess.Popen(
@@ -58,29 +60,29 @@ def spread(image: Any, repository: Path, docker_client: Any, tmp_path_factory: p
         before = records(outputs)
         text, _ = run.communicate(timeout=PATIENCE)
     (folder,) = outputs.iterdir()
-    return Spread(folder, run.returncode, text, before)
+    return TwoDeviceRun(folder, run.returncode, text, before)
 
 
-def test_every_cell_succeeds_although_a_container_was_killed(spread: Spread) -> None:
-    found = [Cell.load(spread.folder / model / name) for model, name in CELLS]
+def test_every_cell_succeeds_although_a_container_was_killed(finished_run: TwoDeviceRun) -> None:
+    found = [Cell.load(finished_run.folder / model / name) for model, name in CELLS]
 
-    assert spread.exit_code == 0, spread.text
+    assert finished_run.exit_code == 0, finished_run.text
     assert [cell.status for cell in found if cell] == ["succeeded"] * len(CELLS)
-    assert "killed (exit 137)" in spread.text
+    assert "killed (exit 137)" in finished_run.text
 
 
-def test_no_finished_cell_ran_twice_and_only_one_was_begun_again(spread: Spread) -> None:
-    log = "".join((spread.folder / f"logs/{model}.log").read_text() for model in MODELS)
+def test_no_finished_cell_ran_twice_and_only_one_was_begun_again(finished_run: TwoDeviceRun) -> None:
+    log = "".join((finished_run.folder / f"logs/{model}.log").read_text() for model in MODELS)
     begun = Counter(HEADING.findall(log))
 
-    assert {path: path.read_text() for path in spread.before} == spread.before
+    assert {path: path.read_text() for path in finished_run.before} == finished_run.before
     assert set(begun) == set(CELLS)
     assert sum(begun.values()) <= len(CELLS) + 1
 
 
-def test_both_devices_worked_and_the_report_says_on_what(spread: Spread) -> None:
-    stints = json.loads((spread.folder / "run.json").read_text())["stints"]
-    report = (spread.folder / "EVALUATION_REPORT.md").read_text()
+def test_both_devices_worked_and_the_report_says_on_what(finished_run: TwoDeviceRun) -> None:
+    stints = json.loads((finished_run.folder / "run.json").read_text())["stints"]
+    report = (finished_run.folder / "EVALUATION_REPORT.md").read_text()
 
     assert sorted(name for stint in stints for name in stint["cells"]) == sorted(name for _, name in CELLS)
     assert {stint["device"] for stint in stints if stint["cells"]} == {"cpu0", "cpu1"}

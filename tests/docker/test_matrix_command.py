@@ -1,4 +1,4 @@
-"""`vldock matrix` as a user types it, over the tiny image: complete, killed, stopped, and gone on with."""
+"""`vldock matrix` as a user types it, over the tiny image: completed, killed, stopped, resumed."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ MODELS = ("llava_v1.5_7b", "llava_v1.5_13b")
 BENCHMARKS = ("POPE", "MMStar", "OCRBench")
 
 
-class Matrix:
-    """One outputs folder and one behaviour of the tiny image; runs the command on them."""
+class MatrixCommand:
+    """The command over the tiny image, with one outputs folder and one behaviour file."""
 
     def __init__(self, folder: Path, image: str) -> None:
         self.outputs, self.data, self.image = folder / "outputs", folder / "data", image
         self.data.mkdir()
 
     def behave(self, *lines: str) -> None:
-        """Tell the tiny image what goes wrong: 'kill POPE'."""
+        """Write the tiny image's behaviour file, lines like 'kill POPE'."""
         (self.data / "behaviour").write_text("".join(f"{line}\n" for line in lines))
 
     def start(self, *words: str) -> subprocess.Popen[str]:
@@ -53,12 +53,12 @@ class Matrix:
 
     @property
     def run_folder(self) -> Path:
-        """The only run there is."""
+        """The folder of the only run."""
         (folder,) = self.outputs.iterdir()
         return folder
 
     def runs(self) -> dict[str, int]:
-        """Return how often each cell was evaluated."""
+        """Return the number of evaluations of each cell, by model and benchmark."""
         found = self.run_folder.glob("*/*/runs")
         return {f"{path.parts[-3]} {path.parts[-2]}": len(path.read_text().splitlines()) for path in found}
 
@@ -68,12 +68,12 @@ class Matrix:
 
 
 @pytest.fixture
-def matrix(tmp_path: Path, tiny: str) -> Matrix:
-    """A matrix with nothing done."""
-    return Matrix(tmp_path, tiny)
+def matrix(tmp_path: Path, tiny: str) -> MatrixCommand:
+    """A matrix command with empty outputs."""
+    return MatrixCommand(tmp_path, tiny)
 
 
-def test_every_cell_succeeds_and_every_promised_file_is_there(matrix: Matrix) -> None:
+def test_every_cell_succeeds_and_every_promised_file_is_there(matrix: MatrixCommand) -> None:
     done = matrix.run()
 
     assert done.returncode == 0, done.stderr
@@ -87,14 +87,14 @@ def test_every_cell_succeeds_and_every_promised_file_is_there(matrix: Matrix) ->
     assert set(matrix.runs().values()) == {1}
 
 
-def test_json_is_the_only_thing_on_standard_output(matrix: Matrix) -> None:
+def test_json_is_the_only_thing_on_standard_output(matrix: MatrixCommand) -> None:
     done = matrix.run("--json")
 
     said = json.loads(done.stdout)
     assert (said["succeeded"], said["total"], said["standin"]) == (6, 6, True)
 
 
-def test_one_failed_cell_exits_one_and_is_named(matrix: Matrix) -> None:
+def test_one_failed_cell_exits_one_and_is_named(matrix: MatrixCommand) -> None:
     matrix.behave("fail MMStar")
 
     done = matrix.run()
@@ -104,7 +104,7 @@ def test_one_failed_cell_exits_one_and_is_named(matrix: Matrix) -> None:
     assert (matrix.run_folder / "EVALUATION_REPORT.md").read_text().count("the evaluator broke") == 2
 
 
-def test_a_container_that_is_killed_costs_only_the_cell_it_was_at(matrix: Matrix) -> None:
+def test_a_container_that_is_killed_costs_only_the_cell_it_was_at(matrix: MatrixCommand) -> None:
     matrix.behave("kill MMStar")
 
     done = matrix.run()
@@ -114,7 +114,7 @@ def test_a_container_that_is_killed_costs_only_the_cell_it_was_at(matrix: Matrix
     assert matrix.runs() == {f"{model} {name}": 2 if name == "MMStar" else 1 for model in MODELS for name in BENCHMARKS}
 
 
-def test_on_two_devices_a_killed_container_costs_nothing_and_nothing_runs_twice(matrix: Matrix) -> None:
+def test_on_two_devices_a_killed_container_costs_nothing_and_nothing_runs_twice(matrix: MatrixCommand) -> None:
     matrix.behave("once kill MMStar")
 
     done = matrix.run("--workers", "2")
@@ -127,7 +127,7 @@ def test_on_two_devices_a_killed_container_costs_nothing_and_nothing_runs_twice(
     assert [path.name for path in (matrix.run_folder / "logs").glob("*@*")] == []
 
 
-def test_every_cell_on_two_devices_at_once_is_started_by_torchrun(matrix: Matrix) -> None:
+def test_every_cell_on_two_devices_at_once_is_started_by_torchrun(matrix: MatrixCommand) -> None:
     done = matrix.run("--workers", "2", "--data-parallel", "2", "--dry-run")
 
     assert done.returncode == 0, done.stderr
@@ -136,7 +136,7 @@ def test_every_cell_on_two_devices_at_once_is_started_by_torchrun(matrix: Matrix
     )
 
 
-def test_a_cell_that_hangs_is_given_up(matrix: Matrix) -> None:
+def test_a_cell_that_hangs_is_given_up(matrix: MatrixCommand) -> None:
     matrix.behave("hang MMStar")
 
     done = matrix.run("--timeout", "30", "--models", MODELS[0])  # seconds: a container's start may not take as long
@@ -147,7 +147,7 @@ def test_a_cell_that_hangs_is_given_up(matrix: Matrix) -> None:
 
 
 def test_killed_and_started_again_it_ends_complete_and_no_finished_cell_runs_twice(
-    matrix: Matrix, docker_client: Any
+    matrix: MatrixCommand, docker_client: Any
 ) -> None:
     matrix.behave("hang OCRBench")
     with matrix.start() as child:
@@ -170,7 +170,7 @@ def test_killed_and_started_again_it_ends_complete_and_no_finished_cell_runs_twi
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
 def test_stopped_it_says_how_to_go_on_and_leaves_no_container(
-    matrix: Matrix, docker_client: Any, number: signal.Signals
+    matrix: MatrixCommand, docker_client: Any, number: signal.Signals
 ) -> None:
     matrix.behave("hold MMStar")
     with matrix.start() as child:
@@ -185,7 +185,7 @@ def test_stopped_it_says_how_to_go_on_and_leaves_no_container(
     assert matrix.run("--resume", str(matrix.run_folder)).returncode == 0
 
 
-def test_a_second_matrix_does_not_join_a_run_that_is_worked_on(matrix: Matrix) -> None:
+def test_a_second_matrix_does_not_join_a_run_that_is_worked_on(matrix: MatrixCommand) -> None:
     matrix.behave("hang POPE")
     with matrix.start() as child:
         wait_until.until(lambda: bool(list(matrix.outputs.glob("*/*/POPE/runs"))))
@@ -197,14 +197,14 @@ def test_a_second_matrix_does_not_join_a_run_that_is_worked_on(matrix: Matrix) -
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give its outputs to another user")
-def test_results_belong_to_the_user_that_was_named(matrix: Matrix) -> None:
+def test_results_belong_to_the_user_that_was_named(matrix: MatrixCommand) -> None:
     done = matrix.run("--user", "12345:12345")
 
     assert done.returncode == 0, done.stderr
     assert {path.stat().st_uid for path in matrix.run_folder.glob("*/*/cell.json")} == {12345}
 
 
-def test_an_image_that_is_not_here_is_told_with_the_way_to_have_it(matrix: Matrix) -> None:
+def test_an_image_that_is_not_here_is_told_with_the_way_to_have_it(matrix: MatrixCommand) -> None:
     matrix.image = "vldock-nowhere:0"
 
     done = matrix.run()

@@ -1,4 +1,4 @@
-"""predict in a container: an image by URL and by standard input, and nothing written outside the workspace."""
+"""predict in a container: an image by URL or standard input, no writes outside the workspace."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NO_DISK = ("/dev", "/proc")  # devices and pipes are no files
 
 @pytest.fixture(scope="module")
 def sample():
-    """A question, its image and the answer the stand-in was trained to give."""
+    """A question, its image, and the stand-in's trained answer."""
     csv.field_size_limit(sys.maxsize)
     with TABLE.open(encoding="utf-8", newline="") as stream:
         row = next(csv.DictReader(stream, delimiter="\t"))
@@ -31,34 +31,34 @@ def sample():
 
 
 @pytest.fixture(scope="module")
-def asked(container_factory, tmp_path_factory, sample):
-    """What predict said to an image by URL, the lines of the audit log, and the paths of `docker diff`."""
+def predicted(container_factory, tmp_path_factory, sample):
+    """predict's completed command on an image by URL, the audit log's lines, and the paths of `docker diff`."""
     question, image, _ = sample
     log, site = tmp_path_factory.mktemp("audit"), tmp_path_factory.mktemp("site")
     log.chmod(0o777)
     (site / "picture").write_bytes(image)
-    box = container_factory(["sleep", "600"], mounts={AUDIT: "/opt/audit", log: "/audit", site: "/site:ro"})
+    container = container_factory(["sleep", "600"], mounts={AUDIT: "/opt/audit", log: "/audit", site: "/site:ro"})
     serve = "python -m http.server --bind 127.0.0.1 --directory /site 8001 > /dev/null 2>&1 & sleep 2"
-    assert box.exec(["sh", "-c", serve]).exit_code == 0
+    assert container.exec(["sh", "-c", serve]).exit_code == 0
     words = ["--image", "http://127.0.0.1:8001/picture?token=secret", "--json", question]
-    done = box.exec(
+    done = container.exec(
         ["python", "/workspace/scripts/predict.py", *words],
         environment={"VLDOCK_STANDIN": "1", "PYTHONPATH": "/opt/audit", "VLDOCK_ALLOW_PYTHON": "1"},
     )
     assert done.exit_code == 0, done.text
-    return done, (log / "writes.log").read_text().splitlines(), [change["Path"] for change in box.diff()]
+    return done, (log / "writes.log").read_text().splitlines(), [change["Path"] for change in container.diff()]
 
 
-def test_an_image_by_url_is_answered_as_it_was_trained(asked, sample):
-    done, *_ = asked
+def test_an_image_by_url_is_answered_as_it_was_trained(predicted, sample):
+    done, *_ = predicted
     said = json.loads(done.stdout.splitlines()[-1])
 
     assert (said["answer"], said["standin"]) == (sample[2], True)
     assert "secret" not in done.text
 
 
-def test_nothing_is_written_outside_the_workspace(asked):
-    _, lines, paths = asked
+def test_nothing_is_written_outside_the_workspace(predicted):
+    _, lines, paths = predicted
     opened = {line.split(" ", 1)[1] for line in lines}
 
     assert any("/vldock/images/" in path for path in opened)

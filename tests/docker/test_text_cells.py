@@ -1,4 +1,4 @@
-"""Prediction files of the image, read on the host: what the model said, byte for byte."""
+"""Prediction files of the image, read on the host: the model's answers, byte for byte."""
 
 from __future__ import annotations
 

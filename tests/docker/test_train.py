@@ -33,7 +33,7 @@ train: {max_steps: 3, batch_size: 2, accumulation: 1, learning_rate: 1.0e-3, log
 
 @pytest.fixture(scope="module")
 def place(run_in_image: Callable[..., Completed], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of the caller's with data/flowers, models/base, models/tower and train.yaml."""
+    """A folder of the caller with data/flowers, models/base, models/tower and train.yaml."""
     folder = tmp_path_factory.mktemp("train")
     for name in ("data", "models"):
         (folder / name).mkdir()

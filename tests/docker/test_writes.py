@@ -1,7 +1,7 @@
-"""A whole evaluation writes below the cache, outputs, LMUData and /tmp, nowhere else, and it does so without a warning.
+"""An evaluation writes below the cache, outputs, LMUData and /tmp only, and without a warning.
 
-Two witnesses: an audit hook in every Python process (what was opened to write, also when it was removed again), and
-`docker diff` (what any process, in any language, left on the container's file system).
+Two witnesses: an audit hook in every Python process (files opened to write, also those removed again), and
+`docker diff` (files that any process, in any language, left on the container's file system).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from support import log_lines
 from vldock.common.cache_env import is_inside
 from vldock.common.matrix import BENCHMARKS
 
-# one evaluation of twenty benchmarks serves all tests here
+# one evaluation of twenty benchmarks for all tests of this module
 pytestmark = pytest.mark.xdist_group("traced")
 
 AUDIT = Path(__file__).parent / "audit"
@@ -28,8 +28,8 @@ def traced(container_factory, tmp_path_factory):
     log = tmp_path_factory.mktemp("audit")
     log.chmod(0o777)
     names = [benchmark.name for benchmark in BENCHMARKS if not benchmark.extra]
-    box = container_factory(["sleep", "1800"], mounts={AUDIT: "/opt/audit", log: "/audit"})
-    done = box.exec(
+    container = container_factory(["sleep", "1800"], mounts={AUDIT: "/opt/audit", log: "/audit"})
+    done = container.exec(
         [
             "python",
             "-m",
@@ -47,7 +47,7 @@ def traced(container_factory, tmp_path_factory):
         environment={"VLDOCK_STANDIN": "1", "PYTHONPATH": "/opt/audit", "VLDOCK_ALLOW_PYTHON": "1"},
     )
     assert done.exit_code == 0, done.text
-    return (log / "writes.log").read_text().splitlines(), [change["Path"] for change in box.diff()], done.text
+    return (log / "writes.log").read_text().splitlines(), [change["Path"] for change in container.diff()], done.text
 
 
 def test_the_trace_saw_the_evaluation(traced):

@@ -1,4 +1,4 @@
-"""Benchmark tables of a user's own, written row by row as TSVs, sound or with a flaw at a known line."""
+"""Custom benchmark tables, written row by row as TSVs, sound or with a flaw at a known line."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from PIL import Image
 Row = Mapping[str, object]
 
 
-def encoded(image: Image.Image, form: str = "PNG") -> str:
-    """Return a picture as the base64 of an image cell."""
-    held = io.BytesIO()
-    image.save(held, form)
-    return base64.b64encode(held.getvalue()).decode()
+def encode(image: Image.Image, form: str = "PNG") -> str:
+    """Return an image as the base64 of a TSV's image column."""
+    buffer = io.BytesIO()
+    image.save(buffer, form)
+    return base64.b64encode(buffer.getvalue()).decode()
 
 
 def picture(colour: str = "red", *, mode: str = "RGB", form: str = "PNG", size: tuple[int, int] = (64, 48)) -> str:
-    """Return the base64 of a picture of one colour; a mode that has no colours is filled with zeros."""
+    """Return the base64 of an image of one colour; a mode without named colours is filled with zeros."""
     image = Image.new(mode, size, colour) if mode in ("RGB", "L", "P") else Image.new(mode, size)
-    return encoded(image, form)
+    return encode(image, form)
 
 
 def pixel() -> str:
-    """Return a GIF of one pixel whose base64 is shorter than an index may be."""
+    """Return the base64 of a one-pixel GIF, shorter than an index may be."""
     return base64.b64encode(
         bytes.fromhex("47494638396101000100800000ff0000ffffff2c00000000010001000002024401003b")
     ).decode()
 
 
 def row(index: object, **values: object) -> dict[str, object]:
-    """Return a sound row: a red picture, two options, the answer A."""
+    """Return a sound row: a red image, two options, the answer A."""
     return {
         "index": index,
         "image": picture(),
@@ -46,7 +46,7 @@ def row(index: object, **values: object) -> dict[str, object]:
 
 
 def write(path: Path, rows: Sequence[Row]) -> Path:
-    """Write rows as a TSV; the first has every column."""
+    """Write rows as a TSV; the first row names the columns."""
     with path.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.DictWriter(stream, list(rows[0]), delimiter="\t", lineterminator="\n", restval="")
         writer.writeheader()
@@ -55,7 +55,7 @@ def write(path: Path, rows: Sequence[Row]) -> Path:
 
 
 def replace_line(path: Path, number: int, line: bytes) -> None:
-    """Put another line in place of one, counted from 1."""
+    """Replace a line of a file, counted from 1."""
     lines = path.read_bytes().split(b"\n")
     lines[number - 1] = line
     path.write_bytes(b"\n".join(lines))

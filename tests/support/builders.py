@@ -1,4 +1,4 @@
-"""Plans, cells and events as the tests need them: every value has a default, a test names what matters to it."""
+"""Plans, cells, sessions, events and fake containers; every value has a default."""
 
 from __future__ import annotations
 
@@ -14,10 +14,13 @@ from vldock.common.cell_record import Cell
 from vldock.host.containers.lifecycle import Exit, Line
 from vldock.host.matrix.executor import DeviceJob
 from vldock.host.runs.plan import RunPlan
+from vldock.host.sessions import spec as session_spec
+from vldock.host.sessions.find import Session
 
 MODELS = ("llava_v1.5_7b", "llava_v1.5_13b")
 BENCHMARKS = ("POPE", "MMStar", "OCRBench")
 TIME = "2026-01-02T03:04:05+00:00"
+CREATED = "2026-01-02T03:04:05.123456789Z"
 
 
 def a_plan(**values: Any) -> RunPlan:
@@ -61,33 +64,62 @@ def a_cell(model: str = "llava_v1.5_7b", benchmark: str = "POPE", **values: Any)
     return Cell(model=model, benchmark=benchmark, **{**defaults, **values})
 
 
+class FakeHandle:
+    """The attributes of the SDK's container that sessions read."""
+
+    def __init__(self, attrs: dict[str, Any], labels: dict[str, str], name: str) -> None:
+        self.attrs, self.labels, self.name, self.id = attrs, labels, name, "c" * 64
+
+
+def a_session(name: str = "default", *, state: str = "running", **values: Any) -> Session:
+    """Return a session whose container is in this state; values: health, code, models, owner, outputs."""
+    health, outputs = values.get("health"), values.get("outputs", "/home/me/outputs")
+    attrs = {
+        "State": {
+            "Status": state,
+            "ExitCode": values.get("code", 0),
+            **({"Health": {"Status": health}} if health else {}),
+        },
+        "Config": {"Image": "vldock:4.37"},
+        "Created": CREATED,
+        "Mounts": [{"Destination": "/workspace/outputs", "Source": outputs}] if outputs else [],
+    }
+    labels = {
+        session_spec.NAME_LABEL: name,
+        session_spec.MODELS_LABEL: values.get("models", "llava_v1.5_7b"),
+        session_spec.MAKER_LABEL: "me",
+        session_spec.OWNER_LABEL: values.get("owner", ""),
+    }
+    return Session.of(FakeHandle(attrs, labels, session_spec.PREFIX + name))
+
+
 Script = Iterable[str | Callable[[], None] | None]
 
 
 @dataclass
 class FakeContainer:
-    """Says its lines, does what a line stands for, and ends as told; None is a second of silence.
+    """A container that plays a script: prints a line, calls a function, is silent for a second (None); then ends.
 
-    `script` is called with the job and an iterator of the benchmarks it is given, as they are given.
+    `script` is called with the job and an iterator over the benchmarks, as they arrive.
     """
 
     script: Callable[[DeviceJob, Iterator[str]], Script]
     job: DeviceJob
     ends: Exit = field(default_factory=lambda: Exit(0))
     stderr: Sequence[str] = ()
-    given: list[str] = field(default_factory=list)
+    benchmarks: list[str] = field(default_factory=list)
     closed: bool = False
 
     def __post_init__(self) -> None:
         self._names = queue.Queue[str]()
 
     def give(self, benchmark: str) -> None:
-        """Take one more benchmark."""
-        self.given.append(benchmark)
+        """Add a benchmark."""
+        self.benchmarks.append(benchmark)
         self._names.put(benchmark)
 
     def finish(self) -> None:
-        """Take the end of them."""
+        """End the benchmarks."""
         self._names.put("")
 
     def lines(self) -> Iterator[Line | None]:
@@ -102,13 +134,13 @@ class FakeContainer:
         yield from (Line("stderr", text) for text in self.stderr)
 
     def wait(self) -> Exit:
-        """Return the end."""
+        """Return how the container ends."""
         return self.ends
 
 
 @dataclass
 class FakeExecutor:
-    """Starts the containers that `make` returns, and keeps them in the order in which they began."""
+    """An executor of the containers that `make` returns; `started` holds them in order."""
 
     make: Callable[[DeviceJob], FakeContainer]
     started: list[FakeContainer] = field(default_factory=list)
@@ -124,50 +156,50 @@ class FakeExecutor:
             made.closed = True
 
     @property
-    def asked(self) -> list[tuple[str, tuple[str, ...]]]:
+    def jobs(self) -> list[tuple[str, tuple[str, ...]]]:
         """Return each container's model and benchmarks."""
-        return [(one.job.model, tuple(one.given)) for one in self.started]
+        return [(container.job.model, tuple(container.benchmarks)) for container in self.started]
 
 
-def says(kind: str, **values: Any) -> str:
+def event_line(kind: str, **values: Any) -> str:
     """Return an event as the container prints it."""
     return json.dumps({"event": kind, **values})
 
 
-def evaluates(out: Path, cell: Cell) -> list[str | Callable[[], None] | None]:
-    """Return the script of one cell: it starts, progresses, leaves its record, and ends."""
+def cell_script(out: Path, cell: Cell) -> list[str | Callable[[], None] | None]:
+    """Return the script of one cell: start, progress, record, end."""
     names = {"model": cell.model, "benchmark": cell.benchmark}
     return [
-        says("cell_start", **names, samples=cell.samples),
-        says("progress", **names, done=cell.predictions, total=cell.samples),
+        event_line("cell_start", **names, samples=cell.samples),
+        event_line("progress", **names, done=cell.predictions, total=cell.samples),
         lambda: cell.save(out / cell.model / cell.benchmark) and None,
-        says("cell_end", kept=False, **asdict(cell)),
+        event_line("cell_end", kept=False, **asdict(cell)),
     ]
 
 
-def works(out: Path, job: DeviceJob, names: Iterator[str], **values: Any) -> Script:
-    """Yield the script of a container in which every benchmark succeeds."""
-    yield says("start", model=job.model, cells=None, device="cpu", standin=True)
-    yield says("model_loaded", model=job.model, seconds=0.5)
+def container_script(out: Path, job: DeviceJob, names: Iterator[str], **values: Any) -> Script:
+    """Yield the script of a container that evaluates every benchmark with success."""
+    yield event_line("start", model=job.model, cells=None, device="cpu", standin=True)
+    yield event_line("model_loaded", model=job.model, seconds=0.5)
     for name in names:
-        yield from evaluates(out, a_cell(job.model, name, **values))
-    yield says("end", model=job.model, succeeded=0, failed=0, kept=0)
+        yield from cell_script(out, a_cell(job.model, name, **values))
+    yield event_line("end", model=job.model, succeeded=0, failed=0, kept=0)
 
 
 def good_container(out: Path, job: DeviceJob, **values: Any) -> FakeContainer:
-    """Return a container in which every benchmark succeeds."""
-    return FakeContainer(lambda job, names: works(out, job, names, **values), job)
+    """Return a container that evaluates every benchmark with success."""
+    return FakeContainer(lambda job, names: container_script(out, job, names, **values), job)
 
 
-def poisoned(out: Path, job: DeviceJob, poison: str, end: Exit, **values: Any) -> FakeContainer:
-    """Return a container that dies when it comes to `poison`."""
+def dying_container(out: Path, job: DeviceJob, poison: str, end: Exit, **values: Any) -> FakeContainer:
+    """Return a container that dies at the benchmark `poison`."""
 
     def script(job: DeviceJob, names: Iterator[str]) -> Script:
-        yield says("model_loaded", model=job.model, seconds=0.5)
+        yield event_line("model_loaded", model=job.model, seconds=0.5)
         for name in names:
             if name == poison:
-                yield says("cell_start", model=job.model, benchmark=name)
+                yield event_line("cell_start", model=job.model, benchmark=name)
                 return
-            yield from evaluates(out, a_cell(job.model, name))
+            yield from cell_script(out, a_cell(job.model, name))
 
     return FakeContainer(script, job, end, **values)

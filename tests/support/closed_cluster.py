@@ -1,4 +1,4 @@
-"""What `make prove-closed` proves, as a user types it: fetched into a bundle, carried, loaded, checked, evaluated.
+"""The commands of `make prove-closed`: fetch a bundle, move it, load, check, evaluate without a network.
 
 The stand-ins play the part of real weights and data: a host of this machine serves them, locks of their own declare
 them, and VLDOCK_STANDIN is never set.
@@ -26,17 +26,17 @@ from vldock.image.standin.manifest import ASSETS
 Completed = subprocess.CompletedProcess[str]
 OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE")
 BUNDLES = ("bundle", "bundle.tar.zst")
-SOMEBODY = "12345:12345"
+UNKNOWN_USER = "12345:12345"
 SECONDS = 3000
 
 
 def tables() -> dict[str, bytes]:
-    """Return {benchmark: the bytes of its TSV}."""
+    """Return the bytes of each TSV by benchmark."""
     return {path.stem: path.read_bytes() for path in sorted((ASSETS / "LMUData").glob("*.tsv"))}
 
 
 def repositories() -> dict[str, dict[str, bytes]]:
-    """Return {repository: {file: bytes}} of the models and their vision tower."""
+    """Return the files of the models and their vision tower, by repository and name."""
     found = {}
     for place in sorted((ASSETS / "huggingface").glob("models--*")):
         files = hub_cache_layout.snapshot(place, hub_cache_layout.commit_of(place) or "")
@@ -45,73 +45,75 @@ def repositories() -> dict[str, dict[str, bytes]]:
 
 
 @contextmanager
-def host(locks: Path) -> Iterator[Path]:
-    """Serve them, and yield the folder of the locks that declare them."""
+def serve_assets(locks: Path) -> Iterator[Path]:
+    """Serve tables and repositories; yield the folder of the locks that declare them."""
     with fake_hub.running() as hub:
         hub.repos = repositories()
         hub.files = {f"/tsv/{name}.tsv": content for name, content in tables().items()}
         yield write_locks(locks, endpoint=hub.url, tables=tables(), repos=hub.repos, revision=fake_hub.COMMIT)
 
 
-def md5s() -> str:
-    """Return the value of VLDOCK_ACCEPT_MD5: these are not the files VLMEvalKit publishes, and that is on purpose."""
+def accepted_md5s() -> str:
+    """Return the value of VLDOCK_ACCEPT_MD5: these files differ on purpose from those VLMEvalKit publishes."""
     sums = {name: hashlib.md5(content, usedforsecurity=False).hexdigest() for name, content in tables().items()}
     return ",".join(f"{name}={value}" for name, value in sums.items())
 
 
 def vldock(*words: object, timeout: float = SECONDS) -> Completed:
-    """Run a command of vldock without any variable of ours but PATH and HOME: what it needs is on its command line."""
+    """Run a vldock command; of this environment it gets PATH, HOME and DOCKER_HOST only."""
     argv = [str(checkout.root() / ".venv/bin/vldock"), *map(str, words)]
     env = {name: os.environ[name] for name in ("PATH", "HOME", "DOCKER_HOST") if name in os.environ}
     return subprocess.run(argv, capture_output=True, text=True, timeout=timeout, check=False, env=env)
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a bundle was loaded: its data, its cache."""
+class LoadedBundle:
+    """The folders a bundle was loaded into: data and cache."""
 
     data: Path
     cache: Path
 
     @property
     def options(self) -> tuple[object, ...]:
-        """The options that name it."""
+        """The command-line options that name the folders."""
         return "--data", self.data, "--cache", self.cache
 
     def files(self) -> dict[str, tuple[int, int]]:
-        """Return {path: (size, time of change)} of everything there."""
+        """Return size and time of change of everything there, by path."""
         found = [path for root in (self.data, self.cache) for path in (root, *root.rglob("*"))]
         return {str(path): (path.lstat().st_size, path.lstat().st_mtime_ns) for path in found}
 
     def shard(self, repo: str, number: int = 2) -> Path:
-        """Return a shard of a model's weights."""
+        """Return the path of a shard of a model's weights."""
         place = hub_cache_layout.folder(self.cache / "huggingface", repo)
         (path,) = hub_cache_layout.snapshot(place, fake_hub.COMMIT).glob(f"pytorch_model-{number:05}-of-*.bin")
         return path
 
 
 class Cluster:
-    """A machine without a network: places bundles were loaded to, the cells to evaluate, and everything vldock said."""
+    """A machine without a network: the bundles loaded, the cells to evaluate, the output of each command."""
 
     def __init__(
         self, root: Path, *, image: str, models: Sequence[str], benchmarks: Sequence[str], samples: str
     ) -> None:
         self.root, self.image, self.locks = root, image, root / "locks"
         self.models, self.benchmarks, self.samples = tuple(models), tuple(benchmarks), samples
-        self.places = {name: Place(root / f"of-{name}" / "data", root / f"of-{name}" / "cache") for name in BUNDLES}
+        self.bundles = {
+            name: LoadedBundle(root / f"of-{name}" / "data", root / f"of-{name}" / "cache") for name in BUNDLES
+        }
         self.fetched: dict[str, Completed] = {}
         self.loaded: dict[str, Completed] = {}
 
-    def carry(self) -> None:
-        """Fetch both kinds of bundle while the host is there, move them, and load each into an empty place."""
-        origin, carried = self.root / "connected", self.root / "carried"
+    def transfer_bundles(self) -> None:
+        """Fetch both kinds of bundle while the host serves, move them, load each into empty folders."""
+        origin, moved = self.root / "connected", self.root / "moved"
         origin.mkdir()
-        with host(self.locks) as locks:
+        with serve_assets(self.locks) as locks:
             for name in BUNDLES:
                 self.fetched[name] = vldock("fetch", "--bundle", origin / name, "--locks", locks)
-        shutil.move(origin, carried)
-        for name, place in self.places.items():
-            self.loaded[name] = vldock("load", carried / name, *place.options)
+        shutil.move(origin, moved)
+        for name, bundle in self.bundles.items():
+            self.loaded[name] = vldock("load", moved / name, *bundle.options)
 
     def env_file(self, name: str, *lines: str) -> Path:
         """Write a file for --env-file."""
@@ -119,18 +121,18 @@ class Cluster:
         path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
         return path
 
-    def matrix(self, outputs: str, place: Place, *more: object, env: Sequence[str] = ()) -> Run:
+    def matrix(self, outputs: str, bundle: LoadedBundle, *more: object, env: Sequence[str] = ()) -> MatrixRun:
         """Evaluate the cells without a network and without VLDOCK_STANDIN; `env` are the lines of --env-file."""
         words = ["matrix", "--image", self.image, "--network", "none", "--gpus", "none", "--samples", self.samples]
         words += ["--models", ",".join(self.models), "--benchmarks", ",".join(self.benchmarks)]
         folder = self.root / outputs
-        done = vldock(*words, *place.options, "--env-file", self.env_file(outputs, *env), "--outputs", folder, *more)
-        return Run(folder, done)
+        done = vldock(*words, *bundle.options, "--env-file", self.env_file(outputs, *env), "--outputs", folder, *more)
+        return MatrixRun(folder, done)
 
 
 @dataclass(frozen=True)
-class Run:
-    """A matrix that ended: its outputs, and what was said."""
+class MatrixRun:
+    """A matrix that ended: its outputs and the completed command."""
 
     outputs: Path
     done: Completed
@@ -141,6 +143,6 @@ class Run:
         return [cell for cell in found if cell]
 
     def predictions(self) -> dict[str, str]:
-        """Return {model/benchmark: what identifies its predictions}, from the passports."""
+        """Return the digest of each cell's predictions by model/benchmark, from the passports."""
         paths = sorted(self.outputs.glob(f"*/*/*/{FILE}"))
         return {"/".join(path.parts[-3:-1]): load(path)["outcome"]["predictions_sha256"] for path in paths}

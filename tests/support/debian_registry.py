@@ -1,4 +1,4 @@
-"""Debian's docker-registry as a process on loopback, with what happens to registries: stopped, slow, full, locked."""
+"""Debian's docker-registry as a process on loopback: stopped, slow, full or locked."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ http: {{addr: 127.0.0.1:{port}}}
 
 
 def require(*programs: tuple[str, str]) -> None:
-    """Install, as root, the Debian packages of programs that are not here: pairs of program and package."""
+    """Install, as root, the Debian packages of missing programs; takes pairs of program and package."""
     missing = [package for program, package in programs if shutil.which(program) is None]
     if missing:
         system_packages.install(missing, say=silent)
@@ -42,7 +42,7 @@ def require(*programs: tuple[str, str]) -> None:
 
 @dataclass
 class Registry:
-    """A registry on 127.0.0.1; `root` is where its blobs lie."""
+    """A registry on 127.0.0.1; `root` is the folder of its blobs."""
 
     port: int
     root: Path
@@ -75,7 +75,7 @@ class Registry:
             self.process = None
 
     def tags(self, name: str) -> dict[str, str]:
-        """Return the tags of a repository and their digests, as it tells them itself."""
+        """Return the tags of a repository and their digests, as the registry reports them."""
         auth = (USER, PASSWORD)
         listed = requests.get(f"http://{self.host}/v2/{name}/tags/list", timeout=SECONDS, auth=auth).json()
         return {tag: self.digest(name, tag) for tag in listed.get("tags") or ()}
@@ -89,14 +89,14 @@ class Registry:
 
 
 def free_port() -> int:
-    """Return a port nobody listens at."""
+    """Return an unused port."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         return int(server.getsockname()[1])
 
 
 @contextmanager
 def running(folder: Path, *, password: bool = False, root: Path | None = None) -> Iterator[Registry]:
-    """Yield a running registry that keeps its blobs in `root` (a folder below `folder`), locked where asked for."""
+    """Yield a running registry with its blobs in `root` (default: below `folder`), with a password on request."""
     require((PROGRAM, "docker-registry"))
     port, root = free_port(), root or folder / "blobs"
     auth = ""
@@ -118,7 +118,7 @@ def running(folder: Path, *, password: bool = False, root: Path | None = None) -
 
 @contextmanager
 def small_disk(folder: Path, size: str) -> Iterator[Path]:
-    """Yield a folder on a disk of its own of this size (a tmpfs); needs root."""
+    """Yield a folder on a separate disk of this size (a tmpfs); needs root."""
     folder.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "vldock-test", str(folder)], check=True)
     try:
@@ -128,25 +128,25 @@ def small_disk(folder: Path, size: str) -> Iterator[Path]:
 
 
 def grow(folder: Path, size: str) -> None:
-    """Give a small disk more room."""
+    """Enlarge a small disk."""
     subprocess.run(["mount", "-o", f"remount,size={size}", str(folder)], check=True)
 
 
 @dataclass(frozen=True)
-class SlowLine:
-    """The port of a slow line, and the file that holds how many bytes have passed."""
+class SlowProxy:
+    """The port of a slow proxy, and the file with the number of bytes passed."""
 
     port: int
     counter: Path
 
     @property
     def passed(self) -> int:
-        """Bytes so far, both ways."""
+        """Bytes passed so far, both ways."""
         return int(self.counter.read_text()) if self.counter.exists() else 0
 
     @contextmanager
-    def held_at(self, passed: float) -> Iterator[Path]:
-        """Hold back the bytes beyond so many until the block ends; the yielded file is there when one waits."""
+    def hold_at(self, passed: float) -> Iterator[Path]:
+        """Hold back all bytes after `passed` until the block ends; the yielded file exists once bytes wait."""
         limit, held = self.counter.with_suffix(".limit"), self.counter.with_suffix(".held")
         held.unlink(missing_ok=True)
         limit.with_suffix(".new").write_text(str(passed))
@@ -158,18 +158,18 @@ class SlowLine:
 
 
 @contextmanager
-def slow(registry: Registry, *, rate: float, pause: float = 0.0) -> Iterator[SlowLine]:
-    """Yield a line to a registry that passes `rate` bytes a second each way, after `pause` seconds a connection."""
+def slow(registry: Registry, *, rate: float, pause: float = 0.0) -> Iterator[SlowProxy]:
+    """Yield a proxy to a registry: `rate` bytes a second each way, `pause` seconds before each connection."""
     counter = registry.config.with_suffix(".bytes")
     words = [Path(__file__).parent / "slow_proxy.py", registry.port, rate, pause, counter]
     with subprocess.Popen([sys.executable, *map(str, words)], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
-            yield SlowLine(int(process.stdout.readline()), counter)
+            yield SlowProxy(int(process.stdout.readline()), counter)
         finally:
             process.kill()
 
 
 def is_root() -> bool:
-    """Tell whether disks can be mounted here."""
+    """Return whether this user is root, who can mount disks."""
     return os.geteuid() == 0

@@ -1,8 +1,8 @@
-"""A Hugging Face Hub and a benchmark host on a real port of this machine, which misbehaves on request.
+"""A Hugging Face Hub and a benchmark host on loopback, with faults on request.
 
-It speaks /api/models/REPO/revision/REV (and /tree/REV), /REPO/resolve/REV/FILE with HEAD, GET, Range, X-Repo-Commit,
-X-Linked-Etag, X-Linked-Size and a redirect of LFS files to /cdn/, and /tsv/NAME.tsv. `faults[path]` is a list of what
-the next answers for a path do instead, one each.
+It serves /api/models/REPO/revision/REV (and /tree/REV), /REPO/resolve/REV/FILE with HEAD, GET, Range, X-Repo-Commit,
+X-Linked-Etag, X-Linked-Size and a redirect of LFS files to /cdn/, and /tsv/NAME.tsv. `faults[path]` lists
+the faults of the next answers for a path, one each.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ TOKEN = "hf_a_token_of_the_tests"
 
 
 def git_id(content: bytes) -> str:
-    """Return the id git gives these bytes."""
+    """Return git's blob id of these bytes."""
     return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
 def etag(name: str, content: bytes) -> str:
-    """Return the name of the blob: sha256 of an LFS file, git's id of another."""
+    """Return the blob's name: sha256 of an LFS file, git's id of another."""
     return hashlib.sha256(content).hexdigest() if name.endswith(LFS) else git_id(content)
 
 
@@ -66,7 +66,7 @@ class FakeHub:
 
     @property
     def url(self) -> str:
-        """Its address."""
+        """The hub's address."""
         return f"http://127.0.0.1:{self.server.server_port}"
 
     def requests_for(self, path: str, method: str = "GET") -> list[dict[str, str]]:
@@ -76,7 +76,7 @@ class FakeHub:
 
 @contextmanager
 def running() -> Iterator[FakeHub]:
-    """Yield a hub that listens."""
+    """Yield a listening hub."""
     hub = FakeHub()
     thread = threading.Thread(target=hub.server.serve_forever, kwargs={"poll_interval": 0.005}, daemon=True)
     thread.start()
@@ -220,7 +220,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def damage(content: bytes, fault: str) -> tuple[bytes, int]:
-    """Return what is sent of `content`, and the length that is promised (-1: what is sent)."""
+    """Return the bytes to send and the Content-Length to declare (-1: their own length)."""
     half = len(content) // 2
     if fault == "cut":
         return content[:half], len(content)

@@ -1,4 +1,4 @@
-"""A registry in memory, as an adapter of requests: keeps the rules a real one keeps, and can die at any request."""
+"""A registry in memory, as an adapter of requests; it validates as a real one and can die at any request."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ UPLOADS = re.compile(r"^/v2/(.+)/blobs/uploads/(.*)$")
 
 
 class Killed(BaseException):
-    """What kill -9 looks like from inside: nothing catches it."""
+    """kill -9, as the process sees it: nothing catches it."""
 
 
 class FakeRegistry(BaseAdapter):
-    """Blobs, manifests and tags of repositories; `trouble(number, request)` may answer, or raise, in its place."""
+    """Blobs, manifests and tags of repositories; `trouble(number, request)` may answer or raise instead."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ class FakeRegistry(BaseAdapter):
         self.die_after_effect = False
 
     def remote(self, name: str, *, attempts: int = 3) -> Remote:
-        """Return a client of one repository, which waits for nothing."""
+        """Return a client of one repository that retries without waiting."""
         session = requests.Session()
         session.trust_env = False  # proxies and .netrc are looked up at each request otherwise
         session.mount(f"https://{HOST}/", self)
@@ -54,8 +54,8 @@ class FakeRegistry(BaseAdapter):
         """Return the tags of a repository and their digests."""
         return {tag: digest for (repository, tag), digest in self.tags.items() if repository == name}
 
-    def whole(self, name: str, digest: str) -> bool:
-        """Tell whether a manifest and every blob it names are there."""
+    def is_complete(self, name: str, digest: str) -> bool:
+        """Return whether a manifest and every blob it names are stored."""
         if (name, digest) not in self.manifests:
             return False
         content = json.loads(self.manifests[name, digest][0])
@@ -137,7 +137,7 @@ class FakeRegistry(BaseAdapter):
 
 
 def body(request: requests.PreparedRequest) -> bytes:
-    """Return what a request carries."""
+    """Return the body of a request as bytes."""
     sent = request.body or b""
     return sent.encode() if isinstance(sent, str) else bytes(sent)
 
@@ -145,7 +145,7 @@ def body(request: requests.PreparedRequest) -> bytes:
 def response(
     request: requests.PreparedRequest, status: int, content: bytes = b"", headers: dict[str, str] | None = None
 ) -> requests.Response:
-    """Return an answer of requests' own kind."""
+    """Return a response as requests makes it."""
     made = requests.Response()
     made.status_code, made.raw, made.request, made.url = status, io.BytesIO(content), request, str(request.url)
     made.reason = f"status {status}"

@@ -1,4 +1,4 @@
-"""Shards of features written byte by byte, without torch: what the cache's own writer would leave."""
+"""Feature shards written byte by byte, without torch, as the cache's own writer leaves them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SPACE = Space(tower="t" * 64, preprocessing="{}", layer="hidden -2, patch", comp
 
 
 def image(number: int) -> str:
-    """Return the digest of a picture that is only a number."""
+    """Return the digest of an image that is only a number."""
     return hashlib.sha256(str(number).encode()).hexdigest()
 
 

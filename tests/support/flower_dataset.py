@@ -1,4 +1,4 @@
-"""Small training data: the original archive's layout with coloured squares, and images that are broken on purpose."""
+"""Small training data: coloured squares in the original archive's layout, and images broken on purpose."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hub caches made by hand: blobs named by their digest, snapshots of links, references."""
+"""Hugging Face caches made by hand: blobs named by digest, snapshots of links, references."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A real session for tests/docker/test_session.py: started and used by `vldock session`, slowed down, looked into."""
+"""A real session for tests/docker/session: started and used by `vldock session`, slowed down, inspected."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ MARK = "/tmp/held"
 
 
 @dataclass(frozen=True)
-class Live:
-    """A session by its name, and the folder its results are in."""
+class LiveSession:
+    """A session by its name, and the folder of its results."""
 
     client: Any
     image: str
@@ -39,32 +39,32 @@ class Live:
 
     @property
     def handle(self) -> Any:
-        """Its container, as the SDK has it now."""
+        """The session's container, as the SDK has it now."""
         return self.client.containers.get(session_spec.container_name(self.name))
 
     def start(self, *more: str) -> subprocess.CompletedProcess[str]:
-        """Start it: a stand-in, another user, a read-only root, no network."""
-        given = ("--standin", "--model", MODEL, "--image", self.image, "--outputs", str(self.outputs), "--read-only")
+        """Start the session: a stand-in, another user, a read-only root, no network."""
+        model = ("--standin", "--model", MODEL, "--image", self.image, "--outputs", str(self.outputs), "--read-only")
         where = ("--user", f"{USER}:{USER}", "--network", "none", "--gpus", "none", "-e", "OMP_NUM_THREADS=1")
-        return self.vldock("start", *given, *where, *more)
+        return self.vldock("start", *model, *where, *more)
 
     def vldock(self, action: str, *words: str) -> subprocess.CompletedProcess[str]:
         """Run `vldock session ACTION NAME ...` to its end."""
         argv = self.words(action, *words)
         return subprocess.run(argv, capture_output=True, text=True, timeout=SECONDS, check=False)
 
-    def vldock_of(self, action: str, *words: str) -> subprocess.CompletedProcess[str]:
-        """Run `vldock session ACTION`, which names no session, to its end."""
+    def vldock_session(self, action: str, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run `vldock session ACTION ...`, without a session's name, to its end."""
         argv = [*VLDOCK, "session", action, *words]
         return subprocess.run(argv, capture_output=True, text=True, timeout=SECONDS, check=False)
 
     def words(self, action: str, *words: str) -> list[str]:
-        """Return the words of a command."""
+        """Return the argv of `vldock session ACTION NAME ...`."""
         return [*VLDOCK, "session", action, self.name, *words]
 
     @contextmanager
-    def evaluates(self, benchmark: str, *words: str) -> Iterator[subprocess.Popen[str]]:
-        """Yield `vldock session eval` at work."""
+    def evaluating(self, benchmark: str, *words: str) -> Iterator[subprocess.Popen[str]]:
+        """Yield a running `vldock session eval`."""
         argv = self.words("eval", "--data", benchmark, "--model", MODEL, *words)
         with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
             try:
@@ -73,21 +73,21 @@ class Live:
                 child.kill()
 
     def inside(self, *argv: str, user: str = "") -> Completed:
-        """Run a command in its container, as `docker exec` does."""
+        """Run a command in the container, as `docker exec` does."""
         return Container(self.handle, iter(())).execute(["timeout", str(SECONDS), *argv], user=user)
 
     def run_py(self, *words: str) -> Completed:
-        """Run the line a user types after `docker exec CONTAINER`."""
+        """Run run.py as a user does after `docker exec CONTAINER`."""
         return self.inside("python", session_spec.RUN_PY, "--model", MODEL, *words)
 
     def status(self) -> dict[str, Any]:
-        """Return what it says of itself; nothing while it does not answer."""
+        """Return the session's status; an empty dict while it does not answer."""
         text = self.vldock("status", "--json").stdout
         return dict(json.loads(text)) if text else {}
 
     @contextmanager
-    def held(self) -> Iterator[None]:
-        """Keep its worker's fifth answer to any run back, so that a test can come in between; see `let_go`."""
+    def hold_answers(self) -> Iterator[None]:
+        """Hold back the worker's fifth answer to each run until the block or `release_answers` ends it."""
         worker = Path(self.status()["socket"]).with_name("worker.sock")
         words = ["python", "-c", GATE.read_text(encoding="utf-8"), str(worker), MARK]
         made = self.client.api.exec_create(self.handle.id, words)["Id"]
@@ -97,33 +97,33 @@ class Live:
             yield
         finally:
             with contextlib.suppress(APIError):  # a test that killed the container
-                self.let_go()
+                self.release_answers()
                 wait_until.until(lambda: self.client.api.exec_inspect(made)["Running"] is False)
 
-    def let_go(self) -> None:
-        """Hand on every answer from now on."""
+    def release_answers(self) -> None:
+        """Pass on every answer from now on."""
         self.inside("rm", "-f", MARK)
 
-    def asked(self, benchmark: str) -> int:
-        """Return how many samples of a benchmark were asked so far, the one under way not counted."""
+    def count_asked(self, benchmark: str) -> int:
+        """Return the number of a benchmark's samples answered so far."""
         path = self.file(benchmark, "_prompts.jsonl")
         return len(path.read_text().splitlines()) if path.exists() else 0
 
-    def is_mid_cell(self, benchmark: str) -> None:
-        """Wait until some samples of a benchmark have predictions, and not all."""
-        wait_until.until(lambda: self.asked(benchmark) >= 3, seconds=SECONDS)
-        assert self.asked(benchmark) < SAMPLES - 2
+    def wait_until_mid_cell(self, benchmark: str) -> None:
+        """Wait until some but not all samples of a benchmark have predictions."""
+        wait_until.until(lambda: self.count_asked(benchmark) >= 3, seconds=SECONDS)
+        assert self.count_asked(benchmark) < SAMPLES - 2
 
-    def is_at_rest(self) -> None:
-        """Wait until nothing runs in it."""
+    def wait_until_idle(self) -> None:
+        """Wait until no evaluation runs in the session."""
         wait_until.until(lambda: self.status().get("running") == [])
 
     def predicted(self, benchmark: str) -> list[str]:
-        """Return the samples of a finished cell, one entry for each prediction."""
+        """Return the sample of each prediction of a finished cell."""
         rows: Sequence[Any] = list(openpyxl.load_workbook(self.file(benchmark, ".xlsx")).active.values)
         column, prediction = rows[0].index("index"), rows[0].index("prediction")
         return [str(row[column]) for row in rows[1:] if row[prediction] is not None]
 
     def file(self, benchmark: str, suffix: str) -> Path:
-        """Return a file of VLMEvalKit's."""
+        """Return the path of a file that VLMEvalKit writes."""
         return self.outputs / "STAND-IN" / MODEL / f"{MODEL}_{benchmark}{suffix}"

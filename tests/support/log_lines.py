@@ -1,4 +1,4 @@
-"""Lines at WARNING or above that a good evaluation may print, each with its reason; any other fails a test."""
+"""Log lines at WARNING or above that an evaluation may print, each with its reason."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 # ERROR, CRITICAL, WARNING, WARN as a level, and Python's own `SomethingWarning:`
 LEVEL = re.compile(r"\b(?:WARNING|WARN|ERROR|CRITICAL|FATAL)\b|\b[A-Za-z]*Warning: ")
 
-# pattern -> why it is harmless, and who says it
+# pattern -> who prints it and why it is harmless
 LISTED: dict[str, str] = {
     r"FutureWarning: `resume_download` is deprecated": "transformers 4.37.2 still passes it to the locked hub client",
     r"UserWarning: TypedStorage is deprecated": "torch 2.1.2 reads .bin shards through its own deprecated class",

@@ -1,4 +1,4 @@
-"""A Hub on the loopback interface: one repository, one file, sent slowly, so that a download can be killed midway."""
+"""A Hugging Face Hub on loopback with one file, sent slowly: a download can be killed midway."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PIECE = 1 << 16
 
 
 class LoopbackHub(ThreadingHTTPServer):
-    """Serves `content` for every file; the first download stops after `pause_at` bytes until `go_on` is set."""
+    """A server of `content` for every file; the first download pauses after `pause_at` bytes until `go_on` is set."""
 
     daemon_threads = True
 
@@ -32,17 +32,17 @@ class LoopbackHub(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_port}"
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that was killed is what these tests are about."""
+        """Print nothing: clients are killed on purpose."""
 
 
 class Handler(BaseHTTPRequestHandler):
-    """HEAD tells commit, digest and size; GET sends the bytes asked for."""
+    """Answers of the Hub: HEAD sends commit, digest and size; GET sends the bytes of the Range."""
 
     server: LoopbackHub
     protocol_version = "HTTP/1.1"
 
     def do_HEAD(self) -> None:
-        """Tell commit, digest and size."""
+        """Send commit, digest and size."""
         self._head(200, len(self.server.content))
 
     def do_GET(self) -> None:
@@ -73,12 +73,12 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing."""
+        """Print nothing."""
 
 
 @contextmanager
 def serving(content: bytes, *, pause_at: int) -> Iterator[LoopbackHub]:
-    """Serve until the block ends."""
+    """Yield a hub that serves until the block ends."""
     hub = LoopbackHub(content, pause_at=pause_at)
     thread = threading.Thread(target=hub.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()

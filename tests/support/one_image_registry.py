@@ -1,4 +1,4 @@
-"""A registry on loopback that holds one image and serves it by digest; and one that never says a word."""
+"""A registry on loopback that serves one image by digest, and one that never answers."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def _handler(held: dict[str, tuple[bytes, str]]) -> type[BaseHTTPRequestHandler]
                 self.wfile.write(content)
 
         def log_message(self, format: str, *args: Any) -> None:
-            """Say nothing."""
+            """Print nothing."""
 
     return Handler
 

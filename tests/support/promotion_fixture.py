@@ -1,4 +1,4 @@
-"""A promotion without a daemon: a key pair, saved images with receipts, and a registry in memory to promote to."""
+"""A test bed for promotions: a key pair, saved images with receipts, and a registry in memory."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from support import receipts, saved_image
 from support.fake_registry import HOST, FakeRegistry
-from support.saved_image import Saved
+from support.saved_image import SavedImage
 from vldock.host.promotion import channels, workflow
 from vldock.host.promotion.execute import PromotionOutcome
 from vldock.host.promotion.log import Entry, LogFile, parse
@@ -29,19 +29,19 @@ CANDIDATE, STABLE, RELEASE = (channel.tag for channel in channels.CHANNELS)
 FIXED = channels.immutable_tag(saved_image.LOCK)
 
 
-class FakeLine:
-    """Opens the registry in memory instead of the network."""
+class FakeConnection:
+    """A connection to the registry in memory; see registry.connection.RegistryOptions."""
 
     def __init__(self, registry: FakeRegistry) -> None:
         self.registry = registry
 
     @contextmanager
     def open(self, repository: Repository, *, say: Say) -> Iterator[Remote]:
-        """See registry_open.Line."""
+        """Yield a client of a repository."""
         yield self.registry.remote(repository.name)
 
 
-class Shop:
+class PromotionTestbed:
     """Everything a promotion needs, below one folder."""
 
     def __init__(self, folder: Path) -> None:
@@ -52,38 +52,38 @@ class Shop:
         self.demands = Demands(keys=(envelope.load_public(self.public),), suite=receipts.suite())
         self.sidecar = False
 
-    def image(self, seed: int = 1, **options: Any) -> Saved:
-        """Return a saved image; another seed makes another one."""
+    def image(self, seed: int = 1, **options: Any) -> SavedImage:
+        """Return a saved image; each seed makes a different one."""
         return saved_image.save(self.folder / f"image-{seed}.tar", seed=seed, **options)
 
-    def receipt(self, image: Saved, groups: Sequence[GroupResult] | None = None, **changes: Any) -> Path:
+    def receipt(self, image: SavedImage, groups: Sequence[GroupResult] | None = None, **changes: Any) -> Path:
         """Write a signed receipt of an image and return its path."""
         path = self.folder / f"receipt-{len(list(self.folder.glob('receipt-*')))}.json"
         changes = {"groups": tuple(groups or receipts.groups()), **changes}
         receipts.sealed(path, image.identity, key=self.private, **changes)
         return path
 
-    def wish(
+    def request(
         self, *receipt: Path, tags: Sequence[str] = (CANDIDATE,), name: str = NAME, **changes: Any
     ) -> PromotionRequest:
-        """Return what a user asks for."""
+        """Return a promotion request as the command line makes it."""
         return replace(PromotionRequest(Repository(HOST, name), tuple(tags), receipt, self.demands), **changes)
 
-    def places(self) -> workflow.PromotionTarget:
-        """Return where it works."""
-        return workflow.PromotionTarget(FakeLine(self.registry), self.log, self.sidecar, silent)  # type: ignore[arg-type]
+    def target(self) -> workflow.PromotionTarget:
+        """Return the registry, log and output of a promotion."""
+        return workflow.PromotionTarget(FakeConnection(self.registry), self.log, self.sidecar, silent)  # type: ignore[arg-type]
 
     def promote(
-        self, src: Saved | str, wish: PromotionRequest, *, confirm: bool = True
+        self, src: SavedImage | str, request: PromotionRequest, *, confirm: bool = True
     ) -> tuple[PromotionPlan, PromotionOutcome | None]:
         """Promote a saved image, or one in the registry."""
-        text = f"tar:{src.path}" if isinstance(src, Saved) else src
-        return workflow.promote(source(text), wish, self.places(), confirm=confirm, show=lambda plan: None)
+        text = f"tar:{src.path}" if isinstance(src, SavedImage) else src
+        return workflow.promote(source(text), request, self.target(), confirm=confirm, show=lambda plan: None)
 
     def rollback(self, tag: str = CANDIDATE) -> PromotionOutcome | None:
-        """Take a tag back."""
+        """Roll a tag back."""
         where = Repository(HOST, NAME)
-        return workflow.rollback(where, tag, self.demands, self.places(), confirm=True, show=lambda plan: None)[1]
+        return workflow.rollback(where, tag, self.demands, self.target(), confirm=True, show=lambda plan: None)[1]
 
     def tags(self, name: str = NAME) -> dict[str, str]:
         """Return the tags that name images, and their digests."""

@@ -1,4 +1,4 @@
-"""Receipts for tests: every field filled, any of them changed."""
+"""Receipts with every field filled; any field can be changed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ IMAGE = ImageIdentity("sha256:" + "1" * 64, ("sha256:" + "2" * 64, "sha256:" + "
 
 
 def group(name: str, status: Status = "passed") -> GroupResult:
-    """Return a result: one test, as it should be."""
+    """Return a group's result of one test with this status."""
     reason = "no GPU here" if status == "skipped" else None
     failures = ("test_x",) if status == "failed" else ()
     return GroupResult(name, status, **{status: 1}, failures=failures, reason=reason)
@@ -26,19 +26,19 @@ def group(name: str, status: Status = "passed") -> GroupResult:
 
 def groups(**statuses: Status) -> tuple[GroupResult, ...]:
     """Return the CPU groups passed; a keyword changes one or adds one (mini_benchmark for mini-benchmark)."""
-    wanted: Mapping[str, Status] = dict.fromkeys(CPU_GROUPS, "passed") | {
+    by_name: Mapping[str, Status] = dict.fromkeys(CPU_GROUPS, "passed") | {
         name.replace("_", "-"): status for name, status in statuses.items()
     }
-    return tuple(group(name, wanted[name]) for name in GROUPS if name in wanted)
+    return tuple(group(name, by_name[name]) for name in GROUPS if name in by_name)
 
 
 def suite() -> Inputs:
-    """Return the inputs of this checkout, with the lock of the tiny images."""
+    """Return the receipt inputs of this checkout, with the lock of the tiny images."""
     return receipt_suite.inputs(checkout.root(), lock=LOCK)
 
 
 def receipt(image: ImageIdentity = IMAGE, **changes: Any) -> Receipt:
-    """Return a receipt of an image that passed on a CPU."""
+    """Return a receipt of an image that passed the CPU groups."""
     values: dict[str, Any] = {
         "name": "vldock:4.37",
         "image": image,

@@ -1,6 +1,6 @@
-"""A run's folder as `vldock matrix` leaves it, made from the stand-ins' TSVs: every third prediction is wrong.
+"""A run folder as `vldock matrix` leaves it, from the stand-ins' TSVs: every third prediction is wrong.
 
-`python -m support.run_folders DIR` (with tests/ on the path) makes one to look at; scripts/check_report.sh does.
+`python -m support.run_folders DIR` (with tests/ on the path) makes one by hand; scripts/check_report.sh does.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def a_cell_folder(path: Path, model: str, benchmark: Benchmark, *, standin: bool
 
 
 def tsv_rows(name: str) -> list[Row]:
-    """Return the rows of a stand-in's TSV, without the pictures."""
+    """Return the rows of a stand-in's TSV, without the images."""
     csv.field_size_limit(sys.maxsize)
     with (STANDIN_DATA / f"{name}.tsv").open(encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream, delimiter="\t"))

@@ -1,4 +1,4 @@
-"""Tiny images as `docker save` writes them, in the layout of engines below 25 and in that of later ones."""
+"""Tiny images as `docker save` writes them, in the layouts of engines before and from 25."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ LABELS = {"vldock.lock.sha256": LOCK, "org.opencontainers.image.title": "vldock"
 
 
 @dataclass(frozen=True)
-class Saved:
-    """A saved image and what it is made of."""
+class SavedImage:
+    """A saved image: its path, identity, config and layers."""
 
     path: Path
     identity: ImageIdentity
@@ -36,7 +36,7 @@ def layer(name: str, content: bytes) -> bytes:
 
 
 def noise(seed: int, size: int) -> bytes:
-    """Return bytes that no packer makes smaller, the same for the same seed."""
+    """Return incompressible bytes, the same for the same seed."""
     return random.Random(seed).randbytes(size)
 
 
@@ -47,12 +47,12 @@ def save(
     sizes: Sequence[int] = (2000, 3000),
     labels: Mapping[str, str] = LABELS,
     layout: str = "legacy",
-) -> Saved:
-    """Write a tar of one image whose layers hold noise of these sizes; another seed makes another image."""
+) -> SavedImage:
+    """Write a tar of one image with layers of noise of these sizes; each seed makes a different image."""
     layers = tuple(layer(f"file-{number}", noise(seed * 100 + number, size)) for number, size in enumerate(sizes))
     config = config_of(layers, labels=labels)
     write(path, config, layers, layout=layout)
-    return Saved(path, ImageIdentity(sha256(config), tuple(map(sha256, layers))), config, layers)
+    return SavedImage(path, ImageIdentity(sha256(config), tuple(map(sha256, layers))), config, layers)
 
 
 def config_of(layers: Sequence[bytes], *, labels: Mapping[str, str] = LABELS) -> bytes:
@@ -69,7 +69,7 @@ def config_of(layers: Sequence[bytes], *, labels: Mapping[str, str] = LABELS) ->
 
 
 def write(path: Path, config: bytes, layers: Sequence[bytes], *, layout: str = "legacy", images: int = 1) -> None:
-    """Write config and layers as they are, right or wrong; with 'links' the second of two like layers is a link."""
+    """Write config and layers unchecked; with layout 'links' a repeated layer is a symbolic link."""
     digest = hashlib.sha256(config).hexdigest()
     blobs = layout == "oci"
     names = [

@@ -1,8 +1,8 @@
-"""The session's own server and worker, with evaluators that do small things instead of importing VLMEvalKit.
+"""The session's server and worker, with small evaluators instead of VLMEvalKit.
 
-    python -m support.session_server [--idle SECONDS] [--build-facts FILE]     its place is $VLDOCK_SESSION
+    python -m support.session_server [--idle SECONDS] [--build-facts FILE]     its folder is $VLDOCK_SESSION
 
-An evaluator is told by its arguments: `say TEXT`, `exit N`, `sleep SECONDS`, `decline REASON`, `pid`, `pool`, `model`
+An evaluator does as its arguments say: `say TEXT`, `exit N`, `sleep SECONDS`, `decline REASON`, `pid`, `pool`, `model`
 (ask the worker for a model, as an evaluation does before its first question).
 """
 
@@ -27,7 +27,7 @@ from vldock.image.session.worker_process import WorkerProcess
 
 
 def become(request: dict[str, Any], descriptors: list[int], connection: socket.socket) -> NoReturn:
-    """Do what the arguments say, and end as an evaluator does."""
+    """Perform the action of the arguments, and end as an evaluator does."""
     status = 1
     try:
         evaluator._settle(request, descriptors)

@@ -1,8 +1,8 @@
 """A slow proxy to a port of this machine, as a program: slow_proxy.py PORT BYTES_PER_SECOND PAUSE COUNTER.
 
-It prints its own port, and keeps the number of bytes that have passed in the file COUNTER. While there is a file
+It prints its own port, and writes the number of bytes passed to the file COUNTER. While there is a file
 COUNTER.limit no byte passes beyond the number in it; COUNTER.held is made when one waits.
-A process of its own, so that nothing of it is left in the tests' when it is killed with connections open.
+A separate process, so that it leaves nothing in the tests' process when it is killed with connections open.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ CHUNK = 16384
 
 
 class Counter:
-    """The number of bytes that have passed, in a file."""
+    """The number of bytes passed, written to a file."""
 
     def __init__(self, path: Path) -> None:
         self.path, self.total = path, 0
 
     async def admit(self, size: int) -> None:
-        """Return when so many more may pass."""
+        """Wait until `size` more bytes may pass."""
         limit, held = self.path.with_suffix(".limit"), self.path.with_suffix(".held")
         while limit.exists() and self.total + size > float(limit.read_text() or 0):
             held.touch()
             await asyncio.sleep(0.01)
 
     def add(self, size: int) -> None:
-        """Count them."""
+        """Add bytes to the count."""
         self.total += size
         part = self.path.with_suffix(".part")
         part.write_text(str(self.total))
@@ -37,7 +37,7 @@ class Counter:
 
 
 async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, rate: float, counter: Counter) -> None:
-    """Hand bytes over, no faster than `rate` a second."""
+    """Copy bytes, no faster than `rate` a second."""
     with suppress(OSError):
         while data := await reader.read(CHUNK):
             await asyncio.sleep(len(data) / rate)
@@ -49,7 +49,7 @@ async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, ra
 
 
 async def serve(port: int, rate: float, pause: float, counter: Counter) -> None:
-    """Take connections for ever; each waits `pause` seconds first."""
+    """Accept connections for ever, each after `pause` seconds."""
 
     async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(pause)

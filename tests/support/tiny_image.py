@@ -1,4 +1,4 @@
-"""An image of a few kilobytes over the base, whose `python` is a shell script: containers without the six gigabytes."""
+"""An image of a few kilobytes over the base; its `python` is a shell script."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from vldock.host.build import base_image as base
+from vldock.host.build import base_image as base_build
 from vldock.host.containers.spec import ROLE_LABEL, RUN_LABEL
 from vldock.host.util import checkout
 from vldock.host.util.console import silent
@@ -18,15 +18,15 @@ HERE = Path(__file__).parent
 SCRIPTS = {"python": HERE / "tiny_python.sh", "tiny_session": HERE / "tiny_session.sh"}
 
 
-def base_image(client: Any) -> base.Base:
-    """Return the base, pulled or made where it is missing."""
-    recipe = base.BaseRecipe.load(checkout.root() / checkout.BASE_FILE)
-    return base.ensure(client, recipe, say=silent)
+def base_image(client: Any) -> base_build.Base:
+    """Return the base image, pulled or made if absent."""
+    recipe = base_build.BaseRecipe.load(checkout.root() / checkout.BASE_FILE)
+    return base_build.ensure(client, recipe, say=silent)
 
 
 @contextmanager
-def made(client: Any, *, name: str, run_id: str) -> Iterator[str]:
-    """Commit the image and yield its name; removed afterwards."""
+def committed(client: Any, *, name: str, run_id: str) -> Iterator[str]:
+    """Commit the tiny image and yield its name; removed afterwards."""
     labels = {ROLE_LABEL: "test", RUN_LABEL: run_id}
     source = client.containers.create(base_image(client).tag, command=["true"], labels=labels)
     try:
@@ -40,10 +40,10 @@ def made(client: Any, *, name: str, run_id: str) -> Iterator[str]:
 
 
 def _archive() -> bytes:
-    made_here = io.BytesIO()
-    with tarfile.open(fileobj=made_here, mode="w") as archive:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
         for name, path in SCRIPTS.items():
             entry = tarfile.TarInfo(name)
             entry.size, entry.mode = path.stat().st_size, 0o755
             archive.addfile(entry, io.BytesIO(path.read_bytes()))
-    return made_here.getvalue()
+    return buffer.getvalue()

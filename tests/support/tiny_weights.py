@@ -31,7 +31,7 @@ def torch_archive(size: int = 64, seed: int = 0) -> bytes:
 
 
 def model(size: int = 4096) -> dict[str, bytes]:
-    """Return the files of a model of two shards, and some nobody loads."""
+    """Return the files of a model of two shards, and some that no loader reads."""
     shards = {f"model-0000{n}-of-00002.safetensors": safetensors(size, seed=n) for n in (1, 2)}
     index = {"metadata": {}, "weight_map": dict(zip("ab", shards, strict=True))}
     return {

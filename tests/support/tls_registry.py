@@ -1,4 +1,4 @@
-"""The registry in memory on a real port of this machine, over TLS, and a port without TLS that must hear nothing."""
+"""The registry in memory over TLS on loopback, and a plain port that must receive nothing."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from cryptography.x509.oid import NameOID
 from support.fake_registry import FakeRegistry
 
 NAMES = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-# Changes an answer before it leaves: the request, the answer.
-Lie = Callable[[requests.PreparedRequest, requests.Response], None]
+# Changes an answer before it is sent; takes the request and the answer.
+EditAnswer = Callable[[requests.PreparedRequest, requests.Response], None]
 
 
 def certificate(folder: Path) -> Path:
-    """Write a key and a certificate for this machine that is its own authority, in one file."""
+    """Write a key and a self-signed certificate for this machine, in one file."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "vldock test")])
     now = datetime.datetime.now(datetime.UTC)
@@ -50,11 +50,13 @@ def certificate(folder: Path) -> Path:
 
 
 @contextmanager
-def serving(registry: FakeRegistry | HiddenTls, pem: Path, *, lie: Lie = lambda request, answer: None) -> Iterator[int]:
-    """Yield the port at which a registry speaks https while the block lasts."""
+def serving(
+    registry: FakeRegistry | HiddenTls, pem: Path, *, edit: EditAnswer = lambda request, answer: None
+) -> Iterator[int]:
+    """Yield the port of a registry that serves https while the block lasts."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(pem)
-    with ThreadingHTTPServer(("127.0.0.1", 0), _handler(registry, lie)) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _handler(registry, edit)) as server:
         server.daemon_threads = True
         server.socket = context.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.005}, daemon=True)
@@ -64,7 +66,7 @@ def serving(registry: FakeRegistry | HiddenTls, pem: Path, *, lie: Lie = lambda 
         thread.join()
 
 
-def _handler(registry: FakeRegistry | HiddenTls, lie: Lie) -> type[BaseHTTPRequestHandler]:
+def _handler(registry: FakeRegistry | HiddenTls, edit: EditAnswer) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
@@ -73,7 +75,7 @@ def _handler(registry: FakeRegistry | HiddenTls, lie: Lie) -> type[BaseHTTPReque
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             request = requests.Request(self.command, url, headers=dict(self.headers), data=body).prepare()
             answer = registry.send(request)
-            lie(request, answer)
+            edit(request, answer)
             content = answer.raw.read()
             sized = {"Content-Length": str(len(content))} | dict(answer.headers)
             self.send_response(answer.status_code)
@@ -91,21 +93,21 @@ def _handler(registry: FakeRegistry | HiddenTls, lie: Lie) -> type[BaseHTTPReque
 
 
 @dataclass
-class Ear:
-    """A port without TLS; `heard` is the first bytes of each connection."""
+class PlainListener:
+    """A port without TLS; `received` is the first bytes of each connection."""
 
     port: int
-    heard: list[bytes] = field(default_factory=list)
+    received: list[bytes] = field(default_factory=list)
 
 
 @contextmanager
-def listening() -> Iterator[Ear]:
-    """Yield an ear at port 80 of this machine, or at another port where that one is taken or not allowed."""
+def listening() -> Iterator[PlainListener]:
+    """Yield a listener at port 80 of this machine, or at another port if that one is not available."""
     try:
         server = socket.create_server(("127.0.0.1", 80))
     except OSError:
         server = socket.create_server(("127.0.0.1", 0))
-    ear = Ear(int(server.getsockname()[1]))
+    listener = PlainListener(int(server.getsockname()[1]))
 
     def listen() -> None:
         while True:
@@ -114,13 +116,13 @@ def listening() -> Iterator[Ear]:
             except OSError:
                 return
             with connection:
-                ear.heard.append(connection.recv(65536))
+                listener.received.append(connection.recv(65536))
                 connection.sendall(b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 
     thread = threading.Thread(target=listen, daemon=True)
     thread.start()
     try:
-        yield ear
+        yield listener
     finally:
         server.shutdown(socket.SHUT_RDWR)
         server.close()
@@ -128,13 +130,13 @@ def listening() -> Iterator[Ear]:
 
 
 class HiddenTls:
-    """The registry at a port of this machine, as a proxy in front of it that ends TLS and does not tell it so."""
+    """A registry at a port of this machine behind a TLS proxy that sends no X-Forwarded-Proto."""
 
     def __init__(self, port: int) -> None:
         self.port = port
 
     def send(self, request: requests.PreparedRequest) -> requests.Response:
-        """Pass a request on, its Host as it came."""
+        """Pass a request on, with its Host header unchanged."""
         url = f"http://127.0.0.1:{self.port}{request.path_url}"
         answer = requests.request(
             str(request.method), url, headers=request.headers, data=request.body, allow_redirects=False, timeout=30

@@ -8,23 +8,29 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from vldock.host.containers.lifecycle import Completed, Container, running
+from vldock.host.containers import lifecycle
+from vldock.host.containers.lifecycle import Completed
 from vldock.host.containers.spec import Mount, Spec
 
 ROLE = "test"
 SECONDS = 1800  # a ceiling; a busy machine is never near it
 
 
-class Box:
-    """A running container in which a test runs commands."""
+class TrackedContainer:
+    """A running container in which a test runs commands; `inner` is the harness's own."""
 
-    def __init__(self, container: Container) -> None:
-        self.container = container
+    def __init__(self, inner: lifecycle.Container) -> None:
+        self.inner = inner
 
     @property
     def id(self) -> str:
         """The container's id."""
-        return self.container.id
+        return self.inner.id
+
+    @property
+    def handle(self) -> Any:
+        """The container, as the SDK has it."""
+        return self.inner.handle
 
     def exec(
         self,
@@ -34,20 +40,20 @@ class Box:
         user: str = "",
         timeout: float = SECONDS,
     ) -> Completed:
-        """Run argv as `docker exec` would; the limit is kept inside, for docker-py has none."""
+        """Run argv as `docker exec` would; `timeout` runs inside, for docker-py has no limit."""
         limited = ["timeout", "-k", "5", str(timeout), *argv]
-        return self.container.execute(limited, environment=dict(environment or {}), user=user)
+        return self.inner.execute(limited, environment=dict(environment or {}), user=user)
 
     def diff(self) -> list[dict[str, Any]]:
-        """Return what changed on its file system, as `docker diff` does."""
-        return self.container.handle.diff() or []
+        """Return the changes of the file system, as `docker diff` does."""
+        return self.handle.diff() or []
 
     def stop(self) -> None:
-        """Stop it, as `docker stop` does."""
-        self.container.stop()
+        """Stop the container, as `docker stop` does."""
+        self.inner.stop()
 
 
-def spec(
+def make_spec(
     image: str,
     argv: Sequence[str],
     *,
@@ -62,7 +68,7 @@ def spec(
     gpus: str = "none",
     init: bool = False,
 ) -> Spec:
-    """Return a container of this test session: no network unless asked for; a mount's target may end in ':ro'."""
+    """Return the spec of a container of this test session; a mount's target may end in ':ro'."""
     return Spec(
         image=image,
         argv=tuple(argv),
@@ -84,31 +90,31 @@ def spec(
 
 
 @contextmanager
-def box(client: Any, wanted: Spec) -> Iterator[Box]:
+def running(client: Any, spec: Spec) -> Iterator[TrackedContainer]:
     """Yield a running container and remove it."""
-    with running(client, wanted) as container:
-        yield Box(container)
+    with lifecycle.running(client, spec) as container:
+        yield TrackedContainer(container)
 
 
-def completed(client: Any, wanted: Spec, *, timeout: float = SECONDS) -> Completed:
-    """Run a container to its end and return what it said; AssertionError when `timeout` seconds pass."""
+def run_to_end(client: Any, spec: Spec, *, timeout: float = SECONDS) -> Completed:
+    """Run a container to its end and return exit code and output; AssertionError after `timeout` seconds."""
     out: dict[str, list[str]] = {"stdout": [], "stderr": []}
     deadline = time.monotonic() + timeout
-    with running(client, wanted) as container:
+    with lifecycle.running(client, spec) as container:
         for line in container.lines():
             if line is not None:
                 out[line.source].append(line.text)
-            assert time.monotonic() < deadline, f"{wanted.argv} ran longer than {timeout} s: {out}"
+            assert time.monotonic() < deadline, f"{spec.argv} ran longer than {timeout} s: {out}"
         ended = container.wait()
-    return Completed(wanted.argv, ended.code, "\n".join(out["stdout"]), "\n".join(out["stderr"]))
+    return Completed(spec.argv, ended.code, "\n".join(out["stdout"]), "\n".join(out["stderr"]))
 
 
 @contextmanager
-def edited(client: Any, image: str, argv: Sequence[str], *, run_id: str) -> Iterator[str]:
-    """Yield an image that is `image` after a command of root's; removed afterwards."""
-    with box(client, spec(image, ["sleep", "60"], run_id=run_id)) as made:
-        done = made.exec(argv, user="0")
+def modified_image(client: Any, image: str, argv: Sequence[str], *, run_id: str) -> Iterator[str]:
+    """Yield an image committed after root ran a command in `image`; removed afterwards."""
+    with running(client, make_spec(image, ["sleep", "60"], run_id=run_id)) as container:
+        done = container.exec(argv, user="0")
         assert done.exit_code == 0, done.text
-        name = str(made.container.handle.commit(changes=['CMD ["true"]']).id)
+        name = str(container.handle.commit(changes=['CMD ["true"]']).id)
     yield name
     client.images.remove(name, force=True)

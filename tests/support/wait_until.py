@@ -1,4 +1,4 @@
-"""Wait for something to become true. The bound only turns a hang into a failure: a busy machine is never near it."""
+"""Waiting for a condition; the bound only turns a hang into a failure, a busy machine is never near it."""
 
 from __future__ import annotations
 

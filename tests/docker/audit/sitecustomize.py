@@ -1,4 +1,4 @@
-"""Mounted on PYTHONPATH by test_writes.py: every Python process notes what it opens to write or makes."""
+"""Audit hook on PYTHONPATH: every Python process logs each file it opens to write or makes."""
 
 import os
 import sys

@@ -10,7 +10,7 @@ import requests
 from support import tls_registry
 from support.fake_hub import TOKEN
 from support.fake_registry import FakeRegistry, response
-from support.tls_registry import Ear
+from support.tls_registry import PlainListener
 
 from vldock.common.errors import InputRefused
 from vldock.common.https import leaves_https
@@ -35,16 +35,16 @@ def obtain(url: str, path: Path) -> object:
 
 
 @pytest.fixture
-def ear(monkeypatch: pytest.MonkeyPatch) -> Iterator[Ear]:
+def listener(monkeypatch: pytest.MonkeyPatch) -> Iterator[PlainListener]:
     """A port without TLS."""
     for name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE"):
         monkeypatch.delenv(name, raising=False)
-    with tls_registry.listening() as ear:
-        yield ear
+    with tls_registry.listening() as listener:
+        yield listener
 
 
 @pytest.fixture
-def host(ear: Ear, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def host(listener: PlainListener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A host over TLS that redirects /fine to itself, and anything else to the port without TLS."""
     pem = tls_registry.certificate(tmp_path)
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(pem))
@@ -54,7 +54,7 @@ def host(ear: Ear, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     def trouble(number: int, request: requests.PreparedRequest) -> requests.Response:
         if request.path_url == "/whole":
             return response(request, 200, b"all of it")
-        where = "/whole" if request.path_url == "/fine" else f"http://localhost:{ear.port}/x?Signature=secret"
+        where = "/whole" if request.path_url == "/fine" else f"http://localhost:{listener.port}/x?Signature=secret"
         return response(request, 302, headers={"Location": where})
 
     registry.trouble = trouble
@@ -67,11 +67,11 @@ NAMES = ["vldock fetch", "a benchmark's file in the container", "predict --image
 
 
 @pytest.mark.parametrize("fetch", FETCHES, ids=NAMES)
-def test_a_download_does_not_leave_https(fetch: Fetch, host: str, ear: Ear, tmp_path: Path) -> None:
+def test_a_download_does_not_leave_https(fetch: Fetch, host: str, listener: PlainListener, tmp_path: Path) -> None:
     with pytest.raises((HostFailed, InputRefused), match="redirects to http://localhost") as caught:
         fetch(f"{host}/away", tmp_path / "file")
 
-    assert ear.heard == []
+    assert listener.received == []
     assert "secret" not in caught.value.render()
     assert not (tmp_path / "file").exists()
 

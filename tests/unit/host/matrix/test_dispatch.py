@@ -19,11 +19,11 @@ from support.builders import (
     Script,
     a_cell,
     a_plan,
-    evaluates,
+    cell_script,
+    container_script,
+    dying_container,
+    event_line,
     good_container,
-    poisoned,
-    says,
-    works,
 )
 
 from vldock.common.errors import EnvironmentUnfit
@@ -94,29 +94,29 @@ def test_one_container_evaluates_all_benchmarks_in_the_plans_order(tmp_path: Pat
     bench = Bench(tmp_path, lambda job: good_container(tmp_path, job))
 
     assert set(bench.result().values()) == {"succeeded"}
-    assert bench.executor.asked == [(MODEL, BENCHMARKS)]
+    assert bench.executor.jobs == [(MODEL, BENCHMARKS)]
     assert not any("on" in item for item in bench.events)
 
 
 def test_a_cell_whose_container_dies_twice_fails_and_the_others_go_on(tmp_path: Path) -> None:
     oom = Exit(137, oom=True)
-    bench = Bench(tmp_path, lambda job: poisoned(tmp_path, job, "MMStar", oom, stderr=["last words"]))
+    bench = Bench(tmp_path, lambda job: dying_container(tmp_path, job, "MMStar", oom, stderr=["last words"]))
 
     result = bench.result()
 
     assert (result["POPE"], result["OCRBench"]) == ("succeeded", "succeeded")
     assert result["MMStar"].startswith("the container ended early: out of memory (exit 137) during MMStar")
     assert "last words" in result["MMStar"]
-    assert [names for _, names in bench.executor.asked] == [("POPE", "MMStar"), ("MMStar",), ("OCRBench",)]
+    assert [names for _, names in bench.executor.jobs] == [("POPE", "MMStar"), ("MMStar",), ("OCRBench",)]
     assert len(bench.said("retry")) == 1
 
 
 def test_a_container_that_dies_once_is_started_once_more_for_the_rest(tmp_path: Path) -> None:
     poisons = iter(["MMStar", "nothing"])
-    bench = Bench(tmp_path, lambda job: poisoned(tmp_path, job, next(poisons), Exit(139)))
+    bench = Bench(tmp_path, lambda job: dying_container(tmp_path, job, next(poisons), Exit(139)))
 
     assert set(bench.result().values()) == {"succeeded"}
-    assert [names for _, names in bench.executor.asked] == [("POPE", "MMStar"), ("MMStar", "OCRBench")]
+    assert [names for _, names in bench.executor.jobs] == [("POPE", "MMStar"), ("MMStar", "OCRBench")]
 
 
 def test_a_container_that_dies_at_its_load_twice_fails_every_cell(tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ def test_a_container_that_dies_at_its_load_twice_fails_every_cell(tmp_path: Path
 
 def test_a_model_that_says_why_it_cannot_be_loaded_is_tried_once_on_the_only_device(tmp_path: Path) -> None:
     why = f"{MODEL} could not be loaded: no room"
-    bench = Bench(tmp_path, lambda job: ended(job, Exit(1), says_first=[says("model_failed", error=why)]))
+    bench = Bench(tmp_path, lambda job: ended(job, Exit(1), says_first=[event_line("model_failed", error=why)]))
 
     assert set(bench.result().values()) == {why}
     assert len(bench.executor.started) == 1
@@ -158,9 +158,9 @@ def test_a_cell_that_falls_silent_is_given_up_and_the_others_go_on(tmp_path: Pat
     def script(job: DeviceJob, names: Iterator[str]) -> Script:
         for name in names:
             if name == "POPE":
-                yield says("cell_start", model=job.model, benchmark=name)
+                yield event_line("cell_start", model=job.model, benchmark=name)
                 yield from silence(lambda: False)
-            yield from evaluates(tmp_path, a_cell(job.model, name))
+            yield from cell_script(tmp_path, a_cell(job.model, name))
 
     result = Bench(tmp_path, lambda job: FakeContainer(script, job), timeout=100.0).result()
 
@@ -170,7 +170,9 @@ def test_a_cell_that_falls_silent_is_given_up_and_the_others_go_on(tmp_path: Pat
 
 def test_a_success_without_a_record_is_a_failure(tmp_path: Path) -> None:
     def script(job: DeviceJob, names: Iterator[str]) -> Script:
-        return (says("cell_end", model=job.model, benchmark=name, status="succeeded", score=99.0) for name in names)
+        return (
+            event_line("cell_end", model=job.model, benchmark=name, status="succeeded", score=99.0) for name in names
+        )
 
     bench = Bench(tmp_path, lambda job: FakeContainer(script, job), benchmarks=("POPE",))
 
@@ -204,7 +206,7 @@ def test_two_devices_share_the_cells_and_none_runs_twice(tmp_path: Path) -> None
 
     bench.work.run(bench.plan.cells)
 
-    given = [(one.job.model, name) for one in bench.executor.started for name in one.given]
+    given = [(one.job.model, name) for one in bench.executor.started for name in one.benchmarks]
     assert Counter(given) == Counter(bench.plan.cells)
     assert {one.job.device.name for one in bench.executor.started} == {"cpu0", "cpu1"}
     assert {item["on"] for item in bench.said("cell_end")} == {"cpu0", "cpu1"}
@@ -219,18 +221,18 @@ def test_a_slow_cell_does_not_hold_up_the_others(tmp_path: Path) -> None:
         for name in names:
             if name == "POPE":
                 yield from silence(lambda: all(path.exists() for path in others))
-            yield from evaluates(tmp_path, a_cell(job.model, name))
+            yield from cell_script(tmp_path, a_cell(job.model, name))
 
     bench = Bench(tmp_path, lambda job: FakeContainer(script, job), places=TWO, benchmarks=benchmarks, timeout=None)
 
     assert set(bench.result().values()) == {"succeeded"}
-    assert sorted(bench.executor.asked, key=lambda one: len(one[1])) == [(MODEL, ("POPE",)), (MODEL, benchmarks[1:])]
+    assert sorted(bench.executor.jobs, key=lambda one: len(one[1])) == [(MODEL, ("POPE",)), (MODEL, benchmarks[1:])]
 
 
 def test_a_device_on_which_everything_dies_is_left_out_and_its_cells_go_on_elsewhere(tmp_path: Path) -> None:
     def make(job: DeviceJob) -> FakeContainer:
-        lost = says("device_lost", error="CUDA error: device lost")
-        script = lambda job, names: iter([says("cell_start", benchmark=next(names)), lost])  # noqa: E731
+        lost = event_line("device_lost", error="CUDA error: device lost")
+        script = lambda job, names: iter([event_line("cell_start", benchmark=next(names)), lost])  # noqa: E731
         return FakeContainer(script, job, Exit(3)) if job.device.name == "cpu1" else good_container(tmp_path, job)
 
     bench = Bench(tmp_path, make, places=TWO, models=MODELS)
@@ -245,14 +247,17 @@ def test_a_device_on_which_everything_dies_is_left_out_and_its_cells_go_on_elsew
 
 def test_a_cell_that_dies_on_two_devices_is_to_blame_and_both_devices_stay(tmp_path: Path) -> None:
     bench = Bench(
-        tmp_path, lambda job: poisoned(tmp_path, job, "POPE", Exit(137)), places=TWO, benchmarks=(*BENCHMARKS, "BLINK")
+        tmp_path,
+        lambda job: dying_container(tmp_path, job, "POPE", Exit(137)),
+        places=TWO,
+        benchmarks=(*BENCHMARKS, "BLINK"),
     )
 
     result = bench.result()
 
     assert result.pop("POPE").startswith("the container ended early")
     assert set(result.values()) == {"succeeded"}
-    tried = [one.job.device.name for one in bench.executor.started if "POPE" in one.given]
+    tried = [one.job.device.name for one in bench.executor.started if "POPE" in one.benchmarks]
     assert sorted(tried) == ["cpu0", "cpu1"]
     assert bench.said("device_left_out") == []
 
@@ -273,7 +278,7 @@ def test_a_device_on_which_no_container_starts_is_left_out(tmp_path: Path) -> No
 
 def test_where_nothing_works_any_more_the_rest_waits_for_another_run(tmp_path: Path) -> None:
     benchmarks = (*BENCHMARKS, "BLINK", "VizWiz")
-    script = lambda job, names: iter([says("cell_start", benchmark=next(names))])  # noqa: E731
+    script = lambda job, names: iter([event_line("cell_start", benchmark=next(names))])  # noqa: E731
     bench = Bench(tmp_path, lambda job: FakeContainer(script, job, Exit(137)), benchmarks=benchmarks)
 
     with pytest.raises(EnvironmentUnfit, match="2 cells wait"):
@@ -284,7 +289,7 @@ def test_where_nothing_works_any_more_the_rest_waits_for_another_run(tmp_path: P
 
 def test_an_engine_that_goes_away_ends_the_run(tmp_path: Path) -> None:
     def gone(job: DeviceJob, names: Iterator[str]) -> Script:
-        yield from works(tmp_path, job, itertools.islice(names, 1))
+        yield from container_script(tmp_path, job, itertools.islice(names, 1))
         raise EnvironmentUnfit("container x was lost")
 
     bench = Bench(tmp_path, lambda job: FakeContainer(gone, job), places=TWO)
@@ -295,7 +300,7 @@ def test_an_engine_that_goes_away_ends_the_run(tmp_path: Path) -> None:
 
 def test_a_stint_tells_where_what_and_how_it_ended(tmp_path: Path) -> None:
     poisons = iter(["MMStar", "nothing"])
-    bench = Bench(tmp_path, lambda job: poisoned(tmp_path, job, next(poisons), Exit(139)))
+    bench = Bench(tmp_path, lambda job: dying_container(tmp_path, job, next(poisons), Exit(139)))
 
     bench.result()
 
@@ -313,7 +318,7 @@ def test_several_logs_of_one_model_end_in_one(tmp_path: Path) -> None:
         for name in names:
             with (tmp_path / "logs" / str(job.log)).open("a") as stream:
                 stream.write(f"{name} here\n")
-            yield from evaluates(tmp_path, a_cell(job.model, name))
+            yield from cell_script(tmp_path, a_cell(job.model, name))
 
     Bench(tmp_path, lambda job: FakeContainer(script, job), places=TWO).result()
 

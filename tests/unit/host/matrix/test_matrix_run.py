@@ -20,7 +20,7 @@ from support.builders import (
     Script,
     a_cell,
     a_plan,
-    evaluates,
+    cell_script,
     good_container,
 )
 
@@ -100,7 +100,7 @@ def test_a_run_leaves_every_promised_file(folder: RunFolder, good: FakeExecutor)
 def test_each_model_has_one_container(folder: RunFolder, good: FakeExecutor) -> None:
     work(folder, good)
 
-    assert good.asked == [(model, BENCHMARKS) for model in MODELS]
+    assert good.jobs == [(model, BENCHMARKS) for model in MODELS]
 
 
 def test_the_summary_log_has_a_timed_line_per_event_and_none_per_sample(folder: RunFolder, good: FakeExecutor) -> None:
@@ -117,7 +117,7 @@ def test_one_failed_cell_makes_the_run_no_success(folder: RunFolder) -> None:
     def script(job: DeviceJob, names: Iterator[str]) -> Script:
         bad = {"status": "failed", "score": None, "error": "evaluator broke"}
         for name in names:
-            yield from evaluates(folder.path, a_cell(job.model, name, **(bad if name == "MMStar" else {})))
+            yield from cell_script(folder.path, a_cell(job.model, name, **(bad if name == "MMStar" else {})))
 
     outcome = work(folder, FakeExecutor(lambda job: FakeContainer(script, job, Exit(1))))
 
@@ -127,7 +127,7 @@ def test_one_failed_cell_makes_the_run_no_success(folder: RunFolder) -> None:
 
 def test_a_stopped_run_keeps_what_is_done_and_goes_on_from_there(folder: RunFolder, good: FakeExecutor) -> None:
     def stopped(job: DeviceJob, names: Iterator[str]) -> Script:
-        yield from evaluates(folder.path, a_cell(job.model, next(names)))
+        yield from cell_script(folder.path, a_cell(job.model, next(names)))
         next(names)
         yield lambda: os.kill(os.getpid(), signal.SIGTERM)
         yield from iter(lambda: time.sleep(0.01), 0)
@@ -140,7 +140,7 @@ def test_a_stopped_run_keeps_what_is_done_and_goes_on_from_there(folder: RunFold
     outcome = work(folder, good)
 
     assert (outcome.succeeded, len(outcome.record.sessions)) == (6, 2)
-    assert good.asked == [(MODELS[0], BENCHMARKS[1:]), (MODELS[1], BENCHMARKS)]
+    assert good.jobs == [(MODELS[0], BENCHMARKS[1:]), (MODELS[1], BENCHMARKS)]
 
 
 def test_with_no_device_left_the_run_is_interrupted_and_goes_on_later(folder: RunFolder, good: FakeExecutor) -> None:
@@ -170,7 +170,7 @@ def test_a_finished_run_that_is_resumed_starts_no_container(folder: RunFolder, g
 
     outcome = work(folder, good)
 
-    assert (outcome.succeeded, good.asked) == (6, [])
+    assert (outcome.succeeded, good.jobs) == (6, [])
 
 
 def test_the_table_marks_a_stand_in_in_every_row(folder: RunFolder, good: FakeExecutor) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from support import receipts, saved_image
-from support.saved_image import Saved
+from support.saved_image import SavedImage
 
 from vldock.host.cli import main as cli
 from vldock.host.cli.main import invoke
@@ -24,7 +24,7 @@ Check = Callable[..., int]
 
 
 @pytest.fixture(scope="module")
-def kit(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Saved]:
+def kit(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, SavedImage]:
     """A folder with a key pair in keys/, and a saved image of which receipt.json is signed."""
     folder = tmp_path_factory.mktemp("kit")
     private, _, _ = envelope.keygen(folder / "keys")
@@ -34,7 +34,7 @@ def kit(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Saved]:
 
 
 @pytest.fixture
-def check(kit: tuple[Path, Saved], capsys: pytest.CaptureFixture[str]) -> Check:
+def check(kit: tuple[Path, SavedImage], capsys: pytest.CaptureFixture[str]) -> Check:
     """Check a receipt against a saved image; returns the exit code."""
     folder, image = kit
 
@@ -46,7 +46,7 @@ def check(kit: tuple[Path, Saved], capsys: pytest.CaptureFixture[str]) -> Check:
     return run
 
 
-def signed(kit: tuple[Path, Saved], path: Path, **changes: object) -> Path:
+def signed(kit: tuple[Path, SavedImage], path: Path, **changes: object) -> Path:
     """Write a changed receipt, properly signed."""
     receipts.sealed(path, kit[1].identity, key=kit[0] / "keys" / envelope.PRIVATE_KEY, **changes)
     return path
@@ -81,7 +81,7 @@ def test_another_key_is_23(check: Check, tmp_path: Path) -> None:
     assert check("--key", str(public), key=False) == 23
 
 
-def test_unsigned_is_24_unless_allowed(check: Check, kit: tuple[Path, Saved], tmp_path: Path) -> None:
+def test_unsigned_is_24_unless_allowed(check: Check, kit: tuple[Path, SavedImage], tmp_path: Path) -> None:
     receipts.sealed(tmp_path / "receipt.json", kit[1].identity)
 
     assert check(receipt=tmp_path / "receipt.json") == 24
@@ -89,7 +89,7 @@ def test_unsigned_is_24_unless_allowed(check: Check, kit: tuple[Path, Saved], tm
 
 
 def test_from_keygen_to_check_by_commands_alone(
-    kit: tuple[Path, Saved], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    kit: tuple[Path, SavedImage], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     receipt, tar = str(tmp_path / "receipt.json"), str(kit[1].path)
     receipts.sealed(tmp_path / "receipt.json", kit[1].identity)
@@ -120,7 +120,12 @@ def test_from_keygen_to_check_by_commands_alone(
     ids=lambda value: str(value),
 )
 def test_groups_decide(
-    check: Check, kit: tuple[Path, Saved], tmp_path: Path, statuses: dict[str, str], options: tuple[str, ...], code: int
+    check: Check,
+    kit: tuple[Path, SavedImage],
+    tmp_path: Path,
+    statuses: dict[str, str],
+    options: tuple[str, ...],
+    code: int,
 ) -> None:
     path = signed(kit, tmp_path / "receipt.json", groups=receipts.groups(**statuses))  # type: ignore[arg-type]
 
@@ -129,7 +134,7 @@ def test_groups_decide(
 
 @pytest.mark.parametrize("field", ["tests", "patches"])
 def test_another_suite_is_28_unless_any_will_do(
-    check: Check, kit: tuple[Path, Saved], tmp_path: Path, field: str
+    check: Check, kit: tuple[Path, SavedImage], tmp_path: Path, field: str
 ) -> None:
     path = signed(kit, tmp_path / "receipt.json", inputs=replace(receipts.suite(), **{field: "0" * 64}))
 
@@ -138,11 +143,11 @@ def test_another_suite_is_28_unless_any_will_do(
 
 
 @pytest.mark.parametrize("words", [[], ["--image", "x", "--tar", "y"]], ids=["none", "two"])
-def test_exactly_one_image_is_asked_for(kit: tuple[Path, Saved], words: list[str]) -> None:
+def test_exactly_one_image_is_asked_for(kit: tuple[Path, SavedImage], words: list[str]) -> None:
     assert invoke(cli.cli, ["receipt", "check", str(kit[0] / "receipt.json"), *words]) == 2
 
 
-def test_every_single_flipped_byte_of_config_and_layers_is_29(kit: tuple[Path, Saved], tmp_path: Path) -> None:
+def test_every_single_flipped_byte_of_config_and_layers_is_29(kit: tuple[Path, SavedImage], tmp_path: Path) -> None:
     """Not a sample: one bit of every 97th byte of the tar, and of every byte of the config."""
     _, image = kit
     whole = image.path.read_bytes()
@@ -167,7 +172,7 @@ def test_every_single_flipped_byte_of_config_and_layers_is_29(kit: tuple[Path, S
 
 
 def test_a_flipped_byte_names_the_layer(
-    check: Check, kit: tuple[Path, Saved], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    check: Check, kit: tuple[Path, SavedImage], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     whole = bytearray(kit[1].path.read_bytes())
     whole[whole.index(kit[1].layers[1]) + 1000] ^= 0x40
@@ -178,7 +183,7 @@ def test_a_flipped_byte_names_the_layer(
 
 
 @pytest.mark.parametrize("size", [0, 100, 3000, 9000])
-def test_a_tar_cut_short_is_29(check: Check, kit: tuple[Path, Saved], tmp_path: Path, size: int) -> None:
+def test_a_tar_cut_short_is_29(check: Check, kit: tuple[Path, SavedImage], tmp_path: Path, size: int) -> None:
     (tmp_path / "x.tar").write_bytes(kit[1].path.read_bytes()[:size])
 
     assert check(tar=tmp_path / "x.tar") == 29

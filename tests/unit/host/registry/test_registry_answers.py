@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import requests
 from support.fake_registry import HOST, FakeRegistry, response
-from support.promotion_fixture import CANDIDATE, NAME, STABLE, Shop
+from support.promotion_fixture import CANDIDATE, NAME, STABLE, PromotionTestbed
 
 from vldock.common.errors import InputRefused, VldockError
 from vldock.host.errors import RegistryDenied, RegistryFailed
@@ -38,12 +38,12 @@ GONE = object()
 
 
 @pytest.fixture
-def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
-    """A shop whose registry has the image, with its receipt and log; its log need not outlive a power cut."""
+def testbed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PromotionTestbed:
+    """A testbed whose registry has the image, with its receipt and log; its log need not outlive a power cut."""
     monkeypatch.setattr("os.fsync", lambda descriptor: None)
-    made = Shop(tmp_path)
+    made = PromotionTestbed(tmp_path)
     image = made.image()
-    made.promote(image, made.wish(made.receipt(image)))
+    made.promote(image, made.request(made.receipt(image)))
     return made
 
 
@@ -86,75 +86,77 @@ def spoil(registry: FakeRegistry, number: int, change: Callable[[requests.Respon
     return answers
 
 
-def whole(shop: Shop) -> bool:
+def whole(testbed: PromotionTestbed) -> bool:
     """Return whether every tag is at an image that is there."""
-    return all(shop.registry.whole(NAME, digest) for digest in shop.tags().values())
+    return all(testbed.registry.is_complete(NAME, digest) for digest in testbed.tags().values())
 
 
-def every_answer(shop: Shop, change: Callable[[requests.Response], None], *, header: str | None = None) -> int:
+def every_answer(
+    testbed: PromotionTestbed, change: Callable[[requests.Response], None], *, header: str | None = None
+) -> int:
     """Promote anew for each request of a promotion (whose answer has `header`), the answer changed; return how many."""
-    image = shop.image()
-    wish = shop.wish(shop.receipt(image))
+    image = testbed.image()
+    wish = testbed.request(testbed.receipt(image))
     seen: list[bool] = []
     for number in range(-1, 100):
         if number >= 0 and (number >= len(seen) or not seen[number]):
             continue
-        shop.registry = FakeRegistry()
+        testbed.registry = FakeRegistry()
         with suppress(FileNotFoundError):
-            shop.log.path.unlink()
-        answers = spoil(shop.registry, number, change)
-        ends_well(lambda: shop.promote(image, wish))
-        assert whole(shop)
+            testbed.log.path.unlink()
+        answers = spoil(testbed.registry, number, change)
+        ends_well(lambda: testbed.promote(image, wish))
+        assert whole(testbed)
         if number < 0:
             seen = [header is None or header in answer.headers for answer in answers]
     return sum(seen)
 
 
 @pytest.mark.parametrize("name", ["a login page", "nothing", "a list", "nested too deep"])
-def test_any_answer_may_have_another_body(shop: Shop, name: str) -> None:
+def test_any_answer_may_have_another_body(testbed: PromotionTestbed, name: str) -> None:
     def change(answer: requests.Response) -> None:
         answer.raw.seek(0)
         answer.raw.truncate()
         answer.raw.write(BODIES[name])
         answer.raw.seek(0)
 
-    assert every_answer(shop, change) > 20
+    assert every_answer(testbed, change) > 20
 
 
-def test_any_answer_may_lack_its_headers(shop: Shop) -> None:
-    assert every_answer(shop, lambda answer: answer.headers.clear()) > 20
+def test_any_answer_may_lack_its_headers(testbed: PromotionTestbed) -> None:
+    assert every_answer(testbed, lambda answer: answer.headers.clear()) > 20
 
 
 @pytest.mark.parametrize("name", HEADERS)
-def test_any_answer_may_have_odd_headers(shop: Shop, name: str) -> None:
+def test_any_answer_may_have_odd_headers(testbed: PromotionTestbed, name: str) -> None:
     for value in VALUES:
-        assert every_answer(shop, lambda answer, value=value: answer.headers.update({name: value}), header=name) > 1  # type: ignore[misc]
+        assert every_answer(testbed, lambda answer, value=value: answer.headers.update({name: value}), header=name) > 1  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("code", [200, 307, 404, 416])
-def test_any_answer_may_have_another_status(shop: Shop, code: int) -> None:
-    assert every_answer(shop, lambda answer: setattr(answer, "status_code", code)) > 5
+def test_any_answer_may_have_another_status(testbed: PromotionTestbed, code: int) -> None:
+    assert every_answer(testbed, lambda answer: setattr(answer, "status_code", code)) > 5
 
 
 @pytest.mark.parametrize("tag", [CANDIDATE, "receipt", LOG_TAG])
-def test_any_field_of_a_manifest_may_be_wrong(shop: Shop, tag: str) -> None:
-    image = shop.tags()[CANDIDATE]
+def test_any_field_of_a_manifest_may_be_wrong(testbed: PromotionTestbed, tag: str) -> None:
+    image = testbed.tags()[CANDIDATE]
     tag = artifact_tag(image, tag) if tag == "receipt" else tag
-    raw, kind = shop.registry.manifests[NAME, shop.registry.tags[NAME, tag]]
+    raw, kind = testbed.registry.manifests[NAME, testbed.registry.tags[NAME, tag]]
     made = list(variants(json.loads(raw)))
 
     for changed in made:
         content = json.dumps(changed).encode()
-        shop.registry.manifests[NAME, sha256(content)] = (content, kind)
-        shop.registry.tags[NAME, tag] = sha256(content)
-        wish = shop.wish(tags=(STABLE,))
-        ends_well(lambda wish=wish: shop.promote(f"registry:{HOST}/{NAME}:{CANDIDATE}", wish, confirm=False))  # type: ignore[misc]
-        ends_well(lambda: shop.rollback())
+        testbed.registry.manifests[NAME, sha256(content)] = (content, kind)
+        testbed.registry.tags[NAME, tag] = sha256(content)
+        wish = testbed.request(tags=(STABLE,))
+        ends_well(lambda wish=wish: testbed.promote(f"registry:{HOST}/{NAME}:{CANDIDATE}", wish, confirm=False))  # type: ignore[misc]
+        ends_well(lambda: testbed.rollback())
     assert len(made) > 50
 
 
-def test_any_field_of_a_line_of_the_log_may_be_wrong(shop: Shop) -> None:
-    good, *_ = shop.entries()
+def test_any_field_of_a_line_of_the_log_may_be_wrong(testbed: PromotionTestbed) -> None:
+    good, *_ = testbed.entries()
     told = 0
 
     for changed in variants(json.loads(good.line())):

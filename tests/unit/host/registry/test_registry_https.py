@@ -13,8 +13,8 @@ import pytest
 import requests
 from support import tls_registry
 from support.fake_registry import FakeRegistry, response
-from support.promotion_fixture import CANDIDATE, FIXED, NAME, Shop
-from support.tls_registry import Ear
+from support.promotion_fixture import CANDIDATE, FIXED, NAME, PromotionTestbed
+from support.tls_registry import PlainListener
 
 from vldock.host.errors import RegistryDenied, RegistryFailed
 from vldock.host.promotion import workflow
@@ -33,9 +33,9 @@ BASIC = Credentials("me", PASSWORD).basic
 class Town:
     """A locked registry over TLS that names addresses of the form `named`, a port without TLS, and what was said."""
 
-    shop: Shop
+    testbed: PromotionTestbed
     port: int
-    ear: Ear
+    listener: PlainListener
     said: list[str]
     named: str = "{path}"
     what: str = "Location"
@@ -47,17 +47,17 @@ class Town:
 
     def promote(self) -> None:
         """Promote one image to it by the lines the command uses."""
-        image = self.shop.image()
-        wish = replace(self.shop.wish(self.shop.receipt(image)), target=Repository(self.host, NAME))
+        image = self.testbed.image()
+        wish = replace(self.testbed.request(self.testbed.receipt(image)), target=Repository(self.host, NAME))
         places = workflow.PromotionTarget(
-            RegistryOptions(patience=RetryPolicy(2, 0, 0)), self.shop.log, False, self.said.append
+            RegistryOptions(patience=RetryPolicy(2, 0, 0)), self.testbed.log, False, self.said.append
         )
         source = registry_reference.source(f"tar:{image.path}")
         workflow.promote(source, wish, places, confirm=True, show=lambda plan: None)
 
     def address(self, path: str) -> str:
         """Return the address the registry names for a path."""
-        return self.named.format(port=self.port, ear=self.ear.port, path=path)
+        return self.named.format(port=self.port, listener=self.listener.port, path=path)
 
     def trouble(self, number: int, request: requests.PreparedRequest) -> requests.Response | None:
         """Lock the registry, and redirect what it gives out where that is what it does."""
@@ -90,14 +90,14 @@ def pem(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def town(tmp_path: Path, pem: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Town]:
     """A registry whose certificate and password this machine knows."""
-    shop = Shop(tmp_path)
+    testbed = PromotionTestbed(tmp_path)
     made: list[Town] = []
     with (
-        tls_registry.listening() as ear,
-        tls_registry.serving(shop.registry, pem, lie=lambda request, answer: made[0].lie(request, answer)) as port,
+        tls_registry.listening() as listener,
+        tls_registry.serving(testbed.registry, pem, edit=lambda request, answer: made[0].lie(request, answer)) as port,
     ):
-        made.append(Town(shop, port, ear, []))
-        shop.registry.trouble = made[0].trouble
+        made.append(Town(testbed, port, listener, []))
+        testbed.registry.trouble = made[0].trouble
         secret = base64.b64encode(f"me:{PASSWORD}".encode()).decode()
         (tmp_path / "config.json").write_text(json.dumps({"auths": {made[0].host: {"auth": secret}}}))
         monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
@@ -114,7 +114,7 @@ WHAT = ["Location", "blob", "POST", "realm"]
     [
         "http://localhost:{port}{path}",
         "http://localhost{path}",
-        "http://localhost:{ear}{path}",
+        "http://localhost:{listener}{path}",
     ],
     ids=["its port", "no port", "another port"],
 )
@@ -123,21 +123,21 @@ def test_a_registry_that_names_itself_with_http_is_asked_over_https(town: Town, 
 
     town.promote()
 
-    assert set(town.shop.tags()) == {FIXED, CANDIDATE}
-    assert town.ear.heard == []
+    assert set(town.testbed.tags()) == {FIXED, CANDIDATE}
+    assert town.listener.received == []
     assert len([line for line in town.said if "https is kept" in line]) == 1
 
 
 @pytest.mark.parametrize("what", WHAT)
 def test_a_registry_that_names_another_host_with_http_is_31_and_nothing_goes_there(town: Town, what: str) -> None:
-    town.what, town.named = what, "http://127.0.0.1:{ear}{path}"
+    town.what, town.named = what, "http://127.0.0.1:{listener}{path}"
 
     with pytest.raises(RegistryFailed) as caught:
         town.promote()
 
     assert f"https://{town.host}/ sends us to http://127.0.0.1" in caught.value.render()
-    assert town.ear.heard == []
-    assert town.shop.tags() == {}
+    assert town.listener.received == []
+    assert town.testbed.tags() == {}
 
 
 @pytest.mark.parametrize("named", ["//localhost:{port}{path}", "https://localhost:{port}{path}", "{path}"])
@@ -146,7 +146,7 @@ def test_a_registry_that_stays_on_https_is_followed_without_a_word(town: Town, n
 
     town.promote()
 
-    assert set(town.shop.tags()) == {FIXED, CANDIDATE}
+    assert set(town.testbed.tags()) == {FIXED, CANDIDATE}
     assert not any("https is kept" in line for line in town.said)
 
 
@@ -155,7 +155,7 @@ def test_a_redirect_to_another_https_host_gets_no_password(
 ) -> None:
     seen: list[str | None] = []
     store = FakeRegistry()
-    store.blobs = town.shop.registry.blobs
+    store.blobs = town.testbed.registry.blobs
     (tmp_path / "netrc").write_text(f"machine 127.0.0.1 login me password {PASSWORD}\n")
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
 
@@ -168,7 +168,7 @@ def test_a_redirect_to_another_https_host_gets_no_password(
         town.what, town.named = "blob", f"https://127.0.0.1:{port}{{path}}"
         town.promote()
 
-    assert set(town.shop.tags()) == {FIXED, CANDIDATE}
+    assert set(town.testbed.tags()) == {FIXED, CANDIDATE}
     assert set(seen) == {None}
 
 
@@ -192,7 +192,7 @@ def test_an_identity_token_follows_no_redirect(town: Town, tmp_path: Path) -> No
         realm = f'Bearer realm="https://{town.host}/token"'
         return response(request, 401, headers={"WWW-Authenticate": realm})
 
-    town.shop.registry.trouble = trouble
+    town.testbed.registry.trouble = trouble
     (tmp_path / "config.json").write_text(json.dumps({"auths": {town.host: {"identitytoken": PASSWORD}}}))
 
     with pytest.raises(RegistryDenied, match="307"):
@@ -210,7 +210,7 @@ def test_a_location_that_is_no_address_is_31(town: Town, named: str) -> None:
 
     with pytest.raises(RegistryFailed, match=re.escape(town.host)):
         town.promote()
-    assert town.ear.heard == []
+    assert town.listener.received == []
 
 
 @pytest.mark.parametrize(

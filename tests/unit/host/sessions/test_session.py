@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from support.builders import FakeContainer, says
-from support.session_builders import a_session
+from support.builders import FakeContainer, a_session, event_line
 
 from vldock.common.errors import InputRefused, UsageError, VldockError
 from vldock.host.containers.lifecycle import Exit
@@ -124,7 +123,9 @@ def followed(*script: Any, end: Exit | None = None, tail: tuple[str, ...] = (), 
 
 
 def test_a_start_is_followed_until_it_is_ready() -> None:
-    seen = followed(says("model_loading", model=MODEL), None, says("ready", models=[MODEL]), says("eval_start"))
+    seen = followed(
+        event_line("model_loading", model=MODEL), None, event_line("ready", models=[MODEL]), event_line("eval_start")
+    )
 
     assert (seen.ready, seen.problem(), seen.exit) == (True, None, None)
 
@@ -132,10 +133,13 @@ def test_a_start_is_followed_until_it_is_ready() -> None:
 @pytest.mark.parametrize(
     ("script", "says_why"),
     [
-        ([says("model_failed", model=MODEL, error="no weights"), says("ready", models=[])], f"{MODEL}: no weights"),
-        ([says("ready", models=[])], f"{MODEL}: see below"),
         (
-            [says("worker_failed", exit=1, cause="ValueError: x")],
+            [event_line("model_failed", model=MODEL, error="no weights"), event_line("ready", models=[])],
+            f"{MODEL}: no weights",
+        ),
+        ([event_line("ready", models=[])], f"{MODEL}: see below"),
+        (
+            [event_line("worker_failed", exit=1, cause="ValueError: x")],
             "it died at every start, the last time: ValueError: x",
         ),
     ],
@@ -146,7 +150,7 @@ def test_a_session_without_what_was_asked_is_no_session(script: list[Any], says_
 
 
 def test_a_container_that_ends_while_it_loads_gives_its_own_exit_code() -> None:
-    seen = followed(says("model_loading", model=MODEL), end=Exit(4), tail=("error: a shard is damaged",))
+    seen = followed(event_line("model_loading", model=MODEL), end=Exit(4), tail=("error: a shard is damaged",))
 
     assert seen.problem() == "its container ended while it loaded: exit 4"
     assert (seen.error_class(), list(seen.tail)) == (InputRefused, ["error: a shard is damaged"])
@@ -160,7 +164,7 @@ def test_a_start_out_of_memory_says_so() -> None:
 
 
 def test_a_start_that_takes_too_long_names_what_its_worker_died_of() -> None:
-    seen = followed(says("worker_restart", exit=-9, cause="killed by SIGKILL"), *[None] * 50, seconds=60)
+    seen = followed(event_line("worker_restart", exit=-9, cause="killed by SIGKILL"), *[None] * 50, seconds=60)
 
     assert seen.problem() == "not ready after 70 s; its worker died: killed by SIGKILL"
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from support.session_builders import CREATED, a_session
+from support.builders import CREATED, a_session
 
 from vldock.common.errors import EnvironmentUnfit, UsageError
 from vldock.host.cli import session_exec

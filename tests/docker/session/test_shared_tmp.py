@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from support import tracked_containers, wait_until
-from support.tracked_containers import Box
+from support.tracked_containers import TrackedContainer
 
 MODEL = "llava_v1.5_7b"
 RUN = ["python", "/workspace/VLMEvalKit/run.py", "--data", "POPE", "--model", MODEL, "--limit", "1"]
@@ -22,46 +22,48 @@ PASSPORT = f"/workspace/outputs/STAND-IN/{MODEL}/{MODEL}_POPE_passport.json"
 
 @pytest.fixture(scope="module")
 def other(docker_client: Any, image: Any, session_id: str) -> Iterator[str]:
-    """The image of another build: the same but for its version, which its build facts name."""
+    """An image of another build: only the version in its build facts differs."""
     edit = ["sed", "-i", f's/"version": "[^"]*"/"version": "{OTHER}"/', FACTS]
-    with tracked_containers.edited(docker_client, image.id, edit, run_id=session_id) as made:
+    with tracked_containers.modified_image(docker_client, image.id, edit, run_id=session_id) as made:
         yield made
 
 
 @pytest.fixture(scope="module")
 def two(
     container_factory: Any, docker_client: Any, other: str, session_id: str, tmp_path_factory: Any
-) -> Iterator[tuple[Box, Box]]:
-    """A container of each image, both with a session that is ready, and one /tmp."""
+) -> Iterator[tuple[TrackedContainer, TrackedContainer]]:
+    """A container of each image, both with a ready session, sharing one /tmp."""
     shared = tmp_path_factory.mktemp("tmp")
     shared.chmod(0o1777)
     mine = container_factory(SERVE, mounts={shared: "/tmp"}, environment=ENV)
-    theirs = tracked_containers.spec(other, SERVE, run_id=session_id, mounts={shared: "/tmp"}, environment=ENV)
-    with tracked_containers.box(docker_client, theirs) as box:
-        wait_until.until(lambda: all(status(one).get("state") == "ready" for one in (mine, box)), seconds=240)
-        yield mine, box
+    theirs = tracked_containers.make_spec(other, SERVE, run_id=session_id, mounts={shared: "/tmp"}, environment=ENV)
+    with tracked_containers.running(docker_client, theirs) as container:
+        wait_until.until(lambda: all(status(each).get("state") == "ready" for each in (mine, container)), seconds=240)
+        yield mine, container
 
 
-def status(box: Box) -> dict[str, Any]:
-    """Return what the session of a container says of itself; nothing while it does not answer."""
-    said = box.exec(["python", "-m", "vldock.image", "session", "status", "--json"]).stdout
+def status(container: TrackedContainer) -> dict[str, Any]:
+    """Return the status of a container's session; an empty dict while it does not answer."""
+    said = container.exec(["python", "-m", "vldock.image", "session", "status", "--json"]).stdout
     return dict(json.loads(said)) if said else {}
 
 
-def version(box: Box) -> str:
-    """Return the version of the image that signed the last passport in a container."""
-    return str(json.loads(box.exec(["cat", PASSPORT]).stdout)["image"]["version"])
+def version(container: TrackedContainer) -> str:
+    """Return the image version in the last passport of a container."""
+    return str(json.loads(container.exec(["cat", PASSPORT]).stdout)["image"]["version"])
 
 
-def test_each_run_is_answered_by_its_own_images_session_and_signed_by_its_own_image(two: tuple[Box, Box]) -> None:
-    done = [box.exec(RUN) for box in two]
+def test_each_run_is_answered_by_its_own_images_session_and_signed_by_its_own_image(
+    two: tuple[TrackedContainer, TrackedContainer],
+) -> None:
+    done = [container.exec(RUN) for container in two]
 
     assert [(one.exit_code, one.stderr.count(FOUND)) for one in done] == [(0, 1), (0, 1)], done
     mine, theirs = map(version, two)
     assert (mine != OTHER, theirs) == (True, OTHER)
 
 
-def test_a_session_of_another_image_is_declined_in_one_line(two: tuple[Box, Box]) -> None:
+def test_a_session_of_another_image_is_declined_in_one_line(two: tuple[TrackedContainer, TrackedContainer]) -> None:
     mine, theirs = two
     folder = status(mine)["socket"].rpartition("/")[0]
 

@@ -1,4 +1,4 @@
-"""`vldock session` as a user types it, over the tiny image: started, used, stopped, and nothing left."""
+"""`vldock session` as a user types it, over the tiny image: start, use, stop, leave nothing."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def vldock(*words: str, **options: Any) -> subprocess.CompletedProcess[str]:
 
 
 def start(tiny: str, name: str, *words: str, cwd: Path, model: str = MODEL) -> subprocess.CompletedProcess[str]:
-    given = ("--image", tiny, "--gpus", "none", "--network", "none", "--model", model)
-    return vldock("session", "start", name, *given, *words, cwd=cwd)
+    options = ("--image", tiny, "--gpus", "none", "--network", "none", "--model", model)
+    return vldock("session", "start", name, *options, *words, cwd=cwd)
 
 
 @pytest.fixture
 def name(docker_client: Any) -> Iterator[str]:
-    """A session's name that is nobody's; whatever has it at the end is removed."""
+    """An unused session name; a session of that name is removed at the end."""
     made = f"t{uuid.uuid4().hex[:8]}"
     yield made
     for handle in cleanup.find(docker_client, role=session_spec.ROLE):
@@ -45,14 +45,14 @@ def name(docker_client: Any) -> Iterator[str]:
 
 @pytest.fixture
 def started(tiny: str, name: str, tmp_path: Path) -> str:
-    """A session that is ready."""
+    """The name of a ready session."""
     assert start(tiny, name, cwd=tmp_path).returncode == 0
     return name
 
 
 @pytest.fixture
 def waits(started: str) -> Iterator[subprocess.Popen[bytes]]:
-    """An evaluation that goes on until it is interrupted; `cancel` ends it, else it ends with the session."""
+    """An evaluation that runs until it is interrupted or its session ends."""
     words = [*VLDOCK, "session", "eval", started, "--data", "TextVQA_VAL"]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
         assert child.stdout is not None

@@ -1,10 +1,11 @@
-"""Promotion to Debian's docker-registry on loopback, from a real engine, looked at by skopeo and docker pull."""
+"""Promotion from a real engine to Debian's docker-registry, checked by skopeo and docker pull."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from support import debian_registry, receipts, saved_image
 from support.debian_registry import Registry
 from support.promotion_fixture import CANDIDATE, FIXED, STABLE
-from support.saved_image import LABELS, LOCK, Saved
+from support.saved_image import LABELS, LOCK, SavedImage
 
 from vldock.host.cli import main as cli
 from vldock.host.cli.main import invoke
@@ -41,13 +42,13 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def image(docker_client: Any, session_id: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A tiny image in the engine, under a name of this session."""
     name = f"vldock-promote:{session_id}"
-    with load(docker_client, saved_image.save(tmp_path_factory.mktemp("image") / "image.tar"), name) as made:
+    with loaded_image(docker_client, saved_image.save(tmp_path_factory.mktemp("image") / "image.tar"), name) as made:
         yield made
 
 
 @pytest.fixture
 def vldock(tmp_path: Path, keys: tuple[Path, Path]) -> Vldock:
-    """Run a vldock command with this test's key, and for promote its log; returns the exit code."""
+    """Run a vldock command with this test's key and promotion log; return the exit code."""
 
     def run(*words: str) -> int:
         log = ["--log", str(tmp_path / "log" / "promotions.jsonl"), "--attempts", "2"] if words[0] == "promote" else []
@@ -56,23 +57,19 @@ def vldock(tmp_path: Path, keys: tuple[Path, Path]) -> Vldock:
     return run
 
 
-class load:  # noqa: N801 - used as a function
+@contextmanager
+def loaded_image(client: Any, saved: SavedImage, name: str) -> Iterator[str]:
     """Load a saved image into the engine under a name; its config digest must be its id. Removed at the end."""
-
-    def __init__(self, client: Any, saved: Saved, name: str) -> None:
-        self.client, self.saved, self.name = client, saved, name
-
-    def __enter__(self) -> str:
-        [loaded] = self.client.images.load(self.saved.path.read_bytes())
-        assert loaded.id == self.saved.identity.config
-        loaded.tag(self.name)
-        return self.name
-
-    def __exit__(self, *error: object) -> None:
-        self.client.images.remove(self.name, force=True)
+    [loaded] = client.images.load(saved.path.read_bytes())
+    assert loaded.id == saved.identity.config
+    loaded.tag(name)
+    try:
+        yield name
+    finally:
+        client.images.remove(name, force=True)
 
 
-def written(client: Any, image: str, path: Path, key: Path, *groups: GroupResult) -> str:
+def write_signed_receipt(client: Any, image: str, path: Path, key: Path, *groups: GroupResult) -> str:
     """Write a signed receipt of an engine's image, as `vldock verify` does."""
     write_receipt(path, client=client, image=image, groups=groups or receipts.groups(gpu="skipped"), key=key)
     return str(path)
@@ -81,7 +78,7 @@ def written(client: Any, image: str, path: Path, key: Path, *groups: GroupResult
 def test_the_receipt_of_an_engines_image_names_what_it_is_made_of(
     docker_client: Any, image: str, tmp_path: Path, keys: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = written(docker_client, image, tmp_path / "receipt.json", keys[0])
+    path = write_signed_receipt(docker_client, image, tmp_path / "receipt.json", keys[0])
 
     assert invoke(cli.cli, ["receipt", "show", path, "--json"]) == 0
 
@@ -96,7 +93,7 @@ def test_the_receipt_of_an_engines_image_names_what_it_is_made_of(
 def test_from_the_engine_to_a_registry_and_back_it_is_the_same_image(
     docker_client: Any, image: str, registry: Registry, vldock: Vldock, tmp_path: Path, keys: tuple[Path, Path]
 ) -> None:
-    receipt = written(docker_client, image, tmp_path / "receipt.json", keys[0])
+    receipt = write_signed_receipt(docker_client, image, tmp_path / "receipt.json", keys[0])
     repository = f"{registry.host}/there-and-back"
     wanted = docker_client.images.get(image).id
 
@@ -118,7 +115,7 @@ def test_skopeo_sees_the_same_digest_and_labels(
     docker_client: Any, image: str, registry: Registry, vldock: Vldock, tmp_path: Path, keys: tuple[Path, Path]
 ) -> None:
     debian_registry.require(("skopeo", "skopeo"))
-    receipt = written(docker_client, image, tmp_path / "receipt.json", keys[0])
+    receipt = write_signed_receipt(docker_client, image, tmp_path / "receipt.json", keys[0])
     repository = f"{registry.host}/skopeo"
     assert vldock("promote", image, "--to", repository, "--receipt", receipt, "--confirm") == 0
 
@@ -132,7 +129,10 @@ def test_skopeo_sees_the_same_digest_and_labels(
 def test_one_flipped_byte_in_a_saved_tar_is_29(
     docker_client: Any, image: str, vldock: Vldock, tmp_path: Path, keys: tuple[Path, Path]
 ) -> None:
-    receipt, tar = written(docker_client, image, tmp_path / "receipt.json", keys[0]), tmp_path / "saved.tar"
+    receipt, tar = (
+        write_signed_receipt(docker_client, image, tmp_path / "receipt.json", keys[0]),
+        tmp_path / "saved.tar",
+    )
     saved = bytearray(b"".join(docker_client.images.get(image).save()))
     tar.write_bytes(saved)
     assert vldock("receipt", "check", receipt, "--tar", str(tar)) == 0
@@ -152,11 +152,11 @@ def test_a_tag_changed_underneath_is_21(
     keys: tuple[Path, Path],
     session_id: str,
 ) -> None:
-    receipt = written(docker_client, image, tmp_path / "receipt.json", keys[0])
+    receipt = write_signed_receipt(docker_client, image, tmp_path / "receipt.json", keys[0])
     repository = f"{registry.host}/underneath"
     assert vldock("promote", image, "--to", repository, "--receipt", receipt, "--confirm") == 0
 
-    with load(docker_client, saved_image.save(tmp_path / "x.tar", seed=7), f"{repository}:{CANDIDATE}") as name:
+    with loaded_image(docker_client, saved_image.save(tmp_path / "x.tar", seed=7), f"{repository}:{CANDIDATE}") as name:
         assert '"error"' not in docker_client.images.push(name)
 
     assert vldock("receipt", "check", receipt, "--registry", f"{repository}:{CANDIDATE}") == 21
@@ -166,10 +166,12 @@ def test_a_tag_changed_underneath_is_21(
 def test_channels_roll_forward_and_back_by_one_command_each(
     docker_client: Any, image: str, registry: Registry, vldock: Vldock, tmp_path: Path, keys: tuple[Path, Path]
 ) -> None:
-    gpu = written(docker_client, image, tmp_path / "gpu.json", keys[0], *receipts.groups(gpu="passed"))
+    gpu = write_signed_receipt(docker_client, image, tmp_path / "gpu.json", keys[0], *receipts.groups(gpu="passed"))
     repository = f"{registry.host}/channels"
-    with load(docker_client, saved_image.save(tmp_path / "x.tar", seed=8), "vldock-promote:next") as name:
-        after = written(docker_client, name, tmp_path / "next.json", keys[0], *receipts.groups(gpu="passed"))
+    with loaded_image(docker_client, saved_image.save(tmp_path / "x.tar", seed=8), "vldock-promote:next") as name:
+        after = write_signed_receipt(
+            docker_client, name, tmp_path / "next.json", keys[0], *receipts.groups(gpu="passed")
+        )
         assert vldock("promote", image, "--to", repository, "--receipt", gpu, "--confirm") == 0
         there = [f"{repository}:{CANDIDATE}", "--to", repository, "--channel", "stable", "--confirm"]
         assert vldock("promote", *there) == 0
@@ -187,7 +189,7 @@ def test_channels_roll_forward_and_back_by_one_command_each(
 def test_a_copy_between_two_registries_keeps_the_digest(
     docker_client: Any, image: str, registry: Registry, vldock: Vldock, tmp_path: Path, keys: tuple[Path, Path]
 ) -> None:
-    receipt = written(docker_client, image, tmp_path / "receipt.json", keys[0])
+    receipt = write_signed_receipt(docker_client, image, tmp_path / "receipt.json", keys[0])
     (tmp_path / "second").mkdir()
     assert vldock("promote", image, "--to", f"{registry.host}/one", "--receipt", receipt, "--confirm") == 0
 
@@ -201,7 +203,7 @@ def test_a_receipt_signed_by_another_key_promotes_nothing(
     docker_client: Any, image: str, registry: Registry, vldock: Vldock, tmp_path: Path
 ) -> None:
     stranger = envelope.keygen(tmp_path / "stranger")[0]
-    receipt = written(docker_client, image, tmp_path / "receipt.json", stranger)
+    receipt = write_signed_receipt(docker_client, image, tmp_path / "receipt.json", stranger)
 
     assert vldock("promote", image, "--to", f"{registry.host}/stranger", "--receipt", receipt, "--confirm") == 23
     assert registry.tags("stranger") == {}

@@ -1,4 +1,4 @@
-"""A session whose worker dies at every start: the start fails with the cause, and everything that asks is told it."""
+"""A session whose worker dies at every start: start, status and evaluations name the cause."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from support import tracked_containers, wait_until
-from support.live_session import MODEL, Live
-from support.tracked_containers import Box
+from support.live_session import MODEL, LiveSession
+from support.tracked_containers import TrackedContainer
 
 from vldock.host.containers import cleanup
 from vldock.host.sessions import spec as session_spec
@@ -21,43 +21,45 @@ WORKER = "/opt/vldock/vldock/image/session/worker.py"
 
 @pytest.fixture(scope="module")
 def broken(docker_client: Any, image: Any, session_id: str) -> Iterator[str]:
-    """An image whose worker cannot start."""
+    """An image whose session worker cannot start."""
     edit = ["sh", "-c", f"echo 'raise ValueError(\"no index\")' >> {WORKER}"]
-    with tracked_containers.edited(docker_client, image.id, edit, run_id=session_id) as made:
+    with tracked_containers.modified_image(docker_client, image.id, edit, run_id=session_id) as made:
         yield made
 
 
 @pytest.fixture(scope="module")
-def failed(docker_client: Any, broken: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Live, Any]]:
-    """A session of that image, kept, and how its start ended."""
+def failed(
+    docker_client: Any, broken: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[LiveSession, Any]]:
+    """A session of that image, kept after its failed start, and the completed command."""
     outputs = tmp_path_factory.mktemp("failed")
     outputs.chmod(0o777)
-    live = Live(docker_client, broken, f"t{uuid.uuid4().hex[:8]}", outputs)
+    live = LiveSession(docker_client, broken, f"t{uuid.uuid4().hex[:8]}", outputs)
     yield live, live.start("--keep-failed")
     for handle in cleanup.find(docker_client, role=session_spec.ROLE):
         if handle.name == session_spec.container_name(live.name):
             cleanup.end(handle)
 
 
-def test_the_start_fails_with_the_cause(failed: tuple[Live, Any]) -> None:
+def test_the_start_fails_with_the_cause(failed: tuple[LiveSession, Any]) -> None:
     _, started = failed
 
     assert started.returncode == 1
     assert f"it died at every start, the last time: {CAUSE}" in started.stderr
 
 
-def test_status_and_the_list_of_sessions_name_the_cause(failed: tuple[Live, Any]) -> None:
+def test_status_and_the_list_of_sessions_name_the_cause(failed: tuple[LiveSession, Any]) -> None:
     live, _ = failed
     told = live.vldock("status")
     inside = live.inside("python", "-m", "vldock.image", "session", "status")
-    (row,) = [row for row in json.loads(live.vldock_of("ls", "--json").stdout) if row["name"] == live.name]
+    (row,) = [row for row in json.loads(live.vldock_session("ls", "--json").stdout) if row["name"] == live.name]
 
     assert (told.returncode, f"session {live.name}: worker died: {CAUSE}" in told.stdout) == (3, True), told
     assert f"worker died: {CAUSE} (given up, 3 deaths so far)" in inside.stdout
     assert (row["state"], row["worker_cause"]) == ("failed", CAUSE)
 
 
-def test_the_line_a_user_types_says_the_cause_once_and_loads_the_model_itself(failed: tuple[Live, Any]) -> None:
+def test_the_line_a_user_types_says_the_cause_once_and_loads_the_model_itself(failed: tuple[LiveSession, Any]) -> None:
     live, _ = failed
 
     done = live.run_py("--data", "POPE", "--limit", "1")
@@ -68,27 +70,29 @@ def test_the_line_a_user_types_says_the_cause_once_and_loads_the_model_itself(fa
 
 
 @pytest.fixture
-def hungry(docker_client: Any, image: Any, session_id: str) -> Iterator[Box]:
-    """A container with a session whose worker takes 3 GB as it starts, once /tmp/hungry is there."""
-    line = 'import os\nmeal = bytearray(3 << 30) if os.path.exists("/tmp/hungry") else None'
+def hungry(docker_client: Any, image: Any, session_id: str) -> Iterator[TrackedContainer]:
+    """A container with a session whose worker allocates 3 GB at its start once /tmp/hungry exists."""
+    line = 'import os\nmemory = bytearray(3 << 30) if os.path.exists("/tmp/hungry") else None'
     edit = ["sh", "-c", f"echo '{line}' >> {WORKER}"]
     serve = ["python", "-m", "vldock.image", "session", "serve"]
     with (
-        tracked_containers.edited(docker_client, image.id, edit, run_id=session_id) as made,
-        tracked_containers.box(docker_client, tracked_containers.spec(made, serve, run_id=session_id)) as box,
+        tracked_containers.modified_image(docker_client, image.id, edit, run_id=session_id) as made,
+        tracked_containers.running(
+            docker_client, tracked_containers.make_spec(made, serve, run_id=session_id)
+        ) as container,
     ):
-        wait_until.until(lambda: status(box).get("state") == "ready", seconds=120)
-        yield box
+        wait_until.until(lambda: status(container).get("state") == "ready", seconds=120)
+        yield container
 
 
-def status(box: Box) -> dict[str, Any]:
-    """Return what the session of a container says of itself; nothing while it does not answer."""
-    said = box.exec(["python", "-m", "vldock.image", "session", "status", "--json"]).stdout
+def status(container: TrackedContainer) -> dict[str, Any]:
+    """Return the status of a container's session; an empty dict while it does not answer."""
+    said = container.exec(["python", "-m", "vldock.image", "session", "status", "--json"]).stdout
     return dict(json.loads(said)) if said else {}
 
 
-def test_a_worker_killed_for_want_of_memory_is_told_so(hungry: Box) -> None:
-    hungry.container.handle.update(mem_limit="2g", memswap_limit="2g")
+def test_a_worker_killed_for_want_of_memory_is_told_so(hungry: TrackedContainer) -> None:
+    hungry.handle.update(mem_limit="2g", memswap_limit="2g")
 
     hungry.exec(["sh", "-c", f"touch /tmp/hungry; kill -9 {status(hungry)['worker_pid']}"])
 
