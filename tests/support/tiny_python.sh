@@ -1,7 +1,7 @@
 #!/bin/sh
-# Stands for `python -m vldock.image evaluate` in the tiny image: the same arguments, events and files, no model.
-# /workspace/LMUData/behaviour, where there is one, holds lines "WORD BENCHMARK": kill, fail, hang, hold (until the line is gone); or "once kill
-# BENCHMARK", which happens the first time only. `--data -` reads the benchmarks' names, an empty line ends them.
+# Stand-in for `python -m vldock.image evaluate` in the tiny image: the same arguments, events and files, no model.
+# /workspace/LMUData/behaviour, if present, holds lines "WORD BENCHMARK": kill, fail, hang, hold (until the line is
+# removed); or "once kill BENCHMARK", the first time only. `--data -` reads benchmark names up to an empty line.
 set -eu
 
 if [ "${3:-}" = session ]; then

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Stands for `python -m vldock.image session ...` and run.py in the tiny image: the same words, events and codes.
-# sharegpt4v_7b cannot be loaded, InternVL2-2B never ends, with InternVL2-8B the session ends; an evaluation of
+# Stand-in for `python -m vldock.image session ...` and run.py in the tiny image: the same words, events, exit codes.
+# sharegpt4v_7b fails to load, InternVL2-2B loads for ever, InternVL2-8B ends the session; an evaluation of
 # TextVQA_VAL waits to be interrupted.
 set -eu
 folder=/tmp/tiny-session
