@@ -1,4 +1,4 @@
-"""A bundle fetched with a network, moved, loaded into empty folders, and the matrix evaluated without one.
+"""A bundle fetched, moved and loaded, then the matrix evaluated without a network.
 
 Three benchmarks on one model, two samples each; VLDOCK_CLOSED=all (`make prove-closed`): all 40 cells, every sample.
 """
@@ -46,7 +46,7 @@ def own(cluster) -> MatrixRun:
 
 @pytest.fixture(scope="module")
 def shared(cluster) -> tuple[MatrixRun, bool]:
-    """The matrix on a read-only store, as an unknown uid, the switches set; and whether the store is unchanged."""
+    """The matrix on a read-only store as an unknown uid, offline; and whether the store is unchanged."""
     bundle = cluster.bundles[ARCHIVE]
     before = bundle.files()
     user = UNKNOWN_USER if os.geteuid() == 0 else host_run.caller()

@@ -47,7 +47,7 @@ def finished(outputs: Path) -> dict[str, int]:
 
 @pytest.fixture(scope="module")
 def matrix(image, repository, tmp_path_factory) -> FinishedMatrix:
-    """Start the matrix, kill -9 it after KILL_AFTER cells, start it again and let it end."""
+    """Start the matrix, kill -9 it after KILL_AFTER cells, run it again to its end."""
     outputs = tmp_path_factory.mktemp("matrix") / "outputs"
     argv = [repository / ".venv/bin/vldock", "matrix", "--standin", "--samples", "10", "--network", "none"]
     argv += ["--gpus", "none", "--image", image.id, "--outputs", outputs]

@@ -1,4 +1,4 @@
-"""A user's inputs to run.py in a container: a .env file, an edition of a benchmark."""
+"""User inputs to run.py in a container: a .env file, a benchmark edition."""
 
 from __future__ import annotations
 

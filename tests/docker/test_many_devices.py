@@ -44,7 +44,7 @@ def records(outputs: Path) -> dict[Path, str]:
 def finished_run(
     image: Any, repository: Path, docker_client: Any, tmp_path_factory: pytest.TempPathFactory
 ) -> TwoDeviceRun:
-    """Start the run on two devices, kill -9 one container when two cells are done, and wait for the end."""
+    """Run on two devices, kill -9 one container after two cells, wait for the end."""
     outputs = tmp_path_factory.mktemp("matrix") / "outputs"
     argv = [str(repository / ".venv/bin/vldock"), "matrix", "--standin", "--samples", "6", "--network", "none"]
     argv += ["--gpus", "none", "--workers", "2", "--image", image.id, "--benchmarks", ",".join(BENCHMARKS)]

@@ -32,7 +32,7 @@ def sample():
 
 @pytest.fixture(scope="module")
 def predicted(container_factory, tmp_path_factory, sample):
-    """predict's completed command on an image by URL, the audit log's lines, and the paths of `docker diff`."""
+    """predict on an image by URL: the completed command, audit log lines, `docker diff` paths."""
     question, image, _ = sample
     log, site = tmp_path_factory.mktemp("audit"), tmp_path_factory.mktemp("site")
     log.chmod(0o777)

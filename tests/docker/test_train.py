@@ -1,4 +1,4 @@
-"""`vldock train` as a user types it: a tiny base learns drawn flowers without a network; broken data is refused."""
+"""`vldock train` as a user types it: a tiny base learns drawn flowers, broken data is refused."""
 
 from __future__ import annotations
 

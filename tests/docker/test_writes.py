@@ -24,7 +24,7 @@ NO_DISK = ("/dev", "/proc")
 
 @pytest.fixture(scope="module")
 def traced(container_factory, tmp_path_factory):
-    """Lines of the audit log, paths of `docker diff` and the text printed, every benchmark evaluated once."""
+    """Every benchmark evaluated once: audit log lines, `docker diff` paths, output."""
     log = tmp_path_factory.mktemp("audit")
     log.chmod(0o777)
     names = [benchmark.name for benchmark in BENCHMARKS if not benchmark.extra]

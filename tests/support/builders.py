@@ -98,9 +98,10 @@ Script = Iterable[str | Callable[[], None] | None]
 
 @dataclass
 class FakeContainer:
-    """A container that plays a script: prints a line, calls a function, is silent for a second (None); then ends.
+    """A container that plays a script and then ends.
 
-    `script` is called with the job and an iterator over the benchmarks, as they arrive.
+    It prints a str, calls a function, and is silent for a second at None. `script` is called with the job and an
+    iterator over the benchmarks, as they arrive.
     """
 
     script: Callable[[DeviceJob, Iterator[str]], Script]

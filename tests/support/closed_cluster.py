@@ -91,7 +91,7 @@ class LoadedBundle:
 
 
 class Cluster:
-    """A machine without a network: the bundles loaded, the cells to evaluate, the output of each command."""
+    """A machine without a network: loaded bundles, cells to evaluate, completed commands."""
 
     def __init__(
         self, root: Path, *, image: str, models: Sequence[str], benchmarks: Sequence[str], samples: str
@@ -105,7 +105,7 @@ class Cluster:
         self.loaded: dict[str, Completed] = {}
 
     def transfer_bundles(self) -> None:
-        """Fetch both kinds of bundle while the host serves, move them, load each into empty folders."""
+        """Fetch both kinds of bundle from the host, move them, load each into empty folders."""
         origin, moved = self.root / "connected", self.root / "moved"
         origin.mkdir()
         with serve_assets(self.locks) as locks:

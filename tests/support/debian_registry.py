@@ -96,7 +96,7 @@ def free_port() -> int:
 
 @contextmanager
 def running(folder: Path, *, password: bool = False, root: Path | None = None) -> Iterator[Registry]:
-    """Yield a running registry with its blobs in `root` (default: below `folder`), with a password on request."""
+    """Yield a running registry with blobs in `root` (default: below `folder`), optionally with a password."""
     require((PROGRAM, "docker-registry"))
     port, root = free_port(), root or folder / "blobs"
     auth = ""
@@ -159,7 +159,7 @@ class SlowProxy:
 
 @contextmanager
 def slow(registry: Registry, *, rate: float, pause: float = 0.0) -> Iterator[SlowProxy]:
-    """Yield a proxy to a registry: `rate` bytes a second each way, `pause` seconds before each connection."""
+    """Yield a proxy to a registry with a rate (bytes/s each way) and a pause (s) a connection."""
     counter = registry.config.with_suffix(".bytes")
     words = [Path(__file__).parent / "slow_proxy.py", registry.port, rate, pause, counter]
     with subprocess.Popen([sys.executable, *map(str, words)], stdout=subprocess.PIPE, text=True) as process:

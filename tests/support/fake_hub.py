@@ -48,7 +48,7 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Print nothing: hanging up is what is tested."""
+        """Print nothing: clients hang up on purpose."""
 
 
 class FakeHub:
@@ -89,14 +89,14 @@ def running() -> Iterator[FakeHub]:
 
 
 class Handler(BaseHTTPRequestHandler):
-    """One request: a fault where one is due, else the API, a file of a repository, LFS storage, or a plain file."""
+    """Answers of the hub: faults, API listings, repository files, LFS storage, plain files."""
 
     server: Server
     protocol_version = "HTTP/1.1"
 
     @property
     def hub(self) -> FakeHub:
-        """The hub that is asked."""
+        """The hub of this server."""
         return self.server.hub
 
     def answer(self) -> None:
@@ -134,7 +134,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send(int(code), b"", retry | gated)
 
     def denied(self, repo: str) -> bool:
-        """Return whether a repository is absent, or gated and asked without the token; if so, send 401."""
+        """Return whether a repository is absent, or gated for this request; if so, send 401."""
         repos, gated = self.hub.repos, self.hub.gated
         if repo in repos and (repo not in gated or TOKEN in self.headers.get("Authorization", "")):
             return False
@@ -156,7 +156,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send(200, json.dumps(value).encode(), {"Content-Type": "application/json"})
 
     def send_repository_file(self, repo: str, revision: str, name: str, *, fault: str) -> None:
-        """Send a file of a repository; of an LFS file a redirect to /cdn/, where the fault waits for the next GET."""
+        """Send a repository file, or a redirect to /cdn/ for an LFS file; the fault moves there."""
         if self.denied(repo):
             return
         if name not in self.hub.repos[repo]:

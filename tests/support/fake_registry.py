@@ -1,4 +1,7 @@
-"""A registry in memory, as an adapter of requests; it validates as a real one and can die at any request."""
+"""A registry in memory, as an adapter of requests; can die at any request.
+
+It enforces the rules of a real one: ranges of uploads, digests, blobs before their manifest.
+"""
 
 from __future__ import annotations
 

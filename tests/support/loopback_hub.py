@@ -1,4 +1,4 @@
-"""A Hugging Face Hub on loopback with one file, sent slowly: a download can be killed midway."""
+"""A Hugging Face Hub on loopback with one file; a download pauses midway."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PIECE = 1 << 16
 
 
 class LoopbackHub(ThreadingHTTPServer):
-    """A server of `content` for every file; the first download pauses after `pause_at` bytes until `go_on` is set."""
+    """A server of `content`; the first download pauses after `pause_at` bytes until `go_on` is set."""
 
     daemon_threads = True
 

@@ -1,4 +1,4 @@
-"""A test bed for promotions: a key pair, saved images with receipts, and a registry in memory."""
+"""A test bed for promotions: keys, saved images, receipts, a registry in memory."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""A run folder as `vldock matrix` leaves it, from the stand-ins' TSVs: every third prediction is wrong.
+"""Run folders as `vldock matrix` leaves them, from the stand-ins' TSVs.
 
-`python -m support.run_folders DIR` (with tests/ on the path) makes one by hand; scripts/check_report.sh does.
+Every third prediction is wrong. `python -m support.run_folders DIR` (with tests/ on the path) makes one by hand;
+scripts/check_report.sh does.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ Row = dict[str, Any]
 
 
 def a_run(path: Path, *, standin: bool = True, wrong_every: int = 3) -> RunFolder:
-    """Make a run of the 40 cells: one failed, one not run, the others with VLMEvalKit's files; return its folder."""
+    """Make a run of the 40 cells, one failed and one not run; return its folder."""
     folder = RunFolder(path)
     (path / "logs").mkdir(parents=True)
     plan = a_plan(models=MODELS, benchmarks=BENCHMARKS, standin=standin)

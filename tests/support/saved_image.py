@@ -48,7 +48,7 @@ def save(
     labels: Mapping[str, str] = LABELS,
     layout: str = "legacy",
 ) -> SavedImage:
-    """Write a tar of one image with layers of noise of these sizes; each seed makes a different image."""
+    """Write a tar of one image with noise layers of these sizes; the seed decides the bytes."""
     layers = tuple(layer(f"file-{number}", noise(seed * 100 + number, size)) for number, size in enumerate(sizes))
     config = config_of(layers, labels=labels)
     write(path, config, layers, layout=layout)

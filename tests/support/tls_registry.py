@@ -102,7 +102,7 @@ class PlainListener:
 
 @contextmanager
 def listening() -> Iterator[PlainListener]:
-    """Yield a listener at port 80 of this machine, or at another port if that one is not available."""
+    """Yield a listener at port 80 of this machine, or at a free port."""
     try:
         server = socket.create_server(("127.0.0.1", 80))
     except OSError:

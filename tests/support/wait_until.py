@@ -1,4 +1,7 @@
-"""Waiting for a condition; the bound only turns a hang into a failure, a busy machine is never near it."""
+"""Waiting for a condition.
+
+The bound only turns a hang into a failure: a busy machine is never near it.
+"""
 
 from __future__ import annotations
 

@@ -59,7 +59,10 @@ def vldock(tmp_path: Path, keys: tuple[Path, Path]) -> Vldock:
 
 @contextmanager
 def loaded_image(client: Any, saved: SavedImage, name: str) -> Iterator[str]:
-    """Load a saved image into the engine under a name; its config digest must be its id. Removed at the end."""
+    """Load a saved image into the engine under a name; removed at the end.
+
+    The config digest must be the engine's image id.
+    """
     [loaded] = client.images.load(saved.path.read_bytes())
     assert loaded.id == saved.identity.config
     loaded.tag(name)
