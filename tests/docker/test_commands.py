@@ -7,18 +7,17 @@ import os
 import pty
 import signal
 import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support import tracked_containers, wait_until
+from support.paths import VLDOCK
 
 from vldock.host.containers import cleanup
 
 pytestmark = pytest.mark.engine
-VLDOCK = (sys.executable, "-c", "from vldock.host.cli.main import main; main()")
 
 
 def vldock(*words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:

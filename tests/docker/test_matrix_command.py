@@ -6,12 +6,12 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support import wait_until
+from support.paths import VLDOCK
 
 from vldock.host.containers import cleanup
 from vldock.host.matrix.runner import ROLE
@@ -34,7 +34,7 @@ class MatrixCommand:
 
     def start(self, *words: str) -> subprocess.Popen[str]:
         """Start the command."""
-        argv = [sys.executable, "-c", "from vldock.host.cli.main import main; main()", "matrix", *words]
+        argv = [*VLDOCK, "matrix", *words]
         if "--resume" not in words:
             argv += ["--image", self.image, "--standin", "--gpus", "none", "--network", "none", "--samples", "2"]
             argv += ["--benchmarks", ",".join(BENCHMARKS), "--data", str(self.data)]

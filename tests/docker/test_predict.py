@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.paths import VLDOCK
 
 from vldock.common.cache_env import is_inside
 from vldock.host.util import checkout
@@ -17,7 +18,6 @@ from vldock.host.util import checkout
 pytestmark = pytest.mark.xdist_group("predict")
 AUDIT = Path(__file__).parent / "audit"
 TABLE = checkout.root() / "src/vldock/image/standin/assets/LMUData/POPE.tsv"
-VLDOCK = (sys.executable, "-c", "from vldock.host.cli.main import main; main()")
 NO_DISK = ("/dev", "/proc")  # devices and pipes are no files
 
 

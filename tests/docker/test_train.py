@@ -6,17 +6,16 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.paths import VLDOCK
 
 from vldock.host.containers.lifecycle import Completed
 
 pytestmark = pytest.mark.xdist_group("train")
-VLDOCK = (sys.executable, "-c", "from vldock.host.cli.main import main; main()")
 DRAWN = """
 from pathlib import Path
 from vldock.image.training import demo

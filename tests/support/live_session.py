@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,10 +15,10 @@ import openpyxl
 from docker.errors import APIError
 
 from support import wait_until
+from support.paths import VLDOCK
 from vldock.host.containers.lifecycle import Completed, Container
 from vldock.host.sessions import spec as session_spec
 
-VLDOCK = (sys.executable, "-c", "from vldock.host.cli.main import main; main()")
 MODEL = "llava_v1.5_7b"
 USER = 12345
 SAMPLES = 10

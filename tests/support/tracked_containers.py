@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -48,9 +49,10 @@ class TrackedContainer:
         """Return the changes of the file system, as `docker diff` does."""
         return self.handle.diff() or []
 
-    def stop(self) -> None:
-        """Stop the container, as `docker stop` does."""
-        self.inner.stop()
+    def session_status(self) -> dict[str, Any]:
+        """Return the status of the session in the container; an empty dict while it does not answer."""
+        printed = self.exec(["python", "-m", "vldock.image", "session", "status", "--json"]).stdout
+        return dict(json.loads(printed)) if printed else {}
 
 
 def make_spec(

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,12 +13,12 @@ from typing import Any
 
 import pytest
 from support import wait_until
+from support.paths import VLDOCK
 
 from vldock.host.containers import cleanup
 from vldock.host.sessions import spec as session_spec
 
 pytestmark = pytest.mark.engine
-VLDOCK = (sys.executable, "-c", "from vldock.host.cli.main import main; main()")
 MODEL = "llava_v1.5_7b"
 
 

@@ -81,20 +81,14 @@ def hungry(docker_client: Any, image: Any, session_id: str) -> Iterator[TrackedC
             docker_client, tracked_containers.make_spec(made, serve, run_id=session_id)
         ) as container,
     ):
-        wait_until.until(lambda: status(container).get("state") == "ready", seconds=120)
+        wait_until.until(lambda: container.session_status().get("state") == "ready", seconds=120)
         yield container
-
-
-def status(container: TrackedContainer) -> dict[str, Any]:
-    """Return the status of a container's session; an empty dict while it does not answer."""
-    said = container.exec(["python", "-m", "vldock.image", "session", "status", "--json"]).stdout
-    return dict(json.loads(said)) if said else {}
 
 
 def test_a_worker_killed_for_want_of_memory_is_told_so(hungry: TrackedContainer) -> None:
     hungry.handle.update(mem_limit="2g", memswap_limit="2g")
 
-    hungry.exec(["sh", "-c", f"touch /tmp/hungry; kill -9 {status(hungry)['worker_pid']}"])
+    hungry.exec(["sh", "-c", f"touch /tmp/hungry; kill -9 {hungry.session_status()['worker_pid']}"])
 
-    wait_until.until(lambda: status(hungry)["state"] == "failed", seconds=120)
-    assert status(hungry)["worker_cause"] == "killed by SIGKILL: out of memory"
+    wait_until.until(lambda: hungry.session_status()["state"] == "failed", seconds=120)
+    assert hungry.session_status()["worker_cause"] == "killed by SIGKILL: out of memory"

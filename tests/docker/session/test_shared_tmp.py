@@ -38,14 +38,10 @@ def two(
     mine = container_factory(SERVE, mounts={shared: "/tmp"}, environment=ENV)
     theirs = tracked_containers.make_spec(other, SERVE, run_id=session_id, mounts={shared: "/tmp"}, environment=ENV)
     with tracked_containers.running(docker_client, theirs) as container:
-        wait_until.until(lambda: all(status(each).get("state") == "ready" for each in (mine, container)), seconds=240)
+        wait_until.until(
+            lambda: all(each.session_status().get("state") == "ready" for each in (mine, container)), seconds=240
+        )
         yield mine, container
-
-
-def status(container: TrackedContainer) -> dict[str, Any]:
-    """Return the status of a container's session; an empty dict while it does not answer."""
-    said = container.exec(["python", "-m", "vldock.image", "session", "status", "--json"]).stdout
-    return dict(json.loads(said)) if said else {}
 
 
 def version(container: TrackedContainer) -> str:
@@ -65,7 +61,7 @@ def test_each_run_is_answered_by_its_own_images_session_and_signed_by_its_own_im
 
 def test_a_session_of_another_image_is_declined_in_one_line(two: tuple[TrackedContainer, TrackedContainer]) -> None:
     mine, theirs = two
-    folder = status(mine)["socket"].rpartition("/")[0]
+    folder = mine.session_status()["socket"].rpartition("/")[0]
 
     done = theirs.exec(RUN, environment={"VLDOCK_SESSION": folder})
 
