@@ -14,7 +14,7 @@ from support.closed_cluster import BUNDLES, OFFLINE, UNKNOWN_USER, Cluster, Load
 from support.tiny_weights import LLAVA
 
 from vldock.common.matrix import matrix_benchmarks, matrix_models
-from vldock.host.containers import terminal as host_run
+from vldock.host.containers import terminal
 
 pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("closed cluster")]
 
@@ -49,7 +49,7 @@ def shared(cluster) -> tuple[MatrixRun, bool]:
     """The matrix on a read-only store as an unknown uid, offline; and whether the store is unchanged."""
     bundle = cluster.bundles[ARCHIVE]
     before = bundle.files()
-    user = UNKNOWN_USER if os.geteuid() == 0 else host_run.caller()
+    user = UNKNOWN_USER if os.geteuid() == 0 else terminal.caller()
     switches = [f"{name}=1" for name in OFFLINE]
     run = cluster.matrix("shared", bundle, "--read-only-inputs", "--user", user, env=[ACCEPTED, *switches])
     return run, bundle.files() == before

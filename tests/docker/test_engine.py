@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from support import wait_until
 
-from vldock.host.docker_engine import client as docker_client
+from vldock.host.docker_engine import client as engine_client
 from vldock.host.docker_engine import docker_cli
 from vldock.host.docker_engine import start as engine_start
 from vldock.host.docker_engine.paths import EnginePaths, running_program
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.engine
 
 
 def test_the_status_tells_version_storage_and_a_command_that_can_build() -> None:
-    status = docker_client.status()
+    status = engine_client.status()
 
     assert status.answers
     assert status.version
@@ -99,5 +99,5 @@ def test_an_engine_is_started_by_hand_and_again_after_it_was_killed(second: Engi
     engine_start.start(machine=machine, places=second, say=silent)
 
     assert second.pidfile.read_text() != first
-    with contextlib.closing(docker_client.client(address=address)) as client:
+    with contextlib.closing(engine_client.client(address=address)) as client:
         assert client.info()["Driver"] == "vfs"

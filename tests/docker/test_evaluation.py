@@ -8,8 +8,7 @@ import shutil
 import pytest
 
 from vldock.common import hub_cache_layout, passport
-from vldock.host.cli import main as cli
-from vldock.host.cli.main import invoke
+from vldock.host.cli.main import cli, invoke
 from vldock.host.reports import thumbnails
 from vldock.image.standin import ASSETS
 
@@ -76,7 +75,7 @@ def test_a_reference_written_by_hand_is_named_and_mended(run_in_image, my_table,
     assert refused.exit_code == 1, refused.text
     assert "vldock cache verify --repair --cache FOLDER" in refused.text
 
-    assert invoke(cli.cli, ["cache", "verify", "--repair", "--cache", str(tmp_path / "cache")]) == 0
+    assert invoke(cli, ["cache", "verify", "--repair", "--cache", str(tmp_path / "cache")]) == 0
     done = run_in_image(MINE, environment={"HF_HUB_OFFLINE": "1"}, mounts=mounts)
     assert done.exit_code == 0, done.text
 

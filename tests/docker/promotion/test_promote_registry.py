@@ -15,8 +15,7 @@ from support.debian_registry import Registry
 from support.promotion_fixture import CANDIDATE, FIXED, STABLE
 from support.saved_image import LABELS, LOCK, SavedImage
 
-from vldock.host.cli import main as cli
-from vldock.host.cli.main import invoke
+from vldock.host.cli.main import cli, invoke
 from vldock.host.receipts import envelope
 from vldock.host.receipts.statement import GroupResult
 from vldock.host.receipts.write import write_receipt
@@ -52,7 +51,7 @@ def vldock(tmp_path: Path, keys: tuple[Path, Path]) -> Vldock:
 
     def run(*words: str) -> int:
         log = ["--log", str(tmp_path / "log" / "promotions.jsonl"), "--attempts", "2"] if words[0] == "promote" else []
-        return invoke(cli.cli, [*words, *log, "--key", str(keys[1])])
+        return invoke(cli, [*words, *log, "--key", str(keys[1])])
 
     return run
 
@@ -83,7 +82,7 @@ def test_the_receipt_of_an_engines_image_names_what_it_is_made_of(
 ) -> None:
     path = write_signed_receipt(docker_client, image, tmp_path / "receipt.json", keys[0])
 
-    assert invoke(cli.cli, ["receipt", "show", path, "--json"]) == 0
+    assert invoke(cli, ["receipt", "show", path, "--json"]) == 0
 
     shown = json.loads(capsys.readouterr().out)["receipt"]
     attrs = docker_client.images.get(image).attrs

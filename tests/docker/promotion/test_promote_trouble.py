@@ -19,8 +19,7 @@ from support.debian_registry import PASSWORD, USER, Registry, SlowProxy
 from support.promotion_fixture import CANDIDATE, FIXED
 from support.tls_registry import HiddenTls
 
-from vldock.host.cli import main as cli
-from vldock.host.cli.main import invoke
+from vldock.host.cli.main import cli, invoke
 from vldock.host.receipts import envelope
 
 pytestmark = pytest.mark.engine
@@ -61,7 +60,7 @@ def registry(tmp_path: Path) -> Iterator[Registry]:
 
 def promote(*argv: str) -> int:
     """Run vldock in this process; return the exit code."""
-    return invoke(cli.cli, [*argv, "--attempts", "2"])
+    return invoke(cli, [*argv, "--attempts", "2"])
 
 
 def stop_after(registry: Registry, line: SlowProxy, size: int) -> None:
@@ -152,7 +151,7 @@ def test_a_registry_that_comes_back_in_time_is_waited_for(inputs: PromotionInput
     later = threading.Timer(1.0, registry.start)
     later.start()
 
-    code = invoke(cli.cli, [*inputs.argv(registry.host), "--attempts", "20"])
+    code = invoke(cli, [*inputs.argv(registry.host), "--attempts", "20"])
 
     later.join()
     assert code == 0
@@ -227,7 +226,7 @@ def test_killed_at_a_random_moment_the_next_run_leaves_exactly_the_same(
 
     for tag, digest in images(registry, name).items():
         checked = ["receipt", "check", f"{inputs.folder}/receipt.json", "--registry", f"{registry.host}/{name}:{tag}"]
-        assert invoke(cli.cli, [*checked, "--key", f"{inputs.folder}/keys/{envelope.PUBLIC_KEY}"]) == 0
+        assert invoke(cli, [*checked, "--key", f"{inputs.folder}/keys/{envelope.PUBLIC_KEY}"]) == 0
         assert digest == expected[tag]
     again = start(inputs, slow, name)
     text, _ = again.communicate()
