@@ -18,7 +18,7 @@ SIZED = ("src", "tests", "benchmarks", "scripts")
 DOCUMENTED = ("src", "patches", "benchmarks", "tests")
 # the digest of the stand-ins' recipe covers its sources: they change with the next stand-ins only
 RECIPE = ROOT / "src/vldock/image/standin"
-# flat on purpose: the first is copied into the image as one folder, run there by one pytest
+# flat: copied into the image as one folder, whose modules import each other by name
 FLAT = (ROOT / "tests/image",)
 
 ALLOWED = re.compile(r"# size: \w+ \w+")
