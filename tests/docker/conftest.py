@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import tiny_image, tracked_containers
-from support.tracked_containers import TrackedContainer
+from support.containers import tiny_image, tracked_containers
+from support.containers.tracked_containers import TrackedContainer
 
 from vldock.host.containers import cleanup
 from vldock.host.containers.lifecycle import Completed

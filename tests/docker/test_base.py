@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 from docker.errors import ImageNotFound
-from support import one_image_registry, tiny_image, tracked_containers
+from support.containers import tiny_image, tracked_containers
+from support.registries import one_image_registry
 
 from vldock.common.errors import EnvironmentUnfit
 from vldock.host.build import base_image

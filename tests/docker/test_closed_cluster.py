@@ -9,8 +9,8 @@ import os
 import shutil
 
 import pytest
-from support import closed_cluster
-from support.closed_cluster import BUNDLES, OFFLINE, UNKNOWN_USER, Cluster, LoadedBundle, MatrixRun, vldock
+from support.containers import closed_cluster
+from support.containers.closed_cluster import BUNDLES, OFFLINE, UNKNOWN_USER, Cluster, LoadedBundle, MatrixRun, vldock
 from support.tiny_weights import LLAVA
 
 from vldock.common.matrix import matrix_benchmarks, matrix_models

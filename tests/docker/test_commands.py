@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import tracked_containers, wait_until
+from support import wait_until
+from support.containers import tracked_containers
 from support.paths import VLDOCK
 
 from vldock.host.containers import cleanup

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from docker.errors import NotFound
-from support import tracked_containers
+from support.containers import tracked_containers
 
 from vldock.common.errors import EnvironmentUnfit, UsageError
 from vldock.host.containers import lifecycle

@@ -14,7 +14,7 @@ from pathlib import Path
 import jsonschema
 import openpyxl
 import pytest
-from support import log_lines
+from support.containers import log_lines
 
 from vldock.common import passport
 from vldock.common.cell_record import Cell

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from support import log_lines
+from support.containers import log_lines
 
 from vldock.common.cache_env import is_inside
 from vldock.common.matrix import BENCHMARKS

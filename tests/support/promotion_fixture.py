@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from support import receipts, saved_image
-from support.fake_registry import HOST, FakeRegistry
+from support.registries.fake_registry import HOST, FakeRegistry
 from support.saved_image import SavedImage
 from vldock.host.promotion import channels, workflow
 from vldock.host.promotion.execute import PromotionOutcome

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import debian_registry, receipts, saved_image
-from support.debian_registry import Registry
+from support import receipts, saved_image
 from support.promotion_fixture import CANDIDATE, FIXED, STABLE
+from support.registries import debian_registry
+from support.registries.debian_registry import Registry
 from support.saved_image import LABELS, LOCK, SavedImage
 
 from vldock.host.cli.main import cli, invoke

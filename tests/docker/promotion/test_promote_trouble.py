@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from support import debian_registry, receipts, saved_image, tls_registry, wait_until
-from support.debian_registry import PASSWORD, USER, Registry, SlowProxy
+from support import receipts, saved_image, wait_until
 from support.promotion_fixture import CANDIDATE, FIXED
-from support.tls_registry import HiddenTls
+from support.registries import debian_registry, tls_registry
+from support.registries.debian_registry import PASSWORD, USER, Registry, SlowProxy
+from support.registries.tls_registry import HiddenTls
 
 from vldock.host.cli.main import cli, invoke
 from vldock.host.receipts import envelope

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from support import wait_until
-from support.live_session import MODEL, SAMPLES, USER, LiveSession
+from support.containers.live_session import MODEL, SAMPLES, USER, LiveSession
 
 from vldock.host.containers import cleanup
 from vldock.host.sessions import spec as session_spec

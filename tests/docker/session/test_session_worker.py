@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from support import tracked_containers, wait_until
-from support.live_session import MODEL, LiveSession
-from support.tracked_containers import TrackedContainer
+from support import wait_until
+from support.containers import tracked_containers
+from support.containers.live_session import MODEL, LiveSession
+from support.containers.tracked_containers import TrackedContainer
 
 from vldock.host.containers import cleanup
 from vldock.host.sessions import spec as session_spec

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from support import tracked_containers, wait_until
-from support.tracked_containers import TrackedContainer
+from support import wait_until
+from support.containers import tracked_containers
+from support.containers.tracked_containers import TrackedContainer
 
 MODEL = "llava_v1.5_7b"
 RUN = ["python", "/workspace/VLMEvalKit/run.py", "--data", "POPE", "--model", MODEL, "--limit", "1"]

@@ -9,7 +9,7 @@ from typing import Any
 
 from vldock.image.workspace.model_location import ModelLocation
 
-# what VLMEvalKit and the libraries say of their own defaults; tests/support/log_lines.py has the reasons
+# what VLMEvalKit and the libraries say of their own defaults; tests/support/containers/log_lines.py has the reasons
 EXPECTED = (
     "Following kwargs received",
     "You have modified the pretrained model",

@@ -9,7 +9,7 @@ import zlib
 
 import pytest
 from support import saved_image
-from support.fake_registry import FakeRegistry
+from support.registries.fake_registry import FakeRegistry
 from support.saved_image import noise
 
 from vldock.host.images import parallel_gzip

@@ -11,8 +11,8 @@ from types import SimpleNamespace
 import pytest
 from requests.exceptions import ChunkedEncodingError
 from support import receipts
-from support.fake_registry import HOST
 from support.promotion_fixture import CANDIDATE, FIXED, NAME, RELEASE, STABLE, PromotionTestbed
+from support.registries.fake_registry import HOST
 
 from vldock.common.errors import EnvironmentUnfit, UsageError
 from vldock.host.errors import (

@@ -8,8 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from support.fake_registry import FakeRegistry, Killed
 from support.promotion_fixture import FIXED, NAME, PromotionTestbed
+from support.registries.fake_registry import FakeRegistry, Killed
 
 from vldock.host.errors import NothingToRollBack
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import requests
-from support.fake_registry import HOST, FakeRegistry, response
+from support.registries.fake_registry import HOST, FakeRegistry, response
 
 from vldock.common.errors import UsageError
 from vldock.host.errors import Damaged, RegistryDenied, RegistryFailed

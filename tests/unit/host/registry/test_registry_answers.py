@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 import requests
-from support.fake_registry import HOST, FakeRegistry, response
 from support.promotion_fixture import CANDIDATE, NAME, STABLE, PromotionTestbed
+from support.registries.fake_registry import HOST, FakeRegistry, response
 
 from vldock.common.errors import InputRefused, VldockError
 from vldock.host.errors import RegistryDenied, RegistryFailed

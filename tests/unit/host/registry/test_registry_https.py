@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 import requests
-from support import tls_registry
-from support.fake_registry import FakeRegistry, response
 from support.promotion_fixture import CANDIDATE, FIXED, NAME, PromotionTestbed
-from support.tls_registry import PlainListener
+from support.registries import tls_registry
+from support.registries.fake_registry import FakeRegistry, response
+from support.registries.tls_registry import PlainListener
 
 from vldock.host.errors import RegistryDenied, RegistryFailed
 from vldock.host.promotion import workflow

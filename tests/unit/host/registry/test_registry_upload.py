@@ -6,7 +6,7 @@ import io
 
 import pytest
 import requests
-from support.fake_registry import FakeRegistry, body, response
+from support.registries.fake_registry import FakeRegistry, body, response
 
 from vldock.host.errors import RegistryFailed
 from vldock.host.registry.client import OCI_MANIFEST, PART, Descriptor, Manifest, Remote

@@ -23,7 +23,7 @@ MODEL = "llava_v1.5_7b"
 USER = 12345
 SAMPLES = 10
 SECONDS = 900  # a ceiling; a busy machine is never near it
-GATE = Path(__file__).parents[1] / "image/question_gate.py"
+GATE = Path(__file__).parents[2] / "image/question_gate.py"
 MARK = "/tmp/held"
 
 
