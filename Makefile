@@ -34,7 +34,7 @@ base: setup      ## the base image: pulled by digest, or made by mmdebstrap wher
 build: setup     ## the image vldock:4.37, verified as it is built
 	@$(VLDOCK) build
 
-promote: setup   ## build, list, verify, copy by digest: TO=HOST/NAME KEY=.. PUB=.. CONFIRM=1 (docs/promotion.md)
+promote: setup   ## build, list, verify, copy by digest: TO=HOST/NAME KEY=.. PUB=.. CONFIRM=1 (docs/trust/promotion.md)
 	@scripts/promote_image.sh
 
 lock: setup      ## resolve locks/*.in into locks/*.lock with hashes (minutes)
@@ -43,7 +43,7 @@ lock: setup      ## resolve locks/*.in into locks/*.lock with hashes (minutes)
 check-lock: setup ## fail when a .in and its .lock disagree
 	@.venv/bin/python -m vldock.host.build.locks --check
 
-generate: setup  ## write what is generated from a declaration (the Dockerfile's ENV, docs/reference-scores.md)
+generate: setup  ## write what is generated from a declaration (the Dockerfile's ENV, docs/trust/reference-scores.md)
 	@.venv/bin/python -m vldock.host.build.generate
 
 check: setup     ## generated text, formatting, types, Dockerfile, shell: nothing is written

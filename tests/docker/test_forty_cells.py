@@ -117,7 +117,7 @@ def test_files_belong_to_the_caller(matrix):
 
 
 def test_each_cell_has_a_passport_of_the_declared_schema(matrix, repository):
-    schema = json.loads((repository / "docs/passport.schema.json").read_text(encoding="utf-8"))
+    schema = json.loads((repository / "docs/trust/passport.schema.json").read_text(encoding="utf-8"))
     found = [passport.load(path) for path in passport.find(matrix.folder)]
     assert len(found) == len(CELLS)
     for document in found:

@@ -1,7 +1,7 @@
 """Passports: what a score came from, and in plain words what moved between two of them.
 
 An evaluation writes `passport.json` (a cell's folder) or `<model>_<benchmark>_passport.json` (run.py's); its fields are
-in docs/passport.schema.json. What differs from run to run without touching a score is under `run` and `outcome`.
+in docs/trust/passport.schema.json. What differs from run to run without touching a score is under `run` and `outcome`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The host's exceptions, one exit code each (docs/exit-codes.md).
+"""The host's exceptions, one exit code each (docs/use/exit-codes.md).
 
 VldockError
 ├── Refusal                   a receipt, an image or a registry does not hold what a promotion needs

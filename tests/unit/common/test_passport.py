@@ -168,7 +168,7 @@ def test_a_file_that_is_no_passport_is_refused(tmp_path, text):
 
 
 def test_the_schema_takes_a_passport_and_refuses_a_field_left_out():
-    schema = json.loads((checkout.root() / "docs/passport.schema.json").read_text())
+    schema = json.loads((checkout.root() / "docs/trust/passport.schema.json").read_text())
     jsonschema.validate(PASSPORT, schema)
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate({name: value for name, value in PASSPORT.items() if name != "weights"}, schema)
@@ -209,7 +209,7 @@ def test_in_half_precision_the_feature_cache_is_told_as_generation():
 
 
 def test_the_schema_takes_what_came_from_the_feature_cache():
-    schema = json.loads((checkout.root() / "docs/passport.schema.json").read_text())
+    schema = json.loads((checkout.root() / "docs/trust/passport.schema.json").read_text())
     jsonschema.validate(with_cache("float32", READ), schema)
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(with_cache("float32", {"space": "0"}), schema)
@@ -219,5 +219,5 @@ def test_python_from_outside_the_image_is_in_the_schema_and_a_difference_of_code
     other = changed("code", "foreign_python", "PYTHONPATH=/data/lib")
     (found,) = passport.differences(PASSPORT, other)
 
-    jsonschema.validate(other, json.loads((checkout.root() / "docs/passport.schema.json").read_text()))
+    jsonschema.validate(other, json.loads((checkout.root() / "docs/trust/passport.schema.json").read_text()))
     assert str(found) == "code: code.foreign_python was null, is PYTHONPATH=/data/lib"

@@ -1,4 +1,4 @@
-"""What CI runs and what docs/promotion.md shows are commands there are, and actions are pinned by commit."""
+"""What CI runs and what docs/trust/promotion.md shows are commands there are, and actions are pinned by commit."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from support.paths import ROOT
 from vldock.host.cli.main import COMMANDS
 
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
-SHOWN = [*WORKFLOWS, ROOT / "docs" / "promotion.md"]
+SHOWN = [*WORKFLOWS, ROOT / "docs" / "trust" / "promotion.md"]
 PINNED = re.compile(r"^actions/[a-z-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$")
 COMMAND = re.compile(r"(?:^\s*|run: |&& |\s)(?:\.venv/bin/)?vldock ((?!:)[a-z].*)$", re.MULTILINE)
 

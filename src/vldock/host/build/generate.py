@@ -1,4 +1,4 @@
-"""What is generated from a declaration: the Dockerfile's ENV block, docs/reference-scores.md.
+"""What is generated from a declaration: the Dockerfile's ENV block, docs/trust/reference-scores.md.
 
 `--check` fails on a difference and writes nothing.
 
@@ -19,7 +19,7 @@ from vldock.host.util import checkout
 
 ROOT = checkout.root()
 DOCKERFILE = ROOT / "docker" / "transformers-4.37" / "Dockerfile"
-REFERENCE_SCORES = ROOT / "docs" / "reference-scores.md"
+REFERENCE_SCORES = ROOT / "docs" / "trust" / "reference-scores.md"
 OPEN = "# generated from src/vldock/common/cache_env.py by `make generate`"
 CLOSE = "# end generated"
 

@@ -37,7 +37,7 @@ def place_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.group(name="cache")
 def cache_group() -> None:
-    """See the caches and tend them: models, data sets, benchmarks, features. docs/offline-and-cache.md.
+    """See the caches and tend them: models, data sets, benchmarks, features. docs/use/offline-and-cache.md.
 
     \b
     Examples:

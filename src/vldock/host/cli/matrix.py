@@ -46,7 +46,7 @@ OF_THE_PLAN = (
 def matrix_command(ctx: click.Context, /, **given: Any) -> int:
     """Evaluate every model on every benchmark: one container, and one model load, per model and device.
 
-    With several GPUs (or --workers) each takes the next cell when it is free, the longest first: docs/many-devices.md.
+    With several GPUs (or --workers) each takes the next cell when it is free, longest first: docs/use/many-devices.md.
     Results are in outputs/<timestamp>/. Killed or stopped, the same command goes on where it was: finished cells are
     kept. Exit code 0 only if every cell succeeded.
 

@@ -64,7 +64,7 @@ def promote_command(
     """Copy a verified image by digest, and move its channel's tag to it last. Never rebuilds.
 
     SRC is an image in the engine (vldock:4.37), in a registry (HOST/NAME:TAG) or saved (tar:FILE). Channels and what
-    they ask for, and an exit code for each refusal: docs/promotion.md.
+    they ask for, and an exit code for each refusal: docs/trust/promotion.md.
 
     \b
     Examples:

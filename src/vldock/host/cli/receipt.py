@@ -126,7 +126,7 @@ def check_command(
 ) -> None:
     """Check that a receipt is this image's, unchanged, by a key you know, of these tests, and that they passed.
 
-    Exit code 0, or one for each way it can fail: docs/promotion.md. Without --group all CPU groups are asked for.
+    Exit code 0, or one for each way it can fail: docs/trust/promotion.md. Without --group all CPU groups are asked for.
 
     \b
     Examples:

@@ -1,6 +1,6 @@
 """Scores others published for the matrix's models: data/reference_scores.json, each figure with source and protocol.
 
-docs/reference-scores.md is generated from it (vldock.host.build.generate).
+docs/trust/reference-scores.md is generated from it (vldock.host.build.generate).
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def _unlike(cell: Cell, figure: Figure) -> str | None:
 
 
 def markdown() -> str:
-    """Return docs/reference-scores.md."""
+    """Return docs/trust/reference-scores.md."""
     models = [model.name for model in matrix_models()]
     lines = [
         "# Reference scores",

@@ -1,4 +1,4 @@
-"""Questions answered in batches, with the answers of VLMEvalKit's own loop: see docs/exactness.md.
+"""Questions answered in batches, with the answers of VLMEvalKit's own loop: see docs/trust/exactness.md.
 
 Rows wait in windows, ordered so that those with one image and those of one length are neighbours. As many as the batch
 size allows are read and then answered one token at a time; a row that has ended leaves at once, and when a quarter of

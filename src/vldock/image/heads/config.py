@@ -81,7 +81,9 @@ def read(path: Path | None, overrides: Sequence[str] = ()) -> Config:
             name, _, text = one.partition("=")
             _set(given := given or {}, name.split("."), yaml.safe_load(text))
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UsageError(f"--config {path}: {error}", expected="a YAML file", hint="see docs/features.md") from error
+        raise UsageError(
+            f"--config {path}: {error}", expected="a YAML file", hint="see docs/use/features.md"
+        ) from error
     return _made(Config, given or {}, "")
 
 

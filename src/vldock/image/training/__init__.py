@@ -15,5 +15,5 @@ export.py      merged weights that run.py and predict.py load
 page.py        the run page: plots as PNG, one HTML file; scalars.py: the same curves as TensorBoard files
 tower_cache.py the frozen tower's features from the feature cache; frozen.py is that tower as the cache knows it
 
-llava/train/train.py is not used: it knows neither LLaVA-NeXT nor LoRA without deepspeed (docs/fine-tuning.md).
+llava/train/train.py is not used: it knows neither LLaVA-NeXT nor LoRA without deepspeed (docs/use/train.md).
 """
