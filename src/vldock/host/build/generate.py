@@ -1,4 +1,4 @@
-"""What is generated from a declaration: the Dockerfile's ENV block, docs/trust/reference-scores.md.
+"""Text generated from a declaration: the Dockerfile's ENV block, reference scores, exit codes.
 
 `--check` fails on a difference and writes nothing.
 
@@ -14,25 +14,27 @@ from pathlib import Path
 
 from vldock.common.cache_env import render_dockerfile_env
 from vldock.common.errors import InputRefused
+from vldock.host.build import exit_codes
 from vldock.host.reports import reference_scores
 from vldock.host.util import checkout
 
 ROOT = checkout.root()
 DOCKERFILE = ROOT / "docker" / "transformers-4.37" / "Dockerfile"
 REFERENCE_SCORES = ROOT / "docs" / "trust" / "reference-scores.md"
+EXIT_CODES = ROOT / "docs" / "use" / "exit-codes.md"
 OPEN = "# generated from src/vldock/common/cache_env.py by `make generate`"
 CLOSE = "# end generated"
 
 
-def with_block(text: str, block: str) -> str:
+def with_block(text: str, block: str, *, opening: str = OPEN, closing: str = CLOSE) -> str:
     """Return `text` with the lines between the two marks replaced by `block`.
 
     Raises InputRefused when the marks are not there exactly once.
     """
-    pattern = re.compile(rf"({re.escape(OPEN)}\n).*?({re.escape(CLOSE)}\n)", re.DOTALL)
+    pattern = re.compile(rf"({re.escape(opening)}\n).*?({re.escape(closing)}\n)", re.DOTALL)
     if len(pattern.findall(text)) != 1:
         raise InputRefused(
-            "the Dockerfile's generated marks are missing or doubled", expected=f"{OPEN!r} ... {CLOSE!r}, once"
+            "the file's generated marks are missing or doubled", expected=f"{opening!r} ... {closing!r}, once"
         )
     return pattern.sub(lambda found: f"{found[1]}{block}\n{found[2]}", text)
 
@@ -40,9 +42,12 @@ def with_block(text: str, block: str) -> str:
 def generated() -> list[tuple[Path, str, str]]:
     """Return (file, what it should hold, where that is declared) for everything that is generated."""
     dockerfile = with_block(DOCKERFILE.read_text(encoding="utf-8"), render_dockerfile_env())
+    codes = EXIT_CODES.read_text(encoding="utf-8")
+    codes = with_block(codes, exit_codes.markdown_table(), opening=exit_codes.OPEN, closing=exit_codes.CLOSE)
     return [
         (DOCKERFILE, dockerfile, "the ENV declared in common/cache_env.py"),
-        (REFERENCE_SCORES, reference_scores.markdown(), "what host/data/reference_scores.json declares"),
+        (REFERENCE_SCORES, reference_scores.markdown(), "what host/reports/data/reference_scores.json declares"),
+        (EXIT_CODES, codes, "what common/errors.py and host/errors.py declare"),
     ]
 
 
