@@ -53,3 +53,10 @@ def test_every_vldock_command_shown_exists_with_its_options(path: Path) -> None:
         seen += 1
 
     assert seen >= 5
+
+
+def test_the_workflow_runs_every_part_of_make_test() -> None:
+    workflow = "\n".join(path.read_text(encoding="utf-8") for path in WORKFLOWS)
+
+    parts = ("make test-unit", "make check-lock", "vldock build", "vldock verify", 'tests/docker -m "not verify"')
+    assert [part for part in parts if part not in workflow] == []
