@@ -1,4 +1,4 @@
-"""Commands in workflows, README and docs exist with their options; CI runs what `make test` runs, actions are pinned."""
+"""Commands in workflows, README and docs exist, with their options; CI runs all of `make test`; actions are pinned."""
 
 from __future__ import annotations
 
