@@ -57,13 +57,13 @@ rebuild-proof: setup ## build twice from nothing: the same bytes, layer by layer
 
 ##@ Generate
 lock: setup      ## resolve locks/*.in into locks/*.lock with hashes (minutes)
-	@$(PYTHON) -m vldock.host.build.locks
+	@$(VLDOCK) lock
 
 check-lock: setup ## fail when a .in and its .lock disagree
-	@$(PYTHON) -m vldock.host.build.locks --check
+	@$(VLDOCK) lock --check
 
 generate: setup  ## text generated from declarations: the Dockerfile's ENV, reference scores, exit codes
-	@$(PYTHON) -m vldock.host.build.generate
+	@$(VLDOCK) generate
 
 standin: setup   ## train the stand-ins again, in the image, from their recipe (minutes)
 	@scripts/make_standin.sh
