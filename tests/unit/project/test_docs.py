@@ -15,6 +15,9 @@ FULL = re.compile(rf"(?<![\w/.$-])(?:{TOP})/[\w./*-]*[\w*/]")
 SHORT = re.compile(r"`((?:host|image|common)/[\w./-]*?)(?::(\w+))?`")
 LINK = re.compile(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)")
 TARGET = re.compile(r"(?:`|^    )make ([a-z][a-z-]*)", re.MULTILINE)
+MODULE = re.compile(r"\bvldock((?:\.[a-z_]+)+)")
+SIDES = ("host", "image", "common")
+SOURCES = [*(ROOT / "src/vldock").rglob("*.py"), *(path.parent for path in (ROOT / "src/vldock").rglob("__init__.py"))]
 OF_OTHERS = {"docs/MODEL_ZOO.md"}  # LLaVA's own
 
 
@@ -44,6 +47,14 @@ def test_every_function_a_page_names_by_its_file_is_defined_there(page: Path) ->
     sources = {path: (ROOT / "src/vldock" / path).read_text(encoding="utf-8") for path, _ in named}
 
     assert [one for one in named if not re.search(rf"^(?:def|class) {one[1]}\b", sources[one[0]], re.MULTILINE)] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_module_a_page_names_exists(page: Path) -> None:
+    names = {name[1:].replace(".", "/") for name in MODULE.findall(page.read_text(encoding="utf-8"))}
+    modules = {str(path.relative_to(ROOT / "src/vldock")).removesuffix(".py") for path in SOURCES}
+
+    assert {name for name in names if name.startswith(SIDES)} - modules == set()
 
 
 def test_a_path_that_is_not_there_is_found(tmp_path: Path) -> None:
