@@ -16,7 +16,7 @@ EDITS = {
     else:
         model.set_dump_image(dataset.dump_image)
         from vldock.image.engines import vlmeval_loop
-        if vlmeval_loop.answered(
+        if vlmeval_loop.answer_rows(
                 model, dataset, data, res, folder=work_dir, name=model_name, out_file=out_file):
             res = {k: res[k] for k in data_indices}
             dump(res, out_file)

@@ -46,7 +46,7 @@ def answered(wrapper: Any, asked: list[Question], root: Path | None) -> tuple[fl
     disk_features._opened.cache_clear()
     env = {"VLDOCK_ENGINE": "batched", "VLDOCK_FEATURE_CACHE": "1" if root else "0", "VLDOCK_FEATURES": str(root or "")}
     engine = BatchedEngine(
-        wrapper, batch_size=4, features=FeatureStore(1 << 30), kept=disk_features.open_for(wrapper, env)
+        wrapper, batch_size=4, features=FeatureStore(1 << 30), disk=disk_features.open_for(wrapper, env)
     )
     begun = time.process_time()
     found = {answer.index: answer.note["answer"] for answer in engine.answers(asked)}

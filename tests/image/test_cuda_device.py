@@ -69,7 +69,7 @@ def test_the_cpu_has_none() -> None:
 @pytest.mark.usefixtures("cuda")
 def test_what_torch_holds_unused_counts_as_free() -> None:
     assert engine_memory.free_bytes(BARE) == fake_cuda.FREE + fake_cuda.RESERVED - fake_cuda.ALLOCATED
-    assert engine_memory.head_bytes(BARE) == engine_memory.free_bytes(BARE) // 8
+    assert engine_memory.prefix_bytes(BARE) == engine_memory.free_bytes(BARE) // 8
     assert engine_memory.feature_bytes() == engine_memory.free_bytes(BARE) // 16
 
 

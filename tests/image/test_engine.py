@@ -45,7 +45,7 @@ def answers(made: BatchedEngine, asked: list[Question]) -> Found:
 @pytest.fixture
 def together(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have every row read in one padded pass, as on a GPU."""
-    monkeypatch.setattr(language_model, "passes", lambda segments, *, apart: [list(range(len(segments)))])
+    monkeypatch.setattr(language_model, "plan_passes", lambda segments, *, by_length: [list(range(len(segments)))])
 
 
 @pytest.mark.parametrize("size", [1, 2, 5, "auto"])
@@ -69,7 +69,7 @@ def test_every_answer_is_the_stock_loops_where_prompts_are_padded_into_one_pass(
 def test_padding_seen_while_a_prompt_is_read_would_be_noticed(
     wrapper: Any, asked: list[Question], expected: Found, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(language_model, "reading_mask", lambda before, new, *, device: None)
+    monkeypatch.setattr(language_model, "prefill_mask", lambda before, new, *, device: None)
 
     assert answers(engine(wrapper, 5), asked) != expected
 
@@ -103,7 +103,7 @@ def test_wrong_positions_would_be_noticed(
 def test_seen_padding_would_be_noticed(
     wrapper: Any, asked: list[Question], expected: Found, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(language_model, "stepping_mask", lambda lengths, *, columns, device: None)
+    monkeypatch.setattr(language_model, "decode_mask", lambda lengths, *, columns, device: None)
 
     assert answers(engine(wrapper, 5), asked) != expected
 
@@ -111,14 +111,14 @@ def test_seen_padding_would_be_noticed(
 def test_padding_on_the_right_would_be_noticed(
     wrapper: Any, asked: list[Question], expected: Found, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read = language_model.LanguageModel.read
+    read = language_model.LanguageModel.prefill
 
     def turned(self: Any, segments: Any) -> Any:
         longest = max(segment.embeds.shape[0] for segment in segments)
         return read(self, [language_model.Segment(torch.nn.functional.pad(s.embeds, (0, 0, 0, longest - len(s.embeds))),
                                             s.past) for s in segments])  # fmt: skip
 
-    monkeypatch.setattr(language_model.LanguageModel, "read", turned)
+    monkeypatch.setattr(language_model.LanguageModel, "prefill", turned)
 
     assert answers(engine(wrapper, 5), asked) != expected
 
@@ -140,13 +140,13 @@ def test_a_store_too_small_for_one_image_costs_time_and_no_answer(
 
 
 def test_a_shared_beginning_is_read_once(wrapper: Any, asked: list[Question], monkeypatch: pytest.MonkeyPatch) -> None:
-    read, lengths = language_model.LanguageModel.read, list[int]()
+    read, lengths = language_model.LanguageModel.prefill, list[int]()
 
     def counted(self: Any, segments: Any) -> Any:
         lengths.extend(segment.embeds.shape[0] for segment in segments)
         return read(self, segments)
 
-    monkeypatch.setattr(language_model.LanguageModel, "read", counted)
+    monkeypatch.setattr(language_model.LanguageModel, "prefill", counted)
     one_image = [item for item in asked if [part["type"] for part in item.message] == ["image", "text"]]
     same = [Question(i, [one_image[0].message[0], item.message[-1]], "POPE") for i, item in enumerate(one_image)]
     found = [answer.note["length"] for answer in engine(wrapper, 2).answers(same)]
@@ -168,7 +168,7 @@ def test_memory_that_runs_out_halves_the_batch_and_changes_no_answer(
     wrapper: Any, asked: list[Question], expected: Found, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    step, read = language_model.LanguageModel.step, language_model.LanguageModel.read
+    step, read = language_model.LanguageModel.decode, language_model.LanguageModel.prefill
 
     def small(self: Any, cache: Any, tokens: Any, lengths: Any) -> Any:
         if len(tokens) > 2:
@@ -180,8 +180,8 @@ def test_memory_that_runs_out_halves_the_batch_and_changes_no_answer(
             raise RuntimeError("[enforce fail] . DefaultCPUAllocator: can't allocate memory: you tried 1 bytes")
         return read(self, segments)
 
-    monkeypatch.setattr(language_model.LanguageModel, "step", small)
-    monkeypatch.setattr(language_model.LanguageModel, "read", smaller)
+    monkeypatch.setattr(language_model.LanguageModel, "decode", small)
+    monkeypatch.setattr(language_model.LanguageModel, "prefill", smaller)
 
     assert answers(engine(wrapper, 6), asked) == expected
     assert "going on with" in capsys.readouterr().out
@@ -193,7 +193,7 @@ def test_memory_that_runs_out_with_one_row_is_raised(
     def none(*_: Any) -> Any:
         raise torch.cuda.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(language_model.LanguageModel, "step", none)
+    monkeypatch.setattr(language_model.LanguageModel, "decode", none)
 
     with pytest.raises(torch.cuda.OutOfMemoryError):
         answers(engine(wrapper, 4), asked)
@@ -249,23 +249,23 @@ def test_prompts_of_one_length_are_read_together_and_those_with_a_past_in_one_pa
         for new, before in ((5, None), (6, None), (2, past), (5, None), (3, past))
     ]
 
-    assert language_model.passes(segments, apart=True) == [[0, 3], [1], [2, 4]]
-    assert language_model.passes(segments, apart=False) == [[0, 1, 2, 3, 4]]
+    assert language_model.plan_passes(segments, by_length=True) == [[0, 3], [1], [2, 4]]
+    assert language_model.plan_passes(segments, by_length=False) == [[0, 1, 2, 3, 4]]
 
 
 def test_padding_has_position_0_and_each_row_counts_its_own_tokens() -> None:
-    found = language_model.positions([0, 5, 2], [3, 1, 2], device=torch.device("cpu"))
+    found = language_model.position_ids([0, 5, 2], [3, 1, 2], device=torch.device("cpu"))
 
     assert found.tolist() == [[0, 1, 2], [0, 0, 5], [0, 2, 3]]
 
 
 def test_a_row_sees_its_own_tokens_up_to_itself_and_no_padding() -> None:
-    found = language_model.reading_mask([2, 1], [1, 2], device=torch.device("cpu"))
+    found = language_model.prefill_mask([2, 1], [1, 2], device=torch.device("cpu"))
 
     assert found is not None
     assert found[0, 0, 1].tolist() == [True, True, False, True]
     assert found[1, 0].tolist() == [[False, True, True, False], [False, True, True, True]]
-    assert language_model.reading_mask([0, 0], [3, 3], device=torch.device("cpu")) is None
+    assert language_model.prefill_mask([0, 0], [3, 3], device=torch.device("cpu")) is None
 
 
 class Rows:
@@ -304,7 +304,7 @@ def inferred(made: Scripted, rows: Rows, folder: Path) -> dict[int, str]:
     results = load(str(folder / "out.pkl")) if (folder / "out.pkl").exists() else {}
     rest = rows.data[~rows.data["index"].isin(results)]
     model = SimpleNamespace(_vldock_engine=made)
-    assert vlmeval_loop.answered(
+    assert vlmeval_loop.answer_rows(
         model, rows, rest, results, folder=str(folder), name="m", out_file=str(folder / "out.pkl")
     )
     return results

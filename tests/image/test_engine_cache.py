@@ -74,7 +74,7 @@ def run(
     disk_features._opened.cache_clear()
     values = {"VLDOCK_ENGINE": BATCHED, "VLDOCK_FEATURE_CACHE": "1", "VLDOCK_FEATURES": str(root), **env}
     engine = BatchedEngine(
-        made, batch_size=batch_size, features=FeatureStore(1 << 30), kept=disk_features.open_for(made, values)
+        made, batch_size=batch_size, features=FeatureStore(1 << 30), disk=disk_features.open_for(made, values)
     )
     found, seen = Found(), {"read": 0, "computed": 0, "held": 0}
     for answer in engine.answers(asked):
@@ -309,7 +309,7 @@ def test_a_cache_removed_while_it_is_read_costs_no_answer(
     values = {"VLDOCK_ENGINE": BATCHED, "VLDOCK_FEATURE_CACHE": "1", "VLDOCK_FEATURES": str(tmp_path)}
     disk_features._opened.cache_clear()
     engine = BatchedEngine(
-        wrapper, batch_size=3, features=FeatureStore(1), kept=disk_features.open_for(wrapper, values)
+        wrapper, batch_size=3, features=FeatureStore(1), disk=disk_features.open_for(wrapper, values)
     )
     shutil.rmtree(tmp_path)
 

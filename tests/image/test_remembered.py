@@ -25,7 +25,7 @@ pytestmark = [
 def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[FeatureStore]:
     """An empty store of this process."""
     empty = FeatureStore(1 << 30)
-    monkeypatch.setattr(memoized_tower, "shared", lambda: empty)
+    monkeypatch.setattr(memoized_tower, "shared_store", lambda: empty)
     return empty
 
 

@@ -10,7 +10,7 @@ from vldock.image import cuda_device
 
 @dataclass(frozen=True)
 class Facts:
-    """Where and how a loaded model computes."""
+    """Device, dtype and attention implementation of a loaded model."""
 
     device: str
     dtype: str

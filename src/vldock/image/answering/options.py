@@ -1,5 +1,6 @@
-"""--engine, --batch-size, --feature-cache and --no-worker of every command line in the image; kept in the environment.
+"""Engine options of the image's command lines, recorded in the environment.
 
+--engine, --batch-size, --feature-cache and --no-worker.
 Standard library only: run.py parses its arguments before anything heavy is imported.
 """
 
@@ -34,43 +35,43 @@ def add(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--engine",
         choices=ENGINES,
-        help=f"{STOCK}: VLMEvalKit's own loop, one sample at a time; batched: ours (default: ${ENGINE_VARIABLE}, or "
-        f"{STOCK})",
+        help=f"{STOCK}: VLMEvalKit's own loop, one sample at a time; batched: several at once, same answers "
+        f"(default: ${ENGINE_VARIABLE}, or {STOCK})",
     )
     group.add_argument(
         "--batch-size",
         metavar="N|auto",
-        help=f"rows the batched engine answers at once; auto: as many as fit (default: ${BATCH_VARIABLE}, or auto)",
+        help=f"samples per batch of the batched engine; auto: as many as fit (default: ${BATCH_VARIABLE}, or auto)",
     )
     group.add_argument(
         "--feature-cache",
         action=argparse.BooleanOptionalAction,
-        help="with the batched engine: read vision features from $VLDOCK_FEATURES where they are there, and keep them "
-        f"there (default: ${CACHE_VARIABLE}, or not)",
+        help="with the batched engine: read vision features from $VLDOCK_FEATURES and cache new ones there "
+        f"(default: ${CACHE_VARIABLE}, or off)",
     )
-    group.add_argument("--no-worker", action="store_true", help="load the model here, also where a worker holds it")
+    group.add_argument("--no-worker", action="store_true", help="load the model in this process, ignoring a session")
 
 
 def resolve(args: argparse.Namespace, env: MutableMapping[str, str] | None = None) -> Engine:
-    """Write what `args` ask into the environment, an argument before a variable, and return the engine.
+    """Write the options into the environment, an argument before a variable, and return the engine.
 
-    Raises UsageError as engine_choice.choose does. Resolving twice changes nothing.
+    Raises UsageError as inference_options.choose does. Resolving twice changes nothing.
     """
     env = os.environ if env is None else env
     name = args.engine or env.get(ENGINE_VARIABLE, "").strip()
-    # a batch size in the environment is of no meaning to a run whose arguments ask for the stock loop
-    kept = "" if args.engine == STOCK else env.get(BATCH_VARIABLE, "").strip()
+    # a batch size in the environment does not apply to a run whose arguments name the stock loop
+    batch_size = "" if args.engine == STOCK else env.get(BATCH_VARIABLE, "").strip()
     cached = args.feature_cache
-    if cached is None:  # in the environment it is meant for the runs that have batches
+    if cached is None:  # the variable applies to batched runs only
         cached = name == BATCHED and cache_asked(env)
-    engine = choose(name, args.batch_size or kept, feature_cache=cached)
+    engine = choose(name, args.batch_size or batch_size, feature_cache=cached)
     env[ENGINE_VARIABLE] = engine.name
     if engine.batch_size is None:
         env.pop(BATCH_VARIABLE, None)
     else:
         env[BATCH_VARIABLE] = str(engine.batch_size)
     if engine.feature_cache:
-        cache_limit(env)  # a wrong one is told now, not after the model is loaded
+        cache_limit(env)  # raises for a wrong value now, not after the model is loaded
     env[CACHE_VARIABLE] = str(int(engine.feature_cache))
     if args.no_worker:
         env[WORKER_VARIABLE] = "0"
@@ -78,5 +79,5 @@ def resolve(args: argparse.Namespace, env: MutableMapping[str, str] | None = Non
 
 
 def describe(env: Mapping[str, str] | None = None) -> str:
-    """Return the engine of this run as one word, for its identity: `stock`, `batched/16` or `batched/auto`."""
+    """Return this run's engine as one word, for its identity: `stock`, `batched/16` or `batched/auto`."""
     return asked(os.environ if env is None else env).describe()

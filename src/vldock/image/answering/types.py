@@ -1,4 +1,4 @@
-"""A question, its answer, and what an engine is: standard library only, so that a client without torch has them."""
+"""Questions, answers and the engine protocol; standard library only, for clients without torch."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-HELD, READ, COMPUTED = "held", "read", "computed"  # where an image's features came from: memory, disk, the tower
+HELD, READ, COMPUTED = "held", "read", "computed"  # source of an image's features: memory, disk, tower
 
 
 @dataclass(frozen=True)
@@ -20,9 +20,9 @@ class Question:
 
 @dataclass(frozen=True)
 class Answer:
-    """The text for a question, and the note that goes into the cell's prompts file (see vlmeval_hooks/notes.py).
+    """The text for a question, and its note in the cell's prompts file (vlmeval_hooks/provenance/sample_notes.py).
 
-    `more`: the next answer was found with it and follows at once.
+    `more`: the next answer is of the same batch and follows at once.
     """
 
     index: Any
@@ -32,7 +32,7 @@ class Answer:
 
 
 class AnswersQuestions(Protocol):
-    """An engine."""
+    """Protocol of an inference engine."""
 
     def answers(self, questions: Iterable[Question]) -> Iterator[Answer]:
-        """Yield an answer for each question, in any order, as they are found."""
+        """Yield an answer for each question, in any order, as they are computed."""

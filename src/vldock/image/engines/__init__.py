@@ -1,6 +1,23 @@
-"""The engines that answer a benchmark's questions: VLMEvalKit's own loop, or ours, in batches.
+"""Inference engines: VLMEvalKit's own loop, or a batched one with the same answers.
 
-Standard library only until an engine is made: the command line's options live here too.
+Called by VLMEvalKit's inference (as patched), predict, evaluation and the session's worker. This file imports the
+standard library only until an engine is made.
+
+batched          BatchedEngine: prefill, then decode; rows join and leave between steps
+eligibility      models and settings the batched engine accepts
+decoding         greedy decoding with generate()'s processors and criteria
+inputs           prompts as tokens, images as pixels, prefetched
+sequence         one question's tokens, images and answer
+prefill          prompts to keys and values, shared prefixes once
+language_model   forward passes of the decoder
+kv_cache         preallocated, right-aligned keys and values
+memory           how many rows fit
+memory_features  vision features by image, in memory
+disk_features    the same, from the feature cache
+memoized_tower   memoized vision tower for VLMEvalKit's own loop
+byte_lru         LRU store bounded in bytes
+shared_model     one loaded model for many benchmarks
+vlmeval_loop     an engine in place of VLMEvalKit's loop
 """
 
 from __future__ import annotations
@@ -13,26 +30,29 @@ from vldock.image.answering.types import AnswersQuestions
 
 
 def engine_of(model: Any) -> AnswersQuestions | None:
-    """Return what answers for `model`, a wrapper of VLMEvalKit's; None: its own loop does.
+    """Return the engine for `model`, a wrapper of VLMEvalKit's; None for its own loop.
 
     A resident worker's engine (`model._vldock_engine`) comes first, then the batched engine where VLDOCK_ENGINE asks
-    for it. Where it is asked for and cannot be, one line says why.
+    for it. Where it is requested and the model is not eligible, one line is printed with the reason.
     """
     resident: AnswersQuestions | None = getattr(model, "_vldock_engine", None)
     if resident is not None:
         return resident
-    wanted = inference_options.asked(os.environ)
-    if wanted.batch_size is None:
+    options = inference_options.asked(os.environ)
+    if options.batch_size is None:
         return None
     from vldock.image.engines import eligibility
 
     reason = eligibility.refusal(model)
     if reason:
-        print(f"engine {wanted.describe()}: VLMEvalKit's own loop answers instead: {reason}", flush=True)
+        print(f"engine {options.describe()}: VLMEvalKit's own loop answers instead: {reason}", flush=True)
         return None
     from vldock.image.engines import disk_features, memory_features
     from vldock.image.engines.batched import BatchedEngine
 
     return BatchedEngine(
-        model, batch_size=wanted.batch_size, features=memory_features.shared(), kept=disk_features.open_for(model)
+        model,
+        batch_size=options.batch_size,
+        features=memory_features.shared_store(),
+        disk=disk_features.open_for(model),
     )

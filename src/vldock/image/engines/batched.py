@@ -1,8 +1,8 @@
-"""Questions answered in batches, with the answers of VLMEvalKit's own loop: see docs/trust/exactness.md.
+"""Batched engine with the answers of VLMEvalKit's own loop (docs/exactness.md).
 
-Rows wait in windows, ordered so that those with one image and those of one length are neighbours. As many as the batch
-size allows are read and then answered one token at a time; a row that has ended leaves at once, and when a quarter of
-the places is free, waiting rows take them.
+Rows wait in windows, sorted so that rows with the same image, and rows of equal length, are neighbours. As many as the
+batch size allows are prefilled, then decoded one token at a time; a finished row leaves at once, and when a quarter of
+the places is free, waiting rows take them (continuous batching).
 """
 
 from __future__ import annotations
@@ -28,45 +28,45 @@ from vldock.image.engines.memory_features import FeatureStore, VisionEncoder
 from vldock.image.engines.prefill import Prefill
 from vldock.image.engines.sequence import TokenSequence
 
-WINDOW = 64  # rows ordered together; more where the batch is large
+WINDOW = 64  # rows sorted together; more where the batch is large
 
 
 class BatchedEngine:
-    """Answers for one LLaVA wrapper of VLMEvalKit; `batch_size` rows at once, or as many as fit (`auto`).
+    """Batched inference for one LLaVA wrapper of VLMEvalKit.
 
-    `features` may be shared by several engines of one process; `kept` is the feature cache on the disk, where one is
-    asked for. One thing at a time: not for two threads.
+    `batch_size` rows at once, or as many as fit (`auto`). `features` may be shared by several engines of one process;
+    `disk` is the feature cache on the disk, where requested. Not thread-safe.
     """
 
     def __init__(
-        self, wrapper: Any, *, batch_size: BatchSize, features: FeatureStore, kept: DiskFeatures | None = None
+        self, wrapper: Any, *, batch_size: BatchSize, features: FeatureStore, disk: DiskFeatures | None = None
     ) -> None:
-        self._wrapper, self._model, self._asked = wrapper, wrapper.model, batch_size
-        config, _ = decoding.configuration(self._model, dict(wrapper.kwargs))
-        self._rules = decoding.GreedyDecoding(self._model, wrapper.tokenizer, config, stop=wrapper.stop_str)
-        self._language = LanguageModel(self._model)
-        self._eye = eye = VisionEncoder(self._model, wrapper.image_processor, features, kept)
-        self._desk = InputProcessor(wrapper, self._rules, eye, engine=Engine(BATCHED, batch_size).describe())
-        heads = ByteStore[Any](engine_memory.head_bytes(self._language.device))
-        self._reader = Prefill(self._language, eye, self._desk, heads=heads)
+        self._wrapper, self._model = wrapper, wrapper.model
+        config, _ = decoding.generation_config(self._model, dict(wrapper.kwargs))
+        self._greedy = decoding.GreedyDecoding(self._model, wrapper.tokenizer, config, stop=wrapper.stop_str)
+        self._language_model = LanguageModel(self._model)
+        self._vision = vision = VisionEncoder(self._model, wrapper.image_processor, features, disk)
+        self._inputs = InputProcessor(wrapper, self._greedy, vision, engine=Engine(BATCHED, batch_size).describe())
+        prefixes = ByteStore[Any](engine_memory.prefix_bytes(self._language_model.device))
+        self._prefill = Prefill(self._language_model, vision, self._inputs, prefixes=prefixes)
         self._limit: int | None = None if batch_size == AUTO else batch_size
 
     def answers(self, questions: Iterable[Question]) -> Iterator[Answer]:
-        """Yield an answer for each question, in any order; between two of them lies about one batch of work.
+        """Yield an answer for each question, in any order, about one batch of work apart.
 
         Raises what VLMEvalKit's own loop would raise for a question, and out of memory where one row alone is too much.
         """
-        with closing(self._eye), Prefetcher(questions, self._desk, size=self._window) as ahead:
-            turn = BatchStep(self._language, self._reader, self._rules)
+        with closing(self._vision), Prefetcher(questions, self._inputs, size=self._window) as prefetcher:
+            step = BatchStep(self._language_model, self._prefill, self._greedy)
             while True:
-                if not turn.waiting and not ahead.done:
-                    turn.waiting = self._sorted(ahead.take(self._window))
-                    yield from self._oddities(turn)
-                    self._limit = self._limit or self._fitting(turn.waiting)
-                if not turn.waiting and not turn.active:
-                    ahead.close()
+                if not step.waiting and not prefetcher.done:
+                    step.waiting = self._sorted(prefetcher.take(self._window))
+                    yield from self._answer_mismatched(step)
+                    self._limit = self._limit or self._rows_that_fit(step.waiting)
+                if not step.waiting and not step.active:
+                    prefetcher.raise_pending()
                     return
-                found = self._one(turn)
+                found = self._run_step(step)
                 yield from (replace(answer, more=True) for answer in found[:-1])
                 yield from found[-1:]
 
@@ -74,98 +74,100 @@ class BatchedEngine:
     def _window(self) -> int:
         return max(WINDOW, 4 * (self._limit or 1))
 
-    def _one(self, turn: BatchStep) -> list[Answer]:
-        """Do one turn; where memory runs out, go on with half of the rows."""
+    def _run_step(self, step: BatchStep) -> list[Answer]:
+        """Run one step; when memory runs out, continue with half of the rows."""
         limit = self._limit or 1
         try:
             with torch.inference_mode():
-                return turn.go(limit)
+                return step.run(limit)
         except (RuntimeError, MemoryError) as error:
-            rows = min(limit, len(turn.active) + turn.entering)
-            if not engine_memory.is_out_of_memory(error) or (rows < 2 and not self._reader.holds):
+            rows = min(limit, len(step.active) + step.entering)
+            if not engine_memory.is_out_of_memory(error) or (rows < 2 and not self._prefill.holds_prefixes):
                 raise
         self._limit = max(1, rows // 2)
         print(f"out of memory with {rows} rows at once: going on with {self._limit}", flush=True)
-        turn.retreat()
-        if self._language.device.type == "cuda":
+        step.restart()
+        if self._language_model.device.type == "cuda":
             torch.cuda.empty_cache()
         return []
 
-    def _fitting(self, rows: list[TokenSequence]) -> int | None:
+    def _rows_that_fit(self, rows: list[TokenSequence]) -> int | None:
         if not rows:
             return None
-        device, dtype = self._language.device, self._model.dtype
+        device, dtype = self._language_model.device, self._model.dtype
         tokens = max(row.length for row in rows)
         found = engine_memory.rows_that_fit(self._model.config, tokens=tokens, dtype=dtype, device=device)
         print(f"engine {BATCHED}/{AUTO}: {found} rows at once", flush=True)
         return found
 
-    def _oddities(self, turn: BatchStep) -> Iterator[Answer]:
-        """Leave to VLMEvalKit's own loop what has more or fewer images than places for them."""
-        odd = [row for row in turn.waiting if row.odd]
-        turn.waiting = [row for row in turn.waiting if not row.odd]
-        own = type(self._wrapper).generate  # past whoever counts the answers of the wrapper: they count ours
-        for row in odd:
+    def _answer_mismatched(self, step: BatchStep) -> Iterator[Answer]:
+        """Answer rows whose images and placeholders differ in number with VLMEvalKit's own loop."""
+        mismatched = [row for row in step.waiting if row.mismatched]
+        step.waiting = [row for row in step.waiting if not row.mismatched]
+        own = type(self._wrapper).generate  # not the instance's, which counts answers: ours are counted elsewhere
+        for row in mismatched:
             text = own(self._wrapper, message=row.question.message, dataset=row.question.dataset)
             yield Answer(row.question.index, text, {**row.note, "batch": 1})
 
     @staticmethod
     def _sorted(rows: list[TokenSequence]) -> list[TokenSequence]:
-        """Put rows with one head together, and heads and rows of about one length beside each other."""
-        many = Counter(row.head for row in rows)
-        return sorted(rows, key=lambda row: (row.head_length if many[row.head] > 1 else row.length,
-                                             str(row.head) if many[row.head] > 1 else "", row.length))  # fmt: skip
+        """Sort rows so that equal prefixes, then similar lengths, are neighbours."""
+        many = Counter(row.prefix for row in rows)
+        return sorted(rows, key=lambda row: (row.prefix_length if many[row.prefix] > 1 else row.length,
+                                             str(row.prefix) if many[row.prefix] > 1 else "", row.length))  # fmt: skip
 
 
 class BatchStep:
-    """The rows that wait and those being answered; `go` does one pass of the model."""
+    """State of a batch: waiting and active rows; `run` does one pass of the model."""
 
-    def __init__(self, language: LanguageModel, reader: Prefill, rules_: decoding.GreedyDecoding) -> None:
-        self._language, self._reader, self._rules = language, reader, rules_
+    def __init__(self, language_model: LanguageModel, prefill: Prefill, greedy: decoding.GreedyDecoding) -> None:
+        self._language_model, self._prefill, self._greedy = language_model, prefill, greedy
         self._cache: AlignedCache | None = None
         self.waiting: list[TokenSequence] = []
         self.active: list[TokenSequence] = []
         self.entering = 0
 
-    def go(self, limit: int) -> list[Answer]:
-        """Let rows in where enough places are free, else find the next token of each row; return what has ended."""
+    def run(self, limit: int) -> list[Answer]:
+        """Prefill waiting rows if enough places are free, else decode one token; return the finished answers."""
         free = limit - len(self.active)
         if self.waiting and (free * 4 >= limit or not self.active):
-            return self._enter(max(1, free))
-        return self._step()
+            return self._admit(max(1, free))
+        return self._decode()
 
-    def retreat(self) -> None:
-        """Put every row back, unanswered, and give back the memory."""
-        self._reader.forget()
+    def restart(self) -> None:
+        """Return every active row to the queue, unanswered, and free the memory."""
+        self._prefill.clear()
         self.waiting = [*self.active, *self.waiting]
         for row in self.waiting:
-            row.again()
+            row.reset()
         self.active, self._cache, self.entering = [], None, 0
 
-    def _enter(self, count: int) -> list[Answer]:
+    def _admit(self, count: int) -> list[Answer]:
         rows = self.waiting[:count]
         self.entering = len(rows)
-        logits, pieces = self._reader.read(rows, others=self.waiting[count:])
-        tokens = self._rules.next_tokens(logits, [row.answer for row in rows])
+        logits, slices = self._prefill.run(rows, others=self.waiting[count:])
+        tokens = self._greedy.next_tokens(logits, [row.answer for row in rows])
         together = len(self.active) + len(rows)
-        begun = list(zip(rows, pieces, tokens, strict=True))
-        old = [(row, self._cache.piece(i, row.position)) for i, row in enumerate(self.active) if self._cache]
-        going = [(row, piece) for row, piece, token in begun if not self._ends_with(row, token)]
+        begun = list(zip(rows, slices, tokens, strict=True))
+        old = [(row, self._cache.row_slice(i, row.position)) for i, row in enumerate(self.active) if self._cache]
+        going = [(row, item) for row, item, token in begun if not self._ends_with(row, token)]
         if going:
             entries = [*old, *going]
-            self._cache = AlignedCache.gather([piece for _, piece in entries], like=self._language.shape)
+            self._cache = AlignedCache.gather([item for _, item in entries], like=self._language_model.shape)
             self.active = [row for row, _ in entries]
         self.waiting, self.entering = self.waiting[count:], 0
         for row in (*self.active, *rows):
             row.batch = max(row.batch, together)
         return [self._answer(row) for row in rows if row not in self.active]
 
-    def _step(self) -> list[Answer]:
+    def _decode(self) -> list[Answer]:
         if self._cache is None:
             return []
         rows = self.active
-        logits = self._language.step(self._cache, [row.answer[-1] for row in rows], [row.position for row in rows])
-        tokens = self._rules.next_tokens(logits, [row.answer for row in rows])
+        logits = self._language_model.decode(
+            self._cache, [row.answer[-1] for row in rows], [row.position for row in rows]
+        )
+        tokens = self._greedy.next_tokens(logits, [row.answer for row in rows])
         ended = [self._ends_with(row, token) for row, token in zip(rows, tokens, strict=True)]
         if any(ended):
             kept = [i for i, over in enumerate(ended) if not over]
@@ -178,7 +180,7 @@ class BatchStep:
 
     def _ends_with(self, row: TokenSequence, token: int) -> bool:
         row.answer.append(token)
-        return self._rules.ended(row.answer, row.criterion)
+        return self._greedy.has_ended(row.answer, row.criterion)
 
     def _answer(self, row: TokenSequence) -> Answer:
-        return row.finished(self._rules.text(row.answer))
+        return row.to_answer(self._greedy.text(row.answer))

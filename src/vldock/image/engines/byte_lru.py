@@ -1,4 +1,4 @@
-"""A store of tensors that holds so many bytes and forgets what was not used for longest."""
+"""LRU store of tensors, bounded in bytes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Value = TypeVar("Value")
 
 
 class ByteStore(Generic[Value]):
-    """{key: value} of at most `capacity` bytes together; a value that alone is larger is not kept."""
+    """{key: value} of at most `capacity` bytes in total; a larger value is not stored."""
 
     def __init__(self, capacity: int) -> None:
         self._values: OrderedDict[Hashable, tuple[Value, int]] = OrderedDict()
@@ -24,14 +24,14 @@ class ByteStore(Generic[Value]):
         return len(self._values)
 
     def get(self, key: Hashable) -> Value | None:
-        """Return a value and count it as just used; None where it is not held."""
+        """Return a value and mark it as just used; None where it is absent."""
         if key not in self._values:
             return None
         self._values.move_to_end(key)
         return self._values[key][0]
 
     def put(self, key: Hashable, value: Value, size: int) -> None:
-        """Keep a value of `size` bytes; the least recently used make room."""
+        """Store a value of `size` bytes; evict the least recently used."""
         self.drop(key)
         if size > self._capacity:
             return
@@ -40,17 +40,17 @@ class ByteStore(Generic[Value]):
         self._shrink()
 
     def drop(self, key: Hashable) -> None:
-        """Forget a value, if it is held."""
+        """Remove a value, if present."""
         _, size = self._values.pop(key, (None, 0))
         self.bytes -= size
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Remove everything."""
         self._values.clear()
         self.bytes = 0
 
     def resize(self, capacity: int) -> None:
-        """Hold at most `capacity` bytes from now on."""
+        """Change the capacity (bytes), evicting what no longer fits."""
         self._capacity = capacity
         self._shrink()
 

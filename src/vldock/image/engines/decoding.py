@@ -1,7 +1,7 @@
-"""Greedy decoding as VLMEvalKit's wrapper asks generate() for it: what changes the scores, and what ends an answer.
+"""Greedy decoding with generate()'s logits processors and stopping criteria.
 
 Source: GenerationMixin.generate and greedy_search of transformers 4.37.2. Given embeddings, generate() begins its
-output with one start token, which processors and criteria see; so do ours.
+output with one start token, which processors and criteria see; so do these.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import torch
 from transformers import GenerationConfig, LogitsProcessorList
 
 
-def configuration(model: Any, arguments: dict[str, Any]) -> tuple[GenerationConfig, dict[str, Any]]:
-    """Return the configuration generate() would use with these arguments, and the arguments it does not know."""
+def generation_config(model: Any, arguments: dict[str, Any]) -> tuple[GenerationConfig, dict[str, Any]]:
+    """Return the configuration generate() would use with these arguments, and the unknown arguments."""
     base = model.generation_config
     untouched = base._from_model_config and base._original_object_hash == hash(base)
     if untouched and model.config._has_non_default_generation_parameters():
@@ -26,7 +26,7 @@ def configuration(model: Any, arguments: dict[str, Any]) -> tuple[GenerationConf
 
 
 class GreedyDecoding:
-    """One model's rules; `config` is that of `configuration`."""
+    """Greedy decoding of one model; `config` as returned by `generation_config`."""
 
     def __init__(self, model: Any, tokenizer: Any, config: GenerationConfig, *, stop: str) -> None:
         self._tokenizer, self._stop = tokenizer, stop
@@ -44,7 +44,7 @@ class GreedyDecoding:
         )
 
     def next_tokens(self, logits: torch.Tensor, answers: Sequence[Sequence[int]]) -> list[int]:
-        """Return the best token of each row, of logits [rows, vocabulary] and the tokens each has answered so far."""
+        """Return the best token of each row, from logits [rows, vocabulary] and each row's answer so far."""
         if self._processors:
             rows = [self._processors(self._ids(answer).to(logits.device), logits[i : i + 1])
                     for i, answer in enumerate(answers)]  # fmt: skip
@@ -58,14 +58,14 @@ class GreedyDecoding:
 
         return KeywordsStoppingCriteria([self._stop], self._tokenizer, torch.tensor([list(prompt)]))
 
-    def ended(self, answer: Sequence[int], criterion: Any) -> bool:
-        """Tell whether an answer is over with its last token."""
+    def has_ended(self, answer: Sequence[int], criterion: Any) -> bool:
+        """Return whether the last token ends the answer."""
         if answer[-1] in self._ends or len(answer) >= self.most_tokens:
             return True
         return bool(criterion(self._ids(answer), None))
 
     def text(self, answer: Sequence[int]) -> str:
-        """Return an answer as the wrapper does."""
+        """Return an answer as text, as the wrapper decodes it."""
         found: str = self._tokenizer.batch_decode(self._ids(answer), skip_special_tokens=True)[0]
         return found.strip()
 

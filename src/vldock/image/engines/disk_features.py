@@ -1,6 +1,6 @@
-"""The feature cache on the disk behind the batched engine: read before the tower runs, written after.
+"""Feature cache on the disk for the batched engine: read before the tower runs, written after.
 
-Whatever goes wrong with it costs computing and is told once, in one line; it is never the end of an evaluation.
+A fault of the cache costs recomputation and is printed once, in one line; it never ends an evaluation.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from vldock.image.features.space import DTYPES, Entry, Space
 
 
 class DiskFeatures:
-    """Features of one space on the disk, by the image's sha256; for the threads of one process."""
+    """Features of one space on the disk, by the image's sha256; thread-safe within one process."""
 
     def __init__(self, root: Path, space: Space, *, limit: int | None = None) -> None:
         self.root, self.space = root, space
@@ -34,14 +34,14 @@ class DiskFeatures:
         try:
             self._cache = FeatureCache(root, space, limit=limit)
         except FAULTS as error:
-            self._tell("not used", error)
+            self._report("not used", error)
 
     def __contains__(self, image: str) -> bool:
         with self._lock:
             return self._cache is not None and self.space.key(image) in self._cache
 
     def get(self, image: str) -> torch.Tensor | None:
-        """Return features [patches, width] on the CPU, as they were computed; None where they are not here."""
+        """Return features [patches, width] on the CPU, as computed; None where they are absent."""
         with self._lock:
             if self._cache is None:
                 return None
@@ -49,25 +49,25 @@ class DiskFeatures:
                 return self._cache.get(self.space.key(image))
             except FAULTS as error:
                 self._cache = None
-                self._tell("no more used", error)
+                self._report("no more used", error)
                 return None
 
     def put(self, image: str, features: torch.Tensor, *, dataset: str) -> None:
-        """Keep the features of an image of `dataset`; they are on the disk after `settle`, or a full shard."""
+        """Store the features of an image of `dataset`; written with the next full shard or `flush`."""
         with self._lock:
             if self._cache is None or not self._writes:
                 return
             try:
                 self._cache.put(Entry(dataset, self._count, image), features)
                 self._count += 1
-            except InputRefused as error:  # a tower that says what is no number: this picture is computed each time
-                self._tell("left out", error)
+            except InputRefused as error:  # features that are not finite: this image is computed each time
+                self._report("left out", error)
             except FAULTS as error:
                 self._stop_writing(error)
-            self._full()
+            self._stop_at_limit()
 
-    def settle(self) -> None:
-        """Write what waits and let go of the shards that were read, so that others may evict them."""
+    def flush(self) -> None:
+        """Write buffered features and release the shards read, so that others may evict them."""
         with self._lock:
             if self._cache is None:
                 return
@@ -75,25 +75,25 @@ class DiskFeatures:
                 self._cache.close()
             except FAULTS as error:
                 self._stop_writing(error)
-            self._full()
+            self._stop_at_limit()
 
-    def _full(self) -> None:
+    def _stop_at_limit(self) -> None:
         if self._writes and self._cache is not None and self._cache.counts.refused:
             self._stop_writing(f"no room below the limit of {(self._cache.limit or 0) / 1e9:g} GB")
 
     def _stop_writing(self, why: object) -> None:
         if self._writes:
-            self._tell("read but no more written", why)
+            self._report("read but no more written", why)
         self._writes = False
 
-    def _tell(self, what: str, why: object) -> None:
+    def _report(self, what: str, why: object) -> None:
         print(f"feature cache {self.root}: {what}: {getattr(why, 'message', why)}", flush=True)
 
 
 def open_for(wrapper: Any, env: Mapping[str, str] = os.environ) -> DiskFeatures | None:
-    """Return the cache for the tower of a LLaVA wrapper where `env` asks for one; None, and a line, where none can be.
+    """Return the cache for the tower of a LLaVA wrapper, None where `env` requests none.
 
-    Models with one tower share it.
+    Prints one line, and returns None, where it is requested and cannot be used. Models with the same tower share it.
     """
     if not inference_options.asked(env).feature_cache:
         return None

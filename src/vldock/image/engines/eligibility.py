@@ -1,4 +1,4 @@
-"""Which models and settings the batched engine answers for; everything else is left to VLMEvalKit's own loop."""
+"""Eligibility for the batched engine; everything else uses VLMEvalKit's own loop."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ATTENTION = "sdpa"
 
 
 def refusal(wrapper: Any) -> str | None:
-    """Return why the batched engine does not answer for this wrapper of VLMEvalKit's; None: it does."""
+    """Return why the batched engine refuses this wrapper of VLMEvalKit's; None if it accepts."""
     kind = type(wrapper)
     if (kind.__module__, kind.__qualname__) != WRAPPER:
         return f"it knows VLMEvalKit's LLaVA wrapper, and this is {kind.__qualname__}"
@@ -28,12 +28,12 @@ def refusal(wrapper: Any) -> str | None:
         return "dynamic rotary scaling makes a row's positions depend on the longest row"
     if wrapper.model.get_vision_tower() is None:
         return "the model has no vision tower"
-    return of_decoding(wrapper)
+    return decoding_refusal(wrapper)
 
 
-def of_decoding(wrapper: Any) -> str | None:
-    """Return which argument of decoding keeps this from being plain greedy decoding; None where it is."""
-    config, unknown = decoding.configuration(wrapper.model, dict(wrapper.kwargs))
+def decoding_refusal(wrapper: Any) -> str | None:
+    """Return which generation argument is not plain greedy decoding; None if none."""
+    config, unknown = decoding.generation_config(wrapper.model, dict(wrapper.kwargs))
     mode = wrapper.model._get_generation_mode(config, None).value
     if mode != "greedy_search":
         return f"it decodes greedily, and this is {mode.replace('_', ' ')}"
@@ -41,7 +41,7 @@ def of_decoding(wrapper: Any) -> str | None:
         return f"it does not know the argument {', '.join(sorted(unknown))}"
     if config.bos_token_id is None:
         return "the model has no start token"
-    unlike = {
+    unsupported = {
         "max_time": config.max_time,
         "guidance_scale": config.guidance_scale not in (None, 1) or None,
         "encoder_no_repeat_ngram_size": config.encoder_no_repeat_ngram_size or None,
@@ -49,5 +49,5 @@ def of_decoding(wrapper: Any) -> str | None:
         "return_dict_in_generate": config.return_dict_in_generate or None,
         "use_cache=False": not config.use_cache or None,
     }
-    found = [name for name, value in unlike.items() if value is not None]
+    found = [name for name, value in unsupported.items() if value is not None]
     return f"it does not do {', '.join(found)}" if found else None

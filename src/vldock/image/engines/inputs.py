@@ -1,4 +1,4 @@
-"""Questions made ready ahead of the model: tokens as the wrapper makes them, images decoded in threads."""
+"""Inputs of the batched engine, prefetched: prompts tokenized as the wrapper does, images decoded in threads."""
 
 from __future__ import annotations
 
@@ -22,35 +22,35 @@ from vldock.image.llava_hooks import positions
 from vldock.image.vlmeval_hooks.provenance import prompts, sample_notes
 
 THREADS = min(8, os.cpu_count() or 1)
-SECONDS = 0.1  # how often a waiting thread looks whether it should stop
+SECONDS = 0.1  # how often a waiting thread checks whether to stop
 
 
-def alone() -> None:
-    """Have torch compute without helpers in this thread.
+def use_one_thread() -> None:
+    """Limit OpenMP to one thread in the calling thread.
 
-    Each thread that computes gets helpers of its own from OpenMP. As soon as there are more of them than processors,
-    none waits awake for its next part any more (libgomp's throttled spin count), the model's own included: on two
-    processors a small model then takes twice the time.
+    Each computing thread gets an OpenMP team of its own. As soon as there are more threads than processors, none spins
+    while it waits (libgomp's throttled spin count), the model's own included: on two processors a small model then
+    takes twice the time.
     """
     torch.get_num_threads()  # torch sets this thread's number at its first use
     ctypes.CDLL(None).omp_set_num_threads(1)
 
 
 class InputProcessor:
-    """Makes rows of questions, and pixels of their images."""
+    """Questions to token sequences, image files to pixels."""
 
-    def __init__(self, wrapper: Any, rules: GreedyDecoding, eye: VisionEncoder, *, engine: str) -> None:
-        self._wrapper, self._rules, self._eye = wrapper, rules, eye
+    def __init__(self, wrapper: Any, greedy: GreedyDecoding, vision: VisionEncoder, *, engine: str) -> None:
+        self._wrapper, self._greedy, self._vision = wrapper, greedy, vision
         self._limit = prompts.token_limit(wrapper.model)
         self._patches = positions.patches(wrapper.model)
         self._common = {**prompts.of_model(wrapper), "engine": engine}
-        if eye.kept:
-            self._common["features"] = {"space": eye.kept.space.short}
+        if vision.disk:
+            self._common["features"] = {"space": vision.disk.space.short}
         self._pending: dict[str, Future[torch.Tensor]] = {}
         self._lock = threading.Lock()
 
-    def row(self, question: Question) -> TokenSequence:
-        """Return a question as a row: prompt and tokens exactly as LLaVA.generate_inner makes them."""
+    def tokenize(self, question: Question) -> TokenSequence:
+        """Return a question as a row: prompt and tokens exactly as in LLaVA.generate_inner."""
         from llava.mm_utils import tokenizer_image_token
 
         note = {**self._common, **sample_notes.of_question(question.index, question.message)}
@@ -70,35 +70,35 @@ class InputProcessor:
             patches=self._patches,
             limit=self._limit if paths else None,
             note={**note, **found},
-            criterion=self._rules.criterion(tokens),
+            criterion=self._greedy.criterion(tokens),
         )
 
-    def order(self, row: TokenSequence, pool: ThreadPoolExecutor) -> None:
-        """Have the images of a row decoded, but for those whose features are known or that are on their way."""
+    def submit_images(self, row: TokenSequence, pool: ThreadPoolExecutor) -> None:
+        """Queue a row's images for decoding, except those cached or already queued."""
         for image in row.images:
             with self._lock:
-                if image.sha256 not in self._pending and not self._eye.knows(image.sha256):
+                if image.sha256 not in self._pending and not self._vision.is_cached(image.sha256):
                     self._pending[image.sha256] = pool.submit(self.decode, image.path)
 
     def pixels(self, image: ImageFile) -> torch.Tensor:
-        """Return an image [3, height, width], waiting for it where it is on its way."""
+        """Return an image [3, height, width], waiting for it where it is queued."""
         with self._lock:
             future = self._pending.get(image.sha256)
         return future.result() if future else self.decode(image.path)
 
-    def seen(self, images: Iterable[ImageFile]) -> None:
-        """Drop the pixels of images whose features are known."""
+    def release(self, images: Iterable[ImageFile]) -> None:
+        """Free the pixels of images whose features are computed."""
         with self._lock:
             for image in images:
                 self._pending.pop(image.sha256, None)
 
-    def forget(self) -> None:
-        """Drop all pixels."""
+    def clear(self) -> None:
+        """Free all pixels."""
         with self._lock:
             self._pending.clear()
 
     def decode(self, path: str) -> torch.Tensor:
-        """Read and prepare one image as the wrapper does."""
+        """Return one image file as pixels [3, height, width], preprocessed as the wrapper does."""
         from llava.mm_utils import process_images
         from PIL import Image
 
@@ -111,16 +111,16 @@ class InputProcessor:
 
 
 class Prefetcher:
-    """Rows in the order of their questions, made by a thread that is at most `size` rows ahead."""
+    """Rows in the order of their questions, prepared by a thread at most `size` rows ahead."""
 
-    def __init__(self, questions: Iterable[Question], desk: InputProcessor, *, size: int) -> None:
-        self._questions, self._desk = questions, desk
+    def __init__(self, questions: Iterable[Question], inputs: InputProcessor, *, size: int) -> None:
+        self._questions, self._inputs = questions, inputs
         self._rows: queue.Queue[TokenSequence | BaseException | None] = queue.Queue(maxsize=size)
         self._stop = threading.Event()
         self.done = False
         self._error: BaseException | None = None
-        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="vldock-image", initializer=alone)
-        self._thread = threading.Thread(target=self._run, name="vldock-ahead", daemon=True)
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="vldock-image", initializer=use_one_thread)
+        self._thread = threading.Thread(target=self._run, name="vldock-prefetch", daemon=True)
 
     def __enter__(self) -> Prefetcher:
         self._thread.start()
@@ -131,11 +131,11 @@ class Prefetcher:
     ) -> None:
         self._stop.set()
         self._pool.shutdown(wait=True, cancel_futures=True)
-        self._thread.join(timeout=10 * SECONDS)  # it may be waiting for a question that never comes
-        self._desk.forget()
+        self._thread.join(timeout=10 * SECONDS)  # it may be blocked in the caller's iterator
+        self._inputs.clear()
 
     def take(self, count: int) -> list[TokenSequence]:
-        """Return the next `count` rows, fewer when `done`: at the end, or before a question that is in error."""
+        """Return the next `count` rows, fewer when `done`: at the end, or before a faulty question."""
         rows: list[TokenSequence] = []
         while len(rows) < count and not self.done:
             item = self._rows.get()
@@ -145,20 +145,20 @@ class Prefetcher:
                 self.done, self._error = True, item
         return rows
 
-    def close(self) -> None:
-        """Raise what ended the rows early, if anything did; called when those before it are answered."""
+    def raise_pending(self) -> None:
+        """Raise the error that ended the rows early, if any; called when the rows before it are answered."""
         if self._error is not None:
             raise self._error
 
     def _run(self) -> None:
         try:
             for question in self._questions:
-                row = self._desk.row(question)
-                self._desk.order(row, self._pool)
+                row = self._inputs.tokenize(question)
+                self._inputs.submit_images(row, self._pool)
                 if not self._put(row):
                     return
             self._put(None)
-        except BaseException as error:  # noqa: BLE001  whatever it is, it belongs to the thread that asks
+        except BaseException as error:  # noqa: BLE001  raised in the thread that takes the rows
             self._put(error)
 
     def _put(self, item: TokenSequence | BaseException | None) -> bool:

@@ -1,6 +1,6 @@
-"""Keys and values of the rows of a batch, in place, right-aligned: every row's newest token is in the same column.
+"""Preallocated KV cache of a batch, right-aligned: every row's newest token is in the same column.
 
-transformers 4.37.2 asks a Cache how long it is, hands it new keys and values layer by layer, and attends to what
+transformers 4.37.2 asks a Cache for its length, passes new keys and values layer by layer, and attends to the tensors
 `update` returns (cache_utils.py, modeling_llama.py). Its own DynamicCache copies everything at each token.
 """
 
@@ -13,12 +13,12 @@ from typing import Any
 import torch
 from transformers.cache_utils import Cache
 
-ROOM = 32  # columns kept free for tokens to come; when they are used up, more are added
+ROOM = 32  # columns preallocated for new tokens; more are added when they are used up
 
 
 @dataclass(frozen=True)
 class KvSlice:
-    """One row of a cache: the columns, in order, that hold its tokens."""
+    """One row of a cache, with the spans of columns that hold its tokens."""
 
     cache: AlignedCache
     row: int
@@ -29,16 +29,16 @@ class KvSlice:
         """Return its number of tokens."""
         return sum(end - begin for begin, end in self.spans)
 
-    def copied(self) -> KvSlice:
-        """Return the same row in a cache of its own, so that the others' memory can go."""
+    def copy(self) -> KvSlice:
+        """Return a copy in a cache of its own, so that the other rows' memory can be freed."""
         sample = self.cache.keys[0]
         shape = Shape(len(self.cache.keys), sample.shape[1], sample.shape[3], sample)
-        return AlignedCache.gather([self], like=shape, room=0).piece(0, self.length)
+        return AlignedCache.gather([self], like=shape, room=0).row_slice(0, self.length)
 
 
 @dataclass(frozen=True)
 class Shape:
-    """What the caches of one model have in common; `sample` is any tensor of their dtype and device."""
+    """Dimensions of one model's caches; `sample` is any tensor of their dtype and device."""
 
     layers: int
     heads: int
@@ -47,7 +47,7 @@ class Shape:
 
 
 class AlignedCache(Cache):  # type: ignore[misc]  # of a library without types
-    """Tensors [rows, heads, columns, width] for keys and for values of each layer; `used` columns are filled.
+    """Keys and values of each layer, tensors [rows, heads, columns, width]; `used` columns are filled.
 
     A row shorter than `used` begins with columns of zeros, which the mask hides.
     """
@@ -56,16 +56,16 @@ class AlignedCache(Cache):  # type: ignore[misc]  # of a library without types
         self.keys, self.values, self.used = keys, values, used
 
     @classmethod
-    def gather(cls, pieces: Sequence[KvSlice | None], *, like: Shape, room: int = ROOM) -> AlignedCache:
-        """Return a new cache of these rows, with `room` free columns; None is a row without a token."""
-        used = max((piece.length for piece in pieces if piece), default=0)
+    def gather(cls, slices: Sequence[KvSlice | None], *, like: Shape, room: int = ROOM) -> AlignedCache:
+        """Return a new cache of these rows, with `room` free columns; None is an empty row."""
+        used = max((item.length for item in slices if item), default=0)
         keys, values = list[torch.Tensor](), list[torch.Tensor]()
         for layer in range(like.layers):
             for made, kind in ((keys, "keys"), (values, "values")):
-                tensor = like.sample.new_zeros((len(pieces), like.heads, used + room, like.width))
-                for row, piece in enumerate(pieces):
-                    if piece:
-                        _copy(tensor[row], piece, getattr(piece.cache, kind)[layer], end=used)
+                tensor = like.sample.new_zeros((len(slices), like.heads, used + room, like.width))
+                for row, item in enumerate(slices):
+                    if item:
+                        _copy(tensor[row], item, getattr(item.cache, kind)[layer], end=used)
                 made.append(tensor)
         return cls(keys, values, used=used)
 
@@ -76,11 +76,11 @@ class AlignedCache(Cache):  # type: ignore[misc]  # of a library without types
 
     @property
     def bytes(self) -> int:
-        """Return the memory it takes."""
+        """Return its memory in bytes."""
         return sum(t.numel() * t.element_size() for t in (*self.keys, *self.values))
 
-    def piece(self, row: int, length: int) -> KvSlice:
-        """Return a row whose last `length` columns hold its tokens."""
+    def row_slice(self, row: int, length: int) -> KvSlice:
+        """Return a row, whose tokens are in the last `length` columns."""
         return KvSlice(self, row, ((self.used - length, self.used),))
 
     def keep(self, rows: Sequence[int], *, width: int) -> None:
@@ -93,7 +93,7 @@ class AlignedCache(Cache):  # type: ignore[misc]  # of a library without types
         self.used = width
 
     def reserve(self) -> None:
-        """Make room for one more token."""
+        """Allocate columns for one more token, if none is free."""
         free = self.keys[0].shape[2] - self.used
         if free:
             return
@@ -105,7 +105,7 @@ class AlignedCache(Cache):  # type: ignore[misc]  # of a library without types
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, layer_idx: int, cache_kwargs: Any = None
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Write new keys and values [rows, heads, new, width] of one layer and return all of its columns in use."""
+        """Write new keys and values [rows, heads, new, width] of one layer; return all its columns in use."""
         end = self.used + key_states.shape[2]
         self.keys[layer_idx][:, :, self.used : end] = key_states
         self.values[layer_idx][:, :, self.used : end] = value_states
@@ -122,7 +122,7 @@ class AlignedCache(Cache):  # type: ignore[misc]  # of a library without types
         return None
 
 
-def _copy(target: torch.Tensor, piece: KvSlice, source: torch.Tensor, *, end: int) -> None:
-    for begin, stop in reversed(piece.spans):
-        target[:, end - (stop - begin) : end] = source[piece.row, :, begin:stop]
+def _copy(target: torch.Tensor, item: KvSlice, source: torch.Tensor, *, end: int) -> None:
+    for begin, stop in reversed(item.spans):
+        target[:, end - (stop - begin) : end] = source[item.row, :, begin:stop]
         end -= stop - begin

@@ -1,4 +1,4 @@
-"""The language half of LLaVA: prompts of several rows read in one pass, then one token of each row at a time.
+"""Forward passes of LLaVA's language model: prefill of several rows, then one token of each.
 
 Rows are padded on the left. A row's positions count its own tokens only, and a mask hides the padding, so that a row
 computes what it computes alone (but for the order in which a matrix product adds, which is the hardware's).
@@ -17,7 +17,7 @@ from vldock.image.engines.kv_cache import AlignedCache, KvSlice, Shape
 
 @dataclass(frozen=True)
 class Segment:
-    """Embeddings [tokens, width] to be read, after the tokens of `past` where there are any."""
+    """Embeddings [tokens, width] to prefill, after the tokens of `past` if given."""
 
     embeds: torch.Tensor
     past: KvSlice | None = None
@@ -49,17 +49,20 @@ class LanguageModel:
         projected: torch.Tensor = self._projector(features)
         return projected
 
-    def read(self, segments: Sequence[Segment]) -> tuple[torch.Tensor, list[KvSlice]]:
-        """Read segments in as few passes as pay; return the logits [segments, vocabulary] after each, and its row."""
-        logits, pieces = dict[int, torch.Tensor](), dict[int, KvSlice]()
-        for places in passes(segments, apart=self.device.type == "cpu"):
-            found, rows = self._read([segments[place] for place in places])
-            logits |= zip(places, found, strict=True)
-            pieces |= zip(places, rows, strict=True)
-        order = range(len(segments))
-        return torch.stack([logits[place] for place in order]), [pieces[place] for place in order]
+    def prefill(self, segments: Sequence[Segment]) -> tuple[torch.Tensor, list[KvSlice]]:
+        """Run segments through the model; return the logits [segments, vocabulary] after each, and its cache row.
 
-    def _read(self, segments: Sequence[Segment]) -> tuple[torch.Tensor, list[KvSlice]]:
+        Segments are grouped by `plan_passes`.
+        """
+        logits, slices = dict[int, torch.Tensor](), dict[int, KvSlice]()
+        for indices in plan_passes(segments, by_length=self.device.type == "cpu"):
+            found, rows = self._prefill([segments[index] for index in indices])
+            logits |= zip(indices, found, strict=True)
+            slices |= zip(indices, rows, strict=True)
+        order = range(len(segments))
+        return torch.stack([logits[index] for index in order]), [slices[index] for index in order]
+
+    def _prefill(self, segments: Sequence[Segment]) -> tuple[torch.Tensor, list[KvSlice]]:
         new = [segment.embeds.shape[0] for segment in segments]
         before = [segment.before for segment in segments]
         most_new, most_before = max(new), max(before)
@@ -69,23 +72,23 @@ class LanguageModel:
             embeds[row, most_new - new[row] :] = segment.embeds
         logits = self._forward(
             cache,
-            positions=positions(before, new, device=self.device),
-            mask=reading_mask(before, new, device=self.device),
+            positions=position_ids(before, new, device=self.device),
+            mask=prefill_mask(before, new, device=self.device),
             inputs_embeds=embeds,
         )
-        pieces = []
+        slices = []
         for row in range(len(segments)):
             spans = [(most_before - before[row], most_before), (most_before + most_new - new[row], cache.used)]
-            pieces.append(KvSlice(cache, row, tuple(span for span in spans if span[0] < span[1])))
-        return logits, pieces
+            slices.append(KvSlice(cache, row, tuple(span for span in spans if span[0] < span[1])))
+        return logits, slices
 
-    def step(self, cache: AlignedCache, tokens: Sequence[int], lengths: Sequence[int]) -> torch.Tensor:
-        """Read one token of each row, which has `lengths` before it; return the logits [rows, vocabulary]."""
+    def decode(self, cache: AlignedCache, tokens: Sequence[int], lengths: Sequence[int]) -> torch.Tensor:
+        """Run one token of each row, with `lengths` tokens before it; return the logits [rows, vocabulary]."""
         cache.reserve()
         return self._forward(
             cache,
             positions=torch.tensor(list(lengths), device=self.device)[:, None],
-            mask=stepping_mask(lengths, columns=cache.used, device=self.device),
+            mask=decode_mask(lengths, columns=cache.used, device=self.device),
             input_ids=torch.tensor(list(tokens), device=self.device)[:, None],
         )
 
@@ -100,22 +103,23 @@ class LanguageModel:
         return logits
 
 
-def passes(segments: Sequence[Segment], *, apart: bool) -> list[list[int]]:
-    """Return the places of the segments that are read together: all, or `apart` those that need no mask by length.
+def plan_passes(segments: Sequence[Segment], *, by_length: bool) -> list[list[int]]:
+    """Return the indices of the segments of each pass: all in one, or grouped `by_length`.
 
+    Segments without a past and of equal length need no mask.
     On a CPU several rows in one pass are no faster than one after the other, while a mask forbids the causal kernel
     and costs twice the time of a prompt (torch 2.1's SDPA); on a GPU one large pass is what fills it.
     """
-    if not apart:
+    if not by_length:
         return [list(range(len(segments)))]
     groups: dict[tuple[bool, int], list[int]] = {}
-    for place, segment in enumerate(segments):
+    for index, segment in enumerate(segments):
         key = (True, 0) if segment.before else (False, segment.embeds.shape[0])
-        groups.setdefault(key, []).append(place)
+        groups.setdefault(key, []).append(index)
     return list(groups.values())
 
 
-def positions(before: Sequence[int], new: Sequence[int], *, device: torch.device) -> torch.Tensor:
+def position_ids(before: Sequence[int], new: Sequence[int], *, device: torch.device) -> torch.Tensor:
     """Return the positions [rows, longest new] of left-padded segments; padding has position 0."""
     columns = torch.arange(max(new), device=device)[None]
     first = torch.tensor([b - max(new) + n for b, n in zip(before, new, strict=True)], device=device)[:, None]
@@ -123,10 +127,10 @@ def positions(before: Sequence[int], new: Sequence[int], *, device: torch.device
     return torch.where(columns < padded, 0, columns + first)
 
 
-def reading_mask(before: Sequence[int], new: Sequence[int], *, device: torch.device) -> torch.Tensor | None:
-    """Return what each new position may see, [rows, 1, new, before + new] of bool; None: just all up to itself.
+def prefill_mask(before: Sequence[int], new: Sequence[int], *, device: torch.device) -> torch.Tensor | None:
+    """Return the attention mask of new positions, bool [rows, 1, new, before + new]; None where it is causal.
 
-    A position of padding may see everything: a softmax over nothing is not a number on some of SDPA's ways.
+    A padding position attends to everything: a softmax over nothing is NaN in some of SDPA's kernels.
     """
     if not any(before) and len(set(new)) == 1:
         return None
@@ -140,8 +144,8 @@ def reading_mask(before: Sequence[int], new: Sequence[int], *, device: torch.dev
     return seen[:, None]
 
 
-def stepping_mask(lengths: Sequence[int], *, columns: int, device: torch.device) -> torch.Tensor | None:
-    """Return what the next token of each row may see, [rows, 1, 1, columns + 1] of bool; None: everything."""
+def decode_mask(lengths: Sequence[int], *, columns: int, device: torch.device) -> torch.Tensor | None:
+    """Return the attention mask of the next token, bool [rows, 1, 1, columns + 1]; None where no column is padding."""
     if set(lengths) == {columns}:
         return None
     begin = columns - torch.tensor(list(lengths), device=device)

@@ -1,7 +1,7 @@
-"""VLMEvalKit's own loop with a tower that remembers: the same pixels are not looked at twice.
+"""Memoized vision tower for VLMEvalKit's own loop: equal pixels are encoded once.
 
-What a tower returned for a tensor is returned again for an equal one, so answers are those of the plain loop bit for
-bit. A benchmark that asks several questions about an image, and a second model with the same tower, gain.
+The output for a tensor is returned again for an equal one, so answers are bit-identical to the plain loop's. Benchmarks
+with several questions on an image, and a second model with the same tower, run faster.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from vldock.image.engines.memory_features import FeatureStore, shared
+from vldock.image.engines.memory_features import FeatureStore, shared_store
 from vldock.image.features import for_evaluation, shards
 
 
@@ -24,18 +24,18 @@ def tower_of(wrapper: Any) -> Any | None:
 
 
 def prepare(wrapper: Any) -> None:
-    """Hash the weights of the wrapper's tower now (half a second a gigabyte), not at the first question."""
+    """Hash the weights of the wrapper's tower now (0.5 s per GB), not at the first question."""
     if (tower := tower_of(wrapper)) is not None:
         for_evaluation.of_memory(tower)
 
 
 @contextmanager
-def _remembering(tower: Any, store: FeatureStore) -> Iterator[None]:
+def _memoize(tower: Any, store: FeatureStore) -> Iterator[None]:
     forward: Callable[[Any], Any] = tower.forward
     place = (for_evaluation.of_memory(tower), str(tower.dtype), str(tower.device))
 
-    def remembered(images: Any) -> Any:
-        """Return the features [n, patches, width] of images [n, 3, height, width]; a list of images is computed."""
+    def memoized_forward(images: Any) -> Any:
+        """Return the features [n, patches, width] of images [n, 3, height, width]; a list is not memoized."""
         if not isinstance(images, torch.Tensor):
             return forward(images)
         key = (*place, digest(images))
@@ -47,7 +47,7 @@ def _remembering(tower: Any, store: FeatureStore) -> Iterator[None]:
             store.put(key, found, found.numel() * found.element_size())
         return found
 
-    tower.forward = remembered
+    tower.forward = memoized_forward
     try:
         yield
     finally:
@@ -55,9 +55,9 @@ def _remembering(tower: Any, store: FeatureStore) -> Iterator[None]:
 
 
 def memoized(wrapper: Any) -> Any:
-    """Return a context in which the wrapper's tower remembers; nothing changes for a model without such a tower."""
+    """Return a context in which the wrapper's tower is memoized; does nothing for a model without one."""
     tower = tower_of(wrapper)
-    return nullcontext() if tower is None else _remembering(tower, shared())
+    return nullcontext() if tower is None else _memoize(tower, shared_store())
 
 
 def digest(tensor: torch.Tensor) -> str:

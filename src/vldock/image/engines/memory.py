@@ -1,4 +1,4 @@
-"""Memory: how much is free, how many rows fit in it, and whether an error says that there was not enough."""
+"""Memory budget: free bytes, rows that fit, out-of-memory errors."""
 
 from __future__ import annotations
 
@@ -11,46 +11,46 @@ from vldock.image.process import stats as process_stats
 
 MOST_ON_GPU, MOST_ON_CPU = 64, 16  # rows of `auto`: on a CPU a matrix product of 8 rows takes as long as one of 16
 SPARE_TOKENS = 128  # of an answer; a longer one may make the batch smaller later
-HELD = 0.8  # of the free memory
+SHARE_OF_FREE = 0.8  # of the free memory
 CPU_MESSAGES = ("can't allocate memory", "not enough memory")  # c10's CPU allocator raises a plain RuntimeError
 
 
 def free_bytes(device: torch.device) -> int:
-    """Return the memory a process may still take on a device: of a GPU, with what torch holds unused."""
+    """Return the bytes a process may still allocate on a device; on a GPU with torch's unused reserve."""
     if device.type == "cuda":
         return cuda_device.free_to_torch(device)
     return process_stats.free_memory()
 
 
 def feature_bytes() -> int:
-    """Return how much the features of images may take: a sixteenth of what is free on the device that computes."""
+    """Return the budget for image features: a sixteenth of the free memory of the computing device."""
     return free_bytes(torch.device("cuda" if torch.cuda.is_available() else "cpu")) // 16
 
 
-def head_bytes(device: torch.device) -> int:
-    """Return how much shared beginnings of prompts (keys and values) may take: an eighth of what is free."""
+def prefix_bytes(device: torch.device) -> int:
+    """Return the budget for shared prompt prefixes (keys and values): an eighth of the free memory."""
     return free_bytes(device) // 8
 
 
 def bytes_of_row(config: Any, *, tokens: int, dtype: torch.dtype, on_gpu: bool) -> int:
-    """Return the bytes one row of `tokens` takes while it is read in and answered: keys, values, activations."""
+    """Return the bytes of one row of `tokens` during prefill and decoding: keys, values, activations."""
     width, size = config.hidden_size // config.num_attention_heads, torch.finfo(dtype).bits // 8
     kept = 2 * config.num_hidden_layers * config.num_key_value_heads * width * (tokens + SPARE_TOKENS) * size
     passing = (8 * config.hidden_size + 3 * config.intermediate_size) * tokens * size
-    # with padding the CPU computes attention in the open: scores, their softmax and a mask
+    # with padding the CPU materialises attention: scores, their softmax and a mask
     scores = 0 if on_gpu else 3 * config.num_attention_heads * tokens * tokens * size
     return int(1.25 * kept + passing + scores)
 
 
 def rows_that_fit(config: Any, *, tokens: int, dtype: torch.dtype, device: torch.device) -> int:
-    """Return how many rows of `tokens` to answer at once on `device`, at least 1."""
+    """Return how many rows of `tokens` fit at once on `device`, at least 1."""
     on_gpu = device.type == "cuda"
     row = bytes_of_row(config, tokens=tokens, dtype=dtype, on_gpu=on_gpu)
-    return max(1, min(MOST_ON_GPU if on_gpu else MOST_ON_CPU, int(HELD * free_bytes(device)) // row))
+    return max(1, min(MOST_ON_GPU if on_gpu else MOST_ON_CPU, int(SHARE_OF_FREE * free_bytes(device)) // row))
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Tell whether an error says that memory ran out, on a GPU or on the CPU."""
+    """Return whether an error means out of memory, on a GPU or on the CPU."""
     if isinstance(error, torch.cuda.OutOfMemoryError | MemoryError):
         return True
     return isinstance(error, RuntimeError) and any(text in str(error) for text in CPU_MESSAGES)

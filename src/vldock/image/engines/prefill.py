@@ -1,7 +1,7 @@
-"""Rows read into keys and values: images looked at once, and a beginning that several rows share read once.
+"""Prefill of rows into keys and values: each image encoded once, each shared prefix run once.
 
-POPE asks up to 18 questions about an image, and their prompts begin alike up to the end of the image, which is most of
-a prompt: that head is read once, and its keys and values are what each question goes on from.
+POPE asks up to 18 questions about an image, and their prompts are equal up to the end of the image, which is most of a
+prompt: that prefix is run once, and each question continues from its keys and values.
 """
 
 from __future__ import annotations
@@ -20,90 +20,95 @@ from vldock.image.engines.memory_features import VisionEncoder
 from vldock.image.engines.sequence import ImageFile, TokenSequence
 from vldock.image.vlmeval_hooks.provenance.sample_notes import IMAGE_TOKEN
 
-Head = tuple[int | str, ...]
+Prefix = tuple[int | str, ...]
 
 
 class Prefill:
-    """Reads rows with one model; `heads` keeps the keys and values of shared beginnings."""
+    """Prefill for one model; `prefixes` caches the keys and values of shared prefixes."""
 
     def __init__(
-        self, language: LanguageModel, eye: VisionEncoder, desk: InputProcessor, *, heads: ByteStore[KvSlice]
+        self,
+        language_model: LanguageModel,
+        vision: VisionEncoder,
+        inputs: InputProcessor,
+        *,
+        prefixes: ByteStore[KvSlice],
     ) -> None:
-        self._language, self._eye, self._desk, self._heads = language, eye, desk, heads
+        self._language_model, self._vision, self._inputs, self._prefixes = language_model, vision, inputs, prefixes
 
-    def read(
+    def run(
         self, rows: Sequence[TokenSequence], *, others: Sequence[TokenSequence]
     ) -> tuple[torch.Tensor, list[KvSlice]]:
-        """Return the logits [rows, vocabulary] after each row's prompt, and each row as a piece of a cache.
+        """Return the logits [rows, vocabulary] after each row's prompt, and each row's slice of a cache.
 
-        `others` are rows that wait: a beginning one of them shares is kept for it.
+        `others` are waiting rows: a prefix one of them shares is cached for it.
         """
-        shares = Counter(row.head for row in (*rows, *others))
-        shared = [row for row in rows if row.head and (shares[row.head] > 1 or row.head in self._heads)]
-        heads = self._read_heads(shared)
+        shares = Counter(row.prefix for row in (*rows, *others))
+        shared = [row for row in rows if row.prefix and (shares[row.prefix] > 1 or row.prefix in self._prefixes)]
+        prefixes = self._read_prefixes(shared)
         groups = [[row for row in rows if row not in shared], shared]
         logits: dict[TokenSequence, torch.Tensor] = {}
-        pieces: dict[TokenSequence, KvSlice] = {}
+        slices: dict[TokenSequence, KvSlice] = {}
         for group in (group for group in groups if group):
-            segments = [self._segment(row, heads) for row in group]
-            found, made = self._language.read(segments)
+            segments = [self._segment(row, prefixes) for row in group]
+            found, made = self._language_model.prefill(segments)
             logits |= zip(group, found, strict=True)
-            pieces |= zip(group, made, strict=True)
-        return torch.stack([logits[row] for row in rows]), [pieces[row] for row in rows]
+            slices |= zip(group, made, strict=True)
+        return torch.stack([logits[row] for row in rows]), [slices[row] for row in rows]
 
     @property
-    def holds(self) -> bool:
-        """Tell whether any beginning is kept."""
-        return len(self._heads) > 0
+    def holds_prefixes(self) -> bool:
+        """Return whether any prefix is cached."""
+        return len(self._prefixes) > 0
 
-    def forget(self) -> None:
-        """Give back the memory of what is kept."""
-        self._heads.clear()
+    def clear(self) -> None:
+        """Free the cached prefixes."""
+        self._prefixes.clear()
 
-    def _read_heads(self, rows: Sequence[TokenSequence]) -> dict[Head, KvSlice]:
-        found, missing = dict[Head, KvSlice](), dict[Head, TokenSequence]()
+    def _read_prefixes(self, rows: Sequence[TokenSequence]) -> dict[Prefix, KvSlice]:
+        found, missing = dict[Prefix, KvSlice](), dict[Prefix, TokenSequence]()
         for row in rows:
-            if row.head is None:
+            if row.prefix is None:
                 continue
-            held = self._heads.get(row.head)
+            held = self._prefixes.get(row.prefix)
             if held is None:
-                missing.setdefault(row.head, row)
+                missing.setdefault(row.prefix, row)
             else:
-                found[row.head] = held
+                found[row.prefix] = held
         if missing:
             features = self._features(list(missing.values()))
-            segments = [Segment(self._embeds(row, features)[: row.head_length]) for row in missing.values()]
-            _, pieces = self._language.read(segments)
-            for head, piece in zip(missing, pieces, strict=True):
-                found[head] = alone = piece.copied()
-                self._heads.put(head, alone, alone.cache.bytes)
+            segments = [Segment(self._embeds(row, features)[: row.prefix_length]) for row in missing.values()]
+            _, slices = self._language_model.prefill(segments)
+            for prefix, item in zip(missing, slices, strict=True):
+                found[prefix] = own = item.copy()
+                self._prefixes.put(prefix, own, own.cache.bytes)
         return found
 
-    def _segment(self, row: TokenSequence, heads: dict[Head, KvSlice]) -> Segment:
-        past = heads.get(row.head) if row.head else None
+    def _segment(self, row: TokenSequence, prefixes: dict[Prefix, KvSlice]) -> Segment:
+        past = prefixes.get(row.prefix) if row.prefix else None
         if past is None:
             return Segment(self._embeds(row, self._features([row])))
-        rest = self._language.embed(row.tokens[row.head_tokens :])
-        return Segment(rest[: row.length - row.head_length], past)
+        rest = self._language_model.embed(row.tokens[row.prefix_tokens :])
+        return Segment(rest[: row.length - row.prefix_length], past)
 
     def _features(self, rows: Sequence[TokenSequence]) -> dict[str, torch.Tensor]:
-        """Return {image: features} of all images of the rows; those not known are looked at in one batch."""
+        """Return {sha256: features} of all images of the rows; those not cached are encoded in one batch."""
         images = dict[str, tuple[ImageFile, TokenSequence]]()
         for row in rows:
             for image in row.images:
                 images.setdefault(image.sha256, (image, row))
         found, missing = dict[str, torch.Tensor](), list[ImageFile]()
         for sha256, (image, row) in images.items():
-            recalled = self._eye.recall(sha256)
-            if recalled is None:
+            cached = self._vision.find(sha256)
+            if cached is None:
                 missing.append(image)
             else:
-                found[sha256] = recalled[0]
-            row.seen[recalled[1] if recalled else COMPUTED] += 1
+                found[sha256] = cached[0]
+            row.lookups[cached[1] if cached else COMPUTED] += 1
         if missing:
-            names, pixels = [image.sha256 for image in missing], [self._desk.pixels(image) for image in missing]
-            found |= zip(names, self._eye.look(names, pixels, dataset=rows[0].question.dataset), strict=True)
-        self._desk.seen(image for image, _ in images.values())
+            names, pixels = [image.sha256 for image in missing], [self._inputs.pixels(image) for image in missing]
+            found |= zip(names, self._vision.encode(names, pixels, dataset=rows[0].question.dataset), strict=True)
+        self._inputs.release(image for image, _ in images.values())
         return found
 
     def _embeds(self, row: TokenSequence, features: dict[str, torch.Tensor]) -> torch.Tensor:
@@ -114,8 +119,8 @@ class Prefill:
                 text.append(token)
                 continue
             if text:
-                parts.append(self._language.embed(text))
+                parts.append(self._language_model.embed(text))
                 text = []
             if token == IMAGE_TOKEN:
-                parts.append(self._language.project(features[next(images).sha256]))
+                parts.append(self._language_model.project(features[next(images).sha256]))
         return torch.cat(parts)[: row.length]

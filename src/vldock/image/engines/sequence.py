@@ -1,4 +1,4 @@
-"""One question on its way through the batched engine."""
+"""One question in the batched engine: prompt tokens, images, answer so far."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vldock.image.vlmeval_hooks.provenance.sample_notes import IMAGE_TOKEN
 
 @dataclass(frozen=True)
 class ImageFile:
-    """An image by its path and its content."""
+    """An image by path and sha256 of its content."""
 
     path: str
     sha256: str
@@ -22,10 +22,11 @@ class ImageFile:
 
 @dataclass(eq=False)
 class TokenSequence:
-    """A question as tokens (IMAGE_TOKEN stands for an image of `patches` positions), and the tokens answered so far.
+    """A question as tokens, and the tokens answered so far.
 
-    `seen`: how many images' features were looked up for it, by where they were (features.py).
-    `limit`: after how many positions the prompt is cut, as llava_arch.py does; None: it is not.
+    `tokens`: IMAGE_TOKEN is the placeholder of an image of `patches` positions.
+    `lookups`: its image features by source (HELD, READ, COMPUTED of answering.types).
+    `limit`: positions after which the prompt is truncated, as llava_arch.py does; None: never.
     """
 
     question: Question
@@ -36,56 +37,56 @@ class TokenSequence:
     note: dict[str, Any]
     criterion: Any
     answer: list[int] = field(default_factory=list)
-    seen: Counter[str] = field(default_factory=Counter)
+    lookups: Counter[str] = field(default_factory=Counter)
     batch: int = 0
 
     @property
-    def odd(self) -> bool:
-        """Whether images and their places in the prompt do not match: VLMEvalKit's own loop knows what to say."""
+    def mismatched(self) -> bool:
+        """Whether images and placeholders differ in number: left to VLMEvalKit's own loop."""
         return self.tokens.count(IMAGE_TOKEN) != len(self.images)
 
     @cached_property
     def length(self) -> int:
-        """Return the positions the model reads, after the cut."""
+        """Return the prompt's positions, after truncation."""
         whole = len(self.tokens) + len(self.images) * (self.patches - 1)
         return whole if self.limit is None else min(whole, self.limit)
 
     @cached_property
-    def head_tokens(self) -> int:
-        """Return how many tokens there are up to and with the last image; 0 where the prompt has none."""
+    def prefix_tokens(self) -> int:
+        """Return the number of tokens up to and including the last image; 0 without an image."""
         return max((i + 1 for i, token in enumerate(self.tokens) if token == IMAGE_TOKEN), default=0)
 
     @cached_property
-    def head(self) -> tuple[int | str, ...] | None:
-        """Return the beginning up to and with the last image, images by content; None where nothing follows it.
+    def prefix(self) -> tuple[int | str, ...] | None:
+        """Return the tokens up to and including the last image, images by sha256; None where nothing follows.
 
-        Rows with equal heads have equal keys and values there.
+        Rows with equal prefixes have equal keys and values there.
         """
-        if self.odd or not self.images or self.head_length >= self.length:
+        if self.mismatched or not self.images or self.prefix_length >= self.length:
             return None
         contents: Iterator[ImageFile] = iter(self.images)
         return tuple(
-            next(contents).sha256 if token == IMAGE_TOKEN else token for token in self.tokens[: self.head_tokens]
+            next(contents).sha256 if token == IMAGE_TOKEN else token for token in self.tokens[: self.prefix_tokens]
         )
 
     @property
-    def head_length(self) -> int:
-        """Return the positions of the head, before any cut."""
-        return self.head_tokens + len(self.images) * (self.patches - 1)
+    def prefix_length(self) -> int:
+        """Return the positions of the prefix, before truncation."""
+        return self.prefix_tokens + len(self.images) * (self.patches - 1)
 
     @property
     def position(self) -> int:
-        """Return how many positions come before the token that was answered last."""
+        """Return the number of positions before the token answered last."""
         return self.length + len(self.answer) - 1
 
-    def again(self) -> None:
-        """Begin anew: what was answered so far is dropped."""
+    def reset(self) -> None:
+        """Discard the answer so far."""
         self.answer.clear()
         self.batch = 0
 
-    def finished(self, text: str) -> Answer:
-        """Return the answer."""
+    def to_answer(self, text: str) -> Answer:
+        """Return the answer, with the note for the cell's prompts file."""
         note = {**self.note, "answer": list(self.answer), "batch": self.batch}
         if "features" in note:  # of a run with the feature cache
-            note["features"] = {**note["features"], **self.seen}
+            note["features"] = {**note["features"], **self.lookups}
         return Answer(self.question.index, text, note)

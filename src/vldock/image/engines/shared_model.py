@@ -1,4 +1,4 @@
-"""One model for many benchmarks: VLMEvalKit builds its model once per run, here it gets the same one each time."""
+"""One loaded model for many benchmarks; VLMEvalKit itself builds the model once per run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vldock.image.weights import model_files
 
 
 class SharedModel:
-    """A stand-in for the constructor in `supported_VLM`: loads at the first call, then returns what it loaded."""
+    """Placeholder for the constructor in `supported_VLM` that returns the loaded model each time."""
 
     def __init__(self, construct: Callable[..., Any]) -> None:
         self.__wrapped__ = construct  # inspect.unwrap finds the model's own arguments: they are part of its identity
@@ -20,7 +20,7 @@ class SharedModel:
         self.on_question: Callable[[], None] = lambda: None
 
     def load(self) -> float:
-        """Load the model and return the seconds it took. Whatever the constructor raises passes through."""
+        """Load the model and return the seconds it took; the constructor's exceptions pass through."""
         from vldock.image.engines import memoized_tower
         from vldock.image.vlmeval_hooks.provenance import specs
 
@@ -32,11 +32,11 @@ class SharedModel:
         return time.monotonic() - begun
 
     def __call__(self, **kwargs: Any) -> Any:
-        """Return the loaded model; `kwargs` are VLMEvalKit's (use_vllm), of no meaning to a local model."""
+        """Return the loaded model; `kwargs` are VLMEvalKit's (use_vllm) and ignored."""
         return self._model
 
     def facts(self) -> Facts:
-        """Return device, dtype and attention, read from the loaded weights and not from what was asked for."""
+        """Return device, dtype and attention, read from the loaded weights, not from the settings."""
         return facts_of(self._model)
 
     def _watch_generate(self) -> None:
@@ -52,4 +52,4 @@ class SharedModel:
             return answer
 
         self._model.generate = watched
-        self._model._vldock_watch = self  # an engine answers without generate(), and tells us so
+        self._model._vldock_watch = self  # engines do not call generate(): they report answers here

@@ -1,6 +1,6 @@
-"""VLMEvalKit's inference with an engine in place of its loop: called by infer_data() as patched.
+"""An engine in place of VLMEvalKit's inference loop; called by infer_data() as patched.
 
-Answers go into VLMEvalKit's own checkpoint as they come, each after its note, so that what is saved is explained.
+Answers go into VLMEvalKit's own checkpoint as they arrive, each after its note, so that every saved answer has one.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from vldock.image.vlmeval_hooks.files import atomic, table_images
 from vldock.image.vlmeval_hooks.provenance import prompts, sample_notes
 
 
-def answered(
+def answer_rows(
     model: Any, dataset: Any, data: Any, results: MutableMapping[Any, str], *, folder: str, name: str, out_file: str
 ) -> bool:
-    """Answer all rows of `data` with the model's engine, into `results` and `out_file`; False: it has none.
+    """Answer all rows of `data` with the model's engine, into `results` and `out_file`; False without an engine.
 
-    Whatever the engine raises passes through, after what was answered has been saved.
+    The engine's exceptions pass through, after the answers so far have been saved.
     """
     engine = engines.engine_of(model)
     if engine is None:
@@ -37,10 +37,10 @@ def answered(
         watch.on_question()
     with tqdm(total=len(indices), desc=f"Infer {name}/{dataset.dataset_name}") as bar:
         try:
-            for answer in engine.answers(questions(model, dataset, data, results)):
+            for answer in engine.answers(make_questions(model, dataset, data, results)):
                 saved = False
-                _keep(answer, results, indices, path)
-                seen.update(looked_up(answer.note))
+                _save(answer, results, indices, path)
+                seen.update(count_lookups(answer.note))
                 bar.update()
                 if watch is not None:
                     watch.on_answer()
@@ -51,24 +51,27 @@ def answered(
             if not saved:
                 dump(results, out_file)
     if seen:
-        print(f"vision features of {dataset.dataset_name}: {features_line(seen)}", flush=True)
+        print(f"vision features of {dataset.dataset_name}: {describe_lookups(seen)}", flush=True)
     return True
 
 
-def looked_up(note: Mapping[str, Any]) -> dict[str, int]:
-    """Return how many images a sample had looked up, by where they were; empty without the feature cache."""
+def count_lookups(note: Mapping[str, Any]) -> dict[str, int]:
+    """Return {source: images} of a sample's feature look-ups; empty without the feature cache."""
     return {word: count for word, count in note.get("features", {}).items() if isinstance(count, int)}
 
 
-def features_line(seen: Mapping[str, int]) -> str:
+def describe_lookups(seen: Mapping[str, int]) -> str:
     """Return, for example, "12 read from the cache, 3 computed, 0 held in memory"."""
     return (
         f"{seen.get(READ, 0)} read from the cache, {seen.get(COMPUTED, 0)} computed, {seen.get(HELD, 0)} held in memory"
     )
 
 
-def questions(model: Any, dataset: Any, data: Any, results: MutableMapping[Any, str]) -> Iterator[Question]:
-    """Yield the rows of `data` as VLMEvalKit's own loop words them; one without its picture goes to `results`."""
+def make_questions(model: Any, dataset: Any, data: Any, results: MutableMapping[Any, str]) -> Iterator[Question]:
+    """Yield the rows of `data` with the prompts of VLMEvalKit's own loop.
+
+    A row without its image is recorded in `results` as failed.
+    """
     seen = set()
     own = hasattr(model, "use_custom_prompt") and model.use_custom_prompt(dataset.dataset_name)
     own = own and not getattr(dataset, "force_use_dataset_prompt", False)
@@ -84,7 +87,7 @@ def questions(model: Any, dataset: Any, data: Any, results: MutableMapping[Any, 
         yield Question(index, message, dataset.dataset_name)
 
 
-def _keep(answer: Answer, results: MutableMapping[Any, str], indices: dict[str, Any], path: Path) -> None:
+def _save(answer: Answer, results: MutableMapping[Any, str], indices: dict[str, Any], path: Path) -> None:
     sample_notes.append(path, answer.note)
     sample_notes.tell_cut(answer.note, answer.note.get("limit"))
     results[indices[str(answer.index)]] = answer.text

@@ -43,14 +43,14 @@ TIMED: dict[str, tuple[tuple[str, str | Callable[..., str]], ...]] = {
     "llava.mm_utils": (("process_images", "preprocess"),),
     "llava.model.llava_arch": (("LlavaMetaForCausalLM.encode_images", "vision"),),
     "llava.model.language_model.llava_llama": (("LlavaLlamaForCausalLM.forward", language_phase),),
-    "vldock.image.engines.batched": (("BatchedEngine._one", "loop"),),
+    "vldock.image.engines.batched": (("BatchedEngine._run_step", "loop"),),
     "vldock.image.engines.inputs": (
-        *(("InputProcessor.row", "loop"), ("InputProcessor.decode", "preprocess")),
+        *(("InputProcessor.tokenize", "loop"), ("InputProcessor.decode", "preprocess")),
         *(("InputProcessor.pixels", "preprocess"), ("Prefetcher.take", "preprocess")),
     ),
-    "vldock.image.engines.memory_features": (("VisionEncoder.look", "vision"),),
+    "vldock.image.engines.memory_features": (("VisionEncoder.encode", "vision"),),
     "vldock.image.engines.language_model": (
-        *(("LanguageModel.project", "vision"), ("LanguageModel.read", "prefill"), ("LanguageModel.step", "decode")),
+        *(("LanguageModel.project", "vision"), ("LanguageModel.prefill", "prefill"), ("LanguageModel.decode", "decode")),
     ),
 }
 
@@ -158,7 +158,7 @@ def _scored(build_dataset: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _answering(build: Callable[..., Any]) -> Callable[..., Any]:
-    """Have the answers of a model's own loop counted; its batched engine's come through `_keep`."""
+    """Have the answers of a model's own loop counted; its batched engine's come through `_save`."""
 
     def built(*args: Any, **kwargs: Any) -> Any:
         model = build(*args, **kwargs)
@@ -183,5 +183,5 @@ def _counted(function: Callable[..., Any]) -> Callable[..., Any]:
 ANSWERING: dict[str, tuple[tuple[str, Callable[[Callable[..., Any]], Callable[..., Any]]], ...]] = {
     "vlmeval.run": (("build_dataset", _scored),),
     "vldock.image.vlmeval_hooks.models.build": (("build", _answering),),
-    "vldock.image.engines.vlmeval_loop": (("_keep", _counted),),
+    "vldock.image.engines.vlmeval_loop": (("_save", _counted),),
 }
