@@ -16,7 +16,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-HEADER = struct.Struct("!Q")  # of a message: its length, as vldock.image.session.messages sends it
+HEADER = struct.Struct("!Q")  # of a message: its length, as vldock.image.session.message_stream sends it
 AT_ONCE = 5  # messages
 
 

@@ -76,7 +76,7 @@ class Session:
     def held(self) -> Iterator[Path]:
         """Keep its worker's fifth answer to any run back until the yielded file is removed, or the block ends."""
         mark = Path(self.env["VLDOCK_SESSION"]).with_name("held")
-        words = [socket_paths.of(self.env).questions, str(mark)]
+        words = [socket_paths.make(self.env).questions, str(mark)]
         with subprocess.Popen([sys.executable, question_gate.__file__, *words]):
             until(mark.exists)
             try:
@@ -105,7 +105,7 @@ def session(bench_template: Path, tmp_path_factory: pytest.TempPathFactory) -> I
 def ready(folder: Path, env: dict[str, str]) -> Iterator[Session]:
     """Start a session, wait for its model, and end it after the block."""
     session = Session(folder, env)
-    until(lambda: socket_paths.is_there(session.env))
+    until(lambda: socket_paths.exists(session.env))
     until(lambda: session.status().get("state") == "ready")
     yield session
     session.process.terminate()

@@ -21,21 +21,21 @@ from typing import Any, NoReturn
 from vldock.common import build_digest
 from vldock.image.events import emitter
 from vldock.image.process.fast_exit import fast_exit
-from vldock.image.session import evaluator, remote_model, server, socket_paths
+from vldock.image.session import evaluator, remote_model, server, server_socket, socket_paths
 from vldock.image.session.worker_client import WorkerClient
 from vldock.image.session.worker_process import WorkerProcess
 
 
-def become(request: dict[str, Any], descriptors: list[int], connection: socket.socket) -> NoReturn:
-    """Perform the action of the arguments, and end as an evaluator does."""
+def run_evaluator(request: dict[str, Any], descriptors: list[int], connection: socket.socket) -> NoReturn:
+    """Do what the arguments say, and end as an evaluator does."""
     status = 1
     try:
-        evaluator._settle(request, descriptors)
+        evaluator.set_up(request, descriptors)
         status = act(request, connection)
     except KeyboardInterrupt:
         status = 130
     finally:
-        fast_exit(status, told=partial(evaluator._told, connection))
+        fast_exit(status, on_exit=partial(evaluator.report_exit, connection))
 
 
 def act(request: dict[str, Any], connection: socket.socket) -> int:
@@ -51,9 +51,9 @@ def act(request: dict[str, Any], connection: socket.socket) -> int:
     elif word == "decline":
         return evaluator.decline(connection, rest[0])
     elif word == "model":
-        link = WorkerClient(socket_paths.of(os.environ), deaths=request["worker_deaths"])
+        worker = WorkerClient(socket_paths.make(os.environ), deaths=request["worker_deaths"])
         try:
-            remote_model.Models(link, template="vlmevalkit")._describe("tiny", object)
+            remote_model.RemoteModels(worker, template="vlmevalkit").request("tiny", object)
         except remote_model.Declined as reason:
             return evaluator.decline(connection, str(reason))
     elif word == "pool":
@@ -73,12 +73,14 @@ def main() -> int:
     parser.add_argument("--build-facts", default=build_digest.BUILD_FACTS)
     args = parser.parse_args()
     server.read_build_digest = partial(build_digest.read_build_digest, args.build_facts)
-    where = socket_paths.of(os.environ)
-    lock = server.hold(where)
-    worker = WorkerProcess(server.listen(where.questions), [])
+    paths = socket_paths.make(os.environ)
+    lock = server_socket.lock(paths)
+    worker = WorkerProcess(server_socket.listen(paths.questions), [])
     worker.start()
     emit = emitter(sys.stdout, as_json=True)
-    return server.Server(where, lock=lock, worker=worker, become=become, emit=emit, idle_limit=args.idle).run()
+    return server.Server(
+        paths, lock=lock, worker=worker, run_evaluator=run_evaluator, emit=emit, idle_limit=args.idle
+    ).run()
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""Ending a process that has torch in it: what is registered for the end is done, what the kernel frees is left to it.
+"""Quick exit: runs atexit handlers, flushes, then os._exit.
 
-Python takes apart every module and tensor at its end, which takes a second after VLMEvalKit and changes nothing.
+Python's own teardown of every module and tensor takes a second after VLMEvalKit and changes nothing.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 
-def fast_exit(status: int, *, told: Callable[[int], None] = lambda status: None) -> NoReturn:
-    """End with `status` (1 where the end itself fails): threads awaited, exit functions run, streams flushed.
+def fast_exit(status: int, *, on_exit: Callable[[int], None] = lambda status: None) -> NoReturn:
+    """Exit with `status` (1 where exiting fails) after joining threads, running atexit handlers, flushing streams.
 
-    `told` is called last: what is left then is the kernel's, which takes 30 ms to free a process with torch in it.
+    `on_exit` is called last, before the kernel frees the process, which takes 30 ms with torch in it.
     """
     try:
         if threading := sys.modules.get("threading"):  # else there are none
@@ -28,7 +28,7 @@ def fast_exit(status: int, *, told: Callable[[int], None] = lambda status: None)
         atexit._run_exitfuncs()
         sys.stdout.flush()
         sys.stderr.flush()
-        told(status)
+        on_exit(status)
     except BaseException:  # noqa: BLE001  a reader that went away, or Ctrl-C while ending
         status = status or 1
     finally:

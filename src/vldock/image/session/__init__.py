@@ -1,13 +1,27 @@
-"""A session: one process tree in a container that keeps models loaded and evaluates what `docker exec` asks.
+"""A session: one process tree in a container that keeps models loaded for `docker exec ... run.py`.
 
-    serve      the container's command: listens, forks an evaluator for each run.py, keeps the worker alive
-    evaluations  the forks it made: started, signalled, awaited
-    evaluator  such a fork, in which VLMEvalKit is already imported: reads the benchmark, asks, scores
-    worker, worker_main  the process that holds the models; answers the evaluators' questions in turn
-    client     what run.py does when a session is there: hands over its arguments, streams and signals
+Started by `vldock session start` (python -m vldock.image session serve); run_py attaches through client. Everything
+goes over Unix sockets in a folder of mode 0700; nothing listens on a network.
 
-    place, wire, peer   the sockets: one private folder, messages, who is on the other end
-    remote              a model in an evaluator whose answers come from the worker
-
-Everything goes over Unix sockets in a folder of mode 0700; nothing listens on a network.
+client           run.py's side: hands over arguments, streams and signals
+cli              the sub-commands: serve, status, load, unload, cancel, stop
+bootstrap        starts the server: everything imported once, before the first run
+server           event loop: forks an evaluator for each run, supervises the worker
+clients          connections to the server
+server_socket    its lock and listening sockets
+evaluator_pool   its forks: started, signalled, reaped
+evaluator        such a fork: runs run.py with VLMEvalKit imported already
+worker_process   the worker as the server sees it
+worker_failure   why it died, in one line
+worker_main      the worker's process
+worker           answers the evaluators' requests in turn
+worker_listener  its I/O thread
+fair_queue       its requests, round robin over clients
+loaded_models    its models
+model_memory     memory they need, memory free
+worker_client    an evaluator's connection to the worker
+remote_model     a model whose answers come from the worker
+socket_paths     the private folder and its sockets
+message_stream   pickles and descriptors over a socket
+messages         types of all messages
 """

@@ -1,4 +1,4 @@
-"""From `session serve` to the loop: what is imported before it begins, so that no run pays for it."""
+"""Start of the session's server: imports everything once, so that no run pays for it."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from functools import partial
 
 from vldock.image.events import emitter
-from vldock.image.session import evaluator, socket_paths
-from vldock.image.session import server as server
+from vldock.image.session import evaluator, server_socket, socket_paths
+from vldock.image.session.server import Server
 from vldock.image.session.worker_process import WorkerProcess
 from vldock.image.startup import prepare as startup
 
-# What VLMEvalKit, or we, import in functions on the way from a question to its score.
-USED_LATE = (
+# Modules that VLMEvalKit, or vldock, imports inside functions between a question and its score.
+LATE_IMPORTS = (
     *("openpyxl", "xlsxwriter", "pandas.io.formats.excel", "pandas.io.formats.css", "pandas.io.formats.csvs"),
     *("encodings.cp437", "encodings.unicode_escape", "encodings.utf_16_le", "pandas.io.excel._openpyxl"),
     *("pandas.io.excel._xlsxwriter", "vldock.common.passport", "vldock.image.engines.vlmeval_loop"),
@@ -25,31 +25,29 @@ USED_LATE = (
     *("vldock.image.vlmeval_hooks.run.sample_limit", "vldock.image.vlmeval_hooks.models.own_models"),
     *("vldock.image.vlmeval_hooks.provenance.passport", "vldock.image.vlmeval_hooks.process.placement"),
 )
-NVML = "PYTORCH_NVML_BASED_CUDA_CHECK"  # asks the driver's library; asking CUDA would spoil every fork
+NVML = "PYTORCH_NVML_BASED_CUDA_CHECK"  # count GPUs by NVML: initialising CUDA would break every fork
 
 
 def serve(*, models: Sequence[str], idle_limit: float | None) -> int:
-    """Be the session until it is stopped; return the exit status."""
+    """Serve until stopped; return the exit status."""
     events = os.fdopen(os.dup(1), "w", encoding="utf-8")
     sys.stdout.flush()
-    os.dup2(2, 1)  # what libraries print is no event
+    os.dup2(2, 1)  # libraries' output is not an event
     emit = emitter(events, as_json=True)
     startup.prepare()
-    where = socket_paths.of(os.environ)
-    lock = server.hold(where)
-    seen = dict(os.environ)
-    questions = server.listen(where.questions)
-    worker = WorkerProcess(questions, models, events=events.fileno())
-    become = partial(evaluator.become, place=where, seen=seen)
-    loop = server.Server(where, lock=lock, worker=worker, become=become, emit=emit, idle_limit=idle_limit)
-    emit("starting", models=list(models), pid=os.getpid(), socket=str(where.runs))
-    worker.start()  # its imports and loads run beside ours
+    paths = socket_paths.make(os.environ)
+    lock = server_socket.lock(paths)
+    run_evaluator = partial(evaluator.run, paths=paths, server_environ=dict(os.environ))
+    worker = WorkerProcess(server_socket.listen(paths.questions), models, events=events.fileno())
+    server = Server(paths, lock=lock, worker=worker, run_evaluator=run_evaluator, emit=emit, idle_limit=idle_limit)
+    emit("starting", models=list(models), pid=os.getpid(), socket=paths.runs)
+    worker.start()  # its imports and loads run in parallel to ours
     _import_everything()
-    return loop.run()
+    return server.run()
 
 
 def _use_tables() -> None:
-    """Write and read a workbook: what pandas, openpyxl and `re` make at their first use, a fork then has."""
+    """Write and read a workbook, so that forks inherit what pandas, openpyxl and `re` cache at first use."""
     import pandas
 
     from vldock.image.vlmeval_hooks.files import text_cells
@@ -60,7 +58,7 @@ def _use_tables() -> None:
 
 
 def _import_everything() -> None:
-    """Import what an evaluation needs, and no GPU: a fork has it for nothing."""
+    """Import all modules of an evaluation, without touching the GPU; forks inherit them."""
     os.environ[NVML] = "1"
     import torch
     from PIL import Image
@@ -70,7 +68,7 @@ def _import_everything() -> None:
     from vldock.image.vlmeval_hooks.provenance import specs
 
     lazy_imports.import_all()
-    for name in USED_LATE:
+    for name in LATE_IMPORTS:
         importlib.import_module(name)
     Image.init()
     specs.code_spec()

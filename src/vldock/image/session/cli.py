@@ -1,4 +1,4 @@
-"""`python -m vldock.image session`: serve in the foreground; ask, steer and end the session of this user."""
+"""`python -m vldock.image session`: serve, inspect, control and stop this user's session."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ import argparse
 import json
 import os
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vldock.common import standin_choice
 from vldock.common.errors import EnvironmentUnfit, InputRefused, UsageError
-from vldock.image.session import client, messages, socket_paths
+from vldock.image.session import client, message_stream, socket_paths
 from vldock.image.startup import foreign_python
+
+if TYPE_CHECKING:
+    from vldock.image.session.messages import ControlRequest, SessionStatus
 
 GONE = 3  # no session answers
 
@@ -19,15 +22,15 @@ GONE = 3  # no session answers
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the sub-commands."""
     commands = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    serve = commands.add_parser("serve", help="be the session, in the foreground; events are JSON lines")
-    serve.add_argument("--model", action="append", default=[], help="load this one at once; may be repeated")
-    serve.add_argument("--idle", type=float, help="end after so many seconds without a run (default: never)")
+    serve = commands.add_parser("serve", help="serve in the foreground; events are JSON lines")
+    serve.add_argument("--model", action="append", default=[], help="load this model at the start; may be repeated")
+    serve.add_argument("--idle", type=float, help="end after this many seconds without a run (default: never)")
     status = commands.add_parser("status", help="models, runs, memory; exit 0 ready, 3 no session or not ready")
     status.add_argument("--json", action="store_true", help="one JSON object")
-    for name, text in (("load", "load a model now"), ("unload", "let a model go, if nobody uses it")):
+    for name, text in (("load", "load a model now"), ("unload", "unload a model that no run uses")):
         commands.add_parser(name, help=text).add_argument("model")
-    commands.add_parser("cancel", help="end a run as Ctrl-C does; exit 1 if it is not there").add_argument("id")
-    commands.add_parser("stop", help="end the session; runs end as with Ctrl-C and keep their predictions")
+    commands.add_parser("cancel", help="end a run as Ctrl-C does; exit 1 if there is none").add_argument("id")
+    commands.add_parser("stop", help="end the session; its runs end as with Ctrl-C, predictions are kept")
 
 
 def main(args: argparse.Namespace) -> int:
@@ -37,14 +40,12 @@ def main(args: argparse.Namespace) -> int:
     if args.action == "status":
         return _status(as_json=args.json)
     if args.action in ("load", "unload"):
-        return _steer(args.action, args.model)
-    answer = client.ask(os.environ, {"op": args.action, "id": getattr(args, "id", None)})
-    if answer is None:
-        raise _nobody()
+        return _load_or_unload(args.action, args.model)
     if args.action == "cancel":
-        print(f"session: {answer['cancelled']} cancelled", file=sys.stderr)
-        return 0 if answer["cancelled"] else 1
-    print(f"session: stopping, {answer['running']} running", file=sys.stderr)
+        cancelled = _ask({"op": "cancel", "id": args.id})["cancelled"]
+        print(f"session: {cancelled} cancelled", file=sys.stderr)
+        return 0 if cancelled else 1
+    print(f"session: stopping, {_ask({'op': 'stop'})['running']} running", file=sys.stderr)
     return 0
 
 
@@ -59,7 +60,15 @@ def _serve(args: argparse.Namespace) -> int:
     return bootstrap.serve(models=args.model, idle_limit=args.idle)
 
 
-def _nobody() -> EnvironmentUnfit:
+def _ask(request: ControlRequest) -> Any:
+    """Return the session's answer; raises EnvironmentUnfit where none answers, or one of another image."""
+    answer = client.ask(os.environ, request)
+    if answer is None:
+        raise _no_session()
+    return answer
+
+
+def _no_session() -> EnvironmentUnfit:
     return EnvironmentUnfit(
         f"no session of uid {os.geteuid()} answers here",
         expected="a container started with: vldock session start",
@@ -68,39 +77,36 @@ def _nobody() -> EnvironmentUnfit:
 
 
 def _status(*, as_json: bool) -> int:
-    answer = client.ask(os.environ, {"op": "status"})
-    if answer is None:
-        raise _nobody()
-    print(json.dumps(answer, indent=2) if as_json else "\n".join(_lines(answer)))
-    return 0 if answer["state"] == "ready" else GONE
+    status: SessionStatus = _ask({"op": "status"})
+    print(json.dumps(status, indent=2) if as_json else "\n".join(_lines(status)))
+    return 0 if status["state"] == "ready" else GONE
 
 
-def _lines(status: dict[str, Any]) -> list[str]:
+def _lines(status: SessionStatus) -> list[str]:
     lines = [f"session {status['state']} since {status['started']}, {status['evals']} runs so far"]
     if status["worker_cause"]:
         ended = "given up" if status["state"] == "failed" else "started again"
         lines.append(f"  worker died: {status['worker_cause']} ({ended}, {status['worker_restarts']} deaths so far)")
     for model in status["models"]:
-        told = model["error"] or (
+        about = model["error"] or (
             f"{model['device']}, {model['dtype']}, {model['attention']}, {model['answers']} answers"
             if model["state"] == "ready"
             else ""
         )
-        lines.append(f"  {model['name']}  {model['state']}  {told}".rstrip())
+        lines.append(f"  {model['name']}  {model['state']}  {about}".rstrip())
     lines += [
         f"  running {run['id']} since {run['started']}: run.py {' '.join(run['argv'])}" for run in status["running"]
     ]
     return lines
 
 
-def _steer(action: str, model: str) -> int:
-    """Load or unload a model through the worker, telling what it says meanwhile."""
-    if client.ask(os.environ, {"op": "status"}) is None:  # refuses a session of another image
-        raise _nobody()
+def _load_or_unload(action: str, model: str) -> int:
+    """Load or unload a model in the worker, printing its progress."""
+    _ask({"op": "status"})  # refuses a session of another image
     try:
-        stream = messages.connect(socket_paths.of(os.environ).questions)
+        stream = message_stream.connect(socket_paths.make(os.environ).questions)
     except (FileNotFoundError, ConnectionRefusedError) as error:
-        raise _nobody() from error
+        raise _no_session() from error
     stream.send({"op": action, "name": model})
     while "say" in (answer := stream.receive()):
         print(f"session: {answer['say']}", file=sys.stderr, flush=True)

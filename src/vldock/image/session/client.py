@@ -1,6 +1,6 @@
-"""run.py's side of a session: hand over arguments, streams and signals to a process that has everything imported.
+"""run.py's side of a session: hands over arguments, streams and signals.
 
-Standard library only: this is what every `docker exec` pays for.
+Standard library only, and little of it: every `docker exec` pays for these imports.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 from vldock.common.build_digest import read_build_digest
 from vldock.common.errors import EnvironmentUnfit, EvaluationFailed, VldockError
-from vldock.image.session import messages, socket_paths
+from vldock.image.session import message_stream, socket_paths
 
 TYPE_CHECKING = False  # typing's, which would import it
 if TYPE_CHECKING:
@@ -21,22 +21,24 @@ if TYPE_CHECKING:
     from types import FrameType
     from typing import Any
 
+    from vldock.image.session.messages import ControlRequest, RunRequest
+
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 NO = ("0", "no", "false", "off")
-DISTRIBUTED = ("RANK", "WORLD_SIZE")  # torchrun's processes talk to each other, not to a worker
+DISTRIBUTED = ("RANK", "WORLD_SIZE")  # torchrun's ranks load their own models
 
 
-def wanted(argv: Sequence[str], environ: Mapping[str, str]) -> bool:
-    """Tell whether this run.py may use a session at all."""
+def may_attach(argv: Sequence[str], environ: Mapping[str, str]) -> bool:
+    """Return whether this run.py may use a session."""
     if "--no-worker" in argv or environ.get(socket_paths.WORKER, "").strip().lower() in NO:
         return False
     return not any(name in environ for name in DISTRIBUTED)
 
 
 def attach(argv: Sequence[str], environ: Mapping[str, str]) -> int | None:
-    """Run `run.py argv` in the session and return its exit status; None where there is none, or not for this run.
+    """Run `run.py argv` in the session and return its exit status; None where there is no session, or it declines.
 
-    Raises EvaluationFailed when the session ends while the run is under way.
+    Raises EvaluationFailed when the session ends during the run.
     """
     stream = _connect(environ)
     if stream is None:
@@ -47,7 +49,7 @@ def attach(argv: Sequence[str], environ: Mapping[str, str]) -> int | None:
                 stream.send(_request(argv, environ), descriptors=descriptors)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, FORWARDED)
             return _follow(stream)
-    except (OSError, messages.Closed) as error:
+    except (OSError, message_stream.Closed) as error:
         raise EvaluationFailed(
             f"the session ended while this ran ({error})",
             expected="a session that lives as long as its evaluations",
@@ -57,7 +59,7 @@ def attach(argv: Sequence[str], environ: Mapping[str, str]) -> int | None:
         stream.close()
 
 
-def ask(environ: Mapping[str, str], request: Mapping[str, Any]) -> Any:
+def ask(environ: Mapping[str, str], request: ControlRequest) -> Any:
     """Send one request to the session and return its answer; None where no session answers.
 
     Raises EnvironmentUnfit where the session is of another image.
@@ -68,7 +70,7 @@ def ask(environ: Mapping[str, str], request: Mapping[str, Any]) -> Any:
     try:
         stream.send({**request, "build": read_build_digest()})
         answer = stream.receive()
-    except (OSError, messages.Closed):
+    except (OSError, message_stream.Closed):
         return None
     finally:
         stream.close()
@@ -77,10 +79,10 @@ def ask(environ: Mapping[str, str], request: Mapping[str, Any]) -> Any:
     return answer
 
 
-def _connect(environ: Mapping[str, str]) -> messages.Stream | None:
-    """Return a connection to this user's session, or None; a refusal is said, for it costs a model load."""
+def _connect(environ: Mapping[str, str]) -> message_stream.Stream | None:
+    """Return a connection to this user's session, or None; a refusal is printed, as it costs a model load."""
     try:
-        return messages.connect(socket_paths.of(environ).runs)
+        return message_stream.connect(socket_paths.make(environ).runs)
     except FileNotFoundError:
         return None
     except ConnectionRefusedError:
@@ -90,7 +92,7 @@ def _connect(environ: Mapping[str, str]) -> messages.Stream | None:
     return None
 
 
-def _request(argv: Sequence[str], environ: Mapping[str, str]) -> dict[str, Any]:
+def _request(argv: Sequence[str], environ: Mapping[str, str]) -> RunRequest:
     umask = os.umask(0)
     os.umask(umask)
     return {
@@ -105,7 +107,7 @@ def _request(argv: Sequence[str], environ: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def _follow(stream: messages.Stream) -> int | None:
+def _follow(stream: message_stream.Stream) -> int | None:
     while True:
         message = stream.receive()
         if "declined" in message:
@@ -117,7 +119,7 @@ def _follow(stream: messages.Stream) -> int | None:
 
 @contextmanager
 def _streams() -> Iterator[list[int]]:
-    """Yield standard input, output and error; one that is closed is /dev/null."""
+    """Yield the descriptors of standard input, output and error, /dev/null for a closed one."""
     nothing = os.open(os.devnull, os.O_RDWR)
     sys.stdout.flush()
     sys.stderr.flush()
@@ -136,10 +138,10 @@ def _is_open(descriptor: int) -> bool:
 
 
 @contextmanager
-def _signals_forwarded(stream: messages.Stream) -> Iterator[None]:
-    """Send what is sent to us on to the evaluator, which ends as run.py does; a second one of a kind again.
+def _signals_forwarded(stream: message_stream.Stream) -> Iterator[None]:
+    """Forward signals to the evaluator, each time they arrive; it ends as run.py does.
 
-    Held back until the caller has sent its request and lets them through: before that there is nobody to send them to.
+    They stay blocked until the caller has sent its request and unblocks them: before that there is no evaluator.
     """
 
     def forward(number: int, _frame: FrameType | None) -> None:

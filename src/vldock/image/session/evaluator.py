@@ -1,4 +1,4 @@
-"""A fork of the server becomes run.py: the client's streams, folder, environment and arguments; then VLMEvalKit."""
+"""An evaluator: a fork of the server that runs run.py with a client's streams, folder and environment."""
 
 from __future__ import annotations
 
@@ -12,39 +12,43 @@ import traceback
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from vldock.common.errors import VldockError
 from vldock.common.image_paths import TOKEN_VARIABLES
 from vldock.common.prompt_style import UPSTREAM
 from vldock.image.process.fast_exit import fast_exit
-from vldock.image.session import messages, remote_model
+from vldock.image.session import message_stream
 from vldock.image.session.evaluator_pool import STOPPING
+from vldock.image.session.remote_model import Declined, RemoteModels
 from vldock.image.session.socket_paths import SocketPaths
 from vldock.image.session.worker_client import WorkerClient
 from vldock.image.startup import prepare as startup
 from vldock.image.timing import switch as timing_switch
 
-# Read by libraries as they are imported: an evaluator inherits what the server's import saw.
+if TYPE_CHECKING:
+    from vldock.image.session.messages import RunRequest
+
+# Read by libraries at import: an evaluator inherits the values of the server's import.
 AT_IMPORT = ("HF_", "HUGGINGFACE_", "TRANSFORMERS_", "TORCH", "PYTORCH_", "CUDA_", "NVIDIA_", "OMP_", "MKL_", "XDG_")
 AT_IMPORT_TOO = ("PYTHONPATH", "NLTK_DATA", "VLDOCK_STANDIN", "VLDOCK_DEVICE", "VLDOCK_DTYPE", "VLDOCK_EAGER_IMPORTS")
 IGNORED = ("PYTORCH_NVML_BASED_CUDA_CHECK", *TOKEN_VARIABLES)
 DEATH_SIGNAL = 1  # prctl's PR_SET_PDEATHSIG
 
 
-def become(
-    request: dict[str, Any],
+def run(
+    request: RunRequest,
     descriptors: list[int],
     connection: socket.socket,
     *,
-    place: SocketPaths,
-    seen: Mapping[str, str],
+    paths: SocketPaths,
+    server_environ: Mapping[str, str],
 ) -> NoReturn:
-    """Evaluate what the client asked, in this fork, and end the process with run.py's exit status."""
+    """Run the client's request in this fork and end the process with run.py's exit status."""
     status = 1
     try:
-        _settle(request, descriptors)
-        status = _run(request, connection, place, seen)
+        set_up(request, descriptors)
+        status = _evaluate(request, connection, paths, server_environ)
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else int(end.code is not None)
     except VldockError as error:
@@ -55,34 +59,35 @@ def become(
     except BaseException:  # noqa: BLE001  a fork must never go on as the server
         traceback.print_exc()
     finally:
-        fast_exit(status, told=partial(_told, connection))
+        fast_exit(status, on_exit=partial(report_exit, connection))
 
 
-def _told(connection: socket.socket, status: int) -> None:
-    """Let go of the client's streams and tell it how the run ended; the server, which reaps us, would only later."""
+def report_exit(connection: socket.socket, status: int) -> None:
+    """Close the client's streams and send it the exit status, before the server reaps this process."""
     signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
     nothing = os.open(os.devnull, os.O_RDWR)
     for number in (0, 1, 2):
         os.dup2(nothing, number)
-    with suppress(OSError):  # a client that is gone, or loads in its own process
-        messages.send(connection, {"exit": status})
+    with suppress(OSError):  # a client that is gone, or was declined
+        message_stream.send(connection, {"exit": status})
 
 
 def decline(connection: socket.socket, reason: str) -> int:
-    """Leave the run to its client, which hangs up then: let no signal for that disturb our end. Return our status."""
+    """Decline the run and return the exit status; signals are blocked, since the client then hangs up."""
     signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
-    messages.send(connection, {"declined": reason})
+    message_stream.send(connection, {"declined": reason})
     return 0
 
 
 def differences(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """Return the names of variables that were read at import and are others now."""
+    """Return the names of variables that were read at import and differ now."""
     names = {name for name in {*before, *now} if name.startswith(AT_IMPORT) or name in AT_IMPORT_TOO}
     return sorted(name for name in names - set(IGNORED) if before.get(name) != now.get(name))
 
 
-def _settle(request: dict[str, Any], descriptors: list[int]) -> None:
-    if os.getsid(0) != os.getpid():  # one that waited has its own already
+def set_up(request: RunRequest, descriptors: list[int]) -> None:
+    """Take over the client's streams, signals, environment, umask, folder and arguments."""
+    if os.getsid(0) != os.getpid():  # the spare evaluator has its own already
         os.setsid()
     ctypes.CDLL(None).prctl(DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != request["server"]:
@@ -100,14 +105,16 @@ def _settle(request: dict[str, Any], descriptors: list[int]) -> None:
     os.umask(request["umask"])
     os.chdir(request["cwd"])
     tempfile.tempdir = None
-    timing_switch.begin_again()
+    timing_switch.restart()
     sys.argv = ["run.py", *request["argv"]]
 
 
-def _run(request: dict[str, Any], connection: socket.socket, place: SocketPaths, seen: Mapping[str, str]) -> int:
-    startup.prepare(parent=seen)
-    if other := differences(seen, os.environ):
-        return decline(connection, f"{', '.join(other)} differs from when the session was started")
+def _evaluate(
+    request: RunRequest, connection: socket.socket, paths: SocketPaths, server_environ: Mapping[str, str]
+) -> int:
+    startup.prepare(parent=server_environ)
+    if names := differences(server_environ, os.environ):
+        return decline(connection, f"{', '.join(names)} differs from when the session was started")
     import vlmeval
     from vlmeval import run as upstream
 
@@ -118,8 +125,8 @@ def _run(request: dict[str, Any], connection: socket.socket, place: SocketPaths,
 
     vlmeval.load_env()
     own_models.register(os.environ)
-    template = seen.get(prompts.VARIABLE, "").strip() or UPSTREAM
-    models = remote_model.Models(WorkerClient(place, deaths=request["worker_deaths"]), template=template)
+    template = server_environ.get(prompts.VARIABLE, "").strip() or UPSTREAM
+    models = RemoteModels(WorkerClient(paths, deaths=request["worker_deaths"]), template=template)
 
     def parse() -> Any:
         args = upstream.parse_args()
@@ -129,5 +136,5 @@ def _run(request: dict[str, Any], connection: socket.socket, place: SocketPaths,
 
     try:
         return int(console.run_main(parse, upstream.run_local_mode, upstream.run_api_mode) or 0)
-    except remote_model.Declined as reason:
+    except Declined as reason:
         return decline(connection, str(reason))

@@ -1,4 +1,4 @@
-"""Whose turn it is: waiting clients one after the other, each client's requests in their order."""
+"""Queue of requests, round robin over clients, first in first out for each."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ Item = TypeVar("Item")
 
 
 class FairQueue(Generic[Owner, Item]):
-    """A queue between the thread that hears clients and the one that answers them."""
+    """Queue between the thread that receives requests and the one that answers them."""
 
     def __init__(self) -> None:
-        self._waiting: dict[Owner, deque[Item]] = {}  # in the order of turns
+        self._waiting: dict[Owner, deque[Item]] = {}  # in the order in which they are served
         self._something = threading.Condition()
 
     def put(self, owner: Owner, item: Item) -> None:
@@ -23,8 +23,8 @@ class FairQueue(Generic[Owner, Item]):
             self._waiting.setdefault(owner, deque()).append(item)
             self._something.notify()
 
-    def again(self, owner: Owner, item: Item) -> None:
-        """Put back what is not finished, before the owner's others; it is the others' turn now."""
+    def put_back(self, owner: Owner, item: Item) -> None:
+        """Put an unfinished request before the owner's others, and the owner behind the other owners."""
         with self._something:
             queue = self._waiting.pop(owner, deque())
             queue.appendleft(item)
@@ -32,7 +32,7 @@ class FairQueue(Generic[Owner, Item]):
             self._something.notify()
 
     def take(self) -> tuple[Owner, Item]:
-        """Wait for a request and return the one whose turn it is; its owner goes to the end."""
+        """Wait for a request and return the next owner and request; the owner goes to the end."""
         with self._something:
             while not self._waiting:
                 self._something.wait()
@@ -44,6 +44,6 @@ class FairQueue(Generic[Owner, Item]):
             return owner, item
 
     def drop(self, owner: Owner) -> None:
-        """Forget what a client that is gone had asked."""
+        """Remove the requests of an owner that is gone."""
         with self._something:
             self._waiting.pop(owner, None)

@@ -1,4 +1,4 @@
-"""The models a worker holds: loaded once, told what they need before, unloaded when another needs the room."""
+"""Models of the worker: loaded once, their memory announced, unloaded when another needs it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vldock.common import standin_choice
 from vldock.common.errors import EnvironmentUnfit, UsageError
@@ -15,13 +15,16 @@ from vldock.image.answering.model_facts import Facts, facts_of
 from vldock.image.session import model_memory
 from vldock.image.session.worker_failure import one_line
 
-Say = Callable[[str], None]
+if TYPE_CHECKING:
+    from vldock.image.session.messages import ModelDescription
+
+Log = Callable[[str], None]
 PLAIN = (bool, int, float, str, type(None))
 
 
 @dataclass
 class LoadedModel:
-    """A loaded model."""
+    """A loaded model with its identity, facts and use."""
 
     name: str
     model: Any
@@ -34,7 +37,7 @@ class LoadedModel:
     used: float = 0.0
 
     def state(self) -> dict[str, Any]:
-        """Return what `session status` tells of it."""
+        """Return its entry in `session status`."""
         return {
             "name": self.name,
             "state": "ready",
@@ -46,8 +49,8 @@ class LoadedModel:
             "answers": self.answers,
         }
 
-    def description(self) -> dict[str, Any]:
-        """Return what an evaluator needs to build the same object without its weights."""
+    def description(self) -> ModelDescription:
+        """Return the data from which an evaluator builds the same object without weights."""
         from vldock.image.engines import eligibility
 
         kind = type(self.model)
@@ -61,7 +64,7 @@ class LoadedModel:
 
 
 def is_plain(value: Any) -> bool:
-    """Tell whether a value is data through and through."""
+    """Return whether a value consists of plain data only."""
     if isinstance(value, Mapping):
         return all(is_plain(key) and is_plain(item) for key, item in value.items())
     if isinstance(value, list | tuple):
@@ -70,46 +73,44 @@ def is_plain(value: Any) -> bool:
 
 
 class LoadedModels:
-    """Loads, finds and unloads models; `busy` tells which are being asked right now."""
+    """Loads, finds and unloads models; `busy` returns the names of those in use."""
 
-    def __init__(self, *, emit: Callable[..., None], busy: Callable[[], set[str]], changed: Callable[[], None]) -> None:
-        self._emit, self._busy, self._changed = emit, busy, changed
-        self._held: dict[str, LoadedModel] = {}
-        self._other: dict[str, dict[str, Any]] = {}  # those that load, or could not be
+    def __init__(
+        self, *, emit: Callable[..., None], busy: Callable[[], set[str]], on_change: Callable[[], None]
+    ) -> None:
+        self._emit, self._busy, self._on_change = emit, busy, on_change
+        self._loaded: dict[str, LoadedModel] = {}
+        self._other: dict[str, dict[str, Any]] = {}  # states of models that are loading or failed
 
     def states(self) -> list[dict[str, Any]]:
-        """Return every model's state, those that load and those that failed with them."""
-        return [*(held.state() for held in list(self._held.values())), *self._other.values()]
+        """Return the state of every model: loaded, loading or failed."""
+        return [*(loaded.state() for loaded in list(self._loaded.values())), *self._other.values()]
 
-    def held(self, name: str) -> LoadedModel | None:
-        """Return a model that is loaded, or None."""
-        return self._held.get(name)
-
-    def get(self, name: str, *, say: Say) -> LoadedModel:
-        """Return a model, loaded where it is not; `say` is told what that needs.
+    def get(self, name: str, *, log: Log) -> LoadedModel:
+        """Return a model, loaded if needed; `log` gets the memory it needs.
 
         Raises UsageError for a name VLMEvalKit does not know, EnvironmentUnfit without room, else what the load raises.
         """
-        if name not in self._held:
-            self._load(name, say)
-        held = self._held[name]
-        held.used = time.monotonic()
-        return held
+        if name not in self._loaded:
+            self._load(name, log)
+        loaded = self._loaded[name]
+        loaded.used = time.monotonic()
+        return loaded
 
     def unload(self, name: str) -> bool:
-        """Let a model go; tell whether it was there."""
-        held = self._held.pop(name, None)
-        if held is None:
+        """Unload a model; return whether it was loaded."""
+        loaded = self._loaded.pop(name, None)
+        if loaded is None:
             return False
-        held.model = None
-        del held
+        loaded.model = None
+        del loaded
         gc.collect()
         model_memory.release()
         self._emit("model_unloaded", model=name)
-        self._changed()
+        self._on_change()
         return True
 
-    def _load(self, name: str, say: Say) -> None:
+    def _load(self, name: str, log: Log) -> None:
         from vlmeval.config import supported_VLM
 
         from vldock.image.engines import memoized_tower
@@ -122,12 +123,12 @@ class LoadedModels:
         if standin_choice.asked(os.environ):
             standin_choice.require(unknown_names.of_the_hub([name]))
         self._other[name] = {"name": name, "state": "loading", "error": None}
-        self._changed()
+        self._on_change()
         self._emit("model_loading", model=name)
         begun = time.monotonic()
         try:
             before = model_memory.used()
-            self._make_room(name, model_memory.needed(specs.repo_of(supported_VLM[name])), say)
+            self._make_room(name, model_memory.needed(specs.repo_of(supported_VLM[name])), log)
             model_build.forget()
             model = model_build.build(supported_VLM, name, {})
             memoized_tower.prepare(model)
@@ -135,34 +136,35 @@ class LoadedModels:
             cause = one_line(error)
             self._other[name] = {"name": name, "state": "failed", "error": cause}
             self._emit("model_failed", model=name, error=cause)
-            self._changed()
+            self._on_change()
             raise
         seconds = time.monotonic() - begun
         spec, facts = specs.model_spec(supported_VLM[name]), facts_of(model)
         size = max(model_memory.used() - before, 0)
-        self._held[name] = LoadedModel(name, model, spec, facts, prompts.of_model(model), seconds, size)
+        self._loaded[name] = LoadedModel(name, model, spec, facts, prompts.of_model(model), seconds, size)
         self._other.pop(name, None)
         self._emit("model_loaded", model=name, seconds=round(seconds, 3), bytes=size, **asdict(facts))
-        self._changed()
+        self._on_change()
 
-    def _make_room(self, name: str, needed: int | None, say: Say) -> None:
-        """Tell what a load needs, and unload models nobody asks, the one longest unused first, until it fits."""
+    def _make_room(self, name: str, needed: int | None, log: Log) -> None:
+        """Log a load's memory, and unload unused models, least recently used first, until it fits."""
         if needed is None:
-            say(f"loading {name}; how much memory it needs is not known before it was downloaded")
+            log(f"loading {name}; how much memory it needs is not known before it was downloaded")
             return
-        beside = f" beside {', '.join(self._held)}" if self._held else ""
+        beside = f" beside {', '.join(self._loaded)}" if self._loaded else ""
         where = model_memory.where()
-        say(f"loading {name}{beside}: about {_gb(needed)} needed, {_gb(model_memory.free())} free on {where}")
+        log(f"loading {name}{beside}: about {_gb(needed)} needed, {_gb(model_memory.free())} free on {where}")
         while model_memory.free() < needed:
-            idle = sorted((h for h in self._held.values() if h.name not in self._busy()), key=lambda held: held.used)
+            idle = [loaded for loaded in self._loaded.values() if loaded.name not in self._busy()]
             if not idle:
                 raise EnvironmentUnfit(
                     f"{name} needs about {_gb(needed)} and {_gb(model_memory.free())} are free on {where}",
                     expected="room for it",
                     hint="python -m vldock.image session unload MODEL, or a session of its own for it",
                 )
-            say(f"unloading {idle[0].name}, which nobody uses now, to make room")
-            self.unload(idle[0].name)
+            oldest = min(idle, key=lambda loaded: loaded.used).name
+            log(f"unloading {oldest}, which nobody uses now, to make room")
+            self.unload(oldest)
 
 
 def _gb(size: int) -> str:

@@ -1,125 +1,173 @@
-"""Messages over a Unix stream socket: eight bytes of length, then a pickle; file descriptors ride with the length.
+"""Messages of a session, as plain dicts on the wire: who sends what to whom.
 
-Pickle, because both ends are the same user's processes of the same image (`peer` checks) and what a benchmark asks is
-any Python value.
+Types only, imported for type checking and never at run time: run.py's side of a session imports as little as possible,
+and `dataclasses` alone takes 10 ms. `message_stream` pickles the dicts; both ends are always of the same image, which
+the build digest in each request ensures.
 """
 
 from __future__ import annotations
 
-import os
-import pickle
-import socket
-import struct
+from typing import Any, Literal, NotRequired, TypedDict
 
-from vldock.common.errors import EnvironmentUnfit
-
-TYPE_CHECKING = False  # typing's, which would import it
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from typing import Any
-
-HEADER = struct.Struct("!Q")
-MOST_DESCRIPTORS = 8
-CHUNK = 1 << 16
-CREDENTIALS = struct.Struct("3i")  # struct ucred of SO_PEERCRED: pid, uid, gid
+from vldock.image.answering.types import Answer, Question
 
 
-class Closed(ConnectionError):
-    """The other end is gone."""
+class RunRequest(TypedDict):
+    """Client to server: evaluate `run.py argv`; file descriptors 0 to 2 of the client come with it."""
+
+    op: Literal["run"]
+    build: str | None
+    argv: list[str]
+    cwd: str
+    env: dict[str, str]
+    umask: int
+    request: str | None  # the name to cancel it by
+    pid: int  # of the client
+    id: NotRequired[str]  # from here on: added by the server, for the evaluator
+    server: NotRequired[int]
+    worker_deaths: NotRequired[int]
 
 
-class Inbox:
-    """Collects bytes and descriptors as they come, and gives whole messages."""
+class SignalMessage(TypedDict):
+    """Client to server, during its run: send the signal to the evaluator."""
 
-    def __init__(self) -> None:
-        self._bytes = bytearray()
-        self.descriptors: list[int] = []
-
-    def feed(self, connection: socket.socket) -> list[Any]:
-        """Read what is there and return the messages that are whole now; raises Closed at the end of the stream."""
-        data, descriptors, _, _ = socket.recv_fds(connection, CHUNK, MOST_DESCRIPTORS)
-        self.descriptors += descriptors
-        if not data:
-            raise Closed("the other end closed the connection")
-        self._bytes += data
-        return list(self._whole())
-
-    def _whole(self) -> Iterable[Any]:
-        while len(self._bytes) >= HEADER.size:
-            end = HEADER.size + HEADER.unpack_from(self._bytes)[0]
-            if len(self._bytes) < end:
-                return
-            message = pickle.loads(self._bytes[HEADER.size : end])
-            del self._bytes[:end]
-            yield message
-
-    def take_descriptors(self) -> list[int]:
-        """Return the descriptors that came, which are the caller's to close now."""
-        taken, self.descriptors = self.descriptors, []
-        return taken
+    op: Literal["signal"]
+    number: int
 
 
-def packed(message: Any) -> bytes:
-    """Return a message as it goes over the wire."""
-    body = pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)
-    return HEADER.pack(len(body)) + body
+class StatusRequest(TypedDict):
+    """Client or evaluator to server; answered by SessionStatus."""
+
+    op: Literal["status"]
+    build: NotRequired[str | None]
 
 
-def send(connection: socket.socket, message: Any, *, descriptors: Iterable[int] = ()) -> None:
-    """Send one message, waiting until it is taken; raises OSError where the other end is gone."""
-    data = packed(message)
-    descriptors = list(descriptors)
-    if descriptors:
-        sent = socket.send_fds(connection, [data[: HEADER.size]], descriptors)
-        data = data[sent:]
-    connection.sendall(data)
+class CancelRequest(TypedDict):
+    """Client to server: end a run as Ctrl-C does; answered by {"cancelled": number of runs}."""
+
+    op: Literal["cancel"]
+    id: str
+    build: NotRequired[str | None]
 
 
-class Stream:
-    """One end of a connection that waits: what an evaluator and a client use."""
+class StopRequest(TypedDict):
+    """Client to server: end the session; answered by {"stopping": True, "running": number of runs}."""
 
-    def __init__(self, connection: socket.socket) -> None:
-        self.connection = connection
-        self._inbox = Inbox()
-        self._waiting: list[Any] = []
-
-    def send(self, message: Any, *, descriptors: Iterable[int] = ()) -> None:
-        """Send one message; raises OSError where the other end is gone."""
-        send(self.connection, message, descriptors=descriptors)
-
-    def receive(self) -> Any:
-        """Wait for the next message; raises Closed when the other end is gone."""
-        while not self._waiting:
-            try:
-                self._waiting = self._inbox.feed(self.connection)
-            except ConnectionResetError as error:
-                raise Closed("the other end died") from error
-        return self._waiting.pop(0)
-
-    def close(self) -> None:
-        """Close the connection."""
-        self.connection.close()
+    op: Literal["stop"]
+    build: NotRequired[str | None]
 
 
-def connect(path: str | os.PathLike[str]) -> Stream:
-    """Connect to a socket of this user's; raises OSError, and EnvironmentUnfit where it is another user's."""
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        connection.connect(os.fspath(path))
-        require_same_user(connection)
-    except BaseException:
-        connection.close()
-        raise
-    return Stream(connection)
+ControlRequest = StatusRequest | CancelRequest | StopRequest
+ServerRequest = RunRequest | SignalMessage | ControlRequest
 
 
-def require_same_user(connection: socket.socket) -> int:
-    """Return the process number of the other end; raises EnvironmentUnfit where it is another user's."""
-    raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size)
-    number, user, _ = CREDENTIALS.unpack(raw)
-    if user != os.geteuid():
-        raise EnvironmentUnfit(
-            f"uid {user} is on the other end of the session's socket",
-            expected=f"uid {os.geteuid()}, whose session it is",
-        )
-    return int(number)
+class SessionStatus(TypedDict):
+    """Server to client: what `session status --json` prints."""
+
+    state: str  # starting, ready, stopping or failed
+    pid: int
+    started: str
+    idle_seconds: float
+    idle_limit: float | None
+    socket: str
+    models: list[dict[str, Any]]
+    running: list[dict[str, Any]]
+    evals: int
+    worker_pid: int | None
+    worker_restarts: int
+    worker_cause: str | None
+    rss_bytes: int
+
+
+class DeclinedAnswer(TypedDict):
+    """Server, evaluator or worker: the run is left to its client, for this reason."""
+
+    declined: str
+
+
+class ExitAnswer(TypedDict):
+    """Evaluator or server to client: the run ended with this status."""
+
+    exit: int
+
+
+class ModelRequest(TypedDict):
+    """Evaluator to worker: load this model if needed; answered by ModelDescription or DeclinedAnswer."""
+
+    op: Literal["model"]
+    name: str
+    spec: dict[str, Any]
+
+
+# Worker to evaluator: class path, plain attributes, facts, note and eligibility, to build the model without weights.
+ModelDescription = TypedDict(
+    "ModelDescription",
+    {
+        "class": str,
+        "state": dict[str, Any],
+        "facts": dict[str, str],
+        "note": dict[str, Any],
+        "not_batched": str | None,
+    },
+)
+
+
+class CallRequest(TypedDict):
+    """Evaluator to worker: call a method of the model; answered by CallAnswer."""
+
+    op: Literal["call"]
+    model: str
+    method: str
+    arguments: dict[str, Any]
+    prompt: str
+
+
+class CallAnswer(TypedDict):
+    """Worker to evaluator: the method's value, and the sample's note."""
+
+    value: Any
+    note: dict[str, Any]
+
+
+class AnswersRequest(TypedDict):
+    """Evaluator to worker: answer these with the batched engine; a StreamedAnswer each, then {"end": True}."""
+
+    op: Literal["answers"]
+    model: str
+    questions: list[Question]
+    env: dict[str, str]
+
+
+class StreamedAnswer(TypedDict):
+    """Worker to evaluator: one answer of many."""
+
+    answer: Answer
+
+
+class LoadRequest(TypedDict):
+    """Client to worker: answered by {"loaded": state of the model}, or {"unloaded": ..., "busy": ...}."""
+
+    op: Literal["load", "unload"]
+    name: str
+
+
+class LogLine(TypedDict):
+    """Worker to evaluator or client, before an answer: one line for the user."""
+
+    say: str
+
+
+class RaisedAnswer(TypedDict):
+    """Worker to evaluator or client: the request raised this."""
+
+    raised: Exception
+
+
+class WorkerState(TypedDict):
+    """Worker to server, on the control socket: its models, and whether those of the start are loaded."""
+
+    models: list[dict[str, Any]]
+    ready: bool
+
+
+WorkerRequest = ModelRequest | CallRequest | AnswersRequest | LoadRequest

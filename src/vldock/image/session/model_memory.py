@@ -1,4 +1,4 @@
-"""How much memory a model will need and how much there is, on the device the models go to. Sizes in bytes."""
+"""Memory a model needs, and memory free, on the models' device. Sizes in bytes."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
 
 
 def where() -> str:
-    """Return the device, as people name it."""
+    """Return the device's name for a message."""
     return "the GPU" if cuda_device.is_gpu(_device()) else "this machine"
 
 
 def needed(repo: str | None) -> int | None:
-    """Return about what the weights of `repo` and its vision tower take in memory; None before they are here."""
+    """Return the estimated size in memory of `repo` and its vision tower; None before they are downloaded."""
     total = 0
     for name in (repo, model_files.tower_of(repo)):
         folder = model_files.folder_of(name) if name else None
@@ -32,19 +32,19 @@ def needed(repo: str | None) -> int | None:
 
 
 def free() -> int:
-    """Return what can still be taken: of the GPU, or of the machine and the container's own limit."""
+    """Return the free memory of the GPU, or of the machine within the container's limit."""
     device = _device()
     return cuda_device.free(device) if cuda_device.is_gpu(device) else process_stats.free_memory()
 
 
 def used() -> int:
-    """Return what this process takes: of the GPU, or resident in memory."""
+    """Return this process's memory: on the GPU, else resident."""
     device = _device()
     return cuda_device.allocated(device) if cuda_device.is_gpu(device) else process_stats.resident_memory(os.getpid())
 
 
 def release() -> None:
-    """Give back what the allocator keeps."""
+    """Free the CUDA allocator's cache."""
     import torch
 
     if torch.cuda.is_initialized():
@@ -58,13 +58,13 @@ def _device() -> str:
 
 
 def _on_disk(folder: Path) -> int:
-    """Return the bytes of the shards; of one format where a repository has both."""
+    """Return the size of the shards, of one format where a repository has both."""
     sizes = [sum(path.stat().st_size for path in folder.glob(pattern)) for pattern in SHARDS]
     return next((size for size in sizes if size), 0)
 
 
 def _growth(folder: Path) -> float:
-    """Return by how much weights grow (or shrink) from the dtype they are stored in to the one they are loaded in."""
+    """Return the ratio of the loaded dtype's size to the stored one's."""
     from vldock.image.llava_hooks.loading import dtype_for
 
     path = folder / "config.json"

@@ -1,34 +1,39 @@
-"""A model whose weights are in the worker: built here without them, its answers fetched over the worker's socket."""
+"""A model without weights whose answers come from the session's worker."""
 
 from __future__ import annotations
 
 import importlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vldock.common import inference_options, standin_choice
 from vldock.common.cache_env import FEATURES_VARIABLE
-from vldock.image.session.worker_client import DEAD, DEATHS, WorkerClient, WorkerDied, say
+from vldock.image.session.worker_client import DEAD, DEATHS, WorkerClient, WorkerDied, log
 from vldock.image.vlmeval_hooks.models import build as model_build
 from vldock.image.vlmeval_hooks.provenance import prompts, specs
 from vldock.image.vlmeval_hooks.run import unknown_names
 
+if TYPE_CHECKING:
+    from vldock.image.answering.types import Answer, Question
+    from vldock.image.session.messages import AnswersRequest, CallRequest
+
 
 class Declined(BaseException):
-    """This run is not for the session; not an Exception, so that run.py's handlers let it through."""
+    """The run is declined; not an Exception, so that run.py's handlers let it through."""
 
 
-class Models:
-    """The models of one run.py, as far as the worker has them."""
+class RemoteModels:
+    """Models of one run.py that the worker has."""
 
-    def __init__(self, link: WorkerClient, *, template: str) -> None:
-        self._link = link
-        self._template = template  # of the worker: its batches are prepared ahead, in the session's wording
+    def __init__(self, worker: WorkerClient, *, template: str) -> None:
+        self._worker = worker
+        self._template = template  # of the worker, whose batches are prefetched with the session's prompt template
 
     def prepare(self, args: Any) -> None:
-        """Ask the worker for every model of the run, before anything is written; raises Declined for one it has not."""
+        """Request every model of the run from the worker, before anything is written; raises Declined."""
         if args.config is not None:
             raise Declined("--config builds its own models")
         if args.mode == "eval" or args.base_url or args.api_mode or not args.model:
@@ -44,61 +49,67 @@ class Models:
             standin_choice.require(unknown_names.of_the_hub(args.model))
         for name in args.model:
             if name in supported_VLM and not specs.is_api(supported_VLM[name]):
-                self._describe(name, supported_VLM[name])
+                self.request(name, supported_VLM[name])
         model_build.hold_resident(self.model)
 
-    def _describe(self, name: str, factory: Any) -> None:
+    def request(self, name: str, factory: Any) -> None:
+        """Request one model from the worker, which loads it if needed; raises Declined."""
         spec = specs.model_spec(factory)
         try:
-            answer = self._link.ask({"op": "model", "name": name, "spec": spec})
+            answer = self._worker.ask({"op": "model", "name": name, "spec": spec})
         except (ConnectionRefusedError, FileNotFoundError) as error:
-            raise Declined(f"the session's worker died: {self._link.cause()}") from error
+            raise Declined(f"the session's worker died: {self._worker.cause()}") from error
         except WorkerDied as error:
             raise Declined(f"the session's worker died: {error.cause}") from error
         if "declined" in answer:
             raise Declined(answer["declined"])
-        self._link.described[name] = {**answer, "spec": spec}
+        self._worker.models[name] = {**answer, "spec": spec}
         facts = answer["facts"]
-        say(
+        log(
             f"{name} is loaded in the session's worker ({facts['device']}, {facts['dtype']}, {facts['attention']}); "
             "--no-worker loads it here"
         )
 
     def model(self, name: str) -> Any | None:
-        """Return a model that asks the worker, or None for one that is not there."""
-        described = self._link.described.get(name)
-        return None if described is None else shell(name, described, self._link)
+        """Return a remote model; None for one that was not requested."""
+        description = self._worker.models.get(name)
+        return None if description is None else make(name, description, self._worker)
 
 
-def shell(name: str, described: Mapping[str, Any], link: WorkerClient) -> Any:
+def make(name: str, description: Mapping[str, Any], worker: WorkerClient) -> Any:
     """Return an object of the model's own class, with its plain attributes and no weights; its answers are remote.
 
-    What a benchmark asks of a model beside answers (use_custom_prompt, build_prompt) needs no weights, and the dumped
-    images lie on the evaluator's side.
+    The other methods a benchmark calls (use_custom_prompt, build_prompt) need no weights, and the dumped images are on
+    the evaluator's side.
     """
-    module, _, qualified = described["class"].partition(":")
+    module, _, qualified = description["class"].partition(":")
     kind: Any = importlib.import_module(module)
     for part in qualified.split("."):
         kind = getattr(kind, part)
     model = object.__new__(kind)
-    model.__dict__.update(described["state"])
-    prompts.loaded(described["note"])
+    model.__dict__.update(description["state"])
+    prompts.loaded(description["note"])
     for method in ("generate", "chat"):
         if hasattr(kind, method):
-            model.__dict__[method] = _remote(name, method, link)
+            model.__dict__[method] = _remote_method(name, method, worker)
     engine = inference_options.asked(os.environ)
-    if engine.batch_size is not None and described["not_batched"]:
-        say(f"engine {engine.describe()}: VLMEvalKit's own loop answers instead: {described['not_batched']}")
+    if engine.batch_size is not None and description["not_batched"]:
+        log(f"engine {engine.describe()}: VLMEvalKit's own loop answers instead: {description['not_batched']}")
     elif engine.batch_size is not None:
-        model._vldock_engine = RemoteEngine(name, link)
+        model._vldock_engine = RemoteEngine(name, worker)
     return model
 
 
-def _remote(name: str, method: str, link: WorkerClient) -> Callable[..., Any]:
+def _remote_method(name: str, method: str, worker: WorkerClient) -> Callable[..., Any]:
     def call(message: Any, dataset: str | None = None) -> Any:
-        asked = {"message": absolute(message), "dataset": dataset}
-        request = {"op": "call", "model": name, "method": method, "arguments": asked, "prompt": prompts.template()}
-        answer = link.ask(request)
+        request: CallRequest = {
+            "op": "call",
+            "model": name,
+            "method": method,
+            "arguments": {"message": with_absolute_paths(message), "dataset": dataset},
+            "prompt": prompts.template(),
+        }
+        answer = worker.ask(request)
         prompts.received(answer["note"])
         return answer["value"]
 
@@ -106,58 +117,59 @@ def _remote(name: str, method: str, link: WorkerClient) -> Callable[..., Any]:
 
 
 class RemoteEngine:
-    """The worker's batched engine, with the interface of the local one: questions in, answers as they come.
+    """The worker's batched engine, with the interface of the local one.
 
-    Questions go over in portions, so that the worker can serve others in between and a death repeats one portion only.
+    Questions are sent in chunks, so that the worker can serve others in between and its death repeats one chunk only.
     """
 
-    PORTION = 64
+    CHUNK = 64
 
-    def __init__(self, name: str, link: WorkerClient) -> None:
+    def __init__(self, name: str, worker: WorkerClient) -> None:
         self._name = name
-        self._link = link
+        self._worker = worker
 
-    def answers(self, questions: Iterable[Any]) -> Iterator[Any]:
-        """Yield an answer for each question, in any order; raises as `Link.ask`."""
-        portion: list[Any] = []
-        for question in questions:
-            portion.append(question)
-            if len(portion) == self.PORTION:
-                yield from self._portion(portion)
-                portion = []
-        yield from self._portion(portion)
+    def answers(self, questions: Iterable[Question]) -> Iterator[Answer]:
+        """Yield an answer for each question, in any order; raises as `WorkerClient.ask`."""
+        questions = iter(questions)
+        while chunk := list(islice(questions, self.CHUNK)):
+            yield from self._answer_chunk(chunk)
 
-    def _portion(self, portion: list[Any]) -> Iterator[Any]:
-        left = {question.index: question for question in portion}
+    def _answer_chunk(self, chunk: list[Question]) -> Iterator[Answer]:
+        remaining = {question.index: question for question in chunk}
         deaths = 0
-        while left:
-            request = {"op": "answers", "model": self._name, "questions": list(left.values()), "env": _engine_env()}
-            before = len(left)
+        while remaining:
+            before = len(remaining)
+            request: AnswersRequest = {
+                "op": "answers",
+                "model": self._name,
+                "questions": list(remaining.values()),
+                "env": _engine_env(),
+            }
             try:
-                for answer in self._link.stream(request):
-                    del left[answer["answer"].index]
+                for answer in self._worker.stream(request):
+                    del remaining[answer["answer"].index]
                     yield answer["answer"]
             except DEAD as error:
-                deaths = 1 if len(left) < before else deaths + 1
-                cause = self._link.lost(again=deaths < DEATHS)
+                deaths = 1 if len(remaining) < before else deaths + 1
+                cause = self._worker.record_death(retry=deaths < DEATHS)
                 if deaths >= DEATHS:
                     raise WorkerDied("these samples", cause) from error
 
 
 def _engine_env() -> dict[str, str]:
-    """Return the variables by which the worker makes the engine this run asked for."""
+    """Return the variables from which the worker makes this run's engine."""
     names = (inference_options.ENGINE_VARIABLE, inference_options.BATCH_VARIABLE)
     found = {name: os.environ[name] for name in names if name in os.environ}
-    # told even where they are unset: another client's stay in the worker's environment
+    # sent even where unset: another client's values remain in the worker's environment
     cache = (inference_options.CACHE_VARIABLE, inference_options.LIMIT_VARIABLE, FEATURES_VARIABLE)
     return found | {name: os.environ.get(name, "") for name in cache}
 
 
-def absolute(message: Any) -> Any:
-    """Return a message whose files are named by their whole path: the worker is in another folder."""
+def with_absolute_paths(message: Any) -> Any:
+    """Return a message with absolute paths of its files: the worker has another current folder."""
     if isinstance(message, dict):
         if message.get("type") in ("image", "video") and isinstance(message.get("value"), str):
             path = Path(message["value"])
             return {**message, "value": str(path.absolute()) if path.is_file() else message["value"]}
-        return {key: absolute(value) for key, value in message.items()}
-    return [absolute(item) for item in message] if isinstance(message, list) else message
+        return {key: with_absolute_paths(value) for key, value in message.items()}
+    return [with_absolute_paths(item) for item in message] if isinstance(message, list) else message

@@ -1,4 +1,4 @@
-"""Where a session's sockets are: a private folder, found again by every `docker exec` of the same user and image.
+"""Paths of a session's sockets, in a private folder for each user and image.
 
 With a /tmp that several containers share, each image has a folder of its own: its build digest is in the name.
 """
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 KIND = "session"
 VARIABLE = "VLDOCK_SESSION"  # another folder than <tmp>/vldock-session-<build>-<uid>
-REQUEST = "VLDOCK_REQUEST"  # names a request, so that it can be cancelled from outside
+REQUEST = "VLDOCK_REQUEST"  # name of a run, by which it can be cancelled from outside
 WORKER = "VLDOCK_WORKER"  # 0: load in process
 BUILD_LETTERS = 8  # of the digest, in the folder's name
 LONGEST = 100  # bytes of a Unix socket's path; the kernel's bound is 107
@@ -34,40 +34,42 @@ class SocketPaths:
         self.lock = f"{folder}/lock"
 
 
-def is_there(environ: Mapping[str, str]) -> bool:
-    """Tell whether a session was started here; makes nothing."""
-    asked = environ.get(VARIABLE, "").strip()
-    return os.path.lexists(SocketPaths(asked or _usual(environ, os.geteuid())).runs)
+def exists(environ: Mapping[str, str]) -> bool:
+    """Return whether a session was started here; creates nothing."""
+    custom = environ.get(VARIABLE, "").strip()
+    return os.path.lexists(SocketPaths(custom or _default_folder(environ, os.geteuid())).runs)
 
 
-def _usual(environ: Mapping[str, str], uid: int) -> str:
-    """Return the folder of this user's sessions of this image."""
+def _default_folder(environ: Mapping[str, str], uid: int) -> str:
+    """Return the folder of this user's session of this image."""
     build = read_build_digest()
     return private_folder.folder_of(environ, uid, KIND if build is None else f"{KIND}-{build[:BUILD_LETTERS]}")
 
 
-def of(environ: Mapping[str, str]) -> SocketPaths:
-    """Return the session's place, its folder made with mode 0700 where it is missing.
+def make(environ: Mapping[str, str]) -> SocketPaths:
+    """Return the session's paths, their folder created with mode 0700 where it is missing.
 
-    Raises EnvironmentUnfit where somebody else sits on that name, others may enter, or the path is too long.
+    Raises EnvironmentUnfit where the folder is another user's, others may enter, or the path is too long.
     """
-    asked, uid = environ.get(VARIABLE, "").strip(), os.geteuid()
-    place = SocketPaths(_own(asked, uid) if asked else private_folder.made(_usual(environ, uid), uid))
-    mode = stat.S_IMODE(os.stat(place.folder).st_mode)  # noqa: PTH116
+    custom, uid = environ.get(VARIABLE, "").strip(), os.geteuid()
+    paths = SocketPaths(
+        _make_custom(custom, uid) if custom else private_folder.made(_default_folder(environ, uid), uid)
+    )
+    mode = stat.S_IMODE(os.stat(paths.folder).st_mode)  # noqa: PTH116
     if mode & 0o077:
         raise EnvironmentUnfit(
-            f"{place.folder} is open to others (mode {mode:04o})",
+            f"{paths.folder} is open to others (mode {mode:04o})",
             expected="mode 0700: whoever enters could run code as this user",
-            hint=f"chmod 700 {place.folder}",
+            hint=f"chmod 700 {paths.folder}",
         )
-    if len(os.fsencode(place.questions)) > LONGEST:
+    if len(os.fsencode(paths.questions)) > LONGEST:
         raise EnvironmentUnfit(
-            f"{place.folder} is too long for a Unix socket", expected=f"{LONGEST} bytes", hint=VARIABLE
+            f"{paths.folder} is too long for a Unix socket", expected=f"{LONGEST} bytes", hint=VARIABLE
         )
-    return place
+    return paths
 
 
-def _own(folder: str, uid: int) -> str:
+def _make_custom(folder: str, uid: int) -> str:
     os.makedirs(folder, 0o700, exist_ok=True)  # noqa: PTH103
     owner = os.lstat(folder).st_uid
     if owner != uid:

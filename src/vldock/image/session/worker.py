@@ -1,7 +1,7 @@
-"""The worker, which holds the models and answers the evaluators' questions in turn.
+"""The session's worker: holds the models and answers the evaluators' requests in turn.
 
-The main thread computes, one question or one batch of one client after that of another; a second thread hears and
-answers.
+The main thread computes, one question or one batch of one client after that of another; the listener's thread receives
+and sends.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import pickle
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
-from typing import Any, NoReturn
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from vldock.common.errors import UsageError
 from vldock.image.session.fair_queue import FairQueue
@@ -20,142 +20,159 @@ from vldock.image.session.loaded_models import LoadedModel, LoadedModels
 from vldock.image.session.worker_failure import one_line
 from vldock.image.session.worker_listener import Connection, WorkerListener
 
-TELL_SECONDS = 1.0
-DEVICE_LOST = 70  # exit status: the GPU's context is of no more use, start me again
+if TYPE_CHECKING:
+    from vldock.image.answering.types import Answer
+    from vldock.image.session.messages import AnswersRequest, CallRequest, LoadRequest, ModelRequest, StreamedAnswer
+
+REPORT_SECONDS = 1.0
+DEVICE_LOST = 70  # exit status: the CUDA context is unusable, restart the worker
 LOST_SIGNS = ("CUDA error", "device-side assert", "unspecified launch failure", "CUBLAS_STATUS_EXECUTION_FAILED")
 
 
 class SessionWorker:
-    """Takes requests in turn and answers them."""
+    """Takes requests in turn and answers them: method `_OP` for the request of that "op" (messages.py)."""
 
     def __init__(self, listener: socket.socket, *, emit: Any, die: Callable[..., NoReturn]) -> None:
-        self.turns: FairQueue[Connection, Any] = FairQueue()
+        self._queue: FairQueue[Connection, Any] = FairQueue()
         self._emit, self._die = emit, die
-        self._wants: dict[Connection, set[str]] = {}
+        self._used: dict[Connection, set[str]] = {}  # models by evaluator
         self._ready = False
-        self._told = 0.0
-        self.counter = WorkerListener(
-            listener, heard=self.turns.put, left=self._left, ended=lambda: os._exit(0), failed=self._die
+        self._reported = 0.0
+        self._listener = WorkerListener(
+            listener,
+            on_message=self._queue.put,
+            on_close=self._client_gone,
+            on_server_end=lambda: os._exit(0),
+            on_error=self._die,
         )
-        self.shelf = LoadedModels(emit=emit, busy=self._busy, changed=self._tell)
+        self._models = LoadedModels(emit=emit, busy=self._busy, on_change=self._report)
 
-    def run(self, control: socket.socket, names: list[str]) -> None:
-        """Load the models, then answer for ever."""
-        self.counter.start(control)
+    def run(self, control: socket.socket, names: list[str]) -> NoReturn:
+        """Load the models, then answer requests forever."""
+        self._listener.start(control)
         for name in names:
             try:
-                self.shelf.get(name, say=lambda line: self._emit("say", line=line))
-            except Exception as error:  # noqa: BLE001  told by the shelf; the others and later requests go on
+                self._get(name)
+            except Exception as error:  # noqa: BLE001  reported by LoadedModels; other models and requests go on
                 print(f"{name}: {error}", file=sys.stderr, flush=True)
-                self._leave_if_lost(error)
+                self._exit_if_device_lost(error)
         self._ready = True
-        self._tell()
+        self._report()
         while True:
-            self._turn(*self.turns.take())
-            if time.monotonic() - self._told > TELL_SECONDS:
-                self._tell()
+            self._serve(*self._queue.take())
+            if time.monotonic() - self._reported > REPORT_SECONDS:
+                self._report()
 
-    def _turn(self, guest: Connection, request: Any) -> None:
-        if guest.gone:
+    def _serve(self, client: Connection, request: Any) -> None:
+        if client.gone:
             return
         try:
             if isinstance(request, Iterator):
-                self._step(guest, request)
+                self._continue(client, request)
             else:
-                getattr(self, f"_{request['op']}")(guest, request)
-        except Exception as error:  # noqa: BLE001  whatever a model raises is its evaluator's to report
-            self.counter.post(guest, {"raised": portable(error)})
-            self._leave_if_lost(error)
+                getattr(self, f"_{request['op']}")(client, request)
+        except Exception as error:  # noqa: BLE001  the evaluator reports whatever the model raises
+            self._post(client, {"raised": portable(error)})
+            self._exit_if_device_lost(error)
 
-    def _model(self, guest: Connection, request: dict[str, Any]) -> None:
-        """Describe a model, loaded where it is not, or decline: another revision, other arguments, no room."""
+    def _model(self, client: Connection, request: ModelRequest) -> None:
+        """Describe a model, loaded if needed, or decline: another revision, other arguments, no memory."""
         name = request["name"]
         try:
-            held = self.shelf.get(name, say=lambda line: self.counter.post(guest, {"say": line}))
-        except Exception as error:  # noqa: BLE001  told to whoever asked, who may load it in its own process
-            self.counter.post(guest, {"declined": f"{name} cannot be loaded in the worker: {one_line(error)}"})
-            self._leave_if_lost(error)
+            loaded = self._get(name, client)
+        except Exception as error:  # noqa: BLE001  the evaluator may load it in its own process
+            self._post(client, {"declined": f"{name} cannot be loaded in the worker: {one_line(error)}"})
+            self._exit_if_device_lost(error)
             return
-        if phrases := _differences(held.spec, request["spec"]):
-            self.counter.post(guest, {"declined": f"{name} is loaded with {'; '.join(phrases)}"})
+        if phrases := _differences(loaded.spec, request["spec"]):
+            self._post(client, {"declined": f"{name} is loaded with {'; '.join(phrases)}"})
             return
-        self._wants.setdefault(guest, set()).add(name)
-        self.counter.post(guest, held.description())
+        self._used.setdefault(client, set()).add(name)
+        self._post(client, loaded.description())
 
-    def _call(self, guest: Connection, request: dict[str, Any]) -> None:
+    def _call(self, client: Connection, request: CallRequest) -> None:
         from vldock.image.engines import memoized_tower
         from vldock.image.vlmeval_hooks.provenance import prompts
 
-        held = self._held(request["model"])
-        with prompts.worded(request["prompt"]), prompts.noted() as note, memoized_tower.memoized(held.model):
-            value = getattr(held.model, request["method"])(**request["arguments"])
-        held.answers += 1
-        self.counter.post(guest, {"value": value, "note": note})
+        loaded = self._get(request["model"])
+        with prompts.worded(request["prompt"]), prompts.noted() as note, memoized_tower.memoized(loaded.model):
+            value = getattr(loaded.model, request["method"])(**request["arguments"])
+        loaded.answers += 1
+        self._post(client, {"value": value, "note": note})
 
-    def _answers(self, guest: Connection, request: dict[str, Any]) -> None:
+    def _answers(self, client: Connection, request: AnswersRequest) -> None:
         from vldock.image import engines
 
-        held = self._held(request["model"])
+        loaded = self._get(request["model"])
         os.environ.update(request["env"])
-        engine = engines.engine_of(held.model)
+        engine = engines.engine_of(loaded.model)
         if engine is None:
-            raise UsageError(f"{held.name} has no batched engine", hint="--engine stock")
-        self.turns.again(guest, self._each(held, engine.answers(request["questions"])))
+            raise UsageError(f"{loaded.name} has no batched engine", hint="--engine stock")
+        self._queue.put_back(client, _streamed(loaded, engine.answers(request["questions"])))
 
-    def _each(self, held: LoadedModel, answers: Iterator[Any]) -> Iterator[dict[str, Any]]:
+    def _continue(self, client: Connection, answers: Iterator[StreamedAnswer]) -> None:
+        """Send the next batch of answers, then let other clients have their turn."""
         for answer in answers:
-            held.answers += 1
-            yield {"answer": answer}
-        yield {"end": True}
-
-    def _step(self, guest: Connection, answers: Iterator[dict[str, Any]]) -> None:
-        """Send the answers that were found together, and let the others have their turn."""
-        for answer in answers:
-            self.counter.post(guest, answer)
-            if "end" in answer:
-                return
+            self._post(client, answer)
             if not answer["answer"].more:
-                break
-        self.turns.again(guest, answers)
+                self._queue.put_back(client, answers)
+                return
+        self._post(client, {"end": True})
 
-    def _load(self, guest: Connection, request: dict[str, Any]) -> None:
-        held = self.shelf.get(request["name"], say=lambda line: self.counter.post(guest, {"say": line}))
-        self.counter.post(guest, {"loaded": held.state()})
+    def _load(self, client: Connection, request: LoadRequest) -> None:
+        self._post(client, {"loaded": self._get(request["name"], client).state()})
 
-    def _unload(self, guest: Connection, request: dict[str, Any]) -> None:
+    def _unload(self, client: Connection, request: LoadRequest) -> None:
         busy = request["name"] in self._busy()
-        self.counter.post(guest, {"unloaded": not busy and self.shelf.unload(request["name"]), "busy": busy})
+        self._post(client, {"unloaded": not busy and self._models.unload(request["name"]), "busy": busy})
 
-    def _held(self, name: str) -> LoadedModel:
-        return self.shelf.get(name, say=lambda line: self._emit("say", line=line))
+    def _get(self, name: str, client: Connection | None = None) -> LoadedModel:
+        """Return a model, loaded if needed; what the load needs is logged to the client, else as an event."""
+        if client is None:
+            return self._models.get(name, log=lambda line: self._emit("say", line=line))
+        return self._models.get(name, log=lambda line: self._post(client, {"say": line}))
+
+    def _post(self, client: Connection, message: Mapping[str, Any]) -> None:
+        self._listener.post(client, message)
 
     def _busy(self) -> set[str]:
-        return set().union(*list(self._wants.values()))
+        return set().union(*list(self._used.values()))
 
-    def _left(self, guest: Connection) -> None:
-        self._wants.pop(guest, None)
-        self.turns.drop(guest)
-        self._tell()
+    def _client_gone(self, client: Connection) -> None:
+        self._used.pop(client, None)
+        self._queue.drop(client)
+        self._report()
 
-    def _tell(self) -> None:
-        self._told = time.monotonic()
-        if self.counter.control is not None:
-            self.counter.post(self.counter.control, {"models": self.shelf.states(), "ready": self._ready})
+    def _report(self) -> None:
+        """Send the models' states to the server."""
+        self._reported = time.monotonic()
+        if self._listener.control is not None:
+            self._post(self._listener.control, {"models": self._models.states(), "ready": self._ready})
 
-    def _leave_if_lost(self, error: Exception) -> None:
+    def _exit_if_device_lost(self, error: Exception) -> None:
         if any(sign in str(error) for sign in LOST_SIGNS):
             self._emit("device_lost", error=str(error))
             self._die(error, DEVICE_LOST)
 
 
-def _differences(held: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
-    """Return 'revision A, not B' for what differs; what either side does not know equals any."""
-    names = [name for name in wanted if None not in (held.get(name), wanted[name]) and held.get(name) != wanted[name]]
-    return [f"{name} {held.get(name)}, not {wanted[name]}" for name in names]
+def _streamed(loaded: LoadedModel, answers: Iterator[Answer]) -> Iterator[StreamedAnswer]:
+    for answer in answers:
+        loaded.answers += 1
+        yield {"answer": answer}
+
+
+def _differences(loaded: dict[str, Any], requested: dict[str, Any]) -> list[str]:
+    """Return 'revision A, not B' for each difference; a value unknown on either side equals any."""
+    names = [
+        name
+        for name in requested
+        if None not in (loaded.get(name), requested[name]) and loaded.get(name) != requested[name]
+    ]
+    return [f"{name} {loaded.get(name)}, not {requested[name]}" for name in names]
 
 
 def portable(error: Exception) -> Exception:
-    """Return the error itself where it can travel, else one with its type and text."""
+    """Return the error itself if it can be pickled, else a RuntimeError with its type and text."""
     try:
         pickle.loads(pickle.dumps(error))
     except Exception:  # noqa: BLE001  exceptions with constructors of their own fail in many ways

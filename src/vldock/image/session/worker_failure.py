@@ -1,4 +1,4 @@
-"""Why a worker died: the error it wrote down before its end, else its signal or exit code, in one line."""
+"""Cause of a worker's death in one line: its last error, else its signal or exit code."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ LONGEST = 2000  # bytes
 
 
 def one_line(error: BaseException) -> str:
-    """Return an error as one line: the message of one of ours, type and first line of any other."""
+    """Return an error as one line: a VldockError's message, else type and first line."""
     if isinstance(error, VldockError):
         return error.message.splitlines()[0]
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
@@ -19,7 +19,7 @@ def one_line(error: BaseException) -> str:
 
 
 def write_cause(descriptor: int, error: BaseException) -> None:
-    """Write an error to the file the server reads when this process has ended."""
+    """Write an error to the file that the server reads when this process has ended."""
     os.pwrite(descriptor, one_line(error).encode(errors="replace")[:LONGEST], 0)
 
 

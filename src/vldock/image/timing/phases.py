@@ -50,7 +50,11 @@ TIMED: dict[str, tuple[tuple[str, str | Callable[..., str]], ...]] = {
     ),
     "vldock.image.engines.memory_features": (("VisionEncoder.encode", "vision"),),
     "vldock.image.engines.language_model": (
-        *(("LanguageModel.project", "vision"), ("LanguageModel.prefill", "prefill"), ("LanguageModel.decode", "decode")),
+        *(
+            ("LanguageModel.project", "vision"),
+            ("LanguageModel.prefill", "prefill"),
+            ("LanguageModel.decode", "decode"),
+        ),
     ),
 }
 
@@ -106,14 +110,14 @@ def begin(file: str) -> None:
     if _now:
         return
     _now.append(Record(Path(file), Stopwatch(time.monotonic() - process_stats.age())))
-    os.register_at_fork(after_in_child=begin_again)
+    os.register_at_fork(after_in_child=restart)
     atexit.register(lambda: _now[0].write())
     if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
         signal.signal(signal.SIGTERM, _end)
     import_hook.call({*TIMED, *ANSWERING}, _wrap)
 
 
-def begin_again() -> None:
+def restart() -> None:
     """Forget what was timed so far: a fork's time begins with it, or later."""
     if not _now:
         return

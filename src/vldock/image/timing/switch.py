@@ -1,4 +1,4 @@
-"""Whether this process is timed. Imports nothing where it is not."""
+"""Switch for timing this process; imports nothing where it is off."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Mapping
 
 
 def measure(environ: Mapping[str, str]) -> None:
-    """Time this process where VLDOCK_PHASES names a file for that (phases.py)."""
+    """Time this process where VLDOCK_PHASES names a file (phases.py)."""
     if file := environ.get("VLDOCK_PHASES", "").strip():
         from vldock.image.timing import phases
 
         phases.begin(file)
 
 
-def begin_again() -> None:
-    """Have this process's time begin now, where it is timed: a fork that waited has done nothing so far."""
+def restart() -> None:
+    """Restart the timing now, if this process is timed: a fork that waited has done nothing so far."""
     if phases := sys.modules.get("vldock.image.timing.phases"):
-        phases.begin_again()
+        phases.restart()

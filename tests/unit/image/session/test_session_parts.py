@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from vldock.image.process import stats as process_stats
-from vldock.image.session import evaluator, loaded_models, messages, remote_model, worker
+from vldock.image.session import evaluator, loaded_models, message_stream, remote_model, worker
 from vldock.image.session.fair_queue import FairQueue
 
 
@@ -40,7 +40,7 @@ def test_what_is_not_finished_comes_before_its_owners_rest_and_after_the_others(
     owner, item = turns.take()
     turns.put("b", "other")
 
-    turns.again(owner, item)
+    turns.put_back(owner, item)
 
     assert [turns.take() for _ in range(3)] == [("b", "other"), ("a", "first"), ("a", "later")]
 
@@ -65,7 +65,7 @@ def test_taking_waits_for_a_request() -> None:
 
 def test_messages_arrive_whole_whatever_the_pieces(pair: tuple[socket.socket, socket.socket]) -> None:
     ours, theirs = pair
-    inbox, data = messages.Inbox(), messages.packed({"text": "x" * 5000}) + messages.packed([1, 2])
+    inbox, data = message_stream.Inbox(), message_stream.packed({"text": "x" * 5000}) + message_stream.packed([1, 2])
     seen: list[Any] = []
     for start in range(0, len(data), 700):
         ours.send(data[start : start + 700])
@@ -77,9 +77,9 @@ def test_messages_arrive_whole_whatever_the_pieces(pair: tuple[socket.socket, so
 def test_descriptors_ride_along(pair: tuple[socket.socket, socket.socket]) -> None:
     ours, theirs = pair
     reading, writing = os.pipe()
-    messages.send(ours, "take it", descriptors=[writing])
+    message_stream.send(ours, "take it", descriptors=[writing])
     os.close(writing)
-    inbox = messages.Inbox()
+    inbox = message_stream.Inbox()
 
     while not inbox.feed(theirs):
         pass
@@ -95,8 +95,8 @@ def test_the_end_of_a_connection_is_told(pair: tuple[socket.socket, socket.socke
     ours, theirs = pair
     ours.close()
 
-    with pytest.raises(messages.Closed):
-        messages.Stream(theirs).receive()
+    with pytest.raises(message_stream.Closed):
+        message_stream.Stream(theirs).receive()
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def test_images_are_named_by_their_whole_path(tmp_path: Path, monkeypatch: pytes
     (tmp_path / "a.png").touch()
     message = [{"type": "image", "value": "a.png"}, {"type": "text", "value": "a.png"}]
 
-    assert [item["value"] for item in remote_model.absolute(message)] == [str(tmp_path / "a.png"), "a.png"]
+    assert [item["value"] for item in remote_model.with_absolute_paths(message)] == [str(tmp_path / "a.png"), "a.png"]
 
 
 def test_what_a_machine_has_left_is_bounded_by_the_containers_limit(

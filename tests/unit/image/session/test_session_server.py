@@ -17,14 +17,13 @@ from support import wait_until
 from support.paths import ROOT
 
 from vldock.common.errors import EnvironmentUnfit, EvaluationFailed
-from vldock.image.session import client, messages, socket_paths
-from vldock.image.session import server as serve
+from vldock.image.session import client, message_stream, server_socket, socket_paths
 
 PATHS = os.pathsep.join([str(ROOT / "src"), str(ROOT / "tests")])
 CLIENT = "import os, sys; from vldock.image.session import client; print('->', client.attach(sys.argv[1:], os.environ))"
 SIGNALLED = """
 import os
-from vldock.image.session import client, messages as wire
+from vldock.image.session import client, message_stream as wire
 send = wire.Stream.send
 def send_and_signal(stream, message, **options):
     send(stream, message, **options)
@@ -63,9 +62,7 @@ def start(environ: dict[str, str]) -> Iterator[Start]:
 
 def status() -> dict[str, Any] | None:
     """Return what the session of our own environment tells, None without one."""
-    seen: dict[str, Any] | None = (
-        client.ask(os.environ, {"op": "status"}) if socket_paths.is_there(os.environ) else None
-    )
+    seen: dict[str, Any] | None = client.ask(os.environ, {"op": "status"}) if socket_paths.exists(os.environ) else None
     return seen
 
 
@@ -184,7 +181,7 @@ def test_a_session_ends_when_nobody_asked_for_long_enough(start: Start, environ:
 
     assert process.returncode == 0
     assert "idle_stop" in [json.loads(line)["event"] for line in said.splitlines()]
-    assert not socket_paths.is_there(environ)
+    assert not socket_paths.exists(environ)
 
 
 def test_stopping_ends_what_runs_and_leaves_no_socket(start: Start, environ: dict[str, str]) -> None:
@@ -196,7 +193,7 @@ def test_stopping_ends_what_runs_and_leaves_no_socket(start: Start, environ: dic
     assert answer == {"stopping": True, "running": 1}
     assert process.communicate(timeout=wait_until.SECONDS)[0].endswith("-> 130\n")
     assert server.wait(timeout=wait_until.SECONDS) == 0
-    assert not socket_paths.is_there(environ)
+    assert not socket_paths.exists(environ)
 
 
 def test_a_worker_that_is_killed_is_started_again(start: Start, environ: dict[str, str]) -> None:
@@ -226,11 +223,11 @@ def doomed(request: pytest.FixtureRequest, environ: dict[str, str], tmp_path: Pa
             "ModuleNotFoundError: import of vldock.image",
         ),
         "load": (
-            "from vldock.image.startup import prepare as startup; startup.measure = lambda environ: int('no index')",
+            "from vldock.image.timing import switch; switch.measure = lambda environ: int('no index')",
             "ValueError: invalid literal for int() with base 10: 'no index'",
         ),
         "thread": (
-            "from vldock.image.session import worker_listener as w; w.WorkerListener._attend = lambda *_: [].pop()",
+            "from vldock.image.session import worker_listener as w; w.WorkerListener._dispatch = lambda *_: [].pop()",
             "IndexError: pop from empty list",
         ),
         "exit": ("os._exit(7)", "exit 7"),
@@ -259,7 +256,7 @@ def test_a_worker_that_dies_at_a_question_is_named_with_its_cause_and_the_run_de
     start: Start, environ: dict[str, str], tmp_path: Path
 ) -> None:
     dies = "from vldock.image.session.loaded_models import LoadedModels\n"
-    dies += "    LoadedModels.get = lambda self, name, say: os.kill(os.getpid(), 9)"
+    dies += "    LoadedModels.get = lambda self, name, log: os.kill(os.getpid(), 9)"
     (tmp_path / "sitecustomize.py").write_text(FAULT.format(fault=dies), encoding="utf-8")
     environ["PYTHONPATH"] = os.pathsep.join([str(tmp_path), PATHS])
     start()
@@ -362,7 +359,7 @@ def test_a_second_session_of_one_user_is_refused(start: Start, environ: dict[str
     start()
 
     with pytest.raises(EnvironmentUnfit, match="a session of this user is here already"):
-        serve.hold(socket_paths.of(environ))
+        server_socket.lock(socket_paths.make(environ))
 
 
 def test_a_socket_a_dead_session_left_is_said_and_not_used(
@@ -398,18 +395,18 @@ def test_a_session_that_dies_under_a_run_is_an_error(
     ids=["plain", "--no-worker", "variable", "torchrun"],
 )
 def test_who_may_use_a_session(argv: list[str], environ: dict[str, str], may: bool) -> None:
-    assert client.wanted(argv, environ) is may
+    assert client.may_attach(argv, environ) is may
 
 
 def test_a_folder_that_others_may_enter_is_refused(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
 
     with pytest.raises(EnvironmentUnfit, match="is open to others"):
-        socket_paths.of({socket_paths.VARIABLE: str(tmp_path)})
+        socket_paths.make({socket_paths.VARIABLE: str(tmp_path)})
 
 
 def test_where_no_session_was_started_nothing_is_made(tmp_path: Path) -> None:
-    assert not socket_paths.is_there({socket_paths.VARIABLE: str(tmp_path / "none")})
+    assert not socket_paths.exists({socket_paths.VARIABLE: str(tmp_path / "none")})
     assert not (tmp_path / "none").exists()
 
 
@@ -419,7 +416,7 @@ def test_two_images_have_two_folders_in_one_tmp(
     tmp_path, folders = tmp_path_factory.mktemp("t"), set()
     for build in ("a" * 64, "b" * 64, None):
         monkeypatch.setattr(socket_paths, "read_build_digest", lambda build=build: build)
-        folders.add(socket_paths.of({"TMPDIR": str(tmp_path)}).folder)
+        folders.add(socket_paths.make({"TMPDIR": str(tmp_path)}).folder)
 
     assert {Path(folder).name.removesuffix(f"-{os.geteuid()}") for folder in folders} == {
         "vldock-session-aaaaaaaa",
@@ -455,8 +452,8 @@ def test_a_message_without_a_build_is_declined_by_a_server_that_has_one(
     facts = tmp_path / "build.json"
     facts.write_text("{}", encoding="utf-8")
     start("--build-facts", str(facts), state="")
-    wait_until.until(lambda: socket_paths.is_there(environ))
-    stream = messages.connect(socket_paths.of(environ).runs)
+    wait_until.until(lambda: socket_paths.exists(environ))
+    stream = message_stream.connect(socket_paths.make(environ).runs)
 
     stream.send({"op": "run", "argv": ["exit", "0"]})
 
