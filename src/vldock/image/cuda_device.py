@@ -1,8 +1,8 @@
-"""The GPU behind a model's device, by index as torch.cuda wants it: its memory and its name. Sizes in bytes.
+"""Memory and name of the GPU behind a model's device. Sizes in bytes.
 
 On one GPU a LLaVA's device is `cuda`, without an index. torch 2.1.2 refuses that in some functions (mem_get_info,
-set_per_process_memory_fraction) and takes it in others (memory_allocated), so no other module calls one that takes a
-device; tests/unit/test_cuda_calls.py reads them all.
+set_per_process_memory_fraction) and accepts it in others (memory_allocated), so no other module calls a torch.cuda
+function that takes a device; tests/unit/project/test_cuda_calls.py checks all modules.
 """
 
 from __future__ import annotations
@@ -10,13 +10,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from typing import TypeAlias
+
     import torch
 
-    Device = torch.device | str | int
+    Device: TypeAlias = torch.device | str | int
 
 
 def is_gpu(device: Device) -> bool:
-    """Return whether a device is a GPU; a number is one."""
+    """Return whether a device is a GPU; a number is a GPU's index."""
     return isinstance(device, int) or str(device).startswith("cuda")
 
 
@@ -33,14 +35,14 @@ def index_of(device: Device) -> int:
 
 
 def free(device: Device) -> int:
-    """Return what the driver has free on a GPU, for any process."""
+    """Return the free memory of a GPU, for any process."""
     import torch
 
     return int(torch.cuda.mem_get_info(index_of(device))[0])
 
 
 def free_to_torch(device: Device) -> int:
-    """Return what this process may still take on a GPU: what is free, and what torch holds unused."""
+    """Return the memory this process may still allocate on a GPU: free, or reserved by torch and unused."""
     import torch
 
     index = index_of(device)
@@ -48,21 +50,21 @@ def free_to_torch(device: Device) -> int:
 
 
 def allocated(device: Device) -> int:
-    """Return what this process's tensors take on a GPU."""
+    """Return the memory of this process's tensors on a GPU."""
     import torch
 
     return int(torch.cuda.memory_allocated(index_of(device)))
 
 
 def peak_allocated(device: Device) -> int:
-    """Return the most that this process's tensors took on a GPU so far."""
+    """Return the peak memory of this process's tensors on a GPU."""
     import torch
 
     return int(torch.cuda.max_memory_allocated(index_of(device)))
 
 
 def limit_memory(device: Device, fraction: float) -> None:
-    """Allow this process no more than a fraction (0 to 1) of a GPU's memory."""
+    """Limit this process to a fraction (0 to 1) of a GPU's memory."""
     import torch
 
     torch.cuda.set_per_process_memory_fraction(fraction, index_of(device))
