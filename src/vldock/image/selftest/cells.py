@@ -1,4 +1,4 @@
-"""The cells of `vldock matrix` by both engines, one `evaluate` for each model, and their answers held together."""
+"""Cells of `vldock matrix` by both engines, one `evaluate` for each model, and their answers compared."""
 
 from __future__ import annotations
 
@@ -12,33 +12,33 @@ from vldock.common.errors import EvaluationFailed
 from vldock.common.inference_options import BATCHED, STOCK
 from vldock.common.matrix import matrix_benchmarks, matrix_models
 from vldock.common.tables import text_cells
-from vldock.image.selftest.bench import IMAGE, Bench, StepResult
+from vldock.image.selftest.context import IMAGE, StepContext, StepResult
 
 QUICK = ("MMBench_DEV_EN", "TextVQA_VAL", "POPE")  # one of each kind
 HALF = "float16"
 
 
-def models(bench: Bench) -> list[str]:
+def models(context: StepContext) -> list[str]:
     """Return the models to evaluate."""
-    return [model.name for model in matrix_models()][: 1 if bench.quick else None]
+    return [model.name for model in matrix_models()][: 1 if context.quick else None]
 
 
-def benchmarks(bench: Bench) -> list[str]:
+def benchmarks(context: StepContext) -> list[str]:
     """Return the benchmarks to evaluate."""
-    return list(QUICK) if bench.quick else [one.name for one in matrix_benchmarks()]
+    return list(QUICK) if context.quick else [one.name for one in matrix_benchmarks()]
 
 
-def cell_folder(bench: Bench, engine: str, model: str, benchmark: str) -> Path:
-    """Return where `evaluate` put a cell."""
-    return bench.folder / engine / model / benchmark
+def cell_folder(context: StepContext, engine: str, model: str, benchmark: str) -> Path:
+    """Return the folder of a cell of `evaluate`."""
+    return context.folder / engine / model / benchmark
 
 
-def evaluate(bench: Bench, engine: str, *, jobs: int) -> StepResult:
-    """Evaluate every cell by one engine, `jobs` models at once; each must have a score and be of this device."""
-    names = models(bench)
+def evaluate(context: StepContext, engine: str, *, jobs: int) -> StepResult:
+    """Evaluate every cell by one engine, `jobs` models in parallel; each must have a score and be of this device."""
+    names = models(context)
     with ThreadPoolExecutor(jobs) as pool:
-        list(pool.map(lambda model: evaluate_model(bench, engine, model, benchmarks(bench)), names))
-    found = [cell_of(bench, engine, model, name) for model in names for name in benchmarks(bench)]
+        list(pool.map(lambda model: evaluate_model(context, engine, model, benchmarks(context)), names))
+    found = [load_cell(context, engine, model, name) for model in names for name in benchmarks(context)]
     answers, first = sum(cell.predictions for cell in found), found[0]
     return StepResult(
         f"{len(found)} of {len(found)} cells, {answers} answers, {first.dtype} on {first.device}",
@@ -47,34 +47,40 @@ def evaluate(bench: Bench, engine: str, *, jobs: int) -> StepResult:
 
 
 def evaluate_model(
-    bench: Bench, engine: str, model: str, names: Sequence[str], *, out: str | None = None, words: Sequence[str] = ()
+    context: StepContext,
+    engine: str,
+    model: str,
+    names: Sequence[str],
+    *,
+    out: str | None = None,
+    words: Sequence[str] = (),
 ) -> None:
     """Evaluate cells of one model in one process; raises EvaluationFailed where it does not end with 0."""
     where = out or engine
-    argv = [*IMAGE, "evaluate", "--model", model, "--data", *names, "--limit", str(bench.limit)]
-    argv += ["--out", str(bench.folder / where), "--engine", engine, *words, "--no-worker", "--json"]
-    bench.run(f"evaluate-{where}-{model}", argv)
+    argv = [*IMAGE, "evaluate", "--model", model, "--data", *names, "--limit", str(context.limit)]
+    argv += ["--out", str(context.folder / where), "--engine", engine, *words, "--no-worker", "--json"]
+    context.run(f"evaluate-{where}-{model}", argv)
 
 
-def cell_of(bench: Bench, engine: str, model: str, benchmark: str) -> Cell:
-    """Return a cell's record; raises EvaluationFailed for one that failed, is not whole, or ran elsewhere."""
+def load_cell(context: StepContext, engine: str, model: str, benchmark: str) -> Cell:
+    """Return a cell's record; raises EvaluationFailed for one that failed, is incomplete, or ran on another device."""
     name = f"{model} x {benchmark} ({engine})"
-    cell = Cell.load(cell_folder(bench, engine, model, benchmark))
+    cell = Cell.load(cell_folder(context, engine, model, benchmark))
     if cell is None or cell.status != "succeeded" or cell.score is None:
         raise EvaluationFailed(f"{name} has no score: {cell.error if cell else 'no record'}")
     if not cell.samples == cell.predictions > 0:
         raise EvaluationFailed(f"{name}: {cell.predictions} of {cell.samples} answers")
-    if bench.gpu and (cell.device == "cpu" or cell.dtype != HALF):
+    if context.gpu and (cell.device == "cpu" or cell.dtype != HALF):
         raise EvaluationFailed(f"{name} was computed in {cell.dtype} on {cell.device}", expected=f"{HALF} on the GPU")
     return cell
 
 
-def compare(bench: Bench) -> StepResult:
+def compare(context: StepContext) -> StepResult:
     """Compare both engines' answers and tokens, cell by cell; raises EvaluationFailed where any differs."""
     found = [
-        equality(f"{model} x {name}", *(answers_of(bench, engine, model, name) for engine in (STOCK, BATCHED)))
-        for model in models(bench)
-        for name in benchmarks(bench)
+        equality(f"{model} x {name}", *(read_answers(context, engine, model, name) for engine in (STOCK, BATCHED)))
+        for model in models(context)
+        for name in benchmarks(context)
     ]
     samples, wrong = sum(one.samples for one in found), sum(one.answers for one in found)
     tokens, moved = sum(one.tokens for one in found), sum(one.differing_tokens for one in found)
@@ -85,13 +91,13 @@ def compare(bench: Bench) -> StepResult:
     return StepResult(line, {**figures, "tokens": tokens, "differing_tokens": moved})
 
 
-def answers_of(bench: Bench, where: str, model: str, benchmark: str) -> Predictions:
-    """Return what `evaluate` answered in a cell."""
-    return read(cell_folder(bench, where, model, benchmark) / f"{model}_{benchmark}.xlsx")
+def read_answers(context: StepContext, where: str, model: str, benchmark: str) -> Predictions:
+    """Return the answers of a cell of `evaluate`."""
+    return read_predictions(cell_folder(context, where, model, benchmark) / f"{model}_{benchmark}.xlsx")
 
 
-def read(path: Path) -> Predictions:
-    """Return a prediction file of VLMEvalKit and the notes beside it."""
+def read_predictions(path: Path) -> Predictions:
+    """Return the predictions of one of VLMEvalKit's files, with the notes beside it."""
     from openpyxl import load_workbook
 
     rows = text_cells.sheet_rows(load_workbook(path, read_only=True))

@@ -1,4 +1,4 @@
-"""Where a self-test works: its folder, its device, the environment of the commands, and how one is run."""
+"""Context of a self-test's steps: folder, device, environment; runs their commands."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ FORGOTTEN = (
     *("PYTHONPATH", "PYTHONSTARTUP", "PYTHONUSERBASE", "VLMEVAL_SAMPLE_LIMIT", "WORKSPACE_ROOT", "OPENAI_API_KEY"),
     *("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "OMP_NUM_THREADS"),
 )
-LONGEST_WORD = 40  # of a command that is named; a path of the temporary folder is longer
+LONGEST_WORD = 40  # of a command in a message; a path of the temporary folder is longer
 ERROR = re.compile(r"(error: |FAILED |[\w.]+(Error|Exception|Diverged|Unfit|Refused|Lost)\b:? )")
 SECONDS_TO_END = 10.0
 
 
 class NeedsGpu(Exception):
-    """A step that the CPU cannot do; it is left out, by name."""
+    """A step that cannot run on the CPU; it is skipped, by name."""
 
 
 @dataclass(frozen=True)
 class StepResult:
-    """What a step showed: one line for a person, and its figures."""
+    """A step's findings: one line of text, and its figures."""
 
     line: str
     figures: Mapping[str, object]
 
 
 @dataclass(frozen=True)
-class Done:
-    """A command that ended: its exit status, standard output, and standard error."""
+class CompletedCommand:
+    """A finished command: exit status, standard output, standard error."""
 
     code: int
     out: str
@@ -49,8 +49,8 @@ class Done:
 
 
 @dataclass(frozen=True)
-class Bench:
-    """Everything the steps share. `limit` is the samples of each cell, `seconds` the longest a command may take."""
+class StepContext:
+    """Settings all steps share: `limit` samples per cell, at most `seconds` per command."""
 
     folder: Path
     gpu: bool
@@ -59,7 +59,7 @@ class Bench:
     seconds: float
 
     def environ(self, more: Mapping[str, str] | None = None) -> dict[str, str]:
-        """Return the environment of a command: the caller's without what would change the answers."""
+        """Return the environment of a command: the caller's without variables that would change the answers."""
         kept = {
             name: value
             for name, value in os.environ.items()
@@ -72,33 +72,33 @@ class Bench:
             "VLDOCK_OUTPUTS": str(self.folder / "outputs"),
             "VLDOCK_FEATURES": str(self.folder / "features"),
             "VLDOCK_DEVICE": "cuda" if self.gpu else "cpu",
-            "CUDA_VISIBLE_DEVICES": self.card() if self.gpu else "-1",
+            "CUDA_VISIBLE_DEVICES": self.first_gpu() if self.gpu else "-1",
             "HF_HUB_OFFLINE": "1",
             "TMPDIR": str(self.folder / "tmp"),
             **(more or {}),
         }
 
-    def card(self) -> str:
-        """Return the one GPU that is used: the first that is visible."""
+    def first_gpu(self) -> str:
+        """Return the GPU to use: the first visible one."""
         return os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0].strip() or "0"
 
-    def run(self, log: str, argv: Sequence[str], *, more: Mapping[str, str] | None = None) -> Done:
+    def run(self, log: str, argv: Sequence[str], *, more: Mapping[str, str] | None = None) -> CompletedCommand:
         """Run a command to its end, its output in logs/LOG.out and .err; raise EvaluationFailed where it fails."""
-        with self.started(log, argv, more=more) as process:
+        with self.start(log, argv, more=more) as process:
             try:
                 code = process.wait(self.seconds)
             except subprocess.TimeoutExpired as error:
-                raise EvaluationFailed(f"{log} took more than {self.seconds:.0f} s: {said(argv)}") from error
+                raise EvaluationFailed(f"{log} took more than {self.seconds:.0f} s: {short_command(argv)}") from error
             finally:
-                end(process)
-        done = Done(code, self.text(f"{log}.out"), self.text(f"{log}.err"))
+                terminate(process)
+        done = CompletedCommand(code, self.read_log(f"{log}.out"), self.read_log(f"{log}.err"))
         if code:
-            raise EvaluationFailed(f"{said(argv)} ended with {code} (logs/{log}.err): {cause(done.err or done.out)}")
+            raise EvaluationFailed(
+                f"{short_command(argv)} ended with {code} (logs/{log}.err): {find_cause(done.err or done.out)}"
+            )
         return done
 
-    def started(
-        self, log: str, argv: Sequence[str], *, more: Mapping[str, str] | None = None
-    ) -> subprocess.Popen[bytes]:
+    def start(self, log: str, argv: Sequence[str], *, more: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
         """Start a command in a process group of its own."""
         logs = self.folder / "logs"
         logs.mkdir(exist_ok=True)
@@ -108,13 +108,13 @@ class Bench:
                 env=self.environ(more), start_new_session=True,
             )  # fmt: skip
 
-    def text(self, name: str) -> str:
-        """Return what is in a log."""
+    def read_log(self, name: str) -> str:
+        """Return the text of a log."""
         return (self.folder / "logs" / name).read_text(encoding="utf-8", errors="replace")
 
 
-def end(process: subprocess.Popen[bytes]) -> None:
-    """End a command gently where it still runs, and for good what it started and left."""
+def terminate(process: subprocess.Popen[bytes]) -> None:
+    """Terminate a command that still runs, then kill its process group."""
     if process.poll() is None:
         process.terminate()
         with suppress(subprocess.TimeoutExpired):
@@ -124,14 +124,14 @@ def end(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def said(argv: Sequence[str]) -> str:
-    """Return the beginning of a command, as a person would type it, up to its first long word."""
+def short_command(argv: Sequence[str]) -> str:
+    """Return the beginning of a command, as a user would type it, up to its first long word."""
     words = [Path(word).name if word in (PYTHON, TORCHRUN) else word for word in argv]
     short = list(itertools.takewhile(lambda word: len(word) <= LONGEST_WORD, words))
     return " ".join(short) + (" ..." if len(short) < len(words) else "")
 
 
-def cause(text: str) -> str:
-    """Return what a log says went wrong: its last error, else its last line."""
+def find_cause(text: str) -> str:
+    """Return the last error of a log, else its last line."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return next((line for line in reversed(lines) if ERROR.match(line)), (lines or ["it printed nothing"])[-1])

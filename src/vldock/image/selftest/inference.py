@@ -1,4 +1,4 @@
-"""A session with two runs, predict.py, and the feature cache: what people do beside the matrix."""
+"""Inference steps beside the matrix: a session with two runs, predict.py, the feature cache."""
 
 from __future__ import annotations
 
@@ -20,46 +20,46 @@ from vldock.common.image_paths import VLMEVALKIT
 from vldock.common.inference_options import BATCHED, STOCK
 from vldock.common.matrix import find_model
 from vldock.image.selftest import cells, samples
-from vldock.image.selftest.bench import IMAGE, PYTHON, Bench, StepResult, cause, end
+from vldock.image.selftest.context import IMAGE, PYTHON, StepContext, StepResult, find_cause, terminate
 
 MODEL = "llava_v1.5_7b"
 EXECS = ("POPE", "TextVQA_VAL")
 LOADED = "is loaded in the session's worker"
 POLL = 0.5  # seconds
-SOCKET_PATH = 80  # bytes of a folder in which a socket's path is not too long
+SOCKET_PATH = 80  # longest folder name, in bytes, for a socket in it
 PREDICT = f"{WORKSPACE}/scripts/predict.py"
 RUN = f"{VLMEVALKIT}/run.py"
 
 
-def session(bench: Bench) -> StepResult:
-    """Run run.py twice beside a session; raises EvaluationFailed unless its worker, not run.py, gave each answer."""
+def session(context: StepContext) -> StepResult:
+    """Run run.py twice in a session; raises EvaluationFailed unless its worker, not run.py, gave each answer."""
     before, seconds = 0, []
-    with _folder(bench) as place, _served(bench, {"VLDOCK_SESSION": str(place)}) as more:
+    with _folder(context) as place, _served(context, {"VLDOCK_SESSION": str(place)}) as more:
         for name in EXECS:
             began = time.monotonic()
-            argv = [PYTHON, RUN, "--data", name, "--model", MODEL, "--work-dir", str(bench.folder / "session")]
-            done = bench.run(f"session-{name}", [*argv, "--limit", str(bench.limit)], more=more)
+            argv = [PYTHON, RUN, "--data", name, "--model", MODEL, "--work-dir", str(context.folder / "session")]
+            done = context.run(f"session-{name}", [*argv, "--limit", str(context.limit)], more=more)
             seconds.append(round(time.monotonic() - began, 1))
-            by_worker = _status(bench, more)["models"][0]["answers"] - before
-            answered = cells.read(next((bench.folder / "session").rglob(f"{MODEL}_{name}.xlsx")))
+            by_worker = _status(context, more)["models"][0]["answers"] - before
+            answered = cells.read_predictions(next((context.folder / "session").rglob(f"{MODEL}_{name}.xlsx")))
             if LOADED not in done.err or by_worker != len(answered.answers):
                 said = next((line for line in done.err.splitlines() if "session" in line), "no line of a session")
                 raise EvaluationFailed(
                     f"{name}: the session's worker gave {by_worker} of {len(answered.answers)} answers: {said}"
                 )
-            _require_equal(name, answered, cells.answers_of(bench, STOCK, MODEL, name))
+            _require_equal(name, answered, cells.read_answers(context, STOCK, MODEL, name))
             before += by_worker
-        worker = _status(bench, more)
+        worker = _status(context, more)
     model = worker["models"][0]
-    told = f"2 runs of run.py, {before} of {before} answers by the worker (pid {worker['worker_pid']}, "
+    line = f"2 runs of run.py, {before} of {before} answers by the worker (pid {worker['worker_pid']}, "
     figures = {"answers_of_worker": before, "seconds_of_runs": seconds, "device": model["device"]}
-    return StepResult(f"{told}{model['device']}), as without it", figures)
+    return StepResult(f"{line}{model['device']}), as without it", figures)
 
 
 @contextmanager
-def _folder(bench: Bench) -> Iterator[Path]:
-    """Yield a private folder for the session's sockets, whose paths may not be long."""
-    inside = bench.folder / "s"
+def _folder(context: StepContext) -> Iterator[Path]:
+    """Yield a private folder for the session's sockets, with a short path."""
+    inside = context.folder / "s"
     if len(str(inside)) <= SOCKET_PATH:
         yield inside
         return
@@ -71,50 +71,52 @@ def _folder(bench: Bench) -> Iterator[Path]:
 
 
 @contextmanager
-def _served(bench: Bench, more: dict[str, str]) -> Iterator[dict[str, str]]:
-    """Start a session, wait until its model is loaded, and stop it at the end."""
-    process = bench.started("session-serve", [*IMAGE, "session", "serve", "--model", MODEL], more=more)
+def _served(context: StepContext, more: dict[str, str]) -> Iterator[dict[str, str]]:
+    """Run a session with its model loaded; stop it at the end."""
+    process = context.start("session-serve", [*IMAGE, "session", "serve", "--model", MODEL], more=more)
     try:
-        _ready(bench, process, more)
+        _ready(context, process, more)
         yield more
-        bench.run("session-stop", [*IMAGE, "session", "stop"], more=more)
-        if code := process.wait(bench.seconds):
-            raise EvaluationFailed(f"the session ended with {code}: {cause(bench.text('session-serve.err'))}")
+        context.run("session-stop", [*IMAGE, "session", "stop"], more=more)
+        if code := process.wait(context.seconds):
+            raise EvaluationFailed(
+                f"the session ended with {code}: {find_cause(context.read_log('session-serve.err'))}"
+            )
     except subprocess.TimeoutExpired as error:
         raise EvaluationFailed("the session did not stop") from error
     finally:
-        end(process)
+        terminate(process)
 
 
-def _ready(bench: Bench, process: subprocess.Popen[bytes], more: dict[str, str]) -> None:
+def _ready(context: StepContext, process: subprocess.Popen[bytes], more: dict[str, str]) -> None:
     """Wait for the session's model; raises EvaluationFailed with the cause where it cannot be loaded."""
-    until = time.monotonic() + bench.seconds
+    until = time.monotonic() + context.seconds
     while process.poll() is None and time.monotonic() < until:
-        status = _status(bench, more)
+        status = _status(context, more)
         broken = [model["error"] for model in status["models"] if model.get("error")]
         if broken or status["state"] == "failed":
-            worker = cause(bench.text("session-serve.err"))
+            worker = find_cause(context.read_log("session-serve.err"))
             raise EvaluationFailed(f"the session's worker failed: {broken[0] if broken else worker}")
         if status["state"] == "ready" and [one["state"] for one in status["models"]] == ["ready"]:
             return
         time.sleep(POLL)
-    raise EvaluationFailed(f"the session was not ready: {cause(bench.text('session-serve.err'))}")
+    raise EvaluationFailed(f"the session was not ready: {find_cause(context.read_log('session-serve.err'))}")
 
 
-def _status(bench: Bench, more: dict[str, str]) -> dict[str, Any]:
+def _status(context: StepContext, more: dict[str, str]) -> dict[str, Any]:
     """Return what `session status --json` prints; before the server listens, a session without models."""
     argv = [*IMAGE, "session", "status", "--json"]
-    done = subprocess.run(argv, env=bench.environ(more), capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(argv, env=context.environ(more), capture_output=True, text=True, check=False, timeout=120)
     found: dict[str, Any] = json.loads(done.stdout) if done.stdout else {"state": "starting", "models": []}
     return found
 
 
-def predict(bench: Bench) -> StepResult:
-    """Ask predict.py what run.py asked; raises EvaluationFailed where an answer is another."""
-    rows = samples.rows_of("POPE")[: bench.limit]
-    folder = bench.folder / "predict"
-    answers = ask(bench, "predict", MODEL, samples.write_questions(rows, folder), folder / "answers.jsonl")
-    wanted = cells.answers_of(bench, STOCK, MODEL, "POPE").answers
+def predict(context: StepContext) -> StepResult:
+    """Compare predict.py's answers with run.py's; raises EvaluationFailed where one differs."""
+    rows = samples.rows_of("POPE")[: context.limit]
+    folder = context.folder / "predict"
+    answers = ask(context, "predict", MODEL, samples.write_questions(rows, folder), folder / "answers.jsonl")
+    wanted = cells.read_answers(context, STOCK, MODEL, "POPE").answers
     wrong = [index for index, answer in answers.items() if answer != wanted[index]]
     if wrong or len(answers) != len(rows):
         raise EvaluationFailed(f"predict.py: {len(wrong)} of {len(answers)} answers are not those of run.py: {wrong}")
@@ -123,30 +125,30 @@ def predict(bench: Bench) -> StepResult:
     )
 
 
-def ask(bench: Bench, log: str, model: str, questions: Path, out: Path) -> dict[str, str]:
-    """Ask predict.py a file of questions and return {id: answer}."""
-    bench.run(log, [PYTHON, PREDICT, "--model", model, "--questions", str(questions), "--out", str(out)])
+def ask(context: StepContext, log: str, model: str, questions: Path, out: Path) -> dict[str, str]:
+    """Run predict.py on a file of questions and return {id: answer}."""
+    context.run(log, [PYTHON, PREDICT, "--model", model, "--questions", str(questions), "--out", str(out)])
     lines = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
     return {str(line["id"]): str(line["answer"]) for line in lines}
 
 
-def features(bench: Bench) -> StepResult:
-    """Build features, read each byte back, and evaluate from the cache; raises EvaluationFailed for what differs."""
-    folder = bench.folder / "feature-pictures"
-    pictures = samples.write_pictures(samples.rows_of("CCOCR_MultiLanOcr_Korean")[: bench.limit], folder)
+def features(context: StepContext) -> StepResult:
+    """Build features, read each byte back, and evaluate from the cache; raises EvaluationFailed for a difference."""
+    folder = context.folder / "feature-pictures"
+    pictures = samples.write_pictures(samples.rows_of("CCOCR_MultiLanOcr_Korean")[: context.limit], folder)
     known = find_model(MODEL)
     assert known is not None
     build = [*IMAGE, "features", "build", "--model", known.repo, "--images", str(folder), "--for-evaluation"]
-    first, second = (json.loads(bench.run(f"features-{n}", [*build, "--as-json"]).out) for n in (1, 2))
-    fsck = bench.run("features-fsck", [*IMAGE, "features", "fsck"])
+    first, second = (json.loads(context.run(f"features-{n}", [*build, "--as-json"]).out) for n in (1, 2))
+    fsck = context.run("features-fsck", [*IMAGE, "features", "fsck"])
     if first["computed"] != len(pictures) or second["computed"]:
         raise EvaluationFailed(f"features build: {first}, then {second}", expected="computed once, then read")
     for out in ("features-kept", "features-read"):
-        cells.evaluate_model(bench, BATCHED, MODEL, ["POPE"], out=out, words=["--feature-cache"])
-    seen = passport.load(cells.cell_folder(bench, "features-read", MODEL, "POPE") / passport.FILE)["features"]
+        cells.evaluate_model(context, BATCHED, MODEL, ["POPE"], out=out, words=["--feature-cache"])
+    seen = passport.load(cells.cell_folder(context, "features-read", MODEL, "POPE") / passport.FILE)["features"]
     if not seen or seen["computed"] or not seen["read"]:
         raise EvaluationFailed(f"an evaluation did not read what one before it kept: {seen}")
-    _require_equal("POPE", *(cells.answers_of(bench, where, MODEL, "POPE") for where in ("features-read", STOCK)))
+    _require_equal("POPE", *(cells.read_answers(context, where, MODEL, "POPE") for where in ("features-read", STOCK)))
     line = f"{len(pictures)} built and read back; an evaluation read {seen['read']}, computed 0, answers the same"
     return StepResult(line, {"built": len(pictures), "read": seen["read"], "fsck": fsck.out.strip()})
 

@@ -1,4 +1,4 @@
-"""One of torchrun's ranks: adds its number to the others' and prints, on rank 0, over what and how many they were.
+"""One of torchrun's ranks: sums rank numbers over all ranks; rank 0 prints backend, count and sum.
 
 torchrun --nproc_per_node=N ... -m vldock.image.selftest.ranks --backend nccl
 """
@@ -11,7 +11,7 @@ import os
 
 
 def main() -> None:
-    """Join the ranks, add 1, 2, 3 ... up, and print one JSON object on rank 0."""
+    """Join the process group, sum 1, 2, 3 ... over the ranks, and print one JSON object on rank 0."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--backend", choices=("nccl", "gloo"), required=True)
     backend = parser.parse_args().backend

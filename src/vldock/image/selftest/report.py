@@ -1,4 +1,4 @@
-"""What a self-test found: one table for a person, one JSON object for a program."""
+"""Report of a self-test: a table, and a JSON object."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from vldock import __version__
 from vldock.common.image_paths import BUILD_FACTS
 from vldock.image.selftest.steps import FAILED, LEFT_OUT, Step
-from vldock.image.version import installed
+from vldock.image.version import installed_version
 
 SCHEMA = 1
 PACKAGES = ("torch", "transformers", "llava-torch", "ms-vlmeval", "peft", "bitsandbytes", "accelerate")
@@ -21,7 +21,7 @@ WIDEST = 160
 
 @dataclass(frozen=True)
 class Report:
-    """A finished self-test. `device` is the card's name, or cpu; `seconds` are those of the whole."""
+    """A finished self-test; `device` is the GPU's name, or cpu; `seconds` of all steps."""
 
     device: str
     quick: bool
@@ -45,12 +45,12 @@ class Report:
             "seconds": self.seconds,
             "standin": True,
             "image": image_facts(),
-            "versions": {"vldock": __version__, **{name: installed(name) for name in PACKAGES}},
+            "versions": {"vldock": __version__, **{name: installed_version(name) for name in PACKAGES}},
             "steps": [asdict(step) for step in self.steps],
         }
 
     def table(self, *, width: int | None = None) -> str:
-        """Return the table, its verdict on top; what was seen is wrapped to the terminal."""
+        """Return the table with its verdict on top, wrapped to the terminal's width."""
         width = min(WIDEST, width or shutil.get_terminal_size((120, 40)).columns)
         long = max(len(step.name) for step in self.steps)
         room = max(30, width - long - 27)
@@ -74,7 +74,7 @@ class Report:
 
 
 def image_facts() -> dict[str, Any]:
-    """Return what the build wrote down about this image; empty outside one."""
+    """Return the build facts of this image; empty outside an image."""
     path = Path(BUILD_FACTS)
     facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     return facts

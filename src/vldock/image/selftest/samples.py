@@ -1,4 +1,4 @@
-"""Pictures, questions and conversations for the steps, out of the stand-ins' tables. Standard library only."""
+"""Images, questions and conversations for the steps, from the stand-ins' tables. Standard library only."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Row = dict[str, str]
 
 
 def rows_of(benchmark: str) -> list[Row]:
-    """Return the rows of a stand-in's table; where `image` is another row's index, its picture is filled in."""
+    """Return the rows of a stand-in's table; where `image` is another row's index, that row's image is filled in."""
     csv.field_size_limit(sys.maxsize)
     with (ASSETS / "LMUData" / f"{benchmark}.tsv").open(encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream, delimiter="\t"))
@@ -25,13 +25,13 @@ def rows_of(benchmark: str) -> list[Row]:
 
 
 def picture_of(row: Row) -> bytes:
-    """Return a row's first picture."""
+    """Return a row's first image."""
     text = row["image"]
     return base64.b64decode(ast.literal_eval(text)[0] if text.startswith("[") else text)
 
 
 def write_pictures(rows: Sequence[Row], folder: Path) -> list[Path]:
-    """Write each row's first picture and return their paths."""
+    """Write each row's first image and return their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for row in rows:
@@ -43,7 +43,7 @@ def write_pictures(rows: Sequence[Row], folder: Path) -> list[Path]:
 
 
 def write_questions(rows: Sequence[Row], folder: Path) -> Path:
-    """Write a file of questions for predict.py --questions, each with its picture, and return its path."""
+    """Write a file of questions for predict.py --questions, each with its image, and return its path."""
     pictures = write_pictures(rows, folder / "pictures")
     lines = [
         {"id": row["index"], "image": str(path), "question": row["question"]}
@@ -55,7 +55,7 @@ def write_questions(rows: Sequence[Row], folder: Path) -> Path:
 
 
 def write_conversations(benchmark: str, folder: Path, *, training: int, heldout: int) -> tuple[Path, Path]:
-    """Write LLaVA's conversations of rows whose pictures all differ; return (training, held-out) files."""
+    """Write LLaVA conversations of rows with distinct images; return (training, held-out) files."""
     distinct = list({picture_of(row): row for row in rows_of(benchmark)}.values())[: training + heldout]
     if len(distinct) < training + heldout:
         raise ValueError(f"{benchmark} has {len(distinct)} pictures, {training + heldout} are needed")

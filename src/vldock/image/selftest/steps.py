@@ -1,4 +1,4 @@
-"""The steps of a self-test: their names, their order, and what became of each."""
+"""Steps of a self-test: names, order, results."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from typing import Any
 
 from vldock.common.errors import VldockError
 from vldock.common.inference_options import BATCHED, STOCK
-from vldock.image.selftest import cells, train, use
-from vldock.image.selftest.bench import Bench, NeedsGpu, StepResult
+from vldock.image.selftest import cells, inference, train
+from vldock.image.selftest.context import NeedsGpu, StepContext, StepResult
 
 PASSED, FAILED, LEFT_OUT = "passed", "failed", "needs a GPU"
 CELLS_STOCK, CELLS_BATCHED, COMPARED = f"cells, {STOCK}", f"cells, {BATCHED}", f"{STOCK} = {BATCHED}"
-AFTERWARDS: dict[str, Callable[[Bench], StepResult]] = {
+AFTERWARDS: dict[str, Callable[[StepContext], StepResult]] = {
     COMPARED: cells.compare,
-    "session": use.session,
-    "predict.py": use.predict,
-    "features": use.features,
+    "session": inference.session,
+    "predict.py": inference.predict,
+    "features": inference.features,
     "LoRA": train.lora,
     "QLoRA": train.qlora,
     "torchrun": train.torchrun,
 }
 NAMES = (CELLS_STOCK, CELLS_BATCHED, *AFTERWARDS)
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Step:
-    """One step's outcome: passed, failed (with its cause in `seen`), or left out because it needs a GPU."""
+    """One step's result: passed, failed (with its cause in `seen`), or skipped because it needs a GPU."""
 
     name: str
     status: str
@@ -40,23 +40,23 @@ class Step:
     figures: dict[str, Any] = field(default_factory=dict)
 
 
-def take_all(bench: Bench, *, jobs: int, say: Say) -> Iterator[Step]:
-    """Take every step and yield its outcome, in the order of NAMES; `jobs` commands run at once.
+def run_all(context: StepContext, *, jobs: int, log: Log) -> Iterator[Step]:
+    """Run every step and yield its result, in the order of NAMES, `jobs` commands in parallel.
 
-    The cells come first: later steps hold their answers against those of the stock engine.
+    The cells come first: later steps compare their answers with those of the stock engine.
     """
     for name, engine in ((CELLS_STOCK, STOCK), (CELLS_BATCHED, BATCHED)):
-        yield take(name, partial(cells.evaluate, engine=engine, jobs=jobs), bench, say=say)
+        yield run_step(name, partial(cells.evaluate, engine=engine, jobs=jobs), context, log=log)
     with ThreadPoolExecutor(jobs) as pool:
-        yield from pool.map(lambda name: take(name, AFTERWARDS[name], bench, say=say), AFTERWARDS)
+        yield from pool.map(lambda name: run_step(name, AFTERWARDS[name], context, log=log), AFTERWARDS)
 
 
-def take(name: str, work: Callable[[Bench], StepResult], bench: Bench, *, say: Say) -> Step:
-    """Take one step, telling when it begins and ends; whatever goes wrong fails this step and no other."""
-    say(f"{name} ...")
+def run_step(name: str, work: Callable[[StepContext], StepResult], context: StepContext, *, log: Log) -> Step:
+    """Run one step, logging its begin and end; any exception fails this step and no other."""
+    log(f"{name} ...")
     began = time.monotonic()
     try:
-        seen = work(bench)
+        seen = work(context)
         status, line, figures = PASSED, seen.line, dict(seen.figures)
     except NeedsGpu as error:
         status, line, figures = LEFT_OUT, str(error), {}
@@ -66,5 +66,5 @@ def take(name: str, work: Callable[[Bench], StepResult], bench: Bench, *, say: S
     except Exception as error:  # noqa: BLE001  a step that breaks is a row of the table like any other
         status, line, figures = FAILED, f"{type(error).__name__}: {error}", {}
     step = Step(name, status, round(time.monotonic() - began, 1), " ".join(line.split()), figures)
-    say(f"{name}: {step.status} after {step.seconds:.1f} s: {step.seen}")
+    log(f"{name}: {step.status} after {step.seconds:.1f} s: {step.seen}")
     return step

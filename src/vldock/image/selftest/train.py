@@ -1,4 +1,4 @@
-"""Three steps of LoRA and QLoRA with their exports, and one rank of torchrun over NCCL (two over gloo on a CPU)."""
+"""Training steps: LoRA and QLoRA with their exports, torchrun over NCCL (gloo on a CPU)."""
 
 from __future__ import annotations
 
@@ -9,44 +9,44 @@ from pathlib import Path
 
 from vldock.common.errors import EvaluationFailed
 from vldock.common.matrix import find_model
-from vldock.image.selftest import samples, use
-from vldock.image.selftest.bench import IMAGE, TORCHRUN, Bench, NeedsGpu, StepResult
+from vldock.image.selftest import inference, samples
+from vldock.image.selftest.context import IMAGE, TORCHRUN, NeedsGpu, StepContext, StepResult
 
 STEPS = 3
-PICTURES = "CCOCR_MultiLanOcr_Korean"  # ten pictures, none twice
+PICTURES = "CCOCR_MultiLanOcr_Korean"  # ten distinct images
 
 
-def lora(bench: Bench) -> StepResult:
-    """Train LoRA for three steps, export, and ask the export a question."""
-    return _trained(bench, "lora")
+def lora(context: StepContext) -> StepResult:
+    """Train LoRA for three steps, export, and predict with the export."""
+    return _trained(context, "lora")
 
 
-def qlora(bench: Bench) -> StepResult:
-    """Train 4-bit QLoRA for three steps, export, and ask the export a question; raises NeedsGpu on a CPU."""
-    if not bench.gpu:
+def qlora(context: StepContext) -> StepResult:
+    """Train 4-bit QLoRA for three steps, export, and predict with the export; raises NeedsGpu on a CPU."""
+    if not context.gpu:
         raise NeedsGpu("bitsandbytes computes 4-bit weights on a GPU only")
-    return _trained(bench, "qlora")
+    return _trained(context, "qlora")
 
 
-def _trained(bench: Bench, method: str) -> StepResult:
-    out = bench.folder / f"llava-{method}"
-    bench.run(f"train-{method}", [*IMAGE, "train", *_words(bench, method, out)])
+def _trained(context: StepContext, method: str) -> StepResult:
+    out = context.folder / f"llava-{method}"
+    context.run(f"train-{method}", [*IMAGE, "train", *_words(context, method, out)])
     losses = _losses(out)
     exported = out.with_name(f"{out.name}-merged")
-    bench.run(f"export-{method}", [*IMAGE, "train", "export", str(out), "--out", str(exported)])
-    questions = samples.write_questions(samples.rows_of("POPE")[:1], bench.folder / f"ask-{method}")
-    said = use.ask(bench, f"predict-{method}", str(exported), questions, questions.with_name("answers.jsonl"))
+    context.run(f"export-{method}", [*IMAGE, "train", "export", str(out), "--out", str(exported)])
+    questions = samples.write_questions(samples.rows_of("POPE")[:1], context.folder / f"ask-{method}")
+    said = inference.ask(context, f"predict-{method}", str(exported), questions, questions.with_name("answers.jsonl"))
     line = f"{STEPS} steps, loss {losses[0]:.3f} to {losses[-1]:.3f}; exported, and it answers"
     return StepResult(line, {"steps": len(losses), "losses": losses, "answer": next(iter(said.values()))})
 
 
-def _words(bench: Bench, method: str, out: Path) -> list[str]:
-    """Return the words of `train`; the samples are written the first time."""
-    folder = bench.folder / f"data-{out.name}"
-    training, heldout = samples.write_conversations(PICTURES, folder, training=8, heldout=1 if bench.quick else 2)
-    known = find_model(use.MODEL)
+def _words(context: StepContext, method: str, out: Path) -> list[str]:
+    """Write the samples and return the arguments of `train`."""
+    folder = context.folder / f"data-{out.name}"
+    training, heldout = samples.write_conversations(PICTURES, folder, training=8, heldout=1 if context.quick else 2)
+    known = find_model(inference.MODEL)
     assert known is not None
-    rows, short = (1, ["train.proof=weights", "--no-check"]) if bench.quick else (2, [])
+    rows, short = (1, ["train.proof=weights", "--no-check"]) if context.quick else (2, [])
     return [
         f"out={out}", "data.source=json", f"data.path={training}", f"data.heldout_path={heldout}",
         f"model.base={known.repo}", f"model.method={method}", "model.lora_r=4", "model.lora_alpha=8",
@@ -64,25 +64,25 @@ def _losses(out: Path) -> list[float]:
     return losses
 
 
-def torchrun(bench: Bench) -> StepResult:
-    """Run torchrun's ranks: add numbers, then train; on a GPU one rank over NCCL, on a CPU two over gloo."""
-    ranks, backend = (1, "nccl") if bench.gpu else (2, "gloo")
-    done = _launched(bench, "ranks", ranks, ["-m", "vldock.image.selftest.ranks", "--backend", backend])
-    told = json.loads(done.splitlines()[-1])
-    if told != {"backend": backend, "ranks": ranks, "sum": float(sum(range(1, ranks + 1)))}:
-        raise EvaluationFailed(f"the ranks said {told}", expected=f"{ranks} over {backend}, the sum of their numbers")
-    out = bench.folder / "llava-ranks"
-    _launched(bench, "train-ranks", ranks, ["-m", "vldock.image", "train", *_words(bench, "lora", out)])
+def torchrun(context: StepContext) -> StepResult:
+    """Run torchrun: sum numbers, then train; on a GPU one rank over NCCL, on a CPU two over gloo."""
+    ranks, backend = (1, "nccl") if context.gpu else (2, "gloo")
+    done = _launched(context, "ranks", ranks, ["-m", "vldock.image.selftest.ranks", "--backend", backend])
+    found = json.loads(done.splitlines()[-1])
+    if found != {"backend": backend, "ranks": ranks, "sum": float(sum(range(1, ranks + 1)))}:
+        raise EvaluationFailed(f"the ranks said {found}", expected=f"{ranks} over {backend}, the sum of their numbers")
+    out = context.folder / "llava-ranks"
+    _launched(context, "train-ranks", ranks, ["-m", "vldock.image", "train", *_words(context, "lora", out)])
     losses = _losses(out)
     line = f"{ranks} {'rank' if ranks == 1 else 'ranks'} over {backend}, {len(losses)} steps of LoRA"
     return StepResult(line, {"ranks": ranks, "backend": backend, "losses": losses})
 
 
-def _launched(bench: Bench, log: str, ranks: int, words: Sequence[str]) -> str:
-    """Run a module under torchrun on this machine alone and return what it printed."""
+def _launched(context: StepContext, log: str, ranks: int, words: Sequence[str]) -> str:
+    """Run a module under torchrun on this machine alone and return its standard output."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     argv = [TORCHRUN, "--nnodes=1", "--master_addr=127.0.0.1", f"--master_port={port}", f"--nproc_per_node={ranks}"]
     more = {"GLOO_SOCKET_IFNAME": "lo", "NCCL_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
-    return bench.run(log, [*argv, *words], more=more).out
+    return context.run(log, [*argv, *words], more=more).out

@@ -15,23 +15,23 @@ from support import wait_until
 
 from vldock.common.cell_record import Cell
 from vldock.common.errors import EnvironmentUnfit, EvaluationFailed
-from vldock.image.selftest import bench as benches
-from vldock.image.selftest import cells, command, samples, train, use
-from vldock.image.selftest.bench import Bench, Done, NeedsGpu, StepResult
+from vldock.image.selftest import cells, command, inference, samples, train
+from vldock.image.selftest import context as contexts
+from vldock.image.selftest.context import CompletedCommand, NeedsGpu, StepContext, StepResult
 from vldock.image.selftest.report import Report
-from vldock.image.selftest.steps import Step, take
+from vldock.image.selftest.steps import Step, run_step
 
 QUIET: Any = lambda line: None  # noqa: E731
-MODEL = use.MODEL
+MODEL = inference.MODEL
 
 
-def bench(folder: Path, *, gpu: bool = False, seconds: float = 30.0) -> Bench:
-    return Bench(folder, gpu, True, 3, seconds)
+def context(folder: Path, *, gpu: bool = False, seconds: float = 30.0) -> StepContext:
+    return StepContext(folder, gpu, True, 3, seconds)
 
 
-def cell(bench: Bench, engine: str, answers: dict[str, str], **more: Any) -> None:
+def cell(context: StepContext, engine: str, answers: dict[str, str], **more: Any) -> None:
     """Write a cell of POPE as `evaluate` leaves it."""
-    folder = cells.cell_folder(bench, engine, MODEL, "POPE")
+    folder = cells.cell_folder(context, engine, MODEL, "POPE")
     values = dict.fromkeys(Cell.__dataclass_fields__) | {"status": "succeeded", "samples": 2, "predictions": 2}
     Cell(**(values | {"score": 1.0, "device": "cpu", "dtype": "float32", "schema": 1} | more)).save(folder)
     book = openpyxl.Workbook()
@@ -47,7 +47,7 @@ def test_a_command_sees_the_stand_ins_and_nothing_that_would_change_an_answer(tm
     for name in ("VLDOCK_DTYPE", "VLDOCK_SESSION", "VLMEVAL_SAMPLE_LIMIT", "PYTHONPATH", "RANK", "SLURM_PROCID"):
         monkeypatch.setenv(name, "1")
 
-    seen = bench(tmp_path).environ({"VLDOCK_SESSION": "/s"})
+    seen = context(tmp_path).environ({"VLDOCK_SESSION": "/s"})
 
     assert {name: seen.get(name) for name in ("VLDOCK_STANDIN", "VLDOCK_DEVICE", "CUDA_VISIBLE_DEVICES")} == {
         "VLDOCK_STANDIN": "1",
@@ -64,7 +64,7 @@ def test_one_card_is_used_the_first_that_is_visible(tmp_path, monkeypatch, visib
     if visible is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
 
-    seen = bench(tmp_path, gpu=True).environ()
+    seen = context(tmp_path, gpu=True).environ()
 
     assert (seen["CUDA_VISIBLE_DEVICES"], seen["VLDOCK_DEVICE"]) == (card, "cuda")
 
@@ -73,20 +73,20 @@ def test_a_command_that_fails_is_told_with_its_last_error_and_its_log(tmp_path):
     code = "import sys; print('error: no room', file=sys.stderr); print('noise', file=sys.stderr); sys.exit(3)"
 
     with pytest.raises(EvaluationFailed, match=r"ended with 3 \(logs/one.err\): error: no room"):
-        bench(tmp_path).run("one", [sys.executable, "-c", code])
+        context(tmp_path).run("one", [sys.executable, "-c", code])
 
 
 def test_a_command_that_does_not_end_is_ended_and_named(tmp_path):
     with pytest.raises(EvaluationFailed, match="long took more than 0 s: sleep 600"):
-        bench(tmp_path, seconds=0.1).run("long", ["sleep", "600"])
+        context(tmp_path, seconds=0.1).run("long", ["sleep", "600"])
 
 
 def test_what_a_command_started_ends_with_it(tmp_path):
     pid = tmp_path / "pid"
-    process = bench(tmp_path).started("parent", ["sh", "-c", "sleep 600 & echo $! > part && mv part pid; wait"])
+    process = context(tmp_path).start("parent", ["sh", "-c", "sleep 600 & echo $! > part && mv part pid; wait"])
     wait_until.until(pid.exists)
 
-    benches.end(process)
+    contexts.terminate(process)
 
     wait_until.until(lambda: _state(int(pid.read_text())) in ("gone", "Z"))
     assert process.returncode != 0
@@ -111,7 +111,7 @@ def _state(pid: int) -> str:
     ],
 )
 def test_the_cause_is_the_last_error_of_a_log(text, cause):
-    assert benches.cause(text) == cause
+    assert contexts.find_cause(text) == cause
 
 
 @pytest.mark.parametrize(
@@ -124,10 +124,10 @@ def test_the_cause_is_the_last_error_of_a_log(text, cause):
     ids=["left out", "failed", "broken"],
 )
 def test_whatever_stops_a_step_is_its_own_row(tmp_path, error, status, seen):
-    def work(bench: Bench) -> StepResult:
+    def work(context: StepContext) -> StepResult:
         raise error
 
-    step = take("one", work, bench(tmp_path), say=QUIET)
+    step = run_step("one", work, context(tmp_path), log=QUIET)
 
     assert (step.status, step.seen) == (status, seen)
 
@@ -135,18 +135,18 @@ def test_whatever_stops_a_step_is_its_own_row(tmp_path, error, status, seen):
 def test_engines_that_answer_alike_are_equal(tmp_path, monkeypatch):
     monkeypatch.setattr(cells, "QUICK", ("POPE",))
     for engine in ("stock", "batched"):
-        cell(bench(tmp_path), engine, {"0": "Yes", "1": "No"})
+        cell(context(tmp_path), engine, {"0": "Yes", "1": "No"})
 
-    assert cells.compare(bench(tmp_path)).line == "2 cells: 0 of 2 answers differ, 0 of 2 tokens"
+    assert cells.compare(context(tmp_path)).line == "2 cells: 0 of 2 answers differ, 0 of 2 tokens"
 
 
 def test_an_answer_that_differs_fails_the_comparison_and_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(cells, "QUICK", ("POPE",))
-    cell(bench(tmp_path), "stock", {"0": "Yes", "1": "No"})
-    cell(bench(tmp_path), "batched", {"0": "Yes", "1": "Yes"})
+    cell(context(tmp_path), "stock", {"0": "Yes", "1": "No"})
+    cell(context(tmp_path), "batched", {"0": "Yes", "1": "Yes"})
 
     with pytest.raises(EvaluationFailed, match=r"1 of 2 answers differ.*first in llava_v1.5_7b x POPE"):
-        cells.compare(bench(tmp_path))
+        cells.compare(context(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -159,22 +159,22 @@ def test_an_answer_that_differs_fails_the_comparison_and_is_named(tmp_path, monk
     ],
 )
 def test_a_cell_that_is_not_whole_or_ran_elsewhere_fails(tmp_path, gpu, more, why):
-    cell(bench(tmp_path), "stock", {"0": "Yes", "1": "No"}, **more)
+    cell(context(tmp_path), "stock", {"0": "Yes", "1": "No"}, **more)
 
     with pytest.raises(EvaluationFailed, match=why):
-        cells.cell_of(bench(tmp_path, gpu=gpu), "stock", MODEL, "POPE")
+        cells.load_cell(context(tmp_path, gpu=gpu), "stock", MODEL, "POPE")
 
 
 def test_a_run_that_loaded_its_own_model_beside_a_session_fails_the_step(tmp_path, monkeypatch):
-    alone = Done(0, "", "session: a session was here and is gone: loading in this process\n")
-    monkeypatch.setattr(Bench, "run", lambda *_, **__: alone)
-    monkeypatch.setattr(Bench, "started", lambda *_, **__: _Ended())
-    monkeypatch.setattr(use, "_ready", lambda *_: None)
-    monkeypatch.setattr(use, "_status", lambda *_: {"models": [{"answers": 0}]})
-    cell(bench(tmp_path), "session", {"0": "Yes"})
+    alone = CompletedCommand(0, "", "session: a session was here and is gone: loading in this process\n")
+    monkeypatch.setattr(StepContext, "run", lambda *_, **__: alone)
+    monkeypatch.setattr(StepContext, "start", lambda *_, **__: _Ended())
+    monkeypatch.setattr(inference, "_ready", lambda *_: None)
+    monkeypatch.setattr(inference, "_status", lambda *_: {"models": [{"answers": 0}]})
+    cell(context(tmp_path), "session", {"0": "Yes"})
 
     with pytest.raises(EvaluationFailed, match="the session's worker gave 0 of 1 answers: session: a session was"):
-        use.session(bench(tmp_path))
+        inference.session(context(tmp_path))
 
 
 class _Ended:
@@ -191,7 +191,7 @@ class _Ended:
 
 def test_four_bits_are_left_out_on_a_cpu(tmp_path):
     with pytest.raises(NeedsGpu, match="bitsandbytes"):
-        train.qlora(bench(tmp_path))
+        train.qlora(context(tmp_path))
 
 
 @pytest.mark.parametrize("losses", [[1.0, 2.0], [1.0, float("nan"), 2.0], [1.0, 0.0, 2.0]])
@@ -239,7 +239,7 @@ def test_the_json_says_whether_it_passed_and_what_each_step_measured():
 
 
 def test_without_a_gpu_one_that_is_asked_for_is_exit_3(monkeypatch):
-    monkeypatch.setattr(command, "visible_cards", list)
+    monkeypatch.setattr(command, "visible_gpus", list)
     parser = argparse.ArgumentParser()
     command.add_arguments(parser)
 
@@ -257,11 +257,11 @@ def test_small_memory_is_no_place_for_what_a_self_test_writes(tmp_path, monkeypa
     monkeypatch.setenv("TMPDIR", str(tmp_path / temporary))
     monkeypatch.setattr(tempfile, "tempdir", None)
 
-    assert command.temporary().parent == tmp_path / parent
+    assert command.make_temporary_folder().parent == tmp_path / parent
 
 
 def test_a_folder_that_cannot_be_written_is_told_before_anything_runs(tmp_path):
     (tmp_path / "file").write_text("")
 
-    with pytest.raises(EnvironmentUnfit, match="--work-dir"), command.folder_of(tmp_path / "file"):
+    with pytest.raises(EnvironmentUnfit, match="--work-dir"), command.work_folder(tmp_path / "file"):
         pass
