@@ -1,14 +1,16 @@
-"""Data sets by name from the local cache, without a network and without touching the user's offline setting.
+"""Data sets by name from the local cache, without a network; the offline setting is left unchanged.
 
     from vldock.image.offline import load_dataset
     flowers = load_dataset("nelorth/oxford-flowers", split="train")     # what datasets.load_dataset returns
-    loaded = load("nelorth/oxford-flowers")                             # the same, with the steps that led there
+    loaded = load("nelorth/oxford-flowers")                             # the same, with the steps of the search
 
-mode.py      which offline setting is on, and who set it
-cached.py    what the cache holds of a name: prepared Arrow files, snapshots of the repository
-readers.py   the ways to read Arrow files, each through the datasets library; snapshots.py: those of a repository
-load.py      the steps, in order
-errors.py    one exception per kind of failure, each with its cure
+load       the steps, in order
+cached     what the cache holds of a name: prepared Arrow files, snapshots of the repository
+readers    Arrow files and scripts, through the datasets library
+snapshots  a repository's snapshot, through the datasets library
+mode       the offline setting, and who set it
+errors     one exception per kind of failure, each with a hint
+show       the command line of test_hf_cache.py
 """
 
 from typing import Any

@@ -1,4 +1,4 @@
-"""What the cache holds of a data set, told from its files: prepared Arrow files, and snapshots of its repository.
+"""Cached state of a data set, read from files: prepared Arrow files, snapshots of its repository.
 
 <HF_DATASETS_CACHE>/<org>___<name>/<configuration>/<version>/<hash>/   Arrow files and dataset_info.json
 <HF_HUB_CACHE>/datasets--<org>--<name>/snapshots/<commit>/             the files of the repository
@@ -22,7 +22,7 @@ END_OF_STREAM = b"\xff\xff\xff\xff\x00\x00\x00\x00"
 
 @dataclass(frozen=True)
 class Prepared:
-    """Arrow files of one configuration: where, which splits are declared, and what is missing of them."""
+    """Arrow files of one configuration: folder, declared splits, missing files."""
 
     path: Path
     splits: tuple[str, ...]
@@ -30,7 +30,7 @@ class Prepared:
 
     @property
     def root(self) -> Path:
-        """The cache it lies in."""
+        """The cache's root folder."""
         return self.path.parents[3]
 
     @property
@@ -51,7 +51,7 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One revision of the repository: its data files, links into nowhere, and whether a branch names it."""
+    """One revision of the repository: data files, dangling links and missing shards, whether a branch names it."""
 
     path: Path
     files: tuple[str, ...]
@@ -66,7 +66,7 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Cached:
-    """All the cache holds of one name, the newest first; `unfinished` are folders a killed process left."""
+    """Everything cached of one name, newest first; `unfinished` are folders of a killed process."""
 
     prepared: tuple[Prepared, ...]
     snapshots: tuple[Snapshot, ...]
@@ -84,17 +84,17 @@ def hub_root(environ: Mapping[str, str] = os.environ) -> Path:
     return Path(given or f"{environ.get('HF_HOME') or HUGGINGFACE}/hub")
 
 
-def elsewhere(root: Path) -> tuple[Path, ...]:
+def image_arrow_root(root: Path) -> tuple[Path, ...]:
     """Return the image's own folder of prepared data sets where `root` is another.
 
-    A cache mounted read-only there cannot be written, so the environment points to a folder in /tmp; it can be read.
+    A cache mounted there read-only cannot be written, so the environment points to a folder in /tmp; it can be read.
     """
     own = Path(CACHE_ENV["HF_DATASETS_CACHE"])
     return (own,) if own != root and own.is_dir() else ()
 
 
 def find(name: str, *, arrow: Path, hub: Path, also: tuple[Path, ...] = ()) -> Cached:
-    """Return what the caches hold of `name`: Arrow files in `arrow`, then in `also`; snapshots in `hub`.
+    """Return the cached state of `name`: Arrow files in `arrow`, then in `also`; snapshots in `hub`.
 
     Raises PermissionError where they cannot be read.
     """
@@ -109,7 +109,7 @@ def find(name: str, *, arrow: Path, hub: Path, also: tuple[Path, ...] = ()) -> C
 
 
 def commit_of(name: str, revision: str, *, hub: Path) -> str:
-    """Return the commit a branch or tag names in the cache; any other word is taken for a commit."""
+    """Return the commit of a cached branch or tag; any other word is taken as a commit."""
     found = hub_cache_layout.reference(hub / f"datasets--{name.replace('/', '--')}", revision)
     return found.said if found else revision
 
@@ -123,7 +123,7 @@ def arrow_name(name: str) -> str:
 
 
 def _prepared(path: Path) -> Prepared:
-    """Judge one folder: each split declared has its files, each file ends as an Arrow stream does."""
+    """Check one folder: each declared split has its files, each file ends as an Arrow stream does."""
     info = path / "dataset_info.json"
     if not info.is_file():
         return Prepared(path, (), ("dataset_info.json",))
@@ -164,13 +164,13 @@ def _snapshot(path: Path, named: set[str]) -> Snapshot:
 
 
 def _siblings(name: str) -> list[str]:
-    """Return all shards of the set a file name counts itself to: x-00000-of-00002.parquet has x-00001-of-00002."""
+    """Return all shards of a file name's set: x-00000-of-00002.parquet has x-00001-of-00002.parquet."""
     counted = re.fullmatch(r"(.*-)\d{5}(-of-(\d{5})\D.*)", name)
     return [f"{counted[1]}{index:05d}{counted[2]}" for index in range(int(counted[3]))] if counted else []
 
 
 def _is_folder(path: Path) -> bool:
-    """Tell whether a folder is there; one that may not be read is an error and not an absence."""
+    """Return whether a folder exists; an unreadable one raises PermissionError."""
     try:
         with os.scandir(path):
             return True

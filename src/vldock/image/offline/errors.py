@@ -1,4 +1,4 @@
-"""Why a data set could not be loaded, one class per kind of failure, each with its cure.
+"""Errors of loading a data set, one class per kind of failure, each with a hint.
 
 NotCached               exit 3   nothing of it is in the cache, and the Hub may not or cannot be asked
 PartlyCached            exit 4   a split, a file or a part of one is missing
@@ -32,7 +32,7 @@ class PartlyCached(InputRefused):
 
 
 class Unreadable(InputRefused):
-    """It is in the cache, and the library cannot read it."""
+    """The data set is in the cache, and the library cannot read it."""
 
 
 class AmbiguousConfiguration(UsageError):
@@ -56,19 +56,19 @@ class NeedsCode(InputRefused):
 
 
 def fetch_hint(name: str, config: str | None = None) -> str:
-    """Return what fills the cache: one line to run where there is a network, with the same cache mounted."""
-    asked = f'"{name}"' + (f', "{config}"' if config else "")
+    """Return the command that fills the cache, to run with a network and the same cache mounted."""
+    arguments = f'"{name}"' + (f', "{config}"' if config else "")
     return (
         "once, in a container with a network and this cache mounted (-e HF_DATASETS_OFFLINE=0 -e HF_HUB_OFFLINE=0): "
-        f"python -c 'from datasets import load_dataset; load_dataset({asked})'"
+        f"python -c 'from datasets import load_dataset; load_dataset({arguments})'"
     )
 
 
-def mapped(
+def map_error(
     error: BaseException, *, name: str, folder: Path, config: str | None = None, environ: Mapping[str, str] = os.environ
 ) -> VldockError | None:
-    """Return our error for one of the libraries', found anywhere in its chain of causes; None for an unknown one."""
-    for cause in chain(error):
+    """Return the vldock error for a library's, from anywhere in its chain of causes; None for an unknown one."""
+    for cause in causes_of(error):
         if isinstance(cause, OSError) and (found := _of_the_disk(cause, folder)):
             return found
         if _is_gated(cause):
@@ -80,7 +80,7 @@ def mapped(
                 hint="read the script, then pass trust_remote_code=True",
             )
     absent = (ConnectionError, FileNotFoundError)
-    if any(isinstance(cause, absent) or "Couldn't find cache" in str(cause) for cause in chain(error)):
+    if any(isinstance(cause, absent) or "Couldn't find cache" in str(cause) for cause in causes_of(error)):
         return NotCached(
             f"{name} is not in the cache, and the Hub did not give it: {str(error).splitlines()[0][:200]}",
             expected=f"its Arrow files or a snapshot in {folder}",
@@ -90,7 +90,7 @@ def mapped(
 
 
 def gated(name: str, environ: Mapping[str, str]) -> Gated:
-    """Return the error for a gated data set: without a token, or with one that may not read it."""
+    """Return the error for a gated data set: no token, or one without access."""
     where = f"https://huggingface.co/datasets/{name}"
     if any(environ.get(variable) for variable in TOKEN_VARIABLES):
         return Gated(
@@ -105,8 +105,8 @@ def gated(name: str, environ: Mapping[str, str]) -> Gated:
     )
 
 
-def chain(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield an error and what caused it, outermost first."""
+def causes_of(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error and its causes, outermost first."""
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__

@@ -1,4 +1,4 @@
-"""load_dataset by name, the cache first, in steps that are told: each is logged (vldock.offline) and returned."""
+"""load_dataset by name, from the cache first; each step is logged (vldock.offline) and returned."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any, Literal
 
 from vldock.common.errors import VldockError
 from vldock.image.offline import errors, readers
-from vldock.image.offline.cached import Cached, Prepared, Snapshot, commit_of, elsewhere, find
+from vldock.image.offline.cached import Cached, Prepared, Snapshot, commit_of, find, image_arrow_root
 from vldock.image.offline.mode import Mode, current
 from vldock.image.offline.readers import Request
-from vldock.image.offline.snapshots import by_snapshot
+from vldock.image.offline.snapshots import read_snapshot
 
 LOG = logging.getLogger("vldock.offline")
 Outcome = Literal["told", "taken", "passed", "failed"]
@@ -22,7 +22,7 @@ NOTHING = object()
 
 @dataclass(frozen=True)
 class Step:
-    """One step on the way: its name, what came of it, and why."""
+    """One step of the search: name, outcome, reason."""
 
     name: str
     outcome: Outcome
@@ -34,7 +34,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Loaded:
-    """A data set, the offline mode it was loaded in, and the steps that led to it."""
+    """A loaded data set, the offline mode, and the steps of the search."""
 
     dataset: Any
     mode: Mode
@@ -43,9 +43,9 @@ class Loaded:
 
 @dataclass
 class Search:
-    """The state of one load: what is asked, where, the steps so far, what was found incomplete, the last error."""
+    """State of one load: request, cache, steps so far, incomplete files found, errors of the library."""
 
-    asked: Request
+    request: Request
     root: Path
     mode: Mode
     cached: Cached
@@ -55,23 +55,23 @@ class Search:
     incomplete: list[str] = field(default_factory=list)
     failures: list[Exception] = field(default_factory=list)
 
-    def tell(self, name: str, outcome: Outcome, said: str) -> None:
-        """Note a step, log it and hand it on."""
+    def record(self, name: str, outcome: Outcome, said: str) -> None:
+        """Record a step, log it and pass it to `on_step`."""
         self.steps.append(Step(name, outcome, said))
         LOG.info("%s", self.steps[-1])
         self.on_step(self.steps[-1])
 
     def attempt(self, name: str, said: str, read: Callable[[], Any]) -> Any:
-        """Read; NOTHING when the library failed, its error kept for the final message."""
+        """Return `read()`, or NOTHING if the library failed; its error is recorded for the final message."""
         try:
             dataset = read()
         except VldockError:
             raise
-        except Exception as error:  # noqa: BLE001 - whatever the library raises is told, and mapped when no step is left
+        except Exception as error:  # noqa: BLE001 - whatever the library raises is recorded, and mapped when no step remains
             self.failures.append(error)
-            self.tell(name, "failed", f"{said}: {type(error).__name__}: {str(error).splitlines()[0][:160]}")
+            self.record(name, "failed", f"{said}: {type(error).__name__}: {str(error).splitlines()[0][:160]}")
             return NOTHING
-        self.tell(name, "taken", said)
+        self.record(name, "taken", said)
         return dataset
 
 
@@ -86,10 +86,10 @@ def load(
     trust_remote_code: bool | None = None,
     on_step: Callable[[Step], None] = lambda step: None,
 ) -> Loaded:
-    """Load a data set by name: Arrow files of the cache, else a snapshot there, else the library's own way.
+    """Load a data set by name: from cached Arrow files, else a cached snapshot, else by the library.
 
-    `cache_dir` is the datasets library's; repositories are looked for in the Hub library's cache. The offline setting
-    is read and left as it is: only the last step asks the Hub, and not where the setting forbids it.
+    `cache_dir` is the datasets library's; snapshots are found in the Hub library's cache. The offline setting is read
+    and left unchanged: only the last step asks the Hub, and not where the setting forbids it.
     Raises the errors of vldock.image.offline.errors.
     """
     import datasets.config
@@ -97,13 +97,13 @@ def load(
 
     root, hub = Path(cache_dir or datasets.config.HF_DATASETS_CACHE).expanduser(), Path(constants.HF_HUB_CACHE)
     try:
-        cached = find(name, arrow=root, hub=hub, also=() if cache_dir else elsewhere(root))
+        cached = find(name, arrow=root, hub=hub, also=() if cache_dir else image_arrow_root(root))
     except OSError as error:
-        raise errors.mapped(error, name=name, folder=root) or error from error
-    asked = Request(name, config, split, revision, in_memory, trust_remote_code)
+        raise errors.map_error(error, name=name, folder=root) or error from error
+    request = Request(name, config, split, revision, in_memory, trust_remote_code)
     commit = commit_of(name, revision, hub=hub) if revision else None
-    search = Search(asked, root, current(), cached, commit, on_step)
-    search.tell("mode", "told", str(search.mode))
+    search = Search(request, root, current(), cached, commit, on_step)
+    search.record("mode", "told", str(search.mode))
     for step in (_arrow, _snapshot, _library):
         dataset = step(search)
         if dataset is not NOTHING:
@@ -114,36 +114,43 @@ def load(
 def _arrow(search: Search) -> Any:
     chosen = _choose(search)
     if chosen is None:
-        search.tell("arrow", "passed", f"no whole Arrow files in {search.root}")
+        search.record("arrow", "passed", f"no whole Arrow files in {search.root}")
         return NOTHING
     where = str(chosen.path)
-    dataset = search.attempt("arrow", where, lambda: readers.by_lookup(chosen, search.asked))
-    if dataset is NOTHING and any(isinstance(cause, OSError) for cause in errors.chain(search.failures[-1])):
+    dataset = search.attempt("arrow", where, lambda: readers.read_by_builder(chosen, search.request))
+    if dataset is NOTHING and any(isinstance(cause, OSError) for cause in errors.causes_of(search.failures[-1])):
         said = f"{where}, read without a lock"
-        dataset = search.attempt("arrow", said, lambda: readers.by_files(chosen, search.asked))
+        dataset = search.attempt("arrow", said, lambda: readers.read_files(chosen, search.request))
     return dataset
 
 
 def _choose(search: Search) -> Prepared | None:
-    """Return the newest whole folder that has what is asked for. Raises AmbiguousConfiguration."""
-    asked, fitting = search.asked, []
-    for one in search.cached.prepared:
-        if (asked.config and one.config != asked.config) or (search.commit and one.hash != search.commit):
-            continue
-        absent = [split for split in asked.splits if split not in one.splits]
-        if one.missing or absent:
-            search.incomplete += [f"{one.path}: {what}" for what in (*one.missing, *(f"split {s}" for s in absent))]
-        else:
-            fitting.append(one)
-    configs = sorted({one.config for one in fitting})
-    if len(configs) > 1 and "default" not in configs:
+    """Return the newest complete folder that has the request; raises AmbiguousConfiguration."""
+    complete = [item for item in search.cached.prepared if _matches(item, search) and not _note_missing(item, search)]
+    configs = sorted({item.config for item in complete})
+    if len(configs) < 2:
+        return complete[0] if complete else None
+    if "default" not in configs:
         raise errors.AmbiguousConfiguration(
-            f"{asked.name} is cached in {len(configs)} configurations and none was named",
+            f"{search.request.name} is cached in {len(configs)} configurations and none was named",
             expected=f"one of {', '.join(configs)}",
-            hint=f'load_dataset("{asked.name}", "{configs[0]}")',
+            hint=f'load_dataset("{search.request.name}", "{configs[0]}")',
         )
-    main = [one for one in fitting if len(configs) < 2 or one.config == "default"]
-    return main[0] if main else None
+    return next(item for item in complete if item.config == "default")
+
+
+def _matches(item: Prepared, search: Search) -> bool:
+    """Return whether a folder is of the requested configuration and commit."""
+    config, commit = search.request.config, search.commit
+    return not (config and item.config != config) and not (commit and item.hash != commit)
+
+
+def _note_missing(item: Prepared, search: Search) -> list[str]:
+    """Return the files and requested splits a folder lacks, recorded for the final message."""
+    splits = [f"split {split}" for split in search.request.splits if split not in item.splits]
+    missing = [*item.missing, *splits]
+    search.incomplete += [f"{item.path}: {what}" for what in missing]
+    return missing
 
 
 def _snapshot(search: Search) -> Any:
@@ -151,48 +158,50 @@ def _snapshot(search: Search) -> Any:
     search.incomplete += [f"{one.path}: {name}" for one in fitting for name in one.missing]
     whole = next((one for one in fitting if one.files and not one.missing), None)
     if whole is None:
-        search.tell("snapshot", "passed", "no whole snapshot of the repository in the Hub's cache")
+        search.record("snapshot", "passed", "no whole snapshot of the repository in the Hub's cache")
         return NOTHING
     return _read_snapshot(search, whole)
 
 
 def _read_snapshot(search: Search, whole: Snapshot) -> Any:
     said = f"{whole.path} ({len(whole.files)} data files)"
-    place = readers.place_to_prepare(search.root)
+    place = readers.writable_root(search.root)
     if place != search.root:
         said += f"; Arrow files go to {place}, lost with the container: {search.root} cannot be written"
-    return search.attempt("snapshot", said, lambda: by_snapshot(whole, search.asked, place))
+    return search.attempt("snapshot", said, lambda: read_snapshot(whole, search.request, place))
 
 
 def _library(search: Search) -> Any:
-    asked = search.asked
-    if search.mode.offline and asked.revision:  # offline it takes whatever revision it finds
-        search.tell("library", "passed", f"its own lookup cannot tell revision {asked.revision}")
-        search.failures.append(FileNotFoundError(f"revision {asked.revision} is not there"))
+    request = search.request
+    if search.mode.offline and request.revision:  # offline it takes whatever revision it finds
+        search.record("library", "passed", f"its own lookup cannot tell revision {request.revision}")
+        search.failures.append(FileNotFoundError(f"revision {request.revision} is not there"))
         return NOTHING
     said = "its own lookup (data sets that are scripts)" if search.mode.offline else "asks the Hub"
-    return search.attempt("library", said, lambda: readers.by_library(asked, search.root))
+    return search.attempt("library", said, lambda: readers.load_by_library(request, search.root))
 
 
 def _final(search: Search) -> VldockError | Exception:
-    """Return what to raise: disk, token or script first, then what is incomplete or unreadable, then absence."""
-    asked = search.asked
-    about = {"name": asked.name, "folder": search.root, "config": asked.config}
-    mapped = [errors.mapped(one, **about) for one in search.failures]
-    telling = [one for one in mapped if one is not None and not isinstance(one, errors.NotCached)]
-    if telling:
-        return telling[0]
+    """Return the error to raise: disk, token or script first, then incomplete or unreadable, then absent."""
+    request = search.request
+    mapped = [
+        errors.map_error(failure, name=request.name, folder=search.root, config=request.config)
+        for failure in search.failures
+    ]
+    specific = [error for error in mapped if error is not None and not isinstance(error, errors.NotCached)]
+    if specific:
+        return specific[0]
     incomplete = [*search.incomplete, *(f"{path}: not finished" for path in search.cached.unfinished)]
     if incomplete:
         return errors.PartlyCached(
-            f"{asked.name} is only partly in the cache: {'; '.join(incomplete[:5])}",
+            f"{request.name} is only partly in the cache: {'; '.join(incomplete[:5])}",
             expected="every split and file of it",
-            hint=errors.fetch_hint(asked.name, asked.config),
+            hint=errors.fetch_hint(request.name, request.config),
         )
     if len(search.failures) > 1 or mapped[-1] is None:
         return errors.Unreadable(
-            f"{asked.name} is in the cache and cannot be read: {str(search.failures[0]).splitlines()[0][:200]}",
+            f"{request.name} is in the cache and cannot be read: {str(search.failures[0]).splitlines()[0][:200]}",
             expected="files the datasets library can read",
-            hint=f"vldock cache verify on the host tells damaged files; then {errors.fetch_hint(asked.name)}",
+            hint=f"vldock cache verify on the host tells damaged files; then {errors.fetch_hint(request.name)}",
         )
     return mapped[-1]

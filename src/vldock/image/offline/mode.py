@@ -1,4 +1,4 @@
-"""Which offline setting is on. It is the user's: read here as the libraries read it, never changed."""
+"""The user's offline setting, read as the libraries read it, never changed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TRUE = {"1", "ON", "YES", "TRUE"}
 
 @dataclass(frozen=True)
 class Mode:
-    """Whether the Hub may be asked, and which variable says so (None: none is set)."""
+    """Whether the Hub may be asked, and the variable that decides (None: none is set)."""
 
     offline: bool
     variable: str | None
@@ -29,7 +29,7 @@ class Mode:
 
 
 def current(environ: Mapping[str, str] = os.environ) -> Mode:
-    """Return the mode of this process: of the library where it was imported (it reads once), else of the variables."""
+    """Return the mode of this process: of the imported library (it reads once), else of the variables."""
     said = _of_variables(environ)
     library = sys.modules.get("datasets.config")
     if library is None or bool(library.HF_HUB_OFFLINE) is said.offline:

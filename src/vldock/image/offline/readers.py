@@ -1,4 +1,4 @@
-"""The ways to read a data set, each by the datasets library's own hand; none of them reaches a network."""
+"""Readers of a data set, each through the datasets library; the Hub is asked by `load_by_library` only."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vldock.image.offline.cached import Prepared
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked for: `split` and `config` as datasets.load_dataset takes them; None is all, or the only one."""
+    """A requested data set: `split` and `config` as in datasets.load_dataset; None is all, or the only one."""
 
     name: str
     config: str | None = None
@@ -30,23 +30,23 @@ class Request:
         return tuple(match[0] for part in parts if (match := re.match(r"\s*[\w.]+", part)) and match[0] != "all")
 
 
-def by_lookup(prepared: Prepared, asked: Request) -> Any:
+def read_by_builder(prepared: Prepared, request: Request) -> Any:
     """Read Arrow files through the library's Cache builder, as its own offline mode does; it locks in their cache."""
     from datasets.packaged_modules.cache.cache import Cache
 
     builder = Cache(
         cache_dir=str(prepared.root),
-        dataset_name=asked.name.split("/")[-1],
-        repo_id=asked.name,
+        dataset_name=request.name.split("/")[-1],
+        repo_id=request.name,
         config_name=prepared.config,
         version=prepared.version,
         hash=prepared.hash,
     )
     builder.download_and_prepare()
-    return builder.as_dataset(split=asked.split, in_memory=asked.in_memory)
+    return builder.as_dataset(split=request.split, in_memory=request.in_memory)
 
 
-def by_files(prepared: Prepared, asked: Request) -> Any:
+def read_files(prepared: Prepared, request: Request) -> Any:
     """Read Arrow files through the library's ArrowReader: no lock, so a read-only cache will do."""
     from datasets import Dataset, DatasetDict, DatasetInfo
     from datasets.arrow_reader import ArrowReader
@@ -57,33 +57,33 @@ def by_files(prepared: Prepared, asked: Request) -> Any:
     known = list((info.splits or {}).values())
 
     def read(split: str) -> Any:
-        stem = camelcase_to_snakecase(asked.name.split("/")[-1])
-        return Dataset(**reader.read(stem, split, known, in_memory=asked.in_memory))
+        stem = camelcase_to_snakecase(request.name.split("/")[-1])
+        return Dataset(**reader.read(stem, split, known, in_memory=request.in_memory))
 
-    return read(asked.split) if asked.split else DatasetDict({one.name: read(one.name) for one in known})
+    return read(request.split) if request.split else DatasetDict({one.name: read(one.name) for one in known})
 
 
-def by_library(asked: Request, root: Path) -> Any:
-    """Leave it to datasets.load_dataset: offline it looks for data sets that are scripts, online it asks the Hub.
+def load_by_library(request: Request, root: Path) -> Any:
+    """Load by datasets.load_dataset: offline it finds cached scripts, online it asks the Hub.
 
-    Where the Hub does not answer it takes any revision of its cache: one that is asked for is looked up first.
+    Where the Hub does not answer it takes any cached revision, so a requested one is looked up first.
     """
     import datasets
     from huggingface_hub import HfApi
 
-    if asked.revision:
-        HfApi().dataset_info(asked.name, revision=asked.revision, timeout=30)
+    if request.revision:
+        HfApi().dataset_info(request.name, revision=request.revision, timeout=30)
     return datasets.load_dataset(
-        asked.name,
-        asked.config,
-        split=asked.split,
+        request.name,
+        request.config,
+        split=request.split,
         cache_dir=str(root),
-        revision=asked.revision,
-        keep_in_memory=asked.in_memory or None,
-        trust_remote_code=asked.trust_remote_code,
+        revision=request.revision,
+        keep_in_memory=request.in_memory or None,
+        trust_remote_code=request.trust_remote_code,
     )
 
 
-def place_to_prepare(root: Path) -> Path:
-    """Return `root` where Arrow files can be written there, else a private folder that goes with the container."""
+def writable_root(root: Path) -> Path:
+    """Return `root` if it is writable, else a private folder, lost with the container."""
     return root if can_write(root) else private_folder(os.environ, whoami(), "datasets")

@@ -1,7 +1,7 @@
-"""The command line of test_hf_cache.py: step by step, that training can read its data without a network.
+"""Command line of test_hf_cache.py: check, step by step, that training can read its data without a network.
 
 Exit status: 0 read; 2 wrong arguments or several configurations; 3 not cached, no token, no space or no permission;
-4 partly cached, unreadable, or a network was asked for.
+4 partly cached, unreadable, or a network was used.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 from vldock.common.errors import InputRefused, VldockError
 from vldock.common.filesystem.permissions import can_write, nearest
 from vldock.image.offline import mode
-from vldock.image.offline.cached import END_OF_STREAM, Cached, arrow_root, elsewhere, find, hub_root
+from vldock.image.offline.cached import END_OF_STREAM, Cached, arrow_root, find, hub_root, image_arrow_root
 
 STEPS = 6
 NETWORK = ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto")
@@ -29,11 +29,11 @@ NETWORK = ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "sock
 def main(argv: Sequence[str]) -> int:
     """Show the steps and return the exit status."""
     parser = argparse.ArgumentParser(prog="test_hf_cache.py", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("name", nargs="?", metavar="ORG/NAME", help="a data set; left out with --self-test")
-    parser.add_argument("--config", help="its configuration, where it has several")
+    parser.add_argument("name", nargs="?", metavar="ORG/NAME", help="the data set; omitted with --self-test")
+    parser.add_argument("--config", help="its configuration, if it has several")
     parser.add_argument("--split", help='for example "train[:100]"; default: all')
     parser.add_argument("--cache-dir", type=Path, help="default: $HF_DATASETS_CACHE")
-    parser.add_argument("--self-test", action="store_true", help="a tiny data set in a temporary cache: needs no data")
+    parser.add_argument("--self-test", action="store_true", help="use a tiny data set in a temporary cache")
     args = parser.parse_args(argv)
     if bool(args.name) is args.self_test:
         parser.error("name a data set, or give --self-test")
@@ -51,29 +51,29 @@ def main(argv: Sequence[str]) -> int:
 
 
 def show(name: str, config: str | None, split: str | None, cache_dir: Path | None) -> None:
-    """Print each step. Raises the errors of vldock.image.offline.errors, InputRefused when a network was asked for."""
+    """Print each step; raises the errors of vldock.image.offline.errors, InputRefused where a network was used."""
     root, hub = cache_dir or arrow_root(), hub_root()
     before = {variable: os.environ.get(variable) for variable in mode.VARIABLES}
     _head(1, "offline setting", str(mode.current()))
-    also = () if cache_dir else elsewhere(root)
+    also = () if cache_dir else image_arrow_root(root)
     _head(2, "folders", *(_folder(folder) for folder in (root, *also, hub)))
     _head(3, f"what the cache holds of {name}", *_held(find(name, arrow=root, hub=hub, also=also)))
     print(f"[4/{STEPS}] load {name} by name, every connection refused")
-    with refused() as asked:
+    with refuse_network() as attempts:
         from vldock.image.offline.load import load
 
         loaded = load(name, config, split=split, cache_dir=cache_dir, on_step=lambda step: print(f"      {step}"))
         _head(5, "read it as training does", *_read(loaded.dataset))
-    _head(6, "afterwards", f"{len(asked)} connections asked for", f"offline setting: {mode.current()}")
-    if asked:
-        raise InputRefused(f"a network was asked for: {', '.join(sorted(set(asked)))}", expected="none")
+    _head(6, "afterwards", f"{len(attempts)} connections asked for", f"offline setting: {mode.current()}")
+    if attempts:
+        raise InputRefused(f"a network was asked for: {', '.join(sorted(set(attempts)))}", expected="none")
     if before != {variable: os.environ.get(variable) for variable in mode.VARIABLES}:
         raise InputRefused("the offline setting was changed", expected=str(before))
 
 
 @contextmanager
-def refused() -> Iterator[list[str]]:
-    """Refuse, and note, every internet connection and look-up of this process while the block runs."""
+def refuse_network() -> Iterator[list[str]]:
+    """Refuse every internet connection and look-up of this process in the block; yield the list of them."""
     noted: list[str] = []
     active = True
 
@@ -83,7 +83,7 @@ def refused() -> Iterator[list[str]]:
             noted.append(f"{event} {details}")
             raise ConnectionRefusedError(f"test_hf_cache.py refuses {event}")
 
-    sys.addaudithook(audit)  # for good; it does nothing once the block has ended
+    sys.addaudithook(audit)  # cannot be removed; it does nothing after the block
     try:
         yield noted
     finally:
@@ -114,7 +114,7 @@ def _lacks(one: Any) -> str:
 
 
 def _read(dataset: Any) -> list[str]:
-    """Read the first, the middle and the last row of every split."""
+    """Read the first, middle and last row of every split; return one line for each split."""
     splits = dataset if hasattr(dataset, "keys") else {"data": dataset}
     lines = []
     for name, rows in splits.items():

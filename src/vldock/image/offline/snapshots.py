@@ -1,9 +1,9 @@
-"""Read a snapshot of the Hub's cache, whose files are symbolic links.
+"""Reader of a snapshot in the Hub's cache, whose files are symbolic links.
 
-datasets 2.21 with fsspec 2024.5 does not see symbolic links: the folder of a snapshot "doesn't contain any data files".
-So the library is shown a face of it, empty files of the same names beside the real README.md, and finds out itself
-which file is of which configuration and split; then each name is replaced by the blob it stands for. What it prepares
-has the place and name a load from the Hub would have given it, so the next load finds Arrow files.
+datasets 2.21 with fsspec 2024.5 does not follow symbolic links: a snapshot's folder "doesn't contain any data files".
+So the library gets a facade, empty files of the same names beside the real README.md, and assigns files to
+configurations and splits itself; then each name is replaced by its blob. The prepared files have the path and name of a
+load from the Hub, so the next load finds Arrow files.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from vldock.image.offline.cached import Snapshot
 from vldock.image.offline.errors import AmbiguousConfiguration, Unreadable
 from vldock.image.offline.readers import Request
 
-TABLES = ("parquet", "arrow", "json", "csv", "text")  # formats that are told by their content and need no file name
+TABLES = ("parquet", "arrow", "json", "csv", "text")  # formats whose file names carry no data
 README = "README.md"
 
 
-def by_snapshot(snapshot: Snapshot, asked: Request, root: Path) -> Any:
-    """Prepare Arrow files of a snapshot in `root`, and read them; raises Unreadable for what is no table."""
+def read_snapshot(snapshot: Snapshot, request: Request, root: Path) -> Any:
+    """Prepare Arrow files of a snapshot in `root`, and read them; raises Unreadable for other than tables."""
     from datasets import load as library
 
     with tempfile.TemporaryDirectory(prefix="vldock-snapshot-") as folder:
@@ -30,20 +30,20 @@ def by_snapshot(snapshot: Snapshot, asked: Request, root: Path) -> Any:
         module = library.LocalDatasetModuleFactoryWithoutScript(str(face)).get_module()
         _require_tables(module.module_path, snapshot)
         configs = module.builder_configs_parameters.builder_configs
-        config = _config(asked, [one.name for one in configs], module.builder_configs_parameters.default_config_name)
+        config = _config(request, [one.name for one in configs], module.builder_configs_parameters.default_config_name)
         for one in configs:
             one._resolve_data_files(base_path=str(face), download_config=library.DownloadConfig())
             one.data_files = _real(one.data_files, face, snapshot.path)
-        builder = library.get_dataset_builder_class(module, dataset_name=asked.name.split("/")[-1])(
+        builder = library.get_dataset_builder_class(module, dataset_name=request.name.split("/")[-1])(
             cache_dir=str(root),
-            dataset_name=asked.name.split("/")[-1],
-            repo_id=asked.name,
+            dataset_name=request.name.split("/")[-1],
+            repo_id=request.name,
             config_name=config,
             hash=snapshot.commit,
             info=(module.dataset_infos or {}).get(config),
         )
         builder.download_and_prepare()
-        return builder.as_dataset(split=asked.split, in_memory=asked.in_memory)
+        return builder.as_dataset(split=request.split, in_memory=request.in_memory)
 
 
 def _face(snapshot: Snapshot, folder: Path) -> Path:
@@ -65,19 +65,21 @@ def _require_tables(module: str, snapshot: Snapshot) -> None:
         )
 
 
-def _config(asked: Request, names: list[str], default: str | None) -> str:
-    """Return the configuration asked for, the default one, or the only one."""
-    if asked.config in names or len(names) == 1 or (default and not asked.config):
-        return asked.config or default or names[0]
+def _config(request: Request, names: list[str], default: str | None) -> str:
+    """Return the requested configuration, the default one, or the only one."""
+    if request.config in names or len(names) == 1 or (default and not request.config):
+        return request.config or default or names[0]
     raise AmbiguousConfiguration(
-        f"{asked.name} has no configuration {asked.config}" if asked.config else f"{asked.name} has {len(names)}",
+        f"{request.name} has no configuration {request.config}"
+        if request.config
+        else f"{request.name} has {len(names)}",
         expected=f"one of {', '.join(names)}",
-        hint=f'load_dataset("{asked.name}", "{names[0]}")',
+        hint=f'load_dataset("{request.name}", "{names[0]}")',
     )
 
 
 def _real(found: Any, face: Path, snapshot: Path) -> Any:
-    """Return a DataFilesDict of blobs for one of the face's files."""
+    """Return a DataFilesDict of blobs for one of the facade's files."""
     from datasets.data_files import DataFilesDict, DataFilesList
 
     def blob(path: str) -> str:

@@ -129,7 +129,7 @@ def wrapped(cause: BaseException) -> RuntimeError:
 def test_each_failure_has_its_own_error_and_cure(
     error: Exception, kind: type[VldockError], said: str, inside: bool, tmp_path: Path
 ) -> None:
-    found = errors.mapped(wrapped(error) if inside else error, name=NAME, folder=tmp_path / "absent", environ={})
+    found = errors.map_error(wrapped(error) if inside else error, name=NAME, folder=tmp_path / "absent", environ={})
 
     assert type(found) is kind
     assert found.hint
@@ -137,7 +137,7 @@ def test_each_failure_has_its_own_error_and_cure(
 
 
 def test_an_error_of_another_kind_is_not_dressed_up(tmp_path: Path) -> None:
-    assert errors.mapped(ZeroDivisionError("x"), name=NAME, folder=tmp_path) is None
+    assert errors.map_error(ZeroDivisionError("x"), name=NAME, folder=tmp_path) is None
 
 
 def test_a_token_that_may_not_read_is_told_from_none_and_never_shown() -> None:
