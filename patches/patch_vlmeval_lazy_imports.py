@@ -8,7 +8,7 @@ import patchcli
 from originals import VLMEVAL
 from patchlib import Edit, Patch
 
-PUT_OFF = 'from vldock.image.process import lazy_imports as _lazy\n_lazy.package(__name__, """\n'
+PUT_OFF = 'from vldock.image.process import lazy_imports as _lazy\n_lazy.defer_imports(__name__, """\n'
 
 EDITS = {
     "vlmeval/vlm/__init__.py": (
@@ -35,7 +35,7 @@ from vldock.image.vlmeval_hooks.models import benchmark_index as _benchmark_inde
         ),
         Edit(
             "# Add new supported dataset class here\n",
-            '_lazy.later(__name__, """\n# Add new supported dataset class here\n',
+            '_lazy.defer_statements(__name__, """\n# Add new supported dataset class here\n',
         ),
         Edit(
             "    SUPPORTED_DATASETS.extend(DATASET_CLS.supported_datasets())\n",
@@ -72,7 +72,7 @@ from vldock.image.vlmeval_hooks.models import benchmark_index as _benchmark_inde
             "    for cls in DATASET_CLASSES:\n        if dataset_name in",
             "    for cls in _benchmark_index.classes_for(dataset_name):\n        if dataset_name in",
         ),
-        Edit("__all__ = [\n", '_lazy.later(__name__, """\n__all__ = [\n'),
+        Edit("__all__ = [\n", '_lazy.defer_statements(__name__, """\n__all__ = [\n'),
         Edit(
             "__all__.extend([cls.__name__ for cls in DATASET_CLASSES])\n",
             '__all__.extend([cls.__name__ for cls in DATASET_CLASSES])\n""")\n',

@@ -1,4 +1,4 @@
-"""A library that others import in case it is needed: its code runs when something of it is first read.
+"""Deferred import of a library: its code runs when an attribute is first read.
 
 accelerate imports bitsandbytes, and with it triton, wherever it is installed; a model in half precision never uses it.
 """
@@ -11,15 +11,15 @@ from types import ModuleType
 from typing import Any
 
 
-class _Late(ModuleType):
-    """A module known by name and specification, whose code has not run."""
+class _DeferredModule(ModuleType):
+    """A module with name and specification, whose code has not run."""
 
     def __getattr__(self, name: str) -> Any:
-        # a submodule or `from module import name` asks for __path__ first: then too the module's own code comes first
+        # a submodule or `from module import name` reads __path__ first: then, too, the module's own code runs first
         spec = self.__spec__
         if spec is None or spec.loader is None:
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
-        self.__class__ = ModuleType
+        self.__class__ = ModuleType  # type: ignore[assignment]  # a module's class may be changed
         self.__path__ = spec.submodule_search_locations or []
         try:
             spec.loader.exec_module(self)
@@ -30,14 +30,14 @@ class _Late(ModuleType):
 
 
 def defer(name: str) -> None:
-    """Let `import name` cost nothing yet; nothing happens where the package is absent or imported already.
+    """Defer the code of package `name` until an attribute is read; no effect where it is absent or imported.
 
-    Whatever its own import raises is raised where something of it is first read.
+    Its own import errors are raised at that first read.
     """
     spec = importlib.util.find_spec(name) if name not in sys.modules else None
     if spec is None or not spec.submodule_search_locations:
         return
     module = importlib.util.module_from_spec(spec)
     del module.__path__
-    module.__class__ = _Late
+    module.__class__ = _DeferredModule
     sys.modules[name] = module

@@ -1,4 +1,4 @@
-"""Do something with a module as soon as it is imported, whoever imports it and when."""
+"""Hook on the import of named modules."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Change = Callable[[ModuleType], None]
 
 
 def call(names: Collection[str], change: Change) -> None:
-    """Call `change` with each module of `names`: at once where it is imported, else right after its own code ran."""
+    """Call `change` with each module of `names`: now if it is imported, else right after its own code has run."""
     for name in names:
         if name in sys.modules:
             change(sys.modules[name])
@@ -21,7 +21,7 @@ def call(names: Collection[str], change: Change) -> None:
 
 
 class _Finder(MetaPathFinder):
-    """Lets the other finders find a module, and adds to what its loader does."""
+    """Delegates to the other finders, and wraps the loader they return."""
 
     def __init__(self, names: Collection[str], change: Change) -> None:
         self._names, self._change = names, change

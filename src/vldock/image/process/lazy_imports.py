@@ -1,8 +1,8 @@
-"""Imports that wait until their name is asked for: the same names, the same objects, later.
+"""Deferred imports of a package: the same names and objects, imported when first read.
 
-VLMEvalKit imports every model, judge and benchmark it knows, with all they need, before it looks at its arguments. The
-patched packages hand their import statements over as text: a name is imported when somebody reads it, and
-`from package import *` imports everything, as upstream does. VLDOCK_EAGER_IMPORTS=1 imports everything at once.
+VLMEvalKit imports every model, judge and benchmark it knows, with all dependencies, before it reads its arguments. The
+patched packages pass their import statements as text: a name is imported when it is read, and `from package import *`
+imports everything, as upstream does. VLDOCK_EAGER_IMPORTS=1 imports everything at once.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ VARIABLE = "VLDOCK_EAGER_IMPORTS"
 
 @dataclass
 class _Deferred:
-    """What a package has put off: import statements, then statements that need all their names."""
+    """A package's deferred import statements, then statements that need all their names."""
 
     imports: str
     names: dict[str, tuple[str, str]]  # {name here: (submodule, name there)}
@@ -38,12 +38,12 @@ _packages: dict[str, _Deferred] = {}
 
 
 def eager() -> bool:
-    """Tell whether everything is to be imported at once, as upstream does."""
+    """Return whether everything is imported at once, as upstream does."""
     return os.environ.get(VARIABLE, "").strip() not in ("", "0")
 
 
 class _Package(ModuleType):
-    """A package some of whose names come when they are read."""
+    """A package with names imported when they are read."""
 
     def __getattr__(self, name: str) -> Any:
         return _find(self, name)
@@ -53,29 +53,29 @@ class _Package(ModuleType):
         return sorted({*super().__dir__(), *deferred.names, *deferred.rest_names})
 
     def __setattr__(self, name: str, value: object) -> None:
-        """Keep a name for what is imported under it: a submodule may be called the same (vlm.molmo)."""
+        """Set an attribute, unless it is a submodule with the name of a deferred import (vlm.molmo)."""
         submodule = isinstance(value, ModuleType) and value.__name__ == f"{self.__name__}.{name}"
         if not (submodule and name in _packages[self.__name__].names):
             super().__setattr__(name, value)
 
 
-def package(name: str, imports: str, *, before: dict[str, str] | None = None) -> None:
-    """Put off the statements `imports` (all `from .submodule import name`) of the package `name`.
+def defer_imports(name: str, imports: str, *, before: dict[str, str] | None = None) -> None:
+    """Defer the statements `imports` (all `from .submodule import name`) of the package `name`.
 
-    `before` is {submodule: submodule}: what has to be imported first, for the sake of what importing it does.
+    `before` is {submodule: submodule to import before it}, for the side effects of that import.
     """
     module = sys.modules[name]
     if eager():
         _execute(imports, module, vars(module))
         return
-    _packages[name] = _Deferred(imports, _bound_by_imports(imports), before or {})
+    _packages[name] = _Deferred(imports, _imported_names(imports), before or {})
     module.__class__ = _Package
 
 
-def later(name: str, statements: str, *, known: dict[str, Callable[[], Any]] | None = None) -> None:
-    """Put off `statements` of the package `name`, which need its put-off names, until a name they bind is read.
+def defer_statements(name: str, statements: str, *, known: dict[str, Callable[[], Any]] | None = None) -> None:
+    """Defer `statements` of the package `name`, which need its deferred names, until a name they bind is read.
 
-    `known` gives, for a name, a function that returns its value without all the imports, or None where it cannot.
+    `known` maps a name to a function that returns its value without all the imports, or None where it cannot.
     """
     module = sys.modules[name]
     if name not in _packages:
@@ -83,23 +83,23 @@ def later(name: str, statements: str, *, known: dict[str, Callable[[], Any]] | N
         return
     deferred = _packages[name]
     deferred.rest.append(statements)
-    deferred.rest_names |= _assigned(statements)
+    deferred.rest_names |= _assigned_names(statements)
     deferred.known |= known or {}
 
 
-def names_of(package: str) -> frozenset[str]:
-    """Return the names whose imports the package `package` has put off."""
+def deferred_names(package: str) -> frozenset[str]:
+    """Return the names whose imports the package `package` has deferred."""
     return frozenset(_packages[package].names) if package in _packages else frozenset()
 
 
 def import_all() -> None:
-    """Import everything that was put off in the packages imported so far: what a long-lived process does once."""
+    """Run all deferred imports of the packages imported so far; a long-lived process does so once."""
     for name in list(_packages):
-        _settle(sys.modules[name])
+        _import_deferred(sys.modules[name])
 
 
 def _find(module: ModuleType, name: str) -> Any:
-    """Return the put-off attribute `name`; AttributeError where there is none, ImportError where it fails."""
+    """Return the deferred attribute `name`; AttributeError where there is none, ImportError where it fails."""
     deferred = _packages[module.__name__]
     if name in deferred.names:
         return vars(module).setdefault(name, _import(module, *deferred.names[name]))
@@ -107,7 +107,7 @@ def _find(module: ModuleType, name: str) -> Any:
         value = deferred.known[name]() if name in deferred.known else None
         if value is not None:
             return vars(module).setdefault(name, value)
-        _settle(module)
+        _import_deferred(module)
         return object.__getattribute__(module, name)  # upstream has not everywhere an __all__: AttributeError, as there
     if not name.startswith("__") and importlib.util.find_spec(f"{module.__name__}.{name}"):
         return importlib.import_module(f"{module.__name__}.{name}")
@@ -115,7 +115,7 @@ def _find(module: ModuleType, name: str) -> Any:
 
 
 def _import(module: ModuleType, submodule: str, name: str) -> Any:
-    """Return `name` of a submodule. Whatever stops the import shows: an AttributeError would read as "no such name"."""
+    """Return `name` of a submodule; an AttributeError becomes ImportError, or it would read as "no such name"."""
     if first := _packages[module.__name__].before.get(submodule):
         importlib.import_module(f"{module.__name__}.{first}")
     path = f"{module.__name__}.{submodule}"
@@ -125,8 +125,8 @@ def _import(module: ModuleType, submodule: str, name: str) -> Any:
         raise ImportError(f"cannot import {name!r} from {path}: {error}", name=path) from error
 
 
-def _settle(module: ModuleType) -> None:
-    """Run all statements that were put off. No lock is held: where two threads do so, what came first stays."""
+def _import_deferred(module: ModuleType) -> None:
+    """Run all deferred statements. No lock is held: where two threads do so, the first value remains."""
     deferred = _packages[module.__name__]
     if deferred.done:
         return
@@ -142,8 +142,8 @@ def _execute(statements: str, module: ModuleType, bound: dict[str, Any]) -> None
     exec(compile(statements, f"{module.__file__} (put off)", "exec"), vars(module), bound)
 
 
-def _bound_by_imports(statements: str) -> dict[str, tuple[str, str]]:
-    names = {}
+def _imported_names(statements: str) -> dict[str, tuple[str, str]]:
+    names: dict[str, tuple[str, str]] = {}
     for node in ast.parse(statements).body:
         if not isinstance(node, ast.ImportFrom) or node.level != 1 or not node.module or node.names[0].name == "*":
             raise TypeError(f"only `from .submodule import name` can be put off, not: {ast.unparse(node)}")
@@ -151,6 +151,6 @@ def _bound_by_imports(statements: str) -> dict[str, tuple[str, str]]:
     return names
 
 
-def _assigned(statements: str) -> set[str]:
+def _assigned_names(statements: str) -> set[str]:
     symbols = symtable.symtable(statements, "put off", "exec").get_symbols()
     return {symbol.get_name() for symbol in symbols if symbol.is_assigned()}

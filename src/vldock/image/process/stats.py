@@ -1,4 +1,4 @@
-"""What the kernel knows of this process and of its container."""
+"""Figures of the kernel about this process and its container."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of mallopt(3)
 KEPT, LARGEST_KEPT = 512 << 20, 256 << 20
 
 
-def age() -> float:
-    """Return how many seconds ago this process began, 10 ms exactly."""
+def process_age() -> float:
+    """Return the seconds since this process began, exact to 10 ms."""
     started = int(Path("/proc/self/stat").read_text(encoding="ascii").rpartition(")")[2].split()[19])
     return time.clock_gettime(time.CLOCK_BOOTTIME) - started / os.sysconf("SC_CLK_TCK")
 
 
 def container_usage() -> dict[str, float]:
-    """Return the peak memory in bytes and the processor seconds of this container so far, by its control group."""
+    """Return the container's peak memory in bytes and CPU seconds so far, from its control group."""
     found = {}
     for name, file, unit in (
         ("memory_peak", "memory.peak", 1.0),
@@ -37,20 +37,20 @@ def container_usage() -> dict[str, float]:
 
 
 def free_memory() -> int:
-    """Return the bytes of memory that can still be taken: of the machine, or of what the container's limit leaves."""
-    return min(available_memory(), left_by_limit())
+    """Return the free memory in bytes: of the machine, or below the container's limit."""
+    return min(available_memory(), free_below_limit())
 
 
 def available_memory() -> int:
-    """Return the machine's available memory in bytes; OSError where the kernel does not tell."""
+    """Return the machine's available memory in bytes; OSError where the kernel does not report it."""
     for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
         if line.startswith("MemAvailable:"):
             return int(line.split()[1]) * 1024
     raise OSError("/proc/meminfo has no MemAvailable")
 
 
-def left_by_limit() -> int:
-    """Return what is left below the container's memory limit (cgroup 2, then 1); a huge number without one."""
+def free_below_limit() -> int:
+    """Return the bytes below the container's memory limit (cgroup 2, then 1); a huge number without one."""
     for limit, usage in (
         ("memory.max", "memory.current"),
         ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
@@ -62,8 +62,8 @@ def left_by_limit() -> int:
     return 1 << 62
 
 
-def kills_for_memory() -> int:
-    """Return how many processes of this container were killed for want of memory so far, 0 where nobody counts."""
+def count_oom_kills() -> int:
+    """Return the number of processes of this container the OOM killer ended so far, 0 where it is not counted."""
     for file in ("memory.events", "memory/memory.oom_control"):
         with suppress(OSError):
             for line in (GROUPS / file).read_text(encoding="ascii").splitlines():
@@ -73,10 +73,11 @@ def kills_for_memory() -> int:
 
 
 def keep_freed_memory() -> bool:
-    """Have the C library keep blocks up to 256 MiB that are freed, and 512 MiB at most, for the next tensors.
+    """Keep freed blocks of up to 256 MiB, 512 MiB in total, in the C library for the next tensors.
 
-    glibc maps a large block by itself and unmaps it when it is freed, so that a CPU faults in and zeroes the pages of
-    every activation again: half of the time of a small vision tower. Returns whether the library took both settings.
+    glibc maps each large block separately and unmaps it when freed, so that a CPU faults in and zeroes the pages of
+    every activation again: half of the time of a small vision tower. Returns whether the library accepted both
+    settings.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     return mallopt is not None and bool(mallopt(M_MMAP_THRESHOLD, LARGEST_KEPT) and mallopt(M_TRIM_THRESHOLD, KEPT))

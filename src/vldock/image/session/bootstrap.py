@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 
-from vldock.image.events import emitter
+from vldock.image.events import make_emitter
 from vldock.image.session import evaluator, server_socket, socket_paths
 from vldock.image.session.server import Server
 from vldock.image.session.worker_process import WorkerProcess
@@ -33,7 +33,7 @@ def serve(*, models: Sequence[str], idle_limit: float | None) -> int:
     events = os.fdopen(os.dup(1), "w", encoding="utf-8")
     sys.stdout.flush()
     os.dup2(2, 1)  # libraries' output is not an event
-    emit = emitter(events, as_json=True)
+    emit = make_emitter(events, as_json=True)
     startup.prepare()
     paths = socket_paths.make(os.environ)
     lock = server_socket.lock(paths)

@@ -35,14 +35,14 @@ def main(argv: list[str]) -> NoReturn:
         os._exit(status)
 
     try:
-        from vldock.image.events import emitter
+        from vldock.image.events import make_emitter
         from vldock.image.session.worker import SessionWorker
         from vldock.image.startup import prepare as startup
         from vldock.image.timing import switch as timing_switch
 
         startup.prepare_imports()  # the environment was prepared by the server
         timing_switch.measure(os.environ)
-        emit = emitter(os.fdopen(events, "w", encoding="utf-8"), as_json=True)
+        emit = make_emitter(os.fdopen(events, "w", encoding="utf-8"), as_json=True)
         worker = SessionWorker(socket.socket(fileno=args.listener), emit=emit, die=die)
         worker.run(socket.socket(fileno=args.control), args.model)
     except BaseException as error:  # noqa: BLE001  whatever it is, the server reports it

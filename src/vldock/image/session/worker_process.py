@@ -60,7 +60,7 @@ class WorkerProcess:
         self._inbox, self._control, self.ready = message_stream.Inbox(), ours, False
         names = [word for name in self._models_to_load() for word in ("--model", name)]
         self._cause_file = os.memfd_create("cause")
-        self._killed_before = process_stats.kills_for_memory()
+        self._killed_before = process_stats.count_oom_kills()
         numbers = (self._listener.fileno(), theirs.fileno(), self._cause_file)
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "vldock.image.session.worker_main", *map(str, numbers), *names],
@@ -89,7 +89,7 @@ class WorkerProcess:
     def record_death(self, code: int) -> bool:
         """Record its end and the cause; return whether to restart it."""
         if self._cause_file is not None:
-            out_of_memory = process_stats.kills_for_memory() > self._killed_before
+            out_of_memory = process_stats.count_oom_kills() > self._killed_before
             self.cause = read_cause(self._cause_file, code=code, out_of_memory=out_of_memory)
         self.clear()
         self.restarts += 1

@@ -1,8 +1,8 @@
-"""Where the seconds of a process go: VLDOCK_PHASES=FILE adds one JSON line to FILE for each process that ends.
+"""Seconds of a process by phase; VLDOCK_PHASES=FILE appends one JSON line per process to FILE.
 
 start-up (from the process's or fork's begin), load, data, preprocess, vision, prefill, decode, loop (the rest of
-inference), scoring, waiting (for a session or its worker); what is none of these is the difference to `wall`. Functions
-are wrapped as their modules are imported; where the variable is not set nothing is.
+inference), scoring, waiting (for a session or its worker); anything else is the difference to `wall`. Functions are
+wrapped when their modules are imported; without the variable nothing is wrapped.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ VARIABLE = "VLDOCK_PHASES"
 
 
 def language_phase(*_args: Any, past_key_values: Any = None, **_kwargs: Any) -> str:
-    """Return which half of answering a forward() of LLaVA's language model is."""
+    """Return the phase of a forward() of LLaVA's language model."""
     return "prefill" if past_key_values is None else "decode"
 
 
@@ -61,12 +61,12 @@ TIMED: dict[str, tuple[tuple[str, str | Callable[..., str]], ...]] = {
 
 @dataclass
 class Answers:
-    """How many answers there were, and when the first came (seconds since the epoch)."""
+    """Number of answers, and time of the first (seconds since the epoch)."""
 
     count: int = 0
     first: float | None = None
 
-    def one(self) -> None:
+    def add(self) -> None:
         """Count an answer."""
         self.count += 1
         self.first = self.first or time.time()
@@ -74,14 +74,14 @@ class Answers:
 
 @dataclass
 class Record:
-    """What one process notes; forks have one of their own."""
+    """Measurements of one process; forks have one of their own."""
 
     file: Path
     watch: Stopwatch
     answers: Answers = field(default_factory=Answers)
 
     def line(self) -> dict[str, Any]:
-        """Return what is written of this process."""
+        """Return the JSON object written for this process."""
         times = os.times()
         return {
             "pid": os.getpid(),
@@ -95,39 +95,39 @@ class Record:
         }
 
     def write(self) -> None:
-        """Add the line; a fork may have been told of another file than its parent."""
+        """Append the line; a fork's variable may name another file than its parent's."""
         file = Path(os.environ.get(VARIABLE) or self.file)
         with file.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(self.line()) + "\n")
 
 
-_now: list[Record] = []
-_TIMED = object()  # no plain value: a session sends those of its worker's model to its evaluators'
+_records: list[Record] = []
+_TIMED = object()  # not plain data: a session copies a model's plain attributes to its evaluators
 
 
 def begin(file: str) -> None:
     """Time this process and its forks from now on; once."""
-    if _now:
+    if _records:
         return
-    _now.append(Record(Path(file), Stopwatch(time.monotonic() - process_stats.age())))
+    _records.append(Record(Path(file), Stopwatch(time.monotonic() - process_stats.process_age())))
     os.register_at_fork(after_in_child=restart)
-    atexit.register(lambda: _now[0].write())
+    atexit.register(lambda: _records[0].write())
     if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
         signal.signal(signal.SIGTERM, _end)
     import_hook.call({*TIMED, *ANSWERING}, _wrap)
 
 
 def restart() -> None:
-    """Forget what was timed so far: a fork's time begins with it, or later."""
-    if not _now:
+    """Discard the times so far: a fork's time begins with it, or later."""
+    if not _records:
         return
-    _now[:] = [Record(_now[0].file, Stopwatch(time.monotonic()))]
+    _records[:] = [Record(_records[0].file, Stopwatch(time.monotonic()))]
     if signal.getsignal(signal.SIGTERM) is _end:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _end(number: int, _frame: FrameType | None) -> None:
-    """Let a process that is asked to end write its line."""
+    """Exit on SIGTERM, so that the process writes its line."""
     raise SystemExit(128 + number)
 
 
@@ -145,7 +145,7 @@ def _timed(phase: str | Callable[..., str], function: Callable[..., Any]) -> Cal
 
     @functools.wraps(function)
     def counted(*args: Any, **kwargs: Any) -> Any:
-        with _now[0].watch.within(phase if isinstance(phase, str) else phase(*args, **kwargs)):
+        with _records[0].watch.within(phase if isinstance(phase, str) else phase(*args, **kwargs)):
             return function(*args, **kwargs)
 
     return counted
@@ -162,7 +162,7 @@ def _scored(build_dataset: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _answering(build: Callable[..., Any]) -> Callable[..., Any]:
-    """Have the answers of a model's own loop counted; its batched engine's come through `_save`."""
+    """Count the answers of VLMEvalKit's own loop; the batched engine's pass through `_save`."""
 
     def built(*args: Any, **kwargs: Any) -> Any:
         model = build(*args, **kwargs)
@@ -177,7 +177,7 @@ def _counted(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def counted(*args: Any, **kwargs: Any) -> Any:
         value = function(*args, **kwargs)
-        _now[0].answers.one()
+        _records[0].answers.add()
         return value
 
     return counted

@@ -1,4 +1,4 @@
-"""Seconds by phase, each counted once: what a phase calls that is a phase itself is not counted for the caller."""
+"""Seconds by phase, each counted once: a nested phase is not counted for its caller."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 START_UP = "start-up"
-ON_DEVICE = ("vision", "prefill", "decode")  # waited for before and after, or a GPU's work is counted for what follows
+ON_DEVICE = ("vision", "prefill", "decode")  # synchronised before and after, or later phases count the GPU's work
 
 
 @dataclass
 class Spent:
-    """What a phase took so far; `cpu` is of all threads of the process meanwhile, whatever each was at."""
+    """Time of a phase so far; `cpu` is of all threads of the process during it."""
 
     seconds: float = 0.0
     cpu: float = 0.0
@@ -24,9 +24,9 @@ class Spent:
 
 @dataclass
 class Stopwatch:
-    """Phases of the main thread in `phases`, those of other threads, which run meanwhile, in `beside`.
+    """Phases of the main thread in `phases`, those of other threads, in parallel, in `beside`.
 
-    `began` is when the process began, on `now`; until the first phase begins it starts up.
+    `began`: when the process began, on the clock `now`. The time until the first phase is `start-up`.
     """
 
     began: float
@@ -38,8 +38,8 @@ class Stopwatch:
 
     @contextmanager
     def within(self, phase: str) -> Iterator[None]:
-        """Count what happens inside for `phase`, but for phases inside it."""
-        self._start_up_ends()
+        """Count the time of the block for `phase`, without nested phases."""
+        self._end_start_up()
         inside: list[tuple[float, float]] = self._threads.__dict__.setdefault("inside", [])
         _wait_for_device(phase)
         begun, used = self.now(), self.cpu()
@@ -55,10 +55,10 @@ class Stopwatch:
             self._add(phase, seconds - others[0], cpu - others[1])
 
     def seconds(self) -> float:
-        """Return how long ago the process began."""
+        """Return the seconds since the process began."""
         return self.now() - self.began
 
-    def _start_up_ends(self) -> None:
+    def _end_start_up(self) -> None:
         if START_UP not in self.phases:
             self.phases[START_UP] = Spent(self.seconds(), self.cpu(), 1)
 

@@ -19,7 +19,7 @@ from vldock.image.vlmeval_hooks.models import factories
 ZOO = {
     "__init__.py": """
 from vldock.image.process import lazy_imports as _lazy
-_lazy.package(__name__, \"\"\"
+_lazy.defer_imports(__name__, \"\"\"
 from .cat import Cat
 from .dog import Dog, Puppy as Small
 from .ox import ox
@@ -27,7 +27,7 @@ from .torn import Torn
 from .gone import Gone
 \"\"\", before={"dog": "cat"})
 own = 1
-_lazy.later(__name__, \"\"\"
+_lazy.defer_statements(__name__, \"\"\"
 ALL = [Cat, Dog]
 ALL += [Small]
 NAMES = [one.__name__ for one in ALL]
@@ -167,7 +167,7 @@ def test_other_statements_than_relative_imports_are_refused(make: Callable[..., 
 
     for statement in ("import os", "from os import path", "from .cat import *", "Cat = 1"):
         with pytest.raises(TypeError, match="can be put off"):
-            lazy_imports.package(zoo.__name__, statement)
+            lazy_imports.defer_imports(zoo.__name__, statement)
 
 
 def test_the_variable_imports_everything_at_once(

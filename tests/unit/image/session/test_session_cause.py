@@ -57,8 +57,8 @@ def test_a_worker_that_wrote_nothing_is_told_by_its_end(written: int, code: int,
 @pytest.mark.parametrize("file", ["memory.events", "memory/memory.oom_control"], ids=["cgroup 2", "cgroup 1"])
 def test_kills_for_want_of_memory_are_counted(file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process_stats, "GROUPS", tmp_path)
-    before = process_stats.kills_for_memory()
+    before = process_stats.count_oom_kills()
     (tmp_path / file).parent.mkdir(exist_ok=True)
     (tmp_path / file).write_text("oom_kill_disable 0\noom_kill 2\n")
 
-    assert (before, process_stats.kills_for_memory()) == (0, 2)
+    assert (before, process_stats.count_oom_kills()) == (0, 2)

@@ -154,11 +154,11 @@ def test_what_a_machine_has_left_is_bounded_by_the_containers_limit(
     (tmp_path / "memory.max").write_text("1000\n")
     (tmp_path / "memory.current").write_text("400\n")
 
-    assert process_stats.left_by_limit() == 600
+    assert process_stats.free_below_limit() == 600
 
 
 def test_without_a_limit_the_machine_alone_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process_stats, "GROUPS", tmp_path)
     (tmp_path / "memory.max").write_text("max\n")
 
-    assert process_stats.left_by_limit() > process_stats.available_memory() > 0
+    assert process_stats.free_below_limit() > process_stats.available_memory() > 0

@@ -21,8 +21,8 @@ def indexed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     folder.mkdir(parents=True)
     (folder.parent / "__init__.py").write_text("")
     text = "from vldock.image.vlmeval_hooks.models import benchmark_index as index\n"
-    text += "from vldock.image.process import lazy_imports as lazy\nlazy.package(__name__, '''\n"
-    text += "from .a import A\nfrom .b import B\nfrom .c import C\n''')\nlazy.later(__name__, '''\n"
+    text += "from vldock.image.process import lazy_imports as lazy\nlazy.defer_imports(__name__, '''\n"
+    text += "from .a import A\nfrom .b import B\nfrom .c import C\n''')\nlazy.defer_statements(__name__, '''\n"
     text += "DATASET_CLASSES = [A, B, C]\n''')\n"
     (folder / "__init__.py").write_text(text)
     for name, known in {"A": ["x", "y"], "B": ["z"], "C": ["z", "w"]}.items():

@@ -74,7 +74,7 @@ class _Names:
         self._package = importlib.import_module(package)
 
     def __getattr__(self, name: str) -> Any:
-        if name in lazy_imports.names_of(self._package.__name__):
+        if name in lazy_imports.deferred_names(self._package.__name__):
             return Reference(self._package.__name__, name)
         return getattr(self._package, name)
 
@@ -92,7 +92,7 @@ def borrow(name: str, package: str) -> None:
     if lazy_imports.eager():
         exec(f"from {package} import *", space)
         return
-    space |= {one: Reference(package, one) for one in lazy_imports.names_of(package)}
+    space |= {one: Reference(package, one) for one in lazy_imports.deferred_names(package)}
     space["partial"] = _Partial
 
 
