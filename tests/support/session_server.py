@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from vldock.common import build_digest
-from vldock.image.events import emitter
+from vldock.image.events import make_emitter
 from vldock.image.process.fast_exit import fast_exit
 from vldock.image.session import evaluator, remote_model, server, server_socket, socket_paths
 from vldock.image.session.worker_client import WorkerClient
@@ -77,7 +77,7 @@ def main() -> int:
     lock = server_socket.lock(paths)
     worker = WorkerProcess(server_socket.listen(paths.questions), [])
     worker.start()
-    emit = emitter(sys.stdout, as_json=True)
+    emit = make_emitter(sys.stdout, as_json=True)
     return server.Server(
         paths, lock=lock, worker=worker, run_evaluator=run_evaluator, emit=emit, idle_limit=args.idle
     ).run()

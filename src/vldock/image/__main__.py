@@ -15,23 +15,23 @@ from vldock.image.process.fast_exit import fast_exit
 from vldock.image.startup import foreign_python
 
 COMMANDS = {
-    "doctor": ("vldock.image.doctor", "is this container fit: versions, patches, GPU, caches, data, weights, token"),
-    "evaluate": ("vldock.image.evaluation.command", "one model on many benchmarks, loaded once, resumable"),
-    "predict": ("vldock.image.predict.cli", "images and a question in, an answer out: the answer run.py gives"),
-    "session": ("vldock.image.session.cli", "keep models loaded, and evaluate what docker exec asks"),
-    "train": ("vldock.image.training.cli", "fine-tune a LLaVA; --check looks before it trains"),
-    "train export": ("vldock.image.training.export_cli", "merge what a run trained into a model run.py evaluates"),
-    "train head": ("vldock.image.heads.cli", "a policy head on cached features: regression or flow matching"),
-    "features": ("vldock.image.features.cli", "vision features computed once: build, ls, fsck, evict"),
-    "selftest": ("vldock.image.selftest", "the main job on the stand-ins, on this CPU or GPU: minutes, one table"),
-    "version": ("vldock.image.version", "what this image is made of"),
+    "doctor": ("vldock.image.doctor", "check this container: versions, patches, GPU, caches, data, weights, token"),
+    "evaluate": ("vldock.image.evaluation.command", "evaluate one model on many benchmarks; loaded once, resumable"),
+    "predict": ("vldock.image.predict.cli", "answer questions about images, with the same answers as run.py"),
+    "session": ("vldock.image.session.cli", "keep models loaded and run run.py for docker exec"),
+    "train": ("vldock.image.training.cli", "fine-tune a LLaVA; --check validates without training"),
+    "train export": ("vldock.image.training.export_cli", "merge a trained run into a model that run.py evaluates"),
+    "train head": ("vldock.image.heads.cli", "train a policy head on cached features: regression or flow matching"),
+    "features": ("vldock.image.features.cli", "cache vision features: build, ls, fsck, evict"),
+    "selftest": ("vldock.image.selftest", "run the main job on the stand-ins, on this CPU or GPU: minutes, one table"),
+    "version": ("vldock.image.version", "print the versions of this image"),
 }
-ANSWERS = ("evaluate", "predict", "features")  # what they run decides what a model answers
+ANSWERS = ("evaluate", "predict", "features")  # commands whose code decides a model's answers
 EXIT_CODES = "exit status: 0 done, 1 a cell failed, 2 wrong arguments, 3 unfit environment, 4 refused input"
 
 
 def main(argv: list[str]) -> int:
-    """Run one sub-command and return its exit status. Only the module of that sub-command is imported."""
+    """Run one sub-command and return its exit status; only that sub-command's module is imported."""
     parser = argparse.ArgumentParser(
         prog="python -m vldock.image",
         description="Commands inside the vldock container.",

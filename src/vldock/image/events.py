@@ -15,10 +15,10 @@ Emit = Callable[..., None]
 
 
 @contextmanager
-def captured(log: Path, *, as_json: bool) -> Iterator[Emit]:
-    """Append everything this process and its children print to `log`; yield the function that emits events.
+def capture(log: Path, *, as_json: bool) -> Iterator[Emit]:
+    """Redirect the output of this process and its children to `log`; yield the function that emits events.
 
-    The file descriptors are redirected, so what C libraries print is caught too. Afterwards both are restored.
+    The file descriptors are redirected, so the output of C libraries is included. Both are restored afterwards.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     sys.stdout.flush()
@@ -29,7 +29,7 @@ def captured(log: Path, *, as_json: bool) -> Iterator[Emit]:
         os.dup2(sink.fileno(), 2)
         _line_by_line(True)
         try:
-            yield emitter(stream, as_json=as_json)
+            yield make_emitter(stream, as_json=as_json)
         finally:
             sys.stdout.flush()
             sys.stderr.flush()
@@ -40,12 +40,12 @@ def captured(log: Path, *, as_json: bool) -> Iterator[Emit]:
 
 
 def _line_by_line(wanted: bool) -> None:
-    """Keep what goes to stdout and to stderr in its order in the log."""
+    """Buffer stdout by line, so that the log has stdout's and stderr's lines in order."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=wanted)
 
 
-def emitter(stream: TextIO, *, as_json: bool) -> Emit:
+def make_emitter(stream: TextIO, *, as_json: bool) -> Emit:
     """Return a function that writes one event, a name and its fields, to `stream` and flushes it."""
 
     def emit(event: str, **fields: Any) -> None:
@@ -57,7 +57,7 @@ def emitter(stream: TextIO, *, as_json: bool) -> Emit:
 
 
 def as_text(event: str, fields: dict[str, Any]) -> str:
-    """Return an event as one line for a person; empty for an event that is only for programs."""
+    """Return an event as one line of text; empty for an event meant for programs only."""
     if event == "cell_end":
         return _cell_line(fields)
     if event == "start":

@@ -1,9 +1,9 @@
-"""VLMEvalKit's run.py as this image offers it: same arguments, prepared environment, honest exit status.
+"""VLMEvalKit's run.py in this image: same arguments, prepared environment, meaningful exit status.
 
 Exit status: 0 all combinations evaluated, 1 one failed, 2 wrong arguments, 3 unfit environment, 4 refused input,
 130 interrupted.
 
-What only a run without a session needs is imported where it is used: every run in one pays for the rest.
+Modules needed only without a session are imported where they are used: every run in a session pays for the others.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ INTERRUPTED = 130
 
 
 def main(argv: list[str]) -> int:
-    """Evaluate as `run.py` with these arguments (without the program's name) and return the exit status."""
+    """Run `run.py` with these arguments (without the program's name) and return the exit status."""
     try:
         return _run(argv)
     except VldockError as error:
@@ -55,10 +55,10 @@ def _run(argv: list[str]) -> int:
 
 
 def check_arguments(argv: list[str]) -> None:
-    """Parse `argv` with VLMEvalKit's own parser, so that --help and a wrong option answer at once.
+    """Parse `argv` with VLMEvalKit's own parser, so that --help and wrong options are answered at once.
 
-    The parser's source is taken out of vlmeval/run.py: importing that module takes five seconds. Where upstream's
-    source has another shape this check is left to the real run. Raises SystemExit as argparse does.
+    The parser's source is extracted from vlmeval/run.py: importing that module takes five seconds. Where upstream's
+    source has another shape, the real run checks the arguments. Raises SystemExit as argparse does.
     """
     parse = _upstream_parser()
     if parse is None:

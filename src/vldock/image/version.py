@@ -1,4 +1,4 @@
-"""`python -m vldock.image version`: what this image is made of."""
+"""`python -m vldock.image version`: versions of vldock, the build and the main packages."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def main(args: argparse.Namespace) -> int:
     if Path(BUILD_FACTS).is_file():
         facts |= json.loads(Path(BUILD_FACTS).read_text(encoding="utf-8"))
     facts["python"] = sys.version.split()[0]
-    facts |= {name: installed(name) for name in SHOWN}
+    facts |= {name: installed_version(name) for name in SHOWN}
     if args.json:
         print(json.dumps(facts))
     else:
@@ -35,7 +35,7 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
-def installed(distribution: str) -> str | None:
+def installed_version(distribution: str) -> str | None:
     """Return the version of an installed distribution, or None."""
     try:
         return version(distribution)

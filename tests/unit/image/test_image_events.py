@@ -12,8 +12,8 @@ import vldock
 CODE = """
 import os, sys
 from pathlib import Path
-from vldock.image.events import captured
-with captured(Path(sys.argv[1]), as_json=True) as emit:
+from vldock.image.events import capture
+with capture(Path(sys.argv[1]), as_json=True) as emit:
     emit("start", cells=1)
     print("from Python")
     os.system("echo from a child")

@@ -1,4 +1,4 @@
-"""One cell: VLMEvalKit evaluates one benchmark with a model that is already loaded."""
+"""One cell: VLMEvalKit evaluates one benchmark with a loaded model."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PROGRESS_EVERY = 0.5  # seconds
 
 @dataclass(frozen=True)
 class CellJob:
-    """What a cell is asked to do, and where its files go."""
+    """A cell to evaluate, and the folder of its files."""
 
     model: str
     benchmark: Benchmark
@@ -40,7 +40,7 @@ class CellJob:
 
 
 class Progress:
-    """Counts answers and emits cell_start once, then progress at most every half second and at the last sample."""
+    """Counts answers; emits cell_start once, then progress at most every half second and at the last sample."""
 
     def __init__(self, job: CellJob, emit: Emit) -> None:
         self._job = job
@@ -51,16 +51,16 @@ class Progress:
         self.answered = 0
 
     def start(self, samples: int) -> None:
-        """Tell that the benchmark's rows are read; once, although under torchrun rank 0 reads them twice."""
+        """Emit cell_start when the benchmark is read; once, although under torchrun rank 0 reads it twice."""
         if self.samples is not None:
             return
         self.samples = samples
         self._emit("cell_start", model=self._job.model, benchmark=self._job.benchmark.name, samples=samples)
 
     def question(self) -> None:
-        """Find out, at the first question, how many answers an interrupted run left."""
+        """Count, at the first question, the answers of an interrupted run."""
         if self.resumed is None:
-            self.resumed = min(_answers_left(self._job), self.samples or 0)
+            self.resumed = min(_count_saved_answers(self._job), self.samples or 0)
 
     def answer(self) -> None:
         """Count one answer."""
@@ -73,9 +73,9 @@ class Progress:
 
 
 def run(job: CellJob, *, shared: SharedModel, facts: Facts, emit: Emit) -> Cell:
-    """Run one cell, write its cell.json and return it. A failed evaluation is a failed cell, not an exception.
+    """Run one cell, write its cell.json and return it; a failed evaluation is a failed cell, not an exception.
 
-    Raises DeviceLost, without a record, when it failed because the GPU is gone.
+    Raises DeviceLost, without a record, when it failed because the GPU is lost.
     """
     progress = Progress(job, emit)
     shared.on_question, shared.on_answer = progress.question, progress.answer
@@ -87,7 +87,7 @@ def run(job: CellJob, *, shared: SharedModel, facts: Facts, emit: Emit) -> Cell:
     except Exception as error:  # VLMEvalKit raises anything: this cell records it, the others go on
         logging.getLogger("vldock").exception("%s failed", job.benchmark.name)
         raised = error_lines.one_line(error)
-    _show_passport(job)
+    _rename_passport(job)
     seen = outcome.read(job.folder, model=job.model, benchmark=job.benchmark, samples=progress.samples)
     if progress.samples is None:
         progress.start(seen.samples)
@@ -98,24 +98,24 @@ def run(job: CellJob, *, shared: SharedModel, facts: Facts, emit: Emit) -> Cell:
     return _record(job, seen, facts, started=started, seconds=round(time.monotonic() - begun, 3))
 
 
-def take_part(job: CellJob) -> None:
-    """Answer this rank's share of a cell that rank 0 records; whatever VLMEvalKit raises passes through."""
+def run_share(job: CellJob) -> None:
+    """Answer this rank's share of a cell that rank 0 records; VLMEvalKit's exceptions pass through."""
     print(f"===== {job.model} x {job.benchmark.name}, rank {ranks.rank()} of {ranks.world()} =====", flush=True)
     _evaluate(job, Progress(job, lambda event, **fields: None))
 
 
-def _show_passport(job: CellJob) -> None:
-    """Give the cell's passport the name people look for; one of an earlier attempt does not stay."""
+def _rename_passport(job: CellJob) -> None:
+    """Rename the cell's passport to passport.json; remove one of an earlier attempt."""
     (job.folder / passport.FILE).unlink(missing_ok=True)
     written = job.folder / f"{job.model}_{job.benchmark.name}{passport.SUFFIX}"
     if written.is_file():
         written.replace(job.folder / passport.FILE)
 
 
-def not_run(job: CellJob, error: str) -> Cell:
-    """Write and return the record of a cell whose model could not be loaded."""
+def record_failure(job: CellJob, error: str) -> Cell:
+    """Write and return the record of a cell that failed before its evaluation."""
     unknown = Facts("unknown", "unknown", "unknown")
-    return _record(job, outcome.nothing(error), unknown, started=_now(), seconds=0.0)
+    return _record(job, outcome.empty_result(error), unknown, started=_now(), seconds=0.0)
 
 
 def _record(job: CellJob, seen: CellResult, facts: Facts, *, started: str, seconds: float) -> Cell:
@@ -171,7 +171,7 @@ def _argv(argv: list[str]) -> Iterator[None]:
 
 @contextmanager
 def _watched_build(upstream: Any, job: CellJob, progress: Progress) -> Iterator[None]:
-    """Learn the number of rows from the benchmark VLMEvalKit builds, instead of reading a large TSV twice."""
+    """Take the number of rows from the benchmark VLMEvalKit builds, instead of reading a large TSV twice."""
     build: Callable[..., Any] = upstream.build_dataset
 
     def watched(name: str, **kwargs: Any) -> Any:
@@ -187,8 +187,8 @@ def _watched_build(upstream: Any, job: CellJob, progress: Progress) -> Iterator[
         upstream.build_dataset = build
 
 
-def _answers_left(job: CellJob) -> int:
-    """Count the answers an interrupted run left: VLMEvalKit's checkpoints of this and of another number of ranks."""
+def _count_saved_answers(job: CellJob) -> int:
+    """Return the number of answers in VLMEvalKit's checkpoints, of this and of other numbers of ranks."""
     paths = [*job.folder.glob(f"*_{job.benchmark.name}.pkl"), *job.folder.glob("*_PREV.pkl")]
     known = set()
     for path in paths:

@@ -1,4 +1,4 @@
-"""What a cell's score depends on: rows asked, data, judge, weights and the build that computed it."""
+"""Identity of a cell: everything its score depends on - limit, data, judge, weights, build."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NOT_YET = ("weights", "weights_sha256")  # None before they were downloaded
 
 
 def cell_identity(*, model: str, benchmark: str, limit: int | None, standin: bool, judge: str | None) -> dict[str, Any]:
-    """Return the identity of a cell: a finished cell is kept only while all of it is unchanged.
+    """Return the identity of a cell; a finished cell is reused only while all of it is unchanged.
 
     Raises EnvironmentUnfit where the benchmark's file or the weights are there and cannot be read.
     """
@@ -45,12 +45,12 @@ def cell_identity(*, model: str, benchmark: str, limit: int | None, standin: boo
         "prompt": os.environ.get(VARIABLE) or UPSTREAM,
         "engine": inference_options.asked(os.environ).describe(),
         "vldock": read_build_digest(),
-        **({"foreign_python": foreign} if (foreign := foreign_python.noticed(os.environ)) else {}),
+        **({"foreign_python": foreign} if (foreign := foreign_python.describe_foreign(os.environ)) else {}),
     }
 
 
 def table_path(benchmark: str, environ: Mapping[str, str] = os.environ) -> Path:
-    """Return where VLMEvalKit looks for the benchmark's TSV."""
+    """Return the path of the benchmark's TSV."""
     return Path(environ.get("LMUData", LMUDATA)) / f"{benchmark}.tsv"
 
 

@@ -1,4 +1,4 @@
-"""Is the GPU still there? After some errors a process can do nothing more on it, and every cell that follows fails."""
+"""Health check of the GPU: after some CUDA errors every later cell of the process fails."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from vldock.image.vlmeval_hooks.process import error_lines
 
 
 class DeviceLost(EnvironmentUnfit):
-    """The GPU does not answer this process any more; another process, or another GPU, may do the cell."""
+    """The GPU no longer works in this process; another process, or another GPU, may run the cell."""
 
 
 def require_alive() -> None:
-    """Raise DeviceLost when CUDA is in use and does the smallest thing no more; memory that is full is no loss."""
+    """Raise DeviceLost when CUDA is initialised and a trivial operation fails; out of memory is no loss."""
     import torch
 
     if not torch.cuda.is_initialized():

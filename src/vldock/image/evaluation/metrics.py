@@ -1,4 +1,4 @@
-"""From the metrics VLMEvalKit reports to one figure of 0-100."""
+"""Headline score of a benchmark on 0-100, from the metrics VLMEvalKit reports."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _factor(benchmark: Benchmark, samples: int) -> float:
 
 
 def _points(benchmark: Benchmark, metrics: Mapping[str, Any]) -> tuple[str, float]:
-    """MME: the sum of the super-categories, as a share of the points its evaluated categories can give."""
+    """Return MME's sum of the super-categories, as a share of the evaluated categories' maximum points."""
     missing = [name for name in benchmark.headline if name not in metrics]
     categories = [name for name in metrics if name not in benchmark.headline]
     if missing or not categories:

@@ -1,4 +1,4 @@
-"""What VLMEvalKit left on disk after a cell, and whether it can be trusted."""
+"""Result of a cell, read back from VLMEvalKit's files and checked."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from vldock.image.evaluation.metrics import headline
 
 @dataclass(frozen=True)
 class CellResult:
-    """A cell's figures as read back from its folder; `error` says in one line why it does not count, or is None."""
+    """A cell's figures as read back from its folder; `error`: in one line why it does not count, or None."""
 
     samples: int
     predictions: int
@@ -25,37 +25,39 @@ class CellResult:
     findings: dict[str, int] = field(default_factory=dict)
 
 
-def nothing(error: str) -> CellResult:
-    """Return the outcome of a cell that left nothing behind."""
+def empty_result(error: str) -> CellResult:
+    """Return the result of a cell without files."""
     return CellResult(samples=0, predictions=0, metrics={}, judge=None, metric=None, score=None, error=error)
 
 
 def read(folder: Path, *, model: str, benchmark: Benchmark, samples: int | None) -> CellResult:
-    """Return the outcome of one cell of `samples` rows (None: unknown).
+    """Return the result of one cell of `samples` rows (None: unknown).
 
     A cell counts only if every sample has an answer, VLMEvalKit reported the headline metric and a score file exists.
     """
-    from vldock.image.vlmeval_hooks.run import cell_outcomes  # brings torch along
+    from vldock.image.vlmeval_hooks.run import cell_outcomes  # imports torch
 
-    found = cell_outcomes.collect(folder, [benchmark.name])
-    if not found:
-        return nothing("VLMEvalKit recorded nothing for this benchmark")
-    seen = found[0]
-    asked = seen.samples if samples is None else samples
+    outcomes = cell_outcomes.collect(folder, [benchmark.name])
+    if not outcomes:
+        return empty_result("VLMEvalKit recorded nothing for this benchmark")
+    outcome = outcomes[0]
+    requested = outcome.samples if samples is None else samples
     metrics = _metrics(folder, benchmark.name)
-    error = seen.error or seen.unscored
-    if error is None and seen.predictions < asked:
-        error = f"{seen.predictions} of {asked} samples have an answer"
+    error = outcome.error or outcome.unscored
+    if error is None and outcome.predictions < requested:
+        error = f"{outcome.predictions} of {requested} samples have an answer"
     if error is None and not any(answer.strip() for answer in _answers(folder, model, benchmark.name)):
-        error = f"all {asked} answers are empty"
+        error = f"all {requested} answers are empty"
     metric: str | None = None
     score: float | None = None
     if error is None:
         try:
-            metric, score = headline(benchmark, metrics, samples=asked)
+            metric, score = headline(benchmark, metrics, samples=requested)
         except EvaluationFailed as failure:
             error = failure.message
-    return CellResult(asked, seen.predictions, metrics, seen.judge, metric, score, error, dict(seen.findings))
+    return CellResult(
+        requested, outcome.predictions, metrics, outcome.judge, metric, score, error, dict(outcome.findings)
+    )
 
 
 def _metrics(folder: Path, benchmark: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What `evaluate` is asked for: names checked, cells made of them, and which of those are finished."""
+"""Requested cells of `evaluate`: names checked, cells made of them, finished ones found."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vldock.image.evaluation.cell_identity import NOT_YET, cell_identity
 from vldock.image.vlmeval_hooks.run import sample_limit, unknown_names
 
 
-def job(args: argparse.Namespace, benchmark: Benchmark, limit: int | None, *, standin: bool) -> CellJob:
+def make_job(args: argparse.Namespace, benchmark: Benchmark, limit: int | None, *, standin: bool) -> CellJob:
     """Return the cell of a benchmark, with the number of this attempt."""
     folder = args.out.resolve() / args.model / benchmark.name
     identity = cell_identity(model=args.model, benchmark=benchmark.name, limit=limit, standin=standin, judge=args.judge)
@@ -23,12 +23,12 @@ def job(args: argparse.Namespace, benchmark: Benchmark, limit: int | None, *, st
     return CellJob(args.model, benchmark, folder, limit, args.judge, identity, attempt)
 
 
-def finished(job: CellJob) -> Cell | None:
+def find_finished(job: CellJob) -> Cell | None:
     """Return the record of a cell that an earlier run finished with this identity, else None."""
     before = Cell.load(job.folder)
     if before is None or before.status != "succeeded":
         return None
-    # what was not downloaded yet when the cell began is no difference
+    # a value not yet known when the cell began, before the download, is no difference
     known = {name: value for name, value in before.identity.items() if value is not None or name not in NOT_YET}
     same = known == {name: value for name, value in job.identity.items() if name in known} and known.keys() | set(
         NOT_YET
@@ -36,32 +36,32 @@ def finished(job: CellJob) -> Cell | None:
     return before if same else None
 
 
-def benchmarks(asked: list[str]) -> list[Benchmark]:
+def find_benchmarks(requested: list[str]) -> list[Benchmark]:
     """Return the benchmarks of these names, each once. Raises UsageError for a name we do not know."""
     known = [benchmark.name for benchmark in BENCHMARKS]
-    if wrong := [name for name in asked if name not in known]:
-        raise unknown("benchmark", wrong[0], known)
-    return [found for name in dict.fromkeys(asked) if (found := find_benchmark(name))]
+    if wrong := [name for name in requested if name not in known]:
+        raise unknown_name("benchmark", wrong[0], known)
+    return [found for name in dict.fromkeys(requested) if (found := find_benchmark(name))]
 
 
 def require_model(name: str) -> None:
     """Raise UsageError where the model is none of the matrix, or has no stand-in and one is asked for."""
     if find_model(name) is None:
-        raise unknown("model", name, [model.name for model in MODELS])
+        raise unknown_name("model", name, [model.name for model in MODELS])
     if standin_choice.asked(os.environ):
         standin_choice.require([name])
 
 
-def unknown(kind: str, name: str, known: list[str]) -> UsageError:
-    """Return the error for a name, with those that are close to it."""
+def unknown_name(kind: str, name: str, known: list[str]) -> UsageError:
+    """Return the error for an unknown name, with similar names."""
     close = unknown_names.close_to(name, known)
     hint = f"did you mean {' or '.join(close)}?" if close else "run.py evaluates whatever else VLMEvalKit knows"
     return UsageError(f"unknown {kind}: {name}", expected=", ".join(sorted(known)), hint=hint)
 
 
-def limit(given: int | None) -> int | None:
-    """Return --limit, else the variable's. Unlike run.py's own rule it prints nothing: there are events only."""
-    if given is not None:
-        return sample_limit.positive(str(given), source="--limit")
+def read_limit(option: int | None) -> int | None:
+    """Return --limit, else the variable's value; unlike run.py's rule it prints nothing, as stdout has events only."""
+    if option is not None:
+        return sample_limit.positive(str(option), source="--limit")
     text = os.environ.get(sample_limit.VARIABLE, "").strip()
     return sample_limit.positive(text, source=sample_limit.VARIABLE) if text else None

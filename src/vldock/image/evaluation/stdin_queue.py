@@ -1,4 +1,4 @@
-"""Names of benchmarks that come while the work goes on: one a line on standard input, an empty line at the end."""
+"""Benchmark names read from stdin, one per line, while running; an empty line ends."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import TextIO
 
 from vldock.image.vlmeval_hooks.process import ranks
 
-WORD = "-"  # --data -
+OPTION = "-"  # --data -
 
 
 @contextmanager
 def names() -> Iterator[Iterator[str]]:
-    """Yield the names on standard input as they come, on every rank; nothing else reads it from then on."""
+    """Yield the names on standard input as they arrive, on every rank; stdin is /dev/null for everything else."""
     kept, nothing = os.dup(0), os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)

@@ -1,1 +1,8 @@
-""""""
+"""Start of a command: environment, stand-ins, foreign Python, before anything heavy is imported.
+
+Called first by run_py and every sub-command.
+
+prepare         stand-ins, writable folders, deferred imports, timing
+foreign_python  Python code from outside the image, refused
+data_root       $LMUData
+"""

@@ -10,5 +10,5 @@ from vldock.common.cache_env import LMUDATA
 
 
 def lmu_data_root(env: Mapping[str, str] | None = None) -> Path:
-    """Return $LMUData, else /workspace/LMUData; nothing is made here, since upstream asks while it is imported."""
+    """Return $LMUData, else /workspace/LMUData; creates nothing, since upstream calls it while it is imported."""
     return Path((os.environ if env is None else env).get("LMUData") or LMUDATA)

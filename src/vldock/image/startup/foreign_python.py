@@ -1,7 +1,7 @@
-"""Python code from outside the image: found where Python would import it, refused unless allowed, then recorded.
+"""Python code from outside the image: found on the import path, refused unless allowed, then recorded.
 
-Looked for by every run.py before it does anything, so in microseconds. PYTHONPATH, a sitecustomize or a mounted folder
-can change any answer, and a cluster's container takes over the variables of the shell it is started from.
+Every run.py checks before anything else, so the check takes microseconds. PYTHONPATH, a sitecustomize or a mounted
+folder can change any answer, and a cluster's container inherits the variables of the shell it is started from.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ CUSTOM = ("sitecustomize", "usercustomize")
 VARIABLES = ("PYTHONHOME", "PYTHONSTARTUP", "PYTHONUSERBASE")
 STANDARD_LIBRARY = ("/usr/lib/python3.11", "/usr/lib/python311.zip")
 OWN = tuple(f"{folder}/" for folder in (*STANDARD_LIBRARY, VENV, OPT, LLAVA, VLMEVALKIT, WORKSPACE_SCRIPTS))
-_noticed: list[str] = []  # one text, once it was looked for
+_noticed: list[str] = []  # one text, after refuse_foreign
 
 
 def refuse_foreign(environ: Mapping[str, str]) -> None:
-    """Look, and raise InputRefused where something is there and VLDOCK_ALLOW_PYTHON does not allow it.
+    """Raise InputRefused where foreign Python is found and VLDOCK_ALLOW_PYTHON does not allow it.
 
     To be called as a process begins: later, libraries have put folders of their own on sys.path.
     """
@@ -48,10 +48,10 @@ def refuse_foreign(environ: Mapping[str, str]) -> None:
     print(f"vldock: Python from outside the image, allowed and in the passport: {found}", file=sys.stderr, flush=True)
 
 
-def noticed(environ: Mapping[str, str]) -> str:
-    """Return what was in reach from outside as this process began, as one line; empty for nothing.
+def describe_foreign(environ: Mapping[str, str]) -> str:
+    """Return the foreign Python found as this process began, as one line; empty for none.
 
-    Of a process that began elsewhere than at our commands: its variables and customizations.
+    For a process that was not started by a vldock command: its variables and customizations.
     """
     if _noticed:
         return _noticed[0]
@@ -59,7 +59,7 @@ def noticed(environ: Mapping[str, str]) -> str:
 
 
 def find_foreign(environ: Mapping[str, str]) -> list[str]:
-    """Return variables, folders of sys.path and imported modules that are not the image's, each explained once."""
+    """Return variables, folders of sys.path and imported modules that are not the image's, each once."""
     folders = {os.path.abspath(path) for path in _given(environ)}  # noqa: PTH100
     found = _variables(environ)
     for path in sys.path:
@@ -86,7 +86,7 @@ def _variables(environ: Mapping[str, str]) -> list[str]:
 
 
 def _modules(names: Iterable[str]) -> list[str]:
-    """Return which of these modules were imported from outside; what is run itself, `__main__`, was asked for."""
+    """Return which of these modules were imported from outside; `__main__` is the user's own command."""
     files = ((name, getattr(sys.modules.get(name), "__file__", None)) for name in names if name != "__main__")
     return [f"{name} of {_shown(path)}" for name, path in files if path and not is_own(path)]
 
@@ -97,12 +97,12 @@ def is_own(path: str) -> bool:
 
 
 def _shown(path: str) -> str:
-    """Return a path without the name of the user whose home it is in: passports hold none."""
+    """Return a path without a user's name: passports hold none."""
     parts = path.split("/")
     return "/".join(["~", *parts[3:]]) if parts[:2] in (["", "home"], ["", "Users"]) and len(parts) > 2 else path
 
 
 def drop_current_folder() -> None:
-    """Take the folder that `python -m` put first off sys.path: a user's own `json.py` there is not to be imported."""
+    """Remove the folder that `python -m` put first on sys.path: a user's `json.py` there must not be imported."""
     if sys.path and sys.path[0] == os.getcwd() and not is_own(sys.path[0]):  # noqa: PTH109
         del sys.path[0]

@@ -1,4 +1,4 @@
-"""What every in-image command does before anything heavy is imported."""
+"""Preparation of every in-image command, before anything heavy is imported."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ BANNER = "STAND-IN: tiny models on {samples}. No score below says anything about
 
 
 def prepare(*, parent: Mapping[str, str] | None = None) -> bool:
-    """Point this process at the stand-ins when VLDOCK_STANDIN asks for them, and at folders it can write.
+    """Point this process at the stand-ins where VLDOCK_STANDIN requests them, and at writable folders.
 
-    `parent` is the environment of the process this is a fork of, which has done so: its samples serve this one, too.
-    Returns whether the stand-ins are in use. Raises EnvironmentUnfit when nothing can be written, UsageError for a
-    VLDOCK_STANDIN that means nothing.
+    `parent` is the environment of the prepared process this is a fork of: its samples are reused. Returns whether the
+    stand-ins are in use. Raises EnvironmentUnfit where nothing can be written, UsageError for an invalid
+    VLDOCK_STANDIN.
     """
     standin, before = standin_choice.asked(os.environ), standin_choice.asked(parent or {})
     if standin:
@@ -38,7 +38,7 @@ def prepare(*, parent: Mapping[str, str] | None = None) -> bool:
 
 
 def _samples(standin: str) -> str:
-    """Return what the stand-ins will be asked; tables of the user's that are not read are named with the cure."""
+    """Return the banner's words for the samples; names the user's tables that are not read, and how to read them."""
     data = lmu_data_root()
     if standin == standin_choice.WEIGHTS:
         return f"the tables in {data}"
@@ -48,9 +48,9 @@ def _samples(standin: str) -> str:
 
 
 def prepare_imports() -> None:
-    """Put off what is seldom needed, and silence two messages about what is so on purpose.
+    """Defer bitsandbytes, and silence two messages about intended settings.
 
-    TRANSFORMERS_CACHE is set; bitsandbytes is idle on a CPU.
+    TRANSFORMERS_CACHE is set; bitsandbytes is unused on a CPU.
     """
     if not lazy_imports.eager():
         deferred_module.defer("bitsandbytes")

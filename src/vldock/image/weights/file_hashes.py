@@ -1,4 +1,4 @@
-"""sha256 of large files, remembered beside the caches: a file is read again when its size or time has changed."""
+"""sha256 of large files, cached: a file is read again when its size, time or inode has changed."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from typing import Any
 from vldock.common.cache_env import CACHE_ROOT
 from vldock.common.filesystem.atomic import write_json
 
-TELL = 1_000_000_000  # bytes to be read from which on a line says what takes the time
+REPORT_BYTES = 1_000_000_000  # reading more than this is announced
 
 
-def memory() -> Path:
-    """Return where digests are remembered."""
+def cache_path() -> Path:
+    """Return the file of cached digests."""
     return Path(os.environ.get("XDG_CACHE_HOME") or f"{CACHE_ROOT}/xdg") / "vldock" / "sha256.json"
 
 
 def sha256_of(paths: Iterable[Path]) -> dict[Path, str]:
     """Return {path: sha256 in hexadecimal} of files; links are followed. OSError where one cannot be read."""
-    known = _recall()
+    known = _load()
     real = {path: path.resolve() for path in paths}
     marks = {target: _mark(target) for target in real.values()}
     unread = [target for target, mark in marks.items() if known.get(str(target), {}).get("mark") != mark]
     size = sum(target.stat().st_size for target in unread)
-    if size >= TELL:
+    if size >= REPORT_BYTES:
         print(f"passport: reading {size / 1e9:.1f} GB once, for its sha256", file=sys.stderr, flush=True)
     for target in unread:
         with target.open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
         known[str(target)] = {"mark": marks[target], "sha256": digest}
     if unread:
-        _remember(known)
+        _store(known)
     return {path: known[str(target)]["sha256"] for path, target in real.items()}
 
 
@@ -44,17 +44,17 @@ def _mark(path: Path) -> list[int]:
     return [status.st_size, status.st_mtime_ns, status.st_ino]
 
 
-def _recall() -> dict[str, dict[str, Any]]:
+def _load() -> dict[str, dict[str, Any]]:
     try:
-        value = json.loads(memory().read_text(encoding="utf-8"))
+        value = json.loads(cache_path().read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return value if isinstance(value, dict) else {}
 
 
-def _remember(known: dict[str, dict[str, Any]]) -> None:
-    """Write what is known; a cache that cannot be written costs the next run the same reading, and nothing else."""
+def _store(known: dict[str, dict[str, Any]]) -> None:
+    """Write the cache; where it cannot be written, only the next run's reading is repeated."""
     try:
-        write_json(memory(), {name: value for name, value in known.items() if Path(name).exists()})
+        write_json(cache_path(), {name: value for name, value in known.items() if Path(name).exists()})
     except OSError as error:
         print(f"passport: digests are not remembered: {error}", file=sys.stderr, flush=True)

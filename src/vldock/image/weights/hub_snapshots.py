@@ -1,4 +1,4 @@
-"""The Hugging Face cache as files: which repositories are there, and are they whole. Nothing is imported or fetched."""
+"""Snapshots in the Hugging Face cache, read from its files: present, complete. Nothing is imported or fetched."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ INDEXES = ("*.safetensors.index.json", "*.bin.index.json")
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One repository in the cache: its commit, the files its index names that are not there, what hides the commit."""
+    """One repository in the cache: commit, missing files, and the flaw that hides the commit."""
 
     repo: str
     revision: str | None
@@ -36,7 +36,7 @@ def cache_root(environ: Mapping[str, str]) -> Path:
 
 
 def snapshot(repo: str, environ: Mapping[str, str] = os.environ) -> Snapshot:
-    """Return what the cache holds of `repo` at its main branch."""
+    """Return the cached snapshot of `repo` at its main branch."""
     folder = hub_cache_layout.folder(cache_root(environ), repo)
     found = hub_cache_layout.reference(folder)
     if found is None or found.commit is None:
@@ -45,7 +45,7 @@ def snapshot(repo: str, environ: Mapping[str, str] = os.environ) -> Snapshot:
 
 
 def _missing(files: Path) -> list[str]:
-    """Return what is absent: a config, the shards its indexes name, or any weights at all where there is no index."""
+    """Return what is missing: a config, shards named by an index, or all weights where there is no index."""
     missing = [] if (files / "config.json").exists() or (files / "tokenizer_config.json").exists() else ["config.json"]
     indexes = [path for pattern in INDEXES for path in files.glob(pattern)]
     shards = {name for path in indexes for name in json.loads(path.read_text(encoding="utf-8"))["weight_map"].values()}

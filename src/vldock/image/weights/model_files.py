@@ -1,4 +1,4 @@
-"""The files a model is made of: its own and its vision tower's, by content."""
+"""Files of a model and of its vision tower, and their digests."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from vldock.image.weights.hub_snapshots import cache_root, snapshot
 TRUE = ("1", "ON", "YES", "TRUE")  # as huggingface_hub reads its switches
 
 
-def offline(environ: Mapping[str, str] = os.environ) -> bool:
-    """Tell whether the Hub may not be asked for weights, as the libraries read it."""
+def is_offline(environ: Mapping[str, str] = os.environ) -> bool:
+    """Return whether the Hub may not be asked for weights, as the libraries read it."""
     return any(environ.get(name, "").upper() in TRUE for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"))
 
 
@@ -35,7 +35,7 @@ def folder_of(repo: str) -> Path | None:
 
 
 def facts(repo: str | None) -> dict[str, Any] | None:
-    """Return repo, revision, {file: sha256} and one sha256 over all of them; None where the weights are not here."""
+    """Return repo, revision, {file: sha256} and one sha256 over all files; None where the weights are absent."""
     folder = folder_of(repo) if repo else None
     if repo is None or folder is None:
         return None
@@ -52,17 +52,17 @@ def facts(repo: str | None) -> dict[str, Any] | None:
 
 
 def require_whole(repo: str | None) -> None:
-    """Raise InputRefused, naming the files, where weights (or the vision tower's) are here and not whole, or hidden.
+    """Raise InputRefused, naming the files, where weights (or the vision tower's) are incomplete or hidden.
 
-    With a network a file that is merely absent is left to the Hub's client, which fetches it.
+    With a network an absent file is no fault: the Hub's client fetches it.
     """
     for name in (repo, tower_of(repo)):
-        if name and not Path(name).is_dir() and offline():
+        if name and not Path(name).is_dir() and is_offline():
             require_reference(name)
         folder = folder_of(name) if name else None
         if name is None or folder is None:
             continue
-        found = [fault for fault in whole.faults(folder) if offline() or not fault.missing]
+        found = [fault for fault in whole.faults(folder) if is_offline() or not fault.missing]
         if found:
             raise InputRefused(
                 f"the weights of {name} are not whole: {'; '.join(map(str, found))}",
@@ -72,7 +72,7 @@ def require_whole(repo: str | None) -> None:
 
 
 def require_reference(repo: str, environ: Mapping[str, str] = os.environ) -> None:
-    """Raise InputRefused where a repository is in the cache and its refs/main names no snapshot, so that none loads."""
+    """Raise InputRefused where a cached repository cannot load, because its refs/main names no snapshot."""
     if hidden := snapshot(repo, environ).hidden:
         raise InputRefused(
             f"{repo} cannot be loaded offline: its refs/main {hidden.flaw}",
@@ -92,7 +92,7 @@ def tower_of(repo: str | None) -> str | None:
 
 
 def digest(repo: str | None) -> str | None:
-    """Return 16 hexadecimal digits over the model's files and its tower's; None before they are here."""
+    """Return 16 hexadecimal digits over the model's files and its tower's; None before they are downloaded."""
     own = facts(repo)
     if own is None:
         return None

@@ -90,7 +90,7 @@ def cached(
             return ModelLocation(name or repo, path, f"the cache, revision {commit[:12]}", commit, repo)
     if standin_choice.asked(environ):
         standin_choice.require([repo])
-    if model_files.offline(environ):
+    if model_files.is_offline(environ):
         model_files.require_reference(repo, environ)
         raise EnvironmentUnfit(
             f"{repo} is not in the cache {cache_root(environ)}, and this process is offline",

@@ -69,7 +69,7 @@ def test_a_cell_on_a_lost_gpu_has_no_end_and_the_loss_is_told(monkeypatch: pytes
     monkeypatch.setattr(cell_evaluation, "run", lost)
     args = argparse.Namespace(model="llava_v1.5_7b", out=tmp_path, judge=None)
     work = evaluate_command.EvaluationRun(
-        args, None, True, lambda event, **fields: told.append((event, fields)), fed=True
+        args, None, True, lambda event, **fields: told.append((event, fields)), from_stdin=True
     )
     monkeypatch.setattr(work, "shared", Loaded())
 

@@ -87,13 +87,13 @@ def test_what_is_allowed_is_said_and_noticed(capsys: pytest.CaptureFixture[str])
 
     said = "vldock: Python from outside the image, allowed and in the passport: PYTHONPATH=/data/lib\n"
     assert capsys.readouterr().err == said
-    assert foreign_python.noticed({}) == "PYTHONPATH=/data/lib"
+    assert foreign_python.describe_foreign({}) == "PYTHONPATH=/data/lib"
 
 
 def test_what_a_library_put_on_the_path_later_is_not_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", [*OWN, "/tmp/tmp_made_by_torch"])
 
-    assert foreign_python.noticed({"PYTHONPATH": "/data/lib"}) == "PYTHONPATH=/data/lib"
+    assert foreign_python.describe_foreign({"PYTHONPATH": "/data/lib"}) == "PYTHONPATH=/data/lib"
 
 
 def test_a_finished_cell_is_kept_only_with_the_same_foreign_python(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,7 +107,7 @@ def test_a_finished_cell_is_kept_only_with_the_same_foreign_python(monkeypatch: 
 def test_outside_an_image_nothing_is_foreign(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(foreign_python, "BUILD_FACTS", "/nonexistent/build.json")
 
-    assert foreign_python.noticed({"PYTHONPATH": "/data/lib"}) == ""
+    assert foreign_python.describe_foreign({"PYTHONPATH": "/data/lib"}) == ""
 
 
 def test_the_folder_a_command_is_typed_in_is_taken_off_the_path(

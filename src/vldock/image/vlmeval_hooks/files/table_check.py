@@ -143,7 +143,7 @@ def _mark(path: Path) -> list[int]:
 
 
 def _memory() -> Path:
-    return file_hashes.memory().with_name("table_looks.json")
+    return file_hashes.cache_path().with_name("table_looks.json")
 
 
 def _recalled(path: Path, mark: list[int]) -> TableCheck | None:

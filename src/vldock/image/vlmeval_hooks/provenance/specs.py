@@ -123,7 +123,7 @@ def code_spec() -> dict[str, str]:
         "vldock": sources_digest("vldock.image.vlmeval_hooks", "vldock.image.llava_hooks"),
         "torch": importlib.metadata.version("torch"),
         "transformers": importlib.metadata.version("transformers"),
-        **({"foreign_python": found} if (found := foreign_python.noticed(os.environ)) else {}),
+        **({"foreign_python": found} if (found := foreign_python.describe_foreign(os.environ)) else {}),
     }
 
 
