@@ -1,25 +1,19 @@
-"""The self-test's own parts: how commands are run, what fails a step, and what is told. The steps run in the image."""
+"""Steps of the self-test: what fails one. They run whole in the image."""
 
 from __future__ import annotations
 
-import argparse
 import json
-import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import openpyxl
 import pytest
-from support import wait_until
 
 from vldock.common.cell_record import Cell
-from vldock.common.errors import EnvironmentUnfit, EvaluationFailed
-from vldock.image.selftest import cells, command, inference, samples, train
-from vldock.image.selftest import context as contexts
+from vldock.common.errors import EvaluationFailed
+from vldock.image.selftest import cells, inference, samples, train
 from vldock.image.selftest.context import CompletedCommand, NeedsGpu, StepContext, StepResult
-from vldock.image.selftest.report import Report
-from vldock.image.selftest.steps import Step, run_step
+from vldock.image.selftest.steps import run_step
 
 QUIET: Any = lambda line: None  # noqa: E731
 MODEL = inference.MODEL
@@ -41,77 +35,6 @@ def cell(context: StepContext, engine: str, answers: dict[str, str], **more: Any
     notes = [{"index": index, "answer": [len(answer)]} for index, answer in answers.items()]
     text = "".join(json.dumps(note) + "\n" for note in notes)
     (folder / f"{MODEL}_POPE_prompts.jsonl").write_text(text, encoding="utf-8")
-
-
-def test_a_command_sees_the_stand_ins_and_nothing_that_would_change_an_answer(tmp_path, monkeypatch):
-    for name in ("VLDOCK_DTYPE", "VLDOCK_SESSION", "VLMEVAL_SAMPLE_LIMIT", "PYTHONPATH", "RANK", "SLURM_PROCID"):
-        monkeypatch.setenv(name, "1")
-
-    seen = context(tmp_path).environ({"VLDOCK_SESSION": "/s"})
-
-    assert {name: seen.get(name) for name in ("VLDOCK_STANDIN", "VLDOCK_DEVICE", "CUDA_VISIBLE_DEVICES")} == {
-        "VLDOCK_STANDIN": "1",
-        "VLDOCK_DEVICE": "cpu",
-        "CUDA_VISIBLE_DEVICES": "-1",
-    }
-    assert seen["VLDOCK_SESSION"] == "/s"
-    assert not {"VLDOCK_DTYPE", "VLMEVAL_SAMPLE_LIMIT", "PYTHONPATH", "RANK", "SLURM_PROCID"} & seen.keys()
-
-
-@pytest.mark.parametrize(("visible", "card"), [(None, "0"), ("3,1", "3"), ("GPU-ab", "GPU-ab"), ("", "0")])
-def test_one_card_is_used_the_first_that_is_visible(tmp_path, monkeypatch, visible, card):
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    if visible is not None:
-        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-
-    seen = context(tmp_path, gpu=True).environ()
-
-    assert (seen["CUDA_VISIBLE_DEVICES"], seen["VLDOCK_DEVICE"]) == (card, "cuda")
-
-
-def test_a_command_that_fails_is_told_with_its_last_error_and_its_log(tmp_path):
-    code = "import sys; print('error: no room', file=sys.stderr); print('noise', file=sys.stderr); sys.exit(3)"
-
-    with pytest.raises(EvaluationFailed, match=r"ended with 3 \(logs/one.err\): error: no room"):
-        context(tmp_path).run("one", [sys.executable, "-c", code])
-
-
-def test_a_command_that_does_not_end_is_ended_and_named(tmp_path):
-    with pytest.raises(EvaluationFailed, match="long took more than 0 s: sleep 600"):
-        context(tmp_path, seconds=0.1).run("long", ["sleep", "600"])
-
-
-def test_what_a_command_started_ends_with_it(tmp_path):
-    pid = tmp_path / "pid"
-    process = context(tmp_path).start("parent", ["sh", "-c", "sleep 600 & echo $! > part && mv part pid; wait"])
-    wait_until.until(pid.exists)
-
-    contexts.terminate(process)
-
-    wait_until.until(lambda: _state(int(pid.read_text())) in ("gone", "Z"))
-    assert process.returncode != 0
-
-
-def _state(pid: int) -> str:
-    """Return a process's state as the kernel tells it, `gone` where there is none."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0]
-    except OSError:
-        return "gone"
-
-
-@pytest.mark.parametrize(
-    ("text", "cause"),
-    [
-        ("Traceback\n  File x\nValueError: got:cuda\nnoise", "ValueError: got:cuda"),
-        ("FAILED m x b: no TSV\n", "FAILED m x b: no TSV"),
-        ("torch.cuda.OutOfMemoryError: CUDA out of memory\n", "torch.cuda.OutOfMemoryError: CUDA out of memory"),
-        ("one\ntwo\n", "two"),
-        ("", "it printed nothing"),
-    ],
-)
-def test_the_cause_is_the_last_error_of_a_log(text, cause):
-    assert contexts.find_cause(text) == cause
 
 
 @pytest.mark.parametrize(
@@ -209,59 +132,3 @@ def test_no_picture_is_trained_on_and_held_out(tmp_path):
         {(tmp_path / record["image"]).read_bytes() for record in json.loads(path.read_text())} for path in files
     )
     assert (len(training), len(heldout), training & heldout) == (8, 2, set())
-
-
-def report(*steps: Step) -> Report:
-    return Report("NVIDIA H200", False, 4, 181.6, steps)
-
-
-def test_the_table_has_its_verdict_on_top_and_a_row_for_each_step():
-    lines = report(Step("LoRA", "passed", 9.5, "3 steps"), Step("QLoRA", "failed", 1.0, "no\N{EN DASH}go")).table()
-
-    assert lines.splitlines()[0] == "selftest FAILED on NVIDIA H200 in 182 s"
-    assert [line.split()[:3] for line in lines.splitlines()[2:]] == [
-        ["LoRA", "passed", "9.5"],
-        ["QLoRA", "FAILED", "1.0"],
-    ]
-
-
-def test_no_line_of_the_table_is_wider_than_asked():
-    table = report(Step("session", "passed", 1.0, "word " * 60)).table(width=80)
-
-    assert max(map(len, table.splitlines())) <= 80
-
-
-def test_the_json_says_whether_it_passed_and_what_each_step_measured():
-    found = report(Step("LoRA", "passed", 9.5, "3 steps", {"steps": 3}), Step("QLoRA", "needs a GPU", 0, "")).as_json()
-
-    assert (found["passed"], found["device"], found["standin"]) == (True, "NVIDIA H200", True)
-    assert found["steps"][0]["figures"] == {"steps": 3}
-
-
-def test_without_a_gpu_one_that_is_asked_for_is_exit_3(monkeypatch):
-    monkeypatch.setattr(command, "visible_gpus", list)
-    parser = argparse.ArgumentParser()
-    command.add_arguments(parser)
-
-    with pytest.raises(EnvironmentUnfit, match="torch sees no GPU") as raised:
-        command.main(parser.parse_args(["--gpu"]))
-
-    assert raised.value.exit_code == 3
-
-
-@pytest.mark.parametrize(("temporary", "parent"), [("/dev/shm/x", "outputs"), ("tmp", "tmp")])
-def test_small_memory_is_no_place_for_what_a_self_test_writes(tmp_path, monkeypatch, temporary, parent):
-    for name in ("outputs", "tmp"):
-        (tmp_path / name).mkdir()
-    monkeypatch.setenv("VLDOCK_OUTPUTS", str(tmp_path / "outputs"))
-    monkeypatch.setenv("TMPDIR", str(tmp_path / temporary))
-    monkeypatch.setattr(tempfile, "tempdir", None)
-
-    assert command.make_temporary_folder().parent == tmp_path / parent
-
-
-def test_a_folder_that_cannot_be_written_is_told_before_anything_runs(tmp_path):
-    (tmp_path / "file").write_text("")
-
-    with pytest.raises(EnvironmentUnfit, match="--work-dir"), command.work_folder(tmp_path / "file"):
-        pass

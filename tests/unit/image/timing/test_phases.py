@@ -112,7 +112,7 @@ def test_each_process_adds_a_line_when_it_ends(tmp_path: Path) -> None:
 
 
 def test_a_process_knows_its_age() -> None:
-    code = "import time; time.sleep(0.2); from vldock.image.process import stats as own_process; print(own_process.process_age())"
+    code = "import time; time.sleep(0.2); from vldock.image.process import stats; print(stats.process_age())"
 
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
 
