@@ -23,7 +23,10 @@ def is_gpu(device: Device) -> bool:
 
 
 def index_of(device: Device) -> int:
-    """Return the index of a GPU; the current one's where the device has none. Raises ValueError for the CPU."""
+    """Return the index of a GPU.
+
+    The current one's where the device has none. Raises ValueError for the CPU.
+    """
     import torch
 
     if isinstance(device, int):
@@ -42,7 +45,7 @@ def free(device: Device) -> int:
 
 
 def free_to_torch(device: Device) -> int:
-    """Return the memory this process may still allocate on a GPU: free, or reserved by torch and unused."""
+    """Return the memory still allocatable on a GPU: free, or reserved by torch and unused."""
     import torch
 
     index = index_of(device)

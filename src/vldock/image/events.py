@@ -1,4 +1,4 @@
-"""Standard output as a stream of events: JSON lines for a program, plain lines for a person."""
+"""Standard output as a stream of events: JSON lines or plain lines."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ HELD, READ, COMPUTED = "held", "read", "computed"  # source of an image's featur
 
 @dataclass(frozen=True)
 class Question:
-    """One sample: its index, VLMEvalKit's message (a list of {type, value}), and the benchmark's name."""
+    """One sample: index, VLMEvalKit's message (a list of {type, value}), benchmark."""
 
     index: Any
     message: list[dict[str, Any]]

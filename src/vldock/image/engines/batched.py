@@ -118,7 +118,10 @@ class BatchedEngine:
 
 
 class BatchStep:
-    """State of a batch: waiting and active rows; `run` does one pass of the model."""
+    """State of a batch: waiting and active rows.
+
+    `run` does one pass of the model.
+    """
 
     def __init__(self, language_model: LanguageModel, prefill: Prefill, greedy: decoding.GreedyDecoding) -> None:
         self._language_model, self._prefill, self._greedy = language_model, prefill, greedy

@@ -10,7 +10,10 @@ Value = TypeVar("Value")
 
 
 class ByteStore(Generic[Value]):
-    """{key: value} of at most `capacity` bytes in total; a larger value is not stored."""
+    """{key: value} of at most `capacity` bytes in total.
+
+    A larger value is not stored.
+    """
 
     def __init__(self, capacity: int) -> None:
         self._values: OrderedDict[Hashable, tuple[Value, int]] = OrderedDict()

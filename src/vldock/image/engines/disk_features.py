@@ -1,5 +1,6 @@
-"""Feature cache on the disk for the batched engine: read before the tower runs, written after.
+"""The batched engine's feature cache on disk.
 
+Read before the tower runs, written after.
 A fault of the cache costs recomputation and is printed once, in one line; it never ends an evaluation.
 """
 
@@ -23,7 +24,10 @@ from vldock.image.features.space import DTYPES, Entry, Space
 
 
 class DiskFeatures:
-    """Features of one space on the disk, by the image's sha256; thread-safe within one process."""
+    """Features of one space on the disk, by the image's sha256.
+
+    Thread-safe within one process.
+    """
 
     def __init__(self, root: Path, space: Space, *, limit: int | None = None) -> None:
         self.root, self.space = root, space

@@ -1,4 +1,7 @@
-"""Inputs of the batched engine, prefetched: prompts tokenized as the wrapper does, images decoded in threads."""
+"""Prefetched inputs of the batched engine.
+
+Prompts are tokenized as the wrapper does, images decoded in threads.
+"""
 
 from __future__ import annotations
 
@@ -111,7 +114,7 @@ class InputProcessor:
 
 
 class Prefetcher:
-    """Rows in the order of their questions, prepared by a thread at most `size` rows ahead."""
+    """Rows in the order of their questions, prefetched by a thread, at most `size`."""
 
     def __init__(self, questions: Iterable[Question], inputs: InputProcessor, *, size: int) -> None:
         self._questions, self._inputs = questions, inputs
@@ -146,7 +149,10 @@ class Prefetcher:
         return rows
 
     def raise_pending(self) -> None:
-        """Raise the error that ended the rows early, if any; called when the rows before it are answered."""
+        """Raise the error that ended the rows early, if any.
+
+        Called when the rows before it are answered.
+        """
         if self._error is not None:
             raise self._error
 

@@ -1,4 +1,4 @@
-"""Preallocated KV cache of a batch, right-aligned: every row's newest token is in the same column.
+"""Preallocated, right-aligned KV cache: every row's newest token is in one column.
 
 transformers 4.37.2 asks a Cache for its length, passes new keys and values layer by layer, and attends to the tensors
 `update` returns (cache_utils.py, modeling_llama.py). Its own DynamicCache copies everything at each token.
@@ -30,7 +30,7 @@ class KvSlice:
         return sum(end - begin for begin, end in self.spans)
 
     def copy(self) -> KvSlice:
-        """Return a copy in a cache of its own, so that the other rows' memory can be freed."""
+        """Return a copy that does not hold the other rows' memory."""
         sample = self.cache.keys[0]
         shape = Shape(len(self.cache.keys), sample.shape[1], sample.shape[3], sample)
         return AlignedCache.gather([self], like=shape, room=0).row_slice(0, self.length)
@@ -47,8 +47,9 @@ class Shape:
 
 
 class AlignedCache(Cache):  # type: ignore[misc]  # of a library without types
-    """Keys and values of each layer, tensors [rows, heads, columns, width]; `used` columns are filled.
+    """Keys and values of each layer, tensors [rows, heads, columns, width].
 
+    `used` columns are filled.
     A row shorter than `used` begins with columns of zeros, which the mask hides.
     """
 
@@ -105,7 +106,10 @@ class AlignedCache(Cache):  # type: ignore[misc]  # of a library without types
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, layer_idx: int, cache_kwargs: Any = None
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Write new keys and values [rows, heads, new, width] of one layer; return all its columns in use."""
+        """Write new keys and values [rows, heads, new, width] of one layer.
+
+        Return all its columns in use.
+        """
         end = self.used + key_states.shape[2]
         self.keys[layer_idx][:, :, self.used : end] = key_states
         self.values[layer_idx][:, :, self.used : end] = value_states

@@ -1,4 +1,4 @@
-"""Forward passes of LLaVA's language model: prefill of several rows, then one token of each.
+"""Forward passes of LLaVA's language model: prefill, then one token per row.
 
 Rows are padded on the left. A row's positions count its own tokens only, and a mask hides the padding, so that a row
 computes what it computes alone (but for the order in which a matrix product adds, which is the hardware's).
@@ -128,8 +128,9 @@ def position_ids(before: Sequence[int], new: Sequence[int], *, device: torch.dev
 
 
 def prefill_mask(before: Sequence[int], new: Sequence[int], *, device: torch.device) -> torch.Tensor | None:
-    """Return the attention mask of new positions, bool [rows, 1, new, before + new]; None where it is causal.
+    """Return the attention mask of new positions, bool [rows, 1, new, before + new].
 
+    None where it is causal.
     A padding position attends to everything: a softmax over nothing is NaN in some of SDPA's kernels.
     """
     if not any(before) and len(set(new)) == 1:
@@ -145,7 +146,7 @@ def prefill_mask(before: Sequence[int], new: Sequence[int], *, device: torch.dev
 
 
 def decode_mask(lengths: Sequence[int], *, columns: int, device: torch.device) -> torch.Tensor | None:
-    """Return the attention mask of the next token, bool [rows, 1, 1, columns + 1]; None where no column is padding."""
+    """Return the mask of the next token, bool [rows, 1, 1, columns + 1]; None without padding."""
     if set(lengths) == {columns}:
         return None
     begin = columns - torch.tensor(list(lengths), device=device)

@@ -16,7 +16,10 @@ CPU_MESSAGES = ("can't allocate memory", "not enough memory")  # c10's CPU alloc
 
 
 def free_bytes(device: torch.device) -> int:
-    """Return the bytes a process may still allocate on a device; on a GPU with torch's unused reserve."""
+    """Return the bytes a process may still allocate on a device.
+
+    On a GPU with torch's unused reserve.
+    """
     if device.type == "cuda":
         return cuda_device.free_to_torch(device)
     return process_stats.free_memory()

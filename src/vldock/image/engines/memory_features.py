@@ -22,7 +22,10 @@ from vldock.image.features import for_evaluation
 
 
 class FeatureStore(ByteStore[torch.Tensor]):
-    """{(image, tower): features [patches, width] of the model's dtype on its device}; counts what it computed."""
+    """{(image, tower): features [patches, width] of the model's dtype on its device}.
+
+    Counts what it computed.
+    """
 
     def __init__(self, capacity: int) -> None:
         super().__init__(capacity)
@@ -36,7 +39,7 @@ def shared_store() -> FeatureStore:
 
 
 class VisionEncoder:
-    """A model's vision tower behind a store in memory and, with `disk`, a feature cache."""
+    """A vision tower behind a store in memory and, with `disk`, a feature cache."""
 
     def __init__(self, model: Any, processor: Any, store: FeatureStore, disk: DiskFeatures | None = None) -> None:
         self._tower = model.get_vision_tower()

@@ -1,4 +1,4 @@
-"""Prefill of rows into keys and values: each image encoded once, each shared prefix run once.
+"""Prefill of rows: each image encoded once, each shared prefix run once.
 
 POPE asks up to 18 questions about an image, and their prompts are equal up to the end of the image, which is most of a
 prompt: that prefix is run once, and each question continues from its keys and values.

@@ -40,7 +40,10 @@ class CellJob:
 
 
 class Progress:
-    """Counts answers; emits cell_start once, then progress at most every half second and at the last sample."""
+    """Counts answers.
+
+    Emits cell_start once, then progress at most every half second and at the last sample.
+    """
 
     def __init__(self, job: CellJob, emit: Emit) -> None:
         self._job = job
@@ -73,8 +76,9 @@ class Progress:
 
 
 def run(job: CellJob, *, shared: SharedModel, facts: Facts, emit: Emit) -> Cell:
-    """Run one cell, write its cell.json and return it; a failed evaluation is a failed cell, not an exception.
+    """Run one cell, write its cell.json and return it.
 
+    A failed evaluation is a failed cell, not an exception.
     Raises DeviceLost, without a record, when it failed because the GPU is lost.
     """
     progress = Progress(job, emit)

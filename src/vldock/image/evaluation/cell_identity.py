@@ -1,4 +1,4 @@
-"""Identity of a cell: everything its score depends on - limit, data, judge, weights, build."""
+"""Identity of a cell: limit, data, judge, weights, build."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ NOT_YET = ("weights", "weights_sha256")  # None before they were downloaded
 
 
 def cell_identity(*, model: str, benchmark: str, limit: int | None, standin: bool, judge: str | None) -> dict[str, Any]:
-    """Return the identity of a cell; a finished cell is reused only while all of it is unchanged.
+    """Return the identity of a cell.
 
+    A finished cell is reused only while all of it is unchanged.
     Raises EnvironmentUnfit where the benchmark's file or the weights are there and cannot be read.
     """
     try:
@@ -66,7 +67,7 @@ def table_md5(path: Path) -> str | None:
 
 
 def weights_revision(model: str) -> str | None:
-    """Return the commit of the model's weights in the Hugging Face cache, or None where they are not cached."""
+    """Return the commit of the model's cached weights, None where they are not cached."""
     declared = find_model(model)
     if declared is None:
         return None

@@ -38,7 +38,10 @@ from vldock.image.vlmeval_hooks.run import sample_limit
 
 
 class Stopped(BaseException):
-    """Stopped by a signal; not an Exception, so that VLMEvalKit's own handlers let it through."""
+    """Stopped by a signal.
+
+    Not an Exception, so that VLMEvalKit's own handlers let it through.
+    """
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -170,7 +173,10 @@ class EvaluationRun:
             self.emit("cell_end", kept=False, **asdict(cell_evaluation.record_failure(job, error)))
 
     def record_unloaded(self, job: CellJob) -> None:
-        """Record a cell without a loaded model; names from stdin are emitted only: the sender may retry elsewhere."""
+        """Record a cell without a loaded model.
+
+        Names from stdin are emitted only: the sender may retry elsewhere.
+        """
         if self.from_stdin:
             self.emit("model_failed", model=self.args.model, error=self.load_error)
             return
@@ -200,7 +206,10 @@ def _register(model: str) -> SharedModel:
 
 
 def _device() -> str:
-    """Return the name of the GPU that will be used, or cpu; raises EnvironmentUnfit for an absent one."""
+    """Return the name of the GPU that will be used, or cpu.
+
+    Raises EnvironmentUnfit for an absent one.
+    """
     from vldock.image.vlmeval_hooks.process import placement
 
     device = placement.device()
@@ -208,7 +217,10 @@ def _device() -> str:
 
 
 def _stop_on_signals() -> None:
-    """Stop at SIGTERM and SIGINT; children of VLMEvalKit's pools keep the default handlers, or each would print it."""
+    """Stop at SIGTERM and SIGINT.
+
+    Children of VLMEvalKit's pools keep the default handlers, or each would print it.
+    """
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stop)
         os.register_at_fork(after_in_child=lambda number=number: signal.signal(number, signal.SIG_DFL))

@@ -1,4 +1,7 @@
-"""Health check of the GPU: after some CUDA errors every later cell of the process fails."""
+"""Health check of the GPU.
+
+After some CUDA errors every later cell of the process fails.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,10 @@ from vldock.image.vlmeval_hooks.process import error_lines
 
 
 class DeviceLost(EnvironmentUnfit):
-    """The GPU no longer works in this process; another process, or another GPU, may run the cell."""
+    """The GPU no longer works in this process.
+
+    Another process, or another GPU, may run the cell.
+    """
 
 
 def require_alive() -> None:

@@ -13,7 +13,10 @@ from vldock.image.evaluation.metrics import headline
 
 @dataclass(frozen=True)
 class CellResult:
-    """A cell's figures as read back from its folder; `error`: in one line why it does not count, or None."""
+    """A cell's figures as read back from its folder.
+
+    `error`: in one line why it does not count, or None.
+    """
 
     samples: int
     predictions: int

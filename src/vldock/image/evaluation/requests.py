@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Mapping
+from typing import Any
 
 from vldock.common import standin_choice
 from vldock.common.cell_record import Cell
@@ -28,12 +30,15 @@ def find_finished(job: CellJob) -> Cell | None:
     before = Cell.load(job.folder)
     if before is None or before.status != "succeeded":
         return None
-    # a value not yet known when the cell began, before the download, is no difference
-    known = {name: value for name, value in before.identity.items() if value is not None or name not in NOT_YET}
-    same = known == {name: value for name, value in job.identity.items() if name in known} and known.keys() | set(
-        NOT_YET
-    ) >= set(job.identity)
-    return before if same else None
+    return before if _is_same(before.identity, job.identity) else None
+
+
+def _is_same(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Return whether two identities are equal; a value unknown before the download equals any."""
+    return all(
+        before.get(name, ...) == now.get(name, ...) or (name in NOT_YET and before.get(name) is None)
+        for name in {*before, *now}
+    )
 
 
 def find_benchmarks(requested: list[str]) -> list[Benchmark]:
@@ -45,7 +50,7 @@ def find_benchmarks(requested: list[str]) -> list[Benchmark]:
 
 
 def require_model(name: str) -> None:
-    """Raise UsageError where the model is none of the matrix, or has no stand-in and one is asked for."""
+    """Raise UsageError for a model outside the matrix, or without a required stand-in."""
     if find_model(name) is None:
         raise unknown_name("model", name, [model.name for model in MODELS])
     if standin_choice.asked(os.environ):

@@ -14,7 +14,10 @@ OPTION = "-"  # --data -
 
 @contextmanager
 def names() -> Iterator[Iterator[str]]:
-    """Yield the names on standard input as they arrive, on every rank; stdin is /dev/null for everything else."""
+    """Yield the names on standard input as they arrive, on every rank.
+
+    stdin is /dev/null for everything else.
+    """
     kept, nothing = os.dup(0), os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)

@@ -1,5 +1,6 @@
-"""Data sets by name from the local cache, without a network; the offline setting is left unchanged.
+"""Data sets by name from the local cache, without a network.
 
+The offline setting is left unchanged.
     from vldock.image.offline import load_dataset
     flowers = load_dataset("nelorth/oxford-flowers", split="train")     # what datasets.load_dataset returns
     loaded = load("nelorth/oxford-flowers")                             # the same, with the steps of the search

@@ -1,4 +1,4 @@
-"""Cached state of a data set, read from files: prepared Arrow files, snapshots of its repository.
+"""Cached state of a data set: prepared Arrow files, snapshots of its repository.
 
 <HF_DATASETS_CACHE>/<org>___<name>/<configuration>/<version>/<hash>/   Arrow files and dataset_info.json
 <HF_HUB_CACHE>/datasets--<org>--<name>/snapshots/<commit>/             the files of the repository
@@ -51,7 +51,10 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One revision of the repository: data files, dangling links and missing shards, whether a branch names it."""
+    """One revision of the repository: data files, dangling links, missing shards.
+
+    `named`: whether a branch names it.
+    """
 
     path: Path
     files: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""Errors of loading a data set, one class per kind of failure, each with a hint.
+"""Errors of loading a data set, one class per kind of failure.
 
 NotCached               exit 3   nothing of it is in the cache, and the Hub may not or cannot be asked
 PartlyCached            exit 4   a split, a file or a part of one is missing
@@ -24,7 +24,7 @@ from vldock.common.image_paths import TOKEN_VARIABLES
 
 
 class NotCached(EnvironmentUnfit):
-    """Nothing of the data set is in the cache, and the Hub may not or cannot be asked."""
+    """The data set is not in the cache, and the Hub is not reachable or not allowed."""
 
 
 class PartlyCached(InputRefused):
@@ -67,7 +67,10 @@ def fetch_hint(name: str, config: str | None = None) -> str:
 def map_error(
     error: BaseException, *, name: str, folder: Path, config: str | None = None, environ: Mapping[str, str] = os.environ
 ) -> VldockError | None:
-    """Return the vldock error for a library's, from anywhere in its chain of causes; None for an unknown one."""
+    """Return the vldock error for a library's, from anywhere in its chain of causes.
+
+    None for an unknown one.
+    """
     for cause in causes_of(error):
         if isinstance(cause, OSError) and (found := _of_the_disk(cause, folder)):
             return found

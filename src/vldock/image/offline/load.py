@@ -43,7 +43,7 @@ class Loaded:
 
 @dataclass
 class Search:
-    """State of one load: request, cache, steps so far, incomplete files found, errors of the library."""
+    """State of one load: request, cache, steps, incomplete files, library errors."""
 
     request: Request
     root: Path
@@ -86,7 +86,7 @@ def load(
     trust_remote_code: bool | None = None,
     on_step: Callable[[Step], None] = lambda step: None,
 ) -> Loaded:
-    """Load a data set by name: from cached Arrow files, else a cached snapshot, else by the library.
+    """Load a data set from cached Arrow files, else a snapshot, else by the library.
 
     `cache_dir` is the datasets library's; snapshots are found in the Hub library's cache. The offline setting is read
     and left unchanged: only the last step asks the Hub, and not where the setting forbids it.

@@ -15,7 +15,7 @@ TRUE = {"1", "ON", "YES", "TRUE"}
 
 @dataclass(frozen=True)
 class Mode:
-    """Whether the Hub may be asked, and the variable that decides (None: none is set)."""
+    """Whether the Hub may be asked, and the deciding variable (None: none is set)."""
 
     offline: bool
     variable: str | None

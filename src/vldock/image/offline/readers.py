@@ -1,4 +1,7 @@
-"""Readers of a data set, each through the datasets library; the Hub is asked by `load_by_library` only."""
+"""Readers of a data set, each through the datasets library.
+
+The Hub is asked by `load_by_library` only.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,10 @@ from vldock.image.offline.cached import Prepared
 
 @dataclass(frozen=True)
 class Request:
-    """A requested data set: `split` and `config` as in datasets.load_dataset; None is all, or the only one."""
+    """A requested data set: `split` and `config` as in datasets.load_dataset.
+
+    None is all, or the only one.
+    """
 
     name: str
     config: str | None = None
@@ -31,7 +37,10 @@ class Request:
 
 
 def read_by_builder(prepared: Prepared, request: Request) -> Any:
-    """Read Arrow files through the library's Cache builder, as its own offline mode does; it locks in their cache."""
+    """Read Arrow files through the library's Cache builder, as its own offline mode does.
+
+    It locks in their cache.
+    """
     from datasets.packaged_modules.cache.cache import Cache
 
     builder = Cache(

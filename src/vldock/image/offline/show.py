@@ -1,4 +1,6 @@
-"""Command line of test_hf_cache.py: check, step by step, that training can read its data without a network.
+"""Command line of test_hf_cache.py: reads a data set without a network.
+
+Checks, step by step, that training can read its data.
 
 Exit status: 0 read; 2 wrong arguments or several configurations; 3 not cached, no token, no space or no permission;
 4 partly cached, unreadable, or a network was used.

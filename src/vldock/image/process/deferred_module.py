@@ -30,8 +30,9 @@ class _DeferredModule(ModuleType):
 
 
 def defer(name: str) -> None:
-    """Defer the code of package `name` until an attribute is read; no effect where it is absent or imported.
+    """Defer the code of package `name` until an attribute is read.
 
+    No effect where it is absent or imported.
     Its own import errors are raised at that first read.
     """
     spec = importlib.util.find_spec(name) if name not in sys.modules else None

@@ -13,7 +13,7 @@ Change = Callable[[ModuleType], None]
 
 
 def call(names: Collection[str], change: Change) -> None:
-    """Call `change` with each module of `names`: now if it is imported, else right after its own code has run."""
+    """Call `change` with each module of `names`, now or right after its import."""
     for name in names:
         if name in sys.modules:
             change(sys.modules[name])

@@ -73,8 +73,9 @@ def defer_imports(name: str, imports: str, *, before: dict[str, str] | None = No
 
 
 def defer_statements(name: str, statements: str, *, known: dict[str, Callable[[], Any]] | None = None) -> None:
-    """Defer `statements` of the package `name`, which need its deferred names, until a name they bind is read.
+    """Defer `statements` of the package `name` until a name they bind is read.
 
+    They need the package's deferred names.
     `known` maps a name to a function that returns its value without all the imports, or None where it cannot.
     """
     module = sys.modules[name]

@@ -63,7 +63,7 @@ def free_below_limit() -> int:
 
 
 def count_oom_kills() -> int:
-    """Return the number of processes of this container the OOM killer ended so far, 0 where it is not counted."""
+    """Return the number of OOM kills in this container so far, 0 where not counted."""
     for file in ("memory.events", "memory/memory.oom_control"):
         with suppress(OSError):
             for line in (GROUPS / file).read_text(encoding="ascii").splitlines():
@@ -73,7 +73,7 @@ def count_oom_kills() -> int:
 
 
 def keep_freed_memory() -> bool:
-    """Keep freed blocks of up to 256 MiB, 512 MiB in total, in the C library for the next tensors.
+    """Keep freed memory in the C library: blocks of up to 256 MiB, 512 MiB in total.
 
     glibc maps each large block separately and unmaps it when freed, so that a CPU faults in and zeroes the pages of
     every activation again: half of the time of a small vision tower. Returns whether the library accepted both

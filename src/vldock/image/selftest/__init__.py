@@ -1,4 +1,4 @@
-"""`python -m vldock.image selftest`: the main job on the stand-ins, by the users' own commands.
+"""`python -m vldock.image selftest`: the main job on the stand-ins.
 
 Exit status: 0 every step passed (on the CPU those that need a GPU are skipped, by name), 1 a step failed, 2 wrong
 arguments, 3 --gpu without a GPU, or no writable folder, 130 interrupted.

@@ -1,4 +1,4 @@
-"""Cells of `vldock matrix` by both engines, one `evaluate` for each model, and their answers compared."""
+"""Cells of `vldock matrix` by both engines, compared; one `evaluate` per model."""
 
 from __future__ import annotations
 
@@ -34,7 +34,10 @@ def cell_folder(context: StepContext, engine: str, model: str, benchmark: str) -
 
 
 def evaluate(context: StepContext, engine: str, *, jobs: int) -> StepResult:
-    """Evaluate every cell by one engine, `jobs` models in parallel; each must have a score and be of this device."""
+    """Evaluate every cell by one engine, `jobs` models in parallel.
+
+    Each must have a score and be of this device.
+    """
     names = models(context)
     with ThreadPoolExecutor(jobs) as pool:
         list(pool.map(lambda model: evaluate_model(context, engine, model, benchmarks(context)), names))

@@ -86,7 +86,7 @@ def choose_device(*, required: bool) -> str:
 
 
 def visible_gpus() -> list[str]:
-    """Return the names of the GPUs torch sees, from a child process: this one holds no CUDA context."""
+    """Return the names of the GPUs torch sees, without a CUDA context in this process."""
     done = subprocess.run([sys.executable, "-c", GPU_NAMES], stdout=subprocess.PIPE, text=True, check=False)
     return done.stdout.splitlines()
 
@@ -104,7 +104,10 @@ def make_log() -> Log:
 
 @contextmanager
 def work_folder(requested: Path | None) -> Iterator[Path]:
-    """Yield a new, empty work folder; a temporary one is removed at the end unless `keep` marked it."""
+    """Yield a new, empty work folder.
+
+    A temporary one is removed at the end unless `keep` marked it.
+    """
     if requested is not None:
         try:
             requested.mkdir(parents=True, exist_ok=True)
@@ -132,7 +135,10 @@ def keep(folder: Path, log: Log) -> None:
 
 
 def make_temporary_folder() -> Path:
-    """Return a new temporary folder, below the outputs where TMPDIR is not writable or is small shared memory."""
+    """Return a new temporary folder.
+
+    It is below the outputs where TMPDIR is not writable or is small shared memory.
+    """
     outputs = os.environ.get("VLDOCK_OUTPUTS") or OUTPUTS
     small = os.environ.get("TMPDIR", "").startswith(SHARED_MEMORY)
     for parent in (outputs, None) if small else (None, outputs):

@@ -125,7 +125,7 @@ def terminate(process: subprocess.Popen[bytes]) -> None:
 
 
 def short_command(argv: Sequence[str]) -> str:
-    """Return the beginning of a command, as a user would type it, up to its first long word."""
+    """Return the beginning of a command, as typed, up to its first long word."""
     words = [Path(word).name if word in (PYTHON, TORCHRUN) else word for word in argv]
     short = list(itertools.takewhile(lambda word: len(word) <= LONGEST_WORD, words))
     return " ".join(short) + (" ..." if len(short) < len(words) else "")

@@ -1,5 +1,6 @@
-"""One of torchrun's ranks: sums rank numbers over all ranks; rank 0 prints backend, count and sum.
+"""One of torchrun's ranks: sums rank numbers over all ranks.
 
+Rank 0 prints backend, count and sum.
 torchrun --nproc_per_node=N ... -m vldock.image.selftest.ranks --backend nccl
 """
 
@@ -11,7 +12,7 @@ import os
 
 
 def main() -> None:
-    """Join the process group, sum 1, 2, 3 ... over the ranks, and print one JSON object on rank 0."""
+    """Join the process group, sum 1, 2, 3 ... over the ranks, and print the result on rank 0."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--backend", choices=("nccl", "gloo"), required=True)
     backend = parser.parse_args().backend

@@ -16,7 +16,10 @@ Row = dict[str, str]
 
 
 def rows_of(benchmark: str) -> list[Row]:
-    """Return the rows of a stand-in's table; where `image` is another row's index, that row's image is filled in."""
+    """Return the rows of a stand-in's table.
+
+    Where `image` is another row's index, that row's image is filled in.
+    """
     csv.field_size_limit(sys.maxsize)
     with (ASSETS / "LMUData" / f"{benchmark}.tsv").open(encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream, delimiter="\t"))

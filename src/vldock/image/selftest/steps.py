@@ -31,7 +31,7 @@ Log = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Step:
-    """One step's result: passed, failed (with its cause in `seen`), or skipped because it needs a GPU."""
+    """One step's result: passed, failed (cause in `seen`), or skipped without a GPU."""
 
     name: str
     status: str

@@ -1,4 +1,4 @@
-"""Training steps: LoRA and QLoRA with their exports, torchrun over NCCL (gloo on a CPU)."""
+"""Training steps: LoRA and QLoRA with exports; torchrun over NCCL or gloo."""
 
 from __future__ import annotations
 
@@ -65,7 +65,10 @@ def _losses(out: Path) -> list[float]:
 
 
 def torchrun(context: StepContext) -> StepResult:
-    """Run torchrun: sum numbers, then train; on a GPU one rank over NCCL, on a CPU two over gloo."""
+    """Run torchrun: sum numbers, then train.
+
+    On a GPU one rank over NCCL, on a CPU two over gloo.
+    """
     ranks, backend = (1, "nccl") if context.gpu else (2, "gloo")
     done = _launched(context, "ranks", ranks, ["-m", "vldock.image.selftest.ranks", "--backend", backend])
     found = json.loads(done.splitlines()[-1])

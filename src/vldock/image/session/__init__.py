@@ -1,4 +1,4 @@
-"""A session: one process tree in a container that keeps models loaded for `docker exec ... run.py`.
+"""A session: one process tree that keeps models loaded for `docker exec`.
 
 Started by `vldock session start` (python -m vldock.image session serve); run_py attaches through client. Everything
 goes over Unix sockets in a folder of mode 0700; nothing listens on a network.

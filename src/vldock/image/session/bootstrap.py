@@ -1,4 +1,4 @@
-"""Start of the session's server: imports everything once, so that no run pays for it."""
+"""Start of the server, with everything imported once for all runs."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def serve(*, models: Sequence[str], idle_limit: float | None) -> int:
 
 
 def _use_tables() -> None:
-    """Write and read a workbook, so that forks inherit what pandas, openpyxl and `re` cache at first use."""
+    """Write and read a workbook: forks inherit the caches of pandas, openpyxl and `re`."""
     import pandas
 
     from vldock.image.vlmeval_hooks.files import text_cells

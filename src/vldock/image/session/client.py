@@ -36,8 +36,9 @@ def may_attach(argv: Sequence[str], environ: Mapping[str, str]) -> bool:
 
 
 def attach(argv: Sequence[str], environ: Mapping[str, str]) -> int | None:
-    """Run `run.py argv` in the session and return its exit status; None where there is no session, or it declines.
+    """Run `run.py argv` in the session and return its exit status.
 
+    None where there is no session, or it declines.
     Raises EvaluationFailed when the session ends during the run.
     """
     stream = _connect(environ)
@@ -80,7 +81,10 @@ def ask(environ: Mapping[str, str], request: ControlRequest) -> Any:
 
 
 def _connect(environ: Mapping[str, str]) -> message_stream.Stream | None:
-    """Return a connection to this user's session, or None; a refusal is printed, as it costs a model load."""
+    """Return a connection to this user's session, or None.
+
+    A refusal is printed, as it costs a model load.
+    """
     try:
         return message_stream.connect(socket_paths.make(environ).runs)
     except FileNotFoundError:

@@ -56,8 +56,9 @@ class Client:
 
 
 class ClientConnections:
-    """The listening socket and its clients, on the server's selector (whose data is the function to call).
+    """The listening socket and its clients, on the server's selector.
 
+    The selector's data is the function to call.
     `on_message` gets each message of a client, `on_close` a client whose other end is gone.
     """
 

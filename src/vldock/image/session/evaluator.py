@@ -1,4 +1,7 @@
-"""An evaluator: a fork of the server that runs run.py with a client's streams, folder and environment."""
+"""An evaluator: a fork of the server that runs run.py for a client.
+
+It takes over the client's streams, folder and environment.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""Evaluators of a session: forks of the server, one for each run; signalled, reaped, killed when overdue.
+"""Evaluators of a session: forks of the server, one for each run.
 
+Signalled, reaped, killed when overdue.
 While nothing runs, a spare one is forked in advance: copying the page tables of a process with VLMEvalKit in it takes
 25 ms.
 """
@@ -113,7 +114,10 @@ class EvaluatorPool:
             self._spare = None
 
     def record_end(self, child: int, status: int) -> Client | None:
-        """Record an evaluator's end, report it to its client, and return that; None where the process was none."""
+        """Record an evaluator's end, report it to its client, and return that.
+
+        None where the process was none.
+        """
         client = self._running.pop(child, None)
         if client is None:
             if self._spare and self._spare[0] == child:
@@ -149,8 +153,9 @@ class EvaluatorPool:
 
 
 def _fork() -> int:
-    """Fork with signals blocked: until the fork has handlers of its own, the server's would run in it.
+    """Fork with signals blocked.
 
+    Until the fork has handlers of its own, the server's would run in it.
     The parent unblocks them.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)

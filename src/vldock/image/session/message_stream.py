@@ -36,7 +36,10 @@ class Inbox:
         self.descriptors: list[int] = []
 
     def feed(self, connection: socket.socket) -> list[Any]:
-        """Read once and return the messages that are complete now; raises Closed at the end of the stream."""
+        """Read once and return the messages that are complete now.
+
+        Raises Closed at the end of the stream.
+        """
         data, descriptors, _, _ = socket.recv_fds(connection, CHUNK, MOST_DESCRIPTORS)
         self.descriptors += descriptors
         if not data:

@@ -1,4 +1,4 @@
-"""Messages of a session, as plain dicts on the wire: who sends what to whom.
+"""Types of a session's messages, plain dicts on the wire.
 
 Types only, imported for type checking and never at run time: run.py's side of a session imports as little as possible,
 and `dataclasses` alone takes 10 ms. `message_stream` pickles the dicts; both ends are always of the same image, which
@@ -13,7 +13,10 @@ from vldock.image.answering.types import Answer, Question
 
 
 class RunRequest(TypedDict):
-    """Client to server: evaluate `run.py argv`; file descriptors 0 to 2 of the client come with it."""
+    """Client to server: evaluate `run.py argv`.
+
+    File descriptors 0 to 2 of the client come with it.
+    """
 
     op: Literal["run"]
     build: str | None
@@ -43,7 +46,10 @@ class StatusRequest(TypedDict):
 
 
 class CancelRequest(TypedDict):
-    """Client to server: end a run as Ctrl-C does; answered by {"cancelled": number of runs}."""
+    """Client to server: end a run as Ctrl-C does.
+
+    Answered by {"cancelled": number of runs}.
+    """
 
     op: Literal["cancel"]
     id: str
@@ -130,7 +136,10 @@ class CallAnswer(TypedDict):
 
 
 class AnswersRequest(TypedDict):
-    """Evaluator to worker: answer these with the batched engine; a StreamedAnswer each, then {"end": True}."""
+    """Evaluator to worker: answer these with the batched engine.
+
+    A StreamedAnswer each, then {"end": True}.
+    """
 
     op: Literal["answers"]
     model: str
@@ -145,7 +154,10 @@ class StreamedAnswer(TypedDict):
 
 
 class LoadRequest(TypedDict):
-    """Client to worker: answered by {"loaded": state of the model}, or {"unloaded": ..., "busy": ...}."""
+    """Client to worker: load or unload a model.
+
+    Answered by {"loaded": state of the model}, or {"unloaded": bool, "busy": bool}.
+    """
 
     op: Literal["load", "unload"]
     name: str
@@ -164,7 +176,10 @@ class RaisedAnswer(TypedDict):
 
 
 class WorkerState(TypedDict):
-    """Worker to server, on the control socket: its models, and whether those of the start are loaded."""
+    """Worker to server, on the control socket: its models.
+
+    `ready`: whether those of the start are loaded.
+    """
 
     models: list[dict[str, Any]]
     ready: bool

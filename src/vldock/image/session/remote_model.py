@@ -77,7 +77,7 @@ class RemoteModels:
 
 
 def make(name: str, description: Mapping[str, Any], worker: WorkerClient) -> Any:
-    """Return an object of the model's own class, with its plain attributes and no weights; its answers are remote.
+    """Return an object of the model's own class without weights, with remote answers.
 
     The other methods a benchmark calls (use_custom_prompt, build_prompt) need no weights, and the dumped images are on
     the evaluator's side.

@@ -1,5 +1,6 @@
-"""The session's server: forks an evaluator for each run, supervises the worker, ends when stopped or idle.
+"""The session's server: an event loop that forks an evaluator for each run.
 
+It supervises the worker, and ends when stopped or idle.
 One thread, so that it may fork at any time. VLMEvalKit is imported once, here, and the GPU never touched: an evaluator
 is a fork and inherits both.
 """

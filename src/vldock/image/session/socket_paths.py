@@ -25,7 +25,10 @@ LONGEST = 100  # bytes of a Unix socket's path; the kernel's bound is 107
 
 
 class SocketPaths:
-    """The files of a session: `runs` the server's socket, `questions` the worker's, `lock` held by a living server."""
+    """Files of a session.
+
+    `runs`: the server's socket; `questions`: the worker's; `lock`: held by a living server.
+    """
 
     def __init__(self, folder: str) -> None:
         self.folder = folder

@@ -30,7 +30,7 @@ LOST_SIGNS = ("CUDA error", "device-side assert", "unspecified launch failure", 
 
 
 class SessionWorker:
-    """Takes requests in turn and answers them: method `_OP` for the request of that "op" (messages.py)."""
+    """Answers requests in turn, each by the method `_OP` of its "op" (messages.py)."""
 
     def __init__(self, listener: socket.socket, *, emit: Any, die: Callable[..., NoReturn]) -> None:
         self._queue: FairQueue[Connection, Any] = FairQueue()
@@ -127,7 +127,10 @@ class SessionWorker:
         self._post(client, {"unloaded": not busy and self._models.unload(request["name"]), "busy": busy})
 
     def _get(self, name: str, client: Connection | None = None) -> LoadedModel:
-        """Return a model, loaded if needed; what the load needs is logged to the client, else as an event."""
+        """Return a model, loaded if needed.
+
+        What the load needs is logged to the client, else as an event.
+        """
         if client is None:
             return self._models.get(name, log=lambda line: self._emit("say", line=line))
         return self._models.get(name, log=lambda line: self._post(client, {"say": line}))

@@ -21,7 +21,10 @@ DEAD = (message_stream.Closed, BrokenPipeError, ConnectionResetError)
 
 
 class WorkerDied(EvaluationFailed):
-    """The worker died repeatedly at the same question; `cause` is that of the last time."""
+    """The worker died repeatedly at the same question.
+
+    `cause` is that of the last time.
+    """
 
     def __init__(self, over: str, cause: str) -> None:
         super().__init__(

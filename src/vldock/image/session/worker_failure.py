@@ -1,4 +1,4 @@
-"""Cause of a worker's death in one line: its last error, else its signal or exit code."""
+"""Cause of a worker's death: its last error, else signal or exit code."""
 
 from __future__ import annotations
 

@@ -62,7 +62,10 @@ class WorkerListener:
         threading.Thread(target=self._loop, name="listener", daemon=True).start()
 
     def post(self, connection: Connection, message: Mapping[str, Any]) -> None:
-        """Queue a message to be sent as soon as the other end takes it; from any thread, never blocks."""
+        """Queue a message to be sent as soon as the other end takes it.
+
+        From any thread, never blocks.
+        """
         self._posted.append((connection, message_stream.packed(message)))
         with suppress(BlockingIOError):  # full: the thread is awake
             os.write(self._woken, b".")

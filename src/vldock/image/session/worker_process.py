@@ -1,4 +1,4 @@
-"""The worker as the server sees it: started, its state received, restarted when it dies."""
+"""The worker as the server sees it: start, state, death, restart."""
 
 from __future__ import annotations
 

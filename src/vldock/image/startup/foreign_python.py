@@ -1,4 +1,4 @@
-"""Python code from outside the image: found on the import path, refused unless allowed, then recorded.
+"""Python code from outside the image: found, refused unless allowed, recorded.
 
 Every run.py checks before anything else, so the check takes microseconds. PYTHONPATH, a sitecustomize or a mounted
 folder can change any answer, and a cluster's container inherits the variables of the shell it is started from.
@@ -103,6 +103,9 @@ def _shown(path: str) -> str:
 
 
 def drop_current_folder() -> None:
-    """Remove the folder that `python -m` put first on sys.path: a user's `json.py` there must not be imported."""
+    """Remove the current folder from sys.path, where `python -m` put it first.
+
+    A user's `json.py` there must not be imported.
+    """
     if sys.path and sys.path[0] == os.getcwd() and not is_own(sys.path[0]):  # noqa: PTH109
         del sys.path[0]

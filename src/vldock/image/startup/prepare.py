@@ -38,7 +38,10 @@ def prepare(*, parent: Mapping[str, str] | None = None) -> bool:
 
 
 def _samples(standin: str) -> str:
-    """Return the banner's words for the samples; names the user's tables that are not read, and how to read them."""
+    """Return the banner's words for the samples.
+
+    Names the user's tables that are not read, and how to read them.
+    """
     data = lmu_data_root()
     if standin == standin_choice.WEIGHTS:
         return f"the tables in {data}"

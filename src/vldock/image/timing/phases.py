@@ -1,5 +1,6 @@
-"""Seconds of a process by phase; VLDOCK_PHASES=FILE appends one JSON line per process to FILE.
+"""Seconds of a process by phase.
 
+VLDOCK_PHASES=FILE appends one JSON line per process to FILE.
 start-up (from the process's or fork's begin), load, data, preprocess, vision, prefill, decode, loop (the rest of
 inference), scoring, waiting (for a session or its worker); anything else is the difference to `wall`. Functions are
 wrapped when their modules are imported; without the variable nothing is wrapped.
@@ -141,7 +142,7 @@ def _wrap(module: ModuleType) -> None:
 
 
 def _timed(phase: str | Callable[..., str], function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the function with its calls counted for a phase, on the stopwatch of the process that calls."""
+    """Return the function with its calls timed for a phase, on the calling process's stopwatch."""
 
     @functools.wraps(function)
     def counted(*args: Any, **kwargs: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Seconds by phase, each counted once: a nested phase is not counted for its caller."""
+"""Seconds by phase; a nested phase is not counted for its caller."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ ON_DEVICE = ("vision", "prefill", "decode")  # synchronised before and after, or
 
 @dataclass
 class Spent:
-    """Time of a phase so far; `cpu` is of all threads of the process during it."""
+    """Time of a phase so far.
+
+    `cpu` is of all threads of the process during it.
+    """
 
     seconds: float = 0.0
     cpu: float = 0.0
@@ -24,7 +27,7 @@ class Spent:
 
 @dataclass
 class Stopwatch:
-    """Phases of the main thread in `phases`, those of other threads, in parallel, in `beside`.
+    """Times by phase: of the main thread in `phases`, of others in `beside`.
 
     `began`: when the process began, on the clock `now`. The time until the first phase is `start-up`.
     """

@@ -15,6 +15,6 @@ def measure(environ: Mapping[str, str]) -> None:
 
 
 def restart() -> None:
-    """Restart the timing now, if this process is timed: a fork that waited has done nothing so far."""
+    """Restart the timing, if this process is timed; called by a fork that waited."""
     if phases := sys.modules.get("vldock.image.timing.phases"):
         phases.restart()

@@ -1,4 +1,7 @@
-"""sha256 of large files, cached: a file is read again when its size, time or inode has changed."""
+"""Cached sha256 of large files.
+
+A file is read again when its size, time or inode has changed.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Snapshots in the Hugging Face cache, read from its files: present, complete. Nothing is imported or fetched."""
+"""Snapshots in the Hugging Face cache, read from its files: present, complete.
+
+Nothing is imported or fetched.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ INDEXES = ("*.safetensors.index.json", "*.bin.index.json")
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One repository in the cache: commit, missing files, and the flaw that hides the commit."""
+    """One cached repository: commit, missing files, the flaw that hides the commit."""
 
     repo: str
     revision: str | None
@@ -45,7 +48,7 @@ def snapshot(repo: str, environ: Mapping[str, str] = os.environ) -> Snapshot:
 
 
 def _missing(files: Path) -> list[str]:
-    """Return what is missing: a config, shards named by an index, or all weights where there is no index."""
+    """Return what is missing: a config, an index's shards, or all weights."""
     missing = [] if (files / "config.json").exists() or (files / "tokenizer_config.json").exists() else ["config.json"]
     indexes = [path for pattern in INDEXES for path in files.glob(pattern)]
     shards = {name for path in indexes for name in json.loads(path.read_text(encoding="utf-8"))["weight_map"].values()}

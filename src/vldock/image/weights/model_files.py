@@ -24,7 +24,10 @@ def is_offline(environ: Mapping[str, str] = os.environ) -> bool:
 
 
 def folder_of(repo: str) -> Path | None:
-    """Return the folder `from_pretrained(repo)` reads: a local one, or a snapshot in the cache; None where none is."""
+    """Return the folder `from_pretrained(repo)` reads: a local one, or a snapshot in the cache.
+
+    None where none is.
+    """
     if Path(repo).is_dir():
         return Path(repo)
     found = snapshot(repo)
