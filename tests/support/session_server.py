@@ -1,4 +1,4 @@
-"""The session's server and worker, with small evaluators instead of VLMEvalKit.
+"""The session's own server and worker, with evaluators that perform small actions without VLMEvalKit.
 
     python -m support.session_server [--idle SECONDS] [--build-facts FILE]     its folder is $VLDOCK_SESSION
 
@@ -27,7 +27,7 @@ from vldock.image.session.worker_process import WorkerProcess
 
 
 def run_evaluator(request: dict[str, Any], descriptors: list[int], connection: socket.socket) -> NoReturn:
-    """Do what the arguments say, and end as an evaluator does."""
+    """Perform the arguments' action, and exit as an evaluator does."""
     status = 1
     try:
         evaluator.set_up(request, descriptors)

@@ -15,9 +15,7 @@ from vldock.image.events import Emit
 from vldock.image.session import message_stream, server_socket
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from vldock.image.session.messages import RunRequest
+    from vldock.image.session.messages import RunRequest, ServerAnswer
 
 
 @dataclass(eq=False)
@@ -42,7 +40,7 @@ class Client:
         about = {"argv": self.request["argv"], "pid": self.request.get("pid")} if self.request else {}
         return {"id": self.run_id, **about, "started": self.started}
 
-    def reply(self, message: Mapping[str, Any]) -> None:
+    def reply(self, message: ServerAnswer) -> None:
         """Send a message, unless the other end is gone."""
         if not self.gone:
             with suppress(OSError):  # the next read notices the end

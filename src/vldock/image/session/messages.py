@@ -46,10 +46,7 @@ class StatusRequest(TypedDict):
 
 
 class CancelRequest(TypedDict):
-    """Client to server: end a run as Ctrl-C does.
-
-    Answered by {"cancelled": number of runs}.
-    """
+    """Client to server: end a run as Ctrl-C does; answered by CancelledAnswer."""
 
     op: Literal["cancel"]
     id: str
@@ -57,7 +54,7 @@ class CancelRequest(TypedDict):
 
 
 class StopRequest(TypedDict):
-    """Client to server: end the session; answered by {"stopping": True, "running": number of runs}."""
+    """Client to server: end the session; answered by StoppingAnswer."""
 
     op: Literal["stop"]
     build: NotRequired[str | None]
@@ -95,6 +92,22 @@ class ExitAnswer(TypedDict):
     """Evaluator or server to client: the run ended with this status."""
 
     exit: int
+
+
+class CancelledAnswer(TypedDict):
+    """Server to client: how many runs were cancelled."""
+
+    cancelled: int
+
+
+class StoppingAnswer(TypedDict):
+    """Server to client: the session ends, and so many runs with it."""
+
+    stopping: Literal[True]
+    running: int
+
+
+ServerAnswer = SessionStatus | DeclinedAnswer | ExitAnswer | CancelledAnswer | StoppingAnswer
 
 
 class ModelRequest(TypedDict):
@@ -138,7 +151,7 @@ class CallAnswer(TypedDict):
 class AnswersRequest(TypedDict):
     """Evaluator to worker: answer these with the batched engine.
 
-    A StreamedAnswer each, then {"end": True}.
+    A StreamedAnswer each, then EndAnswer.
     """
 
     op: Literal["answers"]
@@ -153,14 +166,30 @@ class StreamedAnswer(TypedDict):
     answer: Answer
 
 
-class LoadRequest(TypedDict):
-    """Client to worker: load or unload a model.
+class EndAnswer(TypedDict):
+    """Worker to evaluator: all questions are answered."""
 
-    Answered by {"loaded": state of the model}, or {"unloaded": bool, "busy": bool}.
-    """
+    end: Literal[True]
+
+
+class LoadRequest(TypedDict):
+    """Client to worker: load or unload a model; answered by LoadedAnswer or UnloadedAnswer."""
 
     op: Literal["load", "unload"]
     name: str
+
+
+class LoadedAnswer(TypedDict):
+    """Worker to client: the model's entry in the status."""
+
+    loaded: dict[str, Any]
+
+
+class UnloadedAnswer(TypedDict):
+    """Worker to client: whether the model was unloaded, and whether it was in use."""
+
+    unloaded: bool
+    busy: bool
 
 
 class LogLine(TypedDict):
@@ -186,3 +215,15 @@ class WorkerState(TypedDict):
 
 
 WorkerRequest = ModelRequest | CallRequest | AnswersRequest | LoadRequest
+WorkerAnswer = (
+    ModelDescription
+    | DeclinedAnswer
+    | CallAnswer
+    | StreamedAnswer
+    | EndAnswer
+    | LoadedAnswer
+    | UnloadedAnswer
+    | LogLine
+    | RaisedAnswer
+    | WorkerState
+)

@@ -11,7 +11,7 @@ import pickle
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from vldock.common.errors import UsageError
@@ -22,7 +22,14 @@ from vldock.image.session.worker_listener import Connection, WorkerListener
 
 if TYPE_CHECKING:
     from vldock.image.answering.types import Answer
-    from vldock.image.session.messages import AnswersRequest, CallRequest, LoadRequest, ModelRequest, StreamedAnswer
+    from vldock.image.session.messages import (
+        AnswersRequest,
+        CallRequest,
+        LoadRequest,
+        ModelRequest,
+        StreamedAnswer,
+        WorkerAnswer,
+    )
 
 REPORT_SECONDS = 1.0
 DEVICE_LOST = 70  # exit status: the CUDA context is unusable, restart the worker
@@ -135,7 +142,7 @@ class SessionWorker:
             return self._models.get(name, log=lambda line: self._emit("say", line=line))
         return self._models.get(name, log=lambda line: self._post(client, {"say": line}))
 
-    def _post(self, client: Connection, message: Mapping[str, Any]) -> None:
+    def _post(self, client: Connection, message: WorkerAnswer) -> None:
         self._listener.post(client, message)
 
     def _busy(self) -> set[str]:

@@ -1,4 +1,4 @@
-"""From VLMEvalKit's metrics to one figure of 0-100."""
+"""Headline score of 0-100 from VLMEvalKit's metrics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Offline data sets, the part that needs no library: the mode, what the cache holds, one error per kind of failure."""
+"""Offline data sets without the datasets library: mode, cached state, one error per kind of failure."""
 
 from __future__ import annotations
 

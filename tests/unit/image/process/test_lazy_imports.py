@@ -1,4 +1,4 @@
-"""Imports put off, on a small package that hands them over as the patched VLMEvalKit does."""
+"""Deferred imports of a small package, declared as the patched VLMEvalKit declares them."""
 
 from __future__ import annotations
 

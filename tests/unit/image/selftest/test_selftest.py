@@ -1,4 +1,4 @@
-"""Steps of the self-test: what fails one. They run whole in the image."""
+"""Failures of the self-test's steps; whole steps run in the image."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a self-test's steps run commands: their environment, logs, ends and errors."""
+"""Commands of a self-test's steps: environment, logs, end, errors."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_what_a_command_started_ends_with_it(tmp_path):
 
 
 def _state(pid: int) -> str:
-    """Return a process's state as the kernel tells it, `gone` where there is none."""
+    """Return a process's state from /proc, `gone` where there is none."""
     try:
         return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0]
     except OSError:

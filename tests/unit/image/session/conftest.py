@@ -17,14 +17,14 @@ from vldock.image.session import socket_paths
 
 @pytest.fixture
 def environ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """The environment of a session in a folder of its own; ours, too."""
+    """The environment of a session in a temporary folder, also set for this process."""
     monkeypatch.setenv(socket_paths.VARIABLE, str(tmp_path / "session"))
     return {**os.environ, socket_paths.VARIABLE: str(tmp_path / "session"), "PYTHONPATH": PATHS}
 
 
 @pytest.fixture
 def start(environ: dict[str, str]) -> Iterator[StartServer]:
-    """A function that starts a server and waits until it answers; ended afterwards."""
+    """A function that starts a server and waits for its status; terminated afterwards."""
     started: list[subprocess.Popen[str]] = []
 
     def begin(*argv: str, state: str = "ready") -> subprocess.Popen[str]:

@@ -1,4 +1,4 @@
-"""Who may use a session: its folder, its image, its end."""
+"""The client: when it attaches, to which folder and image, and what it does at the session's end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The parts of a session that need no process: turns, messages, what an evaluator inherits, what a model is made of."""
+"""Parts of a session that need no process: queue, messages, inherited environment, plain data of a model."""
 
 from __future__ import annotations
 

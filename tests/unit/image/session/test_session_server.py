@@ -1,4 +1,4 @@
-"""The session's server: what an evaluator gets of its client, runs in parallel, its end."""
+"""The session's server: evaluators with their client's streams, parallel runs, its end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The worker's death: restarted, its cause in status and at every run."""
+"""Death of the worker: restart, and its cause in the status and at every run."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if "vldock.image.session.worker_main" in sys.orig_argv:
 
 @pytest.fixture(params=["import", "load", "thread", "exit", "signal"])
 def doomed(request: pytest.FixtureRequest, environ: dict[str, str], tmp_path: Path) -> str:
-    """A fault that kills each worker as it starts; return the cause that must be told."""
+    """A fault that kills each worker as it starts; return the cause to be reported."""
     fault, told = {
         "import": (
             "sys.modules['vldock.image.session.worker_listener'] = None",

@@ -1,4 +1,4 @@
-"""Python from outside the image: what counts, what is said, and what is let through."""
+"""Python from outside the image: found, reported, refused or allowed."""
 
 from __future__ import annotations
 

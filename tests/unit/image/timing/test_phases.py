@@ -1,4 +1,4 @@
-"""Where the seconds go: counted once, by phase, from the functions of modules as they are imported."""
+"""Seconds by phase, counted once, of functions wrapped when their modules are imported."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def build():
 
 @pytest.fixture
 def hour() -> Iterator[Callable[[], float]]:
-    """A clock that goes on by one second whenever it is asked."""
+    """A clock that advances by one second at each call."""
     ticks = iter(range(10_000))
     return lambda: float(next(ticks))
 

@@ -1,4 +1,4 @@
-"""run.py's own part: arguments answered at once, the rest left to VLMEvalKit."""
+"""run.py: arguments checked at once, everything else by VLMEvalKit."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def parse_args():
 
 @pytest.fixture
 def upstream(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A VLMEvalKit whose run.py cannot be imported, only read."""
+    """A VLMEvalKit with a run.py that can be read but not imported."""
     package = tmp_path / "vlmeval"
     package.mkdir()
     (package / "__init__.py").touch()

@@ -1,4 +1,4 @@
-"""A library that is imported in case it is needed, and whose code runs when it is."""
+"""Deferred import of a library: its code runs when an attribute is read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from vldock.image.process import deferred_module
 
 @pytest.fixture
 def late(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A package `heavy` that is put off."""
+    """A deferred package `heavy`."""
     (tmp_path / "heavy").mkdir()
     (tmp_path / "heavy" / "__init__.py").write_text("from heavy import part\nweight = 1\n")
     (tmp_path / "heavy" / "part.py").write_text("import sys\nfull = hasattr(sys.modules['heavy'], '__path__')\n")

@@ -1,4 +1,4 @@
-"""What a Hugging Face cache holds, told from its files."""
+"""Snapshots in a Hugging Face cache, read from its files."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_a_shard_that_is_missing_is_named(files: Path) -> None:
 
 
 def test_a_link_into_nowhere_is_missing(files: Path) -> None:
-    """What an interrupted download leaves: the link is there, its blob is not."""
+    """A link without its blob, as an interrupted download leaves it."""
     (files / "model.safetensors").symlink_to("../../blobs/absent")
 
     assert snapshot(REPO, environ(files)).missing == ("weights",)

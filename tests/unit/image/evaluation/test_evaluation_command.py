@@ -1,4 +1,4 @@
-"""`python -m vldock.image evaluate`: what is wrong is told before anything is loaded."""
+"""`python -m vldock.image evaluate`: errors are reported before anything is loaded."""
 
 from __future__ import annotations
 
@@ -55,10 +55,10 @@ def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]
 
 
 class Loaded:
-    """A model that is there."""
+    """A loaded model."""
 
     def facts(self) -> None:
-        """Know nothing."""
+        """Return no facts."""
 
 
 def test_a_cell_on_a_lost_gpu_has_no_end_and_the_loss_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

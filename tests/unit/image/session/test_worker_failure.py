@@ -1,4 +1,4 @@
-"""Why a worker died: what it wrote, else how the kernel says it ended."""
+"""Cause of a worker's death: its own error, else its signal or exit code."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vldock.image.session.worker_failure import one_line, read_cause, write_caus
 
 @pytest.fixture
 def written() -> Iterator[int]:
-    """A file for a cause, empty."""
+    """An empty file for a cause."""
     descriptor = os.memfd_create("cause")
     yield descriptor
     os.close(descriptor)
