@@ -23,7 +23,7 @@ def capture(log: Path, *, as_json: bool) -> Iterator[Emit]:
     log.parent.mkdir(parents=True, exist_ok=True)
     sys.stdout.flush()
     sys.stderr.flush()
-    kept = os.dup(1), os.dup(2)
+    saved = os.dup(1), os.dup(2)
     with log.open("ab") as sink, os.fdopen(os.dup(1), "w", encoding="utf-8") as stream:
         os.dup2(sink.fileno(), 1)
         os.dup2(sink.fileno(), 2)
@@ -34,15 +34,15 @@ def capture(log: Path, *, as_json: bool) -> Iterator[Emit]:
             sys.stdout.flush()
             sys.stderr.flush()
             _line_by_line(sys.stdout.isatty())
-            for descriptor, target in zip(kept, (1, 2), strict=True):
+            for descriptor, target in zip(saved, (1, 2), strict=True):
                 os.dup2(descriptor, target)
                 os.close(descriptor)
 
 
-def _line_by_line(wanted: bool) -> None:
+def _line_by_line(enabled: bool) -> None:
     """Buffer stdout by line, so that the log has stdout's and stderr's lines in order."""
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(line_buffering=wanted)
+        sys.stdout.reconfigure(line_buffering=enabled)
 
 
 def make_emitter(stream: TextIO, *, as_json: bool) -> Emit:

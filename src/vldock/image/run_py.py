@@ -63,13 +63,13 @@ def check_arguments(argv: list[str]) -> None:
     parse = _upstream_parser()
     if parse is None:
         return
-    kept, sys.argv = sys.argv, ["run.py", *argv]
+    saved, sys.argv = sys.argv, ["run.py", *argv]
     try:
         arguments = parse()
     except NameError:
         return
     finally:
-        sys.argv = kept
+        sys.argv = saved
     if not arguments.config and not (arguments.data and arguments.model):
         print("error: --data and --model are needed (or --config); run.py --help lists the rest", file=sys.stderr)
         raise SystemExit(2)
@@ -91,8 +91,8 @@ def _upstream_parser() -> Callable[[], Any] | None:
         )
     source = Path(spec.submodule_search_locations[0], "run.py")
     tree = ast.parse(source.read_text(encoding="utf-8"))
-    wanted = {"parse_args", "parse_reuse_aux_arg"}
-    tree.body = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name in wanted]
+    functions = {"parse_args", "parse_reuse_aux_arg"}
+    tree.body = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name in functions]
     names: dict[str, Any] = {"argparse": argparse, "os": os, "logger": logging.getLogger("vldock.run")}
     exec(compile(tree, str(source), "exec"), names)
     parser: Callable[[], Any] | None = names.get("parse_args")

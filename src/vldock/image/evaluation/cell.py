@@ -166,11 +166,11 @@ def _evaluate(job: CellJob, progress: Progress) -> None:
 
 @contextmanager
 def _argv(argv: list[str]) -> Iterator[None]:
-    kept, sys.argv = sys.argv, argv
+    saved, sys.argv = sys.argv, argv
     try:
         yield
     finally:
-        sys.argv = kept
+        sys.argv = saved
 
 
 @contextmanager

@@ -18,10 +18,10 @@ def names() -> Iterator[Iterator[str]]:
 
     stdin is /dev/null for everything else.
     """
-    kept, nothing = os.dup(0), os.open(os.devnull, os.O_RDONLY)
+    stdin, nothing = os.dup(0), os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)
-    with os.fdopen(kept, encoding="utf-8") as stream:
+    with os.fdopen(stdin, encoding="utf-8") as stream:
         yield iter(lambda: _next(stream), "")
 
 

@@ -116,8 +116,8 @@ def predict(context: StepContext) -> StepResult:
     rows = samples.rows_of("POPE")[: context.limit]
     folder = context.folder / "predict"
     answers = ask(context, "predict", MODEL, samples.write_questions(rows, folder), folder / "answers.jsonl")
-    wanted = cells.read_answers(context, STOCK, MODEL, "POPE").answers
-    wrong = [index for index, answer in answers.items() if answer != wanted[index]]
+    expected = cells.read_answers(context, STOCK, MODEL, "POPE").answers
+    wrong = [index for index, answer in answers.items() if answer != expected[index]]
     if wrong or len(answers) != len(rows):
         raise EvaluationFailed(f"predict.py: {len(wrong)} of {len(answers)} answers are not those of run.py: {wrong}")
     return StepResult(

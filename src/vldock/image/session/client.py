@@ -155,11 +155,11 @@ def _signals_forwarded(stream: message_stream.Stream) -> Iterator[None]:
             stream.connection.shutdown(socket.SHUT_RDWR)
 
     signal.pthread_sigmask(signal.SIG_BLOCK, FORWARDED)
-    kept = {number: signal.signal(number, forward) for number in FORWARDED}
+    handlers = {number: signal.signal(number, forward) for number in FORWARDED}
     try:
         yield
     finally:
-        for number, handler in kept.items():
+        for number, handler in handlers.items():
             signal.signal(number, handler)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, FORWARDED)
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 ALLOW = "VLDOCK_ALLOW_PYTHON"
 NO = ("", "0", "no", "false", "off")
 PATH = "PYTHONPATH"
-CUSTOM = ("sitecustomize", "usercustomize")
+CUSTOMIZATIONS = ("sitecustomize", "usercustomize")
 VARIABLES = ("PYTHONHOME", "PYTHONSTARTUP", "PYTHONUSERBASE")
 STANDARD_LIBRARY = ("/usr/lib/python3.11", "/usr/lib/python311.zip")
 OWN = tuple(f"{folder}/" for folder in (*STANDARD_LIBRARY, VENV, OPT, LLAVA, VLMEVALKIT, WORKSPACE_SCRIPTS))
@@ -55,12 +55,12 @@ def describe_foreign(environ: Mapping[str, str]) -> str:
     """
     if _noticed:
         return _noticed[0]
-    return "; ".join(_variables(environ) + _modules(CUSTOM)) if os.path.isfile(BUILD_FACTS) else ""  # noqa: PTH113
+    return "; ".join(_variables(environ) + _modules(CUSTOMIZATIONS)) if os.path.isfile(BUILD_FACTS) else ""  # noqa: PTH113
 
 
 def find_foreign(environ: Mapping[str, str]) -> list[str]:
     """Return variables, folders of sys.path and imported modules that are not the image's, each once."""
-    folders = {os.path.abspath(path) for path in _given(environ)}  # noqa: PTH100
+    folders = {os.path.abspath(path) for path in _foreign_paths(environ)}  # noqa: PTH100
     found = _variables(environ)
     for path in sys.path:
         if path and not is_own(path) and os.path.abspath(path) not in folders:  # noqa: PTH100  '' is python -c's
@@ -70,18 +70,18 @@ def find_foreign(environ: Mapping[str, str]) -> list[str]:
     names = [
         name
         for name, module in list(sys.modules.items())
-        if name in CUSTOM or not (inside and str(getattr(module, "__file__", None)).startswith(inside))
+        if name in CUSTOMIZATIONS or not (inside and str(getattr(module, "__file__", None)).startswith(inside))
     ]
     return found + _modules(names)
 
 
-def _given(environ: Mapping[str, str]) -> list[str]:
+def _foreign_paths(environ: Mapping[str, str]) -> list[str]:
     return [path for path in environ.get(PATH, "").split(os.pathsep) if path and not is_own(path)]
 
 
 def _variables(environ: Mapping[str, str]) -> list[str]:
-    given = os.pathsep.join(map(_shown, _given(environ)))
-    found = [f"{PATH}={given}"] if given else []
+    paths = os.pathsep.join(map(_shown, _foreign_paths(environ)))
+    found = [f"{PATH}={paths}"] if paths else []
     return found + [f"{name}={_shown(environ[name])}" for name in VARIABLES if environ.get(name)]
 
 
