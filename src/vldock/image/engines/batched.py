@@ -1,4 +1,4 @@
-"""Batched engine with the answers of VLMEvalKit's own loop (docs/exactness.md).
+"""Batched engine with the answers of VLMEvalKit's own loop (docs/trust/exactness.md).
 
 Rows wait in windows, sorted so that rows with the same image, and rows of equal length, are neighbours. As many as the
 batch size allows are prefilled, then decoded one token at a time; a finished row leaves at once, and when a quarter of
