@@ -96,8 +96,8 @@ def run_task(args) -> int:
         Edit(
             "    model = supported_VLM[model_name](**kwargs) if isinstance(model, str) else model\n",
             """\
-    from vldock.image.vlmeval_hooks.models import build
-    model = build.build(supported_VLM, model_name, kwargs) if isinstance(model, str) else model
+    from vldock.image.vlmeval_hooks.models import build as model_build
+    model = model_build.build(supported_VLM, model_name, kwargs) if isinstance(model, str) else model
 """,
         ),
         # SKIP_ERR writes the shorter text, and its failures are to be tried again as well

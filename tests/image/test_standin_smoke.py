@@ -23,8 +23,8 @@ SAMPLES = 4
 COUNT = """
 import os
 os.environ.update(VLDOCK_STANDIN="1", VLDOCK_DEVICE="cpu")
-from vldock.image.startup import prepare as startup
-startup.prepare()
+from vldock.image.startup import prepare
+prepare.prepare()
 import json
 import torch.nn.functional as functional
 from vlmeval.config import supported_VLM

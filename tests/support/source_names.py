@@ -1,0 +1,127 @@
+"""Names the modules below src/vldock define, read from their sources: nothing is imported, so torch need not be there.
+
+`flaws` checks code or text that names vldock modules in a way no import reaches: patches' inserted text, tests that run
+in the container, strings.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+from support.paths import ROOT
+
+SOURCE = ROOT / "src"
+IMPORTED = re.compile(r"^[ \t]*from (vldock[\w.]*) import (\([^)]*\)|[^\n#\\]+)", re.MULTILINE)
+OF_MODULES = {"__name__", "__file__", "__doc__", "__path__", "__dict__"}
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+@cache
+def path_of(module: str) -> Path | None:
+    """Return the file of a dotted module, a package's __init__.py, a folder without one, or None."""
+    path = SOURCE / module.replace(".", "/")
+    return next((file for file in (path.with_suffix(".py"), path / "__init__.py", path) if file.exists()), None)
+
+
+def _bound(body: list[ast.stmt]) -> Iterator[tuple[str, ast.AST]]:
+    """Yield what a module's or a class's statements bind, those under if, try and with too."""
+    for node in body:
+        if isinstance(node, Function | ast.ClassDef):
+            yield node.name, node
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            yield from ((alias.asname or alias.name.partition(".")[0], alias) for alias in node.names)
+        else:
+            for part in ast.walk(node):
+                if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store):
+                    yield part.id, part
+            nested = [child for child in ast.iter_child_nodes(node) if isinstance(child, ast.stmt)]
+            yield from _bound(nested)
+
+
+@cache
+def bindings(module: str) -> dict[str, ast.AST]:
+    """Return {name: the node that binds it} of a module."""
+    path = path_of(module)
+    return dict(_bound(ast.parse(path.read_text(encoding="utf-8")).body)) if path and path.is_file() else {}
+
+
+def find(dotted: str) -> ast.AST | None:
+    """Return the node a dotted name stands for, ast.Module() for a module, or None where there is none."""
+    module, names = dotted, list[str]()
+    while path_of(module) is None:
+        module, dot, name = module.rpartition(".")
+        if not dot:
+            return None
+        names.insert(0, name)
+    found: ast.AST = ast.Module(body=[], type_ignores=[])
+    if names and names[0] not in OF_MODULES:
+        if names[0] not in bindings(module):
+            return None
+        found = bindings(module)[names[0]]
+    return _member(found, names[1]) if len(names) > 1 and isinstance(found, ast.ClassDef) else found
+
+
+def _member(owner: ast.ClassDef, name: str) -> ast.AST | None:
+    """Return what a class binds under a name, the class itself where another class may, else None."""
+    fields = {part.attr for part in ast.walk(owner) if isinstance(part, ast.Attribute)}
+    inherited = bool(owner.bases) or name in fields or name.startswith("__")
+    return dict(_bound(owner.body)).get(name, owner if inherited else None)
+
+
+def imported(text: str) -> Iterator[tuple[str, str]]:
+    """Yield (local name, dotted name) of each `from vldock... import ...` in a text, which need not be a whole file."""
+    for match in IMPORTED.finditer(text):
+        names = re.sub(r"#.*", "", match[2]).strip("() \t\n")
+        for part in filter(None, (part.strip() for part in names.split(","))):
+            name, _, local = part.partition(" as ")
+            yield (local or name).strip(), f"{match[1]}.{name.strip()}"
+
+
+def flaws(text: str) -> Iterator[str]:
+    """Yield each name in a text, imported from vldock or a module's of it, that is not there or is called wrongly."""
+    locals_ = dict[str, set[str]]()
+    for local, dotted in imported(text):
+        locals_.setdefault(local, set()).add(dotted)
+        if find(dotted) is None:
+            yield f"{dotted} is not there"
+    for local, targets in locals_.items():
+        modules = [target for target in targets if path_of(target)]
+        for match in re.finditer(rf"(?<![\w.\"'/-]){local}\.([A-Za-z_]\w*)(\(?)", text) if modules else ():
+            found = [node for module in modules if (node := find(f"{module}.{match[1]}")) is not None]
+            if not found:
+                yield f"{local}.{match[1]} is not there: {', '.join(modules)}"
+            elif match[2]:
+                yield from _call_flaws(f"{local}.{match[1]}", found[0], text[match.start() :])
+    for local, targets in locals_.items():
+        node = find(next(iter(targets)))
+        for match in re.finditer(rf"(?<![\w.\"'/-])(?<!def ){local}\(", text) if isinstance(node, Function) else ():
+            yield from _call_flaws(local, node, text[match.start() :])
+
+
+def _call_flaws(name: str, node: ast.AST, text: str) -> Iterator[str]:
+    """Yield why the call a text begins with does not fit what is called."""
+    if isinstance(node, ast.Module):
+        yield f"{name} is a module and is called"
+    call = _first_call(text)
+    if isinstance(node, Function) and call is not None and not node.decorator_list:
+        known = {argument.arg for argument in (*node.args.args, *node.args.posonlyargs, *node.args.kwonlyargs)}
+        for keyword in call.keywords:
+            if keyword.arg and keyword.arg not in known and node.args.kwarg is None:
+                yield f"{name}() takes no argument {keyword.arg}"
+        if node.args.vararg is None and len(call.args) > len(node.args.args) + len(node.args.posonlyargs):
+            yield f"{name}() takes fewer arguments than {len(call.args)}"
+
+
+def _first_call(text: str) -> ast.Call | None:
+    """Return the call a text begins with: the shortest beginning that ends in `)` and parses."""
+    for match in re.finditer(r"\)", text[:2000]):
+        try:
+            tree = ast.parse(f"({text[: match.end()]})", mode="eval")
+        except SyntaxError:
+            continue
+        return tree.body if isinstance(tree.body, ast.Call) else None
+    return None
