@@ -27,17 +27,17 @@ BUILDER = (
     Edit(
         '    kwargs = {"device_map": device_map, **kwargs}\n\n    if device != "cuda":\n',
         "    model_name = loading.branch_name(model_path, model_name)\n"
-        "    device, device_map = loading.placement(device, device_map)\n"
+        "    device, device_map = loading.choose_placement(device, device_map)\n"
         '    kwargs = {"device_map": device_map, **kwargs}\n\n    if device != "cuda":\n',
     ),
     Edit(
         "        kwargs['torch_dtype'] = torch.float16\n",
-        "        kwargs['torch_dtype'] = loading.dtype_for(kwargs.get('torch_dtype'), device)\n",
+        "        kwargs['torch_dtype'] = loading.choose_dtype(kwargs.get('torch_dtype'), device)\n",
     ),
     Edit(
         "        kwargs['attn_implementation'] = 'flash_attention_2'\n",
         "        kwargs['attn_implementation'] = 'flash_attention_2'\n"
-        "    elif loading.knows_sdpa(model_name):\n"
+        "    elif loading.supports_sdpa(model_name):\n"
         "        kwargs.setdefault('attn_implementation', 'sdpa')\n",
     ),
     Edit(
@@ -65,7 +65,7 @@ MM_UTILS = (
         '    model_paths = model_path.split("/")\n',
         "    # a snapshot folder of a Hub cache is named by its hash: take the repository's name instead\n"
         "    from vldock.image.llava_hooks import loading\n"
-        '    model_paths = loading.without_snapshot(model_path.split("/"))\n',
+        '    model_paths = loading.strip_snapshot(model_path.split("/"))\n',
     ),
 )
 

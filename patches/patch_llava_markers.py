@@ -14,7 +14,7 @@ EDITS = {
             "    prompt_chunks = [tokenizer(chunk).input_ids for chunk in prompt.split('<image>')]\n",
             """\
     from vldock.image.llava_hooks import markers
-    prompt_chunks = [tokenizer(markers.written(chunk)).input_ids for chunk in prompt.split('<image>')]
+    prompt_chunks = [tokenizer(markers.restore(chunk)).input_ids for chunk in prompt.split('<image>')]
 """,
         ),
     ),

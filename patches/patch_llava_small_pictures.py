@@ -15,7 +15,7 @@ EDITS = {
             """\
             image = expand2square(image, tuple(int(x*255) for x in image_processor.image_mean))
             from vldock.image.llava_hooks import small_pictures
-            image = small_pictures.unambiguous(image)
+            image = small_pictures.enlarge_ambiguous(image)
 """,
         ),
     ),

@@ -26,7 +26,7 @@ EDITS = {
 """,
             """\
     from vldock.image.vlmeval_hooks.process import env_file
-    env_file.load(env_file.places(Path(__file__).parent))
+    env_file.load(env_file.find_files(Path(__file__).parent))
 """,
         ),
         Edit(

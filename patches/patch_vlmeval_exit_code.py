@@ -16,7 +16,7 @@ EDITS = {
     if not rows:
 """,
             """\
-    cell_outcomes.note_run(run_dir)
+    cell_outcomes.record_run(run_dir)
     rows = collect_run_benchmark_report(run_dir)
     if not rows:
 """,

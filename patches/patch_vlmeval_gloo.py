@@ -30,7 +30,7 @@ if LOCAL_WORLD_SIZE > 1 and len(GPU_LIST):
             """\
 from vldock.image.vlmeval_hooks.process import ranks
 
-ranks.place()  # its own GPUs for each rank, before torch looks for them
+ranks.assign_gpus()  # its own GPUs for each rank, before torch looks for them
 """,
         ),
         Edit(
@@ -40,7 +40,7 @@ ranks.place()  # its own GPUs for each rank, before torch looks for them
             timeout=datetime.timedelta(seconds=int(os.environ.get('DIST_TIMEOUT', 3600)))
         )
 """,
-            "        ranks.begin()  # nccl, or gloo where there is no GPU for each\n",
+            "        ranks.join()  # nccl, or gloo where there is no GPU for each\n",
         ),
         Edit(
             """\
@@ -81,14 +81,14 @@ ranks.place()  # its own GPUs for each rank, before torch looks for them
 
 def run_api_mode""",
             """\
-                ranks.after_failure(e)
+                ranks.raise_if_diverged(e)
                 continue
 
         if RANK == 0:
             log_run_benchmark_report(pred_root)
 
     if WORLD_SIZE > 1:
-        ranks.end()
+        ranks.leave()
 
 
 def run_api_mode""",

@@ -22,7 +22,7 @@ EDITS = {
                 if RANK == 0:
                     from vldock.image.vlmeval_hooks.provenance import run_identity
                     factory = cfg['model'][model_name] if use_config else supported_VLM.get(model_name, LMDeployAPI)
-                    run_identity.settle(
+                    run_identity.settle_files(
                         pred_root, model_name, dataset, args=args, judge=judge_model, factory=factory)
                     reuse_ctx""",
         ),

@@ -83,12 +83,12 @@ from vldock.image.vlmeval_hooks.models import benchmark_index as _benchmark_inde
             "from vlmeval.dataset import *\n",
             """\
 from vldock.image.vlmeval_hooks.models import factories as _factories
-_factories.borrow(__name__, 'vlmeval.dataset')
+_factories.insert_references(__name__, 'vlmeval.dataset')
 """,
         ),
         Edit(
             "    supported_video_datasets.update(grp)\n",
-            "    supported_video_datasets.update(grp)\n_factories.give_back(__name__, 'vlmeval.dataset')\n",
+            "    supported_video_datasets.update(grp)\n_factories.remove_references(__name__, 'vlmeval.dataset')\n",
         ),
     ),
     "vlmeval/config.py": (
@@ -101,7 +101,7 @@ import vlmeval.vlm as vlm
 """,
             """\
 from vldock.image.vlmeval_hooks.models import factories as _factories
-api, vlm, partial = _factories.by_reference('vlmeval.api', 'vlmeval.vlm')
+api, vlm, partial = _factories.import_references('vlmeval.api', 'vlmeval.vlm')
 """,
         ),
         Edit(

@@ -10,7 +10,7 @@ from patchlib import Edit, Patch
 
 SPLIT = """\
         from vldock.image.llava_hooks import markers
-        return markers.placed(msgs)  # upstream's lines below stop at a place without a picture
+        return markers.place_images(msgs)  # upstream's lines below stop at a place without a picture
 """
 
 EDITS = {
@@ -23,7 +23,7 @@ EDITS = {
 """,
             """\
                 from vldock.image.llava_hooks import markers
-                text += markers.disguised(item["value"])
+                text += markers.disguise(item["value"])
             elif item["type"] == "image":
                 text += " <image> "
 """,

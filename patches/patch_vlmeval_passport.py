@@ -14,7 +14,7 @@ EDITS = {
             "        # If `SKIP_ERR` flag is set, the model will skip the generation if error is encountered\n",
             """\
         from vldock.image.vlmeval_hooks.provenance import prompts
-        prompts.question(work_dir, model_name, dataset_name, idx, struct)
+        prompts.record_question(work_dir, model_name, dataset_name, idx, struct)
         # If `SKIP_ERR` flag is set, the model will skip the generation if error is encountered
 """,
         ),
@@ -24,7 +24,7 @@ EDITS = {
             '        prompt = self.system_prompt + "USER: " + content',
             """\
         from vldock.image.vlmeval_hooks.provenance import prompts
-        prompt = prompts.of_llava(self, message) or self.system_prompt + "USER: " + content""",
+        prompt = prompts.render_llava(self, message) or self.system_prompt + "USER: " + content""",
         ),
     ),
     "vlmeval/run.py": (

@@ -19,7 +19,7 @@ EDITS = {
 """,
             f"""\
         {POOL}\
-        pool = scoring_pool.of(lt)
+        pool = scoring_pool.make(lt)
         lines = [data.iloc[i] for i in range(lt)]
         if listinstr(['TextVQA'], dataset):
 """,
@@ -34,7 +34,7 @@ EDITS = {
 """,
             f"""\
             {POOL}\
-            pool = scoring_pool.of(lt)
+            pool = scoring_pool.make(lt)
             lines = [data.iloc[i] for i in range(lt)]
             res = pool.map(process_line, lines)
 

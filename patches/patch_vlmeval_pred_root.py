@@ -30,7 +30,7 @@ from vlmeval.utils.result_transfer import""",
         pred_root = osp.join(args.work_dir, model_name)
         pred_root_meta = osp.join(args.work_dir, model_name)
 """,
-            "        pred_root = pred_root_meta = output_folder.pred_root(args, model_name)\n",
+            "        pred_root = pred_root_meta = output_folder.make_pred_root(args, model_name)\n",
         ),
         Edit(
             """\
@@ -43,7 +43,7 @@ from vlmeval.utils.result_transfer import""",
             """\
                 reuse_aux=args.reuse_aux,
                 model_name=model_name,
-                standin=output_folder.standin(),
+                standin=output_folder.is_standin(),
             )
 
         if use_config:

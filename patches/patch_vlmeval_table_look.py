@@ -15,7 +15,7 @@ EDITS = {
             """\
         data = self.load_data(dataset)
         from vldock.image.vlmeval_hooks.files import table_check, table_images
-        data = table_check.settled(self, data)
+        data = table_check.prepare_table(self, data)
 """,
         ),
         # a picture may be that short: a GIF of one pixel
@@ -26,7 +26,7 @@ EDITS = {
                     assert idx in image_map and len(image_map[idx]) > 64
                     image_map[k] = image_map[idx]
 """,
-            "                image_map[k] = table_images.resolved(image_map, k)\n",
+            "                image_map[k] = table_images.resolve_image(image_map, k)\n",
         ),
     ),
     "vlmeval/dataset/text_base.py": (
@@ -35,7 +35,7 @@ EDITS = {
             """\
         data = self.load_data(dataset)
         from vldock.image.vlmeval_hooks.files import table_check
-        data = table_check.settled(self, data)
+        data = table_check.prepare_table(self, data)
 """,
         ),
     ),
@@ -44,7 +44,7 @@ EDITS = {
             "        if idx in res:\n",
             """\
         from vldock.image.vlmeval_hooks.files import table_images
-        if idx in res or table_images.lost(dataset, data.iloc[i], res):
+        if idx in res or table_images.record_if_lost(dataset, data.iloc[i], res):
 """,
         ),
     ),
@@ -56,7 +56,7 @@ EDITS = {
     if image.mode in ('RGBA'""",
             """\
     from vldock.image.vlmeval_hooks.files import table_images
-    image = table_images.opened(base64_string)
+    image = table_images.decode_image(base64_string)
     if image.mode in ('RGBA'""",
         ),
     ),

@@ -55,7 +55,9 @@ def stock(wrapper: Any, asked: list[Question]) -> Tokens:
     with _heard(wrapper.model) as outputs:
         for item in asked:
             wrapper.generate([dict(part) for part in item.message], dataset=item.dataset)
-            found[item.index] = sample_notes.generated(outputs[-1], prompt=(), start=wrapper.model.config.bos_token_id)
+            found[item.index] = sample_notes.strip_prompt(
+                outputs[-1], prompt=(), start=wrapper.model.config.bos_token_id
+            )
     return found
 
 

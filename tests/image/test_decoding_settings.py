@@ -33,7 +33,7 @@ def derived(monkeypatch: pytest.MonkeyPatch, wrapper: Any) -> int:
 def test_they_are_made_at_each_question_unless_settled(wrapper: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     assert derived(monkeypatch, wrapper) == 1
 
-    model_build.settle_generation(wrapper)
+    model_build.settle_generation_config(wrapper)
 
     assert derived(monkeypatch, wrapper) == 0
     assert wrapper.model.generation_config.eos_token_id == 5
@@ -42,11 +42,11 @@ def test_they_are_made_at_each_question_unless_settled(wrapper: Any, monkeypatch
 def test_a_config_that_says_something_else_is_still_heard(wrapper: Any) -> None:
     wrapper.model.config.eos_token_id = 7
 
-    model_build.settle_generation(wrapper)
+    model_build.settle_generation_config(wrapper)
 
     assert wrapper.model.generation_config._from_model_config
 
 
 @pytest.mark.parametrize("model", [SimpleNamespace(), SimpleNamespace(model=None), SimpleNamespace(model=object())])
 def test_a_model_of_another_kind_is_left_alone(model: Any) -> None:
-    model_build.settle_generation(model)
+    model_build.settle_generation_config(model)

@@ -20,10 +20,10 @@ def torch():
 
 
 def test_this_gpu_is_one_the_image_was_built_for(torch) -> None:
-    from vldock.image.doctor.hardware import fits
+    from vldock.image.doctor.hardware import runs_on
 
     for index in range(torch.cuda.device_count()):
-        assert fits(torch.cuda.get_device_capability(index), tuple(torch.cuda.get_arch_list()))
+        assert runs_on(torch.cuda.get_device_capability(index), tuple(torch.cuda.get_arch_list()))
 
 
 def test_half_precision_products_match_single_precision_ones(torch) -> None:

@@ -172,10 +172,10 @@ def test_no_secret_and_no_user_is_in_a_passport(bench: Bench) -> None:
 
 def test_the_two_templates_differ_where_they_are_said_to(monkeypatch: pytest.MonkeyPatch) -> None:
     message = [{"type": "image", "value": "x.png"}, {"type": "text", "value": "Is it red?"}]
-    assert prompts.of_llava(None, message) is None
+    assert prompts.render_llava(None, message) is None
     monkeypatch.setenv("VLDOCK_PROMPT", "llava")
 
-    text = prompts.of_llava(None, message)
+    text = prompts.render_llava(None, message)
 
     assert text is not None
     assert text.endswith("USER: <image>\nIs it red? ASSISTANT:")

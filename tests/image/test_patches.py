@@ -162,7 +162,7 @@ def test_dtype_and_attention_are_the_callers_where_it_chose(bench: Bench) -> Non
     ],
 )
 def test_a_snapshot_path_gives_the_repositorys_name(path: str, name: str) -> None:
-    assert loading.without_snapshot(path.strip("/").split("/"))[-1] == name
+    assert loading.strip_snapshot(path.strip("/").split("/"))[-1] == name
 
 
 @pytest.mark.parametrize(

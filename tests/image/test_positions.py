@@ -61,8 +61,8 @@ def test_an_anyres_prompt_is_as_long_as_the_model_makes_it(
     made = loaded(box, "next", mm_patch_merge_type=merge)
     images, tokens = given(made, sizes)
 
-    counted = positions.of_images(made.inner, images, sizes)
-    note = sample_notes.of_prompt(tokens, images=counted, limit=None, arguments={})
+    counted = positions.count_per_image(made.inner, images, sizes)
+    note = sample_notes.describe_prompt(tokens, images=counted, limit=None, arguments={})
 
     assert note["length"] == read_by_model(made, images, tokens, sizes)
     assert note["length"] >= len(tokens) + 15 * len(sizes)
@@ -74,10 +74,10 @@ def test_a_llava_1_5_prompt_counts_one_grid_for_each_image(box: Box) -> None:
     made = loaded(box, "plain")
     images, tokens = given(made, SIZES)
 
-    counted = positions.of_images(made.inner, images, SIZES)
+    counted = positions.count_per_image(made.inner, images, SIZES)
 
     assert counted == [16] * len(SIZES)
-    assert positions.in_prompt(tokens, counted, token=-200) == read_by_model(made, images, tokens, SIZES)
+    assert positions.count_in_prompt(tokens, counted, token=-200) == read_by_model(made, images, tokens, SIZES)
 
 
 @pytest.mark.parametrize(("room", "cut"), [(0, False), (-1, True)], ids=["it fits", "one too many"])

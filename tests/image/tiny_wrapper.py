@@ -81,5 +81,5 @@ def stock(wrapper: Any, asked: list[Question]) -> dict[int, tuple[str, list[int]
     finally:
         wrapper.model.generate = generate
     start = wrapper.model.generation_config.bos_token_id
-    tokens = [sample_notes.generated(output[0].tolist(), prompt=sent, start=start) for sent, output in kept]
+    tokens = [sample_notes.strip_prompt(output[0].tolist(), prompt=sent, start=start) for sent, output in kept]
     return {item.index: (texts[item.index], tokens[i]) for i, item in enumerate(asked)}

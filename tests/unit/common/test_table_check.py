@@ -18,7 +18,9 @@ STANDINS = sorted((Path(vldock.__file__).parent / "image/standin/assets/LMUData"
 
 
 def look(path: Path, *, own: bool = True, limit: int | None = None, name: str | None = None) -> TableCheck:
-    return check_table(path, name=name or path.stem, root=path.parent, own=own, decode=table_images.wrong, limit=limit)
+    return check_table(
+        path, name=name or path.stem, root=path.parent, own=own, decode=table_images.why_broken, limit=limit
+    )
 
 
 def found(seen: TableCheck) -> list[tuple[str, int, str | None]]:
@@ -152,7 +154,7 @@ def test_a_picture_of_an_unusual_mode_is_saved_as_convert_rgb_sees_it(mode: str,
     made = Image.linear_gradient("L").convert("RGB")
     (made.convert("L").convert(mode) if mode in ("F", "I;16") else _in_mode(made, mode)).save(held, form)
 
-    opened = table_images.opened(base64.b64encode(held.getvalue()).decode())
+    opened = table_images.decode_image(base64.b64encode(held.getvalue()).decode())
 
     assert opened.mode == "RGB"
     assert opened.tobytes() == Image.open(io.BytesIO(held.getvalue())).convert("RGB").tobytes()

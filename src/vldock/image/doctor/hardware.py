@@ -42,7 +42,7 @@ class Machine:
     torch_cuda: str
 
 
-def look() -> Machine:
+def read_machine() -> Machine:
     """Read the machine through torch, /dev and the driver's library."""
     import torch
 
@@ -60,7 +60,7 @@ def look() -> Machine:
 
 def check_gpu(*, required: bool = False) -> list[Check]:
     """Judge this machine."""
-    return judge(look(), required=required)
+    return judge(read_machine(), required=required)
 
 
 def judge(machine: Machine, *, required: bool) -> list[Check]:
@@ -96,7 +96,7 @@ def _judge_one(index: int, gpu: Gpu, machine: Machine) -> Check:
     name = f"gpu {index}"
     seen = f"{gpu.name}, sm_{gpu.capability[0]}{gpu.capability[1]}, {gpu.memory:.0f} GiB"
     expected = " ".join(machine.architectures)
-    if not fits(gpu.capability, machine.architectures):
+    if not runs_on(gpu.capability, machine.architectures):
         newest = max((arch_of(name) for name in machine.architectures), default=(0, 0))
         hint = TOO_NEW if gpu.capability > newest else "this GPU is older than any torch 2.1.2 was built for"
         return Check(name, "fail", seen, expected, hint)
@@ -107,7 +107,7 @@ def _judge_one(index: int, gpu: Gpu, machine: Machine) -> Check:
     return Check(name, "ok", seen)
 
 
-def fits(capability: tuple[int, int], architectures: tuple[str, ...]) -> bool:
+def runs_on(capability: tuple[int, int], architectures: tuple[str, ...]) -> bool:
     """Tell whether a GPU runs code of one of `architectures`: same major version, minor not above its own."""
     built = [arch_of(name) for name in architectures if name.startswith("sm_")]
     return any(major == capability[0] and minor <= capability[1] for major, minor in built)

@@ -45,10 +45,10 @@ class InputProcessor:
     def __init__(self, wrapper: Any, greedy: GreedyDecoding, vision: VisionEncoder, *, engine: str) -> None:
         self._wrapper, self._greedy, self._vision = wrapper, greedy, vision
         self._limit = prompts.token_limit(wrapper.model)
-        self._patches = positions.patches(wrapper.model)
-        self._common = {**prompts.of_model(wrapper), "engine": engine}
-        if vision.disk:
-            self._common["features"] = {"space": vision.disk.space.short}
+        self._patches = positions.count_patches(wrapper.model)
+        self._common = {**prompts.describe_model(wrapper), "engine": engine}
+        if eye.kept:
+            self._common["features"] = {"space": eye.kept.space.short}
         self._pending: dict[str, Future[torch.Tensor]] = {}
         self._lock = threading.Lock()
 
@@ -56,20 +56,20 @@ class InputProcessor:
         """Return a question as a row: prompt and tokens exactly as in LLaVA.generate_inner."""
         from llava.mm_utils import tokenizer_image_token
 
-        note = {**self._common, **sample_notes.of_question(question.index, question.message)}
+        note = {**self._common, **sample_notes.describe_question(question.index, question.message)}
         message = self._wrapper.preproc_content(question.message)
         content, paths = self._wrapper.concat_tilist(message)
-        prompt = prompts.of_llava(self._wrapper, message)
+        prompt = prompts.render_llava(self._wrapper, message)
         prompt = prompt or f"{self._wrapper.system_prompt}USER: {content} ASSISTANT: "
         tokens: list[int] = tokenizer_image_token(prompt, self._wrapper.tokenizer, sample_notes.IMAGE_TOKEN)
         arguments = self._wrapper.kwargs
-        found = sample_notes.of_prompt(
+        found = sample_notes.describe_prompt(
             tokens, images=[self._patches] * len(paths), limit=self._limit, arguments=arguments, cut=bool(paths)
         )  # fmt: skip
         return TokenSequence(
             question=question,
             tokens=tuple(tokens),
-            images=tuple(ImageFile(path, sample_notes.digest(path)) for path in paths),
+            images=tuple(ImageFile(path, sample_notes.file_digest(path)) for path in paths),
             patches=self._patches,
             limit=self._limit if paths else None,
             note={**note, **found},

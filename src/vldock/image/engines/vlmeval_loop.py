@@ -81,7 +81,7 @@ def make_questions(model: Any, dataset: Any, data: Any, results: MutableMapping[
         if index in seen:
             continue
         seen.add(index)
-        if table_images.lost(dataset, line, results):
+        if table_images.record_if_lost(dataset, line, results):
             continue
         message = model.build_prompt(line, dataset=dataset.dataset_name) if own else dataset.build_prompt(line)
         yield Question(index, message, dataset.dataset_name)
@@ -89,5 +89,5 @@ def make_questions(model: Any, dataset: Any, data: Any, results: MutableMapping[
 
 def _save(answer: Answer, results: MutableMapping[Any, str], indices: dict[str, Any], path: Path) -> None:
     sample_notes.append(path, answer.note)
-    sample_notes.tell_cut(answer.note, answer.note.get("limit"))
+    sample_notes.warn_if_cut(answer.note, answer.note.get("limit"))
     results[indices[str(answer.index)]] = answer.text

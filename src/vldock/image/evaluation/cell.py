@@ -68,7 +68,7 @@ class Progress:
     def answer(self) -> None:
         """Count one answer."""
         self.answered += 1
-        done = min((self.resumed or 0) + self.answered * ranks.world(), self.samples or 0)
+        done = min((self.resumed or 0) + self.answered * ranks.world_size(), self.samples or 0)
         if done == self.samples or time.monotonic() - self._last >= PROGRESS_EVERY:
             self._last = time.monotonic()
             names = {"model": self._job.model, "benchmark": self._job.benchmark.name}
@@ -102,9 +102,9 @@ def run(job: CellJob, *, shared: SharedModel, facts: Facts, emit: Emit) -> Cell:
     return _record(job, seen, facts, started=started, seconds=round(time.monotonic() - begun, 3))
 
 
-def run_share(job: CellJob) -> None:
-    """Answer this rank's share of a cell that rank 0 records; VLMEvalKit's exceptions pass through."""
-    print(f"===== {job.model} x {job.benchmark.name}, rank {ranks.rank()} of {ranks.world()} =====", flush=True)
+def take_part(job: CellJob) -> None:
+    """Answer this rank's share of a cell that rank 0 records; whatever VLMEvalKit raises passes through."""
+    print(f"===== {job.model} x {job.benchmark.name}, rank {ranks.rank()} of {ranks.world_size()} =====", flush=True)
     _evaluate(job, Progress(job, lambda event, **fields: None))
 
 

@@ -34,7 +34,7 @@ def cell_identity(*, model: str, benchmark: str, limit: int | None, standin: boo
         digest = model_files.digest(declared.repo) if (declared := find_model(model)) else None
     except PermissionError as error:
         raise permissions.unreadable(Path(error.filename), permissions.whoami()) from error
-    upstream = {"text": "as VLMEvalKit reads it"} if text_changes.upstream_wanted() else {}
+    upstream = {"text": "as VLMEvalKit reads it"} if text_changes.reads_as_upstream() else {}
     return {
         **upstream,
         "limit": limit,

@@ -79,8 +79,8 @@ def main(args: argparse.Namespace) -> int:
     if not from_stdin:
         evaluation_requests.find_benchmarks(args.data)
     evaluation_requests.require_model(args.model)
-    limit = evaluation_requests.read_limit(args.limit)
-    ranks.place()
+    limit = evaluation_requests.limit(args.limit)
+    ranks.assign_gpus()
     _stop_on_signals()
     try:
         with stdin_queue.names() if from_stdin else nullcontext(iter(args.data)) as names:
@@ -141,8 +141,8 @@ class EvaluationRun:
         if before is not None:
             self.counts["kept"] += 1
             self.emit("cell_end", kept=True, **asdict(before))
-        elif refused := table_check.refusal(job.benchmark.name, job.limit):
-            self.record_refused(job, refused)
+        elif refused := table_check.check_benchmark(job.benchmark.name, job.limit):
+            self.refused(job, refused)
         elif not self.load():
             self.record_unloaded(job)
         elif ranks.rank() > 0:
@@ -212,7 +212,7 @@ def _device() -> str:
     """
     from vldock.image.vlmeval_hooks.process import placement
 
-    device = placement.device()
+    device = placement.choose_device()
     return cuda_device.name_of(device) if cuda_device.is_gpu(device) else device
 
 

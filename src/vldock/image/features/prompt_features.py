@@ -82,7 +82,7 @@ class PromptReader:
         from llava.mm_utils import tokenizer_image_token
 
         conversation = conv_templates[self.template].copy()
-        conversation.append_message(conversation.roles[0], f"{DEFAULT_IMAGE_TOKEN}\n{markers.disguised(prompt)}")
+        conversation.append_message(conversation.roles[0], f"{DEFAULT_IMAGE_TOKEN}\n{markers.disguise(prompt)}")
         conversation.append_message(conversation.roles[1], None)
         ids: torch.Tensor = tokenizer_image_token(
             conversation.get_prompt(), tokenizer, IMAGE_TOKEN_INDEX, return_tensors="pt"
@@ -122,6 +122,6 @@ def _loader(place: ModelLocation, tower: Tower) -> Callable[[], tuple[Any, Any]]
         from vldock.image.workspace.builder import load_place
 
         tokenizer, model, _, _ = load_place(place, device=tower.device)
-        return tokenizer, model.to(loading.dtype_for(None, tower.device)).eval()
+        return tokenizer, model.to(loading.choose_dtype(None, tower.device)).eval()
 
     return load

@@ -134,7 +134,7 @@ def open_tower(name: str, *, device: str | None = None, for_evaluation: bool = F
         settings.image_aspect_ratio = exact.ASPECT
     made = Tower(
         tower, facts["sha256"], lambda: _load(tower, settings), settings.mm_vision_select_layer,
-        settings.mm_vision_select_feature, device, loading.dtype_for(None, device), for_evaluation,
+        settings.mm_vision_select_feature, device, loading.choose_dtype(None, device), for_evaluation,
     )  # fmt: skip
     return made, ClipProcessor(_image_processor(tower), settings)
 

@@ -21,7 +21,7 @@ DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.
 CLIP_TYPES = ("clip", "clip_vision_model")
 
 
-def without_snapshot(parts: Sequence[str]) -> list[str]:
+def strip_snapshot(parts: Sequence[str]) -> list[str]:
     """Return path components in which `models--org--name/snapshots/<hash>` is `org/name`."""
     parts = list(parts)
     if len(parts) >= 3 and parts[-2] == "snapshots" and parts[-3].startswith("models--"):
@@ -68,7 +68,7 @@ def branch_name(model_path: str, model_name: str) -> str:
     return f"llava-{family}-lora" if adapter else f"llava-{family}"
 
 
-def placement(device: str, device_map: Any) -> tuple[str, Any]:
+def choose_placement(device: str, device_map: Any) -> tuple[str, Any]:
     """Return (device, device_map) as builder.py should use them: one place, and the CPU where there is no GPU."""
     if isinstance(device_map, str) and device_map not in ("auto", "balanced", "balanced_low_0", "sequential"):
         device, device_map = device_map, {"": device_map}
@@ -79,7 +79,7 @@ def placement(device: str, device_map: Any) -> tuple[str, Any]:
     return device, device_map
 
 
-def dtype_for(asked: Any, device: str) -> torch.dtype:
+def choose_dtype(asked: Any, device: str) -> torch.dtype:
     """Return the dtype asked for, else VLDOCK_DTYPE, else float16, and float32 on the CPU: it has no half conv."""
     if isinstance(asked, torch.dtype):
         return asked
@@ -89,7 +89,7 @@ def dtype_for(asked: Any, device: str) -> torch.dtype:
     return DTYPES[name]
 
 
-def knows_sdpa(model_name: str) -> bool:
+def supports_sdpa(model_name: str) -> bool:
     """Tell whether the class builder.py picks for this name accepts attn_implementation="sdpa" (MPT does not)."""
     return "llava" in model_name.lower() and "mpt" not in model_name.lower()
 

@@ -16,17 +16,17 @@ PLACE = re.compile(r"<image (\d+)>")
 Message = list[dict[str, Any]]
 
 
-def disguised(text: str) -> str:
+def disguise(text: str) -> str:
     """Return a text whose markers are not split at."""
     return text.replace(MARKER, DISGUISED)
 
 
-def written(text: str) -> str:
+def restore(text: str) -> str:
     """Return a piece of a prompt as its author wrote it."""
     return text.replace(DISGUISED, MARKER)
 
 
-def placed(message: Message) -> Message:
+def place_images(message: Message) -> Message:
     """Return a message of images and one text with each image where the text says `<image 1>`.
 
     What names no image stays text; without any place the message is returned as it is. Source: VLMEvalKit's

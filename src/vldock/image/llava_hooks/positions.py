@@ -9,20 +9,20 @@ from collections.abc import Sequence
 from typing import Any
 
 
-def patches(inner: Any) -> int:
+def count_patches(inner: Any) -> int:
     """Return how many positions an image of one tile takes; 1 where the model has no tower."""
     tower = inner.get_vision_tower() if hasattr(inner, "get_vision_tower") else None
     return int(getattr(tower, "num_patches", 1) or 1)
 
 
-def of_images(inner: Any, images: Any, sizes: Sequence[tuple[int, int]] | None) -> list[int]:
+def count_per_image(inner: Any, images: Any, sizes: Sequence[tuple[int, int]] | None) -> list[int]:
     """Return the positions of each image, as a LLaVA is given it.
 
     images: (n, 3, side, side), a list of (3, side, side) and (tiles, 3, side, side), or None; sizes: (width, height).
     """
     if images is None:
         return []
-    grid = patches(inner)
+    grid = count_patches(inner)
     if not isinstance(images, list) and images.ndim != 5:
         return [grid] * len(images)
     tiles = [1 if image.ndim == 3 else int(image.shape[0]) for image in images]
@@ -37,7 +37,7 @@ def of_images(inner: Any, images: Any, sizes: Sequence[tuple[int, int]] | None) 
     ]
 
 
-def in_prompt(tokens: Sequence[int], images: Sequence[int], *, token: int) -> int:
+def count_in_prompt(tokens: Sequence[int], images: Sequence[int], *, token: int) -> int:
     """Return the length of a prompt whose image tokens (`token`) stand for `images` positions, in their order."""
     return len(tokens) + sum(count - 1 for count in images[: list(tokens).count(token)])
 

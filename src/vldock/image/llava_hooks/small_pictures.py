@@ -7,7 +7,7 @@ from typing import Any
 COLOURS = (1, 3)
 
 
-def unambiguous(image: Any) -> Any:
+def enlarge_ambiguous(image: Any) -> Any:
     """Return a square picture as it is, one of 1 or 3 pixels a side at twice its size.
 
     Such a picture is refused, or read with colours and rows exchanged. Source: transformers 4.37.2, image_utils.py,

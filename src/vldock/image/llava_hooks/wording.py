@@ -13,13 +13,13 @@ def template_of(config: Any) -> str:
     return "mistral_instruct" if "mistral" in str(config.model_type) else "llava_v1"
 
 
-def with_images_first(text: str) -> str:
+def put_images_first(text: str) -> str:
     """Return a question with its <image> in front, a line each, as LLaVA was trained and is asked."""
     count = text.count(IMAGE)
     return f"{IMAGE}\n" * count + text.replace(IMAGE, "").strip()
 
 
-def worded(turns: Sequence[tuple[str, str | None]], template: str, *, images: bool = True) -> str:
+def render_conversation(turns: Sequence[tuple[str, str | None]], template: str, *, images: bool = True) -> str:
     """Return the conversation as one text; `turns` are ("human" or "gpt", text), None: where an answer would begin.
 
     Without `images`, <image> is text like any other.
@@ -29,6 +29,6 @@ def worded(turns: Sequence[tuple[str, str | None]], template: str, *, images: bo
     conversation = conv_templates[template].copy()
     for role, text in turns:
         human = role == "human"
-        said = with_images_first(text) if images and human and text is not None else text
+        said = put_images_first(text) if images and human and text is not None else text
         conversation.append_message(conversation.roles[0 if human else 1], said)
     return str(conversation.get_prompt())

@@ -21,7 +21,7 @@ from vldock.image.predict.answer_stream import OnText, Pieces
 from vldock.image.predict.pictures import Picture, PictureReader
 from vldock.image.predict.prompt_sent import Sent, sent
 from vldock.image.predict.request import Answer, Request
-from vldock.image.vlmeval_hooks.files.output_folder import standin
+from vldock.image.vlmeval_hooks.files.output_folder import is_standin
 from vldock.image.vlmeval_hooks.provenance import prompts
 from vldock.image.workspace import model_location, naming
 from vldock.image.workspace.model_location import ModelLocation
@@ -81,7 +81,7 @@ class Loaded:
             path=self.place.path,
             device=self.facts.device,
             dtype=self.facts.dtype,
-            standin=standin(),
+            standin=is_standin(),
             notes=(*notes, *_cut(asked)),
         )
 

@@ -25,9 +25,9 @@ def sent(inner: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Sent:
     """
     ids = args[0] if args else kwargs.get("input_ids", kwargs.get("inputs"))
     limit = prompts.token_limit(inner)
-    note = sample_notes.of_prompt(
+    note = sample_notes.describe_prompt(
         ids[0].tolist() if ids is not None else [],
-        images=positions.of_images(inner, kwargs.get("images"), kwargs.get("image_sizes")),
+        images=positions.count_per_image(inner, kwargs.get("images"), kwargs.get("image_sizes")),
         limit=limit,
         arguments={},
         cut=kwargs.get("images") is not None,

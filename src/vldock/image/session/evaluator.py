@@ -133,7 +133,7 @@ def _evaluate(
 
     def parse() -> Any:
         args = upstream.parse_args()
-        if not table_check.refusals(args):
+        if not table_check.check_run(args):
             models.prepare(args)
         return args
 

@@ -121,15 +121,15 @@ class LoadedModels:
         if name not in supported_VLM:
             raise UsageError(f"unknown model {name!r}", expected="a name of vlmutil mlist all")
         if standin_choice.asked(os.environ):
-            standin_choice.require(unknown_names.of_the_hub([name]))
+            standin_choice.require(unknown_names.find_hub_models([name]))
         self._other[name] = {"name": name, "state": "loading", "error": None}
         self._on_change()
         self._emit("model_loading", model=name)
         begun = time.monotonic()
         try:
             before = model_memory.used()
-            self._make_room(name, model_memory.needed(specs.repo_of(supported_VLM[name])), log)
-            model_build.forget()
+            self._make_room(name, model_memory.needed(specs.repo_of(supported_VLM[name])), say)
+            model_build.forget_failures()
             model = model_build.build(supported_VLM, name, {})
             memoized_tower.prepare(model)
         except Exception as error:
@@ -141,7 +141,7 @@ class LoadedModels:
         seconds = time.monotonic() - begun
         spec, facts = specs.model_spec(supported_VLM[name]), facts_of(model)
         size = max(model_memory.used() - before, 0)
-        self._loaded[name] = LoadedModel(name, model, spec, facts, prompts.of_model(model), seconds, size)
+        self._held[name] = LoadedModel(name, model, spec, facts, prompts.describe_model(model), seconds, size)
         self._other.pop(name, None)
         self._emit("model_loaded", model=name, seconds=round(seconds, 3), bytes=size, **asdict(facts))
         self._on_change()

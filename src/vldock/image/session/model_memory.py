@@ -54,7 +54,7 @@ def release() -> None:
 def _device() -> str:
     from vldock.image.vlmeval_hooks.process import placement
 
-    return placement.device()
+    return placement.choose_device()
 
 
 def _on_disk(folder: Path) -> int:
@@ -64,10 +64,10 @@ def _on_disk(folder: Path) -> int:
 
 
 def _growth(folder: Path) -> float:
-    """Return the ratio of the loaded dtype's size to the stored one's."""
-    from vldock.image.llava_hooks.loading import dtype_for
+    """Return by how much weights grow (or shrink) from the dtype they are stored in to the one they are loaded in."""
+    from vldock.image.llava_hooks.loading import choose_dtype
 
     path = folder / "config.json"
     config = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    loaded = str(dtype_for(None, _device())).removeprefix("torch.")
+    loaded = str(choose_dtype(None, _device())).removeprefix("torch.")
     return BYTES[loaded] / BYTES.get(str(config.get("torch_dtype")), BYTES[loaded])

@@ -86,7 +86,7 @@ def test_a_model_of_ones_own_is_named_on_the_command_line(tmp_path: Path, argv: 
     (tmp_path / "config.json").write_text("{}")
     environ: dict[str, str] = {}
 
-    taken = own_models.take([word.format(tmp_path) for word in argv], environ)
+    taken = own_models.extract_folders([word.format(tmp_path) for word in argv], environ)
 
     assert taken == left
     assert environ == {"VLDOCK_MODELS": f"mine={tmp_path}"}
@@ -95,7 +95,12 @@ def test_a_model_of_ones_own_is_named_on_the_command_line(tmp_path: Path, argv: 
 def test_arguments_of_other_options_are_left_as_they_are() -> None:
     environ: dict[str, str] = {}
 
-    assert own_models.take(["--model", "a", "--judge-args", "x=y"], environ) == ["--model", "a", "--judge-args", "x=y"]
+    assert own_models.extract_folders(["--model", "a", "--judge-args", "x=y"], environ) == [
+        "--model",
+        "a",
+        "--judge-args",
+        "x=y",
+    ]
     assert environ == {}
 
 
@@ -104,7 +109,7 @@ def test_a_model_that_is_none_is_refused(tmp_path: Path, word: str) -> None:
     (tmp_path / "config.json").write_text("{}")
 
     with pytest.raises(UsageError):
-        own_models.take(["--model", word.format(tmp_path)], {})
+        own_models.extract_folders(["--model", word.format(tmp_path)], {})
 
 
 def test_a_command_of_two_words_is_one_command(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from vldock.image.doctor.hardware import Gpu, Machine, fits, judge
+from vldock.image.doctor.hardware import Gpu, Machine, judge, runs_on
 
 BUILT_FOR = ("sm_50", "sm_60", "sm_70", "sm_75", "sm_80", "sm_86", "sm_90")  # torch 2.1.2+cu121
 NONE = Machine(device_files=0, driver_cuda=None, usable=False, architectures=(), gpus=(), torch_cuda="12.1")
@@ -31,7 +31,7 @@ def with_gpu(name: str, capability: tuple[int, int], memory: float) -> Machine:
     ids=["Turing", "A100", "Ada", "Hopper", "B200", "RTX 5090", "Kepler"],
 )
 def test_which_architectures_fit(capability: tuple[int, int], fit: bool) -> None:
-    assert fits(capability, BUILT_FOR) is fit
+    assert runs_on(capability, BUILT_FOR) is fit
 
 
 def test_no_gpu_is_a_warning_that_says_how_to_get_one() -> None:

@@ -179,12 +179,12 @@ def test_the_variable_imports_everything_at_once(
 
     assert loaded() == ["cat", "dog", "ox"]
     assert type(zoo) is ModuleType
-    assert factories.by_reference("zoo") == (zoo, functools.partial)
+    assert factories.import_references("zoo") == (zoo, functools.partial)
 
 
 def test_a_factory_shows_its_arguments_and_imports_for_its_class(make: Callable[..., ModuleType]) -> None:
     make()
-    zoo, partial = factories.by_reference("zoo")
+    zoo, partial = factories.import_references("zoo")
 
     factory = partial(zoo.Cat, "Tom", lives=7)
 
@@ -196,7 +196,7 @@ def test_a_factory_shows_its_arguments_and_imports_for_its_class(make: Callable[
 
 def test_a_factory_constructs_with_its_arguments_and_the_callers(make: Callable[..., ModuleType]) -> None:
     make()
-    zoo, partial = factories.by_reference("zoo")
+    zoo, partial = factories.import_references("zoo")
 
     cat = partial(zoo.Cat, "Tom", lives=7)(lives=3)
 
@@ -205,7 +205,7 @@ def test_a_factory_constructs_with_its_arguments_and_the_callers(make: Callable[
 
 def test_a_copy_of_a_factory_is_its_own_and_a_pickle_is_a_plain_partial(make: Callable[..., ModuleType]) -> None:
     make()
-    zoo, partial = factories.by_reference("zoo")
+    zoo, partial = factories.import_references("zoo")
     factory = partial(zoo.Cat, lives=7)
 
     other = copy.deepcopy(factory)
@@ -219,7 +219,7 @@ def test_a_copy_of_a_factory_is_its_own_and_a_pickle_is_a_plain_partial(make: Ca
 
 def test_a_name_the_package_has_itself_is_no_reference(make: Callable[..., ModuleType]) -> None:
     make()
-    zoo, _ = factories.by_reference("zoo")
+    zoo, _ = factories.import_references("zoo")
 
     assert zoo.own == 1
     with pytest.raises(AttributeError, match="Dodo"):
@@ -231,9 +231,9 @@ def test_a_borrowed_table_ends_with_the_real_names(make: Callable[..., ModuleTyp
     table = ModuleType("zoo.table")
     sys.modules["zoo.table"] = table
 
-    factories.borrow("zoo.table", "zoo")
+    factories.insert_references("zoo.table", "zoo")
     exec("entries = {'tom': partial(Cat, 'Tom')}", vars(table))
-    factories.give_back("zoo.table", "zoo")
+    factories.remove_references("zoo.table", "zoo")
 
     assert loaded() == ["table"]
     assert (table.entries["tom"].func, table.Cat, table.partial) == (zoo.Cat, zoo.Cat, functools.partial)

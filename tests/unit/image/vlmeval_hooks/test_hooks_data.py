@@ -70,7 +70,7 @@ def test_results_go_to_outputs_and_those_of_stand_ins_apart(env: dict[str, str],
 def test_pred_root_is_the_callers_and_marked_for_stand_ins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VLDOCK_STANDIN", "1")
 
-    folder = output_folder.pred_root(SimpleNamespace(work_dir="/nowhere", pred_root=tmp_path / "cell"), "llava")
+    folder = output_folder.make_pred_root(SimpleNamespace(work_dir="/nowhere", pred_root=tmp_path / "cell"), "llava")
 
     assert folder == str(tmp_path / "cell")
     assert "No number here is a score" in (tmp_path / "cell" / "STAND-IN.txt").read_text()
@@ -122,7 +122,7 @@ def test_a_file_missing_behind_a_face_is_asked_for_at_the_mount(
 
 
 def test_a_download_of_the_wrong_bytes_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(download, "offline", lambda: None)
+    monkeypatch.setattr(download, "offline_reason", lambda: None)
     monkeypatch.setattr(download, "_stream", lambda _url, aside, _progress: aside.write_text("other"))
 
     with pytest.raises(InputRefused, match=md5("other")):
@@ -162,20 +162,20 @@ def test_a_local_copy_made_of_upstreams_reading_is_made_anew(
     for name in ("Big.tsv", "Big_local.tsv", *([".Big_local.as-written"] if marked else [])):
         (tmp_path / name).write_text("rows")
 
-    text_changes.settle_local_copy(tmp_path / "Big.tsv")
+    text_changes.drop_copy_of_other_reading(tmp_path / "Big.tsv")
 
     assert (tmp_path / "Big_local.tsv").is_file() == kept
     assert (tmp_path / ".Big_local.as-written").is_file() == (not upstream)
 
 
 def test_a_word_that_is_no_way_of_reading_is_refused() -> None:
-    assert [text_changes.upstream_wanted({text_changes.VARIABLE: value}) for value in ("1", "0", "")] == [
+    assert [text_changes.reads_as_upstream({text_changes.VARIABLE: value}) for value in ("1", "0", "")] == [
         True,
         False,
         False,
     ]
     with pytest.raises(UsageError, match="VLDOCK_UPSTREAM_MISSING=yes"):
-        text_changes.upstream_wanted({text_changes.VARIABLE: "yes"})
+        text_changes.reads_as_upstream({text_changes.VARIABLE: "yes"})
 
 
 class Table(dict[str, list[object]]):
@@ -188,9 +188,11 @@ class Table(dict[str, list[object]]):
 def test_pictures_that_share_a_path_are_kept_apart() -> None:
     table = Table(index=[1, 2, 3], image=["red", "blue", "red"], image_path=["p/x.png"] * 3)
 
-    names = image_paths.settle(table, root=Path("/data"), folder="T", apart=True)
+    names = image_paths.resolve_cells(table, root=Path("/data"), folder="T", apart=True)
     written = [
-        image_paths.dump_apart(lambda line: line["image_path"], names, {"index": index, "image_path": "p/x.png"})
+        image_paths.dump_under_own_name(
+            lambda line: line["image_path"], names, {"index": index, "image_path": "p/x.png"}
+        )
         for index in (1, 2, 3)
     ]
 
@@ -203,14 +205,14 @@ def test_a_picture_is_never_written_outside_its_folder(name: str) -> None:
     table = Table(index=[1], image=["red"], image_path=[name])
 
     with pytest.raises(InputRefused, match="image_path of index 1"):
-        image_paths.settle(table, root=Path("/data"), folder="T", apart=False)
+        image_paths.resolve_cells(table, root=Path("/data"), folder="T", apart=False)
 
 
 def test_an_edit_that_kept_its_time_still_drops_the_copy_of_a_large_table(tmp_path: Path) -> None:
     path, local = tmp_path / "T.tsv", tmp_path / "T_local.tsv"
     path.write_text("old")
     local.write_text("copy")
-    tsv.remember_local_copy(path)
+    tsv.record_copy_source(path)
     path.write_text("new!")
     os.utime(path, ns=(0, 0))
 

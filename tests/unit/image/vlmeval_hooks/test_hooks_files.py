@@ -49,7 +49,7 @@ def test_only_old_leftovers_are_swept(tmp_path: Path) -> None:
         path.write_text("")
         os.utime(path, (time.time() - age,) * 2)
 
-    atomic.sweep(tmp_path)
+    atomic.remove_stale(tmp_path)
 
     assert [path.name for path in tmp_path.iterdir()] == [f"{atomic.MARK}new.pkl"]
 

@@ -13,7 +13,7 @@ from llava.constants import IMAGE_TOKEN_INDEX
 
 from vldock.common.check import Check
 from vldock.image import cuda_device
-from vldock.image.llava_hooks.positions import in_prompt, of_images
+from vldock.image.llava_hooks.positions import count_in_prompt, count_per_image
 from vldock.image.training.config import Config
 from vldock.image.training.data.encode import Encoded
 from vldock.image.training.loop.monitor import memory
@@ -38,7 +38,9 @@ def told(check: Check) -> str:
 def positions(item: Encoded, loaded: Loaded) -> int:
     """Return how many positions a record takes in this model, before any cut."""
     images = list(item.images) if loaded.anyres else torch.stack(item.images)
-    return in_prompt(item.ids.tolist(), of_images(loaded.inner, images, item.sizes), token=IMAGE_TOKEN_INDEX)
+    return count_in_prompt(
+        item.ids.tolist(), count_per_image(loaded.inner, images, item.sizes), token=IMAGE_TOKEN_INDEX
+    )
 
 
 def disk(loaded: Loaded, config: Config) -> Check:

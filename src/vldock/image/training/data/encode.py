@@ -37,7 +37,7 @@ class Encoded:
 def worded(turns: Sequence[ConversationTurn], template: str, *, answered: bool, images: bool = True) -> str:
     """Return the conversation as one text; with `answered` False it ends where the last answer would begin."""
     said: list[tuple[str, str | None]] = [(turn.role, turn.text) for turn in turns]
-    return wording.worded(said if answered else [*said[:-1], ("gpt", None)], template, images=images)
+    return wording.render_conversation(said if answered else [*said[:-1], ("gpt", None)], template, images=images)
 
 
 def _tokens(

@@ -38,13 +38,13 @@ def save_image(image: Any, path: str) -> None:
     target = Path(path)
     aside = target.with_name(f"{MARK}{uuid.uuid4().hex}{target.suffix}")
     try:
-        table_images.saved(lambda: image.save(str(aside)), target.suffix)
+        table_images.guard_save(lambda: image.save(str(aside)), target.suffix)
         aside.replace(target)
     finally:
         aside.unlink(missing_ok=True)
 
 
-def sweep(folder: Path, *, older_than: float = 3600.0) -> None:
+def remove_stale(folder: Path, *, older_than: float = 3600.0) -> None:
     """Remove what killed processes left aside in `folder`, once it is older than `older_than` seconds."""
     for path in folder.glob(f"{MARK}*"):
         try:

@@ -20,7 +20,7 @@ CHUNK = 1 << 20
 Progress = Callable[[int, int, int | None], object]
 
 
-def offline(env: Mapping[str, str] | None = None) -> str | None:
+def offline_reason(env: Mapping[str, str] | None = None) -> str | None:
     """Return `NAME=value` of the variable that forbids the network, or None."""
     env = os.environ if env is None else env
     for name in OFFLINE_VARIABLES:
@@ -45,7 +45,7 @@ def retrieve(
 
     Raises EnvironmentUnfit offline or when the network does not answer, InputRefused for bytes of another `md5`.
     """
-    if reason := offline():
+    if reason := offline_reason():
         raise EnvironmentUnfit(
             f"{url} is not downloaded: {reason}", hint=f"put the file at {filename}, or unset the variable"
         )

@@ -12,7 +12,7 @@ from vldock.common.tables import images as table_images
 Names = dict[str, Any]  # index: image_path to write a row's pictures under
 
 
-def settle(table: Any, *, root: Path, folder: str, apart: bool) -> Names:
+def resolve_cells(table: Any, *, root: Path, folder: str, apart: bool) -> Names:
     """Find the files of a table without `image`, below `root`, in images/`folder` first, and change its image_path.
 
     `apart`: return other names for rows whose picture is not the first under its name; the column stays, benchmarks
@@ -43,7 +43,7 @@ def settle(table: Any, *, root: Path, folder: str, apart: bool) -> Names:
     return other
 
 
-def dump_apart(dump: Callable[[Any], Any], names: Names, line: Any) -> Any:
+def dump_under_own_name(dump: Callable[[Any], Any], names: Names, line: Any) -> Any:
     """Write the pictures of a row as a benchmark's `dump` does, under the row's own name where it has one."""
     name = names.get(str(line["index"]))
     return dump(line if name is None else {**dict(line), "image_path": name})

@@ -17,7 +17,7 @@ STANDIN_NOTE = (
 )
 
 
-def standin(env: Mapping[str, str] | None = None) -> bool:
+def is_standin(env: Mapping[str, str] | None = None) -> bool:
     """Return whether this process evaluates stand-ins."""
     return bool(standin_choice.asked(os.environ if env is None else env))
 
@@ -26,13 +26,13 @@ def default_work_dir(env: Mapping[str, str] | None = None) -> str:
     """Return the default of --work-dir: $VLDOCK_OUTPUTS or /workspace/outputs, and STAND-IN under it for stand-ins."""
     env = os.environ if env is None else env
     outputs = Path(env.get("VLDOCK_OUTPUTS") or OUTPUTS)
-    return str(outputs / STANDIN if standin(env) else outputs)
+    return str(outputs / STANDIN if is_standin(env) else outputs)
 
 
-def pred_root(args: Any, model: str) -> str:
+def make_pred_root(args: Any, model: str) -> str:
     """Return the folder for the files of `model`, made and marked: `args.pred_root` where set, else work_dir/model."""
     folder = Path(getattr(args, "pred_root", None) or Path(args.work_dir) / model)
     folder.mkdir(parents=True, exist_ok=True)
-    if standin():
+    if is_standin():
         (folder / f"{STANDIN}.txt").write_text(STANDIN_NOTE, encoding="utf-8")
     return str(folder)

@@ -33,16 +33,16 @@ _limit: list[int | None] = [None]
 _known: dict[tuple[Any, ...], TableCheck] = {}
 
 
-def refusals(args: Any) -> list[str]:
+def check_run(args: Any) -> list[str]:
     """Return a line for every flaw of a table of this run that must not be asked; remember how many rows it asks."""
     names = _names_of(args.config) if args.config is not None else list(args.data or [])
-    return [line for name in names for line in refusal(name, args.limit)]
+    return [line for name in names for line in check_benchmark(name, args.limit)]
 
 
-def refusal(name: str, limit: int | None) -> list[str]:
+def check_benchmark(name: str, limit: int | None) -> list[str]:
     """Return the flaws of one table, a line each, where it is refused; none where it is not there (yet)."""
     _limit[0] = limit
-    path, seen = path_of(name), look_at(name)
+    path, seen = path_of(name), load_check(name)
     if seen is None or not seen.refused:
         return []
     flaws = [f"{path.name}: {line}" for line in seen.lines()]
@@ -54,7 +54,7 @@ def path_of(name: str) -> Path:
     return lmu_data_root() / f"{name}.tsv"
 
 
-def look_at(name: str) -> TableCheck | None:
+def load_check(name: str) -> TableCheck | None:
     """Return the look at the table of a benchmark, for as many rows as this run asks; None where there is no table."""
     path = path_of(name)
     if not path.is_file() or _is_video(name):
@@ -67,21 +67,21 @@ def look_at(name: str) -> TableCheck | None:
     return _known[key]
 
 
-def settled(dataset: Any, table: Any) -> Any:
+def prepare_table(dataset: Any, table: Any) -> Any:
     """Return the table of a benchmark that is being built, as VLMEvalKit can read it, and tell what the look found.
 
     An index is made where there is none, `data:` before a picture goes, files are found below $LMUData. Raises
     InputRefused for a table that `refusals` would not let begin: one that was downloaded meanwhile.
     """
     name = str(dataset.dataset_name)
-    path, seen = path_of(name), look_at(name)
+    path, seen = path_of(name), load_check(name)
     if getattr(dataset, "data_path", None) is None and path.is_file():
         dataset.data_path = str(path)
     if seen is not None:
         _require(path, seen)
         _tell(name, seen)
-    dataset.vldock_look = seen
-    tsv.remember_local_copy(path)
+    dataset.vldock_check = seen
+    tsv.record_copy_source(path)
     if "index" not in table:
         table.insert(0, "index", list(range(1, len(table) + 1)))
     if "image" in table:
@@ -89,16 +89,16 @@ def settled(dataset: Any, table: Any) -> Any:
     taken_out = tsv.local_copy(path).is_file()  # VLMEvalKit has written the pictures of a table above 1 GB
     folder = Path(tsv.image_root(name, str(path))).name if taken_out else name
     shared = seen is not None and "picture-path" in seen.counts
-    if names := image_paths.settle(table, root=path.parent, folder=folder, apart=shared):
-        dataset.dump_image = partial(image_paths.dump_apart, dataset.dump_image, names)
+    if names := image_paths.resolve_cells(table, root=path.parent, folder=folder, apart=shared):
+        dataset.dump_image = partial(image_paths.dump_under_own_name, dataset.dump_image, names)
     dataset.vldock_files = "image_path" in table and "image" not in table and not taken_out
     return table
 
 
-def findings(dataset: Any) -> dict[str, int]:
+def count_findings(dataset: Any) -> dict[str, int]:
     """Return {kind: rows} of what the look told of a built benchmark."""
     parts = getattr(dataset, "dataset_map", None) or {"": dataset}
-    looks = [seen for part in parts.values() if (seen := getattr(part, "vldock_look", None))]
+    looks = [seen for part in parts.values() if (seen := getattr(part, "vldock_check", None))]
     return dict(sum((Counter(seen.findings) for seen in looks), Counter[str]()))
 
 
@@ -128,7 +128,7 @@ def _fresh(name: str, path: Path, mark: list[int]) -> TableCheck:
         name=name,
         root=path.parent,
         own=name not in SUPPORTED_DATASETS,
-        decode=table_pictures.wrong,
+        decode=table_pictures.why_broken,
         limit=_limit[0],
         threads=THREADS,
     )

@@ -17,7 +17,7 @@ class PictureLost(ValueError):
     """A picture that cannot be decoded or written; its sample is not asked."""
 
 
-def opened(text: str) -> Any:
+def decode_image(text: str) -> Any:
     """Return the picture of one base64, decoded to its end, in a mode that can be saved; raises PictureLost."""
     from PIL import Image
 
@@ -27,14 +27,14 @@ def opened(text: str) -> Any:
         raise PictureLost(f"picture cannot be decoded: {table_images.shortened(error)}") from error
 
 
-def wrong(content: bytes) -> str | None:
+def why_broken(content: bytes) -> str | None:
     """Return why bytes are no picture that a model can see, or None."""
     from PIL import Image
 
     return table_images.why_broken(content, Image)
 
 
-def saved(save: Callable[[], None], suffix: str) -> None:
+def guard_save(save: Callable[[], None], suffix: str) -> None:
     """Call `save`; raises PictureLost where a file of that kind cannot hold the picture."""
     try:
         save()
@@ -44,7 +44,7 @@ def saved(save: Callable[[], None], suffix: str) -> None:
 
 def dump_if_whole(decode: Callable[[str, str], None], text: str, path: str) -> None:
     """Write a picture of a table above 1 GB; another row's index is none, one that cannot be decoded is left out."""
-    if len(text) <= table_images.REFERENCE_UP_TO and table_images.wrong(text, wrong):
+    if len(text) <= table_images.REFERENCE_UP_TO and table_images.wrong(text, why_broken):
         return
     try:
         decode(text, path)
@@ -57,20 +57,24 @@ def is_reference(cell: Any, images: Mapping[str, Any]) -> bool:
     return isinstance(cell, str) and table_images.is_reference(cell, images)
 
 
-def resolved(images: Mapping[str, str], index: str) -> str:
+def resolve_image(images: Mapping[str, str], index: str) -> str:
     """Return the image cell of a row: its own, or that of the row it names. Raises InputRefused where it names none."""
     cell = images[index]
     if not table_images.is_reference(cell, images):
-        if len(cell) > table_images.REFERENCE_UP_TO or cell.startswith("[") or table_images.wrong(cell, wrong) is None:
+        if (
+            len(cell) > table_images.REFERENCE_UP_TO
+            or cell.startswith("[")
+            or table_images.wrong(cell, why_broken) is None
+        ):
             return cell
-    elif len(images[cell]) > table_images.REFERENCE_UP_TO or table_images.wrong(images[cell], wrong) is None:
+    elif len(images[cell]) > table_images.REFERENCE_UP_TO or table_images.wrong(images[cell], why_broken) is None:
         return images[cell]
     raise InputRefused(f"image of index {index} is {cell!r}", expected="a picture, or the index of a row that has one")
 
 
-def lost(dataset: Any, line: Any, results: MutableMapping[Any, str]) -> bool:
+def record_if_lost(dataset: Any, line: Any, results: MutableMapping[Any, str]) -> bool:
     """Return whether a sample cannot be asked because of its picture, and note it as failed, with the cause."""
-    index, look = line["index"], getattr(dataset, "vldock_look", None)
+    index, look = line["index"], getattr(dataset, "vldock_check", None)
     known = {table_images.as_number(name): why for name, why in look.lost.items()} if look else {}
     cause = known.get(table_images.as_number(str(index)))
     if cause is None and (look is None or "image_path" in line) and hasattr(dataset, "dump_image"):

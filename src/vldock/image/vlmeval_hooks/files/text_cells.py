@@ -32,8 +32,8 @@ def read_delimited(path: str, sep: str) -> Any:
     frame = pandas.read_csv(path, dtype=texts, keep_default_na=False, na_values=_missing(names), **options)
     if answered or sep != "\t":
         return frame
-    upstream = text_changes.upstream_wanted()
-    text_changes.note(path, frame, upstream=upstream)
+    upstream = text_changes.reads_as_upstream()
+    text_changes.record_reading(path, frame, upstream=upstream)
     return pandas.read_csv(path, sep=sep) if upstream else frame
 
 

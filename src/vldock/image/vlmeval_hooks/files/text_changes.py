@@ -47,7 +47,7 @@ class Reading:
         return f"{name}: {'; '.join(told)}; {done}{cure}"
 
 
-def upstream_wanted(env: Mapping[str, str] | None = None) -> bool:
+def reads_as_upstream(env: Mapping[str, str] | None = None) -> bool:
     """Return whether benchmarks are read as VLMEvalKit does; raises UsageError for a value that is neither 0 nor 1."""
     value = (os.environ if env is None else env).get(VARIABLE, "").strip()
     if value not in ("", "0", "1"):
@@ -55,26 +55,26 @@ def upstream_wanted(env: Mapping[str, str] | None = None) -> bool:
     return value == "1"
 
 
-def reading_of(dataset: Any) -> Reading | None:
+def find_reading(dataset: Any) -> Reading | None:
     """Return how this process read a benchmark's table; None where no cell of it is a matter of reading."""
     path = getattr(dataset, "data_path", None) or lmu_data_root() / f"{dataset.dataset_name}.tsv"
     name = os.path.abspath(path)  # noqa: PTH100
     return _readings.get(name) or _readings.get(name.replace(".tsv", "_local.tsv"))
 
 
-def identity_of(dataset: Any) -> dict[str, Any]:
+def identity_facts(dataset: Any) -> dict[str, Any]:
     """Return what an identity adds for a table whose prompts depend on how it was read; nothing for any other."""
-    reading = reading_of(dataset)
+    reading = find_reading(dataset)
     return {"text": reading.facts()} if reading else {}
 
 
-def passport_of(dataset: Any) -> dict[str, Any]:
+def passport_facts(dataset: Any) -> dict[str, Any]:
     """Return what a passport tells of every table: how it was read, and how many rows that concerns."""
-    reading = reading_of(dataset) or Reading(0, 0, (), upstream=upstream_wanted())
+    reading = find_reading(dataset) or Reading(0, 0, (), upstream=reads_as_upstream())
     return {"text": reading.facts()}
 
 
-def settle_local_copy(path: Path) -> None:
+def drop_copy_of_other_reading(path: Path) -> None:
     """Remove the copy VLMEvalKit makes of a file over 1 GB where it was made of a table read as upstream does.
 
     In such a copy an option "None" is an empty cell. A mark beside it tells which reading it was made of.
@@ -82,15 +82,15 @@ def settle_local_copy(path: Path) -> None:
     if path.stat().st_size <= LOCALIZED_FROM:
         return
     local, mark = path.with_name(f"{path.stem}_local.tsv"), path.with_name(f".{path.stem}_local.as-written")
-    if local.is_file() and not mark.is_file() and not upstream_wanted():
+    if local.is_file() and not mark.is_file() and not reads_as_upstream():
         local.unlink()
-    if not local.is_file() and upstream_wanted():
+    if not local.is_file() and reads_as_upstream():
         mark.unlink(missing_ok=True)
     elif not local.is_file():
         mark.touch()
 
 
-def note(path: str, frame: Any, *, upstream: bool) -> None:
+def record_reading(path: str, frame: Any, *, upstream: bool) -> None:
     """Remember, and print once, what pandas would have read otherwise in a table that was read as written."""
     reading, name = _look(frame, upstream=upstream), os.path.abspath(path)  # noqa: PTH100
     if reading and _readings.get(name) != reading:

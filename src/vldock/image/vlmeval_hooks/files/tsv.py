@@ -52,7 +52,7 @@ def ensure(benchmark: str, url: str, declared: str | None, root: str | os.PathLi
             hint=f"accept it with {editions.cure(benchmark, seen, known)}, or move it away to have it downloaded",
         )
     drop_stale_local_copy(path)
-    text_changes.settle_local_copy(path)
+    text_changes.drop_copy_of_other_reading(path)
 
 
 def _provide(benchmark: str, url: str, wanted: str | None, path: Path) -> None:
@@ -66,7 +66,7 @@ def _provide(benchmark: str, url: str, wanted: str | None, path: Path) -> None:
     hint = f"put it there (-v HOST_FOLDER:{mount}); VLMEvalKit publishes it at {url}"
     if not url.startswith(("http://", "https://")):
         raise InputRefused(f"{mount / path.name} does not exist", hint=f"put it there (-v HOST_FOLDER:{mount})")
-    if reason := download.offline():
+    if reason := download.offline_reason():
         raise InputRefused(f"{mount / path.name} does not exist and {reason}", hint=hint)
     chosen = editions.chosen(declared_editions()).get(benchmark)
     if chosen and chosen.md5 == wanted and chosen.url is None:
@@ -101,7 +101,7 @@ def drop_stale_local_copy(path: Path) -> None:
         source.unlink(missing_ok=True)
 
 
-def remember_local_copy(path: Path) -> None:
+def record_copy_source(path: Path) -> None:
     """Write down which file VLMEvalKit's copy without images was made of: a time alone can be older than an edit's."""
     local = local_copy(path)
     if local.is_file() and path.is_file() and not _source(local).is_file():

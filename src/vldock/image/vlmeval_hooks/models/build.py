@@ -16,7 +16,7 @@ _failed: dict[str, str] = {}
 _resident: list[Callable[[str], Any | None]] = []  # finds a model that a session's worker holds
 
 
-def hold_resident(find: Callable[[str], Any | None]) -> None:
+def use_resident(find: Callable[[str], Any | None]) -> None:
     """Take models from `find` where it has them, before any is built here."""
     _resident[:] = [find]
 
@@ -25,12 +25,12 @@ class ModelLoadError(VldockError):
     """The model could not be loaded; the message carries the real cause."""
 
 
-def forget() -> None:
+def forget_failures() -> None:
     """Let models that failed be tried again: a run begins."""
     _failed.clear()
 
 
-def remember_versions() -> None:
+def cache_versions() -> None:
     """Read a package's version once: transformers asks for Pillow's seven times an image, and each is a file parsed.
 
     Source: transformers 4.37.2, utils/import_utils.py, is_vision_available().
@@ -39,7 +39,7 @@ def remember_versions() -> None:
         importlib.metadata.version = functools.cache(importlib.metadata.version)
 
 
-def settle_generation(model: Any) -> None:
+def settle_generation_config(model: Any) -> None:
     """Have generate() take a model's settings of decoding as they are, where its config says nothing else.
 
     transformers makes them anew from the model's config at each call and compares, for whoever changed the config
@@ -58,11 +58,11 @@ def build(factories: Mapping[str, Callable[..., Any]], name: str, options: Mappi
     for find in _resident:
         if (held := find(name)) is not None:
             return held
-    remember_versions()
+    cache_versions()
     try:
         model_files.require_whole(specs.repo_of(factories[name]))
         model = prompts.watch(factories[name](**options))
-        settle_generation(model)
+        settle_generation_config(model)
         return model
     except Exception as error:
         _failed[name] = f"{name} could not be loaded: {error_lines.one_line(error)}"

@@ -79,14 +79,14 @@ class _Names:
         return getattr(self._package, name)
 
 
-def by_reference(*packages: str) -> tuple[Any, ...]:
+def import_references(*packages: str) -> tuple[Any, ...]:
     """Return what a table is written with: for each package its classes as attributes, and `partial`."""
     if lazy_imports.eager():
         return (*map(importlib.import_module, packages), functools.partial)
     return (*map(_Names, packages), _Partial)
 
 
-def borrow(name: str, package: str) -> None:
+def insert_references(name: str, package: str) -> None:
     """Let the module `name` write its table with the classes of `package`, as after `from package import *`."""
     space = vars(sys.modules[name])
     if lazy_imports.eager():
@@ -96,7 +96,7 @@ def borrow(name: str, package: str) -> None:
     space["partial"] = _Partial
 
 
-def give_back(name: str, package: str) -> None:
+def remove_references(name: str, package: str) -> None:
     """End borrow(): what the module `name` is asked for from now on is the package's own."""
     space = vars(sys.modules[name])
     for one in [one for one, value in space.items() if isinstance(value, Reference)]:

@@ -21,9 +21,9 @@ class OwnLLaVA(LLaVA):  # type: ignore[misc]
         config, model = self.model.config, self.model
         images = [Image.open(item["value"]).convert("RGB") for item in message if item["type"] == "image"]
         text = "".join(
-            wording.IMAGE if item["type"] == "image" else markers.disguised(str(item["value"])) for item in message
+            wording.IMAGE if item["type"] == "image" else markers.disguise(str(item["value"])) for item in message
         )
-        prompt = wording.worded([("human", text), ("gpt", None)], wording.template_of(config))
+        prompt = wording.render_conversation([("human", text), ("gpt", None)], wording.template_of(config))
         ids = tokenizer_image_token(prompt, self.tokenizer, IMAGE_TOKEN_INDEX, return_tensors="pt")
         made = [process_images([image], self.image_processor, config)[0] for image in images]
         tensors: Any = [tensor.to(model.device, dtype=model.dtype) for tensor in made]

@@ -18,13 +18,13 @@ VARIABLE = "VLDOCK_MODELS"
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 
 
-def take(argv: list[str], environ: MutableMapping[str, str]) -> list[str]:
+def extract_folders(argv: list[str], environ: MutableMapping[str, str]) -> list[str]:
     """Return `argv` with each NAME=FOLDER after --model as NAME, noted in the environment.
 
     Raises UsageError for a name no file can have, or a folder without config.json.
     """
     taken, after_model = [], False
-    given = declared(environ)
+    given = declared_folders(environ)
     for word in argv:
         option, equals, value = word.partition("=")
         if word.startswith("-"):
@@ -45,7 +45,7 @@ def take(argv: list[str], environ: MutableMapping[str, str]) -> list[str]:
     return taken
 
 
-def declared(environ: Mapping[str, str]) -> dict[str, str]:
+def declared_folders(environ: Mapping[str, str]) -> dict[str, str]:
     """Return {name: folder} of VLDOCK_MODELS; raises UsageError for a word without =."""
     found = {}
     for word in filter(None, (part.strip() for part in environ.get(VARIABLE, "").split(","))):
@@ -58,7 +58,7 @@ def declared(environ: Mapping[str, str]) -> dict[str, str]:
 
 def register(environ: Mapping[str, str]) -> list[str]:
     """Add the declared models to VLMEvalKit's and return their names; raises UsageError for a name it has already."""
-    given = declared(environ)
+    given = declared_folders(environ)
     if not given:
         return []
     import functools

@@ -17,7 +17,7 @@ from vldock.common.image_paths import ENV_FILES
 _told: set[str] = set()
 
 
-def places(package: Path) -> tuple[Path, Path]:
+def find_files(package: Path) -> tuple[Path, Path]:
     """Return the two places for a VLMEvalKit package folder: beside it, and one folder up."""
     return package.parent / ".env", package.parent.parent / ".env"
 

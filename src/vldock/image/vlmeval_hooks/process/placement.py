@@ -11,10 +11,10 @@ from typing import Any
 import torch
 
 from vldock.common.errors import EnvironmentUnfit
-from vldock.image.llava_hooks.loading import dtype_for
+from vldock.image.llava_hooks.loading import choose_dtype
 
 
-def device() -> str:
+def choose_device() -> str:
     """Return VLDOCK_DEVICE, else cuda:0, else cpu; raise EnvironmentUnfit for a GPU that is not there."""
     asked = os.environ.get("VLDOCK_DEVICE", "").strip()
     available = torch.cuda.is_available()
@@ -28,11 +28,11 @@ def device() -> str:
 
 def loading_options() -> dict[str, Any]:
     """Return the arguments of load_pretrained_model that put the whole model on one device, without a detour."""
-    where = device()
-    return {"device": where, "device_map": {"": where}, "torch_dtype": dtype_for(None, where)}
+    where = choose_device()
+    return {"device": where, "device_map": {"": where}, "torch_dtype": choose_dtype(None, where)}
 
 
 def describe() -> str:
     """Return device and dtype as one word, `cuda/float16`, for a run's identity."""
-    where = device()
-    return f"{where.split(':')[0]}/{str(dtype_for(None, where)).removeprefix('torch.')}"
+    where = choose_device()
+    return f"{where.split(':')[0]}/{str(choose_dtype(None, where)).removeprefix('torch.')}"

@@ -31,24 +31,24 @@ def rank() -> int:
     return int(os.environ.get("RANK", "0"))
 
 
-def world() -> int:
+def world_size() -> int:
     """Return how many processes share the run."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
-def place(environ: MutableMapping[str, str] = os.environ) -> None:
+def assign_gpus(environ: MutableMapping[str, str] = os.environ) -> None:
     """Leave this process the GPUs of its rank; to be called before torch looks for GPUs. A second call does nothing."""
     here = int(environ.get("LOCAL_WORLD_SIZE", "1"))
     if here < 2 or environ.get(PLACED):
         return
-    gpus = visible(environ)
-    mine, how = share_of(gpus, int(environ.get("LOCAL_RANK", "0")), here)
+    gpus = visible_gpus(environ)
+    mine, how = share_gpus(gpus, int(environ.get("LOCAL_RANK", "0")), here)
     environ[PLACED] = how
     if mine:
         environ["CUDA_VISIBLE_DEVICES"] = ",".join(mine)
 
 
-def visible(environ: MutableMapping[str, str]) -> list[str]:
+def visible_gpus(environ: MutableMapping[str, str]) -> list[str]:
     """Return the GPUs this process may use: CUDA_VISIBLE_DEVICES where it is set, else all of the machine."""
     asked = environ.get("CUDA_VISIBLE_DEVICES")
     if asked is not None:
@@ -60,7 +60,7 @@ def visible(environ: MutableMapping[str, str]) -> list[str]:
     return of_listing(listing.stdout)
 
 
-def share_of(gpus: Sequence[str], local_rank: int, here: int) -> tuple[list[str], str]:
+def share_gpus(gpus: Sequence[str], local_rank: int, here: int) -> tuple[list[str], str]:
     """Return the GPUs of one of `here` processes, and whether they are its own, shared with others, or none."""
     if not gpus:
         return [], "none"
@@ -70,7 +70,7 @@ def share_of(gpus: Sequence[str], local_rank: int, here: int) -> tuple[list[str]
     return list(gpus[each * local_rank : each * (local_rank + 1)]), "own"
 
 
-def backend() -> str:
+def choose_backend() -> str:
     """Return nccl where every rank has a GPU of its own and uses it, else gloo."""
     import torch
 
@@ -78,7 +78,7 @@ def backend() -> str:
     return "nccl" if own and torch.cuda.is_available() else "gloo"
 
 
-def begin() -> None:
+def join() -> None:
     """Join the other ranks, once."""
     from torch import distributed
 
@@ -89,10 +89,10 @@ def begin() -> None:
         os.environ["MASTER_ADDR"] = "127.0.0.1"
         os.environ.setdefault(LOOPBACK, "lo")
     seconds = int(os.environ.get("DIST_TIMEOUT") or TIMEOUT)
-    distributed.init_process_group(backend=backend(), timeout=timedelta(seconds=seconds))
+    distributed.init_process_group(backend=choose_backend(), timeout=timedelta(seconds=seconds))
 
 
-def end() -> None:
+def leave() -> None:
     """Leave the other ranks, unless a run of many cells keeps them (`kept`)."""
     from torch import distributed
 
@@ -103,25 +103,25 @@ def end() -> None:
 @contextmanager
 def joined() -> Iterator[None]:
     """Keep the ranks joined from cell to cell: VLMEvalKit joins and leaves for each, which can be done only once."""
-    if world() == 1:
+    if world_size() == 1:
         yield
         return
-    begin()
+    join()
     _state["kept"] = True
     try:
         yield
     finally:
         _state["kept"] = False
-    end()  # not after an exception: the others may wait where this one will never come
+    leave()  # not after an exception: the others may wait where this one will never come
 
 
 def broadcast(text: str) -> str:
     """Return rank 0's text on every rank."""
-    if world() == 1:
+    if world_size() == 1:
         return text
     from torch import distributed
 
-    begin()
+    join()
     box = [text]
     distributed.broadcast_object_list(box, src=0)
     return box[0]
@@ -139,21 +139,21 @@ def mark_joined() -> None:
 
 def in_sync() -> bool:
     """Tell whether the ranks are where they can begin another cell together."""
-    return world() == 1 or _state["together"]
+    return world_size() == 1 or _state["together"]
 
 
-def after_failure(error: BaseException) -> None:
+def raise_if_diverged(error: BaseException) -> None:
     """End this rank when it failed before the answers were together; raises EvaluationFailed with the cause.
 
     The others wait for it at a barrier; torchrun ends them when it is gone. With one process nothing happens.
     """
     if not in_sync():
-        raise EvaluationFailed(f"rank {rank()} of {world()}: {error_lines.one_line(error)}") from error
+        raise EvaluationFailed(f"rank {rank()} of {world_size()}: {error_lines.one_line(error)}") from error
 
 
-def gather(folder: Path, model: str, benchmark: str) -> None:
+def gather_answers(folder: Path, model: str, benchmark: str) -> None:
     """Make the answers that another number of processes left reusable: each rank reads the file they go to."""
-    mine = {f"{number}{world()}" for number in range(world())}
+    mine = {f"{number}{world_size()}" for number in range(world_size())}
     left = re.compile(rf"(\d+)_{re.escape(benchmark)}\.pkl")
     found = [path for path in sorted(folder.iterdir()) if (match := left.fullmatch(path.name)) and match[1] not in mine]
     if not found:

@@ -11,7 +11,7 @@ FEW = 500  # rows; scoring one takes well below a millisecond, a fork of this pr
 MOST = 16  # VLMEvalKit's own number
 
 
-class Here:
+class SerialPool:
     """Has the one method of a pool that is used, and no processes."""
 
     def map(self, function: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
@@ -19,6 +19,6 @@ class Here:
         return [function(item) for item in items]
 
 
-def of(rows: int) -> Any:
+def make(rows: int) -> Any:
     """Return what scores `rows` rows by its map()."""
-    return Here() if rows <= FEW else multiprocessing.Pool(min(MOST, len(os.sched_getaffinity(0))))
+    return SerialPool() if rows <= FEW else multiprocessing.Pool(min(MOST, len(os.sched_getaffinity(0))))

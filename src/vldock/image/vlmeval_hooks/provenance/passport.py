@@ -21,7 +21,7 @@ from vldock.common.passport import IMAGE_VARIABLE, SCHEMA, SUFFIX
 from vldock.common.tables import editions
 from vldock.image.answering.types import COMPUTED, HELD, READ
 from vldock.image.vlmeval_hooks.files import table_check, text_changes, tsv
-from vldock.image.vlmeval_hooks.files.output_folder import standin
+from vldock.image.vlmeval_hooks.files.output_folder import is_standin
 from vldock.image.vlmeval_hooks.process import redact
 from vldock.image.vlmeval_hooks.provenance import prompts, specs
 from vldock.image.weights import model_files
@@ -50,13 +50,13 @@ def write(folder: str, model: str, dataset: Any, *, args: Any, judge: str | None
         "schema": SCHEMA,
         "model": model,
         "benchmark": benchmark,
-        "standin": standin(),
+        "standin": is_standin(),
         "image": image_facts(),
         "code": code_facts(),
         "weights": model_files.facts(repo),
         "vision_tower": model_files.facts(model_files.tower_of(repo)),
         "data": data_facts(dataset, args.limit),
-        "findings": table_check.findings(dataset),
+        "findings": table_check.count_findings(dataset),
         "prompts": prompt_facts(notes),
         "generation": generation_facts(notes),
         "features": feature_facts(notes),
@@ -96,7 +96,7 @@ def code_facts() -> dict[str, Any]:
 
 def data_facts(dataset: Any, limit: int | None) -> dict[str, Any]:
     """Return the benchmark's file by md5 and sha256, its edition, its rows, and how many were asked."""
-    facts = {**specs.data_spec(dataset), **text_changes.passport_of(dataset)}
+    facts = {**specs.data_spec(dataset), **text_changes.passport_facts(dataset)}
     facts["edition"] = editions.name_of(str(dataset.dataset_name), facts["md5"], tsv.declared_editions())
     return {**facts, "rows": len(dataset.data), "limit": limit}
 

@@ -39,7 +39,7 @@ def template() -> str:
     return asked
 
 
-def of_llava(wrapper: Any, message: list[dict[str, Any]]) -> str | None:
+def render_llava(wrapper: Any, message: list[dict[str, Any]]) -> str | None:
     """Return the prompt as LLaVA's own evaluation words it (conv_templates), or None: VLMEvalKit's wording stays.
 
     Source: llava/eval/model_vqa_loader.py, llava/conversation.py (vicuna_v1) of LLaVA 1.2.2.
@@ -50,7 +50,7 @@ def of_llava(wrapper: Any, message: list[dict[str, Any]]) -> str | None:
 
     conversation = conv_templates["vicuna_v1"].copy()
     content = "".join(
-        "<image>\n" if item["type"] == "image" else markers.disguised(str(item["value"])) for item in message
+        "<image>\n" if item["type"] == "image" else markers.disguise(str(item["value"])) for item in message
     )
     conversation.append_message(conversation.roles[0], content)
     conversation.append_message(conversation.roles[1], None)
@@ -63,11 +63,11 @@ def path_of(folder: str | Path, model: str, benchmark: str) -> Path:
     return Path(folder) / f"{model}_{benchmark}{SUFFIX}"
 
 
-def question(folder: str, model: str, benchmark: str, index: Any, message: Any) -> None:
+def record_question(folder: str, model: str, benchmark: str, index: Any, message: Any) -> None:
     """Note that the sample `index` is about to be asked."""
     flush()
     _where[:] = [path_of(folder, model, benchmark)]
-    _pending.update(_loaded, **sample_notes.of_question(index, message))
+    _pending.update(_loaded, **sample_notes.describe_question(index, message))
 
 
 def flush() -> None:
@@ -77,19 +77,19 @@ def flush() -> None:
     _pending.clear()
 
 
-def of_model(model: Any) -> dict[str, Any]:
+def describe_model(model: Any) -> dict[str, Any]:
     """Return what every note of a model has: where and how it computes, and after how many tokens it cuts."""
     return {"hardware": asdict(facts_of(model)), "limit": token_limit(getattr(model, "model", None))}
 
 
-def loaded(note: Mapping[str, Any]) -> None:
+def record_model(note: Mapping[str, Any]) -> None:
     """Note the model that VLMEvalKit's own loop asks from now on (`of_model`)."""
     _loaded.clear()
     _loaded.update(note, engine=STOCK, batch=1)
 
 
 @contextmanager
-def worded(asked: str) -> Iterator[None]:
+def use_template(asked: str) -> Iterator[None]:
     """Word questions as `asked` (a template) inside, whatever VLDOCK_PROMPT is."""
     before = os.environ.get(VARIABLE)
     os.environ[VARIABLE] = asked
@@ -101,7 +101,7 @@ def worded(asked: str) -> Iterator[None]:
 
 
 @contextmanager
-def noted() -> Iterator[sample_notes.Note]:
+def capture() -> Iterator[sample_notes.Note]:
     """Yield what will be known of the prompt that is sent inside: for a process that asks on another's behalf."""
     note: sample_notes.Note = {}
     _pending.clear()
@@ -113,15 +113,15 @@ def noted() -> Iterator[sample_notes.Note]:
         _pending.clear()
 
 
-def received(note: Mapping[str, Any]) -> None:
+def merge_note(note: Mapping[str, Any]) -> None:
     """Add to the sample that was asked last what the process that asked the model noted of it."""
     _pending.update(note)
-    sample_notes.tell_cut(_pending, _pending.get("limit"))
+    sample_notes.warn_if_cut(_pending, _pending.get("limit"))
 
 
 def watch(model: Any) -> Any:
     """Return the model, its inner generate() noted: token ids as they are sent and come back, arguments of decoding."""
-    loaded(of_model(model))
+    record_model(describe_model(model))
     inner: Any = getattr(model, "model", None)
     generate = getattr(inner, "generate", None)
     if generate is None or getattr(model, "_vldock_noted", False):
@@ -145,10 +145,10 @@ def _sent(inner: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[
     tokens: list[int] = ids[0].tolist()
     limit = token_limit(inner)
     cuts = kwargs.get("images") is not None  # without an image LLaVA reads a prompt of any length
-    images = positions.of_images(inner, kwargs.get("images"), kwargs.get("image_sizes"))
-    _pending.update(sample_notes.of_prompt(tokens, images=images, limit=limit, arguments=kwargs, cut=cuts))
+    images = positions.count_per_image(inner, kwargs.get("images"), kwargs.get("image_sizes"))
+    _pending.update(sample_notes.describe_prompt(tokens, images=images, limit=limit, arguments=kwargs, cut=cuts))
     if _pending["index"] is not None:
-        sample_notes.tell_cut(_pending, limit)
+        sample_notes.warn_if_cut(_pending, limit)
     return tokens
 
 
@@ -156,7 +156,7 @@ def _came_back(inner: Any, sent: list[int] | None, output: Any) -> None:
     if sent is None or not _pending or getattr(output, "ndim", 0) != 2:
         return
     start = getattr(getattr(inner, "generation_config", None), "bos_token_id", None)
-    _pending["answer"] = sample_notes.generated(output[0].tolist(), prompt=sent, start=start)
+    _pending["answer"] = sample_notes.strip_prompt(output[0].tolist(), prompt=sent, start=start)
 
 
 def token_limit(inner: Any) -> int | None:

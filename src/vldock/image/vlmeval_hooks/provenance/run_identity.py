@@ -15,7 +15,7 @@ from typing import Any
 from vldock.common.errors import InputRefused
 from vldock.common.filesystem.atomic import write_json
 from vldock.image.vlmeval_hooks.files import atomic
-from vldock.image.vlmeval_hooks.files.output_folder import standin
+from vldock.image.vlmeval_hooks.files.output_folder import is_standin
 from vldock.image.vlmeval_hooks.process import ranks
 from vldock.image.vlmeval_hooks.provenance import set_aside, specs
 
@@ -59,7 +59,7 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def of_run(model: str, dataset: Any, *, args: Any, judge: str | None, factory: Any) -> dict[str, Any]:
+def make(model: str, dataset: Any, *, args: Any, judge: str | None, factory: Any) -> dict[str, Any]:
     """Return the identity of the cell about to run."""
     from vldock.image.answering import options
     from vldock.image.vlmeval_hooks.files import table_check, text_changes
@@ -71,20 +71,20 @@ def of_run(model: str, dataset: Any, *, args: Any, judge: str | None, factory: A
         "model_name": model,
         "benchmark": dataset.dataset_name,
         "limit": args.limit,
-        "standin": standin(),
+        "standin": is_standin(),
         "model": specs.model_spec(factory),
-        "data": {**specs.data_spec(dataset), **text_changes.identity_of(dataset)},
+        "data": {**specs.data_spec(dataset), **text_changes.identity_facts(dataset)},
         "prompt": prompts.template(),
         "engine": options.describe(),
         "device": placement.describe(),
         "code": specs.code_spec(),
         "judge": judge or None,
         "samples": len(dataset.data),
-        "findings": table_check.findings(dataset),
+        "findings": table_check.count_findings(dataset),
     }
 
 
-def settle(folder: str, model: str, dataset: Any, *, args: Any, judge: str | None, factory: Any) -> None:
+def settle_files(folder: str, model: str, dataset: Any, *, args: Any, judge: str | None, factory: Any) -> None:
     """Make the files in `folder` fit the cell about to run, and write its identity beside them.
 
     Raises InputRefused with --mode eval when the predictions that are there belong to another run.
@@ -94,8 +94,8 @@ def settle(folder: str, model: str, dataset: Any, *, args: Any, judge: str | Non
     passport.begin()
     root, benchmark = Path(folder), str(dataset.dataset_name)
     record = path_of(root, model, benchmark)
-    new, old = of_run(model, dataset, args=args, judge=judge, factory=factory), read(record)
-    atomic.sweep(root)
+    new, old = make(model, dataset, args=args, judge=judge, factory=factory), read(record)
+    atomic.remove_stale(root)
     files = _files(root, model, benchmark)
     if args.mode == "eval":
         _settle_eval(new, old, model=model, benchmark=benchmark, files=files)
@@ -108,7 +108,7 @@ def settle(folder: str, model: str, dataset: Any, *, args: Any, judge: str | Non
         by_products = _by_products(root, model, benchmark)
         _move(by_products, root, f"{model} x {benchmark}", *differences(old, new, ("judge",)))
     _move_torn(root, model, benchmark)
-    ranks.gather(root, model, benchmark)
+    ranks.gather_answers(root, model, benchmark)
     kept = {key: old[key] for key in ("evaluated",) if old and key in old}
     if args.mode == "eval" and old:
         kept |= {key: old[key] for key in ("engine", "device", "code") if key in old}

@@ -24,20 +24,20 @@ PLAIN = (bool, int, float, str, type(None))
 Note = dict[str, Any]
 
 
-def of_question(index: Any, message: Any) -> Note:
+def describe_question(index: Any, message: Any) -> Note:
     """Return what is known of a sample before it is asked."""
-    return {"index": str(index), "message": hashed(plain(message))}
+    return {"index": str(index), "message": short_hash(hash_images(message))}
 
 
-def of_prompt(
+def describe_prompt(
     tokens: Sequence[int], *, images: Sequence[int], limit: int | None, arguments: Mapping[str, Any], cut: bool = True
 ) -> Note:
     """Return what is known of a prompt whose images take `images` positions each (positions.py), cut after `limit`.
 
     `cut` False: this prompt is not cut whatever its length (LLaVA cuts only prompts that come with images).
     """
-    length = positions.in_prompt(tokens, images, token=IMAGE_TOKEN)
-    found: Note = {"tokens": hashed(list(tokens)), "length": length, "generation": plain_arguments(arguments)}
+    length = positions.count_in_prompt(tokens, images, token=IMAGE_TOKEN)
+    found: Note = {"tokens": short_hash(list(tokens)), "length": length, "generation": plain_arguments(arguments)}
     if cut and limit and length > limit:
         found["cut"] = True
     return found
@@ -48,7 +48,7 @@ def plain_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in sorted(arguments.items()) if isinstance(value, PLAIN)}
 
 
-def generated(output: Sequence[int], *, prompt: Sequence[int], start: int | None) -> list[int]:
+def strip_prompt(output: Sequence[int], *, prompt: Sequence[int], start: int | None) -> list[int]:
     """Return the tokens a model added: generate() gives them after the prompt, or after a lone start token."""
     tokens = list(output)
     if prompt and tokens[: len(prompt)] == list(prompt):
@@ -56,7 +56,7 @@ def generated(output: Sequence[int], *, prompt: Sequence[int], start: int | None
     return tokens[1:] if tokens[:1] == [start] else tokens
 
 
-def tell_cut(note: Mapping[str, Any], limit: int | None) -> None:
+def warn_if_cut(note: Mapping[str, Any], limit: int | None) -> None:
     """Say on standard error that the prompt of a note was cut."""
     if note.get("cut"):
         print(
@@ -90,18 +90,22 @@ def read(path: Path) -> dict[str, Note]:
     return found
 
 
-def plain(message: Any) -> Any:
+def hash_images(message: Any) -> Any:
     """Return a message with each image replaced by the sha256 of its file."""
     if isinstance(message, Mapping):
         if message.get("type") in ("image", "video"):
-            return {**message, "value": digest(str(message["value"]))}
-        return {str(key): plain(value) for key, value in message.items()}
+            return {**message, "value": file_digest(str(message["value"]))}
+        return {str(key): hash_images(value) for key, value in message.items()}
     if isinstance(message, list | tuple):
-        return [plain(item) for item in message]
-    return digest(message) if isinstance(message, str) and len(message) < 1024 and Path(message).is_file() else message
+        return [hash_images(item) for item in message]
+    return (
+        file_digest(message)
+        if isinstance(message, str) and len(message) < 1024 and Path(message).is_file()
+        else message
+    )
 
 
-def digest(path: str) -> str:
+def file_digest(path: str) -> str:
     """Return the sha256 of a file, read once as long as its size and time are the same."""
     status = Path(path).stat()
     return _digest_of(path, status.st_size, status.st_mtime_ns)
@@ -113,6 +117,6 @@ def _digest_of(path: str, _size: int, _time: int) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def hashed(value: Any) -> str:
+def short_hash(value: Any) -> str:
     """Return a short hash of any value that a JSON can hold."""
     return hashlib.sha256(json.dumps(value, ensure_ascii=False, sort_keys=True, default=str).encode()).hexdigest()[:16]

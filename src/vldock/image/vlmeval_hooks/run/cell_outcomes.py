@@ -52,13 +52,13 @@ def forget() -> None:
     _run_dirs.clear()
 
 
-def note_run(run_dir: str | Path) -> None:
+def record_run(run_dir: str | Path) -> None:
     """Remember a folder that a run of this process has finished writing."""
     if str(run_dir) not in _run_dirs:
         _run_dirs.append(str(run_dir))
 
 
-def of_process(models: Iterable[str], benchmarks: Iterable[str]) -> list[CellOutcome]:
+def collect_all(models: Iterable[str], benchmarks: Iterable[str]) -> list[CellOutcome]:
     """Return the outcome of every cell asked for; one that no run recorded is a failure."""
     found: dict[tuple[str, str], CellOutcome] = {}
     names = list(benchmarks)

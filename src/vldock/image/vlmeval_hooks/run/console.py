@@ -15,7 +15,7 @@ from vldock.common import standin_choice
 from vldock.common.errors import EvaluationFailed, InputRefused, UsageError, VldockError
 from vldock.image.startup.data_root import lmu_data_root
 from vldock.image.vlmeval_hooks.files import lmudata, table_check
-from vldock.image.vlmeval_hooks.files.output_folder import STANDIN, standin
+from vldock.image.vlmeval_hooks.files.output_folder import STANDIN, is_standin
 from vldock.image.vlmeval_hooks.models import build as model_build
 from vldock.image.vlmeval_hooks.process import error_lines, ranks
 from vldock.image.vlmeval_hooks.run import cell_outcomes, judge, unknown_names
@@ -39,13 +39,13 @@ def run_main(parse_args: Callable[[], Any], local: Run, api: Run) -> int:
 def run_task(args: Any, local: Run, api: Run) -> int:
     """Check and run parsed arguments, print what became of each cell, and return the exit code."""
     cell_outcomes.forget()
-    model_build.forget()
+    model_build.forget_failures()
     wrong = preflight(args)
     for line in wrong:
         _error(line)
     if wrong:
         return UsageError.exit_code
-    if refused := table_check.refusals(args):
+    if refused := table_check.check_run(args):
         for line in refused:
             _error(line)
         return InputRefused.exit_code
@@ -59,7 +59,7 @@ def run_task(args: Any, local: Run, api: Run) -> int:
         raise EvaluationFailed(f"the run broke off: {error_lines.one_line(error)}") from error
     if not asked_models:  # --config: run_local_mode has filled them in
         asked_models, benchmarks = list(args.model), list(args.data)
-    return report(cell_outcomes.of_process(_as_list(asked_models), benchmarks))
+    return report(cell_outcomes.collect_all(_as_list(asked_models), benchmarks))
 
 
 def _as_list(asked: list[str]) -> list[str]:
@@ -75,8 +75,8 @@ def preflight(args: Any) -> list[str]:
     judge.require_key(args)
     wrong = [] if args.base_url else unknown_names.unknown_models(args.model)
     wrong += unknown_names.unknown_benchmarks(args.data)
-    if standin() and not (wrong or args.base_url or args.mode == "eval"):
-        standin_choice.require(unknown_names.of_the_hub(args.model))
+    if is_standin() and not (wrong or args.base_url or args.mode == "eval"):
+        standin_choice.require(unknown_names.find_hub_models(args.model))
     if not wrong:
         lmudata.require_writable(lmu_data_root())
     return wrong
@@ -86,7 +86,7 @@ def report(cells: Iterable[CellOutcome]) -> int:
     """Print one line for each cell, scores to standard output and failures to standard error; return the exit code."""
     if ranks.rank() > 0:  # the first rank tells
         return 0
-    mark, cells = f" [{STANDIN}]" if standin() else "", list(cells)
+    mark, cells = f" [{STANDIN}]" if is_standin() else "", list(cells)
     sys.stderr.flush()
     for cell in cells:
         if cell.error is None:

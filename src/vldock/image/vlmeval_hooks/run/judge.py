@@ -59,7 +59,7 @@ def require_key(args: Any, env: Mapping[str, str] | None = None) -> None:
         )
 
 
-def settle(options: dict[str, Any], *, asked: str | None, benchmark: str, kind: str) -> dict[str, Any]:
+def choose(options: dict[str, Any], *, asked: str | None, benchmark: str, kind: str) -> dict[str, Any]:
     """Return the judge's options with the judge that will run.
 
     A default judge that cannot be asked becomes exact matching for benchmarks that know it; others raise InputRefused,

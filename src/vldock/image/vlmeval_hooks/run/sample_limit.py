@@ -12,7 +12,7 @@ VARIABLE = "VLMEVAL_SAMPLE_LIMIT"
 _told: set[str] = set()
 
 
-def positive(text: str, *, source: str) -> int:
+def parse_positive(text: str, *, source: str) -> int:
     """Return `text` as a positive integer; raise UsageError naming `source` for anything else."""
     if not (text.isascii() and text.isdigit() and int(text) > 0):
         raise UsageError(
@@ -30,8 +30,8 @@ def resolve(asked: int | None, env: Mapping[str, str] | None = None) -> int | No
     """
     text = (os.environ if env is None else env).get(VARIABLE, "").strip()
     if asked is None:
-        return positive(text, source=VARIABLE) if text else None
-    limit = positive(str(asked), source="--limit")
+        return parse_positive(text, source=VARIABLE) if text else None
+    limit = parse_positive(str(asked), source="--limit")
     line = f"--limit {limit} is used, not {VARIABLE}={text}"
     if text and text != str(limit) and line not in _told:
         _told.add(line)  # a command line may be parsed twice

@@ -9,18 +9,18 @@ from pathlib import Path
 from vldock.image.startup.data_root import lmu_data_root
 
 
-def close_to(name: str, known: Iterable[str], *, most: int = 3) -> list[str]:
+def close_matches(name: str, known: Iterable[str], *, most: int = 3) -> list[str]:
     """Return up to `most` known names that resemble `name`, whatever their case."""
     by_fold = {candidate.casefold(): candidate for candidate in known}
     return [by_fold[found] for found in difflib.get_close_matches(name.casefold(), by_fold, n=most, cutoff=0.6)]
 
 
-def unknown(kind: str, asked: Iterable[str], known: Collection[str], *, listing: str) -> list[str]:
+def describe_unknown(kind: str, asked: Iterable[str], known: Collection[str], *, listing: str) -> list[str]:
     """Return one line for each asked name that is not known, with close matches or how to list them all."""
     lines = []
     for name in asked:
         if name not in known:
-            close = close_to(name, known)
+            close = close_matches(name, known)
             hint = f"did you mean {' or '.join(close)}?" if close else f"list them with: {listing}"
             lines.append(f"unknown {kind} {name!r}: {hint}")
     return lines
@@ -30,10 +30,10 @@ def unknown_models(asked: Iterable[str]) -> list[str]:
     """Return one line for each model VLMEvalKit does not know."""
     from vlmeval.config import supported_VLM
 
-    return unknown("model", asked, supported_VLM, listing="vlmutil mlist all")
+    return describe_unknown("model", asked, supported_VLM, listing="vlmutil mlist all")
 
 
-def of_the_hub(asked: Iterable[str]) -> list[str]:
+def find_hub_models(asked: Iterable[str]) -> list[str]:
     """Return the known models whose weights come from the Hub: no API's, none in a folder of the user's."""
     from vlmeval.config import supported_VLM
 
@@ -55,4 +55,4 @@ def unknown_benchmarks(asked: Iterable[str]) -> list[str]:
     root = lmu_data_root()
     strangers = [name for name in asked if not (root / f"{name}.tsv").is_file()]
     known = {*SUPPORTED_DATASETS, *supported_video_datasets}
-    return unknown("benchmark", strangers, known, listing="vlmutil dlist all")
+    return describe_unknown("benchmark", strangers, known, listing="vlmutil dlist all")
