@@ -12,7 +12,15 @@ import pytest
 from vldock.common.errors import EnvironmentUnfit, InputRefused, UsageError
 from vldock.common.tables import editions
 from vldock.image.startup.data_root import lmu_data_root
-from vldock.image.vlmeval_hooks.files import download, image_paths, lmudata, output_folder, text_changes, tsv
+from vldock.image.vlmeval_hooks.files import (
+    download,
+    image_paths,
+    lmudata,
+    local_copy,
+    output_folder,
+    text_changes,
+    tsv,
+)
 from vldock.image.vlmeval_hooks.process import error_lines
 from vldock.image.vlmeval_hooks.run import sample_limit
 
@@ -157,12 +165,12 @@ def test_a_large_files_copy_and_images_go_when_the_file_is_newer(tmp_path: Path)
 def test_a_local_copy_made_of_upstreams_reading_is_made_anew(
     upstream: str, marked: bool, kept: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(text_changes, "LOCALIZED_FROM", 3)
+    monkeypatch.setattr(local_copy, "COPIED_FROM", 3)
     monkeypatch.setenv(text_changes.VARIABLE, upstream)
     for name in ("Big.tsv", "Big_local.tsv", *([".Big_local.as-written"] if marked else [])):
         (tmp_path / name).write_text("rows")
 
-    text_changes.drop_copy_of_other_reading(tmp_path / "Big.tsv")
+    local_copy.drop_other_reading(tmp_path / "Big.tsv")
 
     assert (tmp_path / "Big_local.tsv").is_file() == kept
     assert (tmp_path / ".Big_local.as-written").is_file() == (not upstream)
@@ -212,10 +220,10 @@ def test_an_edit_that_kept_its_time_still_drops_the_copy_of_a_large_table(tmp_pa
     path, local = tmp_path / "T.tsv", tmp_path / "T_local.tsv"
     path.write_text("old")
     local.write_text("copy")
-    tsv.record_copy_source(path)
+    local_copy.record_source(path)
     path.write_text("new!")
     os.utime(path, ns=(0, 0))
 
-    tsv.drop_stale_local_copy(path)
+    local_copy.drop_stale(path)
 
     assert not local.exists()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import urllib.request
 import uuid
@@ -12,6 +11,7 @@ from typing import Any
 
 from vldock.common.errors import EnvironmentUnfit, InputRefused
 from vldock.common.https import leaves_https
+from vldock.image.vlmeval_hooks.files.checksums import md5_of
 
 OFFLINE_VARIABLES = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE")
 SECONDS_WITHOUT_DATA = 30
@@ -27,15 +27,6 @@ def offline_reason(env: Mapping[str, str] | None = None) -> str | None:
         if env.get(name, "").strip().lower() in ("1", "true", "yes", "on"):
             return f"{name}={env[name]}"
     return None
-
-
-def md5_of(path: Path) -> str:
-    """Return the md5 of a file."""
-    digest = hashlib.md5(usedforsecurity=False)
-    with path.open("rb") as stream:
-        while chunk := stream.read(CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def retrieve(

@@ -20,7 +20,7 @@ from vldock.common.tables import TableCheck, check_table
 from vldock.common.tables import images as table_images
 from vldock.image.process import source_digest
 from vldock.image.startup.data_root import lmu_data_root
-from vldock.image.vlmeval_hooks.files import image_paths, tsv
+from vldock.image.vlmeval_hooks.files import image_paths, local_copy, tsv
 from vldock.image.vlmeval_hooks.files import table_images as table_pictures
 from vldock.image.vlmeval_hooks.process import ranks
 from vldock.image.weights import file_hashes
@@ -59,7 +59,7 @@ def load_check(name: str) -> TableCheck | None:
     path = path_of(name)
     if not path.is_file() or _is_video(name):
         return None
-    tsv.drop_stale_local_copy(path)
+    local_copy.drop_stale(path)
     mark = _mark(path)
     key = (str(path), *mark, _limit[0])
     if key not in _known:
@@ -81,12 +81,12 @@ def prepare_table(dataset: Any, table: Any) -> Any:
         _require(path, seen)
         _tell(name, seen)
     dataset.vldock_check = seen
-    tsv.record_copy_source(path)
+    local_copy.record_source(path)
     if "index" not in table:
         table.insert(0, "index", list(range(1, len(table) + 1)))
     if "image" in table:
         table["image"] = [_plain(cell) for cell in table["image"]]
-    taken_out = tsv.local_copy(path).is_file()  # VLMEvalKit has written the pictures of a table above 1 GB
+    taken_out = local_copy.path_of(path).is_file()  # VLMEvalKit has written the pictures of a table above 1 GB
     folder = Path(tsv.image_root(name, str(path))).name if taken_out else name
     shared = seen is not None and "picture-path" in seen.counts
     if names := image_paths.resolve_cells(table, root=path.parent, folder=folder, apart=shared):

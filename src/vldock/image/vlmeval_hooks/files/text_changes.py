@@ -15,7 +15,6 @@ from vldock.common.tables import text_cells
 from vldock.image.startup.data_root import lmu_data_root
 
 VARIABLE = "VLDOCK_UPSTREAM_MISSING"
-LOCALIZED_FROM = 1 << 30  # bytes from which on VLMEvalKit makes a copy without the images (file_size() in GB)
 
 _readings: dict[str, Reading] = {}
 
@@ -72,22 +71,6 @@ def passport_facts(dataset: Any) -> dict[str, Any]:
     """Return what a passport tells of every table: how it was read, and how many rows that concerns."""
     reading = find_reading(dataset) or Reading(0, 0, (), upstream=reads_as_upstream())
     return {"text": reading.facts()}
-
-
-def drop_copy_of_other_reading(path: Path) -> None:
-    """Remove the copy VLMEvalKit makes of a file over 1 GB where it was made of a table read as upstream does.
-
-    In such a copy an option "None" is an empty cell. A mark beside it tells which reading it was made of.
-    """
-    if path.stat().st_size <= LOCALIZED_FROM:
-        return
-    local, mark = path.with_name(f"{path.stem}_local.tsv"), path.with_name(f".{path.stem}_local.as-written")
-    if local.is_file() and not mark.is_file() and not reads_as_upstream():
-        local.unlink()
-    if not local.is_file() and reads_as_upstream():
-        mark.unlink(missing_ok=True)
-    elif not local.is_file():
-        mark.touch()
 
 
 def record_reading(path: str, frame: Any, *, upstream: bool) -> None:

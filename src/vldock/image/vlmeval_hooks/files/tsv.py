@@ -13,18 +13,8 @@ from vldock.common.errors import InputRefused, VldockError
 from vldock.common.image_paths import DATASETS_LOCK
 from vldock.common.preflight import DATA_FACE, DATA_MOUNT
 from vldock.common.tables import editions
-from vldock.image.vlmeval_hooks.files import download, lmudata, text_changes
-
-_known: dict[tuple[str, int, int], str] = {}
-
-
-def md5_of(path: Path) -> str:
-    """Return the md5 of a benchmark file, read once for as long as size and time stay the same."""
-    stat = path.stat()
-    key = (str(path), stat.st_size, stat.st_mtime_ns)
-    if key not in _known:
-        _known[key] = download.md5_of(path)
-    return _known[key]
+from vldock.image.vlmeval_hooks.files import download, lmudata, local_copy
+from vldock.image.vlmeval_hooks.files.checksums import md5_of
 
 
 @functools.cache
@@ -51,8 +41,8 @@ def ensure(benchmark: str, url: str, declared: str | None, root: str | os.PathLi
             expected=f"md5 {wanted}",
             hint=f"accept it with {editions.cure(benchmark, seen, known)}, or move it away to have it downloaded",
         )
-    drop_stale_local_copy(path)
-    text_changes.drop_copy_of_other_reading(path)
+    local_copy.drop_stale(path)
+    local_copy.drop_other_reading(path)
 
 
 def _provide(benchmark: str, url: str, wanted: str | None, path: Path) -> None:
@@ -82,39 +72,6 @@ def _provide(benchmark: str, url: str, wanted: str | None, path: Path) -> None:
     except VldockError as error:
         told = f"{mount / path.name} does not exist and {error.message}"
         raise InputRefused(told, expected=error.expected, hint=hint) from error
-
-
-def drop_stale_local_copy(path: Path) -> None:
-    """Remove the copy VLMEvalKit makes of a file over 1 GB (images taken out) when it is not of this file.
-
-    The images taken out are moved away with it: upstream keeps an image whose file exists.
-    """
-    local, images = local_copy(path), path.parent / "images" / path.stem
-    if not local.is_file() or not path.is_file():
-        return
-    source = _source(local)
-    of_another = source.is_file() and source.read_text(encoding="utf-8").strip() != md5_of(path)
-    if of_another or local.stat().st_mtime_ns < path.stat().st_mtime_ns:
-        if images.is_dir():
-            images.rename(images.with_name(f"{path.stem}-until-{path.stat().st_mtime_ns}"))
-        local.unlink()
-        source.unlink(missing_ok=True)
-
-
-def record_copy_source(path: Path) -> None:
-    """Write down which file VLMEvalKit's copy without images was made of: a time alone can be older than an edit's."""
-    local = local_copy(path)
-    if local.is_file() and path.is_file() and not _source(local).is_file():
-        _source(local).write_text(md5_of(path) + "\n", encoding="utf-8")
-
-
-def local_copy(path: Path) -> Path:
-    """Return where VLMEvalKit keeps its copy of a file over 1 GB, the images taken out."""
-    return path.with_name(f"{path.stem}_local.tsv")
-
-
-def _source(local: Path) -> Path:
-    return local.with_name(f".{local.name}.md5")
 
 
 def image_root(root: str, data_path: str | None) -> str:

@@ -45,8 +45,8 @@ def settle_generation_config(model: Any) -> None:
     transformers makes them anew from the model's config at each call and compares, for whoever changed the config
     meanwhile: 5 ms a question. Source: transformers 4.37.2, generation/utils.py, generate().
     """
-    inner = getattr(model, "model", None)
-    settings = getattr(inner, "generation_config", None)
+    inner: Any = getattr(model, "model", None)
+    settings: Any = getattr(inner, "generation_config", None)
     if getattr(settings, "_from_model_config", False) and type(settings).from_model_config(inner.config) == settings:
         settings._from_model_config = False
 

@@ -64,7 +64,7 @@ class _Partial(functools.partial[Any]):
 
 
 def _held(entry: _Partial) -> Any:
-    return functools.partial.func.__get__(entry)  # type: ignore[attr-defined]  # a slot's descriptor
+    return functools.partial.func.__get__(entry)  # a slot's descriptor
 
 
 class _Names:

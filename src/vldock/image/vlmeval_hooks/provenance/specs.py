@@ -14,7 +14,7 @@ from typing import Any
 from vldock.common import hub_cache_layout
 from vldock.image.process.source_digest import sources_digest
 from vldock.image.startup import foreign_python
-from vldock.image.vlmeval_hooks.files import tsv
+from vldock.image.vlmeval_hooks.files.checksums import md5_of
 from vldock.image.weights import file_hashes, model_files
 
 # Secrets, and settings of an API client that do not change an answer.
@@ -84,7 +84,7 @@ def _table_spec(dataset: Any) -> dict[str, Any]:
         md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
         return {"file": None, "md5": md5, "sha256": hashlib.sha256(content).hexdigest()}
     sha256 = file_hashes.sha256_of(paths)
-    digests = [(tsv.md5_of(path), sha256[path]) for path in paths]
+    digests = [(md5_of(path), sha256[path]) for path in paths]
     if len(paths) == 1:
         return {"file": paths[0].name, "md5": digests[0][0], "sha256": digests[0][1]}
     listed = repr(digests).encode()
@@ -120,7 +120,9 @@ def code_spec() -> dict[str, str]:
         "vlmeval_commit": githash(digits=None),
         "vlmeval": sources_digest("vlmeval"),
         "llava": sources_digest("llava"),
-        "vldock": sources_digest("vldock.image.vlmeval_hooks", "vldock.image.llava_hooks"),
+        "vldock": sources_digest(
+            *(f"vldock.image.{name}" for name in ("vlmeval_hooks", "llava_hooks", "answering", "process"))
+        ),
         "torch": importlib.metadata.version("torch"),
         "transformers": importlib.metadata.version("transformers"),
         **({"foreign_python": found} if (found := foreign_python.describe_foreign(os.environ)) else {}),
