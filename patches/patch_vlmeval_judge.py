@@ -22,7 +22,7 @@ EDITS = {
     from vldock.image.vlmeval_hooks.run import judge
     if args.mode == 'infer':
         return judge_kwargs
-    return judge.choose(judge_kwargs, asked=args.judge, benchmark=dataset_name, kind=dataset_type)
+    return judge.choose(judge_kwargs, requested=args.judge, benchmark=dataset_name, kind=dataset_type)
 """,
         ),
     ),

@@ -1,4 +1,6 @@
-"""Write build.json: what this image was built from, by content, so that the same sources give the same file.
+"""Write build.json: digests of everything this image was built from.
+
+The same sources give the same file.
 
 `build_facts.py --stage DIR --base REF` reads the staged tree; the git revision is not content and is an image label.
 """
@@ -17,7 +19,7 @@ OS_PACKAGES = Path("/rootfs/opt/vldock/os-packages.build.txt")  # left by instal
 
 
 def digest(files: Iterable[Path], root: Path) -> str:
-    """Return the sha256 over the sorted (relative path, sha256 of content) pairs of files, bytecode left out."""
+    """Return the sha256 over sorted (relative path, sha256 of content) pairs, bytecode excluded."""
     total = hashlib.sha256()
     for path in sorted(files):
         if path.is_file() and "__pycache__" not in path.parts:
@@ -26,7 +28,7 @@ def digest(files: Iterable[Path], root: Path) -> str:
 
 
 def flash_attn_version() -> str | None:
-    """Return the version of flash-attn when the build was asked for it."""
+    """Return the version of flash-attn, or None if the build has none."""
     try:
         return importlib.metadata.version("flash-attn")
     except importlib.metadata.PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""Write the index of VLMEvalKit's benchmarks beside their sources: a step of the build, after the patches."""
+"""Write the index of VLMEvalKit's benchmarks: a build step after the patches."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from vldock.image.vlmeval_hooks.models import benchmark_index
 
 
 def main() -> None:
-    """Write the index and say what it holds."""
+    """Write the index and print its size."""
     written = benchmark_index.write()
     print(f"{written}: {len(benchmark_index.supported() or [])} benchmarks")
 

@@ -1,4 +1,7 @@
-"""Print the named packages' hashed lines of a lock: `lock_part.py LOCK NAME...` (what pip needs before the rest)."""
+"""Print the hashed lines of some packages of a lock: `lock_part.py LOCK NAME...`.
+
+pip needs these before the rest.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Prove that what is installed equals the lock: same names, same versions, every file as its wheel's RECORD says.
+"""Check that the installed distributions equal the lock.
+
+Same names, same versions, every file as its wheel's RECORD says.
 
 `prove.py --lock LOCK --site SITE [--bin DIR]` exits 4 with one line per difference.
 """

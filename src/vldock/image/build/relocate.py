@@ -1,4 +1,4 @@
-"""Move LLaVA and VLMEvalKit out of site-packages, where their hashed wheels put them, and make them editable.
+"""Move LLaVA and VLMEvalKit out of site-packages and make them editable.
 
 `relocate.py --site SITE --staging DIR NAME=PACKAGE=TARGET ...` moves SITE/PACKAGE to DIR/TARGET/PACKAGE and
 leaves in SITE what an editable install leaves: a .pth to /TARGET, direct_url.json, and a RECORD of just these
@@ -24,7 +24,7 @@ def record_line(site: Path, path: Path) -> tuple[str, str, str]:
 
 
 def relocate(site: Path, staging: Path, *, distribution: str, package: str, target: str) -> None:
-    """Move one package; raises FileNotFoundError when its wheel did not put it where expected."""
+    """Move one package; raise FileNotFoundError if its wheel did not put it there."""
     (info,) = site.glob(f"{distribution.replace('-', '_')}-*.dist-info")
     destination = staging / target.lstrip("/")
     destination.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Remove from site-packages what cannot be used in the image, and write down each thing removed with its reason.
+"""Remove unusable files from site-packages; report each with its reason.
 
 `shave.py --site SITE --report FILE` runs after prove.py has compared the wheels with the lock. tests/image import every
 distribution afterwards and exercise the libraries that lost a neighbour.
@@ -75,7 +75,7 @@ def size(path: Path) -> int:
 
 
 def remove(site: Path, removal: Removal) -> list[dict[str, str | int]]:
-    """Delete what the globs match and return one row per thing deleted."""
+    """Delete the matches of a removal's globs and return one row per deletion."""
     rows: list[dict[str, str | int]] = []
     for glob in removal.globs:
         for path in sorted(site.glob(glob)):

@@ -1,4 +1,6 @@
-"""Turn pytest's report of the verify stage into verify.json: counts, reasons and digests, nothing that a clock decides.
+"""Convert pytest's report of the verify stage to verify.json.
+
+Counts, reasons and digests; nothing that depends on a clock.
 
 `python -m vldock.image.build.verify_receipt REPORT.xml TESTS OUT.json`
 """
@@ -15,9 +17,9 @@ from vldock.image.build.build_facts import digest
 
 
 def receipt(report: Path, tests: Path) -> dict[str, Any]:
-    """Return the receipt: numbers of tests, why some were skipped, sha256 of the tests.
+    """Return the receipt: numbers of tests, reasons of skips, sha256 of the tests.
 
-    Raises ParseError or OSError where pytest left no whole report.
+    Raises ParseError or OSError if pytest left no complete report.
     """
     cases = list(ElementTree.parse(report).iter("testcase"))
     skips = [mark for case in cases if (mark := case.find("skipped")) is not None]

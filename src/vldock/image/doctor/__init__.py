@@ -1,4 +1,11 @@
-"""`python -m vldock.image doctor`: is this container fit to evaluate? Exit status 3 when any check fails, else 0."""
+"""`python -m vldock.image doctor`: checks whether this container is fit to evaluate.
+
+Exit status 3 when any check fails, else 0. Called by image.__main__ and, through it, by `vldock doctor`.
+
+hardware   GPU, driver, shared memory
+software   lock, patches, LLaVA's import, attention
+workspace  user, caches, disk, benchmark files, weights, token
+"""
 
 from __future__ import annotations
 
@@ -36,7 +43,7 @@ def main(args: argparse.Namespace) -> int:
 
 
 def examine(*, require_gpu: bool = False) -> list[Check]:
-    """Return the findings of all checks, in the order in which they matter."""
+    """Return the findings of all checks, most important first."""
     looks: dict[str, Callable[[], list[Check]]] = {
         "versions": software.check_versions,
         "patches": software.check_patches,

@@ -1,4 +1,4 @@
-"""GPU, driver and shared memory: what the machine offers, judged against what torch 2.1.2 was built for."""
+"""Checks of GPU, driver and shared memory, against the builds of torch 2.1.2."""
 
 from __future__ import annotations
 
@@ -32,7 +32,10 @@ class Gpu:
 
 @dataclass(frozen=True)
 class Machine:
-    """What torch and the driver say. `driver_cuda` is 1000 x major + 10 x minor, None without a driver library."""
+    """GPUs and driver as reported by torch and the driver's library.
+
+    `driver_cuda` is 1000 x major + 10 x minor, None without a driver library.
+    """
 
     device_files: int
     driver_cuda: int | None
@@ -59,12 +62,12 @@ def read_machine() -> Machine:
 
 
 def check_gpu(*, required: bool = False) -> list[Check]:
-    """Judge this machine."""
+    """Check this machine's GPUs."""
     return judge(read_machine(), required=required)
 
 
 def judge(machine: Machine, *, required: bool) -> list[Check]:
-    """Return the findings about driver, architecture, count and memory, each with a sentence of advice."""
+    """Return the findings about driver, architecture, count and memory, each with advice."""
     if machine.gpus:
         count = f"{len(machine.gpus)} visible to torch, {machine.device_files or 'no'} device files"
         return [
@@ -108,7 +111,10 @@ def _judge_one(index: int, gpu: Gpu, machine: Machine) -> Check:
 
 
 def runs_on(capability: tuple[int, int], architectures: tuple[str, ...]) -> bool:
-    """Tell whether a GPU runs code of one of `architectures`: same major version, minor not above its own."""
+    """Return whether a GPU runs code of one of `architectures`.
+
+    Same major version, minor not above its own.
+    """
     built = [arch_of(name) for name in architectures if name.startswith("sm_")]
     return any(major == capability[0] and minor <= capability[1] for major, minor in built)
 
@@ -130,7 +136,10 @@ def _driver_cuda() -> int | None:
 
 
 def check_shm(path: Path = Path("/dev/shm")) -> list[Check]:
-    """Evaluation does not use shared memory; the workers of a training run do."""
+    """Check the size of /dev/shm.
+
+    Evaluation does not use shared memory; the workers of a training run do.
+    """
     if not path.is_dir():
         return [Check("/dev/shm", "warn", "absent", "a tmpfs", "--shm-size 8g")]
     stats = os.statvfs(path)

@@ -1,4 +1,4 @@
-"""What is installed: the lock, the patches, LLaVA's import, the attention that runs."""
+"""Checks of installed software: lock, patches, LLaVA's import, attention in use."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def check_versions(lock: Path = Path(LOCK)) -> list[Check]:
 
 
 def check_patches(patches: Path = Path(PATCHES)) -> list[Check]:
-    """Ask the patches whether each is applied."""
+    """Check that every patch is applied."""
     script = patches / "apply_all.py"
     if not script.is_file():
         return [Check("patches", "fail", f"no {script}", "the image's patches", REBUILD)]
@@ -50,7 +50,7 @@ def check_patches(patches: Path = Path(PATCHES)) -> list[Check]:
 
 
 def check_llava() -> list[Check]:
-    """Import LLaVA's model in a fresh process, so that the real cause of a failure is seen."""
+    """Import LLaVA's model in a fresh process, which shows the real cause of a failure."""
     done = subprocess.run(
         [sys.executable, "-c", IMPORT_LLAVA], capture_output=True, text=True, timeout=600, check=False
     )
@@ -65,7 +65,10 @@ def check_llava() -> list[Check]:
 
 
 def check_flash_attn() -> list[Check]:
-    """flash-attn must be absent, or importable: a broken one surfaces only on a machine with a GPU."""
+    """Check that flash-attn is absent or importable.
+
+    A broken one surfaces only on a machine with a GPU.
+    """
     if importlib.util.find_spec("flash_attn") is None:
         return [Check("flash_attn", "ok", "absent, as built: PyTorch's SDPA is used")]
     done = subprocess.run([sys.executable, "-c", "import flash_attn"], capture_output=True, text=True, check=False)

@@ -1,4 +1,4 @@
-"""What the container may use: caches, disk, benchmark files, weights, a token, a name for the user."""
+"""Checks of user, caches, disk, benchmark files, weights and token."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ QUOTES = ('"', "'")
 
 
 def check_user(environ: Mapping[str, str] = os.environ) -> list[Check]:
-    """getpass must find a name, or torch's and triton's caches fail for an unknown uid."""
+    """Check that getpass finds a name: torch's and triton's caches fail for an unknown uid."""
     who = whoami()
     seen = f"uid {who.uid}, gid {who.gid}, {getpass.getuser()}, home {environ.get('HOME')}"
     return [Check("user", "ok", seen)]
 
 
 def check_caches(environ: Mapping[str, str] = os.environ) -> list[Check]:
-    """Every cache variable is set, below one root; outputs, data and caches can be written."""
+    """Check that cache variables share one root, and outputs and data are writable."""
     private = moved_to(str(Path(environ.get("TMPDIR", "/tmp")) / f"vldock-cache-{os.geteuid()}"))
     own = CACHES if standin_choice.asked(environ) else ()
     astray = [
@@ -75,7 +75,7 @@ def _writable(environ: Mapping[str, str]) -> list[Check]:
 
 
 def check_disk(environ: Mapping[str, str] = os.environ) -> list[Check]:
-    """Free space against what results and the LLaVA weights that are still to be fetched need."""
+    """Check free space against the needs of results and missing LLaVA weights."""
     absent = [model for model in MODELS if model.in_matrix and not snapshot(model.repo, environ).whole]
     needs = {OUTPUTS: DISK_NEEDED, CACHE_ROOT: DISK_NEEDED + sum(model.gigabytes for model in absent)}
     checks = []
@@ -91,7 +91,7 @@ def check_disk(environ: Mapping[str, str] = os.environ) -> list[Check]:
 
 
 def check_data(environ: Mapping[str, str] = os.environ) -> list[Check]:
-    """Which of the declared benchmarks have their TSV, and is each of the md5 VLMEvalKit declares."""
+    """Check which declared benchmarks have their TSV, each of VLMEvalKit's md5."""
     known = declared_editions()
     with ThreadPoolExecutor() as pool:
         digests = dict(
@@ -125,7 +125,7 @@ def _fetched(present: list[Benchmark]) -> str | None:
 
 
 def check_weights(environ: Mapping[str, str] = os.environ) -> list[Check]:
-    """Which models can be loaded from the cache without a network; one hint for all that are absent."""
+    """Check which models load from the cache offline; one hint for all absent ones."""
     checks = [_weights(model, environ) for model in MODELS]
     first = next((index for index, check in enumerate(checks) if check.status == "warn"), None)
     if first is not None:
@@ -152,7 +152,7 @@ def _weights(model: Model, environ: Mapping[str, str]) -> Check:
 
 
 def check_token(environ: Mapping[str, str] = os.environ, files: tuple[str, ...] = ENV_FILES) -> list[Check]:
-    """Whether a Hugging Face token is present, and from where; its value is never shown."""
+    """Check for a Hugging Face token and name its source; its value is never shown."""
     for name in TOKEN_VARIABLES:
         if environ.get(name, "")[:1] in QUOTES:
             cure = "take the quotes out of the file, or mount it: docker run --env-file keeps them"

@@ -1,4 +1,4 @@
-"""How a LLaVA checkpoint is loaded: which class, on which device, in which dtype, with which vision tower.
+"""Loading of a LLaVA checkpoint: class, device, dtype and vision tower.
 
 Called by the lines that patches/patch_llava_builder.py and patch_llava_vision_tower.py put into LLaVA.
 `VLDOCK_DTYPE` (float32, float16, bfloat16) overrides the dtype where the caller gave none.
@@ -22,7 +22,7 @@ CLIP_TYPES = ("clip", "clip_vision_model")
 
 
 def strip_snapshot(parts: Sequence[str]) -> list[str]:
-    """Return path components in which `models--org--name/snapshots/<hash>` is `org/name`."""
+    """Return path components with `models--org--name/snapshots/<hash>` as `org/name`."""
     parts = list(parts)
     if len(parts) >= 3 and parts[-2] == "snapshots" and parts[-3].startswith("models--"):
         return [*parts[:-3], *parts[-3].split("--")[1:]]
@@ -30,7 +30,7 @@ def strip_snapshot(parts: Sequence[str]) -> list[str]:
 
 
 def read_config(name_or_path: str) -> dict[str, Any] | None:
-    """Return config.json of a local folder, else of the Hub cache; None where there is none yet."""
+    """Return config.json of a local folder, else of the Hub cache; None if absent."""
     local = Path(name_or_path) / "config.json"
     if not local.is_file():
         if Path(name_or_path).exists() or name_or_path.count("/") != 1:
@@ -47,10 +47,10 @@ def read_config(name_or_path: str) -> dict[str, Any] | None:
 
 
 def branch_name(model_path: str, model_name: str) -> str:
-    """Return the name by which builder.py picks a class, from the checkpoint's own config where it is at hand.
+    """Return the name by which builder.py picks a class, from the checkpoint's config if present.
 
-    builder.py looks for `llava`, `mpt`, `mistral` and `lora` anywhere in the name, so that a folder `run-3` is no LLaVA
-    and `attempt` is an MPT. Raises InputRefused for a checkpoint in transformers' native LLaVA format.
+    builder.py searches the name for `llava`, `mpt`, `mistral` and `lora`, so that a folder `run-3` is no LLaVA and
+    `attempt` is an MPT. Raises InputRefused for a checkpoint in transformers' native LLaVA format.
     """
     config = read_config(model_path)
     kind = str((config or {}).get("model_type", ""))
@@ -69,7 +69,7 @@ def branch_name(model_path: str, model_name: str) -> str:
 
 
 def choose_placement(device: str, device_map: Any) -> tuple[str, Any]:
-    """Return (device, device_map) as builder.py should use them: one place, and the CPU where there is no GPU."""
+    """Return (device, device_map) for builder.py: one place, the CPU without a GPU."""
     if isinstance(device_map, str) and device_map not in ("auto", "balanced", "balanced_low_0", "sequential"):
         device, device_map = device_map, {"": device_map}
     elif isinstance(device_map, dict) and set(device_map) == {""}:
@@ -79,23 +79,29 @@ def choose_placement(device: str, device_map: Any) -> tuple[str, Any]:
     return device, device_map
 
 
-def choose_dtype(asked: Any, device: str) -> torch.dtype:
-    """Return the dtype asked for, else VLDOCK_DTYPE, else float16, and float32 on the CPU: it has no half conv."""
-    if isinstance(asked, torch.dtype):
-        return asked
-    name = str(asked or os.environ.get("VLDOCK_DTYPE") or ("float32" if str(device) == "cpu" else "float16"))
+def choose_dtype(requested: Any, device: str) -> torch.dtype:
+    """Return the requested dtype, else VLDOCK_DTYPE, else float16; float32 on the CPU.
+
+    The CPU has no convolution in half precision.
+    """
+    if isinstance(requested, torch.dtype):
+        return requested
+    name = str(requested or os.environ.get("VLDOCK_DTYPE") or ("float32" if str(device) == "cpu" else "float16"))
     if name not in DTYPES:
         raise UsageError(f"dtype {name!r} is not known", expected=", ".join(DTYPES), hint="set VLDOCK_DTYPE=float32")
     return DTYPES[name]
 
 
 def supports_sdpa(model_name: str) -> bool:
-    """Tell whether the class builder.py picks for this name accepts attn_implementation="sdpa" (MPT does not)."""
+    """Return whether the class for this name accepts attn_implementation="sdpa" (MPT does not)."""
     return "llava" in model_name.lower() and "mpt" not in model_name.lower()
 
 
 def place_vision_tower(model: Any, vision_tower: Any) -> None:
-    """Move the vision tower to the projector's device and the language model's dtype; it is loaded last."""
+    """Move the vision tower to the projector's device and the model's dtype.
+
+    It is loaded last.
+    """
     projector = next(model.get_model().mm_projector.parameters())
     vision_tower.to(device=projector.device, dtype=model.dtype)
     if projector.device.type == "cpu":
@@ -103,7 +109,7 @@ def place_vision_tower(model: Any, vision_tower: Any) -> None:
 
 
 def require_clip(vision_tower: str) -> None:
-    """Raise InputRefused unless the config of this vision tower says that it is a CLIP model."""
+    """Raise InputRefused unless the vision tower's config is that of a CLIP model."""
     from transformers import PretrainedConfig
 
     config, _ = PretrainedConfig.get_config_dict(vision_tower)

@@ -1,7 +1,7 @@
-"""Image markers that are words of a question: `<image>` in a text must not become a place for a picture.
+"""Image markers inside a question's text, kept as text.
 
-LLaVA's tokenizer splits a prompt at every `<image>`. A text's own marker is disguised while the prompt is put together,
-and each piece between two places is tokenized with the marker as it was written.
+LLaVA's tokenizer splits a prompt at every `<image>`. A text's own marker is disguised while the prompt is composed, and
+each piece between two images is tokenized with the marker as written.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ Message = list[dict[str, Any]]
 
 
 def disguise(text: str) -> str:
-    """Return a text whose markers are not split at."""
+    """Return a text with its markers disguised, so that no split happens there."""
     return text.replace(MARKER, DISGUISED)
 
 
 def restore(text: str) -> str:
-    """Return a piece of a prompt as its author wrote it."""
+    """Return a piece of a prompt with its markers as the author wrote them."""
     return text.replace(DISGUISED, MARKER)
 
 
 def place_images(message: Message) -> Message:
-    """Return a message of images and one text with each image where the text says `<image 1>`.
+    """Return a message of images and one text with each image at its `<image 1>`.
 
-    What names no image stays text; without any place the message is returned as it is. Source: VLMEvalKit's
-    MMMUDataset.split_MMMU, which stops at both.
+    A marker that names no image stays text; without any marker the message is returned as it is. Source: VLMEvalKit's
+    MMMUDataset.split_MMMU, which fails at both.
     """
     images = [item["value"] for item in message if item["type"] == "image"]
     text = next(item["value"] for item in message if item["type"] == "text")

@@ -1,4 +1,6 @@
-"""How many positions of a prompt each image takes: the tower's patches; with anyres tiles, newlines, less the padding.
+"""Number of prompt positions each image takes.
+
+The tower's patches; with anyres also tiles and newlines, less the padding.
 
 Source: prepare_inputs_labels_for_multimodal of llava/model/llava_arch.py (LLaVA 1.2.2), which cuts by these numbers.
 """
@@ -10,13 +12,13 @@ from typing import Any
 
 
 def count_patches(inner: Any) -> int:
-    """Return how many positions an image of one tile takes; 1 where the model has no tower."""
+    """Return the positions of a one-tile image; 1 if the model has no tower."""
     tower = inner.get_vision_tower() if hasattr(inner, "get_vision_tower") else None
     return int(getattr(tower, "num_patches", 1) or 1)
 
 
 def count_per_image(inner: Any, images: Any, sizes: Sequence[tuple[int, int]] | None) -> list[int]:
-    """Return the positions of each image, as a LLaVA is given it.
+    """Return the positions of each image in a LLaVA's input.
 
     images: (n, 3, side, side), a list of (3, side, side) and (tiles, 3, side, side), or None; sizes: (width, height).
     """
@@ -38,12 +40,12 @@ def count_per_image(inner: Any, images: Any, sizes: Sequence[tuple[int, int]] | 
 
 
 def count_in_prompt(tokens: Sequence[int], images: Sequence[int], *, token: int) -> int:
-    """Return the length of a prompt whose image tokens (`token`) stand for `images` positions, in their order."""
+    """Return a prompt's length with its image tokens (`token`) expanded to `images` positions."""
     return len(tokens) + sum(count - 1 for count in images[: list(tokens).count(token)])
 
 
 def _tiled(inner: Any, size: tuple[int, ...]) -> int:
-    """Return the positions of an image's tiles, unpadded, each row of them with a newline."""
+    """Return the positions of an image's tiles, unpadded, with a newline after each row."""
     import torch  # here: whoever reads notes needs none
     from llava.mm_utils import get_anyres_image_grid_shape
     from llava.model.llava_arch import unpad_image

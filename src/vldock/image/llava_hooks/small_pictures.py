@@ -1,4 +1,4 @@
-"""Pictures so small that their height is taken for a number of colours."""
+"""Images so small that their height is mistaken for a number of channels."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ COLOURS = (1, 3)
 
 
 def enlarge_ambiguous(image: Any) -> Any:
-    """Return a square picture as it is, one of 1 or 3 pixels a side at twice its size.
+    """Return a square image of 1 or 3 pixels a side at twice its size, others unchanged.
 
-    Such a picture is refused, or read with colours and rows exchanged. Source: transformers 4.37.2, image_utils.py,
+    Such an image is refused, or read with channels and rows exchanged. Source: transformers 4.37.2, image_utils.py,
     infer_channel_dimension_format().
     """
     side = image.size[0]

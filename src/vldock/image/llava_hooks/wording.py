@@ -1,4 +1,7 @@
-"""How a conversation with images is worded for a LLaVA: the same in training and in run.py for models of one's own."""
+"""Prompt text of a LLaVA conversation with images.
+
+The same in training and in run.py for custom models.
+"""
 
 from __future__ import annotations
 
@@ -14,14 +17,15 @@ def template_of(config: Any) -> str:
 
 
 def put_images_first(text: str) -> str:
-    """Return a question with its <image> in front, a line each, as LLaVA was trained and is asked."""
+    """Return a question with its <image> markers in front, a line each, as in LLaVA's training."""
     count = text.count(IMAGE)
     return f"{IMAGE}\n" * count + text.replace(IMAGE, "").strip()
 
 
 def render_conversation(turns: Sequence[tuple[str, str | None]], template: str, *, images: bool = True) -> str:
-    """Return the conversation as one text; `turns` are ("human" or "gpt", text), None: where an answer would begin.
+    """Return the conversation as one text.
 
+    `turns` are ("human" or "gpt", text); a text of None marks where an answer would begin.
     Without `images`, <image> is text like any other.
     """
     from llava.conversation import conv_templates

@@ -93,7 +93,7 @@ def test_a_default_judge_without_a_key_becomes_exact_matching_and_says_so(
     monkeypatch.setattr(judge, "_told", set())
 
     for _ in range(2):
-        settled = judge.choose({"model": "gpt-4o-mini"}, asked=None, benchmark="POPE", kind="Y/N")
+        settled = judge.choose({"model": "gpt-4o-mini"}, requested=None, benchmark="POPE", kind="Y/N")
 
     assert settled == {"model": "exact_matching"}
     assert (
@@ -105,7 +105,10 @@ def test_a_default_judge_that_does_not_answer_becomes_exact_matching(monkeypatch
     monkeypatch.setenv("OPENAI_API_KEY", "k")
     monkeypatch.setattr(judge, "_answers", lambda _: False)
 
-    assert judge.choose({"model": "gpt-4o-mini"}, asked=None, benchmark="POPE", kind="Y/N")["model"] == "exact_matching"
+    assert (
+        judge.choose({"model": "gpt-4o-mini"}, requested=None, benchmark="POPE", kind="Y/N")["model"]
+        == "exact_matching"
+    )
 
 
 def test_a_judge_asked_for_that_does_not_answer_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,14 +116,14 @@ def test_a_judge_asked_for_that_does_not_answer_is_refused(monkeypatch: pytest.M
     monkeypatch.setattr(judge, "_answers", lambda _: False)
 
     with pytest.raises(InputRefused, match="does not answer"):
-        judge.choose({"model": "gpt-4o"}, asked="gpt-4o", benchmark="POPE", kind="Y/N")
+        judge.choose({"model": "gpt-4o"}, requested="gpt-4o", benchmark="POPE", kind="Y/N")
 
 
 def test_a_benchmark_that_needs_a_judge_is_refused_without_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
 
     with pytest.raises(InputRefused, match="MathVista"):
-        judge.choose({"model": "gpt-4o-mini"}, asked=None, benchmark="MathVista_MINI", kind="VQA")
+        judge.choose({"model": "gpt-4o-mini"}, requested=None, benchmark="MathVista_MINI", kind="VQA")
 
 
 def test_a_model_that_failed_to_load_is_not_loaded_again() -> None:

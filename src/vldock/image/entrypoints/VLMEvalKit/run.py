@@ -1,4 +1,4 @@
-"""The door at /workspace/VLMEvalKit/run.py: VLMEvalKit's command line, prepared by vldock."""
+"""/workspace/VLMEvalKit/run.py: VLMEvalKit's command line, prepared by vldock."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Images and a question in, an answer out; the same as `python -m vldock.image predict`.
+"""Answer a question about images; the same as `python -m vldock.image predict`.
 
 python /workspace/scripts/predict.py --image PICTURE "What is in the picture?"
 """

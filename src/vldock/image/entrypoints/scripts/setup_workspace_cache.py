@@ -1,4 +1,4 @@
-"""Make a workspace (as a script), or make it and use it in this process (imported before transformers).
+"""Create a workspace (as a script), or create and use it (imported before transformers).
 
 python /workspace/scripts/setup_workspace_cache.py ROOT [--dry-run] [--prove -- COMMAND...]
 """

@@ -1,4 +1,4 @@
-"""Show, step by step, that training can read a data set without a network.
+"""Show, step by step, that training can read a data set offline.
 
 python /workspace/scripts/test_hf_cache.py ORG/NAME [--config C] [--split S] [--cache-dir DIR]
 python /workspace/scripts/test_hf_cache.py --self-test

@@ -1,4 +1,6 @@
-"""Run the preflight of a fine-tuning: data, tokens, shapes, labels, loss, gradients, memory, disk. Nothing is trained.
+"""Run the preflight of a fine-tuning; nothing is trained.
+
+Data, tokens, shapes, labels, loss, gradients, memory, disk.
 
 python /workspace/scripts/test_trainer.py --config FILE [KEY=VALUE ...]
 """

@@ -1,4 +1,4 @@
-"""Files that are whole or absent, and predictions saved often enough that a kill loses next to nothing."""
+"""Atomic writes of VLMEvalKit's files, and how often predictions are saved."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ MARK = ".vldock-"
 
 
 def write(handler: Callable[..., Any], data: Any, path: str, **options: Any) -> None:
-    """Let `handler(data, aside, **options)` write beside `path`, sync it, and rename it over `path`.
+    """Call `handler(data, temporary, **options)`, sync the temporary file, and rename it over `path`.
 
-    The file aside keeps the suffix (Excel's writer looks at it) but no part of the name: VLMEvalKit finds files by
+    The temporary file keeps the suffix (Excel's writer reads it) but no part of the name: VLMEvalKit finds files by
     substring.
     """
     target = Path(path)
@@ -34,7 +34,10 @@ def write(handler: Callable[..., Any], data: Any, path: str, **options: Any) -> 
 
 
 def save_image(image: Any, path: str) -> None:
-    """Save a PIL image beside `path` and rename it: a reader in another container sees it whole or not at all."""
+    """Save a PIL image atomically.
+
+    A reader in another container sees it whole or not at all.
+    """
     target = Path(path)
     aside = target.with_name(f"{MARK}{uuid.uuid4().hex}{target.suffix}")
     try:
@@ -45,7 +48,7 @@ def save_image(image: Any, path: str) -> None:
 
 
 def remove_stale(folder: Path, *, older_than: float = 3600.0) -> None:
-    """Remove what killed processes left aside in `folder`, once it is older than `older_than` seconds."""
+    """Remove temporary files of killed processes older than `older_than` seconds."""
     for path in folder.glob(f"{MARK}*"):
         try:
             if time.time() - path.stat().st_mtime > older_than:
@@ -55,7 +58,7 @@ def remove_stale(folder: Path, *, older_than: float = 3600.0) -> None:
 
 
 class Cadence:
-    """Says when to save: after each sample of a small set, else when five seconds have passed since the last save."""
+    """Decides when to save: after each sample of a small set, else every five seconds."""
 
     def __init__(self, samples: int, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._small = samples <= SMALL_SET
@@ -63,7 +66,7 @@ class Cadence:
         self._last = clock()
 
     def due(self) -> bool:
-        """Tell whether to save now, and if so count from now."""
+        """Return whether to save now; if so, restart the clock."""
         now = self._clock()
         if self._small or now - self._last >= SECONDS:
             self._last = now
@@ -72,7 +75,10 @@ class Cadence:
 
 
 def round_trip(table: Any, suffix: str) -> Any:
-    """Return `table` written and read back by VLMEvalKit in format `suffix`, as its circular scoring wants it."""
+    """Return `table` written and read back by VLMEvalKit in format `suffix`.
+
+    Circular scoring needs the types a file gives.
+    """
     import tempfile
 
     from vlmeval.smp import dump, load

@@ -1,4 +1,4 @@
-"""Downloads: none when offline, aside first, checksum before the rename, TLS verified."""
+"""Downloads of benchmark files: atomic, checked by md5, over verified TLS, never offline."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def retrieve(
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follows redirects, but none from https to http."""
+    """Redirect handler that refuses a step from https to http."""
 
     def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
         if leaves_https(req.full_url, newurl):

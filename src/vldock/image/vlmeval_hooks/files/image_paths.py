@@ -1,4 +1,7 @@
-"""image_path of a table: files found below $LMUData, names to write pictures under, none outside its folder."""
+"""Values of a table's image_path column: files below $LMUData, names for decoded images.
+
+No path leaves its folder.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +16,11 @@ Names = dict[str, Any]  # index: image_path to write a row's pictures under
 
 
 def resolve_cells(table: Any, *, root: Path, folder: str, apart: bool) -> Names:
-    """Find the files of a table without `image`, below `root`, in images/`folder` first, and change its image_path.
+    """Resolve a table's image_path in place; return other names for rows that share one.
 
-    `apart`: return other names for rows whose picture is not the first under its name; the column stays, benchmarks
-    group rows by it. Raises InputRefused for a path that leaves its folder.
+    A table without `image` has its files found below `root`, in images/`folder` first.
+    `apart`: rows whose image is not the first under its name get a name of their own. The column itself stays, because
+    benchmarks group rows by it. Raises InputRefused for a path that leaves its folder.
     """
     other: Names = {}
     if "image_path" not in table:
@@ -44,7 +48,7 @@ def resolve_cells(table: Any, *, root: Path, folder: str, apart: bool) -> Names:
 
 
 def dump_under_own_name(dump: Callable[[Any], Any], names: Names, line: Any) -> Any:
-    """Write the pictures of a row as a benchmark's `dump` does, under the row's own name where it has one."""
+    """Write a row's images by a benchmark's `dump`, under the row's own name if any."""
     name = names.get(str(line["index"]))
     return dump(line if name is None else {**dict(line), "image_path": name})
 

@@ -1,4 +1,4 @@
-"""$LMUData: where benchmark files and their images lie."""
+"""$LMUData, the folder of benchmark files and their images."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from vldock.common.errors import EnvironmentUnfit
 
 
 def require_writable(root: Path) -> Path:
-    """Make `root` if it is missing and return it; raise EnvironmentUnfit where it cannot be written.
+    """Create `root` if missing and return it; raise EnvironmentUnfit if it is read-only.
 
-    VLMEvalKit decodes each benchmark's images into $LMUData/images, so a read-only folder does not do.
+    VLMEvalKit decodes each benchmark's images into $LMUData/images.
     """
     hint = f"mount a folder you own, -v HOST_FOLDER:{root}, or name another one, -e LMUData=FOLDER"
     try:

@@ -1,4 +1,4 @@
-"""Where a run writes, and the marks of a run made with stand-ins."""
+"""Output folder of a run, and the marks of a run made with stand-ins."""
 
 from __future__ import annotations
 
@@ -23,14 +23,20 @@ def is_standin(env: Mapping[str, str] | None = None) -> bool:
 
 
 def default_work_dir(env: Mapping[str, str] | None = None) -> str:
-    """Return the default of --work-dir: $VLDOCK_OUTPUTS or /workspace/outputs, and STAND-IN under it for stand-ins."""
+    """Return the default of --work-dir.
+
+    $VLDOCK_OUTPUTS or /workspace/outputs, and STAND-IN below it for stand-ins.
+    """
     env = os.environ if env is None else env
     outputs = Path(env.get("VLDOCK_OUTPUTS") or OUTPUTS)
     return str(outputs / STANDIN if is_standin(env) else outputs)
 
 
 def make_pred_root(args: Any, model: str) -> str:
-    """Return the folder for the files of `model`, made and marked: `args.pred_root` where set, else work_dir/model."""
+    """Create, mark and return the folder for a model's files.
+
+    `args.pred_root` if set, else work_dir/model.
+    """
     folder = Path(getattr(args, "pred_root", None) or Path(args.work_dir) / model)
     folder.mkdir(parents=True, exist_ok=True)
     if is_standin():

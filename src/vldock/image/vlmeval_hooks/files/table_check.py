@@ -1,6 +1,6 @@
-"""The look at the tables of a run before anything is loaded, and what it says of each while it is built.
+"""Checks of a run's tables, before anything is loaded and while a benchmark is built.
 
-Looks are remembered: in this process, and those that took long beside the caches, until the file changes.
+Results are cached in this process, and those that took long beside the caches, until the file changes.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from vldock.image.vlmeval_hooks.files import table_images as table_pictures
 from vldock.image.vlmeval_hooks.process import ranks
 from vldock.image.weights import file_hashes
 
-LONG = 1.0  # seconds from which on a look is remembered beside the caches
-KEPT = 40  # looks that are remembered there
+LONG = 1.0  # seconds from which on a check is cached on disk
+KEPT = 40  # checks cached there
 THREADS = min(8, os.cpu_count() or 1)
 
 _limit: list[int | None] = [None]
@@ -34,28 +34,34 @@ _known: dict[tuple[Any, ...], TableCheck] = {}
 
 
 def check_run(args: Any) -> list[str]:
-    """Return a line for every flaw of a table of this run that must not be asked; remember how many rows it asks."""
+    """Return one line per flaw of the run's refused tables; record its row limit."""
     names = _names_of(args.config) if args.config is not None else list(args.data or [])
     return [line for name in names for line in check_benchmark(name, args.limit)]
 
 
 def check_benchmark(name: str, limit: int | None) -> list[str]:
-    """Return the flaws of one table, a line each, where it is refused; none where it is not there (yet)."""
+    """Return one line per flaw if a benchmark's table is refused, else none.
+
+    None either where the table is not there (yet).
+    """
     _limit[0] = limit
-    path, seen = path_of(name), load_check(name)
-    if seen is None or not seen.refused:
+    path, check = path_of(name), load_check(name)
+    if check is None or not check.refused:
         return []
-    flaws = [f"{path.name}: {line}" for line in seen.lines()]
+    flaws = [f"{path.name}: {line}" for line in check.lines()]
     return [*flaws, f"{path} is refused for {len(flaws)} flaw{'s' if len(flaws) > 1 else ''}; no question was asked"]
 
 
 def path_of(name: str) -> Path:
-    """Return where the table of a benchmark lies."""
+    """Return the path of a benchmark's table."""
     return lmu_data_root() / f"{name}.tsv"
 
 
 def load_check(name: str) -> TableCheck | None:
-    """Return the look at the table of a benchmark, for as many rows as this run asks; None where there is no table."""
+    """Return the cached or fresh check of a benchmark's table, or None without a table.
+
+    It covers as many rows as this run evaluates.
+    """
     path = path_of(name)
     if not path.is_file() or _is_video(name):
         return None
@@ -68,19 +74,19 @@ def load_check(name: str) -> TableCheck | None:
 
 
 def prepare_table(dataset: Any, table: Any) -> Any:
-    """Return the table of a benchmark that is being built, as VLMEvalKit can read it, and tell what the look found.
+    """Return a benchmark's table as VLMEvalKit can read it, and print what the check found.
 
-    An index is made where there is none, `data:` before a picture goes, files are found below $LMUData. Raises
-    InputRefused for a table that `refusals` would not let begin: one that was downloaded meanwhile.
+    A missing index is added, `data:` prefixes of images are removed, files are found below $LMUData. Raises
+    InputRefused for a table `check_run` would refuse: one that was downloaded in the meantime.
     """
     name = str(dataset.dataset_name)
-    path, seen = path_of(name), load_check(name)
+    path, check = path_of(name), load_check(name)
     if getattr(dataset, "data_path", None) is None and path.is_file():
         dataset.data_path = str(path)
-    if seen is not None:
-        _require(path, seen)
-        _tell(name, seen)
-    dataset.vldock_check = seen
+    if check is not None:
+        _require(path, check)
+        _report(name, check)
+    dataset.vldock_check = check
     local_copy.record_source(path)
     if "index" not in table:
         table.insert(0, "index", list(range(1, len(table) + 1)))
@@ -88,7 +94,7 @@ def prepare_table(dataset: Any, table: Any) -> Any:
         table["image"] = [_plain(cell) for cell in table["image"]]
     taken_out = local_copy.path_of(path).is_file()  # VLMEvalKit has written the pictures of a table above 1 GB
     folder = Path(tsv.image_root(name, str(path))).name if taken_out else name
-    shared = seen is not None and "picture-path" in seen.counts
+    shared = check is not None and "picture-path" in check.counts
     if names := image_paths.resolve_cells(table, root=path.parent, folder=folder, apart=shared):
         dataset.dump_image = partial(image_paths.dump_under_own_name, dataset.dump_image, names)
     dataset.vldock_files = "image_path" in table and "image" not in table and not taken_out
@@ -96,14 +102,14 @@ def prepare_table(dataset: Any, table: Any) -> Any:
 
 
 def count_findings(dataset: Any) -> dict[str, int]:
-    """Return {kind: rows} of what the look told of a built benchmark."""
+    """Return {kind: rows} of the findings reported for a built benchmark."""
     parts = getattr(dataset, "dataset_map", None) or {"": dataset}
-    looks = [seen for part in parts.values() if (seen := getattr(part, "vldock_check", None))]
-    return dict(sum((Counter(seen.findings) for seen in looks), Counter[str]()))
+    checks = [check for part in parts.values() if (check := getattr(part, "vldock_check", None))]
+    return dict(sum((Counter(check.findings) for check in checks), Counter[str]()))
 
 
 def _names_of(config: str) -> list[str]:
-    """Return the tables a --config file names: `dataset` of each entry, else its key."""
+    """Return the tables named by a --config file: `dataset` of each entry, else its key."""
     try:
         asked = json.loads(Path(config).read_text(encoding="utf-8"))["data"]
         return [str((entry or {}).get("dataset", key)) for key, entry in asked.items()]
@@ -123,7 +129,7 @@ def _fresh(name: str, path: Path, mark: list[int]) -> TableCheck:
     from vlmeval.dataset import SUPPORTED_DATASETS
 
     began = time.monotonic()
-    seen = check_table(
+    check = check_table(
         path,
         name=name,
         root=path.parent,
@@ -133,13 +139,13 @@ def _fresh(name: str, path: Path, mark: list[int]) -> TableCheck:
         threads=THREADS,
     )
     if time.monotonic() - began >= LONG:
-        _remember(path, mark, seen)
-    return seen
+        _remember(path, mark, check)
+    return check
 
 
 def _mark(path: Path) -> list[int]:
-    seen = path.stat()
-    return [seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns, seen.st_ino]
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
 
 
 def _memory() -> Path:
@@ -155,14 +161,17 @@ def _recalled(path: Path, mark: list[int]) -> TableCheck | None:
         return None
 
 
-def _remember(path: Path, mark: list[int], seen: TableCheck) -> None:
-    """Keep a look; a cache that cannot be written costs the next run the same time, and nothing else."""
+def _remember(path: Path, mark: list[int], check: TableCheck) -> None:
+    """Cache a check on disk.
+
+    An unwritable cache costs the next run the same time, and nothing else.
+    """
     try:
         known = json.loads(_memory().read_text(encoding="utf-8"))
     except (OSError, ValueError):
         known = {}
     known.pop(str(path), None)
-    known[str(path)] = {"mark": mark, "limit": _limit[0], "code": _code(), "look": seen.as_json()}
+    known[str(path)] = {"mark": mark, "limit": _limit[0], "code": _code(), "look": check.as_json()}
     try:
         write_json(_memory(), dict(list(known.items())[-KEPT:]))
     except OSError:
@@ -173,15 +182,15 @@ def _code() -> str:
     return source_digest.sources_digest("vldock.common.tables")
 
 
-def _require(path: Path, seen: TableCheck) -> None:
-    if seen.refused:
-        lines = list(seen.lines())[:3]
+def _require(path: Path, check: TableCheck) -> None:
+    if check.refused:
+        lines = list(check.lines())[:3]
         raise InputRefused(f"{path}: {'; '.join(lines)}", hint=f"vldock check data {path.stem} lists every flaw")
 
 
-def _tell(name: str, seen: TableCheck) -> None:
+def _report(name: str, check: TableCheck) -> None:
     if ranks.rank() == 0:
-        for line in seen.lines():
+        for line in check.lines():
             print(f"TABLE {name}: {line}", flush=True)
 
 

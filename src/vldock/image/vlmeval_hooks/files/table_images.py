@@ -1,4 +1,7 @@
-"""Pictures of a table: decoded as convert("RGB") sees them; one that cannot be costs its sample only."""
+"""Images of a table, decoded as convert("RGB") sees them.
+
+An image that cannot be decoded fails its own sample only.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +17,14 @@ FAILED = "Failed to obtain answer"  # INFER_FAIL_MSG: VLMEvalKit counts a predic
 
 
 class PictureLost(ValueError):
-    """A picture that cannot be decoded or written; its sample is not asked."""
+    """Image that cannot be decoded or written; its sample is not evaluated."""
 
 
 def decode_image(text: str) -> Any:
-    """Return the picture of one base64, decoded to its end, in a mode that can be saved; raises PictureLost."""
+    """Return the fully decoded image of a base64 text, in a mode that can be saved.
+
+    Raises PictureLost.
+    """
     from PIL import Image
 
     try:
@@ -28,14 +34,14 @@ def decode_image(text: str) -> Any:
 
 
 def why_broken(content: bytes) -> str | None:
-    """Return why bytes are no picture that a model can see, or None."""
+    """Return why bytes are not an image a model can read, or None."""
     from PIL import Image
 
     return table_images.why_broken(content, Image)
 
 
 def guard_save(save: Callable[[], None], suffix: str) -> None:
-    """Call `save`; raises PictureLost where a file of that kind cannot hold the picture."""
+    """Call `save`; raise PictureLost if a file of that kind cannot hold the image."""
     try:
         save()
     except (ValueError, KeyError) as error:
@@ -43,7 +49,7 @@ def guard_save(save: Callable[[], None], suffix: str) -> None:
 
 
 def dump_if_whole(decode: Callable[[str, str], None], text: str, path: str) -> None:
-    """Write a picture of a table above 1 GB; another row's index is none, one that cannot be decoded is left out."""
+    """Write an image of a table above 1 GB; skip references and broken images."""
     if len(text) <= table_images.REFERENCE_UP_TO and table_images.wrong(text, why_broken):
         return
     try:
@@ -58,7 +64,10 @@ def is_reference(cell: Any, images: Mapping[str, Any]) -> bool:
 
 
 def resolve_image(images: Mapping[str, str], index: str) -> str:
-    """Return the image cell of a row: its own, or that of the row it names. Raises InputRefused where it names none."""
+    """Return a row's image: its own, or that of the row it names.
+
+    Raises InputRefused where it names none.
+    """
     cell = images[index]
     if not table_images.is_reference(cell, images):
         if (
@@ -73,7 +82,7 @@ def resolve_image(images: Mapping[str, str], index: str) -> str:
 
 
 def record_if_lost(dataset: Any, line: Any, results: MutableMapping[Any, str]) -> bool:
-    """Return whether a sample cannot be asked because of its picture, and note it as failed, with the cause."""
+    """Return whether a sample has a broken image, after recording it as failed with the cause."""
     index, look = line["index"], getattr(dataset, "vldock_check", None)
     known = {table_images.as_number(name): why for name, why in look.lost.items()} if look else {}
     cause = known.get(table_images.as_number(str(index)))

@@ -1,8 +1,8 @@
-"""Tables as VLMEvalKit reads and writes them, their texts as they were written.
+"""VLMEvalKit's tables with their text cells exactly as written.
 
-pandas takes "None" and "NA" for missing cells, "007" for 7, "True" for a truth value; a spreadsheet takes "=5" for a
-formula and cuts a long text. Options, questions and predictions are none of these. `VLDOCK_UPSTREAM_MISSING=1` reads
-a benchmark's table as VLMEvalKit does, with such options left out of the prompt; predictions are text either way.
+pandas reads "None" and "NA" as missing cells, "007" as 7, "True" as a boolean; a spreadsheet reads "=5" as a formula
+and truncates a long text. Options, questions and predictions are none of these. `VLDOCK_UPSTREAM_MISSING=1` reads a
+benchmark's table as VLMEvalKit does, with such options left out of the prompt; predictions are text either way.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ EXACT_UP_TO = 10**15  # a spreadsheet's number has 15 digits
 
 
 def read_delimited(path: str, sep: str) -> Any:
-    """Return a TSV or CSV as a DataFrame, texts as written; raises what pandas.read_csv does."""
+    """Return a TSV or CSV as a DataFrame, texts as written; raise what pandas.read_csv does."""
     import pandas
 
     options: dict[str, Any] = {"sep": sep, "encoding_errors": "surrogatepass"}
@@ -38,7 +38,10 @@ def read_delimited(path: str, sep: str) -> Any:
 
 
 def _header(path: str, sep: str) -> list[str]:
-    """Return the names of a TSV's or CSV's columns: pandas takes as long for them as for a small table."""
+    """Return the column names of a TSV or CSV.
+
+    pandas takes as long for them as for a small table.
+    """
     with Path(path).open(encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
         return next(filter(None, csv.reader(stream, delimiter=sep)), [])
 
@@ -49,7 +52,7 @@ def write_delimited(frame: Any, path: str, sep: str, quoting: int = csv.QUOTE_AL
 
 
 def read_workbook(path: str | io.BytesIO) -> Any:
-    """Return the first sheet of a workbook as a DataFrame, texts as they were written; raises what pandas does."""
+    """Return a workbook's first sheet as a DataFrame, texts as written; raise what pandas does."""
     import pandas
 
     with pandas.ExcelFile(path, engine="openpyxl") as book:
@@ -66,7 +69,10 @@ def read_workbook(path: str | io.BytesIO) -> Any:
 
 
 def write_workbook(frame: Any, path: str | io.BytesIO) -> None:
-    """Write a DataFrame as a workbook: no text becomes a formula or a link, and none is lost."""
+    """Write a DataFrame as a workbook without losing text.
+
+    No text becomes a formula or a link.
+    """
     import pandas
 
     frame = frame.to_frame() if frame.ndim == 1 else frame
@@ -84,7 +90,7 @@ def write_workbook(frame: Any, path: str | io.BytesIO) -> None:
 
 
 def _show_column(frame: Any, column: int, aside: list[tuple[int, int, str]]) -> None:
-    """Put what a workbook can show in place of a column's values, and what it cannot into `aside`."""
+    """Replace a column's values by what a workbook can show; collect the others in `aside`."""
     values = list(frame.iloc[:, column])
     changed = False
     for row, value in enumerate(values):
@@ -115,6 +121,6 @@ def _same(value: Any) -> Any:
 
 
 def _missing(names: list[str]) -> dict[str, list[str]]:
-    """Return which words are a missing cell, by column."""
+    """Return {column: words read as a missing cell}."""
     words, kept = ["", *text_cells.MISSING], text_cells.word_columns(names)
     return {name: [] if name in text_cells.ANSWERED else [""] if name in kept else words for name in names}

@@ -1,4 +1,4 @@
-"""How benchmarks' tables were read: which rows hold a word or a number that pandas would have read otherwise."""
+"""Rows of a benchmark's table that pandas would have read differently."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _readings: dict[str, Reading] = {}
 
 @dataclass(frozen=True)
 class Reading:
-    """How a benchmark's table was read: rows with a word pandas drops, and rows with a number it respells."""
+    """How a table was read: rows with a word pandas drops, rows with a respelled number."""
 
     rows: int
     respelled: int
@@ -29,12 +29,12 @@ class Reading:
     upstream: bool
 
     def facts(self) -> dict[str, Any]:
-        """Return what identity and passport hold."""
+        """Return the fields of identity and passport."""
         reading = "as VLMEvalKit reads it" if self.upstream else "as written"
         return {"reading": reading, "rows_with_missing_words": self.rows, "rows_respelled": self.respelled}
 
     def line(self, name: str) -> str:
-        """Return the line of the log."""
+        """Return the log line."""
         told = []
         if self.rows:
             words = ", ".join(self.words)
@@ -47,7 +47,10 @@ class Reading:
 
 
 def reads_as_upstream(env: Mapping[str, str] | None = None) -> bool:
-    """Return whether benchmarks are read as VLMEvalKit does; raises UsageError for a value that is neither 0 nor 1."""
+    """Return whether benchmarks are read as VLMEvalKit does.
+
+    Raises UsageError for a value other than 0 and 1.
+    """
     value = (os.environ if env is None else env).get(VARIABLE, "").strip()
     if value not in ("", "0", "1"):
         raise UsageError(f"{VARIABLE}={value}", expected="1 (as VLMEvalKit reads a table) or 0 (as written)")
@@ -55,26 +58,26 @@ def reads_as_upstream(env: Mapping[str, str] | None = None) -> bool:
 
 
 def find_reading(dataset: Any) -> Reading | None:
-    """Return how this process read a benchmark's table; None where no cell of it is a matter of reading."""
+    """Return how this process read a benchmark's table, or None if both readings agree."""
     path = getattr(dataset, "data_path", None) or lmu_data_root() / f"{dataset.dataset_name}.tsv"
     name = os.path.abspath(path)  # noqa: PTH100
     return _readings.get(name) or _readings.get(name.replace(".tsv", "_local.tsv"))
 
 
 def identity_facts(dataset: Any) -> dict[str, Any]:
-    """Return what an identity adds for a table whose prompts depend on how it was read; nothing for any other."""
+    """Return an identity's fields for a table whose prompts depend on the reading, else none."""
     reading = find_reading(dataset)
     return {"text": reading.facts()} if reading else {}
 
 
 def passport_facts(dataset: Any) -> dict[str, Any]:
-    """Return what a passport tells of every table: how it was read, and how many rows that concerns."""
+    """Return a passport's fields for any table: the reading, and the rows it concerns."""
     reading = find_reading(dataset) or Reading(0, 0, (), upstream=reads_as_upstream())
     return {"text": reading.facts()}
 
 
 def record_reading(path: str, frame: Any, *, upstream: bool) -> None:
-    """Remember, and print once, what pandas would have read otherwise in a table that was read as written."""
+    """Record, and print once, what pandas would have read differently in a table."""
     reading, name = _look(frame, upstream=upstream), os.path.abspath(path)  # noqa: PTH100
     if reading and _readings.get(name) != reading:
         _readings[name] = reading
@@ -82,7 +85,7 @@ def record_reading(path: str, frame: Any, *, upstream: bool) -> None:
 
 
 def _look(frame: Any, *, upstream: bool) -> Reading | None:
-    """Return how many rows of a table read as written pandas would have read otherwise; None for none."""
+    """Return how many rows pandas would have read differently, or None for none."""
     import pandas
 
     dropped = pandas.Series(False, index=frame.index)
@@ -103,7 +106,7 @@ def _look(frame: Any, *, upstream: bool) -> Reading | None:
 
 
 def _looks_numeric(values: Any) -> bool:
-    """Return whether pandas would make numbers, or truth values, of a whole column of texts."""
+    """Return whether pandas would convert a whole text column to numbers or booleans."""
     import pandas
 
     there = values[values.notna() & ~values.isin(text_cells.MISSING)]

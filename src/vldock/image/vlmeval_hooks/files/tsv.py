@@ -19,35 +19,35 @@ from vldock.image.vlmeval_hooks.files.checksums import md5_of
 
 @functools.cache
 def declared_editions() -> dict[str, tuple[editions.Edition, ...]]:
-    """Return the editions that the image's copy of locks/datasets.json declares."""
+    """Return the editions declared in the image's copy of locks/datasets.json."""
     return editions.read_editions(Path(DATASETS_LOCK))
 
 
 def ensure(benchmark: str, url: str, declared: str | None, root: str | os.PathLike[str]) -> None:
-    """Make sure that <root>/<benchmark>.tsv is the declared file, downloading it where it is missing.
+    """Ensure that <root>/<benchmark>.tsv is the declared file; download it if missing.
 
     Returns None, which the patched caller takes as "no checksum left to compare". Raises InputRefused for a file of
-    another md5 and for a missing one that cannot be had.
+    another md5 and for a missing one that cannot be downloaded.
     """
     folder = lmudata.require_writable(Path(root))
     path = folder / f"{benchmark}.tsv"
     known = declared_editions()
-    wanted = editions.wanted_md5(benchmark, declared, known)
+    expected = editions.wanted_md5(benchmark, declared, known)
     if not path.is_file():
-        _provide(benchmark, url, wanted, path)
-    elif wanted and (seen := md5_of(path)) != wanted:
+        _provide(benchmark, url, expected, path)
+    elif expected and (actual := md5_of(path)) != expected:
         raise InputRefused(
-            f"{path} has md5 {seen}",
-            expected=f"md5 {wanted}",
-            hint=f"accept it with {editions.cure(benchmark, seen, known)}, or move it away to have it downloaded",
+            f"{path} has md5 {actual}",
+            expected=f"md5 {expected}",
+            hint=f"accept it with {editions.cure(benchmark, actual, known)}, or move it away to have it downloaded",
         )
     local_copy.drop_stale(path)
     local_copy.drop_other_reading(path)
 
 
-def _provide(benchmark: str, url: str, wanted: str | None, path: Path) -> None:
+def _provide(benchmark: str, url: str, expected: str | None, path: Path) -> None:
     legacy = path.with_name(url.split("/")[-1])
-    if legacy.is_file() and wanted and md5_of(legacy) == wanted:
+    if legacy.is_file() and expected and md5_of(legacy) == expected:
         legacy.replace(path)
         print(f"{benchmark}: {legacy} renamed to {path.name}", flush=True)
         return
@@ -59,25 +59,25 @@ def _provide(benchmark: str, url: str, wanted: str | None, path: Path) -> None:
     if reason := download.offline_reason():
         raise InputRefused(f"{mount / path.name} does not exist and {reason}", hint=hint)
     chosen = editions.chosen(declared_editions()).get(benchmark)
-    if chosen and chosen.md5 == wanted and chosen.url is None:
+    if chosen and chosen.md5 == expected and chosen.url is None:
         raise InputRefused(
             f"{mount / path.name} does not exist, and the {chosen.name} edition of {benchmark} has no known address",
-            expected=f"the file with md5 {wanted}",
+            expected=f"the file with md5 {expected}",
             hint=f"put it there (-v HOST_FOLDER:{mount})",
         )
-    url = chosen.url if chosen and chosen.url and chosen.md5 == wanted else url
+    url = chosen.url if chosen and chosen.url and chosen.md5 == expected else url
     print(f"{benchmark}: downloading {url}", flush=True)
     try:
-        download.retrieve(url, path, md5=wanted)
+        download.retrieve(url, path, md5=expected)
     except VldockError as error:
-        told = f"{mount / path.name} does not exist and {error.message}"
-        raise InputRefused(told, expected=error.expected, hint=hint) from error
+        message = f"{mount / path.name} does not exist and {error.message}"
+        raise InputRefused(message, expected=error.expected, hint=hint) from error
 
 
 def image_root(root: str, data_path: str | None) -> str:
-    """Return the folder for a benchmark's decoded images: one for each content of its file.
+    """Return the folder for a benchmark's decoded images, one per content of its file.
 
-    Upstream names an image by its index only and keeps one that exists, so another file's images would be looked at.
+    Upstream names an image by its index only and keeps one that exists, so another file's images would be used.
     """
     if data_path is None or not Path(data_path).is_file():
         return root

@@ -1,4 +1,7 @@
-"""Workbooks are read once: VLMEvalKit reads a benchmark's predictions eight times while it scores and reports them."""
+"""Cache of parsed workbooks.
+
+VLMEvalKit reads a benchmark's predictions eight times while it scores and reports them.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ _kept: OrderedDict[tuple[str, int, int, int, int], Any] = OrderedDict()
 
 
 def read(reader: Callable[[str], Any], path: str) -> Any:
-    """Return `reader(path)`, a DataFrame, without reading again a file that is the one read before."""
+    """Return `reader(path)`, a DataFrame, cached for as long as the file does not change."""
     seen = os.stat(path)  # noqa: PTH116  VLMEvalKit takes strings
     key = (os.path.abspath(path), seen.st_ino, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns)  # noqa: PTH100
     if key not in _kept:

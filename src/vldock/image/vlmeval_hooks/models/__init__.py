@@ -1,1 +1,10 @@
-""""""
+"""VLMEvalKit's tables of models and benchmarks, and the construction of a model.
+
+Called by patched vlmeval/config.py, dataset/__init__.py and inference.py, and by run_py for custom models.
+
+build            builds a model once
+factories        entries of the tables as references, imported on use
+benchmark_index  which benchmark class knows which names
+own_models       custom models: --model NAME=FOLDER
+own_llava        their wrapper
+"""

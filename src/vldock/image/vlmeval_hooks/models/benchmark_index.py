@@ -1,7 +1,7 @@
-"""Which benchmark class knows which names: read from a file, where upstream imports 250 modules to ask each class.
+"""Index {benchmark class: names it knows}, where upstream imports 250 modules to ask.
 
-The image build writes the file from VLMEvalKit's sources as they lie there, with their digest. Edited sources have
-another digest: then the file counts for nothing, and every class is imported and asked, as upstream does.
+The image build writes the file from VLMEvalKit's sources, with their digest. Edited sources have another digest: then
+the file is ignored, and every class is imported and asked, as upstream does.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Classes = tuple[tuple[str, tuple[str, ...]], ...]  # (class, the names it knows)
 
 
 def path() -> Path:
-    """Return where the index lies: beside the benchmarks' sources."""
+    """Return the path of the index, beside the benchmarks' sources."""
     found = importlib.util.find_spec("vlmeval")
     if found is None or found.origin is None:
         raise EnvironmentUnfit(
@@ -34,7 +34,10 @@ def path() -> Path:
 
 
 def write() -> Path:
-    """Import and ask every benchmark class, write the index and return its path; ValueError where a name misleads."""
+    """Import every benchmark class, write the index and return its path.
+
+    Raises ValueError where a class is not found by its name.
+    """
     package = importlib.import_module(PACKAGE)
     every = package.DATASET_CLASSES
     if strangers := [cls for cls in every if getattr(package, cls.__name__, None) is not cls]:
@@ -46,7 +49,7 @@ def write() -> Path:
 
 @functools.cache
 def classes() -> Classes | None:
-    """Return the index, or None where there is none for the sources that are here."""
+    """Return the index, or None without one for the present sources."""
     try:
         written = json.loads(path().read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -57,18 +60,21 @@ def classes() -> Classes | None:
 
 
 def supported() -> list[str] | None:
-    """Return what SUPPORTED_DATASETS holds, or None without an index."""
+    """Return the value of SUPPORTED_DATASETS, or None without an index."""
     known = classes()
     return None if known is None else [name for _, names in known for name in names]
 
 
 def names_of(cls: str) -> list[str] | None:
-    """Return the names the class called `cls` knows, or None where only the class itself can tell."""
+    """Return the names known to class `cls`, or None where only the class can tell."""
     return next((list(names) for name, names in classes() or () if name == cls), None)
 
 
 def classes_for(benchmark: str) -> list[Any]:
-    """Return what to ask about `benchmark`, in order: the classes that know it, else all (a name of the user's own)."""
+    """Return the classes to ask about `benchmark`, in order.
+
+    Those that know it, else all: a custom name.
+    """
     package = importlib.import_module(PACKAGE)
     if "DATASET_CLASSES" not in vars(package):
         knowing = [name for name, names in classes() or () if benchmark in names]

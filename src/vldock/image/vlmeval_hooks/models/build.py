@@ -1,4 +1,4 @@
-"""Building the model: once, and where that fails, failing at once for the benchmarks that follow."""
+"""Builds a model once; after a failure, fails at once for the benchmarks that follow."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _resident: list[Callable[[str], Any | None]] = []  # finds a model that a sessio
 
 
 def use_resident(find: Callable[[str], Any | None]) -> None:
-    """Take models from `find` where it has them, before any is built here."""
+    """Set `find`, which returns a session worker's model, to be asked before building one."""
     _resident[:] = [find]
 
 
@@ -26,12 +26,12 @@ class ModelLoadError(VldockError):
 
 
 def forget_failures() -> None:
-    """Let models that failed be tried again: a run begins."""
+    """Forget failed models at the start of a run, so that they are tried again."""
     _failed.clear()
 
 
 def cache_versions() -> None:
-    """Read a package's version once: transformers asks for Pillow's seven times an image, and each is a file parsed.
+    """Cache package versions: transformers reads Pillow's seven times an image, a parsed file each.
 
     Source: transformers 4.37.2, utils/import_utils.py, is_vision_available().
     """
@@ -40,10 +40,10 @@ def cache_versions() -> None:
 
 
 def settle_generation_config(model: Any) -> None:
-    """Have generate() take a model's settings of decoding as they are, where its config says nothing else.
+    """Mark a model's generation config as settled where it equals the model config's.
 
-    transformers makes them anew from the model's config at each call and compares, for whoever changed the config
-    meanwhile: 5 ms a question. Source: transformers 4.37.2, generation/utils.py, generate().
+    transformers otherwise makes it anew from the model's config at each call and compares, in case the config was
+    changed: 5 ms a question. Source: transformers 4.37.2, generation/utils.py, generate().
     """
     inner: Any = getattr(model, "model", None)
     settings: Any = getattr(inner, "generation_config", None)

@@ -1,7 +1,7 @@
-"""VLMEvalKit's tables of models and video benchmarks, written down without importing what they construct.
+"""VLMEvalKit's tables of models and video benchmarks, built without importing their classes.
 
-An entry is `partial(Class, arguments)`. Here it holds a Reference; `entry.func`, a call and a pickle find the class
-itself, imported by then. Names, arguments and the number of entries need no import.
+An entry is `partial(Class, arguments)`. Here it holds a Reference; `entry.func`, a call and a pickle resolve it to the
+class, imported by then. Names, arguments and the number of entries need no import.
 """
 
 from __future__ import annotations
@@ -19,31 +19,31 @@ from vldock.image.vlmeval_hooks.models import benchmark_index
 
 @dataclass(frozen=True)
 class Reference:
-    """A class of a package, by its name there."""
+    """A class of a package, by name."""
 
     package: str
     name: str
 
     def resolve(self) -> Any:
-        """Return the class, imported now; ImportError with the real cause where that fails."""
+        """Import and return the class; ImportError with the real cause where that fails."""
         return getattr(importlib.import_module(self.package), self.name)
 
     def supported_datasets(self) -> list[str]:
-        """Return what the benchmark class of this name answers."""
+        """Return the answer of the benchmark class of this name."""
         known = benchmark_index.names_of(self.name)
         return self.resolve().supported_datasets() if known is None else known
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Construct, as the class does."""
+        """Construct an instance of the class."""
         return self.resolve()(*args, **kwargs)
 
 
 class _Partial(functools.partial[Any]):
-    """A functools.partial of a class that is imported when it is needed."""
+    """functools.partial of a class imported on first use."""
 
     @property
     def func(self) -> Any:
-        """The class itself, never the reference to it."""
+        """The class, never the reference to it."""
         held = _held(self)
         return held.resolve() if isinstance(held, Reference) else held
 
@@ -68,7 +68,7 @@ def _held(entry: _Partial) -> Any:
 
 
 class _Names:
-    """A package of which only references are wanted."""
+    """A package whose attributes are references."""
 
     def __init__(self, package: str) -> None:
         self._package = importlib.import_module(package)
@@ -80,14 +80,14 @@ class _Names:
 
 
 def import_references(*packages: str) -> tuple[Any, ...]:
-    """Return what a table is written with: for each package its classes as attributes, and `partial`."""
+    """Return a package's classes as references (for each package), and a matching `partial`."""
     if lazy_imports.eager():
         return (*map(importlib.import_module, packages), functools.partial)
     return (*map(_Names, packages), _Partial)
 
 
 def insert_references(name: str, package: str) -> None:
-    """Let the module `name` write its table with the classes of `package`, as after `from package import *`."""
+    """Put references to a package's classes into a module, as `from package import *` would."""
     space = vars(sys.modules[name])
     if lazy_imports.eager():
         exec(f"from {package} import *", space)
@@ -97,7 +97,7 @@ def insert_references(name: str, package: str) -> None:
 
 
 def remove_references(name: str, package: str) -> None:
-    """End borrow(): what the module `name` is asked for from now on is the package's own."""
+    """Undo insert_references(): later look-ups go to the package itself."""
     space = vars(sys.modules[name])
     for one in [one for one, value in space.items() if isinstance(value, Reference)]:
         del space[one]

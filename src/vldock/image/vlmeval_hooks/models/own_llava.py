@@ -1,4 +1,7 @@
-"""VLMEvalKit's LLaVA wrapper for a model of one's own: worded and preprocessed as it was trained (LLaVA-NeXT too)."""
+"""VLMEvalKit's LLaVA wrapper for a custom model (LLaVA-NeXT too).
+
+Questions are worded and images preprocessed as in training.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from vldock.image.llava_hooks import markers, wording
 
 
 class OwnLLaVA(LLaVA):  # type: ignore[misc]
-    """Asks with the template of the model's config; anyres images go in as tiles, with their sizes."""
+    """LLaVA wrapper with the template of the model's config; anyres images are tiled."""
 
     def generate_inner(self, message: list[dict[str, Any]], dataset: str | None = None) -> str:
         """Return the answer to one message of images and texts, decoded greedily."""

@@ -1,7 +1,7 @@
-"""Models of one's own for run.py: `--model NAME=FOLDER`, or VLDOCK_MODELS=NAME=FOLDER,NAME=FOLDER.
+"""Custom models of run.py: `--model NAME=FOLDER`, or VLDOCK_MODELS=NAME=FOLDER,NAME=FOLDER.
 
-The folder is a LLaVA as `train export` writes it. It is asked as it was trained: its own template, its own way to cut
-images into tiles. Its passport carries the digest of its weights.
+The folder is a LLaVA as `train export` writes it. It is evaluated as it was trained: its own template, its own image
+tiling. Its passport carries the digest of its weights.
 """
 
 from __future__ import annotations
@@ -19,34 +19,34 @@ NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 
 
 def extract_folders(argv: list[str], environ: MutableMapping[str, str]) -> list[str]:
-    """Return `argv` with each NAME=FOLDER after --model as NAME, noted in the environment.
+    """Return `argv` with each NAME=FOLDER after --model as NAME, recorded in the environment.
 
     Raises UsageError for a name no file can have, or a folder without config.json.
     """
     taken, after_model = [], False
-    given = declared_folders(environ)
+    folders = declared_folders(environ)
     for word in argv:
         option, equals, value = word.partition("=")
         if word.startswith("-"):
             after_model = option == "--model"
             if after_model and equals and "=" in value:  # --model=NAME=FOLDER
                 name, _, folder = value.partition("=")
-                given[name] = folder
+                folders[name] = folder
                 word = f"--model={name}"
         elif after_model and equals:
-            given[option] = value
+            folders[option] = value
             word = option
         taken.append(word)
-    for name, folder in given.items():
+    for name, folder in folders.items():
         _require(name, folder)
-    if given:
+    if folders:
         here = os.getcwd()  # noqa: PTH109
-        environ[VARIABLE] = ",".join(f"{name}={os.path.join(here, folder)}" for name, folder in given.items())  # noqa: PTH118
+        environ[VARIABLE] = ",".join(f"{name}={os.path.join(here, folder)}" for name, folder in folders.items())  # noqa: PTH118
     return taken
 
 
 def declared_folders(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return {name: folder} of VLDOCK_MODELS; raises UsageError for a word without =."""
+    """Return {name: folder} of VLDOCK_MODELS; raise UsageError for a word without =."""
     found = {}
     for word in filter(None, (part.strip() for part in environ.get(VARIABLE, "").split(","))):
         name, equals, folder = word.partition("=")
@@ -57,9 +57,12 @@ def declared_folders(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def register(environ: Mapping[str, str]) -> list[str]:
-    """Add the declared models to VLMEvalKit's and return their names; raises UsageError for a name it has already."""
-    given = declared_folders(environ)
-    if not given:
+    """Add the declared models to VLMEvalKit's and return their names.
+
+    Raises UsageError for a name VLMEvalKit already has.
+    """
+    folders = declared_folders(environ)
+    if not folders:
         return []
     import functools
 
@@ -67,12 +70,12 @@ def register(environ: Mapping[str, str]) -> list[str]:
 
     from vldock.image.vlmeval_hooks.models.own_llava import OwnLLaVA
 
-    for name, folder in given.items():
+    for name, folder in folders.items():
         known = supported_VLM.get(name)
         if known is not None and getattr(known, "func", None) is not OwnLLaVA:
             raise UsageError(f"--model {name}={folder}: VLMEvalKit has a model {name} already", expected="another name")
         supported_VLM[name] = functools.partial(OwnLLaVA, model_path=folder)
-    return list(given)
+    return list(folders)
 
 
 def _require(name: str, folder: str) -> None:

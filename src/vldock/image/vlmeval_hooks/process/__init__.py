@@ -1,1 +1,11 @@
-""""""
+"""One process of a run: environment, GPUs, ranks and messages.
+
+Called by every package above and by patched vlmeval/smp and run.py. Imports none of the other hooks.
+
+env_file      .env files
+placement     device and dtype
+ranks         processes that share a run (torchrun)
+scoring_pool  pool that scores open answers
+error_lines   an exception as one line
+redact        keys hidden in logs
+"""

@@ -1,4 +1,4 @@
-""".env: tokens and keys, read from the two places a user may mount it at, never printed.
+""".env files: tokens and keys, read from the two mount points, never printed.
 
 The container's own environment comes first (`docker run -e` beats the file), then /workspace/VLMEvalKit/.env, then
 /workspace/.env; a variable that is empty counts as not set.
@@ -18,17 +18,17 @@ _told: set[str] = set()
 
 
 def find_files(package: Path) -> tuple[Path, Path]:
-    """Return the two places for a VLMEvalKit package folder: beside it, and one folder up."""
+    """Return the two .env paths of a VLMEvalKit package: beside it, and one folder up."""
     return package.parent / ".env", package.parent.parent / ".env"
 
 
 def load_mounted() -> None:
-    """Set what the files at the image's two places set, ahead of VLMEvalKit, which does so when it is imported."""
+    """Load the image's two .env files, before VLMEvalKit does on import."""
     load([Path(file) for file in ENV_FILES])
 
 
 def load(files: Sequence[Path], env: MutableMapping[str, str] | None = None) -> None:
-    """Set the variables of `files` that are not set yet; a missing file is no event, an unreadable one is a warning."""
+    """Set the unset variables of `files`; ignore a missing file, warn of an unreadable one."""
     env = os.environ if env is None else env
     for file in files:
         for name, value in _read(file, env).items():

@@ -1,4 +1,4 @@
-"""An exception as one line a user can act on."""
+"""Exceptions as one line a user can act on."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ OFFLINE_ERRORS = ("LocalEntryNotFoundError", "OfflineModeIsEnabled")
 
 
 def chain(error: BaseException) -> Iterator[BaseException]:
-    """Yield `error` and what caused it, outermost first."""
+    """Yield `error` and its causes, outermost first."""
     seen: BaseException | None = error
     while seen is not None:
         yield seen
@@ -31,7 +31,7 @@ def flat(text: str) -> str:
 
 
 def one_line(error: BaseException) -> str:
-    """Return what happened on one line: vldock's own errors with their hint, others with type and, if bare, place."""
+    """Return an exception as one line: its message, hint or type, and place if it has no text."""
     if isinstance(error, VldockError):
         parts = [error.message, f"expected {error.expected}" if error.expected else "", error.hint or ""]
         return flat("; ".join(part for part in parts if part))
@@ -49,7 +49,7 @@ def _is_missing_from_cache(error: BaseException) -> bool:
 
 
 def _missing_from_cache(error: BaseException) -> str:
-    """Say which cache lacks the files; an offline process must not be told to check its connection."""
+    """Return which cache lacks the files; offline, no advice to check the connection."""
     cache = os.environ.get("HUGGINGFACE_HUB_CACHE") or os.environ.get("HF_HOME") or "the Hugging Face cache"
     offline = next((name for name in OFFLINE_VARIABLES if os.environ.get(name)), None)
     why = f"{offline}={os.environ[offline]}" if offline else "the Hub could not be reached"
@@ -66,12 +66,12 @@ def log_failure(logger: logging.Logger, model: str, benchmark: str, error: BaseE
 
 
 def keep_on_console(record: logging.LogRecord) -> bool:
-    """Filter of the console handler: records marked `file_only` stay in the file."""
+    """Return False for records marked `file_only`: a filter of the console handler."""
     return not getattr(record, "file_only", False)
 
 
 class ConsoleFormatter(logging.Formatter):
-    """Formats a record without its traceback; the file handler, which sees the same record, still has it."""
+    """Formatter without traceback; the file handler, given the same record, still has it."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line(s) for the console."""

@@ -1,4 +1,4 @@
-"""Device and dtype of VLMEvalKit's LLaVA wrapper: the GPU in half precision, else the CPU in float32.
+"""Device and dtype of VLMEvalKit's LLaVA wrapper: GPU in half precision, else CPU in float32.
 
 `VLDOCK_DEVICE` (cpu, cuda, cuda:1) and `VLDOCK_DTYPE` (float32, float16, bfloat16) override.
 """
@@ -27,7 +27,10 @@ def choose_device() -> str:
 
 
 def loading_options() -> dict[str, Any]:
-    """Return the arguments of load_pretrained_model that put the whole model on one device, without a detour."""
+    """Return load_pretrained_model's arguments for the whole model on one device.
+
+    It is loaded there directly, not through host memory.
+    """
     where = choose_device()
     return {"device": where, "device_map": {"": where}, "torch_dtype": choose_dtype(None, where)}
 

@@ -1,7 +1,7 @@
-"""Several processes that share one run (torchrun): which GPU each has, how they talk, what happens when one fails.
+"""Processes that share one run (torchrun): their GPUs, backend, synchronization and failures.
 
-Each rank answers every n-th row, rank 0 scores. Without a GPU for each rank they talk through gloo, so that the whole
-can be tried on a CPU; upstream knows NCCL only.
+Each rank answers every n-th row, rank 0 scores. Without a GPU for each rank they communicate through gloo, so that all
+of it can be tried on a CPU; upstream supports NCCL only.
 """
 
 from __future__ import annotations
@@ -27,29 +27,32 @@ _state = {"kept": False, "together": True}
 
 
 def rank() -> int:
-    """Return which of the processes this is."""
+    """Return this process's rank."""
     return int(os.environ.get("RANK", "0"))
 
 
 def world_size() -> int:
-    """Return how many processes share the run."""
+    """Return the number of ranks."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def assign_gpus(environ: MutableMapping[str, str] = os.environ) -> None:
-    """Leave this process the GPUs of its rank; to be called before torch looks for GPUs. A second call does nothing."""
-    here = int(environ.get("LOCAL_WORLD_SIZE", "1"))
-    if here < 2 or environ.get(PLACED):
+    """Set CUDA_VISIBLE_DEVICES to this rank's share of the GPUs.
+
+    Call it before torch looks for GPUs. A second call does nothing.
+    """
+    local_ranks = int(environ.get("LOCAL_WORLD_SIZE", "1"))
+    if local_ranks < 2 or environ.get(PLACED):
         return
     gpus = visible_gpus(environ)
-    mine, how = share_gpus(gpus, int(environ.get("LOCAL_RANK", "0")), here)
+    own, how = share_gpus(gpus, int(environ.get("LOCAL_RANK", "0")), local_ranks)
     environ[PLACED] = how
-    if mine:
-        environ["CUDA_VISIBLE_DEVICES"] = ",".join(mine)
+    if own:
+        environ["CUDA_VISIBLE_DEVICES"] = ",".join(own)
 
 
 def visible_gpus(environ: MutableMapping[str, str]) -> list[str]:
-    """Return the GPUs this process may use: CUDA_VISIBLE_DEVICES where it is set, else all of the machine."""
+    """Return the GPUs this process may use: CUDA_VISIBLE_DEVICES if set, else the machine's."""
     asked = environ.get("CUDA_VISIBLE_DEVICES")
     if asked is not None:
         return [name for name in (part.strip() for part in asked.split(",")) if name and name != "-1"]
@@ -60,18 +63,18 @@ def visible_gpus(environ: MutableMapping[str, str]) -> list[str]:
     return of_listing(listing.stdout)
 
 
-def share_gpus(gpus: Sequence[str], local_rank: int, here: int) -> tuple[list[str], str]:
-    """Return the GPUs of one of `here` processes, and whether they are its own, shared with others, or none."""
+def share_gpus(gpus: Sequence[str], local_rank: int, local_ranks: int) -> tuple[list[str], str]:
+    """Return the GPUs of one of `local_ranks` processes, and "own", "shared" or "none"."""
     if not gpus:
         return [], "none"
-    if len(gpus) < here:
+    if len(gpus) < local_ranks:
         return [gpus[local_rank % len(gpus)]], "shared"
-    each = len(gpus) // here
+    each = len(gpus) // local_ranks
     return list(gpus[each * local_rank : each * (local_rank + 1)]), "own"
 
 
 def choose_backend() -> str:
-    """Return nccl where every rank has a GPU of its own and uses it, else gloo."""
+    """Return nccl where every rank has and uses its own GPU, else gloo."""
     import torch
 
     own = os.environ.get(PLACED, "own") == "own" and not os.environ.get("VLDOCK_DEVICE", "").startswith("cpu")
@@ -79,7 +82,7 @@ def choose_backend() -> str:
 
 
 def join() -> None:
-    """Join the other ranks, once."""
+    """Join the process group, once."""
     from torch import distributed
 
     if distributed.is_initialized():
@@ -93,7 +96,7 @@ def join() -> None:
 
 
 def leave() -> None:
-    """Leave the other ranks, unless a run of many cells keeps them (`kept`)."""
+    """Leave the process group, unless a run of many cells keeps it (`joined`)."""
     from torch import distributed
 
     if not _state["kept"] and distributed.is_initialized():
@@ -102,7 +105,10 @@ def leave() -> None:
 
 @contextmanager
 def joined() -> Iterator[None]:
-    """Keep the ranks joined from cell to cell: VLMEvalKit joins and leaves for each, which can be done only once."""
+    """Keep the ranks joined from cell to cell.
+
+    VLMEvalKit joins and leaves for each, which can be done only once.
+    """
     if world_size() == 1:
         yield
         return
@@ -128,22 +134,25 @@ def broadcast(text: str) -> str:
 
 
 def mark_diverged() -> None:
-    """A cell begins: until its answers are together every rank is needed."""
+    """Mark that ranks diverged at the start of a cell; see `in_sync`.
+
+    Until the cell's answers are gathered every rank is needed.
+    """
     _state["together"] = False
 
 
 def mark_joined() -> None:
-    """All answers of the cell are written; what follows is rank 0's own."""
+    """Mark that the cell's answers are all written; the rest is rank 0's own work."""
     _state["together"] = True
 
 
 def in_sync() -> bool:
-    """Tell whether the ranks are where they can begin another cell together."""
+    """Return whether the ranks can begin another cell together."""
     return world_size() == 1 or _state["together"]
 
 
 def raise_if_diverged(error: BaseException) -> None:
-    """End this rank when it failed before the answers were together; raises EvaluationFailed with the cause.
+    """Raise EvaluationFailed with the cause if this rank failed before the answers were gathered.
 
     The others wait for it at a barrier; torchrun ends them when it is gone. With one process nothing happens.
     """
@@ -152,7 +161,7 @@ def raise_if_diverged(error: BaseException) -> None:
 
 
 def gather_answers(folder: Path, model: str, benchmark: str) -> None:
-    """Make the answers that another number of processes left reusable: each rank reads the file they go to."""
+    """Merge answers left by another number of processes into the file each rank reads."""
     mine = {f"{number}{world_size()}" for number in range(world_size())}
     left = re.compile(rf"(\d+)_{re.escape(benchmark)}\.pkl")
     found = [path for path in sorted(folder.iterdir()) if (match := left.fullmatch(path.name)) and match[1] not in mine]

@@ -1,4 +1,4 @@
-"""Keys stay out of logs and of status.json."""
+"""Redaction of keys in logs and status.json."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ IN_JSON = re.compile(r'("(?:api_)?key"\s*:\s*)"[^"]*"')
 
 
 def argv(words: Sequence[str]) -> list[str]:
-    """Return a command line without the keys given on it."""
+    """Return a command line with its keys hidden."""
     shown: list[str] = []
     for word in words:
         option, equals, _ = word.partition("=")
@@ -26,5 +26,5 @@ def argv(words: Sequence[str]) -> list[str]:
 
 
 def options(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a judge's options without its key."""
+    """Return a judge's options with its key hidden."""
     return {name: HIDDEN if name in ("key", "api_key") else value for name, value in values.items()}

@@ -1,4 +1,7 @@
-"""How many processes score open answers: none for few, as many as there are cores for many; the scores are the same."""
+"""Process pool that scores open answers: none for few rows, up to 16 for many.
+
+The scores are the same.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ MOST = 16  # VLMEvalKit's own number
 
 
 class SerialPool:
-    """Has the one method of a pool that is used, and no processes."""
+    """The one method of a pool that is used, without processes."""
 
     def map(self, function: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
         """Return [function(item), ...]; what it raises passes through."""
@@ -20,5 +23,5 @@ class SerialPool:
 
 
 def make(rows: int) -> Any:
-    """Return what scores `rows` rows by its map()."""
+    """Return a pool whose map() scores `rows` rows."""
     return SerialPool() if rows <= FEW else multiprocessing.Pool(min(MOST, len(os.sched_getaffinity(0))))

@@ -1,4 +1,7 @@
-"""The passport of a cell, written when its evaluation has ended: everything its score came from, no secret, no name."""
+"""Passport of a cell, written after its evaluation: everything behind its score.
+
+It holds no secret and no name.
+"""
 
 from __future__ import annotations
 
@@ -31,17 +34,20 @@ _began: list[datetime] = []  # of the cell that is evaluated
 
 
 def path_of(folder: str | Path, model: str, benchmark: str) -> Path:
-    """Return where the passport of a cell lies."""
+    """Return the path of a cell's passport."""
     return Path(folder) / f"{model}_{benchmark}{SUFFIX}"
 
 
 def begin() -> None:
-    """Note that a cell begins now: a process may evaluate many, and one of a session is a fork of an older one."""
+    """Record the start of a cell.
+
+    A process may evaluate many, and one of a session is a fork of an older one.
+    """
     _began[:] = [datetime.now(UTC)]
 
 
 def write(folder: str, model: str, dataset: Any, *, args: Any, judge: str | None, factory: Any) -> Path:
-    """Write the passport of the cell that was just evaluated and return its path."""
+    """Write the passport of the cell just evaluated and return its path."""
     prompts.flush()
     benchmark = str(dataset.dataset_name)
     notes = prompts.read(prompts.path_of(folder, model, benchmark))
@@ -74,7 +80,10 @@ def write(folder: str, model: str, dataset: Any, *, args: Any, judge: str | None
 
 @functools.cache
 def image_facts() -> dict[str, Any]:
-    """Return the image's id (the host told Docker's, else the build's digest) and what the build wrote down."""
+    """Return the image's id and the facts its build recorded.
+
+    The id is Docker's if the host passed it, else the build's digest.
+    """
     path = Path(BUILD_FACTS)
     facts = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     names = ("version", "base", "lock_sha256", "patches_sha256", "vldock_sha256", "flash_attn")
@@ -88,21 +97,24 @@ def image_facts() -> dict[str, Any]:
 
 
 def code_facts() -> dict[str, Any]:
-    """Return versions and digests of what computed the score."""
+    """Return versions and digests of the code behind a score."""
     names = {"llava_version": "llava-torch", "vlmeval_version": "ms-vlmeval", "tokenizers": "tokenizers"}
     versions = {name: importlib.metadata.version(package) for name, package in names.items()}
     return {**specs.code_spec(), **versions, "python": platform.python_version()}
 
 
 def data_facts(dataset: Any, limit: int | None) -> dict[str, Any]:
-    """Return the benchmark's file by md5 and sha256, its edition, its rows, and how many were asked."""
+    """Return the benchmark's file by md5 and sha256, its edition, rows and limit."""
     facts = {**specs.data_spec(dataset), **text_changes.passport_facts(dataset)}
     facts["edition"] = editions.name_of(str(dataset.dataset_name), facts["md5"], tsv.declared_editions())
     return {**facts, "rows": len(dataset.data), "limit": limit}
 
 
 def prompt_facts(notes: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Return the template, a hash of every prompt sent (message, tokens, length in tokens), and which were cut."""
+    """Return the template, a hash of every prompt sent, and which were cut.
+
+    The hash covers message, tokens and length in tokens.
+    """
     samples = {index: [note.get("message"), note.get("tokens"), note.get("length")] for index, note in notes.items()}
     return {
         "template": prompts.template(),
@@ -114,7 +126,7 @@ def prompt_facts(notes: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
 
 def generation_facts(notes: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Return the arguments of decoding, the engine, and its rows at once; a list where samples differ.
+    """Return decoding arguments, engine and batch size; a list where samples differ.
 
     `actual` is the most rows that any sample was decoded with.
     """
@@ -132,7 +144,7 @@ def generation_facts(notes: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
 
 def feature_facts(notes: dict[str, dict[str, Any]]) -> dict[str, Any] | None:
-    """Return which space of the feature cache the images were looked up in, and where they were; None without it."""
+    """Return the feature-cache space and counts of its look-ups, or None without the cache."""
     seen = [note["features"] for note in notes.values() if "features" in note]
     if not seen:
         return None
@@ -141,7 +153,10 @@ def feature_facts(notes: dict[str, dict[str, Any]]) -> dict[str, Any] | None:
 
 
 def hardware_facts(notes: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Return device, dtype and attention of the weights that answered (a list where several did), driver, CUDA."""
+    """Return device, dtype and attention of the model, driver and CUDA.
+
+    A list where several models answered.
+    """
     import torch
 
     on_gpu = torch.cuda.is_available()
@@ -154,7 +169,7 @@ def hardware_facts(notes: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
 
 def _one(values: list[Any]) -> Any:
-    """Return the value where all are equal, None where there is none, else the list of those that differ."""
+    """Return the value if all are equal, None if there is none, else the differing values."""
     distinct = {json.dumps(value, sort_keys=True): value for value in values}
     return next(iter(distinct.values()), None) if len(distinct) < 2 else [distinct[key] for key in sorted(distinct)]
 

@@ -1,8 +1,8 @@
-"""What was sent to the model, sample by sample: hashes of messages and of tokens, and every prompt that was cut.
+"""Prompts as sent to the model: a note per sample, and every prompt that was cut.
 
 One JSON line a sample in `<model>_<benchmark>_prompts.jsonl` beside the predictions, so that a run that was killed and
-went on still knows what it asked first; notes.py says what is in a line. `VLDOCK_PROMPT` chooses how LLaVA's wrapper
-words a question.
+resumed still knows its first prompts; sample_notes.py defines a line's fields. `VLDOCK_PROMPT` chooses how LLaVA's
+wrapper words a question.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ VARIABLE = "VLDOCK_PROMPT"
 
 
 def template() -> str:
-    """Return VLDOCK_PROMPT, `vlmevalkit` where it is not set; raises UsageError for any other word."""
+    """Return VLDOCK_PROMPT, `vlmevalkit` if not set; raise UsageError for any other word."""
     asked = os.environ.get(VARIABLE, "").strip() or UPSTREAM
     if asked not in TEMPLATES:
         raise UsageError(f"{VARIABLE}={asked}", expected=" or ".join(TEMPLATES))
@@ -40,7 +40,9 @@ def template() -> str:
 
 
 def render_llava(wrapper: Any, message: list[dict[str, Any]]) -> str | None:
-    """Return the prompt as LLaVA's own evaluation words it (conv_templates), or None: VLMEvalKit's wording stays.
+    """Return the prompt in the wording of LLaVA's own evaluation (conv_templates).
+
+    None keeps VLMEvalKit's wording.
 
     Source: llava/eval/model_vqa_loader.py, llava/conversation.py (vicuna_v1) of LLaVA 1.2.2.
     """
@@ -59,40 +61,40 @@ def render_llava(wrapper: Any, message: list[dict[str, Any]]) -> str | None:
 
 
 def path_of(folder: str | Path, model: str, benchmark: str) -> Path:
-    """Return where the prompts of a cell are noted."""
+    """Return the path of a cell's prompt notes."""
     return Path(folder) / f"{model}_{benchmark}{SUFFIX}"
 
 
 def record_question(folder: str, model: str, benchmark: str, index: Any, message: Any) -> None:
-    """Note that the sample `index` is about to be asked."""
+    """Start the note of the sample `index`, which is about to be asked."""
     flush()
     _where[:] = [path_of(folder, model, benchmark)]
     _pending.update(_loaded, **sample_notes.describe_question(index, message))
 
 
 def flush() -> None:
-    """Write what is known of the sample that was asked last."""
+    """Write the note of the last sample."""
     if _pending and _where:
         sample_notes.append(_where[0], _pending)
     _pending.clear()
 
 
 def describe_model(model: Any) -> dict[str, Any]:
-    """Return what every note of a model has: where and how it computes, and after how many tokens it cuts."""
+    """Return the fields common to all notes of a model: hardware and token limit."""
     return {"hardware": asdict(facts_of(model)), "limit": token_limit(getattr(model, "model", None))}
 
 
 def record_model(note: Mapping[str, Any]) -> None:
-    """Note the model that VLMEvalKit's own loop asks from now on (`of_model`)."""
+    """Set the model that VLMEvalKit's own loop asks from now on (`describe_model`)."""
     _loaded.clear()
     _loaded.update(note, engine=STOCK, batch=1)
 
 
 @contextmanager
-def use_template(asked: str) -> Iterator[None]:
-    """Word questions as `asked` (a template) inside, whatever VLDOCK_PROMPT is."""
+def use_template(name: str) -> Iterator[None]:
+    """Context manager: word questions in the template `name`, whatever VLDOCK_PROMPT is."""
     before = os.environ.get(VARIABLE)
-    os.environ[VARIABLE] = asked
+    os.environ[VARIABLE] = name
     try:
         yield
     finally:
@@ -102,7 +104,10 @@ def use_template(asked: str) -> Iterator[None]:
 
 @contextmanager
 def capture() -> Iterator[sample_notes.Note]:
-    """Yield what will be known of the prompt that is sent inside: for a process that asks on another's behalf."""
+    """Context manager: yield the note of the prompt sent inside.
+
+    For a process that asks on another's behalf.
+    """
     note: sample_notes.Note = {}
     _pending.clear()
     _pending["index"] = None
@@ -114,13 +119,13 @@ def capture() -> Iterator[sample_notes.Note]:
 
 
 def merge_note(note: Mapping[str, Any]) -> None:
-    """Add to the sample that was asked last what the process that asked the model noted of it."""
+    """Add to the last sample the note of the process that asked the model."""
     _pending.update(note)
     sample_notes.warn_if_cut(_pending, _pending.get("limit"))
 
 
 def watch(model: Any) -> Any:
-    """Return the model, its inner generate() noted: token ids as they are sent and come back, arguments of decoding."""
+    """Return the model with generate() wrapped: it notes token ids sent and returned, and arguments."""
     record_model(describe_model(model))
     inner: Any = getattr(model, "model", None)
     generate = getattr(inner, "generate", None)
@@ -160,6 +165,6 @@ def _came_back(inner: Any, sent: list[int] | None, output: Any) -> None:
 
 
 def token_limit(inner: Any) -> int | None:
-    """Return after how many tokens LLaVA cuts a prompt (llava_arch.py), or None where it does not."""
+    """Return after how many tokens LLaVA cuts a prompt (llava_arch.py), or None."""
     value = getattr(getattr(inner, "config", None), "tokenizer_model_max_length", None)
     return int(value) if value else None

@@ -1,8 +1,8 @@
-"""Which run the files of a cell belong to: a JSON beside the predictions, compared before anything is reused.
+"""Identity of a cell's run: a JSON beside the predictions, compared before any reuse.
 
-Equal identity: the run continues from the predictions that are there. Another limit, code, model, data, engine,
-device or stand-in flag: every file of the cell is moved to set-aside/<UTC time>/ and one line says which field
-differs. Another judge only: the predictions stay, the evaluation's files are moved.
+Equal identity: the run continues from the existing predictions. Another limit, code, model, data, engine, device or
+stand-in flag: every file of the cell is moved to set-aside/<UTC time>/ and one line names the differing field. Another
+judge only: the predictions stay, the evaluation's files are moved.
 """
 
 from __future__ import annotations
@@ -32,7 +32,10 @@ def path_of(folder: Path, model: str, benchmark: str) -> Path:
 
 
 def read(path: Path) -> dict[str, Any] | None:
-    """Return the identity in `path`; None where there is none or it is not JSON (then the files are nobody's)."""
+    """Return the identity in `path`, or None if missing or not JSON.
+
+    Files without one belong to no run.
+    """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -41,7 +44,10 @@ def read(path: Path) -> dict[str, Any] | None:
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], fields: tuple[str, ...] = FIELDS) -> list[str]:
-    """Return one phrase for each field in which two identities differ; what was not known yet equals any."""
+    """Return one phrase per field in which two identities differ.
+
+    A value not known yet equals any.
+    """
     phrases = []
     for name in fields:
         before, now = old.get(name), new.get(name)
@@ -85,7 +91,7 @@ def make(model: str, dataset: Any, *, args: Any, judge: str | None, factory: Any
 
 
 def settle_files(folder: str, model: str, dataset: Any, *, args: Any, judge: str | None, factory: Any) -> None:
-    """Make the files in `folder` fit the cell about to run, and write its identity beside them.
+    """Set aside the files in `folder` of another run, and write this run's identity.
 
     Raises InputRefused with --mode eval when the predictions that are there belong to another run.
     """
@@ -136,7 +142,7 @@ def _files(root: Path, model: str, benchmark: str) -> list[Path]:
 
 
 def _by_products(root: Path, model: str, benchmark: str) -> list[Path]:
-    """Return what an evaluation wrote: neither the predictions nor what inference saves on its way to them."""
+    """Return the files an evaluation wrote: no predictions, no intermediate files of inference."""
     stem = f"{model}_{benchmark}"
     inference = ("_checkpoint.pkl", "_PREV.pkl", "_structs.pkl", "_prompts.jsonl")
     files = [path for path in _files(root, model, benchmark) if path.name.startswith(f"{stem}_")]
@@ -150,7 +156,7 @@ def _move(files: list[Path], root: Path, cell: str, reason: str) -> None:
 
 
 def _move_torn(root: Path, model: str, benchmark: str) -> None:
-    """Move away prediction files that cannot be read: what a kill in the middle of a write leaves."""
+    """Move away prediction files that cannot be read: the result of a kill during a write."""
     from vlmeval.smp import load
 
     by_products = set(_by_products(root, model, benchmark))
@@ -164,9 +170,9 @@ def _move_torn(root: Path, model: str, benchmark: str) -> None:
 
 
 def begin_evaluation(folder: str, model: str, benchmark: str, judge: str | None) -> None:
-    """Remove what an earlier evaluation left, so that no score is read from a file of before.
+    """Remove the files of an earlier evaluation, so that no old score is read.
 
-    The answers of a judge that costs money are kept as long as the predictions are the same.
+    The answers of a paid judge are kept as long as the predictions are the same.
     """
     from vlmeval.smp.file import _prediction_table, get_pred_file_path
 

@@ -1,4 +1,4 @@
-"""The note of one sample: what was asked, with which tokens and settings, and which tokens came back.
+"""Note of one sample: prompt, tokens, settings, and the tokens returned.
 
 VLMEvalKit's own loop and our engines write the same notes, one JSON line a sample: index, message (hash, images by
 their content), tokens (hash), length, limit, cut, generation (arguments of decoding), hardware, answer (token ids,
@@ -25,14 +25,16 @@ Note = dict[str, Any]
 
 
 def describe_question(index: Any, message: Any) -> Note:
-    """Return what is known of a sample before it is asked."""
+    """Return the fields of a note known before the question is asked."""
     return {"index": str(index), "message": short_hash(hash_images(message))}
 
 
 def describe_prompt(
     tokens: Sequence[int], *, images: Sequence[int], limit: int | None, arguments: Mapping[str, Any], cut: bool = True
 ) -> Note:
-    """Return what is known of a prompt whose images take `images` positions each (positions.py), cut after `limit`.
+    """Return the fields of a prompt: token hash, length, decoding arguments, whether cut.
+
+    Images take `images` positions each (positions.py); the prompt is cut after `limit`.
 
     `cut` False: this prompt is not cut whatever its length (LLaVA cuts only prompts that come with images).
     """
@@ -44,12 +46,15 @@ def describe_prompt(
 
 
 def plain_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments of decoding that a JSON can hold."""
+    """Return the decoding arguments that JSON can hold."""
     return {name: value for name, value in sorted(arguments.items()) if isinstance(value, PLAIN)}
 
 
 def strip_prompt(output: Sequence[int], *, prompt: Sequence[int], start: int | None) -> list[int]:
-    """Return the tokens a model added: generate() gives them after the prompt, or after a lone start token."""
+    """Return the tokens a model added.
+
+    generate() returns them after the prompt, or after a lone start token.
+    """
     tokens = list(output)
     if prompt and tokens[: len(prompt)] == list(prompt):
         return tokens[len(prompt) :]
@@ -57,7 +62,7 @@ def strip_prompt(output: Sequence[int], *, prompt: Sequence[int], start: int | N
 
 
 def warn_if_cut(note: Mapping[str, Any], limit: int | None) -> None:
-    """Say on standard error that the prompt of a note was cut."""
+    """Print on standard error that a note's prompt was cut."""
     if note.get("cut"):
         print(
             f"CUT sample {note['index']}: its prompt is {note['length']} tokens long and the model reads {limit}: "
@@ -68,14 +73,14 @@ def warn_if_cut(note: Mapping[str, Any], limit: int | None) -> None:
 
 
 def append(path: Path, note: Mapping[str, Any]) -> None:
-    """Add a note to a cell's file."""
+    """Append a note to a cell's file."""
     line = json.dumps(note, ensure_ascii=False, sort_keys=True) + "\n"
     with path.open("a", encoding="utf-8") as stream:  # one short write: whole, or torn at the end only
         stream.write(line)
 
 
 def read(path: Path) -> dict[str, Note]:
-    """Return {sample: what was noted last}; a line that a kill tore is left out."""
+    """Return {sample: last note}; skip a line torn by a kill."""
     found = {}
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
@@ -106,7 +111,7 @@ def hash_images(message: Any) -> Any:
 
 
 def file_digest(path: str) -> str:
-    """Return the sha256 of a file, read once as long as its size and time are the same."""
+    """Return the sha256 of a file, cached for as long as its size and time are the same."""
     status = Path(path).stat()
     return _digest_of(path, status.st_size, status.st_mtime_ns)
 
@@ -118,5 +123,5 @@ def _digest_of(path: str, _size: int, _time: int) -> str:
 
 
 def short_hash(value: Any) -> str:
-    """Return a short hash of any value that a JSON can hold."""
+    """Return a short hash of any JSON value."""
     return hashlib.sha256(json.dumps(value, ensure_ascii=False, sort_keys=True, default=str).encode()).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""Moving the files of one cell away, never deleting them, and finding which files those are."""
+"""Files of one cell: finding them, and moving them away, never deleting them."""
 
 from __future__ import annotations
 

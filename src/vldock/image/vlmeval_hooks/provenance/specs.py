@@ -1,4 +1,4 @@
-"""What a result depends on, as values to compare: the model's specification, the data, the code."""
+"""Specifications a result depends on: model, data and code, as comparable values."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ NOT_IDENTITY = ("key", "api_key", "retry", "verbose", "timeout", "wait")
 
 
 def model_spec(factory: Any) -> dict[str, Any]:
-    """Return class and arguments of a model factory (a functools.partial, one wrapped with functools.wraps, a dict)."""
+    """Return class and arguments of a model factory.
+
+    A functools.partial, one wrapped with functools.wraps, or a dict.
+    """
     if isinstance(factory, dict):
         return {"class": str(factory.get("class")), "kwargs": _plain(factory), "revision": None, "weights": None}
     factory = inspect.unwrap(factory)
@@ -38,7 +41,7 @@ def model_spec(factory: Any) -> dict[str, Any]:
 
 
 def is_api(factory: Any) -> bool:
-    """Tell whether a model factory makes a client of somebody's API, which holds no weights here."""
+    """Return whether a model factory makes an API client, which has no weights here."""
     if isinstance(factory, dict):
         return False
     factory = inspect.unwrap(factory)
@@ -47,7 +50,7 @@ def is_api(factory: Any) -> bool:
 
 
 def repo_of(factory: Any) -> str | None:
-    """Return the repository or folder a model factory loads its weights from, or None."""
+    """Return the repository or folder of a model factory's weights, or None."""
     if isinstance(factory, dict):
         path = factory.get("model_path")
         return path if isinstance(path, str) else None
@@ -69,10 +72,10 @@ def revision_of(repo: str) -> str | None:
 
 
 def data_spec(dataset: Any) -> dict[str, Any]:
-    """Return the file a benchmark was read from, its md5 and sha256; of several both are over those of each.
+    """Return the file of a benchmark, its md5 and sha256; of several, digests over all.
 
-    A benchmark that was read from no table has digests of all its columns, pictures included; one whose pictures are
-    files has `pictures`, a digest over theirs.
+    A benchmark without a table has digests of all its columns, images included; one whose images are files has
+    `pictures`, a digest over theirs.
     """
     return {**_table_spec(dataset), **_picture_files(dataset)}
 
@@ -103,16 +106,16 @@ def _picture_files(dataset: Any) -> dict[str, str]:
 
 
 def _parts(dataset: Any) -> list[Any]:
-    """Return the benchmarks a concatenated one is made of, else the benchmark itself."""
+    """Return the parts of a concatenated benchmark, else the benchmark itself."""
     parts = getattr(dataset, "dataset_map", None)
     return list(parts.values()) if isinstance(parts, dict) and parts else [dataset]
 
 
 @functools.cache
 def code_spec() -> dict[str, str]:
-    """Return what runs: VLMEvalKit's commit, a digest of each source tree as it lies here, torch and transformers.
+    """Return the code in use: VLMEvalKit's commit, source digests, torch, transformers.
 
-    Python from outside the image that was allowed is named, too.
+    Allowed Python from outside the image is named, too.
     """
     from vlmeval.smp import githash
 

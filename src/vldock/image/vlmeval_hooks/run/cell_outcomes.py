@@ -1,4 +1,4 @@
-"""What became of each cell, read back from the files a run left: nothing is believed that is not on disk."""
+"""Outcome of each cell, read back from the files a run left on disk."""
 
 from __future__ import annotations
 
@@ -27,10 +27,11 @@ SCORE_FILE = re.compile(r".*_(acc|acc_all|score|rating|metrics|results?|fine|all
 
 @dataclass(frozen=True)
 class CellOutcome:
-    """One cell: `error` is None when it has a trustworthy end; `metrics` holds the primary ones, in VLMEvalKit's units.
+    """One cell: error, primary metrics (VLMEvalKit's units), samples, predictions, judge.
 
-    `samples` is the number of rows asked, `predictions` of rows answered. `unscored` names why there is no metric.
-    `findings` counts what was told of the table's rows, by kind.
+    `error` is None when the cell has a trustworthy end. `samples` is the number of rows evaluated, `predictions` of
+    rows answered. `unscored` is the reason for a missing metric. `findings` counts the reported rows of the table, by
+    kind.
     """
 
     model: str
@@ -53,13 +54,13 @@ def forget() -> None:
 
 
 def record_run(run_dir: str | Path) -> None:
-    """Remember a folder that a run of this process has finished writing."""
+    """Record a folder that a run of this process has finished writing."""
     if str(run_dir) not in _run_dirs:
         _run_dirs.append(str(run_dir))
 
 
 def collect_all(models: Iterable[str], benchmarks: Iterable[str]) -> list[CellOutcome]:
-    """Return the outcome of every cell asked for; one that no run recorded is a failure."""
+    """Return the outcome of every requested cell; one that no run recorded is a failure."""
     found: dict[tuple[str, str], CellOutcome] = {}
     names = list(benchmarks)
     for run_dir in _run_dirs:
@@ -70,7 +71,7 @@ def collect_all(models: Iterable[str], benchmarks: Iterable[str]) -> list[CellOu
 
 
 def collect(run_dir: str | Path, benchmarks: Iterable[str]) -> list[CellOutcome]:
-    """Return the outcomes that status.json, the predictions and the score files of one folder tell."""
+    """Return one folder's outcomes from status.json, predictions and score files."""
     from vlmeval.smp.status_report import collect_run_benchmark_report, load_run_status
 
     status = load_run_status(str(run_dir))
@@ -107,7 +108,7 @@ def _metrics(row: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _first_failed(run_dir: Path, outcome: CellOutcome) -> str:
-    """Return the cause of the first failed prediction where it carries one."""
+    """Return the cause of the first failed prediction if it carries one."""
     from vlmeval.smp.file import INFER_FAIL_MSG, _prediction_table, get_pred_file_path
 
     table = _prediction_table(get_pred_file_path(str(run_dir), outcome.model, outcome.benchmark))

@@ -37,7 +37,7 @@ def run_main(parse_args: Callable[[], Any], local: Run, api: Run) -> int:
 
 
 def run_task(args: Any, local: Run, api: Run) -> int:
-    """Check and run parsed arguments, print what became of each cell, and return the exit code."""
+    """Check and run parsed arguments, print the outcome of each cell, return the exit code."""
     cell_outcomes.forget()
     model_build.forget_failures()
     wrong = preflight(args)
@@ -62,12 +62,12 @@ def run_task(args: Any, local: Run, api: Run) -> int:
     return report(cell_outcomes.collect_all(_as_list(asked_models), benchmarks))
 
 
-def _as_list(asked: list[str]) -> list[str]:
-    return [name.replace("/", "--") if "/" in name else name for name in asked]
+def _as_list(models: list[str]) -> list[str]:
+    return [name.replace("/", "--") if "/" in name else name for name in models]
 
 
 def preflight(args: Any) -> list[str]:
-    """Return a line for everything on the command line that cannot work; raise where the machine or a key is amiss."""
+    """Return one line per flaw of the command line; raise for the machine or a key."""
     if args.config is not None:
         return []
     if not args.data or not (args.model or args.base_url):
@@ -83,7 +83,10 @@ def preflight(args: Any) -> list[str]:
 
 
 def report(cells: Iterable[CellOutcome]) -> int:
-    """Print one line for each cell, scores to standard output and failures to standard error; return the exit code."""
+    """Print one line for each cell and return the exit code.
+
+    Scores go to standard output, failures to standard error.
+    """
     if ranks.rank() > 0:  # the first rank tells
         return 0
     mark, cells = f" [{STANDIN}]" if is_standin() else "", list(cells)

@@ -1,4 +1,7 @@
-"""Which judge really runs: exact matching where the default has no key, and no file named after one that did not."""
+"""Choice of the judge: exact matching where the default judge has no key.
+
+No file is named after a judge that did not run.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ _working: dict[str, bool] = {}
 
 
 def key_variable(judge: str) -> str | None:
-    """Return the variable that holds the key of `judge`, or None for a judge that needs none."""
+    """Return the variable that holds the key of `judge`, or None if it needs none."""
     if judge == EXACT or judge in LOCAL_JUDGES:
         return None
     if judge in SILICONFLOW:
@@ -37,14 +40,14 @@ def key_variable(judge: str) -> str | None:
 
 
 def has_key(judge: str, options: Mapping[str, Any], env: Mapping[str, str]) -> bool:
-    """Tell whether `judge` can be asked: it needs no key, has one, or an address of the user's own is given."""
+    """Return whether `judge` can be called: needs no key, has one, or has a custom address."""
     variable = key_variable(judge)
     own_server = options.get("api_base") or env.get("OPENAI_API_BASE") or env.get("LOCAL_LLM")
     return variable is None or bool(options.get("key") or env.get(variable) or own_server)
 
 
 def require_key(args: Any, env: Mapping[str, str] | None = None) -> None:
-    """Raise UsageError where --judge names a judge that needs a key and there is none."""
+    """Raise UsageError if --judge names a judge whose key is missing."""
     env = os.environ if env is None else env
     judge = getattr(args, "judge", None)
     if judge is None:
@@ -59,11 +62,11 @@ def require_key(args: Any, env: Mapping[str, str] | None = None) -> None:
         )
 
 
-def choose(options: dict[str, Any], *, asked: str | None, benchmark: str, kind: str) -> dict[str, Any]:
-    """Return the judge's options with the judge that will run.
+def choose(options: dict[str, Any], *, requested: str | None, benchmark: str, kind: str) -> dict[str, Any]:
+    """Return the options of the judge that will run.
 
-    A default judge that cannot be asked becomes exact matching for benchmarks that know it; others raise InputRefused,
-    as does a judge named with --judge that does not answer.
+    A default judge that cannot be called becomes exact matching for benchmarks that support it; others raise
+    InputRefused, as does a judge named with --judge that does not answer.
     """
     judge = options.get("model")
     if judge in (None, "", EXACT):
@@ -74,7 +77,7 @@ def choose(options: dict[str, Any], *, asked: str | None, benchmark: str, kind: 
         why = f"the judge {judge} does not answer"
     else:
         why = f"no {key_variable(judge)} is set for the judge {judge}"
-    if asked is not None or kind not in FALLS_BACK:
+    if requested is not None or kind not in FALLS_BACK:
         raise InputRefused(f"{benchmark}: {why}", hint=f"set {key_variable(judge)} in .env, or name another --judge")
     if why not in _told:
         _told.add(why)
@@ -83,7 +86,10 @@ def choose(options: dict[str, Any], *, asked: str | None, benchmark: str, kind: 
 
 
 def _answers(options: Mapping[str, Any]) -> bool:
-    """Ask the judge one word, once per judge and address: VLMEvalKit itself falls back silently when it is mute."""
+    """Return whether the judge answers, asked once per judge and address.
+
+    VLMEvalKit itself falls back silently when it is mute.
+    """
     from vlmeval.dataset.utils import build_judge
 
     name = f"{options['model']} {options.get('api_base', '')}"

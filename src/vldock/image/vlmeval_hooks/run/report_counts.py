@@ -1,7 +1,7 @@
-"""How many predictions and verdicts of each benchmark failed, counted once: VLMEvalKit counts all at the end of a run.
+"""Cache of failed predictions and verdicts, counted by VLMEvalKit at the end of each run.
 
 Its summary shows every benchmark a folder has ever had, and reads all their predictions and verdicts for it: the
-twentieth benchmark costs twenty times the first. Counts are kept beside them, for as long as no file of theirs changes.
+twentieth benchmark costs twenty times the first. Counts are cached beside them until one of their files changes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ FILE = ".report_counts.json"
 
 
 class Counts:
-    """The counts of one model's folder."""
+    """Cached counts of one model's folder."""
 
     def __init__(self, run_dir: str | Path) -> None:
         self._path = Path(run_dir) / FILE
@@ -26,17 +26,17 @@ class Counts:
         self._files = sorted(_stamps(self._path.parent))
 
     def reporter(self, reporter: Any, model: str, benchmark: str) -> Reporter:
-        """Return VLMEvalKit's reporter of a benchmark (a dataset class) with the counts before it."""
+        """Return VLMEvalKit's reporter of a benchmark (a dataset class) behind this cache."""
         prefix = f"{model}_{benchmark}"
         return Reporter(reporter, self, benchmark, [stamp for stamp in self._files if stamp[0].startswith(prefix)])
 
     def get(self, benchmark: str, key: str) -> dict[str, Any] | None:
-        """Return what was counted under this key, which stands for files and arguments."""
+        """Return the counts cached under a key, which stands for files and arguments."""
         found = self._known.get(benchmark, {}).get(key)
         return found if isinstance(found, dict) else None
 
     def put(self, benchmark: str, key: str, kind: str, counts: dict[str, Any]) -> None:
-        """Keep counts in place of older ones of their kind."""
+        """Cache counts in place of older ones of their kind."""
         others = {name: value for name, value in self._known.get(benchmark, {}).items() if not name.startswith(kind)}
         self._known[benchmark] = {**others, key: counts}
         with suppress(OSError):  # a folder that cannot be written costs time, not the report
@@ -44,7 +44,7 @@ class Counts:
 
 
 class Reporter:
-    """A dataset class as the summary asks it."""
+    """A dataset class with the methods the summary calls."""
 
     def __init__(self, inner: Any, counts: Counts, benchmark: str, files: list[tuple[str, int, int, int]]) -> None:
         self._inner, self._counts, self._benchmark, self._files = inner, counts, benchmark, files
@@ -58,7 +58,7 @@ class Reporter:
         return self._counted("judge", prediction_file, **arguments)
 
     def report_primary_metric(self, metrics: Any) -> Any:
-        """Return the headline's names and values."""
+        """Return names and values of the primary metric."""
         return self._inner.report_primary_metric(metrics)
 
     def _counted(self, kind: str, prediction_file: Any, **arguments: Any) -> dict[str, Any]:

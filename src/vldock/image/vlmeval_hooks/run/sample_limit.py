@@ -1,4 +1,4 @@
-"""How many samples of each benchmark are evaluated: --limit, else VLMEVAL_SAMPLE_LIMIT, else all."""
+"""Sample limit of each benchmark: --limit, else VLMEVAL_SAMPLE_LIMIT, else all."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ def parse_positive(text: str, *, source: str) -> int:
     return int(text)
 
 
-def resolve(asked: int | None, env: Mapping[str, str] | None = None) -> int | None:
-    """Return the limit of this run, --limit before the environment; say so where they differ.
+def resolve(option: int | None, env: Mapping[str, str] | None = None) -> int | None:
+    """Return this run's limit, --limit before the environment; print it where they differ.
 
     Raises UsageError for a limit that is not a positive integer.
     """
     text = (os.environ if env is None else env).get(VARIABLE, "").strip()
-    if asked is None:
+    if option is None:
         return parse_positive(text, source=VARIABLE) if text else None
-    limit = parse_positive(str(asked), source="--limit")
+    limit = parse_positive(str(option), source="--limit")
     line = f"--limit {limit} is used, not {VARIABLE}={text}"
     if text and text != str(limit) and line not in _told:
         _told.add(line)  # a command line may be parsed twice
@@ -40,6 +40,6 @@ def resolve(asked: int | None, env: Mapping[str, str] | None = None) -> int | No
 
 
 def cut(dataset: Any, limit: int | None) -> None:
-    """Keep the first `limit` rows of an image or text benchmark, so that completeness is judged on what was asked."""
+    """Keep the first `limit` rows of an image or text benchmark, so that completeness is judged on them."""
     if limit and getattr(dataset, "MODALITY", None) != "VIDEO":
         dataset.data = dataset.data.iloc[:limit]

@@ -1,4 +1,4 @@
-"""Names on the command line that do not exist, told before anything is loaded."""
+"""Unknown models and benchmarks on the command line, reported before anything is loaded."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ def close_matches(name: str, known: Iterable[str], *, most: int = 3) -> list[str
     return [by_fold[found] for found in difflib.get_close_matches(name.casefold(), by_fold, n=most, cutoff=0.6)]
 
 
-def describe_unknown(kind: str, asked: Iterable[str], known: Collection[str], *, listing: str) -> list[str]:
-    """Return one line for each asked name that is not known, with close matches or how to list them all."""
+def describe_unknown(kind: str, names: Iterable[str], known: Collection[str], *, listing: str) -> list[str]:
+    """Return one line per unknown name, with close matches or how to list all."""
     lines = []
-    for name in asked:
+    for name in names:
         if name not in known:
             close = close_matches(name, known)
             hint = f"did you mean {' or '.join(close)}?" if close else f"list them with: {listing}"
@@ -26,20 +26,20 @@ def describe_unknown(kind: str, asked: Iterable[str], known: Collection[str], *,
     return lines
 
 
-def unknown_models(asked: Iterable[str]) -> list[str]:
+def unknown_models(names: Iterable[str]) -> list[str]:
     """Return one line for each model VLMEvalKit does not know."""
     from vlmeval.config import supported_VLM
 
-    return describe_unknown("model", asked, supported_VLM, listing="vlmutil mlist all")
+    return describe_unknown("model", names, supported_VLM, listing="vlmutil mlist all")
 
 
-def find_hub_models(asked: Iterable[str]) -> list[str]:
-    """Return the known models whose weights come from the Hub: no API's, none in a folder of the user's."""
+def find_hub_models(names: Iterable[str]) -> list[str]:
+    """Return the known models with weights from the Hub: no API's, none in a local folder."""
     from vlmeval.config import supported_VLM
 
     from vldock.image.vlmeval_hooks.provenance import specs
 
-    known = {name: supported_VLM[name] for name in asked if name in supported_VLM}
+    known = {name: supported_VLM[name] for name in names if name in supported_VLM}
     return [
         name
         for name, factory in known.items()
@@ -47,12 +47,12 @@ def find_hub_models(asked: Iterable[str]) -> list[str]:
     ]
 
 
-def unknown_benchmarks(asked: Iterable[str]) -> list[str]:
-    """Return one line for each benchmark VLMEvalKit does not know and that is no TSV of the user's in $LMUData."""
+def unknown_benchmarks(names: Iterable[str]) -> list[str]:
+    """Return one line for each benchmark unknown to VLMEvalKit and without a TSV in $LMUData."""
     from vlmeval.dataset import SUPPORTED_DATASETS
     from vlmeval.dataset.video_dataset_config import supported_video_datasets
 
     root = lmu_data_root()
-    strangers = [name for name in asked if not (root / f"{name}.tsv").is_file()]
+    strangers = [name for name in names if not (root / f"{name}.tsv").is_file()]
     known = {*SUPPORTED_DATASETS, *supported_video_datasets}
     return describe_unknown("benchmark", strangers, known, listing="vlmutil dlist all")
