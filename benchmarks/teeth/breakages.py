@@ -128,7 +128,7 @@ BREAKAGES = (
              INSIDE, "test_evaluate.py", "test_a_finished_cell_is_kept"),
     Breakage("results of another limit are taken",
              (replaced(f"{HOOKS}/provenance/run_identity.py", 'FIELDS = ("limit", ', "FIELDS = ("),),
-             INSIDE, "test_patched_vlmeval.py", "test_another_limit_sets_the_earlier_files_aside"),
+             INSIDE, "test_patched_reuse.py", "test_another_limit_sets_the_earlier_files_aside"),
     Breakage("a folder in the user's way", (shell("chmod 0755 /workspace/outputs /workspace/.cache"),),
              INSIDE, "test_environment.py", "test_any_user_may_write_there"),
     # the file system

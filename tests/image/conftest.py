@@ -73,6 +73,14 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return tiny_wrapper.questions(tmp_path_factory.mktemp("images"))
 
 
+@pytest.fixture(scope="module")
+def expected(wrapper: Any, asked: Any) -> Any:
+    """Answers of VLMEvalKit's own loop: {index: (text, token ids)}."""
+    import tiny_wrapper
+
+    return tiny_wrapper.stock(wrapper, asked)
+
+
 def python(code: str, *, environ: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """Run `code` in a fresh Python with the network refused; return the finished process."""
     return subprocess.run(

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,12 +11,11 @@ import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import FreshPython
 from datasets.naming import camelcase_to_snakecase, filenames_for_dataset_split
 from huggingface_hub import constants
 
 from vldock.common.filesystem.permissions import can_write
-from vldock.image.offline import cached, errors, load, load_dataset, readers, show
+from vldock.image.offline import cached, errors, load, load_dataset, readers
 from vldock.image.offline.cached import arrow_name, find
 
 COMMIT, OTHER = "a" * 40, "b" * 40
@@ -226,46 +223,3 @@ def test_shard_names_are_the_library_s(arrow: Path) -> None:
 
     assert held.missing == ()
     assert sorted(wanted) == sorted(map(str, held.path.glob("*.arrow")))
-
-
-def test_the_script_shows_every_step_and_says_pass(capsys: pytest.CaptureFixture[str]) -> None:
-    assert show.main(["--self-test"]) == 0
-
-    said = capsys.readouterr().out
-    assert [f"[{number}/6]" in said for number in range(1, 7)] == [True] * 6
-    assert "train: 3 rows of label, text" in said
-    assert said.endswith("PASS: training can read this data without a network\n")
-
-
-def test_the_script_fails_with_the_error_s_own_code(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert show.main(["no/such", "--cache-dir", str(tmp_path)]) == 3
-
-    said = capsys.readouterr()
-    assert "nothing" in said.out
-    assert "hint: once, in a container with a network" in said.err
-
-
-def test_what_is_refused_is_noted() -> None:
-    import socket
-
-    with show.refuse_network() as noted, socket.socket() as connection:
-        with pytest.raises((ConnectionRefusedError, RuntimeError)):
-            connection.connect(("127.0.0.1", 9))
-        with pytest.raises((ConnectionRefusedError, RuntimeError)):
-            socket.gethostbyname("huggingface.co")
-
-    assert all("socket." in event for event in noted)
-
-
-@pytest.mark.layout
-def test_the_scripts_are_in_the_workspace_and_one_can_be_imported(fresh_python: FreshPython, tmp_path: Path) -> None:
-    done = fresh_python(
-        "import setup_workspace_cache, huggingface_hub.constants as hub; print(hub.HF_HUB_CACHE)",
-        environ={"WORKSPACE_ROOT": str(tmp_path)},
-    )
-
-    shown = subprocess.run(
-        [sys.executable, "/workspace/scripts/test_hf_cache.py", "--help"], capture_output=True, check=False
-    )
-    assert (done.stdout, done.stderr) == (f"{tmp_path}/cache/huggingface\n", "")
-    assert shown.returncode == 0

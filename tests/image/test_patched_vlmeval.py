@@ -3,26 +3,13 @@
 from __future__ import annotations
 
 import json
-import signal
-from pathlib import Path
-from subprocess import CompletedProcess
 
-import pandas as pd
 import pytest
-from tiny_model import MODEL, Bench, write_extras, write_pope
-
-from vldock.image.vlmeval_hooks.process import env_file
+from run_output import lines, predictions
+from tiny_model import MODEL, Bench, write_extras
 
 pytest_plugins = ["bench_fixture"]
 COMMIT = "354a485c"
-
-
-def lines(done: CompletedProcess[str], start: str) -> list[str]:
-    return [line for line in (done.stdout + done.stderr).splitlines() if line.startswith(start)]
-
-
-def predictions(bench: Bench, benchmark: str) -> list[str]:
-    return list(pd.read_excel(bench.out / f"{MODEL}_{benchmark}.xlsx")["prediction"].astype(str))
 
 
 def test_three_benchmarks_are_scored_and_told(bench: Bench) -> None:
@@ -118,84 +105,6 @@ def test_a_model_that_is_not_cached_fails_each_cell_with_the_cache_named(bench: 
     assert "Traceback" not in done.stdout + done.stderr
 
 
-def test_another_limit_sets_the_earlier_files_aside(bench: Bench) -> None:
-    bench.run("--limit", "2")
-
-    done = bench.run("--limit", "4")
-
-    moved = sorted(path.name for path in (bench.out / "set-aside").glob("*/*"))
-    assert len(lines(done, "SET ASIDE ")) == 1
-    assert "limit was 2, is 4" in lines(done, "SET ASIDE ")[0]
-    assert f"{MODEL}_POPE.xlsx" in moved
-    assert f"{MODEL}_POPE_score.csv" in moved
-    assert len(pd.read_excel(bench.out / f"{MODEL}_POPE_auxmatch.xlsx")) == 4
-
-
-def test_the_same_run_again_answers_nothing_anew(bench: Bench) -> None:
-    bench.run("--limit", "3")
-
-    done = bench.run("--limit", "3", before="pass")
-
-    assert done.returncode == 0
-    assert lines(done, "ANSWERS ") == ["ANSWERS 0"]
-    assert lines(done, "SET ASIDE ") == []
-
-
-def test_changed_data_is_looked_at_anew_images_included(bench: Bench) -> None:
-    bench.run("--limit", "2")
-    write_pope(bench, 12, shade=7)
-
-    done = bench.run("--limit", "2", before="pass")
-
-    assert lines(done, "ANSWERS ") == ["ANSWERS 2"]
-    assert "data.md5 was" in lines(done, "SET ASIDE ")[0]
-    first, second = (folder / "0.png" for folder in sorted((bench.lmu / "images").glob("POPE-*")))
-    assert first.read_bytes() != second.read_bytes()
-
-
-def test_predictions_without_an_identity_are_not_taken(bench: Bench) -> None:
-    bench.run("--limit", "2")
-    (bench.out / f"{MODEL}_POPE_identity.json").unlink()
-
-    done = bench.run("--limit", "2", before="pass")
-
-    assert lines(done, "ANSWERS ") == ["ANSWERS 2"]
-    assert "they carry no identity" in lines(done, "SET ASIDE ")[0]
-
-
-def test_eval_mode_scores_what_the_limit_made_and_refuses_another(bench: Bench) -> None:
-    bench.run("--limit", "3", "--mode", "infer")
-
-    same, other = bench.run("--mode", "eval", "--limit", "3"), bench.run("--mode", "eval", "--limit", "2")
-
-    assert (same.returncode, other.returncode) == (0, 1)
-    assert "(3 samples" in lines(same, "SCORE ")[0]
-    assert "limit was 3, is 2" in lines(other, "FAILED ")[0]
-    assert len(predictions(bench, "POPE")) == 3
-
-
-def test_a_killed_run_continues_where_it_was(bench: Bench) -> None:
-    killed = bench.run("--limit", "8", before="n == 5 and os.kill(os.getpid(), signal.SIGKILL)")
-
-    done = bench.run("--limit", "8", before="pass")
-
-    assert killed.returncode == -signal.SIGKILL
-    assert done.returncode == 0, done.stderr
-    assert lines(done, "ANSWERS ") == ["ANSWERS 3"]
-    assert len(predictions(bench, "POPE")) == 8
-
-
-def test_a_torn_file_is_set_aside_and_the_run_goes_on(bench: Bench) -> None:
-    bench.run("--limit", "3", before="n == 2 and os.kill(os.getpid(), signal.SIGKILL)")
-    (bench.out / "01_POPE.pkl").write_bytes(b"\x80\x05torn")
-
-    done = bench.run("--limit", "3", before="pass")
-
-    assert done.returncode == 0, done.stderr
-    assert "01_POPE.pkl cannot be read" in lines(done, "SET ASIDE ")[0]
-    assert lines(done, "ANSWERS ") == ["ANSWERS 3"]
-
-
 @pytest.mark.parametrize(
     ("skip", "cause"),
     [("", "RuntimeError: boom"), ("1", "1 of 3 predictions failed")],
@@ -207,16 +116,6 @@ def test_an_answer_that_fails_fails_the_cell(bench: Bench, skip: str, cause: str
     assert done.returncode == 1
     assert lines(done, "FAILED ") == [f"FAILED {MODEL} x POPE: {cause}"]
     assert "Traceback" not in done.stdout + done.stderr
-
-
-def test_a_failure_leaves_no_metric_of_an_earlier_run(bench: Bench) -> None:
-    bench.run("--limit", "2")
-    write_pope(bench, 12, shade=3)
-
-    bench.run("--limit", "2", before="raise RuntimeError('boom')")
-
-    assert "metrics" not in bench.status()["POPE"]
-    assert bench.status()["POPE"]["error_message"] == "RuntimeError: boom"
 
 
 def test_the_four_extra_benchmarks_are_scored_under_a_limit(bench: Bench) -> None:
@@ -237,31 +136,3 @@ def test_results_of_stand_ins_lie_apart_and_say_so(bench: Bench) -> None:
     assert lines(done, "SCORE ")[0].endswith("[STAND-IN]")
     assert (folder / "STAND-IN.txt").is_file()
     assert json.loads((folder / "status.json").read_text())["standin"] is True
-
-
-def test_env_files_fill_in_what_is_not_set_the_nearer_one_first(tmp_path: Path) -> None:
-    near, far = tmp_path / "near.env", tmp_path / "far.env"
-    near.write_text("A=near\nB=near\nHUGGING_FACE_HUB_TOKEN=hf_x\n")
-    far.write_text("B=far\nC=far\n")
-    env = {"A": "docker", "C": ""}
-
-    env_file.load([near, far], env)
-
-    assert env == {"A": "docker", "B": "near", "C": "far", "HUGGING_FACE_HUB_TOKEN": "hf_x", "HF_TOKEN": "hf_x"}
-
-
-def test_an_env_file_that_is_missing_is_no_event(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    env_file.load([tmp_path / ".env"], {})
-
-    assert capsys.readouterr() == ("", "")
-
-
-def test_an_env_folder_is_one_warning_with_the_fix(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / ".env").mkdir()
-
-    for _ in range(2):
-        env_file.load([tmp_path / ".env"], {})
-
-    printed = capsys.readouterr().err
-    assert printed.count("\n") == 1
-    assert "docker makes one where the host file of -v is missing" in printed
