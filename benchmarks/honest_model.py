@@ -1,4 +1,4 @@
-"""A compute-honest LLaVA: the widths of LLaVA-1.5-7B and of its CLIP tower, cut in depth, with random weights.
+"""Compute-honest LLaVA: LLaVA-1.5-7B's widths and its CLIP tower's, fewer layers, random weights.
 
 Every matrix product has the shapes of the real model, so that a second here is spent as a second there is; only the
 number of layers is smaller. The one recipe of every benchmark that needs such a model; run inside the image.
@@ -21,7 +21,10 @@ SYSTEM = (
 
 @dataclass(frozen=True)
 class Size:
-    """Layers of the decoder (LLaVA-1.5-7B: 32) and of the tower (CLIP-L/14-336: 24); another width only to try it."""
+    """Layers of decoder and tower, and the width.
+
+    LLaVA-1.5-7B has 32 and CLIP-L/14-336 24 layers; another width is for trying it only.
+    """
 
     layers: int = 2
     tower_layers: int = 2
@@ -29,17 +32,17 @@ class Size:
 
     @property
     def inner(self) -> int:
-        """The width within a layer: 11008 of 4096."""
+        """The width of the MLP: 11008 for 4096."""
         return self.width * 43 // 16
 
     @property
     def heads(self) -> int:
-        """Heads of attention, each of the real model's width."""
+        """Attention heads, each of the real model's width."""
         return self.width // HEAD_WIDTH
 
 
 def tower(layers: int) -> Any:
-    """Return a CLIP-L/14-336 vision model of random weights, cut to some layers."""
+    """Return a CLIP-L/14-336 vision model of random weights with fewer layers."""
     from transformers import CLIPVisionConfig, CLIPVisionModel
 
     return CLIPVisionModel(CLIPVisionConfig(image_size=SIDE, patch_size=PATCH, num_hidden_layers=layers, **EYE)).eval()
@@ -53,7 +56,10 @@ def processor() -> Any:
 
 
 def language(size: Size, *, tower: str) -> Any:
-    """Return a LLaVA of random weights which names `tower`, a folder or a name in the cache, not loaded yet."""
+    """Return a LLaVA of random weights.
+
+    It names `tower`, a folder or a name in the cache, not loaded yet.
+    """
     from llava.model.language_model.llava_llama import LlavaLlamaForCausalLM
 
     from vldock.image.standin.recipe import llava_model
@@ -65,7 +71,9 @@ def language(size: Size, *, tower: str) -> Any:
 
 
 def wrapper(size: Size, *, tokenizer: str, folder: Path, dtype: Any, device: str) -> Any:
-    """Return VLMEvalKit's LLaVA wrapper around such a model; `tokenizer` is a LLaMA tokenizer's folder.
+    """Return VLMEvalKit's LLaVA wrapper around such a model.
+
+    `tokenizer` is a LLaMA tokenizer's folder.
 
     No token ends an answer: each is as long as max_new_tokens says. The tower is written into `folder`.
     """

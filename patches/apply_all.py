@@ -1,4 +1,4 @@
-"""Apply, or with --check report on, every patch of LLaVA and VLMEvalKit in order.
+"""Apply every patch of LLaVA and VLMEvalKit in order, or with --check report on it.
 
     python patches/apply_all.py --llava /workspace/LLaVA --vlmeval /workspace/VLMEvalKit [--check] [--json]
 

@@ -1,4 +1,4 @@
-"""The upstream packages that are patched, and the sha256 of each file as their wheels ship it."""
+"""Upstream packages to patch, and the sha256 of each file in their wheels."""
 
 from __future__ import annotations
 

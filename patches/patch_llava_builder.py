@@ -1,4 +1,4 @@
-"""LLaVA: an import failure shows its cause; loading honours device, dtype, attention and the checkpoint's own type."""
+"""LLaVA: import failures show their cause; loading respects device, dtype, attention and checkpoint type."""
 
 from __future__ import annotations
 

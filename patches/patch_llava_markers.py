@@ -1,4 +1,4 @@
-"""LLaVA: an image marker that is a word of the question is tokenized as written."""
+"""LLaVA: an image marker inside a question's text is tokenized as written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""LLaVA: a picture of 1 or 3 pixels a side can be looked at."""
+"""LLaVA: images of 1 or 3 pixels a side are accepted."""
 
 from __future__ import annotations
 

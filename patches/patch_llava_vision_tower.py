@@ -1,4 +1,4 @@
-"""LLaVA: any CLIP vision tower loads, decided by its own config and not by the first letters of its name."""
+"""LLaVA: any CLIP vision tower loads, by its own config, not the first letters of its name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""VLMEvalKit: predictions are saved after each sample, and every file is whole or absent."""
+"""VLMEvalKit: predictions are saved after each sample; files are written atomically."""
 
 from __future__ import annotations
 

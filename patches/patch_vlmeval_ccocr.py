@@ -1,4 +1,4 @@
-"""VLMEvalKit: CC-OCR without its evaluator is an error and not a score of 0."""
+"""VLMEvalKit: CC-OCR without its evaluator is an error, not a score of 0."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""VLMEvalKit: circular scoring has a temporary file of its own."""
+"""VLMEvalKit: circular scoring uses a private temporary file."""
 
 from __future__ import annotations
 

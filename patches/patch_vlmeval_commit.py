@@ -1,4 +1,4 @@
-"""VLMEvalKit: githash() tells the commit the wheel was made from."""
+"""VLMEvalKit: githash() returns the commit of the wheel's sources."""
 
 from __future__ import annotations
 

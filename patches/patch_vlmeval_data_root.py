@@ -1,4 +1,4 @@
-"""VLMEvalKit: $LMUData is where data lies, made if missing; never a silent ~/LMUData."""
+"""VLMEvalKit: $LMUData is the data folder, created if missing; never a silent ~/LMUData."""
 
 from __future__ import annotations
 

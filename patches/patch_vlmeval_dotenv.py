@@ -1,4 +1,4 @@
-"""VLMEvalKit: .env is read from /workspace/VLMEvalKit and /workspace; its absence is no error."""
+"""VLMEvalKit: .env is read from /workspace/VLMEvalKit and /workspace; a missing one is no error."""
 
 from __future__ import annotations
 

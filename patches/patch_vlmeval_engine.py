@@ -1,4 +1,4 @@
-"""VLMEvalKit: an engine of ours may answer in place of its one-sample loop (--engine, --batch-size, --no-worker)."""
+"""VLMEvalKit: vldock's engine can replace the one-sample loop (--engine, --batch-size, --no-worker)."""
 
 from __future__ import annotations
 

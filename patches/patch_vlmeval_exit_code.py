@@ -1,4 +1,4 @@
-"""VLMEvalKit: run.py's exit code tells whether every cell has a trustworthy score."""
+"""VLMEvalKit: run.py exits with 0 only if every cell has a trustworthy score."""
 
 from __future__ import annotations
 

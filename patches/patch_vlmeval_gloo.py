@@ -1,4 +1,4 @@
-"""VLMEvalKit: torchrun without NCCL, with an exit code, and with every rank's notes."""
+"""VLMEvalKit: torchrun without NCCL, with an exit code, and with the notes of every rank."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""VLMEvalKit: results of another limit, code, model, data or judge are never taken for this run's."""
+"""VLMEvalKit: results of another limit, code, model, data or judge are never reused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""VLMEvalKit: the judge that is named is the judge that ran."""
+"""VLMEvalKit: the judge in file names is the judge that ran."""
 
 from __future__ import annotations
 

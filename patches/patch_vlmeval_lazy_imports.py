@@ -1,4 +1,4 @@
-"""VLMEvalKit: a model, a judge or a benchmark is imported when it is asked for."""
+"""VLMEvalKit: models, judges and benchmarks are imported on first use."""
 
 from __future__ import annotations
 

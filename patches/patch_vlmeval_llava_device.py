@@ -1,4 +1,4 @@
-"""VLMEvalKit: the LLaVA wrapper runs where there is no GPU, and loads straight onto the one there is."""
+"""VLMEvalKit: the LLaVA wrapper runs without a GPU, and loads directly onto one."""
 
 from __future__ import annotations
 

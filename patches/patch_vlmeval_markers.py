@@ -1,4 +1,4 @@
-"""VLMEvalKit: an image marker in a question's own text is text."""
+"""VLMEvalKit: an image marker inside a question's text is text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""VLMEvalKit: NaturalBench and MME can be scored on the first rows of their sets."""
+"""VLMEvalKit: NaturalBench and MME can be scored on their first rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""VLMEvalKit: each prompt sent is noted, LLaVA's own wording can be chosen, and an evaluation leaves a passport."""
+"""VLMEvalKit: prompts are noted, LLaVA's own wording is available, evaluations leave a passport."""
 
 from __future__ import annotations
 

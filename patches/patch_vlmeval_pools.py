@@ -1,4 +1,4 @@
-"""VLMEvalKit: open answers are scored by as many processes as help, few of them by none."""
+"""VLMEvalKit: few open answers are scored without a process pool."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""VLMEvalKit: results go under /workspace/outputs, or where a caller says; stand-in results are marked."""
+"""VLMEvalKit: results go under /workspace/outputs or a caller's folder; stand-in results are marked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""VLMEvalKit: importing it prints nothing."""
+"""VLMEvalKit: its import prints nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""VLMEvalKit: a workbook that has not changed is parsed once in a process, and counted for the summary once at all."""
+"""VLMEvalKit: an unchanged workbook is parsed once per process, and counted once for summaries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""VLMEvalKit: VLMEVAL_SAMPLE_LIMIT is the default of --limit, and --mode eval knows the limit."""
+"""VLMEvalKit: VLMEVAL_SAMPLE_LIMIT is the default of --limit; --mode eval respects the limit."""
 
 from __future__ import annotations
 

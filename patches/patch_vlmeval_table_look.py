@@ -1,4 +1,4 @@
-"""VLMEvalKit: a table is looked at before its first question, and a picture that is broken costs its sample only."""
+"""VLMEvalKit: tables are checked before their first question; a broken image fails its sample only."""
 
 from __future__ import annotations
 

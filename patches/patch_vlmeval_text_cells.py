@@ -1,4 +1,4 @@
-"""VLMEvalKit: options, questions and predictions are text as it was written, in TSV, CSV and workbook."""
+"""VLMEvalKit: options, questions and predictions stay as written in TSV, CSV and workbooks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ IMPORT = "from vldock.image.vlmeval_hooks.files import text_cells\n"
 
 
 def _reads(before: str, call: str, now: str, *, indent: int = 4) -> Edit:
-    """Return the edit of a line that reads a table past load(); `before` is upstream's text that makes it unique."""
+    """Return the edit of a line that reads a table without load().
+
+    `before` is upstream's text that makes it unique.
+    """
     blanks = " " * indent
     return Edit(f"{before}{blanks}{call}\n", f"{before}{blanks}{IMPORT}{blanks}{now}\n")
 

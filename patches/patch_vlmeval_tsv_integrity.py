@@ -1,4 +1,4 @@
-"""VLMEvalKit: a benchmark file is the declared one or refused; downloads are whole or absent."""
+"""VLMEvalKit: a benchmark file is the declared one or refused; downloads are atomic."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command line that every patch_*.py and apply_all.py share: plan, print, write, verify."""
+"""Command line shared by every patch_*.py and apply_all.py: plan, print, write, verify."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ VERIFY_SECONDS = 300
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line asked for, roots aside."""
+    """Options of the command line, roots aside."""
 
     check: bool
     dry_run: bool
@@ -57,7 +57,7 @@ def main(patch: Patch, argv: Sequence[str] | None = None) -> int:
 
 
 def run(targets: Sequence[tuple[Patch, Path]], options: Options) -> int:
-    """Plan every patch, then (unless only asked to look) write and verify; return the exit code."""
+    """Plan every patch, then write and verify unless --check or --dry-run; return the exit code."""
     try:
         plans = _plans(targets)
         if not (options.check or options.dry_run):
@@ -74,7 +74,10 @@ def run(targets: Sequence[tuple[Patch, Path]], options: Options) -> int:
 
 
 def _plans(targets: Sequence[tuple[Patch, Path]]) -> list[Plan]:
-    """Return one plan for each package: nothing is written anywhere before every file of every package is known."""
+    """Return one plan per package.
+
+    Nothing is written anywhere before every file of every package is known.
+    """
     groups: dict[tuple[str, Path], list[Patch]] = {}
     for patch, root in targets:
         groups.setdefault((patch.package.dist, root), []).append(patch)
@@ -112,7 +115,7 @@ def _word(state: State, *, looked: bool) -> str:
 
 
 def _verify(targets: Iterable[tuple[Patch, Path]]) -> None:
-    """Run each verifier named by the patches once, in a fresh process that sees the patched roots first."""
+    """Run each patch's verifier once, in a fresh process with the patched roots first."""
     targets = list(targets)
     roots = list(dict.fromkeys(str(root.resolve()) for _, root in targets))
     inherited = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]

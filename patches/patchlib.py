@@ -1,10 +1,10 @@
-"""Mechanics of the patches: plan against checked files, then write all or nothing.
+"""Planning of patches against checked files; writing is all or nothing.
 
-The one fact declared about a file is the sha256 of upstream's text. What state a file is in is found by undoing the
-edits of the known patches and comparing what is left with that sha256, so that several patches may touch one file and
-nothing has to be re-pinned when one of them changes. Standard library only.
+A file's one declared fact is the sha256 of upstream's text. Its state is found by undoing the edits of the known
+patches and comparing the rest with that sha256, so that several patches may touch one file and nothing has to be
+re-pinned when one of them changes. Standard library only.
 
-Exit codes: 0 done (or, with --check, all applied), 1 not applied, 2 wrong arguments, 4 a file is not what was declared.
+Exit codes: 0 done (or, with --check, all applied), 1 not applied, 2 wrong arguments, 4 a file is not as declared.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ EXIT_REFUSED = 4
 
 
 class PatchRefusedError(Exception):
-    """A file is not what the patch was written for, or a patch does not fit its own declaration (exit 4)."""
+    """A file or a patch that does not match its declaration (exit 4)."""
 
     exit_code = EXIT_REFUSED
 
@@ -36,7 +36,7 @@ class PatchRefusedError(Exception):
 
 
 class State(Enum):
-    """Where a file stands with respect to one patch."""
+    """State of a file with respect to one patch."""
 
     APPLIED = "applied"
     NOT_APPLIED = "not applied"
@@ -44,7 +44,7 @@ class State(Enum):
 
 @dataclass(frozen=True)
 class Package:
-    """An upstream package: distribution, version, default root in the image, sha256 of each file that is patched."""
+    """An upstream package: distribution, version, default root, sha256 of each file to patch."""
 
     dist: str
     version: str
@@ -53,7 +53,7 @@ class Package:
 
     @property
     def label(self) -> str:
-        """Return `dist==version`, as it is written in the lock."""
+        """Return `dist==version`, as written in the lock."""
         return f"{self.dist}=={self.version}"
 
 
@@ -67,7 +67,7 @@ class Edit:
 
 @dataclass(frozen=True)
 class Patch:
-    """One subject: what is wrong upstream, and the edits (or whole new files) that put it right."""
+    """One subject: the fault upstream, and the edits (or whole new files) that fix it."""
 
     name: str
     package: Package
@@ -85,7 +85,7 @@ class Patch:
 
 @dataclass(frozen=True)
 class Change:
-    """A file to write, with the text it will hold and the sha256 of that text."""
+    """A file to write: its text and the sha256 of that text."""
 
     path: Path
     text: str
@@ -94,24 +94,24 @@ class Change:
 
 @dataclass(frozen=True)
 class Plan:
-    """What applying patches would do: the state found per patch, and the files to write."""
+    """Result of planning: the state of each patch, and the files to write."""
 
     states: Mapping[str, State]
     changes: tuple[Change, ...]
 
     @property
     def applied(self) -> bool:
-        """Tell whether every patch asked for is in place already."""
+        """Return whether every requested patch is applied already."""
         return all(state is State.APPLIED for state in self.states.values())
 
 
 def sha256_text(text: str) -> str:
-    """Return the sha256 of `text` as it lies on disk (UTF-8)."""
+    """Return the sha256 of `text` encoded as UTF-8."""
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 
 def undo(edits: tuple[Edit, ...], text: str) -> str | None:
-    """Return `text` as it was before `edits`, or None where they are not (all) in it."""
+    """Return `text` as before `edits`, or None if they are not all in it."""
     for edit in reversed(edits):
         if text.count(edit.replacement) != 1:
             return None
@@ -120,7 +120,10 @@ def undo(edits: tuple[Edit, ...], text: str) -> str | None:
 
 
 def redo(patch: Patch, path: str, text: str) -> str:
-    """Return `text` with the edits of `patch` for `path`; raise PatchRefusedError where an anchor is not there once."""
+    """Return `text` with the edits of `patch` for `path`.
+
+    Raises PatchRefusedError where an anchor does not occur exactly once.
+    """
     before = text
     for edit in patch.edits[path]:
         seen = text.count(edit.anchor)
@@ -147,7 +150,10 @@ def read_text(path: Path) -> str:
 
 
 def _examine(package: Package, path: str, text: str, known: Iterable[Patch]) -> frozenset[str]:
-    """Return the names of the known patches in `text`; raise PatchRefusedError when the rest is not upstream's."""
+    """Return the names of the known patches in `text`.
+
+    Raises PatchRefusedError when the rest is not upstream's.
+    """
     found, bare = set(), text
     for patch in reversed([patch for patch in known if path in patch.edits]):
         earlier = undo(patch.edits[path], bare)
@@ -176,9 +182,9 @@ def _read_target(root: Path, package: Package, path: str) -> str:
 
 
 def plan(patches: Iterable[Patch], *, known: Iterable[Patch], root: Path) -> Plan:
-    """Check every file of `patches` (all of one package) and return what has to be written, having written nothing.
+    """Check every file of `patches` (all of one package) and return the changes; write nothing.
 
-    `known` are all the patches of the package, in order: those that may already be in a file. Raises PatchRefusedError.
+    `known` are all patches of the package, in order: those that may already be in a file. Raises PatchRefusedError.
     """
     wanted, known = list(patches), list(known)
     before: dict[str, str] = {}

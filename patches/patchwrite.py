@@ -1,4 +1,4 @@
-"""Writing planned changes: every file prepared aside and synced before the first is renamed into place."""
+"""Writes planned changes: all files are prepared and synced before the first rename."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from patchlib import Change, Plan
 
 
 def execute(plan_: Plan) -> None:
-    """Write the planned files: all are prepared aside (written, synced) before the first is renamed into place."""
+    """Write the planned files; prepare and sync all before the first rename."""
     prepared: list[tuple[Path, Path]] = []
     try:
         for change in plan_.changes:
@@ -41,6 +41,6 @@ def _prepare(change: Change) -> Path:
 
 
 def drop_bytecode(source: Path) -> None:
-    """Remove the compiled files of one module, so that no interpreter runs the text of before."""
+    """Remove the compiled files of one module, so that no interpreter runs the old text."""
     for compiled in (source.parent / "__pycache__").glob(f"{source.stem}.*.pyc"):
         compiled.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""All patches, in the order they are applied: one list, read by apply_all.py, by each patch and by the tests."""
+"""All patches in order of application, for apply_all.py, each patch and the tests."""
 
 from __future__ import annotations
 

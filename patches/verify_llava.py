@@ -1,4 +1,6 @@
-"""Try the patched LLaVA in this fresh process: import, attention, and one tiny generate() with an image on the CPU.
+"""Check the patched LLaVA in this fresh process.
+
+Import, attention, and one tiny generate() with an image on the CPU.
 
 An import alone does not see a transformers drift (4.38 imports, then fails in generate()). The checkpoint is random and
 made here, a few hundred kilobytes in a temporary folder whose name says nothing of LLaVA.
@@ -49,7 +51,7 @@ def make_tokenizer(folder: Path) -> int:
 
 
 def make_checkpoint(folder: Path, tower: Path) -> None:
-    """Write a random LLaVA checkpoint that points at `tower`."""
+    """Write a random LLaVA checkpoint with `tower` as its vision tower."""
     from llava.model import LlavaConfig, LlavaLlamaForCausalLM
 
     vocabulary = make_tokenizer(folder)
@@ -64,7 +66,7 @@ def make_checkpoint(folder: Path, tower: Path) -> None:
 
 
 def answer(folder: Path) -> tuple[Any, Any]:
-    """Load the checkpoint as VLMEvalKit does and generate from an image; return (model, new token ids)."""
+    """Load the checkpoint as VLMEvalKit does, generate from an image; return (model, new token ids)."""
     from llava.constants import IMAGE_TOKEN_INDEX
     from llava.mm_utils import get_model_name_from_path, tokenizer_image_token
     from llava.model.builder import load_pretrained_model
@@ -79,7 +81,7 @@ def answer(folder: Path) -> tuple[Any, Any]:
 
 
 def check() -> str:
-    """Raise AssertionError at the first thing that is not so; return one line about what is."""
+    """Return one summary line; raise AssertionError at the first fault."""
     if importlib.util.find_spec("flash_attn") is not None:
         # transformers looks at it only where there is a GPU: a broken build must fail here and not there
         importlib.import_module("flash_attn")

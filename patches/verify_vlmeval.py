@@ -1,4 +1,7 @@
-"""Try the patched VLMEvalKit in this fresh process: import, TLS, commit, data root, number of models."""
+"""Check the patched VLMEvalKit in this fresh process.
+
+Import, TLS, commit, data root, number of models.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ DATA_ROOT = "LMUData"
 
 
 def check() -> str:
-    """Raise AssertionError at the first thing that is not so; return one line about what is."""
+    """Return one summary line; raise AssertionError at the first fault."""
     os.environ["CUDA_VISIBLE_DEVICES"] = "GPU-00000000-0000-0000-0000-000000000000"
     absent = str(Path(tempfile.gettempdir(), "vldock-no-such-folder"))
     os.environ[DATA_ROOT] = absent

@@ -1,4 +1,6 @@
-"""Samples a second of VLMEvalKit's own loop and of the batched engine, on a compute-honest model; run in the image.
+"""Samples per second of VLMEvalKit's loop and of the batched engine, measured in the image.
+
+On a compute-honest model.
 
     python speed.py --questions 12 --per-image 1 6 --tokens 3 --batch-size 1 4 8
 
@@ -37,7 +39,7 @@ Tokens = dict[int, list[int]]
 
 
 def questions(folder: Path, *, count: int, per_image: int) -> list[Question]:
-    """Return `count` questions of 6 to 40 words, `per_image` of them about each 640x480 picture of noise."""
+    """Return `count` questions of 6 to 40 words, `per_image` about each 640x480 noise image."""
     chance, found = random.Random(1), []
     for i in range(count):
         path = folder / f"{per_image}-{i // per_image}.jpg"
@@ -50,7 +52,7 @@ def questions(folder: Path, *, count: int, per_image: int) -> list[Question]:
 
 
 def stock(wrapper: Any, asked: list[Question]) -> Tokens:
-    """Answer as VLMEvalKit's own loop does."""
+    """Answer with VLMEvalKit's own loop."""
     found: Tokens = {}
     with _heard(wrapper.model) as outputs:
         for item in asked:
@@ -76,20 +78,20 @@ def _heard(model: Any) -> Iterator[list[list[int]]]:
 
 
 def batched(wrapper: Any, asked: list[Question], size: Any) -> Tokens:
-    """Answer with the batched engine, beginning with empty stores."""
+    """Answer with the batched engine and empty stores."""
     engine = BatchedEngine(wrapper, batch_size=size, features=FeatureStore(1 << 30))
     return {answer.index: answer.note["answer"] for answer in engine.answers(asked)}
 
 
 def timed(answer: Callable[[], Tokens], count: int) -> tuple[Tokens, float]:
-    """Return the answers and the samples a second."""
+    """Return the answers and the samples per second."""
     begun = time.perf_counter()
     found = answer()
     return found, count / (time.perf_counter() - begun)
 
 
 def main() -> None:
-    """Measure every case and print it."""
+    """Measure and print every case."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--questions", type=int, default=12)
     parser.add_argument("--per-image", type=int, nargs="+", default=[1, 6])

@@ -1,4 +1,7 @@
-"""Measure the feature cache in containers of the image, kill its writers, train both heads: `make bench-features`."""
+"""Benchmark of the feature cache in containers of the image: `make bench-features`.
+
+Measures the cache, kills its writers, trains both heads.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ BAR = {"position_error": 0.10, "crash_rate": 0.10}  # flow matching; regression:
 
 
 def inside(folder: Path, *command: str, environ: tuple[str, ...] = ()) -> list[dict[str, Any]]:
-    """Run a command in the image, without a network, and return the JSON objects it printed."""
+    """Run a command in the image, offline, and return the JSON objects it printed."""
     source = root() / "src/vldock"
     options = ["--rm", "--network", "none", "--label", "vldock.role=bench", "--user", f"{os.getuid()}:{os.getgid()}"]
     options += ["--shm-size=1g", "-w", "/tests", "-v", f"{folder}:/workspace/.cache", "-v", f"{HERE.parent}:/bench:ro"]
@@ -37,7 +40,7 @@ def inside(folder: Path, *command: str, environ: tuple[str, ...] = ()) -> list[d
 
 
 def heads(folder: Path) -> dict[str, Any]:
-    """Build and train both heads on the stand-in tower from the cache; one epoch of each without it."""
+    """Build features and train both heads on the stand-in tower; one epoch of each without the cache."""
     command = ("python", "-m", "vldock.image.heads", "--as-json", "--set", "out=/workspace/.cache/heads")
     command += ("--set", "data.folder=/workspace/.cache/scenes")
     environ = ("VLDOCK_STANDIN=1",)
@@ -53,7 +56,7 @@ def heads(folder: Path) -> dict[str, Any]:
 
 
 def cost(folder: Path) -> dict[str, Any]:
-    """Measure hits and computing."""
+    """Measure cache hits and computation."""
     (found,) = inside(folder, "python", "/bench/features/measure.py")
     return found
 
@@ -65,7 +68,7 @@ def evaluation(folder: Path) -> dict[str, Any]:
 
 
 def kills(folder: Path) -> dict[str, Any]:
-    """Kill writers."""
+    """Kill writers at random and count wrong hits."""
     (found,) = inside(folder, "python", "/tests/feature_writers.py", "--kills", "20")
     return found
 
@@ -74,7 +77,7 @@ PARTS = {"cost": cost, "evaluation": evaluation, "kills": kills, "heads": heads}
 
 
 def table(found: dict[str, Any]) -> str:
-    """Return RESULTS.md."""
+    """Return the text of RESULTS.md."""
     lines = ["# The feature cache: what it costs and what it saves", "", "Made by `make bench-features`."]
     lines += ["CPU time of one thread, as the machine had other work; * seconds as they passed. GPU: not measured."]
     lines += [""]
@@ -143,7 +146,7 @@ def _paid(one: dict[str, Any]) -> str:
 
 
 def _evaluation(towers: list[dict[str, Any]]) -> list[str]:
-    """Return the table of an evaluation's pictures: the batched engine, CPU time a picture."""
+    """Return the table of the batched engine's CPU time per image."""
     found = [f"| an evaluation (`--feature-cache`), a picture | {' | '.join(one['tower'] for one in towers)} |"]
     found += ["| --- |" + " ---: |" * len(towers)]
     for label, value in EVALUATION:
@@ -172,7 +175,7 @@ def _losses(real: dict[str, Any]) -> list[str]:
 
 
 def main() -> int:
-    """Run everything, or the parts named; write RESULTS.md and results.json, and tell whether the bars were met."""
+    """Run everything, or the named parts; write RESULTS.md and results.json; return whether bars were met."""
     known = HERE / "results.json"
     found = json.loads(known.read_text(encoding="utf-8")) if sys.argv[1:] else {}
     with tempfile.TemporaryDirectory(prefix="vldock-features-", dir=os.environ.get("BENCH_DIR")) as name:

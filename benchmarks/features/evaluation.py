@@ -1,4 +1,6 @@
-"""What the feature cache costs and saves an evaluation, measured inside the image: one JSON object on standard output.
+"""Cost and savings of the feature cache in an evaluation, measured inside the image.
+
+One JSON object on standard output.
 
 One process, CPU seconds: the batched engine answers one question about each picture without the cache, with an empty
 one, and with a full one. The decoder is small, so that the pictures are seen; a real one adds the same to all three.
@@ -36,13 +38,13 @@ ASSETS = Path(standin.__file__).parent / "assets/huggingface"
 
 
 def questions(pictures: list[picture_rows.ImageRow]) -> list[Question]:
-    """Return one question about each picture."""
+    """Return one question about each image."""
     text = {"type": "text", "value": "Is there a cat in the image?"}
     return [Question(row.vlm_idx, [{"type": "image", "value": str(row.path)}, text], "pictures") for row in pictures]
 
 
 def answered(wrapper: Any, asked: list[Question], root: Path | None) -> tuple[float, list[list[int]]]:
-    """Return the CPU seconds of answering with nothing in memory, and the tokens."""
+    """Return the CPU seconds of answering with empty memory, and the tokens."""
     disk_features._opened.cache_clear()
     env = {"VLDOCK_ENGINE": "batched", "VLDOCK_FEATURE_CACHE": "1" if root else "0", "VLDOCK_FEATURES": str(root or "")}
     engine = BatchedEngine(
@@ -54,7 +56,7 @@ def answered(wrapper: Any, asked: list[Question], root: Path | None) -> tuple[fl
 
 
 def measured(name: str, wrapper: Any, pictures: list[picture_rows.ImageRow], root: Path) -> dict[str, Any]:
-    """Return one tower's figures, milliseconds a picture."""
+    """Return one tower's figures in milliseconds per image."""
     asked, count = questions(pictures), len(pictures)
     answered(wrapper, asked[:1], None)  # the first pass allocates and warms up
     begun = time.process_time()
@@ -92,7 +94,7 @@ def stand_in() -> Any:
 
 
 def main() -> int:
-    """Measure both towers and print."""
+    """Measure both towers and print the result."""
     warnings.simplefilter("ignore")
     with tempfile.TemporaryDirectory(dir=os.environ.get("VLDOCK_FEATURES")) as name:
         folder = Path(name)

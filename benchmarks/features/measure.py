@@ -1,4 +1,6 @@
-"""What a hit costs and what it saves, measured inside the image: one JSON object on standard output.
+"""Cost and savings of a feature-cache hit, measured inside the image.
+
+One JSON object on standard output.
 
 Work is told in CPU seconds, which other work on the machine does not stretch; what waits for a disk in seconds.
 
@@ -38,7 +40,7 @@ SETTINGS = SimpleNamespace(image_aspect_ratio="pad")
 
 
 class Reading(torch.nn.Module):
-    """A CLIP model, read as LLaVA reads it."""
+    """A CLIP model with LLaVA's choice of features."""
 
     def __init__(self, config: CLIPVisionConfig) -> None:
         super().__init__()
@@ -59,7 +61,7 @@ def tower(**sizes: int) -> tuple[towers.Tower, ClipProcessor]:
 
 
 def photographs(folder: Path, count: int) -> list[picture_rows.ImageRow]:
-    """Write `count` JPEG files of 640 x 480 that compress like photographs, and return them as rows."""
+    """Write `count` JPEG files of 640 x 480 as compressible as photographs; return them as rows."""
     generator = torch.Generator().manual_seed(0)
     for index in range(count):
         coarse = torch.randint(0, 256, (12, 16, 3), generator=generator, dtype=torch.uint8)
@@ -81,7 +83,7 @@ def seconds(work: Callable[[], Any], times: int, *, clock: Callable[[], float] =
 
 
 def forget(root: Path) -> None:
-    """Ask the kernel to drop the cached pages of every shard, so that the next read comes from the disk."""
+    """Ask the kernel to drop the cached pages of every shard: the next read comes from the disk."""
     for one in evict.stored(root):
         descriptor = os.open(one.path, os.O_RDONLY)
         os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
@@ -94,7 +96,7 @@ def epoch(pictures: lookup.CachedPictures) -> float:
 
 
 def stored(pictures: list[picture_rows.ImageRow], features: torch.Tensor, space: Space, root: Path) -> dict[str, float]:
-    """Store `features` for every picture and read them again; return milliseconds and bytes for one."""
+    """Store and read back `features` for every image; return milliseconds and bytes per image."""
     root.mkdir()
     digests = [picture_rows.sha256_of(row.path.read_bytes()) for row in pictures]
 
@@ -136,7 +138,7 @@ def measured(folder: Path, name: str, sizes: dict[str, int]) -> dict[str, Any]:
 
 
 def main() -> int:
-    """Measure both towers and print."""
+    """Measure both towers and print the result."""
     small = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 3, "num_attention_heads": 4}
     with tempfile.TemporaryDirectory(dir=os.environ.get("VLDOCK_FEATURES")) as name:
         found = [

@@ -1,4 +1,4 @@
-"""What putting imports off saves, measured in the image: `make bench-imports`.
+"""Time saved by lazy imports, measured in the image: `make bench-imports`.
 
 Each pair, everything imported at once (VLDOCK_EAGER_IMPORTS=1) and imports put off, runs one right after the other in
 one container, so that what else the machine does meets both. CPU seconds, not wall: they hold on a busy machine.
@@ -28,7 +28,7 @@ ENV = {"VLDOCK_STANDIN": "1", "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""
 
 
 def measured(client: Any, image: str, rounds: int) -> list[dict[str, Any]]:
-    """Run the probe in a container of `image` and return one record for each process."""
+    """Run the probe in a container of `image` and return one record per process."""
     probe = (HERE / "probe.py").read_text(encoding="utf-8")
     spec = Spec(image=image, argv=("python", "-c", probe, str(rounds)), role="bench", env=ENV, network="none")
     done = lifecycle.run_to_end(client, spec)
@@ -38,12 +38,12 @@ def measured(client: Any, image: str, rounds: int) -> list[dict[str, Any]]:
 
 
 def read(text: str) -> list[dict[str, Any]]:
-    """Return the records in what the probe printed."""
+    """Return the records of the probe's output."""
     return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
 
 
 def row(subject: str, records: Sequence[dict[str, Any]]) -> str:
-    """Return the table's row of one subject: medians, and the ratio of each pair."""
+    """Return one subject's row of the table: medians, and the ratio of each pair."""
     once, later = (
         {one["round"]: one for one in records if one["subject"] == subject and one["at_once"] is way}
         for way in (True, False)
@@ -59,7 +59,7 @@ def row(subject: str, records: Sequence[dict[str, Any]]) -> str:
 
 
 def table(image: str, records: Sequence[dict[str, Any]]) -> str:
-    """Return the Markdown that is committed."""
+    """Return the committed Markdown."""
     subjects = list(dict.fromkeys(one["subject"] for one in records))
     rounds = len({one["round"] for one in records})
     lines = [

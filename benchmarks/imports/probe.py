@@ -1,4 +1,4 @@
-"""Runs in a container: each command in turn with all imports at once and with the imports put off, again and again.
+"""Probe run in a container: each command with eager and with lazy imports, in turn.
 
 python probe.py ROUNDS      one JSON line for each process: subject, whether at once, CPU and wall seconds, memory
 """
@@ -52,7 +52,7 @@ def seconds_of(argv: tuple[str, ...], *, at_once: bool) -> dict[str, float]:
 
 
 def main(rounds: int) -> None:
-    """Measure: in each round every subject both ways, one right after the other."""
+    """Measure every subject both ways in each round, one right after the other."""
     seconds_of(SUBJECTS["run.py --data POPE"], at_once=True)  # fills the page cache
     for number in range(rounds):
         for subject, argv in SUBJECTS.items():

@@ -1,4 +1,4 @@
-"""Many evaluations in one session: does its memory stay flat, does every one end well: `make soak-session`.
+"""Soak test of one session: flat memory over many evaluations: `make soak-session`.
 
 Every evaluation is a `docker exec` of its own, as a user types it, on the stand-ins. Memory is what the session tells
 of its server and worker at rest; flat means that the median of the last tenth is within TOLERANCE of the median of the
@@ -46,7 +46,7 @@ SETTLE_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Soak:
-    """What a campaign measured; memory in bytes after each evaluation, durations in seconds."""
+    """Measurements of a campaign: memory (bytes) after, and seconds of, each evaluation."""
 
     image_id: str
     evaluations: int
@@ -58,7 +58,7 @@ class Soak:
 
     @property
     def tenth(self) -> int:
-        """How many evaluations a tenth is."""
+        """Number of evaluations in a tenth."""
         return max(1, self.evaluations // 10)
 
     @property
@@ -73,19 +73,19 @@ class Soak:
 
     @property
     def growth(self) -> float:
-        """By which part memory grew, negative where it shrank."""
+        """Relative growth of memory, negative where it shrank."""
         return self.late / self.early - 1
 
     @property
     def sound(self) -> bool:
-        """Tell whether memory is flat, all ended with 0, and the worker never died."""
+        """Return whether memory is flat, all exit codes are 0, and the worker never died."""
         all_well = set(self.exit_codes) == {0} and self.worker_restarts == 0
         return all_well and abs(self.growth) <= TOLERANCE and self.descriptors[1] <= self.descriptors[0]
 
 
 @contextmanager
 def started(client: Any, image: str, outputs: Path) -> Iterator[Session]:
-    """Yield a session on the stand-ins; removed afterwards."""
+    """Yield a session on the stand-ins, removed afterwards."""
     asked = session_spec.SessionOptions(NAME, (MODEL,), None, "no", True, "soak")
     careful = terminal.spec(
         (),
@@ -110,7 +110,7 @@ def started(client: Any, image: str, outputs: Path) -> Iterator[Session]:
 
 
 def resting(found: Session) -> dict[str, Any]:
-    """Return what the session tells of itself once nothing is at work in it."""
+    """Return the status of the session once it is idle."""
     deadline = time.monotonic() + SETTLE_SECONDS
     while time.monotonic() < deadline:
         told = session_control.status(found)
@@ -121,12 +121,12 @@ def resting(found: Session) -> dict[str, Any]:
 
 
 def descriptors(found: Session, pid: int) -> int:
-    """Return how many files the server holds open."""
+    """Return the number of files the server holds open."""
     return len(session_control.short(found.handle, ["ls", f"/proc/{pid}/fd"]).stdout.split())
 
 
 def soak(found: Session, image_id: str, evaluations: int) -> Soak:
-    """Evaluate again and again and measure after each."""
+    """Evaluate repeatedly and measure after each evaluation."""
     benchmarks = [item.name for item in matrix_benchmarks()]
     codes, memory, seconds = Counter[int](), list[int](), list[float]()
     first = descriptors(found, resting(found)["pid"])
@@ -150,7 +150,7 @@ def soak(found: Session, image_id: str, evaluations: int) -> Soak:
 
 
 def table(made: Soak) -> str:
-    """Return RESULTS.md."""
+    """Return the text of RESULTS.md."""
     rows = [
         ("evaluations", f"{made.evaluations}, {SAMPLES} samples each, over the 20 benchmarks"),
         ("exit codes", ", ".join(f"{code}: {count}" for code, count in sorted(made.exit_codes.items()))),
@@ -171,7 +171,10 @@ def table(made: Soak) -> str:
 @click.option("--evaluations", default=200, show_default=True)
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=HERE, help="Folder of RESULTS.md.")
 def main(image: str, evaluations: int, out: Path) -> int:
-    """Run the campaign and write its table; exit code 1 where memory is not flat or an evaluation failed."""
+    """Run the campaign and write its table.
+
+    Exit code 1 where memory is not flat or an evaluation failed.
+    """
     with docker_client.connected() as client, tempfile.TemporaryDirectory(prefix="vldock-soak-") as name:
         image_id = str(client.images.get(image).id)
         with started(client, image_id, Path(name) / "outputs") as found:

@@ -1,7 +1,7 @@
-"""How fast: `make bench`, `make bench-quick`; what the modes are is in modes.py, what comes out in RESULTS.md.
+"""Speed benchmark: `make bench`, `make bench-quick`; modes.py defines the modes.
 
-Modes that ask cell by cell are asked in turn, cell after cell, each time another one first: whatever else the machine
-does hits all of them. The others run whole, in the order they are named. Ratios are within one campaign.
+The results are in RESULTS.md. Cell-by-cell modes take turns, cell after cell, each time another one first: other load on
+the machine hits all of them. The others run whole, in the order they are named. Ratios are within one campaign.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -43,7 +43,7 @@ LABEL = "vldock.role=speed"
 
 @contextmanager
 def timed_image(client: Any, image: str, *, threads: int | None = None) -> Iterator[str]:
-    """Yield an image that is `image` with a variable more: every process in it notes its phases.
+    """Yield `image` with one more variable, so that every process records its phases.
 
     `threads` bounds the threads of a process that compute, None leaves that to torch.
     """
@@ -61,21 +61,24 @@ def timed_image(client: Any, image: str, *, threads: int | None = None) -> Itera
         client.images.remove(str(made.id), force=True, noprune=True)
 
 
-def cell_by_cell(setting: Setting, asked: list[str], measured: dict[str, Measured]) -> None:
-    """Run the modes that go cell by cell, side by side: all are ready before the first cell, one is asked at a time."""
+def cell_by_cell(setting: Setting, requested: list[str], measured: dict[str, Measured]) -> None:
+    """Run the cell-by-cell modes side by side.
+
+    All are ready before the first cell, and one evaluates at a time.
+    """
     with ExitStack() as stack:
-        asks = {mode: stack.enter_context(CELL_MODES[mode](setting, measured[mode])) for mode in asked}
+        asks = {mode: stack.enter_context(CELL_MODES[mode](setting, measured[mode])) for mode in requested}
         for number, (model, benchmark) in enumerate(setting.cells):
-            turn = asked[number % len(asked) :] + asked[: number % len(asked)]
+            turn = requested[number % len(requested) :] + requested[: number % len(requested)]
             for mode in turn:
                 measured[mode].took(asks[mode](model, benchmark))
-            told = "  ".join(f"{mode} {measured[mode].cells[-1]:.1f} s" for mode in asked)
-            say(f"{number + 1}/{len(setting.cells)} {model} x {benchmark}: {told}")
+            line = "  ".join(f"{mode} {measured[mode].cells[-1]:.1f} s" for mode in requested)
+            say(f"{number + 1}/{len(setting.cells)} {model} x {benchmark}: {line}")
 
 
-def campaign(setting: Setting, asked: list[str]) -> dict[str, Measured]:
-    """Run all modes that are asked; return what each took, in the order of MODES."""
-    measured = {mode: Measured(mode) for mode in MODES if mode in asked}
+def campaign(setting: Setting, requested: list[str]) -> dict[str, Measured]:
+    """Run the requested modes and return their measurements, in the order of MODES."""
+    measured = {mode: Measured(mode) for mode in MODES if mode in requested}
     if by_cell := [mode for mode in measured if mode in CELL_MODES]:
         cell_by_cell(setting, by_cell, measured)
     for mode in (mode for mode in measured if mode in WHOLE_MODES):
@@ -117,7 +120,7 @@ def main(
     """Measure every mode on the stand-ins and write the table."""
     known = tuple(benchmark.name for benchmark in matrix_benchmarks())
     chosen = _chosen(benchmarks, known, "benchmark") if benchmarks else list(known)
-    asked = _chosen(modes, MODES, "mode")
+    requested = _chosen(modes, MODES, "mode")
     folder = keep or Path(tempfile.mkdtemp(prefix="vldock-speed-"))
     begun = datetime.now(UTC)
     try:
@@ -136,24 +139,23 @@ def main(
                 env={"VLDOCK_STANDIN": "1"},
             )
             before = os.getloadavg()
-            measured = campaign(setting, asked)
+            measured = campaign(setting, requested)
             facts = machine.facts(client, timed, load=(before, os.getloadavg()))
     finally:
         if keep is None:
             shutil.rmtree(folder, ignore_errors=True)
     facts |= {"begun": begun.isoformat(timespec="seconds"), "minutes": (datetime.now(UTC) - begun).seconds / 60}
-    facts |= {
-        "models": list(setting.models),
-        "benchmarks": list(setting.benchmarks),
-        "samples": samples,
-        "threads": threads,
-    }
-    out.mkdir(parents=True, exist_ok=True)
-    results = table.Results(facts=facts, modes=[asdict(one) | {"seconds": one.seconds} for one in measured.values()])
-    write_json(out / "results.json", asdict(results))
-    table.write(out)
+    facts |= {"models": list(setting.models), "benchmarks": list(setting.benchmarks)}
+    _write(out, facts | {"samples": samples, "threads": threads}, measured.values())
     click.echo(table.text(out))
     return 0
+
+
+def _write(out: Path, facts: dict[str, Any], measured: Iterable[Measured]) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    results = table.Results(facts=facts, modes=[asdict(one) | {"seconds": one.seconds} for one in measured])
+    write_json(out / "results.json", asdict(results))
+    table.write(out)
 
 
 if __name__ == "__main__":

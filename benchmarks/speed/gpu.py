@@ -1,4 +1,4 @@
-"""What a GPU makes of LLaVA-1.5-7B's language half: `python benchmarks/speed/gpu.py` on a machine with one.
+"""Speed of LLaVA-1.5-7B's language half on a GPU: `python benchmarks/speed/gpu.py`.
 
 Needs torch, transformers 4.37 and this checkout only; weights are random, dimensions real (7B, float16). First two
 ceilings of this very card: matrix products, and copying memory. Then, for SDPA and eager attention and 1 to 64 rows:
@@ -34,7 +34,7 @@ REPEATS = 3
 
 @dataclass(frozen=True)
 class Size:
-    """Dimensions of a language model; the defaults are those of LLaVA-1.5-7B (Vicuna 7B)."""
+    """Dimensions of a language model, by default LLaVA-1.5-7B's (Vicuna 7B)."""
 
     width: int = 4096
     inner: int = 11008
@@ -45,17 +45,23 @@ class Size:
 
     @property
     def products(self) -> int:
-        """Weights that multiply every token: attention and MLP, without embeddings and lm_head."""
+        """Weights multiplied for every token: attention and MLP, without embeddings and lm_head."""
         return self.layers * (4 * self.width**2 + 3 * self.width * self.inner)
 
     def reading_flops(self, rows: int) -> float:
-        """Return the operations of reading `rows` prompts: products, causal attention, logits of the last token."""
+        """Return the operations of prefilling `rows` prompts.
+
+        Products, causal attention, logits of the last token.
+        """
         attention = 2 * 2 * self.layers * self.width * self.prompt**2 / 2
         head = 2 * self.width * self.vocabulary
         return float(rows * (2 * self.products * self.prompt + attention + head))
 
     def step_bytes(self, rows: int, *, columns: int, item: int) -> float:
-        """Return what one token for each row must read: all weights, and keys and values of `columns` tokens a row."""
+        """Return the bytes read for one token per row.
+
+        All weights, and keys and values of `columns` tokens a row.
+        """
         cache = 2 * self.layers * self.width * columns * rows
         return float(item * (self.products + self.width * self.vocabulary + cache))
 
@@ -64,7 +70,7 @@ TINY = Size(width=64, inner=128, layers=2, heads=4, vocabulary=256, prompt=48)
 
 
 class Decoder(torch.nn.Module):
-    """A LLaMA of random weights with what vldock's Language asks of a LLaVA."""
+    """A LLaMA of random weights with the interface vldock's LanguageModel needs of a LLaVA."""
 
     def __init__(self, size: Size, attention: str, *, device: torch.device, dtype: torch.dtype) -> None:
         super().__init__()
@@ -95,7 +101,10 @@ class Decoder(torch.nn.Module):
 
 
 def timed(work: Callable[[], Any], *, device: torch.device, repeats: int = REPEATS) -> float:
-    """Return the shortest of some seconds `work` takes, the device waited for; once before to warm up."""
+    """Return the shortest of several timings of `work` in seconds, after one to warm up.
+
+    Each waits for the device.
+    """
     work()
     best = float("inf")
     for _ in range(repeats):
@@ -108,13 +117,16 @@ def timed(work: Callable[[], Any], *, device: torch.device, repeats: int = REPEA
 
 
 def wait(device: torch.device) -> None:
-    """Wait for everything the device was told to do."""
+    """Wait for all work queued on the device."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
 def ceilings(device: torch.device, dtype: torch.dtype, *, side: int, size: int) -> tuple[float, float]:
-    """Return FLOP/s of the product of two [side, side], and bytes/s read and written by copying `size` bytes."""
+    """Return the peak FLOP/s and bytes/s of the device.
+
+    FLOP/s of the product of two [side, side]; bytes/s read and written by copying `size` bytes.
+    """
     left, right = (torch.randn(side, side, device=device, dtype=torch.float32).to(dtype) for _ in range(2))
     product = timed(lambda: left @ right, device=device, repeats=10)
     source = torch.empty(size, dtype=torch.uint8, device=device)
@@ -124,7 +136,7 @@ def ceilings(device: torch.device, dtype: torch.dtype, *, side: int, size: int) 
 
 
 def read_and_step(language: LanguageModel, size: Size, rows: int) -> tuple[float, float]:
-    """Return seconds of reading `rows` prompts, and of one token for each of them after that."""
+    """Return seconds of prefilling `rows` prompts, and of one token for each after that."""
     device = language.device
     segments = [Segment(language.embed(range(row, row + size.prompt))) for row in range(rows)]
     reading = timed(lambda: language.read(segments), device=device)
@@ -147,7 +159,7 @@ def read_and_step(language: LanguageModel, size: Size, rows: int) -> tuple[float
 
 
 def one(language: LanguageModel, size: Size, attention: str, rows: int, roof: tuple[float, float]) -> dict[str, Any]:
-    """Return the figures of one attention and one number of rows; a note where they do not fit."""
+    """Return the figures of one attention and number of rows, or a note if they do not fit."""
     item = language.shape.sample.element_size()
     try:
         with torch.inference_mode():
@@ -186,7 +198,7 @@ def measure(size: Size, rows: tuple[int, ...], *, device: torch.device, dtype: t
 
 
 def main() -> int:
-    """Measure, print, and write gpu.json; on a CPU only --tiny is allowed, and nothing is written beside."""
+    """Measure, print, and write gpu.json; on a CPU only with --tiny, writing nothing."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--tiny", action="store_true", help="tiny dimensions, to try this script anywhere")
     parser.add_argument("--rows", type=int, nargs="+", default=list(ROWS))

@@ -1,4 +1,6 @@
-"""VLMEvalKit's own loop against ours, batched, on a model of LLaVA-1.5-7B's real widths: `make bench-honest`.
+"""VLMEvalKit's loop against the batched engine at real widths: `make bench-honest`.
+
+On a model with LLaVA-1.5-7B's widths.
 
 The model is made once (make_honest.py) and kept; both engines answer the same three benchmarks in turn, each in a
 container of its own, and `vldock equal` says whether every answer is the same.
@@ -44,7 +46,7 @@ MADE, BENCHMARKS_INSIDE = "made.json", "/opt/benchmarks"
 
 @dataclass(frozen=True)
 class Size:
-    """How much of the real model and of the benchmarks there is."""
+    """Size of the model and of the benchmarks."""
 
     width: int
     layers: int
@@ -55,11 +57,11 @@ class Size:
 
     @property
     def name(self) -> str:
-        """A folder's name."""
+        """Name of the folder."""
         return f"{self.width}-{self.layers}-{self.tower_layers}-{self.pope}-{self.docvqa_val}-{self.textvqa_val}"
 
     def text(self) -> str:
-        """Return what was measured, in words."""
+        """Return the size in words."""
         return (
             f"Width {self.width} (LLaVA-1.5-7B's: 4096, with intermediate 11008, 32 heads, vocabulary 32000; CLIP-L/14 "
             f"of 336 pixels), {self.layers} of 32 decoder layers, {self.tower_layers} of 24 of the tower, random, "
@@ -69,7 +71,7 @@ class Size:
 
 
 def made(setting: Setting, size: Size, store: Path) -> Path:
-    """Return the folder with the model and the benchmarks, made where it is not there."""
+    """Return the folder of model and benchmarks, made if missing."""
     folder = store / size.name
     if not (folder / MADE).is_file():
         say(f"making the model below {folder} (minutes)")
@@ -87,7 +89,7 @@ def made(setting: Setting, size: Size, store: Path) -> Path:
 
 
 def over(setting: Setting, folder: Path) -> Setting:
-    """Return the setting with the made model as its cache and the made benchmarks as its data."""
+    """Return the setting with the made model as cache and the made benchmarks as data."""
     accepted = json.loads((folder / MADE).read_text(encoding="utf-8"))["accepted"]
     return replace(
         setting,
@@ -103,7 +105,7 @@ def over(setting: Setting, folder: Path) -> Setting:
 
 
 def measured(setting: Setting, benchmark: str, engine_name: str, batch: str) -> dict[str, Any]:
-    """Answer one benchmark with one engine; return samples, seconds of answering, phases, and where the answers are."""
+    """Answer one benchmark with one engine; return samples, seconds, phases, and the results' folder."""
     more = ("--engine", engine_name, *(("--batch-size", batch) if engine_name == "batched" else ()))
     place = setting.place(f"{engine_name}-{benchmark}")
     timed = place.command(place.spec(run_py([MODEL], [benchmark], *more)).docker_argv(setting.docker))
@@ -125,7 +127,7 @@ def measured(setting: Setting, benchmark: str, engine_name: str, batch: str) -> 
 
 
 def compared(runs: list[dict[str, Any]]) -> str:
-    """Return in a sentence whether both engines answered the same, token by token."""
+    """Return a sentence on whether both engines gave the same answers, token by token."""
     wrong = total = tokens = 0
     for stock in (one for one in runs if one["engine"] == "stock"):
         ours = next(one for one in runs if one["engine"] == "batched" and one["benchmark"] == stock["benchmark"])

@@ -1,4 +1,4 @@
-"""The lines that vldock.image.timing.phases writes, one for each process that ended: read, and added up."""
+"""Lines written by vldock.image.timing.phases, one per ended process: read and added up."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ WAITING = "waiting"  # for a session: what it does meanwhile is on another line
 
 @dataclass(frozen=True)
 class Line:
-    """One process: its seconds by phase, in its main thread and beside it; its first answer (epoch seconds)."""
+    """One process: seconds by phase, in its main thread and beside it, and its first answer.
+
+    The first answer in epoch seconds.
+    """
 
     argv: tuple[str, ...]
     wall: float
@@ -29,7 +32,7 @@ class Line:
 
 
 def read(path: Path) -> list[Line]:
-    """Return the lines of a file, none where it is not there."""
+    """Return the lines of a file, none if it does not exist."""
     if not path.is_file():
         return []
     return [_line(json.loads(text)) for text in path.read_text(encoding="utf-8").splitlines()]
@@ -62,7 +65,7 @@ def added(lines: Iterable[Line], *, cpu: bool = False) -> dict[str, float]:
 
 
 def counted(lines: Iterable[Line]) -> dict[str, int]:
-    """Return how often each phase was entered over all lines."""
+    """Return the number of times each phase was entered, over all lines."""
     total: Counter[str] = Counter()
     for line in lines:
         total.update(line.counts)

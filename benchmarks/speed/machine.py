@@ -1,4 +1,4 @@
-"""What the figures were measured on."""
+"""Facts about the machine of a measurement."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ VERSIONS = "import json, torch, transformers; print(json.dumps([torch.__version_
 
 
 def facts(client: Any, image: str, *, load: tuple[tuple[float, ...], tuple[float, ...]], **more: Any) -> dict[str, Any]:
-    """Return processor, cores, memory, load before and after, engine, image, and the image's torch."""
+    """Return processor, cores, memory, load, engine, image, and the image's torch.
+
+    The load before and after.
+    """
     spec = Spec(image=image, argv=("python", "-c", VERSIONS), role="speed", network="none")
     torch, transformers = json.loads(lifecycle.run_to_end(client, spec).stdout)
     pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

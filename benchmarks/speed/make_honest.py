@@ -1,4 +1,6 @@
-"""Make, inside the image, a model that costs what LLaVA-1.5-7B costs per layer, and three benchmarks to ask it.
+"""Make a compute-honest model and three benchmarks for it, inside the image.
+
+A layer costs what one of LLaVA-1.5-7B costs.
 
 The model is honest_model.py's, decoder (of 32 layers) and tower (of 24) cut about alike. Weights are random but for
 what ends an answer: after its last prompt token the model starts one of some chains of tokens, which one hangs on image
@@ -60,7 +62,7 @@ def picture(chance: random.Random) -> bytes:
 
 
 def tables(out: Path, images: dict[str, int], *, chance: random.Random) -> dict[str, str]:
-    """Write a TSV of each benchmark with so many images; return their md5 by name."""
+    """Write a TSV of each benchmark with some images; return their md5 by name."""
     import pandas as pd
 
     found = {}
@@ -79,7 +81,7 @@ def tables(out: Path, images: dict[str, int], *, chance: random.Random) -> dict[
 
 
 def language(size: honest_model.Size) -> Any:
-    """Return the model with an output that knows no token yet; the tower must be in the cache already."""
+    """Return the model with an empty output layer; the tower must be in the cache already."""
     import torch
 
     from vldock.image.standin.recipe import tower as recipe
@@ -93,7 +95,7 @@ def language(size: honest_model.Size) -> Any:
 
 
 def last_states(model: Any, prompts: list[list[int]], images: Any) -> Any:
-    """Return the states [prompts, width] from which the first token of each answer is chosen."""
+    """Return the states [prompts, width] that choose the first token of each answer."""
     import torch
 
     found = []
@@ -106,7 +108,10 @@ def last_states(model: Any, prompts: list[list[int]], images: Any) -> Any:
 
 
 def teach_endings(model: Any, *, last: int, states: Any, end: int) -> None:
-    """Write the rows of lm_head: chains of tokens, each known by the token before it; their choice by `states`."""
+    """Write the rows of lm_head: chains of tokens, each following the one before.
+
+    `states` choose the chain.
+    """
     import torch
 
     pieces = iter(range(FIRST_PIECE, VOCABULARY))
@@ -131,7 +136,7 @@ def unit(vector: Any) -> Any:
 
 
 def calibrate(model: Any, folder: Path, *, seed: int) -> list[int]:
-    """Give the model its endings; return how many tokens it answers to each of the prompts that were looked at."""
+    """Set the model's endings; return the number of tokens of each calibration answer."""
     import torch
     from llava.mm_utils import tokenizer_image_token
     from PIL import Image
@@ -186,7 +191,7 @@ def make(out: Path, size: honest_model.Size, *, seed: int) -> list[int]:
 
 
 def main() -> None:
-    """Make all of it below --out, and say on standard output what was made."""
+    """Make everything below --out and print a summary."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--width", type=int, required=True, help="4096; less only to try the recipe")

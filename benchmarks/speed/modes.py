@@ -1,4 +1,4 @@
-"""The ways to evaluate all cells that are compared; each leaves a Measured.
+"""Modes of evaluating all cells, each measured as a Measured.
 
 a  one `docker run` a cell          c   one run.py with all models and benchmarks   e1  c with our batches
 b  one `docker exec` a cell         d   b with a session's worker                   e2  d2 with our batches
@@ -29,7 +29,7 @@ STOP_SECONDS = 20
 
 @dataclass
 class Measured:
-    """What one mode took: `ready` until the first cell could be asked, `cells` seconds each, `firsts` from asking."""
+    """Seconds of one mode: `ready` before the first cell, `cells` each, `firsts` to the first answer."""
 
     mode: str
     ready: float = 0.0
@@ -44,7 +44,7 @@ class Measured:
 
     @property
     def seconds(self) -> float:
-        """All cells, without getting ready."""
+        """Seconds of all cells, without getting ready."""
         return sum(self.cells)
 
     def took(self, timed: Timed) -> None:
@@ -54,7 +54,7 @@ class Measured:
             self.firsts.append(round(timed.first, 3))
 
     def close(self, place: Place, *, cpu_seconds: float) -> None:
-        """Add up what the processes noted."""
+        """Add up the phases recorded by the processes."""
         noted = place.lines
         self.phases, self.phases_cpu = lines.added(noted), lines.added(noted, cpu=True)
         self.counts = lines.counted(noted)
@@ -132,7 +132,7 @@ def _client() -> Any:
 
 
 def one_run(setting: Setting, measured: Measured, env: dict[str, str], *more: str) -> None:
-    """All cells by one run.py in one container."""
+    """Evaluate all cells by one run.py in one container."""
     place = setting.place(measured.mode)
     argv = run_py(setting.models, setting.benchmarks, *more)
     timed = place.command(place.spec(argv, env=env).docker_argv(setting.docker))
@@ -141,7 +141,7 @@ def one_run(setting: Setting, measured: Measured, env: dict[str, str], *more: st
 
 
 def matrix(setting: Setting, measured: Measured, *more: str) -> None:
-    """All cells by `vldock matrix`, from its start to its report."""
+    """Evaluate all cells by `vldock matrix`, from its start to its report."""
     place = setting.place(measured.mode)
     argv = [str(Path(sys.executable).with_name("vldock")), "matrix", "--image", setting.image, "--fresh"]
     argv += ["--models", ",".join(setting.models), "--benchmarks", ",".join(setting.benchmarks)]

@@ -1,4 +1,4 @@
-"""What is measured on: an image, models, benchmarks, samples a cell, and a folder for what it writes."""
+"""Setting of a measurement: image, models, benchmarks, samples a cell, output folder."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TAIL = 2000  # characters of a failed command's output that are shown
 
 @dataclass(frozen=True)
 class Setting:
-    """One campaign's fixed part; `env` and `mounts` are given to every container."""
+    """Fixed part of one campaign; `env` and `mounts` are passed to every container."""
 
     image: str
     docker: str
@@ -53,7 +53,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Timed:
-    """A command that ended well: seconds, and from its start to the first prediction (None: no time for it noted)."""
+    """A successful command: its seconds, and seconds to the first prediction (None: not recorded)."""
 
     seconds: float
     first: float | None
@@ -62,7 +62,7 @@ class Timed:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a mode's containers write: results and the lines of phases.py, in a folder of their own."""
+    """A mode's output folder: results and the lines of phases.py."""
 
     setting: Setting
     name: str
@@ -70,11 +70,11 @@ class Place:
 
     @property
     def lines(self) -> list[Line]:
-        """What the processes that ended so far noted."""
+        """Return the lines of the processes that ended so far."""
         return read(self.folder / PHASES)
 
     def spec(self, argv: Sequence[str], *, env: dict[str, str] | None = None, name: str | None = None) -> Spec:
-        """Return a container as a careful user starts it: no network, results of its own user outside."""
+        """Return a container as a careful user starts it: no network, results owned by the user."""
         setting = self.setting
         limit = {"VLMEVAL_SAMPLE_LIMIT": str(setting.samples)} if setting.samples else {}
         return Spec(
@@ -90,7 +90,10 @@ class Place:
         )
 
     def command(self, argv: Sequence[str], *, env: dict[str, str] | None = None) -> Timed:
-        """Run a command of this machine to its end; raises EvaluationFailed, with its last words, where it fails."""
+        """Run a command on this machine to its end.
+
+        Raises EvaluationFailed, with its last words, where it fails.
+        """
         before = len(self.lines)
         epoch, begun = time.time(), time.monotonic()
         done = subprocess.run(
@@ -112,7 +115,7 @@ class Place:
 
 
 def run_py(models: Sequence[str], benchmarks: Sequence[str], *more: str) -> list[str]:
-    """Return run.py's words."""
+    """Return the arguments of run.py."""
     return ["python", RUN_PY, "--data", *benchmarks, "--model", *models, *more]
 
 

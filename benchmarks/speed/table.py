@@ -1,4 +1,4 @@
-"""RESULTS.md from the JSON files beside it: results.json (stand-ins), honest.json (real widths), gpu.json."""
+"""RESULTS.md, rendered from results.json (stand-ins), honest.json (real widths) and gpu.json."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ TITLES = {
     "e2": "`vldock matrix`, batched",
     "e3": "`docker exec` a cell, worker, batched",
 }
+HONEST, GPU = "## Real widths on a CPU", "## Real dimensions on a GPU"
 BARS = (  # (what is compared, with what, at least so many times as fast)
     ("d2", "a+eager", 12.0),
     ("d2", "a", 12.0),
@@ -36,7 +37,7 @@ BARS = (  # (what is compared, with what, at least so many times as fast)
 
 @dataclass(frozen=True)
 class Results:
-    """One campaign: what it ran on, and each mode's figures."""
+    """One campaign: its setting, and each mode's figures."""
 
     facts: Json
     modes: list[Json]
@@ -56,13 +57,13 @@ def write(folder: Path) -> None:
 def text(folder: Path) -> str:
     """Return the whole page."""
     parts = [standins(json.loads((folder / "results.json").read_text(encoding="utf-8")))]
-    for name, section, absent in (
-        ("honest.json", honest, "not measured yet (`make bench-honest`)."),
-        ("gpu.json", gpu, "not measured on a GPU (`python benchmarks/speed/gpu.py` there)."),
+    for name, heading, section, absent in (
+        ("honest.json", HONEST, honest, "not measured yet (`make bench-honest`)."),
+        ("gpu.json", GPU, gpu, "not measured on a GPU (`python benchmarks/speed/gpu.py` there)."),
     ):
         path = folder / name
         found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
-        parts.append(section(found) if found else [f"## {section.__doc__}", "", absent, ""])
+        parts.append(section(found) if found else [heading, "", absent, ""])
     return "\n".join(line for part in parts for line in part)
 
 
@@ -136,8 +137,8 @@ def _split(modes: dict[str, Json]) -> list[str]:
 
 
 def honest(found: Json) -> list[str]:
-    """Real widths on a CPU"""
-    lines = [f"## {honest.__doc__}", "", found["model"], "", where(found["facts"]), ""]
+    """Return the section on real widths on a CPU."""
+    lines = [HONEST, "", found["model"], "", where(found["facts"]), ""]
     head = ["benchmark", "engine", "samples", "seconds of answering", "samples/s", "times as fast", *PHASES[3:8]]
     body = []
     for one in found["runs"]:
@@ -158,8 +159,8 @@ def honest(found: Json) -> list[str]:
 
 
 def gpu(found: Json) -> list[str]:
-    """Real dimensions on a GPU"""
-    lines = [f"## {gpu.__doc__}", "", found["what"], ""]
+    """Return the section on real dimensions on a GPU."""
+    lines = [GPU, "", found["what"], ""]
     lines += rows(["ceiling", "measured"], [[name, value] for name, value in found["ceilings"].items()])
     head = ["attention", "rows", "prefill s", "TFLOP/s", "of ceiling", "decode ms a token", "GB/s", "of ceiling"]
     body = [

@@ -1,4 +1,4 @@
-"""Deliberate breakages of the image, and the tests that must catch each: data only, `campaign.py` runs it."""
+"""Deliberate breakages of the image, and the test to catch each (data for campaign.py)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ REPLACE = (
 
 @dataclass(frozen=True)
 class Breakage:
-    """One way to break the image: the lines that follow FROM, and which tests must notice.
+    """One way to break the image: Dockerfile lines after FROM, and the tests to notice.
 
     `group` is a group of `vldock verify`, `file` one of its files; `test` begins the name of a test that must fail.
     `wheels` are requirements whose wheels lie in /wheels while it is built.
@@ -36,7 +36,7 @@ class Breakage:
 
 
 def replaced(path: str, old: str, new: str) -> str:
-    """Return the RUN line that replaces text in a file, and fails where the text is not there."""
+    """Return the RUN line that replaces text in a file, and fails without it."""
     words = base64.b64encode(json.dumps([path, old, new]).encode()).decode()
     return f'RUN ["/opt/venv/bin/python", "-B", "-c", "{REPLACE}", "{words}"]'
 

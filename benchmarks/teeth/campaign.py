@@ -1,7 +1,7 @@
-"""Break the image on purpose, in many ways, and tell which test notices: `make bench-teeth`.
+"""Mutation test of the image: break it in many ways, report the test that notices.
 
-Every breakage is an image of its own on top of the one under test. The files it is looked for in run on the unbroken
-image first: they must pass there, or a catch would mean nothing.
+`make bench-teeth`. Every breakage is an image of its own on top of the one under test. The test files run on the
+unbroken image first: they must pass there, or a catch would mean nothing.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ HERE = Path(__file__).parent
 
 
 @dataclass(frozen=True)
-class Bite:
-    """What became of one breakage: the tests that failed, whether the one that must is among them, seconds."""
+class BreakageResult:
+    """Outcome of one breakage: failed tests, whether the expected one is among them, seconds."""
 
     name: str
     group: str
@@ -46,7 +46,7 @@ class Bite:
     seconds: float
 
 
-def broken(client: Any, image: str, breakage: Breakage) -> str:
+def build_broken(client: Any, image: str, breakage: Breakage) -> str:
     """Build the broken image and return its id."""
     with tempfile.TemporaryDirectory(prefix="vldock-teeth-") as name:
         context = Path(name)
@@ -62,50 +62,52 @@ def broken(client: Any, image: str, breakage: Breakage) -> str:
     return str(made.id)
 
 
-def look(client: Any, image: str, group: str, file: str) -> tuple[GroupResult, float]:
-    """Run one file of a group against an image; its output goes nowhere, its result is returned."""
+def run_file(client: Any, image: str, group: str, file: str) -> tuple[GroupResult, float]:
+    """Run one file of a group against an image and return its result, without its output."""
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="vldock-teeth-") as folder:
-        asked = verification_suite.Verification(image=image, folder=checkout.root(), reports=Path(folder), only=(file,))
-        result = verification_suite.run_group(group, asked, client=client, say=lambda _: None)
+        request = verification_suite.Verification(
+            image=image, folder=checkout.root(), reports=Path(folder), only=(file,)
+        )
+        result = verification_suite.run_group(group, request, client=client, say=lambda _: None)
     return result, time.monotonic() - began
 
 
-def bite(client: Any, image: str, breakage: Breakage) -> Bite:
-    """Break, look, clean up."""
-    made = broken(client, image, breakage)
+def try_breakage(client: Any, image: str, breakage: Breakage) -> BreakageResult:
+    """Build one broken image, run its tests, remove it."""
+    made = build_broken(client, image, breakage)
     try:
-        result, seconds = look(client, made, breakage.group, breakage.file)
+        result, seconds = run_file(client, made, breakage.group, breakage.file)
     finally:
         client.images.remove(made, force=True, noprune=True)
     wanted = f"{breakage.file.removesuffix('.py')}::{breakage.test}"
     caught = any(name.startswith(wanted) for name in result.failures)
-    return Bite(breakage.name, breakage.group, breakage.file, caught, result.failures, round(seconds, 1))
+    return BreakageResult(breakage.name, breakage.group, breakage.file, caught, result.failures, round(seconds, 1))
 
 
-def table(image: str, bites: Sequence[Bite]) -> str:
-    """Return the Markdown table that is committed."""
+def table(image: str, results: Sequence[BreakageResult]) -> str:
+    """Return the committed Markdown table."""
     lines = [
         "# Teeth: deliberate breakages of the image, and the test that notices each",
         "",
         "Made by `make bench-teeth`. Each breakage is an image of its own; the same files pass on the unbroken image.",
         "",
-        f"Image {image[:19]}: {sum(one.caught for one in bites)} of {len(bites)} caught.",
+        f"Image {image[:19]}: {sum(one.caught for one in results)} of {len(results)} caught.",
         "",
         "| breakage | caught by | other tests that failed | seconds |",
         "| --- | --- | ---: | ---: |",
     ]
-    for one in bites:
+    for one in results:
         first = f"`{one.failures[0]}`" if one.caught else "**nothing**" if not one.failures else "**another test**"
         lines.append(f"| {one.name} | {one.group}: {first} | {max(0, len(one.failures) - 1)} | {one.seconds:.0f} |")
     return "\n".join(lines) + "\n"
 
 
-def control(client: Any, image: str, breakages: Iterable[Breakage]) -> list[str]:
-    """Return what fails on the unbroken image, empty when nothing does."""
+def find_failures(client: Any, image: str, breakages: Iterable[Breakage]) -> list[str]:
+    """Return the failures on the unbroken image."""
     failures = []
     for group, file in dict.fromkeys((one.group, one.file) for one in breakages):
-        result, seconds = look(client, image, group, file)
+        result, seconds = run_file(client, image, group, file)
         say(f"unbroken: {group} {file}: {result.status} in {seconds:.0f} s")
         failures += [f"{group} {name}" for name in result.failures]
     return failures
@@ -116,27 +118,30 @@ def control(client: Any, image: str, breakages: Iterable[Breakage]) -> list[str]
 @click.option("--only", multiple=True, help="Breakages whose name contains this; repeatable.")
 @click.option("--out", type=click.Path(path_type=Path), default=HERE, help="Folder of RESULTS.md and results.json.")
 def main(image: str, only: tuple[str, ...], out: Path) -> int:
-    """Break IMAGE in every declared way; exit code 0 only when each breakage is caught by the test that must."""
+    """Break IMAGE in every declared way.
+
+    Exit code 0 only when each breakage is caught by the expected test.
+    """
     chosen = [one for one in BREAKAGES if not only or any(word in one.name for word in only)]
-    bites: list[Bite] = []
+    results: list[BreakageResult] = []
     with docker_client.connected() as client:
         found = str(local_images.find(client, image).id)
         client.images.get(found).tag(HELD)  # a build meanwhile may move the name, and what has none is pruned
-        failures = control(client, found, chosen)
+        failures = find_failures(client, found, chosen)
         if failures:
             click.echo("error: the unbroken image fails: " + "; ".join(failures), err=True)
             return 1
         for number, breakage in enumerate(chosen, 1):
-            bites.append(bite(client, found, breakage))
-            one = bites[-1]
+            results.append(try_breakage(client, found, breakage))
+            one = results[-1]
             say(f"{number}/{len(chosen)} {'caught' if one.caught else 'MISSED'} {one.name}: {', '.join(one.failures)}")
         client.images.remove(HELD, noprune=True)
     if not only:
-        (out / "RESULTS.md").write_text(table(found, bites), encoding="utf-8")
-        write_json(out / "results.json", [asdict(one) for one in bites])
-    missed = [one.name for one in bites if not one.caught]
+        (out / "RESULTS.md").write_text(table(found, results), encoding="utf-8")
+        write_json(out / "results.json", [asdict(one) for one in results])
+    missed = [one.name for one in results if not one.caught]
     click.echo(
-        f"{len(bites) - len(missed)} of {len(bites)} caught" + (f"; missed: {', '.join(missed)}" if missed else "")
+        f"{len(results) - len(missed)} of {len(results)} caught" + (f"; missed: {', '.join(missed)}" if missed else "")
     )
     return 1 if missed else 0
 

@@ -92,7 +92,7 @@ def record_model(note: Mapping[str, Any]) -> None:
 
 @contextmanager
 def use_template(name: str) -> Iterator[None]:
-    """Context manager: word questions in the template `name`, whatever VLDOCK_PROMPT is."""
+    """Word questions inside in the template `name`, whatever VLDOCK_PROMPT is."""
     before = os.environ.get(VARIABLE)
     os.environ[VARIABLE] = name
     try:
@@ -104,7 +104,7 @@ def use_template(name: str) -> Iterator[None]:
 
 @contextmanager
 def capture() -> Iterator[sample_notes.Note]:
-    """Context manager: yield the note of the prompt sent inside.
+    """Yield the note of the prompt sent inside.
 
     For a process that asks on another's behalf.
     """
