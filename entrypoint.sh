@@ -1,5 +1,5 @@
 #!/bin/bash
-# PID 1's child in the image: share with the group, check what must be writable, name the user, then become "$@".
+# Entrypoint of the image: share with the group, check writable folders, name the user, then run the command.
 # The cache variables are the image's ENV (src/vldock/common/cache_env.py), so `docker exec` has them too.
 set -euo pipefail
 
@@ -10,7 +10,7 @@ share_with_group() {
 }
 
 prepare() {
-    # Prints `export NAME=value` lines; says on standard error what cannot be written and which mount mends it.
+    # Prints `export NAME=value` lines; standard error names folders that cannot be written and the mount that helps.
     local exports
     exports=$(/opt/venv/bin/python -I -S -B "$PREFLIGHT" --shell) || exit $?
     eval "$exports"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Look at report.html in a real browser: no console error, no request, filters and themes work. [RUN_FOLDER] [PICTURES_TO]
+# Check report.html in a real browser: no console error, no request, filters and themes work. [RUN_FOLDER] [PICTURES_TO]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 browser=$(command -v chromium || command -v chromium-browser || command -v google-chrome || true)

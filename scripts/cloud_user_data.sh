@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# A fresh cloud GPU machine (Debian or Ubuntu) made ready to evaluate: disk, cache, engine, toolkit, image, doctor.
-# As root, or as cloud user data with the variables set above it. --dry-run prints what would be done and does nothing.
+# Prepare a fresh cloud GPU machine (Debian or Ubuntu) for evaluation: disk, cache, engine, toolkit, image, doctor.
+# As root, or as cloud user data with the variables set above it. --dry-run prints the commands and runs none.
 #   VLDOCK_DISK=/dev/nvme1n1  the data disk, mounted at VLDOCK_MOUNT; unset: the root disk is used
 #   VLDOCK_FORMAT=1           make ext4 on it; only ever on a disk that holds nothing
 #   VLDOCK_MOUNT=/data        VLDOCK_USER=ubuntu (owner of the caches; default: uid 1000, else root)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Make the stand-ins again, in a container of the image, from the recipe in this checkout; no network while it runs.
+# Remake the stand-ins from this checkout's recipe, in a container of the image, without a network.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 kit=.vldock/standinkit-$(sha256sum locks/standin.lock | cut -c1-12)
@@ -15,5 +15,5 @@ docker=$(.venv/bin/python -c 'from vldock.host.docker_engine.docker_cli import b
     -v "$PWD/$kit:/opt/standinkit:ro" -v "$PWD/src/vldock:/opt/vldock/vldock:ro" -v "$PWD/$new:/out" \
     -e PYTHONPATH=/opt/standinkit "${VLDOCK_IMAGE:-vldock:4.37}" \
     python -m vldock.image.standin.make --out /out "$@"
-# Only when every sample is answered: the old ones stay until then.
+# Only once every sample is answered; until then the old ones remain.
 rm -rf "$assets.old" && mv "$assets" "$assets.old" && mv "$new" "$assets" && rm -rf "$assets.old"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# make promote [TO=HOST/NAME] [KEY=signing.key] [PUB=signing.pub] [CONFIRM=1]: build, list, verify, and copy by digest.
+# make promote [TO=HOST/NAME] [KEY=signing.key] [PUB=signing.pub] [CONFIRM=1]: build, list, verify, copy by digest.
 # Without TO it stops with a verified image and its receipt; without CONFIRM the plan is printed and nothing moves.
 set -euo pipefail
 cd "$(dirname "$0")/.."

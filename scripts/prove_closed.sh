@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# A bundle made, carried, loaded into an empty place, and all 40 cells finished there twice: on folders of the caller's,
-# and on a read-only store as another uid with the offline switches set. The stand-ins play the part of weights and data.
-# What was done stays in outputs/closed-proof; more arguments go to pytest. VLDOCK_IMAGE names another image.
+# Prove that a bundle suffices offline: make it, load it into an empty place, and finish all 40 cells there twice: on
+# the caller's folders, and on a read-only store as another uid with the offline switches set. Stand-ins serve as
+# weights and data. Results remain in outputs/closed-proof; more arguments go to pytest. VLDOCK_IMAGE names another image.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The 40-cell matrix: both LLaVA-1.5 models over the 20 benchmarks, 10 samples a cell (SAMPLES=N for another number).
+# Run the 40-cell matrix: both LLaVA-1.5 models, the 20 benchmarks, 10 samples a cell (SAMPLES=N for another number).
 # Extra arguments go to `vldock matrix`:
 #   scripts/run_437_llava_only.sh --data ~/LMUData --cache ~/vldock-cache --env-file .env
 #   scripts/run_437_llava_only.sh --standin --network none --gpus none

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Everything that is checked without running the product; writes nothing.
+# Run all static checks; write nothing.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 bin=.venv/bin failed=0

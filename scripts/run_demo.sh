@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Fresh machine to 40 evaluated cells: engine, base, image, then the matrix on the stand-ins without a network.
+# From a fresh machine to 40 evaluated cells: engine, base, image, then the matrix on the stand-ins, offline.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# run_tests.sh [unit|docker|image|all]: `all` builds what the others need. One verdict line at the end, with the names of
-# failed tests.
+# Run the tests: run_tests.sh [unit|docker|image|all]; `all` builds what the others need. The last line is the verdict,
+# with the names of failed tests.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 what=${1:-all}

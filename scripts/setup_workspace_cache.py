@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Make a workspace (as a script), or make it and use it in this process (imported before transformers).
+"""Create a workspace (as a script), or create and use it (imported before transformers).
 
 scripts/setup_workspace_cache.py ROOT [--dry-run] [--prove -- COMMAND...]; the image has it in /workspace/scripts.
 """

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Build the feature cache and train both heads in the image: scripts/total_train.sh [CONFIG.yaml] [--set NAME=VALUE ...]
-# Caches are kept in CACHE (default .vldock/cache), results in OUTPUTS (default outputs); both are made where missing.
+# Caches are in CACHE (default .vldock/cache), results in OUTPUTS (default outputs); both are created if missing.
 # STANDIN=1 uses the embedded tiny models and no network; GPUS=all passes GPUs on; NPROC processes build the cache.
 set -euo pipefail
 cd "$(dirname "$0")/.."

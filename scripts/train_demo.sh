@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A tiny LLaVA-NeXT learns drawn flowers on a CPU without a network; is killed, resumed, exported, evaluated and asked.
+# Fine-tune a tiny LLaVA-NeXT on drawn flowers, on a CPU, offline: train, kill, resume, export, evaluate, predict.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

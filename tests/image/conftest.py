@@ -1,4 +1,4 @@
-"""Fixtures of the in-image tests: no network, a GPU or a named skip, a fresh Python that inherits both."""
+"""Fixtures of the in-image tests: no network, a GPU or a named skip, a fresh Python."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ FreshPython = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """--require-gpu: a missing GPU is a failure and not a skip."""
+    """Add --require-gpu: a missing GPU is a failure, not a skip."""
     parser.addoption(
         "--require-gpu", action="store_true", help="fail, and do not skip, GPU tests where there is no GPU"
     )
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip by name, or fail, what this machine cannot run."""
+    """Skip with a reason, or fail, tests this machine cannot run."""
     if item.get_closest_marker("layout") and not IN_IMAGE:
         pytest.skip("not in the image: no /opt/vldock")
     if item.get_closest_marker("gpu") and not _has_gpu():
@@ -94,7 +94,7 @@ def python(code: str, *, environ: dict[str, str] | None = None) -> subprocess.Co
 
 @pytest.fixture(scope="session")
 def fresh_python() -> FreshPython:
-    """A function that runs code in a fresh Python, with the network refused there too."""
+    """Function that runs code in a fresh Python, offline too."""
     return python
 
 

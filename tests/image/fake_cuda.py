@@ -1,4 +1,4 @@
-"""A GPU that is not there: torch 2.1.2's own functions above a driver that is made up, and tensors that say `cuda`.
+"""A fake GPU: torch 2.1.2's own functions above a made-up driver, and tensors on `cuda`.
 
 `driver(monkeypatch)` leaves torch.cuda's Python as it is, argument checks included, and replaces what it calls in C:
 `cuda` without an index is refused where the real torch refuses it. `tensors()` lets a model be put on `cuda`; its
@@ -26,7 +26,7 @@ STATS = {
 
 
 def driver(monkeypatch: pytest.MonkeyPatch, *, count: int = 1) -> dict[str, Any]:
-    """Replace what torch.cuda calls in C; return what was set: {"fraction": (0.9, 0)}."""
+    """Replace torch.cuda's C functions; return the recorded settings: {"fraction": (0.9, 0)}."""
     told: dict[str, Any] = {"initialized": False}
     memory = SimpleNamespace(cudaMemGetInfo=lambda index: (FREE, TOTAL))
     card = SimpleNamespace(name=NAME, major=9, minor=0, total_memory=TOTAL)
@@ -52,7 +52,7 @@ def driver(monkeypatch: pytest.MonkeyPatch, *, count: int = 1) -> dict[str, Any]
 
 
 class _Pretended(TorchFunctionMode):
-    """Computes on the CPU what is asked of `cuda`; its tensors say that they are on `device`."""
+    """Torch mode that computes `cuda` work on the CPU; its tensors report `device`."""
 
     def __init__(self, device: torch.device) -> None:
         super().__init__()
@@ -72,7 +72,7 @@ class _Pretended(TorchFunctionMode):
 
 
 def _moved(value: Any) -> Any:
-    """Return arguments with the CPU for every device that is a GPU."""
+    """Return arguments with every GPU device replaced by the CPU."""
     if isinstance(value, torch.device):
         return CPU if value.type == "cuda" else value
     if isinstance(value, str) and value.partition(":")[0] == "cuda":
@@ -86,6 +86,6 @@ def _moved(value: Any) -> Any:
 
 @contextmanager
 def tensors(device: str = "cuda:0") -> Iterator[None]:
-    """Compute tensors of `cuda` on the CPU, in this thread, and say that they are on `device`."""
+    """Compute tensors of `cuda` on the CPU, in this thread; they report `device`."""
     with _Pretended(torch.device(device)):
         yield

@@ -1,4 +1,4 @@
-"""`evaluate` with a model that answers at once: `python fake_model.py evaluate ...`, told by FAKE_* what to answer.
+"""`evaluate` with a fake model: `python fake_model.py evaluate ...`; FAKE_* set its answers.
 
 FAKE_BROKEN names a benchmark for which no answer is obtained, FAKE_FAILS a rank that fails at its second answer,
 FAKE_HOLDS "N FILE": after N answers FILE is made and the next question never answered; a signal finds it at work.
@@ -27,7 +27,7 @@ from vldock.image.__main__ import main  # noqa: E402
 
 
 class Fake:
-    """What VLMEvalKit asks of a model, and weights for it to have a device."""
+    """VLMEvalKit's model interface, and weights, so that it has a device."""
 
     is_api = False
 
@@ -43,7 +43,7 @@ class Fake:
         return False
 
     def generate(self, message: Any, dataset: str) -> str:
-        """Answer A, or fail to."""
+        """Answer A, or fail."""
         self.asked += 1
         if self.asked > 1 and os.environ.get("RANK") == os.environ.get("FAKE_FAILS", "none"):
             raise RuntimeError("this rank is broken")

@@ -1,4 +1,4 @@
-"""What VLMEvalKit offers whoever imports it, as JSON: as upstream imports it, and with the imports put off.
+"""VLMEvalKit's public names as JSON: with upstream's imports, and with lazy ones.
 
 python import_facts.py                  the names that are there, and what they are
 python import_facts.py < FACTS          what the names of FACTS are here
@@ -18,7 +18,7 @@ PACKAGES = ("vlmeval", "vlmeval.vlm", "vlmeval.api", "vlmeval.dataset", "vlmeval
 
 
 def described(value: Any) -> Any:
-    """Return what `value` is, so that it reads the same for the same object of two processes."""
+    """Return a description of `value` that is equal for the same object in two processes."""
     if isinstance(value, partial):
         return ["partial", described(value.func), repr(value.args), repr(sorted(value.keywords.items()))]
     if isinstance(value, dict):
@@ -36,18 +36,18 @@ def described(value: Any) -> Any:
 
 
 def starred(package: str) -> list[str]:
-    """Return the names `from package import *` binds."""
+    """Return the names bound by `from package import *`."""
     space: dict[str, Any] = {}
     exec(f"from {package} import *", space)
     return sorted(space)
 
 
 class Constructing(Exception):
-    """build_dataset() was about to construct this class."""
+    """Raised when build_dataset() is about to construct a class."""
 
 
 def constructed(benchmark: str) -> Any:
-    """Return the class build_dataset() constructs, stopped where it looks at the arguments of the constructor."""
+    """Return the class build_dataset() constructs, stopped before its constructor."""
     from vlmeval import dataset
 
     def stop(_: object) -> None:
@@ -74,7 +74,7 @@ def benchmarks() -> dict[str, Any]:
 
 
 def facts(wanted: dict[str, Any] | None) -> dict[str, Any]:
-    """Return names, benchmarks and star imports; the names are those in `wanted`, else those that are there."""
+    """Return names, benchmarks and star imports; names are those in `wanted`, else all present."""
     modules = {package: importlib.import_module(package) for package in PACKAGES}
     told: dict[str, Any] = {"loaded": len(sys.modules), "benchmarks": benchmarks()}
     for package, module in modules.items():

@@ -1,4 +1,4 @@
-"""Which modules a distribution brings, read from the RECORD of its wheel."""
+"""Modules of a distribution, read from the RECORD of its wheel."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ NOT_FOR_IMPORT = {
 
 
 def import_names(name: str) -> list[str]:
-    """Return the importable top-level modules of a distribution; its second level below a shared folder."""
+    """Return a distribution's importable top-level modules.
+
+    Its second level below a shared folder.
+    """
     if name in EDITABLE:
         return EDITABLE[name]
     found = {module for path in distribution(name).files or [] if (module := _module(PurePosixPath(str(path))))}

@@ -1,4 +1,4 @@
-"""Texts a table or a workbook has a meaning of its own for, and random ones of such characters."""
+"""Texts with a special meaning to a table or workbook, and random ones of such characters."""
 
 from __future__ import annotations
 

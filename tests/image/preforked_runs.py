@@ -1,4 +1,4 @@
-"""run.py again and again without importing VLMEvalKit (five seconds) each time: a process that forks for each run.
+"""Repeated run.py without importing VLMEvalKit (5 s) each time: a process forked per run.
 
 As a script it is that process: it reads one JSON request a line and answers with the exit status of the fork.
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 
 
 class WarmRuns:
-    """The client: starts the process, asks for runs, ends it."""
+    """Client: starts the process, requests runs, ends it."""
 
     def __init__(self, env: dict[str, str]) -> None:
         self._process = subprocess.Popen(
@@ -24,7 +24,7 @@ class WarmRuns:
     def run(
         self, argv: list[str], *, env: dict[str, str], folder: Path, before: str | None
     ) -> subprocess.CompletedProcess[str]:
-        """Run run.py with `argv`; `before` is run ahead of each answer of the model (see `rig`)."""
+        """Run run.py with `argv`; `before` runs ahead of each answer of the model (see `rig`)."""
         out, err = folder / "stdout", folder / "stderr"
         request = {"argv": argv, "env": env, "folder": str(folder), "before": before, "out": str(out), "err": str(err)}
         assert self._process.stdin is not None
@@ -40,7 +40,10 @@ class WarmRuns:
 
 
 def rig(before: str) -> dict[str, int]:
-    """Make the LLaVA wrapper run the code `before` ahead of each answer; `n` there is the number of answers so far."""
+    """Make the LLaVA wrapper run the code `before` ahead of each answer.
+
+    `n` is the number of answers so far.
+    """
     from vlmeval.vlm.llava.llava import LLaVA
 
     answer, names = LLaVA.generate_inner, {"n": 0}
@@ -55,7 +58,7 @@ def rig(before: str) -> dict[str, int]:
 
 
 def child(request: dict[str, object]) -> int:
-    """Be run.py, in the fork: return its exit code."""
+    """Run run.py in the fork; return its exit code."""
     from vlmeval import run
 
     for number, name in ((1, "out"), (2, "err")):
@@ -90,7 +93,7 @@ def fork(request: dict[str, object]) -> int:
 
 
 def serve() -> None:
-    """Answer requests until standard input ends; what imports and runs print never reaches the answers."""
+    """Answer requests until standard input ends; output of imports and runs never mixes in."""
     replies = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     import llava.model.builder  # noqa: F401  what each fork would import: LLaVA, and VLMEvalKit's wrapper of it

@@ -1,4 +1,6 @@
-"""A gate before a session's worker: `python question_gate.py SOCKET MARK`, which makes the file MARK when it stands.
+"""Proxy before a session's worker that holds answers: `python question_gate.py SOCKET MARK`.
+
+It creates the file MARK when it listens.
 
 Until MARK is removed each connection gets what the model is and four answers, and waits for the next: a test comes in
 between, however busy the machine. Then the gate opens, and ends with the connections it has. Standard library only: it
@@ -21,7 +23,7 @@ AT_ONCE = 5  # messages
 
 
 def exactly(connection: socket.socket, size: int) -> bytes:
-    """Read `size` bytes; raises EOFError at the end of the stream."""
+    """Read `size` bytes; raise EOFError at the end of the stream."""
     data = b""
     while len(data) < size:
         if not (more := connection.recv(size - len(data))):
@@ -31,7 +33,7 @@ def exactly(connection: socket.socket, size: int) -> bytes:
 
 
 def answers(worker: socket.socket, asker: socket.socket, mark: Path) -> None:
-    """Hand on the worker's messages, and its end."""
+    """Forward the worker's messages, and its end."""
     with suppress(OSError, EOFError):
         for number in itertools.count():
             head = exactly(worker, HEADER.size)
@@ -43,7 +45,7 @@ def answers(worker: socket.socket, asker: socket.socket, mark: Path) -> None:
 
 
 def questions(asker: socket.socket, worker: socket.socket) -> None:
-    """Hand on what is asked, and its end."""
+    """Forward questions, and their end."""
     with suppress(OSError):
         while data := asker.recv(1 << 16):
             worker.sendall(data)
@@ -56,7 +58,7 @@ def hang_up(connection: socket.socket) -> None:
 
 
 def take(listener: socket.socket, real: Path, mark: Path) -> bool:
-    """Take one connection and make one to the worker for it; False where none waits."""
+    """Accept one connection and open one to the worker for it; return False if none waits."""
     try:
         asker, _ = listener.accept()
     except TimeoutError:
@@ -70,7 +72,7 @@ def take(listener: socket.socket, real: Path, mark: Path) -> bool:
 
 
 def main(path: Path, mark: Path) -> None:
-    """Stand at `path` while the mark is there."""
+    """Listen at `path` while the mark exists."""
     real, ours = path.with_suffix(".real"), path.with_suffix(".gate")
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(ours))

@@ -1,4 +1,4 @@
-"""Make every attempt to reach a network an error with a name of its own; local (Unix) sockets go on working."""
+"""Block of every network attempt, with an error class of its own; Unix sockets still work."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from typing import Any
 
 
 class NetworkRefused(RuntimeError):
-    """Code under test tried to reach a network; not an OSError, so that no retry loop takes it for an outage."""
+    """Code under test tried to reach a network.
+
+    Not an OSError, so that no retry loop takes it for an outage.
+    """
 
 
 def install() -> None:
-    """Refuse name look-ups and internet connections in this process and in what it forks."""
+    """Refuse name look-ups and internet connections in this process and its forks."""
     connect, connect_ex = socket.socket.connect, socket.socket.connect_ex
 
     def refuse_lookup(host: Any, *_: Any, **__: Any) -> Any:

@@ -1,4 +1,4 @@
-"""PyTorch's scaled_dot_product_attention is what runs, and it computes what the written-out attention computes."""
+"""PyTorch's scaled_dot_product_attention is used, and equals the written-out attention."""
 
 from __future__ import annotations
 

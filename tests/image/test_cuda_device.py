@@ -1,4 +1,4 @@
-"""What runs on a GPU, on `cuda` without an index as LLaVA has it: a stand-in of torch 2.1.2's own argument checks."""
+"""GPU code works with `cuda` without an index, against a fake of torch 2.1.2's checks."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ TAKING = ("memory_allocated", "max_memory_allocated", "memory_reserved", "get_de
 
 @pytest.fixture
 def cuda(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """A driver that is made up; what was told to it."""
+    """A fake driver and the calls it recorded."""
     monkeypatch.setenv("VLDOCK_DTYPE", "float32")
     return fake_cuda.driver(monkeypatch)
 

@@ -1,4 +1,4 @@
-"""Settings of decoding are compared with the model's config once, not at each question; nothing else changes."""
+"""Decoding settings are compared with the model's config once, not at each question."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from vldock.image.vlmeval_hooks.models import build as model_build
 
 @pytest.fixture
 def wrapper() -> Any:
-    """A wrapper of VLMEvalKit's as far as it matters: a tiny language model below `model`."""
+    """The relevant part of a VLMEvalKit wrapper: a tiny language model below `model`."""
     sizes = {"vocab_size": 32, "hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1}
     config = LlamaConfig(**sizes, num_attention_heads=1, eos_token_id=5, max_length=64)  # LLaVA's config has one, too
     return SimpleNamespace(model=LlamaForCausalLM(config))
 
 
 def derived(monkeypatch: pytest.MonkeyPatch, wrapper: Any) -> int:
-    """Return how often a question has the settings made from the model's config."""
+    """Return how often a question rebuilds the settings from the model's config."""
     calls = []
     made = GenerationConfig.from_model_config.__func__
     monkeypatch.setattr(

@@ -1,4 +1,4 @@
-"""`python -m vldock.image evaluate`, whole, with a model that answers at once."""
+"""`python -m vldock.image evaluate`, end to end, with a fake model."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ANSWERED = 3  # when the run is stopped
 
 @dataclass(frozen=True)
 class Bench:
-    """A data folder with two benchmarks, a folder for results, and the environment that goes with them."""
+    """Data folder with two benchmarks, results folder, and the environment for them."""
 
     out: Path
     environ: dict[str, str]
@@ -51,7 +51,7 @@ class Bench:
 
 
 def _tables(folder: Path) -> str:
-    """Write OCRBench and POPE with ROWS rows each; return the value of VLDOCK_ACCEPT_MD5 that admits them."""
+    """Write OCRBench and POPE with ROWS rows each; return VLDOCK_ACCEPT_MD5 for them."""
     Image.new("RGB", (32, 32), "red").save(picture := io.BytesIO(), "PNG")
     rows = {"index": range(ROWS), "image": [base64.b64encode(picture.getvalue()).decode()] * ROWS, "question": "What?"}
     ocr = pd.DataFrame(rows | {"answer": ["['A']", "['B']"] * (ROWS // 2), "category": "Regular Text Recognition"})
@@ -82,7 +82,7 @@ def first(bench: Bench) -> tuple[int, list[dict[str, Any]]]:
 
 @pytest.fixture(scope="module")
 def stopped(bench: Bench, first: object) -> int:
-    """The same two benchmarks again, with answers, stopped by SIGTERM at the next question; the exit status."""
+    """Exit status of the same two benchmarks again, stopped by SIGTERM at the next question."""
     held = bench.out.with_name("held")
     environment = {**bench.environ, "FAKE_HOLDS": f"{ANSWERED} {held}"}
     command = bench.command("OCRBench", "POPE")
@@ -168,7 +168,7 @@ def test_progress_counts_to_the_last_sample(first: tuple[int, list[dict[str, Any
 
 
 def test_sigterm_ends_the_run_with_143_and_writes_no_record(stopped: int, bench: Bench) -> None:
-    """Asked before `resumed` runs: the record of POPE is still that of the first, failed attempt."""
+    """Must run before `resumed`: POPE's record is still that of the first, failed attempt."""
     cell = bench.cell("POPE")
 
     assert stopped == 128 + signal.SIGTERM

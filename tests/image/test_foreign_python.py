@@ -1,4 +1,4 @@
-"""Python from outside the image reaches no evaluation unseen: refused by every command that answers, or recorded."""
+"""Python from outside the image is refused by every answering command, or recorded."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NOT_OURS = ("VLDOCK_ALLOW_PYTHON", "PYTHONPATH")
 
 
 def run(*words: str, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
-    """Run a Python command in a user's environment: none of what these tests need is in it."""
+    """Run a Python command in a user's environment, without the tests' own variables."""
     clean = {name: value for name, value in os.environ.items() if name not in NOT_OURS}
     return subprocess.run(
         [sys.executable, *words], env=clean | env, cwd=cwd, capture_output=True, text=True, timeout=120, check=False

@@ -1,4 +1,4 @@
-"""What only a machine with an NVIDIA GPU can show."""
+"""Checks only a machine with an NVIDIA GPU can make."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A GPU that does not answer is told apart from one that is full, and from none."""
+"""A GPU that does not answer is distinguished from a full one, and from none."""
 
 from __future__ import annotations
 

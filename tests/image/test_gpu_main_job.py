@@ -1,4 +1,4 @@
-"""The main job on a GPU: `selftest --gpu`, one test for each of its steps, so that a receipt counts work done."""
+"""Main job on a GPU: `selftest --gpu`, one test per step, so that a receipt counts them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ REPORTS = Path("/reports")  # kept by `vldock verify`, which reads the card's na
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What one `selftest --gpu` wrote down."""
+    """Report of one `selftest --gpu`."""
     folder = tmp_path_factory.mktemp("selftest")
     path = (REPORTS if os.access(REPORTS, os.W_OK) else folder) / "selftest.json"
     path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""The harness itself: no test reaches a network, and none passes for want of a GPU."""
+"""The harness itself: no test reaches a network, and none passes for lack of a GPU."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Imports put off: nothing heavy for a LLaVA run, and every name, class and benchmark as with everything imported."""
+"""Lazy imports: nothing heavy for a LLaVA run, and the same names, classes and benchmarks."""
 
 from __future__ import annotations
 
@@ -78,13 +78,13 @@ def told(*, eager: bool, names: str = "") -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def upstream() -> dict[str, Any]:
-    """What a process finds that imported everything at once."""
+    """Facts of a process with eager imports."""
     return told(eager=True)
 
 
 @pytest.fixture(scope="module")
 def put_off(upstream: dict[str, Any]) -> dict[str, Any]:
-    """What a process finds, under upstream's names, that imported nothing but VLMEvalKit's run.py."""
+    """Facts of a process that imported only run.py, under upstream's names."""
     return told(eager=False, names=json.dumps(upstream))
 
 
@@ -146,7 +146,10 @@ def test_a_model_that_cannot_be_imported_says_why(fresh_python: FreshPython, tmp
 
 @pytest.fixture(scope="module")
 def imported(fresh_python: FreshPython) -> list[str]:
-    """What a process says that imported VLMEvalKit: its state, then a model and a benchmark sent to another process."""
+    """Output of a process that imported VLMEvalKit.
+
+    Its state, then a model and a benchmark sent to another process.
+    """
     done = fresh_python(IMPORTED)
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()

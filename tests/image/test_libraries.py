@@ -1,4 +1,4 @@
-"""Libraries that lost files to the image's diet still do what evaluation and training ask of them, on a CPU."""
+"""Libraries with files removed still serve evaluation and training on a CPU."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`import llava` imports the model, and an import error inside LLaVA is told as it is."""
+"""`import llava` imports the model, and an import error inside LLaVA keeps its cause."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every distribution of the lock can be imported: what was left out of the image is not needed for that."""
+"""Every distribution of the lock can be imported without the files removed from the image."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ for name in {modules}:
 
 @pytest.fixture(scope="module")
 def imported() -> Mapping[str, str | None]:
-    """{module: None or the error} for every module of the lock, in two processes: one for what stands on torch."""
+    """{module: None or the error} for every module of the lock.
+
+    In two processes: one for those built on torch.
+    """
     modules = {name: import_names(name) for name in locked_names()}
     heavy = [module for name in modules if stands_on(name, "torch") for module in modules[name]]
     light = sorted({module for names in modules.values() for module in names} - set(heavy))
@@ -34,7 +37,7 @@ def imported() -> Mapping[str, str | None]:
 
 
 def import_all(modules: list[str]) -> dict[str, str | None]:
-    """Import `modules` in a fresh process; where one kills it, blame that one and go on with the rest."""
+    """Import `modules` in a fresh process; after a crash, record the module and continue."""
     results: dict[str, str | None] = {}
     while left := [module for module in modules if module not in results]:
         done = python(IMPORT_ALL.format(modules=left))
@@ -45,7 +48,7 @@ def import_all(modules: list[str]) -> dict[str, str | None]:
 
 
 def stands_on(name: str, base: str) -> bool:
-    """Tell whether a distribution is, or requires through others, the distribution `base`."""
+    """Return whether a distribution is, or requires through others, the distribution `base`."""
     return base in _closure(name, set())
 
 

@@ -1,4 +1,4 @@
-"""Data sets by name without a network: both layouts of the cache, in stated steps, the offline setting untouched."""
+"""Data sets by name, offline: both cache layouts, in stated steps, settings untouched."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def arrow(tmp_path: Path, hub: Path) -> Path:
-    """The datasets library's cache, prepared from the snapshot, which is gone afterwards."""
+    """The datasets library's cache, prepared from a snapshot removed afterwards."""
     load_dataset(NAME, cache_dir=tmp_path / "arrow")
     shutil.rmtree(hub)
     return tmp_path / "arrow"
@@ -112,7 +112,10 @@ def test_the_card_decides_configurations_splits_and_label_names(tmp_path: Path, 
 
 
 def test_an_unfinished_folder_beside_it_does_not_stop_the_load(arrow: Path) -> None:
-    """datasets 2.21's own lookup dies of it: there is no dataset_info.json in a folder a killed process left."""
+    """datasets 2.21's own lookup fails on it.
+
+    A folder left by a killed process has no dataset_info.json.
+    """
     (arrow / f"org___plants/default/0.0.0/{OTHER}.incomplete").mkdir()
 
     assert load_dataset(NAME, split="test", cache_dir=arrow)["y"] == ["d"]

@@ -1,4 +1,4 @@
-"""test_hf_cache.py: every step is shown, the exit code is the error's, and no connection is made."""
+"""test_hf_cache.py shows every step, exits with the error's code, and connects nowhere."""
 
 from __future__ import annotations
 

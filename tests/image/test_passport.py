@@ -1,4 +1,4 @@
-"""A passport tells what a score came from; whatever moves is named, and predictions of before are not taken."""
+"""Passports hold everything behind a score; a change is named, and old predictions unused."""
 
 from __future__ import annotations
 

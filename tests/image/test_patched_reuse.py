@@ -1,4 +1,4 @@
-"""What run.py, as patched, takes from an earlier run: the same run's files, and no other's."""
+"""Patched run.py reuses files of the same run, and of no other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""run.py as patched, with a tiny random LLaVA and synthetic benchmark files: what a user sees and what is on disk."""
+"""Patched run.py with a tiny random LLaVA and synthetic benchmarks: output and files."""
 
 from __future__ import annotations
 

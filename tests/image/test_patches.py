@@ -1,4 +1,4 @@
-"""The patches as they lie in this image: applied, whole, and doing for LLaVA what they say."""
+"""Patches in this image are applied, whole, and effective for LLaVA."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def load(bench: Bench, path: str, **options: object) -> dict[str, object]:
 
 @pytest.fixture
 def llava(tmp_path: Path) -> Path:
-    """A copy of the patched LLaVA that a test may break."""
+    """A copy of the patched LLaVA, to be broken by tests."""
     shutil.copytree(LLAVA_ROOT / "llava", tmp_path / "llava", ignore=shutil.ignore_patterns("__pycache__"))
     return tmp_path
 

@@ -1,4 +1,4 @@
-"""VLDOCK_PHASES: every function that is timed is there, and a run tells where its seconds went."""
+"""VLDOCK_PHASES: every timed function exists, and a run records its seconds by phase."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""pip inside the container: its complaints are the expected ones, and a user's later install keeps the pins."""
+"""pip in the container: expected complaints only, and a later install keeps the pins."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ EXPECTED = Path(PIP_CHECK_EXPECTED) if IN_IMAGE else Path(__file__).parents[2] /
 
 
 def pip(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run pip of this Python."""
+    """Run this Python's pip."""
     return subprocess.run([sys.executable, "-m", "pip", *arguments], capture_output=True, text=True, check=False)
 
 

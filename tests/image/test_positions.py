@@ -1,4 +1,4 @@
-"""Positions that images take in a prompt, against the length the model itself makes of the same prompt."""
+"""Prompt positions of images, against the length the model itself makes of the prompt."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Box:
 
 
 def loaded(box: Box, base: str, **settings: object) -> Any:
-    """Return a tiny model, its config changed."""
+    """Return a tiny model with a changed config."""
     from vldock.image.training.model import load as model_load
 
     made = model_load.load(box.config(box.root / "unused", f"model.base={box.root / base}"), device="cpu")
@@ -39,7 +39,7 @@ def given(made: Any, sizes: tuple[tuple[int, int], ...]) -> tuple[Any, list[int]
 
 
 def read_by_model(made: Any, images: Any, tokens: list[int], sizes: tuple[tuple[int, int], ...]) -> int:
-    """Return the positions prepare_inputs_labels_for_multimodal makes, nothing cut."""
+    """Return the positions of prepare_inputs_labels_for_multimodal, without a cut."""
     import torch
 
     made.inner.config.tokenizer_model_max_length = None
@@ -82,7 +82,7 @@ def test_a_llava_1_5_prompt_counts_one_grid_for_each_image(box: Box) -> None:
 
 @pytest.mark.parametrize(("room", "cut"), [(0, False), (-1, True)], ids=["it fits", "one too many"])
 def test_a_cut_is_told_from_the_first_position_that_is_lost(box: Box, room: int, cut: bool) -> None:
-    """predict and the preflight say the same of a picture that takes more than one grid."""
+    """predict and the preflight agree on an image of more than one grid."""
     import torch
 
     from vldock.image.predict.prompt_sent import sent

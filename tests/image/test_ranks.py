@@ -1,4 +1,4 @@
-"""torchrun without a GPU: two processes share a benchmark, and a rank that fails is no success."""
+"""torchrun without a GPU: two processes share a benchmark; a failed rank is a failure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The models and benchmarks that vldock declares are known to VLMEvalKit, with the files and kinds it declares."""
+"""Models and benchmarks declared by vldock are known to VLMEvalKit, files and kinds included."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""VLMEvalKit's own loop with a tower that remembers: the plain loop's answers, and no image looked at twice."""
+"""VLMEvalKit's own loop with a memoized tower: same answers, each image encoded once."""
 
 from __future__ import annotations
 

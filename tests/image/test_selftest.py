@@ -1,4 +1,4 @@
-"""`selftest --quick` on this CPU as a person types it: every step but those that need a GPU, one table, its exit."""
+"""`selftest --quick` on this CPU: every step without a GPU, one table, its exit code."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def selftest(*words: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def quick(tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.CompletedProcess[str], dict[str, Any]]:
-    """A quick self-test that ended, and its JSON."""
+    """A finished quick self-test and its JSON."""
     path = tmp_path_factory.mktemp("selftest") / "report.json"
     done = selftest("--json", str(path), "--work-dir", str(path.parent))
     return done, json.loads(path.read_text(encoding="utf-8"))

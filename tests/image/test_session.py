@@ -1,4 +1,4 @@
-"""A session answers run.py with the model it holds: the same files, the same ends, and nothing else in the process."""
+"""A session runs run.py with its loaded model: same files, same ends, nothing else."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ if "vldock.image.session.worker_main" in sys.orig_argv:
 
 
 class Session:
-    """A session that runs, and run.py in it as a `docker exec` would."""
+    """A running session, and run.py in it as by `docker exec`."""
 
     def __init__(self, folder: Path, env: dict[str, str]) -> None:
         self.env = {**env, "VLDOCK_SESSION": str(folder / "session")}
@@ -50,12 +50,12 @@ class Session:
             self.process = subprocess.Popen(command, env=self.env, stdout=log, stderr=log)
 
     def status(self) -> dict[str, Any]:
-        """Return what `session status --json` would print, {} before it answers."""
+        """Return the output of `session status --json`, {} before it answers."""
         seen: dict[str, Any] | None = client.ask(self.env, {"op": "status"})
         return seen or {}
 
     def begin(self, bench: Bench, *options: str, data: str = "POPE", **env: str) -> subprocess.Popen[str]:
-        """Start run.py, both its streams one."""
+        """Start run.py with both streams joined."""
         command = [sys.executable, run_entrypoint.__file__, "--data", *data.split(), "--model", MODEL, *options]
         return subprocess.Popen(
             command,
@@ -67,14 +67,14 @@ class Session:
         )
 
     def run(self, bench: Bench, *options: str, data: str = "POPE", **env: str) -> tuple[int, str]:
-        """Run run.py to its end; return its exit status and what it said."""
+        """Run run.py to its end; return its exit status and output."""
         process = self.begin(bench, *options, data=data, **env)
         said, _ = process.communicate()
         return process.returncode, said
 
     @contextmanager
     def held(self) -> Iterator[Path]:
-        """Keep its worker's fifth answer to any run back until the yielded file is removed, or the block ends."""
+        """Hold the worker's fifth answer until the yielded file is removed, or the block ends."""
         mark = Path(self.env["VLDOCK_SESSION"]).with_name("held")
         words = [socket_paths.make(self.env).questions, str(mark)]
         with subprocess.Popen([sys.executable, question_gate.__file__, *words]):
@@ -113,7 +113,7 @@ def ready(folder: Path, env: dict[str, str]) -> Iterator[Session]:
 
 
 def answers(bench: Bench) -> dict[str, Any]:
-    """Return what was sent and answered, sample by sample, and under which identity."""
+    """Return prompts and answers, sample by sample, and their identity."""
     notes = (bench.out / f"{MODEL}_POPE_prompts.jsonl").read_text().splitlines()
     passport = json.loads((bench.out / f"{MODEL}_POPE_passport.json").read_text())
     names = ("prompts", "generation", "hardware", "outcome", "weights", "data", "code")
@@ -218,7 +218,7 @@ def test_a_killed_client_leaves_no_evaluator_and_two_at_once_are_served(session:
 
 
 def features(bench: Bench) -> dict[str, Any] | None:
-    """Return what the passport of the last run tells of vision features."""
+    """Return the vision features of the last run's passport."""
     passport = json.loads((bench.out / f"{MODEL}_POPE_passport.json").read_text())
     found: dict[str, Any] | None = passport["features"]
     return found

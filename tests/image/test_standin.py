@@ -1,4 +1,4 @@
-"""The stand-ins: their files, their samples, and that they notice what is broken."""
+"""Stand-ins: their files, their samples, and their sensitivity to a broken pipeline."""
 
 from __future__ import annotations
 
@@ -125,7 +125,10 @@ def test_the_hub_cache_is_laid_out_as_a_real_one(repository: str) -> None:
 
 @pytest.fixture(scope="module", params=REPOSITORIES)
 def answered(request: pytest.FixtureRequest, fresh_python: FreshPython) -> dict[str, list[bool]]:
-    """Which of twelve samples the stand-in answers: as built (""), and after each breakage. One process a model."""
+    """Which of twelve samples the stand-in answers, as built ("") and after each breakage.
+
+    One process a model.
+    """
     code = LOAD + "found = {}\n"
     for name, breakage in {"": "pass", **BREAKAGES}.items():
         code += f"wrapper = fresh()\n{breakage}\nfound[{name!r}] = answers(wrapper)\n"

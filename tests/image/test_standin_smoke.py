@@ -1,4 +1,4 @@
-"""LLaVA from its checkpoint to an answer, on the stand-ins: the very path real weights take, on a CPU and on a GPU."""
+"""LLaVA from checkpoint to answer on the stand-ins: the path of real weights, CPU and GPU."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def answers(out: Path, benchmark: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def on_cpu(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of an evaluation on the CPU."""
+    """Folder of an evaluation on the CPU."""
     evaluate(out := tmp_path_factory.mktemp("cpu"), VLDOCK_DEVICE="cpu")
     return out
 
@@ -146,6 +146,6 @@ def test_half_precision_on_the_gpu_gives_the_cpu_s_answers(on_cpu: Path, on_gpu:
 
 @pytest.fixture(scope="module")
 def on_gpu(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of an evaluation on the GPU."""
+    """Folder of an evaluation on the GPU."""
     evaluate(out := tmp_path_factory.mktemp("gpu"), VLDOCK_DEVICE="cuda")
     return out

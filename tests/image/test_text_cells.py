@@ -1,4 +1,4 @@
-"""Options, questions and predictions are text from end to end: tables read, prediction files written and read."""
+"""Options, questions and predictions stay text, in tables read and prediction files."""
 
 from __future__ import annotations
 

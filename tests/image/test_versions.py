@@ -1,4 +1,4 @@
-"""What is installed is what is locked, and nothing else."""
+"""Installed distributions equal the locked ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A shard that is cut or gone is refused by name before the model is loaded."""
+"""A truncated or missing shard is refused by name before the model is loaded."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ pytest_plugins = ["bench_fixture"]
 
 @pytest.fixture
 def mine(bench: Bench, tmp_path: Path) -> Bench:
-    """A run.py with a cache of its own."""
+    """A run.py with a private cache."""
     shutil.copytree(bench.cache, tmp_path / "cache", symlinks=True)
     return Bench(bench.root, tmp_path / "cache", bench.warm)
 
 
 def shard(bench: Bench) -> Path:
-    """The file that holds the model's tensors."""
+    """File of the model's tensors."""
     folder = bench.cache / f"models--{REPO.replace('/', '--')}" / "snapshots"
     (path,) = [path for path in folder.glob("*/*") if path.suffix in (".safetensors", ".bin")]
     return path.resolve()

@@ -1,4 +1,4 @@
-"""Models and the tower by name: from the workspace or the one cache, whole or refused, adapters on their base."""
+"""Models and tower by name, from the workspace or the one cache; adapters on their base."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def python(code: str, *words: str, env: dict[str, str]) -> subprocess.CompletedP
 
 @pytest.fixture(scope="module")
 def loaded(bench_template: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], str]:
-    """What SCRIPT saw, and its standard error."""
+    """Output of SCRIPT, and its standard error."""
     bench = Bench(bench_template, bench_template / "cache")
     done = python(SCRIPT, REPO, TOWER, env=workspace_of(bench, tmp_path_factory.mktemp("ws")))
     assert done.returncode == 0, done.stderr

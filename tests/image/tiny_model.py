@@ -1,4 +1,4 @@
-"""A tiny random LLaVA in a Hub cache of its own, and synthetic benchmark files: input for tests of the patched code."""
+"""A tiny random LLaVA in a private Hub cache, and synthetic benchmark files."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def python_path(*roots: Path) -> str:
 
 @dataclass(frozen=True)
 class Bench:
-    """A run.py with its own data and output folder, no network and no GPU; the cache is shared and only read."""
+    """A run.py with private data and output folders, no network, no GPU; a shared cache, only read."""
 
     root: Path
     cache: Path
@@ -59,14 +59,17 @@ class Bench:
         return {name: value for name, value in (base | more).items() if value}
 
     def accepted(self) -> str:
-        """Return VLDOCK_ACCEPT_MD5 for the synthetic files as they are now."""
+        """Return VLDOCK_ACCEPT_MD5 for the present synthetic files."""
         pairs = ((path.stem, hashlib.md5(path.read_bytes()).hexdigest()) for path in sorted(self.lmu.glob("*.tsv")))
         return ",".join(f"{name}={digest}" for name, digest in pairs)
 
     def run(
         self, *options: str, model: str = MODEL, data: str = "POPE", before: str | None = None, **env: str
     ) -> subprocess.CompletedProcess[str]:
-        """Run run.py's main() in a fork of a process that has VLMEvalKit imported; `before`: see preforked_runs.rig."""
+        """Run run.py's main() in a fork of a process with VLMEvalKit imported.
+
+        `before`: see preforked_runs.rig.
+        """
         assert self.warm is not None
         argv = ["--data", *data.split(), "--model", model, *options]
         return self.warm.run(argv, env=self.env(**env), folder=self.root, before=before)
@@ -168,7 +171,10 @@ def write_ocrbench(bench: Bench, count: int) -> None:
 
 
 def write_extras(bench: Bench) -> None:
-    """Write five rows of each of the four extra benchmarks: an odd number, so that pairs and groups are cut."""
+    """Write five rows of each of the four extra benchmarks.
+
+    An odd number, so that pairs and groups are cut.
+    """
     choice = {"A": "red", "B": "blue", "answer": "A", "category": "colour", "l2-category": "x"}
     own: dict[str, dict[str, object]] = {
         "MME": {"answer": "Yes", "category": "existence", "image_path": ""},

@@ -1,4 +1,4 @@
-"""A tiny random LLaVA behind VLMEvalKit's own wrapper, and questions of every shape for it.
+"""A tiny random LLaVA in VLMEvalKit's own wrapper, and questions of every shape for it.
 
 The weights are large enough that positions and masks decide which token comes next, and a fifth of the vocabulary ends
 an answer, so that rows end early and late.
@@ -23,7 +23,7 @@ WORDS = ("what", "is", "in", "the", "picture", "a", "cat", "USER", "dog")
 
 
 def make(folder: Path) -> Any:
-    """Return a wrapper of class LLaVA whose model, tokenizer and tower are in `folder`."""
+    """Return a wrapper of class LLaVA with model, tokenizer and tower in `folder`."""
     from vlmeval.vlm.llava.llava import LLaVA
 
     verifier: Any = _verifier()
@@ -49,7 +49,10 @@ def make(folder: Path) -> Any:
 
 
 def questions(folder: Path) -> list[Question]:
-    """Return 24 questions of all lengths: no image, one (two of them asked about often), three, and cut prompts."""
+    """Return 24 questions of all lengths.
+
+    No image, one (two of them asked about often), three, and cut prompts.
+    """
     chance = random.Random(3)
     paths = []
     for i in range(6):
@@ -67,7 +70,7 @@ def questions(folder: Path) -> list[Question]:
 
 
 def stock(wrapper: Any, asked: list[Question]) -> dict[int, tuple[str, list[int]]]:
-    """Return {index: (text, token ids)} as VLMEvalKit's own wrapper answers, one question at a time."""
+    """Return {index: (text, token ids)} of VLMEvalKit's own wrapper, one question at a time."""
     kept: list[Any] = []
     generate = wrapper.model.generate
 

@@ -1,4 +1,4 @@
-"""Names the modules below src/vldock define, read from their sources: nothing is imported, so torch need not be there.
+"""Names defined below src/vldock, read from the sources: no import, so no torch needed.
 
 `flaws` checks code or text that names vldock modules in a way no import reaches: patches' inserted text, tests that run
 in the container, strings.
@@ -28,7 +28,7 @@ def path_of(module: str) -> Path | None:
 
 
 def _bound(body: list[ast.stmt]) -> Iterator[tuple[str, ast.AST]]:
-    """Yield what a module's or a class's statements bind, those under if, try and with too."""
+    """Yield the names bound by statements, those under if, try and with too."""
     for node in body:
         if isinstance(node, Function | ast.ClassDef):
             yield node.name, node
@@ -44,13 +44,13 @@ def _bound(body: list[ast.stmt]) -> Iterator[tuple[str, ast.AST]]:
 
 @cache
 def bindings(module: str) -> dict[str, ast.AST]:
-    """Return {name: the node that binds it} of a module."""
+    """Return {name: its binding node} of a module."""
     path = path_of(module)
     return dict(_bound(ast.parse(path.read_text(encoding="utf-8")).body)) if path and path.is_file() else {}
 
 
 def find(dotted: str) -> ast.AST | None:
-    """Return the node a dotted name stands for, ast.Module() for a module, or None where there is none."""
+    """Return the node of a dotted name, ast.Module() for a module, or None."""
     module, names = dotted, list[str]()
     while path_of(module) is None:
         module, dot, name = module.rpartition(".")
@@ -66,7 +66,7 @@ def find(dotted: str) -> ast.AST | None:
 
 
 def _member(owner: ast.ClassDef, name: str) -> ast.AST | None:
-    """Return what a class binds under a name, the class itself where another class may, else None."""
+    """Return the node of a class member, the class itself if it may be inherited, else None."""
     fields = {part.attr for part in ast.walk(owner) if isinstance(part, ast.Attribute)}
     inherited = bool(owner.bases) or name in fields or name.startswith("__")
     return dict(_bound(owner.body)).get(name, owner if inherited else None)
@@ -82,7 +82,7 @@ def imported(text: str) -> Iterator[tuple[str, str]]:
 
 
 def flaws(text: str) -> Iterator[str]:
-    """Yield each name in a text, imported from vldock or a module's of it, that is not there or is called wrongly."""
+    """Yield each missing or wrongly called name that a text takes from vldock."""
     locals_ = dict[str, set[str]]()
     for local, dotted in imported(text):
         locals_.setdefault(local, set()).add(dotted)
@@ -103,7 +103,7 @@ def flaws(text: str) -> Iterator[str]:
 
 
 def _call_flaws(name: str, node: ast.AST, text: str) -> Iterator[str]:
-    """Yield why the call a text begins with does not fit what is called."""
+    """Yield why a text's first call does not fit its function."""
     if isinstance(node, ast.Module):
         yield f"{name} is a module and is called"
     call = _first_call(text)

@@ -1,4 +1,4 @@
-"""Every name of vldock's that a patch inserts upstream is there, and is called as it is defined."""
+"""Names of vldock in patches' inserted text exist and are called as defined."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import registry
 
 
 def inserted() -> dict[str, str]:
-    """Return {patched file: all text the patches put into it}."""
+    """Return {patched file: all text inserted by patches}."""
     texts = defaultdict[str, list[str]](list)
     for patch in registry.ALL:
         for path, edits in patch.edits.items():

@@ -1,4 +1,4 @@
-"""What every real patch must carry, and what the table in patches/README.md must say."""
+"""Mandatory fields of every real patch, and its row in patches/README.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The mechanics of the patches, on tiny made-up packages."""
+"""Mechanics of the patches, on tiny made-up packages."""
 
 from __future__ import annotations
 

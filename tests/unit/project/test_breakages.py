@@ -1,4 +1,4 @@
-"""Every deliberate breakage of the image meets a text that is there, and a test that is to fail."""
+"""Deliberate breakages of the image change existing text and name existing tests."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def replacements(breakage: Breakage) -> Iterator[tuple[str, str, str]]:
 
 
 def source_of(path: str) -> Path | None:
-    """Return the file of the checkout that lies at a path in the image, or None where it is a library's."""
+    """Return the checkout's file for a path in the image, or None for a library's."""
     return next((ROOT / root / path[len(place) :] for place, root in OURS.items() if path.startswith(place)), None)
 
 

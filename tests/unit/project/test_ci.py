@@ -1,4 +1,4 @@
-"""Commands in workflows, README and docs exist, with their options; CI runs all of `make test`; actions are pinned."""
+"""CI and docs/promotion.md use existing commands; actions are pinned by commit."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def commands(path: Path) -> Iterator[list[str]]:
 
 
 def command(words: list[str]) -> click.Command:
-    """Return the click command these words name; KeyError where there is none."""
+    """Return the click command of these words; raise KeyError if there is none."""
     module, name, _ = COMMANDS[words[0]]
     found: click.Command = getattr(importlib.import_module(module), name)
     return found.commands[words[1]] if isinstance(found, click.Group) else found

@@ -1,4 +1,4 @@
-"""scripts/cloud_user_data.sh --dry-run: every command is shown, none is run, and no disk is ever formatted unasked."""
+"""scripts/cloud_user_data.sh --dry-run shows every command, runs none, formats no disk unasked."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def run(*words: str, stubs: Path, **given: str) -> subprocess.CompletedProcess[s
 
 @pytest.fixture
 def stubs(tmp_path: Path) -> Path:
-    """Commands that change a machine, each of which leaves a mark when it is run."""
+    """Fake commands that would change a machine; each leaves a mark when run."""
     folder = tmp_path / "bin"
     folder.mkdir()
     for name in ("mkfs.ext4", "mount", "mkdir", "install", "apt-get", "git", "docker", "env"):

@@ -1,4 +1,7 @@
-"""One module calls the torch.cuda functions that take a device: elsewhere an index-less `cuda` would reach them."""
+"""One module calls torch.cuda functions with a device.
+
+Elsewhere an index-less `cuda` would reach them.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ TYPES = {"OutOfMemoryError"}  # raised and caught, of no device
 
 
 def wrong_uses(source: str) -> Iterator[str]:
-    """Yield every use of torch.cuda that takes a device, or hides one: another name, an argument, an import."""
+    """Yield every use of torch.cuda with a device, or hidden by a name, argument or import."""
     tree = ast.parse(source)
     called = {id(node.func): node for node in ast.walk(tree) if isinstance(node, ast.Call)}
     owners = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}

@@ -1,4 +1,4 @@
-"""The import contracts of pyproject.toml, each seen to fail on a deliberate breach; and two rules beside them."""
+"""Import contracts of pyproject.toml, each failing on a deliberate breach, and two more rules."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def lint(folder: Path) -> str:
 
 
 def imports(path: Path) -> Iterator[str]:
-    """Yield the full dotted name of every module a file imports, wherever the import stands."""
+    """Yield the full dotted name of every import in a file, wherever it stands."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

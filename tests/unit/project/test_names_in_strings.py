@@ -1,4 +1,7 @@
-"""Modules, functions and files that are named in text, where no import would miss them, are there."""
+"""Modules, functions and files named in text exist.
+
+No import would miss them.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ CODE = [path for folder in ("tests/image", "tests/docker", "tests/support", "ben
 
 
 def texts() -> dict[Path, str]:
-    """Return {file: its text} of all that may name a module; assets and this file left out."""
+    """Return {file: text} of all files that may name a module, without assets and this file."""
     paths = [path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*"))]
     chosen = [path for path in (*paths, *(ROOT / name for name in FILES)) if path.suffix in SUFFIXES and path.is_file()]
     skipped = {"assets", "__pycache__"}
@@ -39,7 +42,7 @@ TEXTS = texts()
 
 
 def named(pattern: re.Pattern[str]) -> Iterator[tuple[str, str]]:
-    """Yield (file and line, what a pattern finds there)."""
+    """Yield (file and line, match) of a pattern in those texts."""
     for path, text in TEXTS.items():
         for match in pattern.finditer(text):
             line = text.count("\n", 0, match.start()) + 1

@@ -1,4 +1,4 @@
-"""The table of benchmarks/speed: what is added up, which bars are missed, and that losses are told."""
+"""Table of benchmarks/speed: sums, missed bars, and reported losses."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ FACTS = {
 
 @pytest.fixture
 def speed(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A function that imports a module of benchmarks/speed."""
+    """Function that imports a module of benchmarks/speed."""
     monkeypatch.syspath_prepend(SPEED)
 
     def imported(name: str) -> ModuleType:

@@ -1,5 +1,5 @@
 #!/bin/bash
-# The deps stage's work: install the lock into /opt/venv, prove it, shave it, compile it, leave it as /rootfs/opt/venv.
+# Stage deps: install the lock into /opt/venv, prove it, shave it, compile it, move it to /rootfs/opt/venv.
 # /build holds the lock and these helpers; /wheels holds a flash-attn wheel when one was asked for.
 set -euo pipefail
 
@@ -25,11 +25,11 @@ python3 /build/shave.py --site "$site" --report /rootfs/opt/vldock/shaved.json
 
 # unchecked-hash: imports never stat or rewrite; half the start-up time of an uncompiled tree.
 find "$venv" -name __pycache__ -prune -exec rm -rf {} +
-# Forced: what a Python that starts writes by itself carries the time of its source, and would be left as it is.
+# Forced: bytecode that Python wrote on start carries its source's time, and would otherwise be kept.
 PYTHONDONTWRITEBYTECODE=1 "$venv/bin/python" -m compileall -q -f -j 2 --invalidation-mode unchecked-hash "$site" > /build/compileall.log 2>&1 ||
     echo "not compiled: $(grep -c '^\*\*\* ' /build/compileall.log) files for other Pythons"
 
-# What the bytes were made with, for `vldock os-packages`: the image's own dpkg knows only what ships.
+# OS packages of the build, for `vldock os-packages`: the image's own dpkg lists only those that ship.
 mkdir -p /rootfs/opt/vldock
 dpkg-query -W -f '${Package}=${Version}\n' | sort > /rootfs/opt/vldock/os-packages.build.txt
 mv "$venv" /rootfs/opt/venv

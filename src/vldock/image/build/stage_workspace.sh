@@ -1,5 +1,5 @@
 #!/bin/bash
-# The lock stage's work: /stage becomes the part of the image that is ours, LLaVA and VLMEvalKit patched and verified.
+# Stage lock: fill /stage with vldock, LLaVA and VLMEvalKit, patched and verified.
 set -euo pipefail
 
 stage=/stage site=/opt/venv/lib/python3.11/site-packages lock=/stage/opt/vldock/locks/transformers-4.37.lock

@@ -1,6 +1,6 @@
 #!/bin/bash
-# The verify stage's work: run the in-image tests of $1 and leave their receipt below $2, the tree that promote copies:
-# what ran, no time and no place, so that two builds of the same inputs leave the same bytes.
+# Stage verify: run the in-image tests of $1 and write their receipt below $2, the tree that promote copies. It holds no
+# time and no path, so that two builds of the same inputs leave the same bytes.
 set -euo pipefail
 
 tests=$1 root=$2

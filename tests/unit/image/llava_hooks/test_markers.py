@@ -1,4 +1,4 @@
-"""Image markers that are words of a question."""
+"""Image markers inside a question's text."""
 
 from __future__ import annotations
 

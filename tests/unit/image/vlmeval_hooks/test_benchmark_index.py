@@ -1,4 +1,4 @@
-"""Which class knows a benchmark: read from the index where it is of these very sources, else asked of every class."""
+"""Classes that know a benchmark: from the index if it fits the sources, else by asking all."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from vldock.image.vlmeval_hooks.models import benchmark_index
 
 @pytest.fixture
 def indexed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder of a package `vlmeval` with three benchmark classes, and its index written."""
+    """A folder with a package `vlmeval` of three benchmark classes, and its index."""
     folder = tmp_path / "vlmeval" / "dataset"
     folder.mkdir(parents=True)
     (folder.parent / "__init__.py").write_text("")
@@ -36,7 +36,7 @@ def indexed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def forget() -> None:
-    """Be a new process, as far as the index is concerned."""
+    """Clear the index's cache, as in a new process."""
     for name in [name for name in sys.modules if name.split(".")[0] == "vlmeval"]:
         del sys.modules[name]
     lazy_imports._packages.pop("vlmeval.dataset", None)
@@ -45,7 +45,7 @@ def forget() -> None:
 
 
 def classes(benchmark: str) -> tuple[list[str], bool]:
-    """Return the names of the classes to ask, and whether one was imported that does not know the benchmark."""
+    """Return the names of the classes to ask, and whether an unrelated one was imported."""
     asked = [cls.__name__ for cls in benchmark_index.classes_for(benchmark)]
     return asked, any(f"vlmeval.dataset.{name}" in sys.modules for name in "abc" if name.upper() not in asked)
 

@@ -1,4 +1,4 @@
-"""What a patched run tells its user: names, judges, causes, one line for each cell."""
+"""Messages of a patched run: names, judges, causes, one line for each cell."""
 
 from __future__ import annotations
 

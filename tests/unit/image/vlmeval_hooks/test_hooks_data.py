@@ -1,4 +1,4 @@
-"""Samples, benchmark files and folders of a patched run, as far as it needs neither torch nor vlmeval."""
+"""Samples, benchmark files and folders of a patched run, without torch and vlmeval."""
 
 from __future__ import annotations
 
@@ -187,7 +187,7 @@ def test_a_word_that_is_no_way_of_reading_is_refused() -> None:
 
 
 class Table(dict[str, list[object]]):
-    """As much of a DataFrame as image_path needs."""
+    """The part of a DataFrame that image_paths needs."""
 
     def __len__(self) -> int:
         return len(self["index"])

@@ -1,4 +1,4 @@
-"""Files of a run: whole or absent, of this run or set aside."""
+"""Files of a run: atomic, of this run or set aside."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_differences_are_told_field_by_field(change: dict[str, Any], phrases: li
 
 @pytest.fixture
 def reader(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], list[str]]:
-    """A reader of lines that counts; nothing is kept before."""
+    """A counting reader of lines, with an empty cache."""
     monkeypatch.setattr(workbooks, "_kept", OrderedDict())
 
     def read(path: str) -> list[str]:

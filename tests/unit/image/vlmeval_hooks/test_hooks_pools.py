@@ -1,4 +1,4 @@
-"""Open answers are scored by as many processes as help."""
+"""Open answers are scored by as many processes as are useful."""
 
 from __future__ import annotations
 

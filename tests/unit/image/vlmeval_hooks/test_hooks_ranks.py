@@ -1,4 +1,4 @@
-"""Several processes of one run: their GPUs, and answers of another number of them."""
+"""Ranks of one run: their GPUs, and answers left by another number of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Counts for VLMEvalKit's summary: of files that are the same not again, of files that changed again."""
+"""Cached counts for VLMEvalKit's summary: valid until a file changes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PREDICTIONS = "m_POPE.xlsx"
 
 
 class Dataset:
-    """A benchmark that counts words, and how often it was asked to."""
+    """A benchmark that counts words, and its calls."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
@@ -41,7 +41,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def summary(folder: Path, dataset: Dataset, *, judge: str = "exact") -> tuple[dict[str, Any], dict[str, Any], Any]:
-    """Do as collect_run_benchmark_report() does, in a process of its own."""
+    """Count as collect_run_benchmark_report() does, in a new process."""
     reporter = Counts(folder).reporter(dataset, "m", "POPE")
     path = folder / PREDICTIONS
     infer = reporter.report_infer_err(path)

@@ -1,4 +1,4 @@
-"""What a result depends on: the code an identity names."""
+"""Code that an identity names."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 #!/bin/bash
-# Build the feature cache, then train both heads from it, all from one configuration:
+# Build the feature cache and train both heads from it, with one configuration:
 #   /workspace/scripts/total_train.sh [CONFIG.yaml] [--set NAME=VALUE ...]
-# Where the features are is said once: cache.folder of the configuration, else $VLDOCK_FEATURES, which the image sets.
+# The features' folder is cache.folder of the configuration, else $VLDOCK_FEATURES, set by the image.
 # NPROC=4 builds with as many processes, one for each GPU. A stage that fails ends the run; the same command continues.
 set -euo pipefail
 
