@@ -181,22 +181,30 @@ def _read_target(root: Path, package: Package, path: str) -> str:
     return read_text(target)
 
 
+def _read_targets(
+    patches: Iterable[Patch], known: Iterable[Patch], root: Path
+) -> tuple[dict[str, str], dict[str, frozenset[str]]]:
+    """Return {path: text} and {path: names of the patches in it} of every file to edit."""
+    texts: dict[str, str] = {}
+    applied: dict[str, frozenset[str]] = {}
+    for patch in patches:
+        for path in patch.edits:
+            if path not in texts:
+                texts[path] = _read_target(root, patch.package, path)
+                applied[path] = _examine(patch.package, path, texts[path], known)
+    return texts, applied
+
+
 def plan(patches: Iterable[Patch], *, known: Iterable[Patch], root: Path) -> Plan:
     """Check every file of `patches` (all of one package) and return the changes; write nothing.
 
     `known` are all patches of the package, in order: those that may already be in a file. Raises PatchRefusedError.
     """
-    wanted, known = list(patches), list(known)
-    before: dict[str, str] = {}
-    found: dict[str, frozenset[str]] = {}
-    for patch in wanted:
-        for path in patch.edits:
-            if path not in before:
-                before[path] = _read_target(root, patch.package, path)
-                found[path] = _examine(patch.package, path, before[path], known)
+    requested, known = list(patches), list(known)
+    before, applied = _read_targets(requested, known, root)
     after, states, new = dict(before), {}, {}
-    for patch in wanted:
-        missing = [path for path in patch.edits if patch.name not in found[path]]
+    for patch in requested:
+        missing = [path for path in patch.edits if patch.name not in applied[path]]
         for path in missing:
             after[path] = redo(patch, path, after[path])
         absent = [path for path, text in patch.new_files.items() if _absent(root, patch, path, text)]

@@ -20,7 +20,7 @@ from vldock.host.util.checkout import root
 
 HERE = Path(__file__).parent
 IMAGE = os.environ.get("VLDOCK_IMAGE", "vldock:4.37")
-FEW = 160  # pictures of the epoch without the cache; the time is told for as many as the epoch with it has
+FEW = 160  # images of the epoch without the cache; its time is scaled to as many as the epoch with it has
 BAR = {"position_error": 0.10, "crash_rate": 0.10}  # flow matching; regression: the first only
 
 
@@ -87,11 +87,11 @@ def table(found: dict[str, Any]) -> str:
         lines.append(f"| {label} | " + " | ".join(value(one) for one in found["cost"]["towers"]) + " |")
     lines += ["", *_losses(found["cost"]["towers"][0]), ""]
     lines += [*_evaluation(found["evaluation"]["towers"]), ""]
-    told = found["kills"]
+    killed = found["kills"]
     lines += [
-        f"Killed writers: 4 writers and a reader, {told['kills']} times kill -9 at any moment, below a limit that "
-        f"forces eviction: {told['damaged']} damaged shards, {told['wrong_hits']} wrong hits of {told['hits']}, "
-        f"at most {told['most_bytes']} of 600000 bytes, {told['unfinished_left']} unfinished files for the next "
+        f"Killed writers: 4 writers and a reader, {killed['kills']} times kill -9 at any moment, below a limit that "
+        f"forces eviction: {killed['damaged']} damaged shards, {killed['wrong_hits']} wrong hits of {killed['hits']}, "
+        f"at most {killed['most_bytes']} of 600000 bytes, {killed['unfinished_left']} unfinished files for the next "
         "writer to sweep.", "",
         "| head | held-out position error | passes through the shape | on the left | epoch with | without | ratio |",
     ]  # fmt: skip

@@ -2,7 +2,7 @@
 
 One JSON object on standard output.
 
-Work is told in CPU seconds, which other work on the machine does not stretch; what waits for a disk in seconds.
+Work is reported in CPU seconds, which other work on the machine does not stretch; waiting for a disk in seconds.
 
 The tower has the real dimensions of CLIP-L/14-336 and random weights: the arithmetic, and so the time, is the same.
 """

@@ -113,9 +113,9 @@ def resting(found: Session) -> dict[str, Any]:
     """Return the status of the session once it is idle."""
     deadline = time.monotonic() + SETTLE_SECONDS
     while time.monotonic() < deadline:
-        told = session_control.status(found)
-        if told is not None and not told.evaluations:
-            return told.raw
+        status = session_control.status(found)
+        if status is not None and not status.evaluations:
+            return status.raw
         time.sleep(0.1)
     raise TimeoutError(f"session {found.name} is not at rest after {SETTLE_SECONDS:g} s")
 
@@ -143,9 +143,9 @@ def soak(found: Session, image_id: str, evaluations: int) -> Soak:
         memory.append(int(resting(found)["rss_bytes"]))
         if number % 10 == 9:
             say(f"{number + 1}/{evaluations}: {size_text(memory[-1])}, {seconds[-1]:.1f} s")
-    told = resting(found)
-    last = descriptors(found, told["pid"])
-    restarts = int(told["worker_restarts"])
+    status = resting(found)
+    last = descriptors(found, status["pid"])
+    restarts = int(status["worker_restarts"])
     return Soak(image_id, evaluations, dict(codes), restarts, (first, last), tuple(memory), tuple(seconds))
 
 

@@ -9,15 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PHASES = ("start-up", "load", "data", "preprocess", "vision", "prefill", "decode", "loop", "scoring")
-WAITING = "waiting"  # for a session: what it does meanwhile is on another line
 
 
 @dataclass(frozen=True)
 class Line:
-    """One process: seconds by phase, in its main thread and beside it, and its first answer.
-
-    The first answer in epoch seconds.
-    """
+    """One process: seconds by phase, in its main thread and beside it, and its first answer (epoch s)."""
 
     argv: tuple[str, ...]
     wall: float
@@ -56,7 +52,7 @@ def _line(found: dict) -> Line:  # type: ignore[type-arg]  # a JSON object
 def added(lines: Iterable[Line], *, cpu: bool = False) -> dict[str, float]:
     """Return the seconds (or processor seconds) of each phase over all lines, in the order of PHASES.
 
-    Waiting for a session is left out: what it does meanwhile is on its own processes' lines.
+    Waiting for a session is left out: its own processes' lines report its work.
     """
     total: Counter[str] = Counter()
     for line in lines:

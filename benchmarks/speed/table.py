@@ -118,8 +118,8 @@ def _ratios(modes: dict[str, Json]) -> Iterator[list[str]]:
         mine, theirs = modes[fast], modes[slow]
         ratio = theirs["seconds"] / mine["seconds"]
         whole = (theirs["seconds"] + theirs["ready"]) / (mine["seconds"] + mine["ready"])
-        told = "" if bar is None else f"{bar:.0f}: {'reached' if ratio >= bar else 'MISSED'}"
-        yield [f"{title(fast)} / {title(slow)}", f"{ratio:.2f}", f"{whole:.2f}", told]
+        verdict = "" if bar is None else f"{bar:.0f}: {'reached' if ratio >= bar else 'MISSED'}"
+        yield [f"{title(fast)} / {title(slow)}", f"{ratio:.2f}", f"{whole:.2f}", verdict]
 
 
 def _split(modes: dict[str, Json]) -> list[str]:

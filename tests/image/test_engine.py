@@ -19,8 +19,8 @@ pytestmark = WRAPPER_WARNINGS
 
 @pytest.fixture
 def together(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have every row read in one padded pass, as on a GPU."""
-    monkeypatch.setattr(language_model, "plan_passes", lambda segments, *, by_length: [list(range(len(segments)))])
+    """Read every row in one padded pass, as on a GPU."""
+    monkeypatch.setattr(language_model, "passes", lambda segments, *, apart: [list(range(len(segments)))])
 
 
 @pytest.mark.parametrize("size", [1, 2, 5, "auto"])

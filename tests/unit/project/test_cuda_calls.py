@@ -18,23 +18,32 @@ ALLOWED = {"is_available", "is_initialized", "device_count", "get_arch_list", "e
 TYPES = {"OutOfMemoryError"}  # raised and caught, of no device
 
 
+def imports_cuda(node: ast.AST) -> bool:
+    """Return whether a node imports torch.cuda, or a name of it."""
+    if not isinstance(node, ast.Import | ast.ImportFrom):
+        return False
+    names = [getattr(node, "module", None) or "", *(alias.name for alias in node.names)]
+    return any(name.startswith("torch.cuda") for name in names) or (names[0] == "torch" and "cuda" in names)
+
+
 def wrong_uses(source: str) -> Iterator[str]:
     """Yield every use of torch.cuda with a device, or hidden by a name, argument or import."""
     tree = ast.parse(source)
     called = {id(node.func): node for node in ast.walk(tree) if isinstance(node, ast.Call)}
-    owners = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            names = [getattr(node, "module", None) or "", *(alias.name for alias in node.names)]
-            if any(name.startswith("torch.cuda") for name in names) or (names[0] == "torch" and "cuda" in names):
-                yield ast.unparse(node)
-        elif isinstance(node, ast.Attribute) and ast.unparse(node.value) == "torch.cuda":
-            call = called.get(id(node))
-            plain = call is not None and not call.args and not call.keywords
-            if node.attr not in TYPES and not (node.attr in ALLOWED and plain):
-                yield ast.unparse(call or node)
-        elif isinstance(node, ast.Attribute) and ast.unparse(node) == "torch.cuda" and id(node) not in owners:
+    attributes = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
+    owners = {id(node.value) for node in attributes}
+    yield from (ast.unparse(node) for node in ast.walk(tree) if imports_cuda(node))
+    for node in attributes:
+        if ast.unparse(node.value) == "torch.cuda" and not is_allowed(node.attr, called.get(id(node))):
+            yield ast.unparse(called.get(id(node)) or node)
+        elif ast.unparse(node) == "torch.cuda" and id(node) not in owners:
             yield ast.unparse(node)
+
+
+def is_allowed(name: str, call: ast.Call | None) -> bool:
+    """Return whether a name of torch.cuda is a type, or a function called without an argument."""
+    plain = call is not None and not call.args and not call.keywords
+    return name in TYPES or (name in ALLOWED and plain)
 
 
 OTHERS = sorted(path for path in IMAGE.rglob("*.py") if path != OWNER)

@@ -7,7 +7,7 @@ mkdir -p "$stage"/workspace/{scripts,outputs,LMUData,.cache}
 cp -a /editable/workspace/. "$stage/workspace/"
 cp -r "$stage/opt/vldock/vldock/image/entrypoints/." "$stage/workspace/"
 
-# vldock is importable; whoever pip-installs later keeps the pins.
+# vldock is importable; a later `pip install` keeps the pins.
 mkdir -p "$stage$site"
 echo /opt/vldock > "$stage$site/vldock.pth"
 ln -s /workspace/scripts/setup_workspace_cache.py "$stage/opt/vldock/"  # `import setup_workspace_cache` works anywhere

@@ -46,7 +46,7 @@ def count_in_prompt(tokens: Sequence[int], images: Sequence[int], *, token: int)
 
 def _tiled(inner: Any, size: tuple[int, ...]) -> int:
     """Return the positions of an image's tiles, unpadded, with a newline after each row."""
-    import torch  # here: whoever reads notes needs none
+    import torch  # here: readers of notes need no torch
     from llava.mm_utils import get_anyres_image_grid_shape
     from llava.model.llava_arch import unpad_image
 

@@ -35,15 +35,17 @@ class Reading:
 
     def line(self, name: str) -> str:
         """Return the log line."""
-        told = []
+        changes = []
         if self.rows:
             words = ", ".join(self.words)
-            told.append(f"rows with an option, question or answer that pandas takes for missing ({words}): {self.rows}")
+            changes.append(
+                f"rows with an option, question or answer that pandas takes for missing ({words}): {self.rows}"
+            )
         if self.respelled:
-            told.append(f"rows with a number that pandas spells otherwise: {self.respelled}")
+            changes.append(f"rows with a number that pandas spells otherwise: {self.respelled}")
         done = f"left as VLMEvalKit reads them ({VARIABLE}=1)" if self.upstream else "read as written"
-        cure = "" if self.upstream else f"; {VARIABLE}=1 reads them as VLMEvalKit does"
-        return f"{name}: {'; '.join(told)}; {done}{cure}"
+        hint = "" if self.upstream else f"; {VARIABLE}=1 reads them as VLMEvalKit does"
+        return f"{name}: {'; '.join(changes)}; {done}{hint}"
 
 
 def reads_as_upstream(env: Mapping[str, str] | None = None) -> bool:
