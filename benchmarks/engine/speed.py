@@ -51,7 +51,7 @@ def questions(folder: Path, *, count: int, per_image: int) -> list[Question]:
     return found
 
 
-def stock(wrapper: Any, asked: list[Question]) -> Tokens:
+def answer_stock(wrapper: Any, asked: list[Question]) -> Tokens:
     """Answer with VLMEvalKit's own loop."""
     found: Tokens = {}
     with _heard(wrapper.model) as outputs:
@@ -77,13 +77,13 @@ def _heard(model: Any) -> Iterator[list[list[int]]]:
     model.generate = generate
 
 
-def batched(wrapper: Any, asked: list[Question], size: Any) -> Tokens:
+def answer_batched(wrapper: Any, asked: list[Question], size: Any) -> Tokens:
     """Answer with the batched engine and empty stores."""
     engine = BatchedEngine(wrapper, batch_size=size, features=FeatureStore(1 << 30))
     return {answer.index: answer.note["answer"] for answer in engine.answers(asked)}
 
 
-def timed(answer: Callable[[], Tokens], count: int) -> tuple[Tokens, float]:
+def time_answers(answer: Callable[[], Tokens], count: int) -> tuple[Tokens, float]:
     """Return the answers and the samples per second."""
     begun = time.perf_counter()
     found = answer()
@@ -118,12 +118,12 @@ def main() -> None:
 
 
 def _case(wrapper: Any, asked: list[Question], args: argparse.Namespace, **facts: int) -> None:
-    stock(wrapper, asked[:1])  # the first pass allocates and warms up
-    expected, base = timed(lambda: stock(wrapper, asked), len(asked))
+    answer_stock(wrapper, asked[:1])  # the first pass allocates and warms up
+    expected, base = time_answers(lambda: answer_stock(wrapper, asked), len(asked))
     _print(**facts, engine="stock", samples_per_second=round(base, 4))
     for word in args.batch_size:
         size = word if word == "auto" else int(word)
-        found, rate = timed(lambda size=size: batched(wrapper, asked, size), len(asked))
+        found, rate = time_answers(lambda size=size: answer_batched(wrapper, asked, size), len(asked))
         wrong = sum(found[index] != expected[index] for index in expected)
         tokens = sum(one != other for i in expected for one, other in zip(expected[i], found[i], strict=True))
         values = {"samples_per_second": round(rate, 4), "times": round(rate / base, 2), "answers_differ": wrong}

@@ -43,7 +43,7 @@ def questions(pictures: list[picture_rows.ImageRow]) -> list[Question]:
     return [Question(row.vlm_idx, [{"type": "image", "value": str(row.path)}, text], "pictures") for row in pictures]
 
 
-def answered(wrapper: Any, asked: list[Question], root: Path | None) -> tuple[float, list[list[int]]]:
+def time_answers(wrapper: Any, asked: list[Question], root: Path | None) -> tuple[float, list[list[int]]]:
     """Return the CPU seconds of answering with empty memory, and the tokens."""
     disk_features._opened.cache_clear()
     env = {"VLDOCK_ENGINE": "batched", "VLDOCK_FEATURE_CACHE": "1" if root else "0", "VLDOCK_FEATURES": str(root or "")}
@@ -55,18 +55,18 @@ def answered(wrapper: Any, asked: list[Question], root: Path | None) -> tuple[fl
     return time.process_time() - begun, [found[question.index] for question in asked]
 
 
-def measured(name: str, wrapper: Any, pictures: list[picture_rows.ImageRow], root: Path) -> dict[str, Any]:
+def measure_tower(name: str, wrapper: Any, pictures: list[picture_rows.ImageRow], root: Path) -> dict[str, Any]:
     """Return one tower's figures in milliseconds per image."""
     asked, count = questions(pictures), len(pictures)
-    answered(wrapper, asked[:1], None)  # the first pass allocates and warms up
+    time_answers(wrapper, asked[:1], None)  # the first pass allocates and warms up
     begun = time.process_time()
     disk_features.open_for(
         wrapper, {"VLDOCK_ENGINE": "batched", "VLDOCK_FEATURE_CACHE": "1", "VLDOCK_FEATURES": str(root)}
     )
     identity = time.process_time() - begun
-    without, expected = answered(wrapper, asked, None)
-    cold, first = answered(wrapper, asked, root)
-    warm, second = answered(wrapper, asked, root)
+    without, expected = time_answers(wrapper, asked, None)
+    cold, first = time_answers(wrapper, asked, root)
+    warm, second = time_answers(wrapper, asked, root)
     size = sum(one.size for one in evict.stored(root))
     wrong = sum(one != two or one != three for one, two, three in zip(expected, first, second, strict=True))
     times = {"without_ms": without, "cold_ms": cold, "warm_ms": warm}
@@ -102,8 +102,8 @@ def main() -> int:
             (folder / part).mkdir()
         pictures = photographs(folder / "pictures", int(os.environ.get("PICTURES", "24")))
         found = [
-            measured("64 channels, 3 layers", stand_in(), pictures, folder / "s"),
-            measured("CLIP-L/14-336", real_widths(folder / "tower", 24), pictures[:6], folder / "l"),
+            measure_tower("64 channels, 3 layers", stand_in(), pictures, folder / "s"),
+            measure_tower("CLIP-L/14-336", real_widths(folder / "tower", 24), pictures[:6], folder / "l"),
         ]
     print(json.dumps({"threads": torch.get_num_threads(), "towers": found}))
     return 0

@@ -95,7 +95,9 @@ def epoch(pictures: lookup.CachedPictures) -> float:
     return seconds(lambda: list(DataLoader(pictures, 2, collate_fn=lookup.collate)), 1)
 
 
-def stored(pictures: list[picture_rows.ImageRow], features: torch.Tensor, space: Space, root: Path) -> dict[str, float]:
+def time_storage(
+    pictures: list[picture_rows.ImageRow], features: torch.Tensor, space: Space, root: Path
+) -> dict[str, float]:
     """Store and read back `features` for every image; return milliseconds and bytes per image."""
     root.mkdir()
     digests = [picture_rows.sha256_of(row.path.read_bytes()) for row in pictures]
@@ -115,7 +117,7 @@ def stored(pictures: list[picture_rows.ImageRow], features: torch.Tensor, space:
     return found | {"first_ms": 1e3 * statistics.mean(cold)}
 
 
-def measured(folder: Path, name: str, sizes: dict[str, int]) -> dict[str, Any]:
+def measure_tower(folder: Path, name: str, sizes: dict[str, int]) -> dict[str, Any]:
     """Return one tower's figures."""
     (folder / "pictures").mkdir(parents=True)
     pictures = photographs(folder / "pictures", PICTURES)
@@ -127,7 +129,7 @@ def measured(folder: Path, name: str, sizes: dict[str, int]) -> dict[str, Any]:
     found["decode_ms"] = 1e3 * seconds(lambda: processor(Image.open(io.BytesIO(content))), 5)
     found["picture_bytes"] = sum(row.path.stat().st_size for row in pictures) / PICTURES
     for dtype in ("float16", "float32"):
-        found[dtype] = stored(pictures, features, towers.space_of(vl_model, processor, dtype), folder / dtype)
+        found[dtype] = time_storage(pictures, features, towers.space_of(vl_model, processor, dtype), folder / dtype)
     half = towers.space_of(vl_model, processor)
     with FeatureCache(folder / "none", half) as nothing:
         found["epoch_without_s"] = epoch(lookup.CachedPictures(pictures, nothing, compute))
@@ -142,8 +144,8 @@ def main() -> int:
     small = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 3, "num_attention_heads": 4}
     with tempfile.TemporaryDirectory(dir=os.environ.get("VLDOCK_FEATURES")) as name:
         found = [
-            measured(Path(name, "l"), "CLIP-L/14-336", CLIP_L),
-            measured(Path(name, "s"), "64 channels, 3 layers", small),
+            measure_tower(Path(name, "l"), "CLIP-L/14-336", CLIP_L),
+            measure_tower(Path(name, "s"), "64 channels, 3 layers", small),
         ]
     print(json.dumps({"threads": torch.get_num_threads(), "pictures": PICTURES, "towers": found}))
     return 0

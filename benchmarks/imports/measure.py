@@ -27,7 +27,7 @@ HERE = Path(__file__).parent
 ENV = {"VLDOCK_STANDIN": "1", "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
 
 
-def measured(client: Any, image: str, rounds: int) -> list[dict[str, Any]]:
+def run_probe(client: Any, image: str, rounds: int) -> list[dict[str, Any]]:
     """Run the probe in a container of `image` and return one record per process."""
     probe = (HERE / "probe.py").read_text(encoding="utf-8")
     spec = Spec(image=image, argv=("python", "-c", probe, str(rounds)), role="bench", env=ENV, network="none")
@@ -86,7 +86,7 @@ def main(image: str, rounds: int, out: Path) -> int:
     """Measure IMAGE and write the table."""
     with docker_client.connected() as client:
         found = str(local_images.find(client, image).id)
-        text = table(found, measured(client, found, rounds))
+        text = table(found, run_probe(client, found, rounds))
     out.write_text(text, encoding="utf-8")
     click.echo(text)
     return 0

@@ -84,7 +84,7 @@ class Soak:
 
 
 @contextmanager
-def started(client: Any, image: str, outputs: Path) -> Iterator[Session]:
+def start_session(client: Any, image: str, outputs: Path) -> Iterator[Session]:
     """Yield a session on the stand-ins, removed afterwards."""
     asked = session_spec.SessionOptions(NAME, (MODEL,), None, "no", True, "soak")
     careful = terminal.spec(
@@ -109,7 +109,7 @@ def started(client: Any, image: str, outputs: Path) -> Iterator[Session]:
         cleanup.end(found.handle)
 
 
-def resting(found: Session) -> dict[str, Any]:
+def wait_until_idle(found: Session) -> dict[str, Any]:
     """Return the status of the session once it is idle."""
     deadline = time.monotonic() + SETTLE_SECONDS
     while time.monotonic() < deadline:
@@ -120,7 +120,7 @@ def resting(found: Session) -> dict[str, Any]:
     raise TimeoutError(f"session {found.name} is not at rest after {SETTLE_SECONDS:g} s")
 
 
-def descriptors(found: Session, pid: int) -> int:
+def count_descriptors(found: Session, pid: int) -> int:
     """Return the number of files the server holds open."""
     return len(session_control.short(found.handle, ["ls", f"/proc/{pid}/fd"]).stdout.split())
 
@@ -129,7 +129,7 @@ def soak(found: Session, image_id: str, evaluations: int) -> Soak:
     """Evaluate repeatedly and measure after each evaluation."""
     benchmarks = [item.name for item in matrix_benchmarks()]
     codes, memory, seconds = Counter[int](), list[int](), list[float]()
-    first = descriptors(found, resting(found)["pid"])
+    first = count_descriptors(found, wait_until_idle(found)["pid"])
     for number in range(evaluations):
         argv = ["python", session_spec.RUN_PY, "--model", MODEL, "--data", benchmarks[number % len(benchmarks)]]
         # A folder of its own, or the predictions of the last time would be kept and nothing asked.
@@ -140,11 +140,11 @@ def soak(found: Session, image_id: str, evaluations: int) -> Soak:
         codes[done.exit_code] += 1
         if done.exit_code:
             say(done.text)
-        memory.append(int(resting(found)["rss_bytes"]))
+        memory.append(int(wait_until_idle(found)["rss_bytes"]))
         if number % 10 == 9:
             say(f"{number + 1}/{evaluations}: {size_text(memory[-1])}, {seconds[-1]:.1f} s")
-    status = resting(found)
-    last = descriptors(found, status["pid"])
+    status = wait_until_idle(found)
+    last = count_descriptors(found, status["pid"])
     restarts = int(status["worker_restarts"])
     return Soak(image_id, evaluations, dict(codes), restarts, (first, last), tuple(memory), tuple(seconds))
 
@@ -177,7 +177,7 @@ def main(image: str, evaluations: int, out: Path) -> int:
     """
     with docker_client.connected() as client, tempfile.TemporaryDirectory(prefix="vldock-soak-") as name:
         image_id = str(client.images.get(image).id)
-        with started(client, image_id, Path(name) / "outputs") as found:
+        with start_session(client, image_id, Path(name) / "outputs") as found:
             made = soak(found, image_id, evaluations)
     write_json(out / "results.json", asdict(made))
     (out / "RESULTS.md").write_text(table(made), encoding="utf-8")

@@ -71,7 +71,7 @@ def cell_by_cell(setting: Setting, requested: list[str], measured: dict[str, Mea
         for number, (model, benchmark) in enumerate(setting.cells):
             turn = requested[number % len(requested) :] + requested[: number % len(requested)]
             for mode in turn:
-                measured[mode].took(asks[mode](model, benchmark))
+                measured[mode].add(asks[mode](model, benchmark))
             line = "  ".join(f"{mode} {measured[mode].cells[-1]:.1f} s" for mode in requested)
             say(f"{number + 1}/{len(setting.cells)} {model} x {benchmark}: {line}")
 

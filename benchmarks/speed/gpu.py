@@ -100,7 +100,7 @@ class Decoder(torch.nn.Module):
         return self.inner.model
 
 
-def timed(work: Callable[[], Any], *, device: torch.device, repeats: int = REPEATS) -> float:
+def time_work(work: Callable[[], Any], *, device: torch.device, repeats: int = REPEATS) -> float:
     """Return the shortest of several timings of `work` in seconds, after one to warm up.
 
     Each waits for the device.
@@ -128,10 +128,10 @@ def ceilings(device: torch.device, dtype: torch.dtype, *, side: int, size: int) 
     FLOP/s of the product of two [side, side]; bytes/s read and written by copying `size` bytes.
     """
     left, right = (torch.randn(side, side, device=device, dtype=torch.float32).to(dtype) for _ in range(2))
-    product = timed(lambda: left @ right, device=device, repeats=10)
+    product = time_work(lambda: left @ right, device=device, repeats=10)
     source = torch.empty(size, dtype=torch.uint8, device=device)
     target = torch.empty_like(source)
-    copy = timed(lambda: target.copy_(source), device=device, repeats=10)
+    copy = time_work(lambda: target.copy_(source), device=device, repeats=10)
     return 2 * side**3 / product, 2 * size / copy
 
 
@@ -139,7 +139,7 @@ def read_and_step(language: LanguageModel, size: Size, rows: int) -> tuple[float
     """Return seconds of prefilling `rows` prompts, and of one token for each after that."""
     device = language.device
     segments = [Segment(language.embed(range(row, row + size.prompt))) for row in range(rows)]
-    reading = timed(lambda: language.read(segments), device=device)
+    reading = time_work(lambda: language.read(segments), device=device)
     _, pieces = language.read(segments)
     cache = AlignedCache.gather(list(pieces), like=language.shape, room=STEPS + 8)
     del pieces
@@ -158,7 +158,9 @@ def read_and_step(language: LanguageModel, size: Size, rows: int) -> tuple[float
     return reading, (time.perf_counter() - begun) / STEPS
 
 
-def one(language: LanguageModel, size: Size, attention: str, rows: int, roof: tuple[float, float]) -> dict[str, Any]:
+def measure_step(
+    language: LanguageModel, size: Size, attention: str, rows: int, roof: tuple[float, float]
+) -> dict[str, Any]:
     """Return the figures of one attention and number of rows, or a note if they do not fit."""
     item = language.shape.sample.element_size()
     try:
@@ -184,7 +186,7 @@ def measure(size: Size, rows: tuple[int, ...], *, device: torch.device, dtype: t
     for attention in ("sdpa", "eager"):
         language = LanguageModel(Decoder(size, attention, device=device, dtype=dtype))
         for count in rows:
-            steps.append(one(language, size, attention, count, roof))
+            steps.append(measure_step(language, size, attention, count, roof))
             print(json.dumps(steps[-1]), flush=True)
         del language
         if big:

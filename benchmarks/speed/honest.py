@@ -70,7 +70,7 @@ class Size:
         )
 
 
-def made(setting: Setting, size: Size, store: Path) -> Path:
+def make_inputs(setting: Setting, size: Size, store: Path) -> Path:
     """Return the folder of model and benchmarks, made if missing."""
     folder = store / size.name
     if not (folder / MADE).is_file():
@@ -88,7 +88,7 @@ def made(setting: Setting, size: Size, store: Path) -> Path:
     return folder
 
 
-def over(setting: Setting, folder: Path) -> Setting:
+def use_inputs(setting: Setting, folder: Path) -> Setting:
     """Return the setting with the made model as cache and the made benchmarks as data."""
     accepted = json.loads((folder / MADE).read_text(encoding="utf-8"))["accepted"]
     return replace(
@@ -104,12 +104,12 @@ def over(setting: Setting, folder: Path) -> Setting:
     )
 
 
-def measured(setting: Setting, benchmark: str, engine_name: str, batch: str) -> dict[str, Any]:
+def measure_engine(setting: Setting, benchmark: str, engine_name: str, batch: str) -> dict[str, Any]:
     """Answer one benchmark with one engine; return samples, seconds, phases, and the results' folder."""
     more = ("--engine", engine_name, *(("--batch-size", batch) if engine_name == "batched" else ()))
     place = setting.place(f"{engine_name}-{benchmark}")
     timed = place.command(place.spec(run_py([MODEL], [benchmark], *more)).docker_argv(setting.docker))
-    phases = lines.added(timed.lines)
+    phases = lines.sum_phases(timed.lines)
     found = {
         "benchmark": benchmark,
         "engine": engine_name,
@@ -117,8 +117,8 @@ def measured(setting: Setting, benchmark: str, engine_name: str, batch: str) -> 
         "seconds": round(timed.seconds, 3),
         "answering": sum(phases.get(name, 0.0) for name in ANSWERING),
         "phases": phases,
-        "phases_cpu": lines.added(timed.lines, cpu=True),
-        "counts": lines.counted(timed.lines),
+        "phases_cpu": lines.sum_phases(timed.lines, cpu=True),
+        "counts": lines.count_phases(timed.lines),
         "memory_peak": lines.peak(timed.lines),
         "predictions": str(place.folder / MODEL),
     }
@@ -126,7 +126,7 @@ def measured(setting: Setting, benchmark: str, engine_name: str, batch: str) -> 
     return found
 
 
-def compared(runs: list[dict[str, Any]]) -> str:
+def compare_answers(runs: list[dict[str, Any]]) -> str:
     """Return a sentence on whether both engines gave the same answers, token by token."""
     wrong = total = tokens = 0
     for stock in (one for one in runs if one["engine"] == "stock"):
@@ -154,15 +154,17 @@ def main(image: str, samples: int | None, batch_size: str, store: Path, out: Pat
     chosen, begun, before = Size(**size), datetime.now(UTC), os.getloadavg()
     with docker_client.connected() as client, timed_image(client, image) as timed, signals_interrupt():
         setting = Setting(timed, docker_cli.builder().path, (MODEL,), BENCHMARKS, samples, (store / "runs").resolve())
-        folder = made(setting, chosen, store.resolve())
-        setting = over(setting, folder)
+        folder = make_inputs(setting, chosen, store.resolve())
+        setting = use_inputs(setting, folder)
         begun = datetime.now(UTC)
         runs = [
-            measured(setting, benchmark, name, batch_size) for benchmark in BENCHMARKS for name in ("stock", "batched")
+            measure_engine(setting, benchmark, name, batch_size)
+            for benchmark in BENCHMARKS
+            for name in ("stock", "batched")
         ]
         facts = machine.facts(client, timed, load=(before, os.getloadavg()), begun=begun.isoformat(timespec="seconds"))
     facts["minutes"] = (datetime.now(UTC) - begun).seconds / 60
-    verdict = compared(runs)
+    verdict = compare_answers(runs)
     for one in runs:
         del one["predictions"]
     out.mkdir(parents=True, exist_ok=True)

@@ -49,7 +49,7 @@ def _line(found: dict) -> Line:  # type: ignore[type-arg]  # a JSON object
     )
 
 
-def added(lines: Iterable[Line], *, cpu: bool = False) -> dict[str, float]:
+def sum_phases(lines: Iterable[Line], *, cpu: bool = False) -> dict[str, float]:
     """Return the seconds (or processor seconds) of each phase over all lines, in the order of PHASES.
 
     Waiting for a session is left out: its own processes' lines report its work.
@@ -60,7 +60,7 @@ def added(lines: Iterable[Line], *, cpu: bool = False) -> dict[str, float]:
     return {name: round(total[name], 3) for name in PHASES if total[name]}
 
 
-def counted(lines: Iterable[Line]) -> dict[str, int]:
+def count_phases(lines: Iterable[Line]) -> dict[str, int]:
     """Return the number of times each phase was entered, over all lines."""
     total: Counter[str] = Counter()
     for line in lines:

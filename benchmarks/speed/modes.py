@@ -47,7 +47,7 @@ class Measured:
         """Seconds of all cells, without getting ready."""
         return sum(self.cells)
 
-    def took(self, timed: Timed) -> None:
+    def add(self, timed: Timed) -> None:
         """Add one command."""
         self.cells.append(round(timed.seconds, 3))
         if timed.first is not None:
@@ -56,8 +56,8 @@ class Measured:
     def close(self, place: Place, *, cpu_seconds: float) -> None:
         """Add up the phases recorded by the processes."""
         noted = place.lines
-        self.phases, self.phases_cpu = lines.added(noted), lines.added(noted, cpu=True)
-        self.counts = lines.counted(noted)
+        self.phases, self.phases_cpu = lines.sum_phases(noted), lines.sum_phases(noted, cpu=True)
+        self.counts = lines.count_phases(noted)
         self.answers = sum(line.answers for line in noted if "worker.py" not in line.argv[0])
         self.memory_peak = max(filter(None, (self.memory_peak, lines.peak(noted))), default=None)
         self.cpu_seconds = round(cpu_seconds, 2)
@@ -136,7 +136,7 @@ def one_run(setting: Setting, measured: Measured, env: dict[str, str], *more: st
     place = setting.place(measured.mode)
     argv = run_py(setting.models, setting.benchmarks, *more)
     timed = place.command(place.spec(argv, env=env).docker_argv(setting.docker))
-    measured.took(timed)
+    measured.add(timed)
     measured.close(place, cpu_seconds=timed.lines[-1].cpu_seconds or 0.0)
 
 
@@ -147,7 +147,7 @@ def matrix(setting: Setting, measured: Measured, *more: str) -> None:
     argv += ["--models", ",".join(setting.models), "--benchmarks", ",".join(setting.benchmarks)]
     argv += ["--samples", str(setting.samples or "all"), "--standin", "--network", "none", "--gpus", setting.gpus]
     timed = place.command([*argv, "--outputs", str(place.folder), *more])
-    measured.took(timed)
+    measured.add(timed)
     measured.close(place, cpu_seconds=sum(line.cpu_seconds or 0.0 for line in timed.lines))
 
 

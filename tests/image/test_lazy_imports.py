@@ -61,7 +61,7 @@ with multiprocessing.get_context("spawn").Pool(1) as pool:
 """
 
 
-def told(*, eager: bool, names: str = "") -> dict[str, Any]:
+def import_facts_of(*, eager: bool, names: str = "") -> dict[str, Any]:
     """Return import_facts of a fresh process."""
     environment = {
         **os.environ,
@@ -79,34 +79,34 @@ def told(*, eager: bool, names: str = "") -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def upstream() -> dict[str, Any]:
     """Facts of a process with eager imports."""
-    return told(eager=True)
+    return import_facts_of(eager=True)
 
 
 @pytest.fixture(scope="module")
-def put_off(upstream: dict[str, Any]) -> dict[str, Any]:
+def lazy(upstream: dict[str, Any]) -> dict[str, Any]:
     """Facts of a process that imported only run.py, under upstream's names."""
-    return told(eager=False, names=json.dumps(upstream))
+    return import_facts_of(eager=False, names=json.dumps(upstream))
 
 
 @pytest.mark.parametrize("package", ["vlmeval", *(f"vlmeval.{name}" for name in ("vlm", "api", "dataset", "config"))])
-def test_every_name_is_the_same_object(upstream: dict[str, Any], put_off: dict[str, Any], package: str) -> None:
-    seen, expected = put_off[package], upstream[package]
+def test_every_name_is_the_same_object(upstream: dict[str, Any], lazy: dict[str, Any], package: str) -> None:
+    seen, expected = lazy[package], upstream[package]
 
     assert expected
     assert {name: seen[name] for name in expected if seen[name] != expected[name]} == {}
 
 
-def test_a_star_import_binds_the_same_names(upstream: dict[str, Any], put_off: dict[str, Any]) -> None:
-    assert put_off["starred"] == upstream["starred"]
+def test_a_star_import_binds_the_same_names(upstream: dict[str, Any], lazy: dict[str, Any]) -> None:
+    assert lazy["starred"] == upstream["starred"]
 
 
-def test_every_benchmark_is_built_by_the_same_class(upstream: dict[str, Any], put_off: dict[str, Any]) -> None:
+def test_every_benchmark_is_built_by_the_same_class(upstream: dict[str, Any], lazy: dict[str, Any]) -> None:
     assert len(upstream["benchmarks"]) > 700
-    assert put_off["benchmarks"] == upstream["benchmarks"]
+    assert lazy["benchmarks"] == upstream["benchmarks"]
 
 
-def test_every_model_is_a_factory_of_the_real_class(put_off: dict[str, Any]) -> None:
-    models = put_off["vlmeval.config"]["supported_VLM"]
+def test_every_model_is_a_factory_of_the_real_class(lazy: dict[str, Any]) -> None:
+    models = lazy["vlmeval.config"]["supported_VLM"]
 
     assert len(models) == 545
     assert {(factory[0], factory[1][0], factory[1][3]) for factory in models.values()} == {

@@ -78,4 +78,4 @@ def test_waiting_for_a_session_is_not_counted_beside_what_the_session_does(speed
     file = tmp_path / "phases.jsonl"
     file.write_text("\n".join(map(json.dumps, lines)) + "\n", encoding="utf-8")
 
-    assert speed("lines").added(speed("lines").read(file)) == {"prefill": 2.0}
+    assert speed("lines").sum_phases(speed("lines").read(file)) == {"prefill": 2.0}

@@ -42,7 +42,9 @@ def retrieve(
         )
     target = Path(filename)
     target.parent.mkdir(parents=True, exist_ok=True)
-    aside = target.with_name(f".{target.name}.{uuid.uuid4().hex}.part")  # process numbers are equal in two containers
+    aside = target.with_name(
+        f".{target.name}.{uuid.uuid4().hex}.part"
+    )  # two containers may use the same process number
     try:
         _stream(url, aside, progress)
         seen = md5_of(aside) if md5 else None

@@ -13,7 +13,7 @@ from vldock.image.vlmeval_hooks.provenance import prompts, specs
 from vldock.image.weights import model_files
 
 _failed: dict[str, str] = {}
-_resident: list[Callable[[str], Any | None]] = []  # finds a model that a session's worker holds
+_resident: list[Callable[[str], Any | None]] = []  # returns the model of a session's worker
 
 
 def use_resident(find: Callable[[str], Any | None]) -> None:

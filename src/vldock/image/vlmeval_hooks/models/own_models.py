@@ -79,7 +79,7 @@ def register(environ: Mapping[str, str]) -> list[str]:
 
 
 def _require(name: str, folder: str) -> None:
-    import re  # not above: most runs have no such model, and run.py is to begin at once
+    import re  # not above: most runs have no such model, and run.py must start fast
 
     if not re.fullmatch(NAME, name):
         raise UsageError(f"--model {name}={folder}: {name!r} names files", expected="letters, digits, . _ -")

@@ -19,7 +19,7 @@ from vldock.common.errors import EvaluationFailed
 from vldock.common.nvidia_smi import of_listing
 from vldock.image.vlmeval_hooks.process import error_lines
 
-PLACED = "VLDOCK_RANK_GPUS"  # own, shared or none: set once the GPUs are shared out
+PLACED = "VLDOCK_RANK_GPUS"  # own, shared or none: set once GPUs are assigned
 LOOPBACK = "GLOO_SOCKET_IFNAME"
 TIMEOUT = "3600"
 

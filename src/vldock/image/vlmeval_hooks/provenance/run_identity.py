@@ -162,7 +162,7 @@ def _move_torn(root: Path, model: str, benchmark: str) -> None:
     by_products = set(_by_products(root, model, benchmark))
     for path in _files(root, model, benchmark):
         if path in by_products or path.name.endswith("_prompts.jsonl"):
-            continue  # the notes leave out a torn line themselves
+            continue  # reading the notes skips a torn line
         try:
             load(str(path))
         except Exception as error:  # noqa: BLE001  whatever a torn pickle or workbook raises

@@ -87,7 +87,7 @@ def report(cells: Iterable[CellOutcome]) -> int:
 
     Scores go to standard output, failures to standard error.
     """
-    if ranks.rank() > 0:  # the first rank tells
+    if ranks.rank() > 0:  # rank 0 reports
         return 0
     mark, cells = f" [{STANDIN}]" if is_standin() else "", list(cells)
     sys.stderr.flush()

@@ -16,7 +16,7 @@ EXACT = "exact_matching"
 LOCAL_JUDGES = ("llama31-8b",)
 SILICONFLOW = ("qwen-7b", "qwen-72b", "deepseek")
 FALLS_BACK = ("MCQ", "Y/N", "MCQ_MMMU_Pro")
-# The first fragment found in the judge's name tells the variable VLMEvalKit's OpenAIWrapper reads.
+# By the first fragment found in the judge's name: the variable VLMEvalKit's OpenAIWrapper reads.
 KEY_VARIABLES = {
     "step": "STEPAI_API_KEY",
     "yi-vision": "YI_API_KEY",
