@@ -16,11 +16,14 @@ from support.paths import ROOT
 
 from vldock.image.timing import phases
 
+PACKAGE = ROOT / "src" / "vldock"
 FOLDERS = ("src", "tests", "patches", "benchmarks", "scripts", "docker", "docs", ".github")
 FILES = ("Makefile", "README.md", "CONTRIBUTING.md", "entrypoint.sh", "pyproject.toml")
 SUFFIXES = {".py", ".sh", ".md", ".yml", ".toml", ".json", ".ini", "", ".jinja", ".html"}
 DOTTED = re.compile(r"(?<![\w./-])vldock\.(?:host|image|common)(?:\.[A-Za-z_]\w*)+")
 STARTED = re.compile(r"-m (vldock(?:\.\w+)*)")
+LISTED = re.compile(r"^([a-z_]+)  +\S", re.MULTILINE)  # of a package's docstring: name, spaces, what it is
+SHORT = re.compile(r"(?<![\w/.])((?:host|image|common)/[\w/]+\.(?:py|sh))\b")
 PLACED = re.compile(r"(?:src|/opt/vldock)/(vldock/[\w./-]*\w)")
 CODE = [path for folder in ("tests/image", "tests/docker", "tests/support", "benchmarks")
         for path in sorted((ROOT / folder).rglob("*.py"))]  # fmt: skip
@@ -69,6 +72,23 @@ def runs(path: Path) -> bool:
 
 def test_a_path_below_the_package_exists() -> None:
     assert [(where, name) for where, name in named(PLACED) if not (ROOT / "src" / name).exists()] == []
+
+
+def test_a_path_a_page_shortens_exists() -> None:
+    pages = [(where, name) for where, name in named(SHORT) if where.partition(":")[0].endswith(".md")]
+
+    assert [(where, name) for where, name in pages if not (PACKAGE / name).exists()] == []
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("__init__.py")), ids=lambda path: str(path.parent.name))
+def test_a_module_listed_by_its_package_is_there(path: Path) -> None:
+    listed = LISTED.findall(ast.get_docstring(ast.parse(TEXTS[path])) or "")
+
+    assert [name for name in listed if source_names.path_of(dotted(path.parent / name)) is None] == []
+
+
+def dotted(path: Path) -> str:
+    return ".".join(path.relative_to(source_names.SOURCE).parts)
 
 
 @pytest.mark.parametrize("module", [name for name in phases.TIMED if name.startswith("vldock.")])

@@ -1,9 +1,9 @@
 """The look at a benchmark's table before its first question: its flaws, each with its row and cure.
 
-reading  a TSV as pandas' parser takes it apart, with the places where the two disagree
-flaws    what can be wrong: which flaws refuse the table, which are only told and counted
-pictures the image cells: references, base64, names of files
-look     check_table(): one pass over the file, the same for a published benchmark and a user's own TSV
+reader    a TSV as pandas' parser takes it apart, with the places where the two disagree
+problems  what can be wrong: which flaws refuse the table, which are only told and counted
+images    the image cells: references, base64, names of files
+check     check_table(): one pass over the file, the same for a published benchmark and a user's own TSV
 
 Standard library only; whoever calls brings the function that decodes a picture.
 """
