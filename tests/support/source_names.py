@@ -17,6 +17,7 @@ from support.paths import ROOT
 SOURCE = ROOT / "src"
 IMPORTED = re.compile(r"^[ \t]*from (vldock[\w.]*) import (\([^)]*\)|[^\n#\\]+)", re.MULTILINE)
 OF_MODULES = {"__name__", "__file__", "__doc__", "__path__", "__dict__"}
+UNCHANGED = {"contextmanager", "functools.cache", "cache"}  # decorators that take what the function takes
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -83,37 +84,64 @@ def imported(text: str) -> Iterator[tuple[str, str]]:
 
 def flaws(text: str) -> Iterator[str]:
     """Yield each missing or wrongly called name that a text takes from vldock."""
-    locals_ = dict[str, set[str]]()
+    targets = dict[str, set[str]]()
     for local, dotted in imported(text):
-        locals_.setdefault(local, set()).add(dotted)
+        targets.setdefault(local, set()).add(dotted)
         if find(dotted) is None:
             yield f"{dotted} is not there"
-    for local, targets in locals_.items():
-        modules = [target for target in targets if path_of(target)]
-        for match in re.finditer(rf"(?<![\w.\"'/-]){local}\.([A-Za-z_]\w*)(\(?)", text) if modules else ():
-            found = [node for module in modules if (node := find(f"{module}.{match[1]}")) is not None]
-            if not found:
-                yield f"{local}.{match[1]} is not there: {', '.join(modules)}"
-            elif match[2]:
-                yield from _call_flaws(f"{local}.{match[1]}", found[0], text[match.start() :])
-    for local, targets in locals_.items():
-        node = find(next(iter(targets)))
-        for match in re.finditer(rf"(?<![\w.\"'/-])(?<!def ){local}\(", text) if isinstance(node, Function) else ():
-            yield from _call_flaws(local, node, text[match.start() :])
+    for local, dotted_names in targets.items():
+        if modules := [dotted for dotted in dotted_names if path_of(dotted)]:
+            yield from _attribute_flaws(local, modules, text)
+        elif (node := find(next(iter(dotted_names)))) is not None:
+            for match in re.finditer(rf"(?<![\w.\"'/-])(?<!def ){local}\(", text):
+                yield from _call_flaws(local, node, text[match.start() :])
+
+
+def _attribute_flaws(local: str, modules: list[str], text: str) -> Iterator[str]:
+    """Yield each missing or wrongly called `local.name`, and each missing `setattr(local, "name"`."""
+    used = re.finditer(rf"(?<![\w.\"'/-]){local}\.([A-Za-z_]\w*)(\(?)", text)
+    replaced = re.finditer(rf"(?:set|del)attr\(\s*{local}, \"(\w+)()\"", text)
+    for match in (*used, *replaced):
+        found = [node for module in modules if (node := find(f"{module}.{match[1]}")) is not None]
+        if not found:
+            yield f"{local}.{match[1]} is not there: {', '.join(modules)}"
+        elif match[2]:
+            yield from _call_flaws(f"{local}.{match[1]}", found[0], text[match.start() :])
 
 
 def _call_flaws(name: str, node: ast.AST, text: str) -> Iterator[str]:
-    """Yield why a text's first call does not fit its function."""
+    """Yield why a text's first call does not fit its function or dataclass."""
     if isinstance(node, ast.Module):
         yield f"{name} is a module and is called"
-    call = _first_call(text)
-    if isinstance(node, Function) and call is not None and not node.decorator_list:
-        known = {argument.arg for argument in (*node.args.args, *node.args.posonlyargs, *node.args.kwonlyargs)}
-        for keyword in call.keywords:
-            if keyword.arg and keyword.arg not in known and node.args.kwarg is None:
-                yield f"{name}() takes no argument {keyword.arg}"
-        if node.args.vararg is None and len(call.args) > len(node.args.args) + len(node.args.posonlyargs):
-            yield f"{name}() takes fewer arguments than {len(call.args)}"
+    call, parameters = _first_call(text), _parameters(node)
+    if call is None or parameters is None:
+        return
+    positional, keywords = parameters
+    for keyword in call.keywords:
+        if keyword.arg and keyword.arg not in keywords:
+            yield f"{name}() takes no argument {keyword.arg}"
+    if len(call.args) > positional:
+        yield f"{name}() takes fewer arguments than {len(call.args)}"
+
+
+def _parameters(node: ast.AST) -> tuple[int, set[str]] | None:
+    """Return how many positional arguments a call takes, and the names it knows; None where the source does not say."""
+    if isinstance(node, Function) and node.args.vararg is None and node.args.kwarg is None:
+        positional = [*node.args.posonlyargs, *node.args.args]
+        known = {argument.arg for argument in (*positional, *node.args.kwonlyargs)}
+        return None if set(map(ast.unparse, node.decorator_list)) - UNCHANGED else (len(positional), known)
+    if (
+        isinstance(node, ast.ClassDef)
+        and not node.bases
+        and any("dataclass" in ast.unparse(d) for d in node.decorator_list)
+    ):
+        fields = [
+            part.target.id
+            for part in node.body
+            if isinstance(part, ast.AnnAssign) and isinstance(part.target, ast.Name)
+        ]
+        return len(fields), set(fields)
+    return None
 
 
 def _first_call(text: str) -> ast.Call | None:

@@ -42,6 +42,8 @@ def test_imports_are_found_in_the_text_of_each_patched_file() -> None:
         ("from vldock.image.vlmeval_hooks import files\nfiles.atomic(1)", "files.atomic is a module and is called"),
         (f"from {FILES} import atomic\natomic.remove_stale(f, older=1)", "takes no argument older"),
         (f"from {FILES} import atomic\natomic.remove_stale(1, 2)", "fewer arguments than 2"),
+        (f'from {FILES} import atomic\nmonkeypatch.setattr(atomic, "gone", 1)', "atomic.gone is not there"),
+        (f"from {FILES} import text_changes\ntext_changes.Reading(1, 2, lines=3)", "takes no argument lines"),
     ],
 )
 def test_a_name_that_is_not_there_is_found(text: str, flaw: str) -> None:

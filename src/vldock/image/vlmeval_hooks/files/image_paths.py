@@ -15,11 +15,11 @@ from vldock.common.tables import images as table_images
 Names = dict[str, Any]  # index: image_path to write a row's pictures under
 
 
-def resolve_cells(table: Any, *, root: Path, folder: str, apart: bool) -> Names:
+def resolve_cells(table: Any, *, root: Path, folder: str, separate: bool) -> Names:
     """Resolve a table's image_path in place; return other names for rows that share one.
 
     A table without `image` has its files found below `root`, in images/`folder` first.
-    `apart`: rows whose image is not the first under its name get a name of their own. The column itself stays, because
+    `separate`: rows whose image is not the first under its name get another name. The column itself stays, because
     benchmarks group rows by it. Raises InputRefused for a path that leaves its folder.
     """
     other: Names = {}
@@ -39,8 +39,8 @@ def resolve_cells(table: Any, *, root: Path, folder: str, apart: bool) -> Names:
                 raise InputRefused(f"image_path of index {index} is {name}", expected="a file below its folder")
         if not written:
             names = [str(table_images.file_of(name, root=root, table=folder) or name) for name in names]
-        elif apart and isinstance(image, str):
-            found = _apart(names, image, str(index), taken)
+        elif separate and isinstance(image, str):
+            found = _separate(names, image, str(index), taken)
             other |= {str(index): _cell(found)} if found != names else {}
         cells.append(_cell(names))
     table["image_path"] = cells
@@ -57,7 +57,7 @@ def _cell(names: list[str]) -> Any:
     return names[0] if len(names) == 1 else names
 
 
-def _apart(names: list[str], image: str, index: str, taken: dict[str, int]) -> list[str]:
+def _separate(names: list[str], image: str, index: str, taken: dict[str, int]) -> list[str]:
     found = []
     for name, content in zip(names, table_images.texts(image), strict=False):
         mine = taken.setdefault(name, hash(content)) == hash(content)

@@ -69,7 +69,7 @@ def load_check(name: str) -> TableCheck | None:
     mark = _mark(path)
     key = (str(path), *mark, _limit[0])
     if key not in _known:
-        _known[key] = _recalled(path, mark) or _fresh(name, path, mark)
+        _known[key] = _read_cached(path, mark) or _run_check(name, path, mark)
     return _known[key]
 
 
@@ -95,7 +95,7 @@ def prepare_table(dataset: Any, table: Any) -> Any:
     taken_out = local_copy.path_of(path).is_file()  # VLMEvalKit has written the pictures of a table above 1 GB
     folder = Path(tsv.image_root(name, str(path))).name if taken_out else name
     shared = check is not None and "picture-path" in check.counts
-    if names := image_paths.resolve_cells(table, root=path.parent, folder=folder, apart=shared):
+    if names := image_paths.resolve_cells(table, root=path.parent, folder=folder, separate=shared):
         dataset.dump_image = partial(image_paths.dump_under_own_name, dataset.dump_image, names)
     dataset.vldock_files = "image_path" in table and "image" not in table and not taken_out
     return table
@@ -125,7 +125,7 @@ def _is_video(name: str) -> bool:
     return name in supported_video_datasets
 
 
-def _fresh(name: str, path: Path, mark: list[int]) -> TableCheck:
+def _run_check(name: str, path: Path, mark: list[int]) -> TableCheck:
     from vlmeval.dataset import SUPPORTED_DATASETS
 
     began = time.monotonic()
@@ -139,7 +139,7 @@ def _fresh(name: str, path: Path, mark: list[int]) -> TableCheck:
         threads=THREADS,
     )
     if time.monotonic() - began >= LONG:
-        _remember(path, mark, check)
+        _cache(path, mark, check)
     return check
 
 
@@ -148,32 +148,32 @@ def _mark(path: Path) -> list[int]:
     return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
 
 
-def _memory() -> Path:
-    return file_hashes.cache_path().with_name("table_looks.json")
+def _cache_file() -> Path:
+    return file_hashes.memory().with_name("table_looks.json")
 
 
-def _recalled(path: Path, mark: list[int]) -> TableCheck | None:
+def _read_cached(path: Path, mark: list[int]) -> TableCheck | None:
     try:
-        known = json.loads(_memory().read_text(encoding="utf-8"))[str(path)]
+        known = json.loads(_cache_file().read_text(encoding="utf-8"))[str(path)]
         same = known["mark"] == mark and known["limit"] == _limit[0] and known["code"] == _code()
         return TableCheck.from_json(known["look"]) if same else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def _remember(path: Path, mark: list[int], check: TableCheck) -> None:
+def _cache(path: Path, mark: list[int], check: TableCheck) -> None:
     """Cache a check on disk.
 
     An unwritable cache costs the next run the same time, and nothing else.
     """
     try:
-        known = json.loads(_memory().read_text(encoding="utf-8"))
+        known = json.loads(_cache_file().read_text(encoding="utf-8"))
     except (OSError, ValueError):
         known = {}
     known.pop(str(path), None)
     known[str(path)] = {"mark": mark, "limit": _limit[0], "code": _code(), "look": check.as_json()}
     try:
-        write_json(_memory(), dict(list(known.items())[-KEPT:]))
+        write_json(_cache_file(), dict(list(known.items())[-KEPT:]))
     except OSError:
         return
 

@@ -80,13 +80,13 @@ def passport_facts(dataset: Any) -> dict[str, Any]:
 
 def record_reading(path: str, frame: Any, *, upstream: bool) -> None:
     """Record, and print once, what pandas would have read differently in a table."""
-    reading, name = _look(frame, upstream=upstream), os.path.abspath(path)  # noqa: PTH100
+    reading, name = _compare_readings(frame, upstream=upstream), os.path.abspath(path)  # noqa: PTH100
     if reading and _readings.get(name) != reading:
         _readings[name] = reading
         print(reading.line(Path(path).stem.removesuffix("_local")), flush=True)
 
 
-def _look(frame: Any, *, upstream: bool) -> Reading | None:
+def _compare_readings(frame: Any, *, upstream: bool) -> Reading | None:
     """Return how many rows pandas would have read differently, or None for none."""
     import pandas
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from vldock.common.dot_env import parse_dot_env
 from vldock.common.image_paths import ENV_FILES
 
-_told: set[str] = set()
+_printed: set[str] = set()
 
 
 def find_files(package: Path) -> tuple[Path, Path]:
@@ -56,6 +56,6 @@ def _read(file: Path, env: Mapping[str, str]) -> dict[str, str]:
 
 
 def _warn(line: str) -> None:
-    if line not in _told:
-        _told.add(line)
+    if line not in _printed:
+        _printed.add(line)
         print(f"warning: {line}", file=sys.stderr, flush=True)

@@ -119,7 +119,7 @@ def prompt_facts(notes: dict[str, dict[str, Any]]) -> dict[str, Any]:
     return {
         "template": prompts.template(),
         "sha256": hashlib.sha256(json.dumps(samples, sort_keys=True).encode()).hexdigest(),
-        "token_limit": _one([note.get("limit") for note in notes.values()]),
+        "token_limit": _distinct([note.get("limit") for note in notes.values()]),
         "cut": sorted(index for index, note in notes.items() if note.get("cut")),
         "samples": samples,
     }
@@ -133,11 +133,11 @@ def generation_facts(notes: dict[str, dict[str, Any]]) -> dict[str, Any]:
     seen = [note["generation"] for note in notes.values() if "generation" in note]
     engines = [str(note.get("engine", STOCK)).partition("/") for note in notes.values()]
     return {
-        "arguments": _one(seen),
+        "arguments": _distinct(seen),
         "seed": None,
-        "engine": _one([name for name, _, _ in engines]),
+        "engine": _distinct([name for name, _, _ in engines]),
         "batch_size": {
-            "asked": _one([int(size) if size.isdigit() else size or 1 for _, _, size in engines]),
+            "asked": _distinct([int(size) if size.isdigit() else size or 1 for _, _, size in engines]),
             "actual": max((int(note.get("batch", 1)) for note in notes.values()), default=None),
         },
     }
@@ -149,7 +149,7 @@ def feature_facts(notes: dict[str, dict[str, Any]]) -> dict[str, Any] | None:
     if not seen:
         return None
     counts = {word: sum(one.get(word, 0) for one in seen) for word in (READ, COMPUTED, HELD)}
-    return {"space": _one([one["space"] for one in seen]), "samples": len(seen), **counts}
+    return {"space": _distinct([one["space"] for one in seen]), "samples": len(seen), **counts}
 
 
 def hardware_facts(notes: dict[str, dict[str, Any]]) -> dict[str, Any]:
@@ -161,14 +161,14 @@ def hardware_facts(notes: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
     on_gpu = torch.cuda.is_available()
     return {
-        "model": _one([note["hardware"] for note in notes.values() if "hardware" in note]),
+        "model": _distinct([note["hardware"] for note in notes.values() if "hardware" in note]),
         "driver": _driver() if on_gpu else None,
         "cuda": torch.version.cuda if on_gpu else None,
         "processor": platform.machine(),
     }
 
 
-def _one(values: list[Any]) -> Any:
+def _distinct(values: list[Any]) -> Any:
     """Return the value if all are equal, None if there is none, else the differing values."""
     distinct = {json.dumps(value, sort_keys=True): value for value in values}
     return next(iter(distinct.values()), None) if len(distinct) < 2 else [distinct[key] for key in sorted(distinct)]

@@ -133,9 +133,9 @@ def watch(model: Any) -> Any:
         return model
 
     def noted(*args: Any, **kwargs: Any) -> Any:
-        sent = _sent(inner, args, kwargs)
+        sent = _note_prompt(inner, args, kwargs)
         output = generate(*args, **kwargs)
-        _came_back(inner, sent, output)
+        _note_answer(inner, sent, output)
         return output
 
     inner.generate = noted
@@ -143,7 +143,7 @@ def watch(model: Any) -> Any:
     return model
 
 
-def _sent(inner: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[int] | None:
+def _note_prompt(inner: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[int] | None:
     ids = args[0] if args else kwargs.get("input_ids", kwargs.get("inputs"))
     if ids is None or not _pending or not hasattr(ids, "tolist"):
         return None
@@ -157,7 +157,7 @@ def _sent(inner: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[
     return tokens
 
 
-def _came_back(inner: Any, sent: list[int] | None, output: Any) -> None:
+def _note_answer(inner: Any, sent: list[int] | None, output: Any) -> None:
     if sent is None or not _pending or getattr(output, "ndim", 0) != 2:
         return
     start = getattr(getattr(inner, "generation_config", None), "bos_token_id", None)

@@ -26,8 +26,8 @@ KEY_VARIABLES = {
     "grok": "XAI_API_KEY",
     "ernie": "BAIDU_API_KEY",
 }
-_told: set[str] = set()
-_working: dict[str, bool] = {}
+_printed: set[str] = set()
+_answering: dict[str, bool] = {}
 
 
 def key_variable(judge: str) -> str | None:
@@ -79,8 +79,8 @@ def choose(options: dict[str, Any], *, requested: str | None, benchmark: str, ki
         why = f"no {key_variable(judge)} is set for the judge {judge}"
     if requested is not None or kind not in FALLS_BACK:
         raise InputRefused(f"{benchmark}: {why}", hint=f"set {key_variable(judge)} in .env, or name another --judge")
-    if why not in _told:
-        _told.add(why)
+    if why not in _printed:
+        _printed.add(why)
         print(f"judge: {EXACT}, because {why}", flush=True)
     return {**options, "model": EXACT}
 
@@ -93,6 +93,6 @@ def _answers(options: Mapping[str, Any]) -> bool:
     from vlmeval.dataset.utils import build_judge
 
     name = f"{options['model']} {options.get('api_base', '')}"
-    if name not in _working:
-        _working[name] = bool(build_judge(**{**options, "retry": 1}).working())
-    return _working[name]
+    if name not in _answering:
+        _answering[name] = bool(build_judge(**{**options, "retry": 1}).working())
+    return _answering[name]

@@ -9,7 +9,7 @@ from typing import Any
 from vldock.common.errors import UsageError
 
 VARIABLE = "VLMEVAL_SAMPLE_LIMIT"
-_told: set[str] = set()
+_printed: set[str] = set()
 
 
 def parse_positive(text: str, *, source: str) -> int:
@@ -33,8 +33,8 @@ def resolve(option: int | None, env: Mapping[str, str] | None = None) -> int | N
         return parse_positive(text, source=VARIABLE) if text else None
     limit = parse_positive(str(option), source="--limit")
     line = f"--limit {limit} is used, not {VARIABLE}={text}"
-    if text and text != str(limit) and line not in _told:
-        _told.add(line)  # a command line may be parsed twice
+    if text and text != str(limit) and line not in _printed:
+        _printed.add(line)  # a command line may be parsed twice
         print(line, flush=True)
     return limit
 

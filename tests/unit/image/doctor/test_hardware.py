@@ -1,4 +1,4 @@
-"""The doctor's judgement of a machine, on machines described by hand."""
+"""Findings of the doctor on made-up machines."""
 
 from __future__ import annotations
 

@@ -90,7 +90,7 @@ def test_a_default_judge_without_a_key_becomes_exact_matching_and_says_so(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    monkeypatch.setattr(judge, "_told", set())
+    monkeypatch.setattr(judge, "_printed", set())
 
     for _ in range(2):
         settled = judge.choose({"model": "gpt-4o-mini"}, requested=None, benchmark="POPE", kind="Y/N")

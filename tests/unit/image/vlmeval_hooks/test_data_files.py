@@ -196,7 +196,7 @@ class Table(dict[str, list[object]]):
 def test_pictures_that_share_a_path_are_kept_apart() -> None:
     table = Table(index=[1, 2, 3], image=["red", "blue", "red"], image_path=["p/x.png"] * 3)
 
-    names = image_paths.resolve_cells(table, root=Path("/data"), folder="T", apart=True)
+    names = image_paths.resolve_cells(table, root=Path("/data"), folder="T", separate=True)
     written = [
         image_paths.dump_under_own_name(
             lambda line: line["image_path"], names, {"index": index, "image_path": "p/x.png"}
@@ -213,7 +213,7 @@ def test_a_picture_is_never_written_outside_its_folder(name: str) -> None:
     table = Table(index=[1], image=["red"], image_path=[name])
 
     with pytest.raises(InputRefused, match="image_path of index 1"):
-        image_paths.resolve_cells(table, root=Path("/data"), folder="T", apart=False)
+        image_paths.resolve_cells(table, root=Path("/data"), folder="T", separate=False)
 
 
 def test_an_edit_that_kept_its_time_still_drops_the_copy_of_a_large_table(tmp_path: Path) -> None:

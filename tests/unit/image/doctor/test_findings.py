@@ -1,4 +1,4 @@
-"""The doctor's checks that need neither torch nor an image."""
+"""Checks of the doctor, without torch and without an image."""
 
 from __future__ import annotations
 
