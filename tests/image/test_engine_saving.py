@@ -50,7 +50,7 @@ class Scripted:
 
 
 def inferred(made: Scripted, rows: Rows, folder: Path) -> dict[int, str]:
-    """Do as infer_data() does: begin with what is saved, and ask for the rest."""
+    """Return the results of infer_data(): saved ones, and the engine's answers to the rest."""
     from vlmeval.smp import load
 
     results = load(str(folder / "out.pkl")) if (folder / "out.pkl").exists() else {}

@@ -18,7 +18,7 @@ IMPORT_LLAVA = "import llava; from llava.model import LlavaLlamaForCausalLM; pri
 
 
 def check_versions(lock: Path = Path(LOCK)) -> list[Check]:
-    """Compare every locked distribution with what is installed."""
+    """Compare every locked distribution with the installed one."""
     if not lock.is_file():
         return [Check("versions", "fail", f"no lock at {lock}", "the image's lock", REBUILD)]
     wanted = locked(lock.read_text(encoding="utf-8"))
@@ -50,7 +50,7 @@ def check_patches(patches: Path = Path(PATCHES)) -> list[Check]:
 
 
 def check_llava() -> list[Check]:
-    """Import LLaVA's model in a fresh process, which shows the real cause of a failure."""
+    """Import LLaVA's model in a fresh process, to see the real cause of a failure."""
     done = subprocess.run(
         [sys.executable, "-c", IMPORT_LLAVA], capture_output=True, text=True, timeout=600, check=False
     )

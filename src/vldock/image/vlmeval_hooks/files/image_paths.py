@@ -12,7 +12,7 @@ from typing import Any
 from vldock.common.errors import InputRefused
 from vldock.common.tables import images as table_images
 
-Names = dict[str, Any]  # index: image_path to write a row's pictures under
+Names = dict[str, Any]  # {index: image_path for the row's images}
 
 
 def resolve_cells(table: Any, *, root: Path, folder: str, separate: bool) -> Names:

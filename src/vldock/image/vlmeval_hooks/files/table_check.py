@@ -92,7 +92,7 @@ def prepare_table(dataset: Any, table: Any) -> Any:
         table.insert(0, "index", list(range(1, len(table) + 1)))
     if "image" in table:
         table["image"] = [_plain(cell) for cell in table["image"]]
-    taken_out = local_copy.path_of(path).is_file()  # VLMEvalKit has written the pictures of a table above 1 GB
+    taken_out = local_copy.path_of(path).is_file()  # VLMEvalKit has extracted the images of a table above 1 GB
     folder = Path(tsv.image_root(name, str(path))).name if taken_out else name
     shared = check is not None and "picture-path" in check.counts
     if names := image_paths.resolve_cells(table, root=path.parent, folder=folder, separate=shared):

@@ -90,7 +90,7 @@ def write_workbook(frame: Any, path: str | io.BytesIO) -> None:
 
 
 def _show_column(frame: Any, column: int, aside: list[tuple[int, int, str]]) -> None:
-    """Replace a column's values by what a workbook can show; collect the others in `aside`."""
+    """Replace values a workbook cannot show; collect their texts in `aside`."""
     values = list(frame.iloc[:, column])
     changed = False
     for row, value in enumerate(values):

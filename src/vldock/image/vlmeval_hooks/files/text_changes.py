@@ -79,7 +79,7 @@ def passport_facts(dataset: Any) -> dict[str, Any]:
 
 
 def record_reading(path: str, frame: Any, *, upstream: bool) -> None:
-    """Record, and print once, what pandas would have read differently in a table."""
+    """Record, and print once, the differences to pandas' reading of a table."""
     reading, name = _compare_readings(frame, upstream=upstream), os.path.abspath(path)  # noqa: PTH100
     if reading and _readings.get(name) != reading:
         _readings[name] = reading

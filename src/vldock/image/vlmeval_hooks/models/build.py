@@ -17,7 +17,7 @@ _resident: list[Callable[[str], Any | None]] = []  # returns the model of a sess
 
 
 def use_resident(find: Callable[[str], Any | None]) -> None:
-    """Set `find`, which returns a session worker's model, to be asked before building one."""
+    """Set the finder of a session worker's models, asked before a build."""
     _resident[:] = [find]
 
 

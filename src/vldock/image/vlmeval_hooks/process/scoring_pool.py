@@ -18,7 +18,7 @@ class SerialPool:
     """The one method of a pool that is used, without processes."""
 
     def map(self, function: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
-        """Return [function(item), ...]; what it raises passes through."""
+        """Return [function(item), ...]; its exceptions pass through."""
         return [function(item) for item in items]
 
 

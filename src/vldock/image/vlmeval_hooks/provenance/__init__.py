@@ -1,4 +1,4 @@
-"""What a result came from, recorded beside it and compared before reuse.
+"""Provenance of results: recorded beside them, compared before reuse.
 
 Called by patched vlmeval/run.py and inference.py, and by image.engines, which write the same notes.
 

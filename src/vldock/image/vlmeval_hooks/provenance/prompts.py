@@ -66,7 +66,7 @@ def path_of(folder: str | Path, model: str, benchmark: str) -> Path:
 
 
 def record_question(folder: str, model: str, benchmark: str, index: Any, message: Any) -> None:
-    """Start the note of the sample `index`, which is about to be asked."""
+    """Start the note of the sample `index`, about to be asked."""
     flush()
     _where[:] = [path_of(folder, model, benchmark)]
     _pending.update(_loaded, **sample_notes.describe_question(index, message))
