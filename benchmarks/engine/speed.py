@@ -38,7 +38,7 @@ STANDIN = Path(standin.__file__).parent / "assets/huggingface"  # its tokenizer 
 Tokens = dict[int, list[int]]
 
 
-def questions(folder: Path, *, count: int, per_image: int) -> list[Question]:
+def make_questions(folder: Path, *, count: int, per_image: int) -> list[Question]:
     """Return `count` questions of 6 to 40 words, `per_image` about each 640x480 noise image."""
     chance, found = random.Random(1), []
     for i in range(count):
@@ -51,11 +51,11 @@ def questions(folder: Path, *, count: int, per_image: int) -> list[Question]:
     return found
 
 
-def answer_stock(wrapper: Any, asked: list[Question]) -> Tokens:
+def answer_stock(wrapper: Any, questions: list[Question]) -> Tokens:
     """Answer with VLMEvalKit's own loop."""
     found: Tokens = {}
     with _heard(wrapper.model) as outputs:
-        for item in asked:
+        for item in questions:
             wrapper.generate([dict(part) for part in item.message], dataset=item.dataset)
             found[item.index] = sample_notes.strip_prompt(
                 outputs[-1], prompt=(), start=wrapper.model.config.bos_token_id
@@ -77,10 +77,10 @@ def _heard(model: Any) -> Iterator[list[list[int]]]:
     model.generate = generate
 
 
-def answer_batched(wrapper: Any, asked: list[Question], size: Any) -> Tokens:
+def answer_batched(wrapper: Any, questions: list[Question], size: Any) -> Tokens:
     """Answer with the batched engine and empty stores."""
     engine = BatchedEngine(wrapper, batch_size=size, features=FeatureStore(1 << 30))
-    return {answer.index: answer.note["answer"] for answer in engine.answers(asked)}
+    return {answer.index: answer.note["answer"] for answer in engine.answers(questions)}
 
 
 def time_answers(answer: Callable[[], Tokens], count: int) -> tuple[Tokens, float]:
@@ -113,21 +113,21 @@ def main() -> None:
         for per_image in args.per_image:
             for tokens in args.tokens:
                 wrapper.kwargs["max_new_tokens"] = tokens
-                asked = questions(Path(temporary), count=args.questions, per_image=per_image)
-                _case(wrapper, asked, args, per_image=per_image, tokens=tokens)
+                questions = make_questions(Path(temporary), count=args.questions, per_image=per_image)
+                _case(wrapper, questions, args, per_image=per_image, tokens=tokens)
 
 
-def _case(wrapper: Any, asked: list[Question], args: argparse.Namespace, **facts: int) -> None:
-    answer_stock(wrapper, asked[:1])  # the first pass allocates and warms up
-    expected, base = time_answers(lambda: answer_stock(wrapper, asked), len(asked))
+def _case(wrapper: Any, questions: list[Question], args: argparse.Namespace, **facts: int) -> None:
+    answer_stock(wrapper, questions[:1])  # the first pass allocates and warms up
+    expected, base = time_answers(lambda: answer_stock(wrapper, questions), len(questions))
     _print(**facts, engine="stock", samples_per_second=round(base, 4))
     for word in args.batch_size:
         size = word if word == "auto" else int(word)
-        found, rate = time_answers(lambda size=size: answer_batched(wrapper, asked, size), len(asked))
+        found, rate = time_answers(lambda size=size: answer_batched(wrapper, questions, size), len(questions))
         wrong = sum(found[index] != expected[index] for index in expected)
         tokens = sum(one != other for i in expected for one, other in zip(expected[i], found[i], strict=True))
         values = {"samples_per_second": round(rate, 4), "times": round(rate / base, 2), "answers_differ": wrong}
-        values |= {"of": len(asked), "tokens_differ": tokens, "of_tokens": sum(map(len, expected.values()))}
+        values |= {"of": len(questions), "tokens_differ": tokens, "of_tokens": sum(map(len, expected.values()))}
         _print(**facts, engine=f"batched/{word}", **values)
 
 

@@ -45,49 +45,49 @@ def heads(folder: Path) -> dict[str, Any]:
     command += ("--set", "data.folder=/workspace/.cache/scenes")
     environ = ("VLDOCK_STANDIN=1",)
     (built,) = inside(folder, *command, "--prepare", environ=environ)
-    found: dict[str, Any] = {"built": {name: built[name] for name in ("rows", "seconds", "rate")} | {"learned": 1600}}
+    results: dict[str, Any] = {"built": {name: built[name] for name in ("rows", "seconds", "rate")} | {"learned": 1600}}
     for objective in ("regression", "flow-matching"):
         (with_cache,) = inside(folder, *command, "--objective", objective, environ=environ)
         few = ("--no-cache", "--set", "training.epochs=1", "--set", f"data.train={FEW}", "--set", "data.held_out=32")
         few += ("--set", "data.folder=/workspace/.cache/few", "--set", "out=/workspace/.cache/without")
         (without,) = inside(folder, *command, *few, "--objective", objective, environ=environ)
-        found[objective] = with_cache | {"epoch_without": without["epochs"][0] * found["built"]["learned"] / FEW}
-    return found
+        results[objective] = with_cache | {"epoch_without": without["epochs"][0] * results["built"]["learned"] / FEW}
+    return results
 
 
 def cost(folder: Path) -> dict[str, Any]:
     """Measure cache hits and computation."""
-    (found,) = inside(folder, "python", "/bench/features/measure.py")
-    return found
+    (results,) = inside(folder, "python", "/bench/features/measure.py")
+    return results
 
 
 def evaluation(folder: Path) -> dict[str, Any]:
     """Measure the batched engine without the cache, with an empty one, and with a full one."""
-    (found,) = inside(folder, "python", "/bench/features/evaluation.py")
-    return found
+    (results,) = inside(folder, "python", "/bench/features/evaluation.py")
+    return results
 
 
 def kills(folder: Path) -> dict[str, Any]:
     """Kill writers at random and count wrong hits."""
-    (found,) = inside(folder, "python", "/tests/feature_writers.py", "--kills", "20")
-    return found
+    (results,) = inside(folder, "python", "/tests/feature_writers.py", "--kills", "20")
+    return results
 
 
 PARTS = {"cost": cost, "evaluation": evaluation, "kills": kills, "heads": heads}
 
 
-def table(found: dict[str, Any]) -> str:
+def table(results: dict[str, Any]) -> str:
     """Return the text of RESULTS.md."""
     lines = ["# The feature cache: what it costs and what it saves", "", "Made by `make bench-features`."]
     lines += ["CPU time of one thread, as the machine had other work; * seconds as they passed. GPU: not measured."]
     lines += [""]
-    names = [one["tower"] for one in found["cost"]["towers"]]
+    names = [one["tower"] for one in results["cost"]["towers"]]
     lines += [f"| | {' | '.join(names)} |", "| --- |" + " ---: |" * len(names)]
     for label, value in ROWS:
-        lines.append(f"| {label} | " + " | ".join(value(one) for one in found["cost"]["towers"]) + " |")
-    lines += ["", *_losses(found["cost"]["towers"][0]), ""]
-    lines += [*_evaluation(found["evaluation"]["towers"]), ""]
-    killed = found["kills"]
+        lines.append(f"| {label} | " + " | ".join(value(one) for one in results["cost"]["towers"]) + " |")
+    lines += ["", *_losses(results["cost"]["towers"][0]), ""]
+    lines += [*_evaluation(results["evaluation"]["towers"]), ""]
+    killed = results["kills"]
     lines += [
         f"Killed writers: 4 writers and a reader, {killed['kills']} times kill -9 at any moment, below a limit that "
         f"forces eviction: {killed['damaged']} damaged shards, {killed['wrong_hits']} wrong hits of {killed['hits']}, "
@@ -97,13 +97,13 @@ def table(found: dict[str, Any]) -> str:
     ]  # fmt: skip
     lines += ["| --- | ---: | ---: | ---: | ---: | ---: | ---: |"]
     for objective in ("regression", "flow-matching"):
-        one = found["heads"][objective]
+        one = results["heads"][objective]
         said, own = one["measures"], sorted(one["epochs"])[len(one["epochs"]) // 2]
         lines.append(
             f"| {objective} | {said['position_error']:.3f} | {said['crash_rate']:.0%} | {said['left_share']:.0%} "
             f"| {own:.2f} s | {one['epoch_without']:.1f} s | {one['epoch_without'] / own:.0f} |"
         )
-    built = found["heads"]["built"]
+    built = results["heads"]["built"]
     lines += [
         "", f"The heads' times are of a machine with much other work. Building the features of their {built['rows']} "
         f"pictures took {built['seconds']:.0f} s, once; the epoch without is counted up from {FEW} pictures.",
@@ -147,19 +147,19 @@ def _paid(one: dict[str, Any]) -> str:
 
 def _evaluation(towers: list[dict[str, Any]]) -> list[str]:
     """Return the table of the batched engine's CPU time per image."""
-    found = [f"| an evaluation (`--feature-cache`), a picture | {' | '.join(one['tower'] for one in towers)} |"]
-    found += ["| --- |" + " ---: |" * len(towers)]
+    lines = [f"| an evaluation (`--feature-cache`), a picture | {' | '.join(one['tower'] for one in towers)} |"]
+    lines += ["| --- |" + " ---: |" * len(towers)]
     for label, value in EVALUATION:
-        found.append(f"| {label} | " + " | ".join(value(one) for one in towers) + " |")
+        lines.append(f"| {label} | " + " | ".join(value(one) for one in towers) + " |")
     lost = [one["cold_ms"] / one["without_ms"] - 1 for one in towers]
-    found += [
+    lines += [
         "",
         "The decoder is small here: a real one adds the same to all three. An evaluation that is made only once pays "
         f"for storing ({min(lost):+.1%} to {max(lost):+.1%} here, which is noise) and for the proof, which loads the "
         "tower's files a second time. On a GPU nothing was measured: there a tower takes milliseconds a picture, what "
         "is stored is computed one picture at a time, and a cache on a slow disk may lose.",
     ]
-    return found
+    return lines
 
 
 def _losses(real: dict[str, Any]) -> list[str]:
@@ -177,21 +177,21 @@ def _losses(real: dict[str, Any]) -> list[str]:
 def main() -> int:
     """Run everything, or the named parts; write RESULTS.md and results.json; return whether bars were met."""
     known = HERE / "results.json"
-    found = json.loads(known.read_text(encoding="utf-8")) if sys.argv[1:] else {}
+    results = json.loads(known.read_text(encoding="utf-8")) if sys.argv[1:] else {}
     with tempfile.TemporaryDirectory(prefix="vldock-features-", dir=os.environ.get("BENCH_DIR")) as name:
         folder = Path(name)
         (folder / "features").mkdir()
         for part in sys.argv[1:] or PARTS:
-            found[part] = PARTS[part](folder)
-    write_json(HERE / "results.json", found)
-    (HERE / "RESULTS.md").write_text(table(found), encoding="utf-8")
+            results[part] = PARTS[part](folder)
+    write_json(HERE / "results.json", results)
+    (HERE / "RESULTS.md").write_text(table(results), encoding="utf-8")
     print((HERE / "RESULTS.md").read_text(encoding="utf-8"))
-    return 0 if _met(found) else 1
+    return 0 if _met(results) else 1
 
 
-def _met(found: dict[str, Any]) -> bool:
-    both = [found["heads"][name] for name in ("regression", "flow-matching")]
-    sound = not found["kills"]["damaged"] and not found["kills"]["wrong_hits"]
+def _met(results: dict[str, Any]) -> bool:
+    both = [results["heads"][name] for name in ("regression", "flow-matching")]
+    sound = not results["kills"]["damaged"] and not results["kills"]["wrong_hits"]
     near = all(one["measures"]["position_error"] <= BAR["position_error"] for one in both)
     faster = all(one["epoch_without"] > max(one["epochs"]) for one in both)
     return sound and near and faster and both[1]["measures"]["crash_rate"] <= BAR["crash_rate"]

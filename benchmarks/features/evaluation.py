@@ -37,13 +37,13 @@ from vldock.image.features import evict, picture_rows  # noqa: E402
 ASSETS = Path(standin.__file__).parent / "assets/huggingface"
 
 
-def questions(pictures: list[picture_rows.ImageRow]) -> list[Question]:
+def make_questions(pictures: list[picture_rows.ImageRow]) -> list[Question]:
     """Return one question about each image."""
     text = {"type": "text", "value": "Is there a cat in the image?"}
     return [Question(row.vlm_idx, [{"type": "image", "value": str(row.path)}, text], "pictures") for row in pictures]
 
 
-def time_answers(wrapper: Any, asked: list[Question], root: Path | None) -> tuple[float, list[list[int]]]:
+def time_answers(wrapper: Any, questions: list[Question], root: Path | None) -> tuple[float, list[list[int]]]:
     """Return the CPU seconds of answering with empty memory, and the tokens."""
     disk_features._opened.cache_clear()
     env = {"VLDOCK_ENGINE": "batched", "VLDOCK_FEATURE_CACHE": "1" if root else "0", "VLDOCK_FEATURES": str(root or "")}
@@ -51,22 +51,22 @@ def time_answers(wrapper: Any, asked: list[Question], root: Path | None) -> tupl
         wrapper, batch_size=4, features=FeatureStore(1 << 30), disk=disk_features.open_for(wrapper, env)
     )
     begun = time.process_time()
-    found = {answer.index: answer.note["answer"] for answer in engine.answers(asked)}
-    return time.process_time() - begun, [found[question.index] for question in asked]
+    found = {answer.index: answer.note["answer"] for answer in engine.answers(questions)}
+    return time.process_time() - begun, [found[question.index] for question in questions]
 
 
 def measure_tower(name: str, wrapper: Any, pictures: list[picture_rows.ImageRow], root: Path) -> dict[str, Any]:
     """Return one tower's figures in milliseconds per image."""
-    asked, count = questions(pictures), len(pictures)
-    time_answers(wrapper, asked[:1], None)  # the first pass allocates and warms up
+    questions, count = make_questions(pictures), len(pictures)
+    time_answers(wrapper, questions[:1], None)  # the first pass allocates and warms up
     begun = time.process_time()
     disk_features.open_for(
         wrapper, {"VLDOCK_ENGINE": "batched", "VLDOCK_FEATURE_CACHE": "1", "VLDOCK_FEATURES": str(root)}
     )
     identity = time.process_time() - begun
-    without, expected = time_answers(wrapper, asked, None)
-    cold, first = time_answers(wrapper, asked, root)
-    warm, second = time_answers(wrapper, asked, root)
+    without, expected = time_answers(wrapper, questions, None)
+    cold, first = time_answers(wrapper, questions, root)
+    warm, second = time_answers(wrapper, questions, root)
     size = sum(one.size for one in evict.stored(root))
     wrong = sum(one != two or one != three for one, two, three in zip(expected, first, second, strict=True))
     times = {"without_ms": without, "cold_ms": cold, "warm_ms": warm}

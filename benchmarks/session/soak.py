@@ -102,49 +102,49 @@ def start_session(client: Any, image: str, outputs: Path) -> Iterator[Session]:
     session_start.refuse_taken(session_find.named(client, NAME))
     wanted = session_spec.spec(asked, careful, reaps=True)
     with session_display.loading(console(stderr=True), name=NAME) as show:
-        found = session_start.start(client, wanted, show=show, seconds=600)
+        session = session_start.start(client, wanted, show=show, seconds=600)
     try:
-        yield found
+        yield session
     finally:
-        cleanup.end(found.handle)
+        cleanup.end(session.handle)
 
 
-def wait_until_idle(found: Session) -> dict[str, Any]:
+def wait_until_idle(session: Session) -> dict[str, Any]:
     """Return the status of the session once it is idle."""
     deadline = time.monotonic() + SETTLE_SECONDS
     while time.monotonic() < deadline:
-        status = session_control.status(found)
+        status = session_control.status(session)
         if status is not None and not status.evaluations:
             return status.raw
         time.sleep(0.1)
-    raise TimeoutError(f"session {found.name} is not at rest after {SETTLE_SECONDS:g} s")
+    raise TimeoutError(f"session {session.name} is not at rest after {SETTLE_SECONDS:g} s")
 
 
-def count_descriptors(found: Session, pid: int) -> int:
+def count_descriptors(session: Session, pid: int) -> int:
     """Return the number of files the server holds open."""
-    return len(session_control.short(found.handle, ["ls", f"/proc/{pid}/fd"]).stdout.split())
+    return len(session_control.short(session.handle, ["ls", f"/proc/{pid}/fd"]).stdout.split())
 
 
-def soak(found: Session, image_id: str, evaluations: int) -> Soak:
+def soak(session: Session, image_id: str, evaluations: int) -> Soak:
     """Evaluate repeatedly and measure after each evaluation."""
     benchmarks = [item.name for item in matrix_benchmarks()]
     codes, memory, seconds = Counter[int](), list[int](), list[float]()
-    first = count_descriptors(found, wait_until_idle(found)["pid"])
+    first = count_descriptors(session, wait_until_idle(session)["pid"])
     for number in range(evaluations):
         argv = ["python", session_spec.RUN_PY, "--model", MODEL, "--data", benchmarks[number % len(benchmarks)]]
         # A folder of its own, or the predictions of the last time would be kept and nothing asked.
         argv += ["--limit", str(SAMPLES), "--work-dir", f"/workspace/outputs/{number}"]
         began = time.monotonic()
-        done = Container(found.handle, iter(())).execute(argv)
+        done = Container(session.handle, iter(())).execute(argv)
         seconds.append(round(time.monotonic() - began, 3))
         codes[done.exit_code] += 1
         if done.exit_code:
             say(done.text)
-        memory.append(int(wait_until_idle(found)["rss_bytes"]))
+        memory.append(int(wait_until_idle(session)["rss_bytes"]))
         if number % 10 == 9:
             say(f"{number + 1}/{evaluations}: {size_text(memory[-1])}, {seconds[-1]:.1f} s")
-    status = wait_until_idle(found)
-    last = count_descriptors(found, status["pid"])
+    status = wait_until_idle(session)
+    last = count_descriptors(session, status["pid"])
     restarts = int(status["worker_restarts"])
     return Soak(image_id, evaluations, dict(codes), restarts, (first, last), tuple(memory), tuple(seconds))
 
@@ -177,8 +177,8 @@ def main(image: str, evaluations: int, out: Path) -> int:
     """
     with docker_client.connected() as client, tempfile.TemporaryDirectory(prefix="vldock-soak-") as name:
         image_id = str(client.images.get(image).id)
-        with start_session(client, image_id, Path(name) / "outputs") as found:
-            made = soak(found, image_id, evaluations)
+        with start_session(client, image_id, Path(name) / "outputs") as session:
+            made = soak(session, image_id, evaluations)
     write_json(out / "results.json", asdict(made))
     (out / "RESULTS.md").write_text(table(made), encoding="utf-8")
     click.echo(table(made))

@@ -62,8 +62,8 @@ def text(folder: Path) -> str:
         ("gpu.json", GPU, gpu, "not measured on a GPU (`python benchmarks/speed/gpu.py` there)."),
     ):
         path = folder / name
-        found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
-        parts.append(section(found) if found else [heading, "", absent, ""])
+        results = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+        parts.append(section(results) if results else [heading, "", absent, ""])
     return "\n".join(line for part in parts for line in part)
 
 
@@ -136,12 +136,12 @@ def _split(modes: dict[str, Json]) -> list[str]:
     return [*lines, "The same in processor seconds:", "", *rows(["mode", *PHASES], body)]
 
 
-def honest(found: Json) -> list[str]:
+def honest(results: Json) -> list[str]:
     """Return the section on real widths on a CPU."""
-    lines = [HONEST, "", found["model"], "", where(found["facts"]), ""]
+    lines = [HONEST, "", results["model"], "", where(results["facts"]), ""]
     head = ["benchmark", "engine", "samples", "seconds of answering", "samples/s", "times as fast", *PHASES[3:8]]
     body = []
-    for one in found["runs"]:
+    for one in results["runs"]:
         phases = [f"{one['phases'].get(name, 0.0):.1f}" for name in PHASES[3:8]]
         speed = f"{one['samples'] / one['answering']:.3f}"
         ratio = f"{one['ratio']:.2f}" if one.get("ratio") else ""
@@ -149,19 +149,19 @@ def honest(found: Json) -> list[str]:
         body.append([one["benchmark"], one["engine"], *figures, *phases])
     stock = 0.0
     for engine in ("stock", "batched"):
-        runs = [one for one in found["runs"] if one["engine"] == engine]
+        runs = [one for one in results["runs"] if one["engine"] == engine]
         samples, seconds = (sum(one[name] for one in runs) for name in ("samples", "answering"))
         ratio = f"{stock / seconds:.2f}" if stock else ""
         figures = (str(samples), f"{seconds:.1f}", f"{samples / seconds:.3f}", ratio)
         body.append(["all", engine, *figures, *[""] * len(PHASES[3:8])])
         stock = seconds
-    return [*lines, *rows(head, body), f"`vldock equal` of both: {found['equal']}", "", *found.get("notes", []), ""]
+    return [*lines, *rows(head, body), f"`vldock equal` of both: {results['equal']}", "", *results.get("notes", []), ""]
 
 
-def gpu(found: Json) -> list[str]:
+def gpu(results: Json) -> list[str]:
     """Return the section on real dimensions on a GPU."""
-    lines = [GPU, "", found["what"], ""]
-    lines += rows(["ceiling", "measured"], [[name, value] for name, value in found["ceilings"].items()])
+    lines = [GPU, "", results["what"], ""]
+    lines += rows(["ceiling", "measured"], [[name, value] for name, value in results["ceilings"].items()])
     head = ["attention", "rows", "prefill s", "TFLOP/s", "of ceiling", "decode ms a token", "GB/s", "of ceiling"]
     body = [
         [one["attention"], str(one["rows"]), *(one["note"] and ["", "", one["note"], "", "", ""])]
@@ -171,6 +171,6 @@ def gpu(found: Json) -> list[str]:
             *(f"{one['mfu']:.0%}", f"{one['decode_seconds'] * 1e3:.2f}", f"{one['decode_gbps']:.0f}"),
             f"{one['bandwidth_used']:.0%}",
         ]
-        for one in found["steps"]
+        for one in results["steps"]
     ]
     return [*lines, *rows(head, body)]
