@@ -20,7 +20,7 @@ pytestmark = WRAPPER_WARNINGS
 @pytest.fixture
 def together(monkeypatch: pytest.MonkeyPatch) -> None:
     """Read every row in one padded pass, as on a GPU."""
-    monkeypatch.setattr(language_model, "passes", lambda segments, *, apart: [list(range(len(segments)))])
+    monkeypatch.setattr(language_model, "plan_passes", lambda segments, *, by_length: [list(range(len(segments)))])
 
 
 @pytest.mark.parametrize("size", [1, 2, 5, "auto"])

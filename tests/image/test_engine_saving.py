@@ -56,7 +56,7 @@ def inferred(made: Scripted, rows: Rows, folder: Path) -> dict[int, str]:
     results = load(str(folder / "out.pkl")) if (folder / "out.pkl").exists() else {}
     rest = rows.data[~rows.data["index"].isin(results)]
     model = SimpleNamespace(_vldock_engine=made)
-    assert vlmeval_loop.answered(
+    assert vlmeval_loop.answer_rows(
         model, rows, rest, results, folder=str(folder), name="m", out_file=str(folder / "out.pkl")
     )
     return results

@@ -34,13 +34,13 @@ def test_a_store_too_small_for_one_image_costs_time_and_no_answer(
 
 
 def test_a_shared_beginning_is_read_once(wrapper: Any, asked: list[Question], monkeypatch: pytest.MonkeyPatch) -> None:
-    read, lengths = language_model.LanguageModel.read, list[int]()
+    read, lengths = language_model.LanguageModel.prefill, list[int]()
 
     def counted(self: Any, segments: Any) -> Any:
         lengths.extend(segment.embeds.shape[0] for segment in segments)
         return read(self, segments)
 
-    monkeypatch.setattr(language_model.LanguageModel, "read", counted)
+    monkeypatch.setattr(language_model.LanguageModel, "prefill", counted)
     one_image = [item for item in asked if [part["type"] for part in item.message] == ["image", "text"]]
     same = [Question(i, [one_image[0].message[0], item.message[-1]], "POPE") for i, item in enumerate(one_image)]
     found = [answer.note["length"] for answer in engine(wrapper, 2).answers(same)]
@@ -52,7 +52,7 @@ def test_memory_that_runs_out_halves_the_batch_and_changes_no_answer(
     wrapper: Any, asked: list[Question], expected: Found, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    step, read = language_model.LanguageModel.step, language_model.LanguageModel.read
+    step, read = language_model.LanguageModel.decode, language_model.LanguageModel.prefill
 
     def small(self: Any, cache: Any, tokens: Any, lengths: Any) -> Any:
         if len(tokens) > 2:
@@ -64,8 +64,8 @@ def test_memory_that_runs_out_halves_the_batch_and_changes_no_answer(
             raise RuntimeError("[enforce fail] . DefaultCPUAllocator: can't allocate memory: you tried 1 bytes")
         return read(self, segments)
 
-    monkeypatch.setattr(language_model.LanguageModel, "step", small)
-    monkeypatch.setattr(language_model.LanguageModel, "read", smaller)
+    monkeypatch.setattr(language_model.LanguageModel, "decode", small)
+    monkeypatch.setattr(language_model.LanguageModel, "prefill", smaller)
 
     assert answers(engine(wrapper, 6), asked) == expected
     assert "going on with" in capsys.readouterr().out
@@ -77,7 +77,7 @@ def test_memory_that_runs_out_with_one_row_is_raised(
     def none(*_: Any) -> Any:
         raise torch.cuda.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(language_model.LanguageModel, "step", none)
+    monkeypatch.setattr(language_model.LanguageModel, "decode", none)
 
     with pytest.raises(torch.cuda.OutOfMemoryError):
         answers(engine(wrapper, 4), asked)

@@ -41,7 +41,7 @@ def test_the_script_fails_with_the_error_s_own_code(tmp_path: Path, capsys: pyte
 def test_what_is_refused_is_noted() -> None:
     import socket
 
-    with show.refused() as noted, socket.socket() as connection:
+    with show.refuse_network() as noted, socket.socket() as connection:
         with pytest.raises((ConnectionRefusedError, RuntimeError)):
             connection.connect(("127.0.0.1", 9))
         with pytest.raises((ConnectionRefusedError, RuntimeError)):

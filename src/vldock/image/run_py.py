@@ -39,7 +39,7 @@ def main(argv: list[str]) -> int:
 def _run(argv: list[str]) -> int:
     foreign_python.refuse_foreign(os.environ)
     argv = own_models.extract_folders(argv, os.environ)
-    if client.wanted(argv, os.environ) and socket_paths.is_there(os.environ):
+    if client.may_attach(argv, os.environ) and socket_paths.exists(os.environ):
         status = client.attach(argv, os.environ)
         if status is not None:
             return status

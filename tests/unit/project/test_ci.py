@@ -1,4 +1,4 @@
-"""CI and docs/promotion.md use existing commands; actions are pinned by commit."""
+"""CI and docs/trust/promotion.md use existing commands; actions are pinned by commit."""
 
 from __future__ import annotations
 

@@ -47,8 +47,8 @@ class InputProcessor:
         self._limit = prompts.token_limit(wrapper.model)
         self._patches = positions.count_patches(wrapper.model)
         self._common = {**prompts.describe_model(wrapper), "engine": engine}
-        if eye.kept:
-            self._common["features"] = {"space": eye.kept.space.short}
+        if vision.disk:
+            self._common["features"] = {"space": vision.disk.space.short}
         self._pending: dict[str, Future[torch.Tensor]] = {}
         self._lock = threading.Lock()
 

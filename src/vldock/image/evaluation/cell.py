@@ -102,8 +102,8 @@ def run(job: CellJob, *, shared: SharedModel, facts: Facts, emit: Emit) -> Cell:
     return _record(job, seen, facts, started=started, seconds=round(time.monotonic() - begun, 3))
 
 
-def take_part(job: CellJob) -> None:
-    """Answer this rank's share of a cell that rank 0 records; whatever VLMEvalKit raises passes through."""
+def run_share(job: CellJob) -> None:
+    """Answer this rank's share of a cell that rank 0 records; VLMEvalKit's exceptions pass through."""
     print(f"===== {job.model} x {job.benchmark.name}, rank {ranks.rank()} of {ranks.world_size()} =====", flush=True)
     _evaluate(job, Progress(job, lambda event, **fields: None))
 

@@ -79,7 +79,7 @@ def main(args: argparse.Namespace) -> int:
     if not from_stdin:
         evaluation_requests.find_benchmarks(args.data)
     evaluation_requests.require_model(args.model)
-    limit = evaluation_requests.limit(args.limit)
+    limit = evaluation_requests.read_limit(args.limit)
     ranks.assign_gpus()
     _stop_on_signals()
     try:
@@ -142,7 +142,7 @@ class EvaluationRun:
             self.counts["kept"] += 1
             self.emit("cell_end", kept=True, **asdict(before))
         elif refused := table_check.check_benchmark(job.benchmark.name, job.limit):
-            self.refused(job, refused)
+            self.record_refused(job, refused)
         elif not self.load():
             self.record_unloaded(job)
         elif ranks.rank() > 0:

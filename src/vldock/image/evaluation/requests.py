@@ -57,16 +57,16 @@ def require_model(name: str) -> None:
         standin_choice.require([name])
 
 
-def unknown(kind: str, name: str, known: list[str]) -> UsageError:
-    """Return the error for a name, with those that are close to it."""
+def unknown_name(kind: str, name: str, known: list[str]) -> UsageError:
+    """Return the error for an unknown name, with similar names."""
     close = unknown_names.close_matches(name, known)
     hint = f"did you mean {' or '.join(close)}?" if close else "run.py evaluates whatever else VLMEvalKit knows"
     return UsageError(f"unknown {kind}: {name}", expected=", ".join(sorted(known)), hint=hint)
 
 
-def limit(given: int | None) -> int | None:
-    """Return --limit, else the variable's. Unlike run.py's own rule it prints nothing: there are events only."""
-    if given is not None:
-        return sample_limit.parse_positive(str(given), source="--limit")
+def read_limit(option: int | None) -> int | None:
+    """Return --limit, else the variable's value; unlike run.py's rule it prints nothing, as stdout has events only."""
+    if option is not None:
+        return sample_limit.parse_positive(str(option), source="--limit")
     text = os.environ.get(sample_limit.VARIABLE, "").strip()
     return sample_limit.parse_positive(text, source=sample_limit.VARIABLE) if text else None

@@ -128,7 +128,7 @@ class LoadedModels:
         begun = time.monotonic()
         try:
             before = model_memory.used()
-            self._make_room(name, model_memory.needed(specs.repo_of(supported_VLM[name])), say)
+            self._make_room(name, model_memory.needed(specs.repo_of(supported_VLM[name])), log)
             model_build.forget_failures()
             model = model_build.build(supported_VLM, name, {})
             memoized_tower.prepare(model)
@@ -141,7 +141,7 @@ class LoadedModels:
         seconds = time.monotonic() - begun
         spec, facts = specs.model_spec(supported_VLM[name]), facts_of(model)
         size = max(model_memory.used() - before, 0)
-        self._held[name] = LoadedModel(name, model, spec, facts, prompts.describe_model(model), seconds, size)
+        self._loaded[name] = LoadedModel(name, model, spec, facts, prompts.describe_model(model), seconds, size)
         self._other.pop(name, None)
         self._emit("model_loaded", model=name, seconds=round(seconds, 3), bytes=size, **asdict(facts))
         self._on_change()

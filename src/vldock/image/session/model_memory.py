@@ -64,7 +64,7 @@ def _on_disk(folder: Path) -> int:
 
 
 def _growth(folder: Path) -> float:
-    """Return by how much weights grow (or shrink) from the dtype they are stored in to the one they are loaded in."""
+    """Return the ratio of the loaded dtype's size to the stored one's."""
     from vldock.image.llava_hooks.loading import choose_dtype
 
     path = folder / "config.json"

@@ -49,7 +49,7 @@ class RemoteModels:
             standin_choice.require(unknown_names.find_hub_models(args.model))
         for name in args.model:
             if name in supported_VLM and not specs.is_api(supported_VLM[name]):
-                self._describe(name, supported_VLM[name])
+                self.request(name, supported_VLM[name])
         model_build.use_resident(self.model)
 
     def request(self, name: str, factory: Any) -> None:
@@ -87,8 +87,8 @@ def make(name: str, description: Mapping[str, Any], worker: WorkerClient) -> Any
     for part in qualified.split("."):
         kind = getattr(kind, part)
     model = object.__new__(kind)
-    model.__dict__.update(described["state"])
-    prompts.record_model(described["note"])
+    model.__dict__.update(description["state"])
+    prompts.record_model(description["note"])
     for method in ("generate", "chat"):
         if hasattr(kind, method):
             model.__dict__[method] = _remote_method(name, method, worker)
@@ -102,9 +102,14 @@ def make(name: str, description: Mapping[str, Any], worker: WorkerClient) -> Any
 
 def _remote_method(name: str, method: str, worker: WorkerClient) -> Callable[..., Any]:
     def call(message: Any, dataset: str | None = None) -> Any:
-        asked = {"message": absolute(message), "dataset": dataset}
-        request = {"op": "call", "model": name, "method": method, "arguments": asked, "prompt": prompts.template()}
-        answer = link.ask(request)
+        request: CallRequest = {
+            "op": "call",
+            "model": name,
+            "method": method,
+            "arguments": {"message": with_absolute_paths(message), "dataset": dataset},
+            "prompt": prompts.template(),
+        }
+        answer = worker.ask(request)
         prompts.merge_note(answer["note"])
         return answer["value"]
 

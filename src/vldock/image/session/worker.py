@@ -101,11 +101,11 @@ class SessionWorker:
         from vldock.image.engines import memoized_tower
         from vldock.image.vlmeval_hooks.provenance import prompts
 
-        held = self._held(request["model"])
-        with prompts.use_template(request["prompt"]), prompts.capture() as note, memoized_tower.memoized(held.model):
-            value = getattr(held.model, request["method"])(**request["arguments"])
-        held.answers += 1
-        self.counter.post(guest, {"value": value, "note": note})
+        loaded = self._get(request["model"])
+        with prompts.use_template(request["prompt"]), prompts.capture() as note, memoized_tower.memoized(loaded.model):
+            value = getattr(loaded.model, request["method"])(**request["arguments"])
+        loaded.answers += 1
+        self._post(client, {"value": value, "note": note})
 
     def _answers(self, client: Connection, request: AnswersRequest) -> None:
         from vldock.image import engines

@@ -149,7 +149,7 @@ def _mark(path: Path) -> list[int]:
 
 
 def _cache_file() -> Path:
-    return file_hashes.memory().with_name("table_looks.json")
+    return file_hashes.cache_path().with_name("table_looks.json")
 
 
 def _read_cached(path: Path, mark: list[int]) -> TableCheck | None:
