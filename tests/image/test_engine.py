@@ -70,7 +70,7 @@ def test_wrong_positions_would_be_noticed(
     def counted(before: Any, new: Any, *, device: Any) -> torch.Tensor:
         return torch.arange(max(new), device=device).expand(len(new), -1)
 
-    monkeypatch.setattr(language_model, "positions", counted)
+    monkeypatch.setattr(language_model, "position_ids", counted)
 
     assert answers(engine(wrapper, 5), asked) != expected
 

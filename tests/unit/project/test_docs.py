@@ -59,9 +59,9 @@ def test_every_module_a_page_names_exists(page: Path) -> None:
 
 def test_a_path_that_is_not_there_is_found(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
-    page.write_text("src/vldock/nowhere.py `host/nowhere.py:find` [a](missing.md) tests/unit scripts/*.sh")
+    page.write_text("src/no/where.py `tests/no/where.py:find` [a](missing.md) tests/unit scripts/*.sh")
 
-    assert missing_paths(page) == {"src/vldock/nowhere.py", "host/nowhere.py", "missing.md"}
+    assert missing_paths(page) == {"src/no/where.py", "tests/no/where.py", "missing.md"}
 
 
 def test_the_readme_can_be_read_in_three_minutes() -> None:
