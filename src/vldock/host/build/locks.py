@@ -1,7 +1,7 @@
-"""Locks: pip-compile writes them with hashes, uv checks that .in and .lock agree.
+"""Locks of Python packages with hashes: pip-tools writes them, uv checks them.
 
-A lock never carries an index URL or a local path. `NAME.nodeps.in`, where there is one, lists exact pins whose own
-dependencies are not followed; their hashes are appended to NAME.lock.
+NAME.in holds requirements and NAME.nodeps.in exact pins whose own dependencies are not followed; NAME.lock holds what
+both come to, and never an index URL or a local path. Why two tools: docs/decisions/0003-lock-writer-and-checker.md.
 """
 
 from __future__ import annotations
@@ -19,28 +19,55 @@ from vldock.common.errors import InputRefused, VldockError
 from vldock.host.util import checkout
 
 NODEPS_MARK = "# Installed without following their own metadata; reasons in"
-PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^\s\\;]+)", re.MULTILINE)
+PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^\s\\;]+)")
+HASH = re.compile(r"--hash=(sha256:[0-9a-f]+)")
 FORBIDDEN = re.compile(r"(https?://|file://|--index-url|--extra-index-url|--find-links|--trusted-host| @ )")
+OWN_SOURCES = ("PIP_FIND_LINKS", "PIP_EXTRA_INDEX_URL", "PIP_CONSTRAINT", "UV_FIND_LINKS", "UV_EXTRA_INDEX_URL")
+PIP_COMPILE = (
+    *("-m", "piptools", "compile", "--quiet", "--generate-hashes", "--allow-unsafe", "--strip-extras"),
+    *("--no-emit-index-url", "--no-emit-find-links", "--no-emit-trusted-host", "--resolver=backtracking"),
+)
+UV_COMPILE = (
+    *("pip", "compile", "--quiet", "--no-config", "--no-header", "--no-annotate", "--generate-hashes"),
+    *("--python-version=3.11", "--python-platform=x86_64-manylinux_2_28"),
+)
 
 
 @dataclass(frozen=True)
 class Lock:
-    """One lock: NAME.in, optionally NAME.nodeps.in, and NAME.lock."""
+    """NAME.lock and the files it is made of: NAME.in, NAME.nodeps.in, or both."""
 
     name: str
     folder: Path
 
     @property
     def source(self) -> Path:
+        """Requirements whose dependencies are followed."""
         return self.folder / f"{self.name}.in"
 
     @property
     def nodeps(self) -> Path:
+        """Exact pins whose dependencies are not followed."""
         return self.folder / f"{self.name}.nodeps.in"
 
     @property
     def path(self) -> Path:
+        """The lock itself."""
         return self.folder / f"{self.name}.lock"
+
+    def parts(self) -> tuple[str, str]:
+        """Return the pins of NAME.in and those of NAME.nodeps.in, as the lock's text has them; empty without a lock."""
+        text = self.path.read_text(encoding="utf-8") if self.path.exists() else ""
+        followed, _, alone = text.partition(NODEPS_MARK)
+        return followed, alone.partition("\n")[2]
+
+
+@dataclass(frozen=True)
+class Pin:
+    """An exact version and the sha256 of its files."""
+
+    version: str = "nothing"
+    hashes: frozenset[str] = frozenset()
 
 
 def all_locks(folder: Path) -> list[Lock]:
@@ -49,91 +76,71 @@ def all_locks(folder: Path) -> list[Lock]:
     return [Lock(name, folder) for name in sorted(names)]
 
 
-def normalise(name: str) -> str:
-    """Return the PEP 503 form of a distribution name."""
-    return re.sub(r"[-_.]+", "-", name).lower()
-
-
-def pins(text: str) -> dict[str, str]:
-    """Return {normalised name: version} of the exact pins in a requirements text."""
-    return {normalise(name): version for name, version in PIN.findall(text)}
+def parse_pins(text: str) -> dict[str, Pin]:
+    """Return {name in its PEP 503 form: pin} of a requirements text."""
+    found = {}
+    for block in re.split(r"\n(?=[A-Za-z0-9])", text):
+        if match := PIN.match(block):
+            found[re.sub(r"[-_.]+", "-", match[1]).lower()] = Pin(match[2], frozenset(HASH.findall(block)))
+    return found
 
 
 def clean_environment() -> dict[str, str]:
     """Return the environment without this machine's own package sources, so that none ends up in a lock."""
-    dropped = {"PIP_FIND_LINKS", "PIP_EXTRA_INDEX_URL", "UV_FIND_LINKS", "UV_EXTRA_INDEX_URL", "PIP_CONSTRAINT"}
-    kept = {key: value for key, value in os.environ.items() if key not in dropped}
+    kept = {key: value for key, value in os.environ.items() if key not in OWN_SOURCES}
     return kept | {"PIP_CONFIG_FILE": os.devnull, "CUSTOM_COMPILE_COMMAND": "make lock"}
 
 
-def run(argv: list[str], *, what: str) -> str:
-    """Run a tool in the clean environment; raise VldockError with its last lines when it fails."""
+def run(argv: list[str], *, what: str) -> None:
+    """Run a tool in the clean environment; raises VldockError with its last lines when it fails."""
     done = subprocess.run(argv, env=clean_environment(), capture_output=True, text=True, check=False)
     if done.returncode != 0:
         tail = "\n".join(done.stderr.strip().splitlines()[-12:])
         raise VldockError(f"{what} failed (exit {done.returncode}):\n{tail}", hint="mend the .in file it names")
-    return done.stdout
 
 
-def nodeps_lines(lock: Lock) -> str:
-    """Return the hashed lines of NAME.nodeps.in, hashes taken from the index by pip-tools."""
-    from pip._internal.req.constructors import install_req_from_line
-    from piptools.repositories import PyPIRepository
-
-    os.environ.update(clean_environment())
-    for name in ("PIP_FIND_LINKS", "PIP_EXTRA_INDEX_URL"):
-        os.environ.pop(name, None)
-    with tempfile.TemporaryDirectory() as cache:
-        repository = PyPIRepository([], cache_dir=cache)
-        blocks = []
-        for name, version in sorted(pins(lock.nodeps.read_text()).items()):
-            hashes = sorted(repository.get_hashes(install_req_from_line(f"{name}=={version}")))
-            blocks.append(" \\\n".join([f"{name}=={version}", *(f"    --hash={value}" for value in hashes)]))
-    return f"\n{NODEPS_MARK} {lock.nodeps.name}\n" + "\n".join(blocks) + "\n"
-
-
-def compile_lock(lock: Lock, *, upgrade: tuple[str, ...] = ()) -> None:
-    """Write NAME.lock from its .in files; the old lock stays until the new one is whole."""
-    text = resolve(lock, upgrade=upgrade) if lock.source.exists() else ""
-    if lock.nodeps.exists():
-        text += nodeps_lines(lock)
-    refuse_addresses(lock, text)
-    aside = lock.path.with_suffix(".lock.tmp")
-    aside.write_text(text)
-    aside.replace(lock.path)
-
-
-def resolve(lock: Lock, *, upgrade: tuple[str, ...]) -> str:
-    """Return pip-compile's text for NAME.in; pins of the present lock stay unless they no longer fit."""
+def resolve_with_pip_tools(source: Path, present: str) -> str:
+    """Return pip-compile's text for a .in file; pins and hashes of the present lock stay while they fit."""
     with tempfile.TemporaryDirectory() as scratch:
-        draft = Path(scratch) / lock.path.name
-        if lock.path.exists():
-            draft.write_text(lock.path.read_text().split(NODEPS_MARK)[0])
-        options = [
-            "--generate-hashes",
-            "--allow-unsafe",
-            "--strip-extras",
-            "--no-emit-index-url",
-            "--quiet",
-            "--no-emit-find-links",
-            "--no-emit-trusted-host",
-            "--resolver=backtracking",
-        ]
-        raised = [f"--upgrade-package={name}" for name in upgrade]
+        draft = Path(scratch) / f"{source.stem}.lock"
+        if present:
+            draft.write_text(present, encoding="utf-8")
+        run(
+            [sys.executable, *PIP_COMPILE, f"--output-file={draft}", str(source)],
+            what=f"pip-compile {source.name}",
+        )
+        return re.sub(r"(-r )?/\S*/(\S+\.in)", r"\1\2", draft.read_text(encoding="utf-8"))
+
+
+def resolve_with_uv(source: Path, present: str, *, follow: bool) -> str:
+    """Return uv's text for a .in file, as `resolve_with_pip_tools` does; with `follow` also what the pins depend on.
+
+    A pin of `present` without hashes gets all hashes the index has of it.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        draft = Path(scratch) / f"{source.stem}.lock"
+        draft.write_text(present, encoding="utf-8")
+        search = f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}"
         run(
             [
-                sys.executable,
-                "-m",
-                "piptools",
-                "compile",
-                *options,
-                *raised,
-                f"--output-file={draft}",
-                str(lock.source),
+                *(shutil.which("uv", path=search) or "uv", *UV_COMPILE, *(() if follow else ("--no-deps",))),
+                *(f"--output-file={draft}", str(source)),
             ],
-            what=f"pip-compile {lock.source.name}",
+            what=f"uv pip compile {source.name}",
         )
-        return re.sub(r"(-r )?/\S*/(\S+\.in)", r"\1\2", draft.read_text())
+        return draft.read_text(encoding="utf-8")
+
+
+def write_lock(lock: Lock) -> None:
+    """Write NAME.lock from its .in files; the old lock stays until the new one is whole."""
+    followed, alone = lock.parts()
+    text = resolve_with_pip_tools(lock.source, followed) if lock.source.exists() else ""
+    if lock.nodeps.exists():
+        text += f"\n{NODEPS_MARK} {lock.nodeps.name}\n" + resolve_with_uv(lock.nodeps, alone, follow=False)
+    refuse_addresses(lock, text)
+    aside = lock.path.with_suffix(".lock.tmp")
+    aside.write_text(text, encoding="utf-8")
+    aside.replace(lock.path)
 
 
 def refuse_addresses(lock: Lock, text: str) -> None:
@@ -142,70 +149,61 @@ def refuse_addresses(lock: Lock, text: str) -> None:
         if not line.lstrip().startswith("#") and FORBIDDEN.search(line):
             raise InputRefused(f"{lock.path.name}:{number} holds an address: {line.strip()}", hint="make lock")
     for block in re.split(r"\n(?=[A-Za-z0-9])", text):
-        if PIN.match(block) and "--hash=sha256:" not in block:
+        if PIN.match(block) and not HASH.search(block):
             raise InputRefused(f"{lock.path.name}: {block.split()[0]} has no hash", hint="make lock")
 
 
 def check_lock(lock: Lock) -> list[str]:
-    """Return the disagreements between .in and .lock, empty when a fresh resolution keeps every pin."""
+    """Return the disagreements between .in, .lock and index: empty when a fresh resolution keeps every pin."""
     if not lock.path.exists():
         return [f"{lock.path.name} is missing"]
-    text = lock.path.read_text()
-    refuse_addresses(lock, text)
-    resolved_part, _, nodeps_part = text.partition(NODEPS_MARK)
-    wanted = pins(lock.nodeps.read_text()) if lock.nodeps.exists() else {}
-    problems = compare(pins(nodeps_part), wanted)
-    if not lock.source.exists():
-        return problems
-    with tempfile.TemporaryDirectory() as scratch:
-        draft = Path(scratch) / lock.path.name
-        draft.write_text(resolved_part)
-        search = f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}"
-        uv = shutil.which("uv", path=search) or "uv"
-        where = ["--python-version=3.11", "--python-platform=x86_64-manylinux_2_28"]
-        run(
-            [
-                uv,
-                "pip",
-                "compile",
-                "--quiet",
-                "--no-config",
-                "--no-header",
-                *where,
-                f"--output-file={draft}",
-                str(lock.source),
-            ],
-            what=f"uv pip compile {lock.source.name}",
-        )
-        return problems + compare(pins(resolved_part), pins(draft.read_text()))
+    refuse_addresses(lock, lock.path.read_text(encoding="utf-8"))
+    problems = []
+    for source, part, follow in zip((lock.source, lock.nodeps), lock.parts(), (True, False), strict=True):
+        locked = parse_pins(part)
+        versions = "".join(f"{name}=={pin.version}\n" for name, pin in locked.items())  # a hash uv would believe
+        fresh = parse_pins(resolve_with_uv(source, versions, follow=follow)) if source.exists() else {}
+        problems += compare(locked, fresh)
+    return problems
 
 
-def compare(locked: dict[str, str], wanted: dict[str, str]) -> list[str]:
-    """Return one line per package whose locked version is not the wanted one."""
-    return [
-        f"{name}: locked {locked.get(name, 'nothing')}, .in asks for {wanted.get(name, 'nothing')}"
-        for name in sorted(locked.keys() | wanted.keys())
-        if locked.get(name) != wanted.get(name)
-    ]
+def compare(locked: dict[str, Pin], fresh: dict[str, Pin]) -> list[str]:
+    """Return one line per package locked at another version than the .in asks for, or by a hash the index has not.
+
+    The index may have more hashes: a file can be added to a release.
+    """
+    lines = []
+    for name in sorted(locked.keys() | fresh.keys()):
+        here, there = locked.get(name, Pin()), fresh.get(name, Pin())
+        if here.version != there.version:
+            lines.append(f"{name}: locked {here.version}, .in asks for {there.version}")
+        else:
+            foreign = sorted(here.hashes - there.hashes)
+            lines += [f"{name}: {value[:19]}... is no file of {name}=={here.version}" for value in foreign]
+    return lines
 
 
 def main(argv: list[str]) -> int:
     """Write every lock (or those named), or with --check compare each with its .in; exit 4 on a disagreement."""
-    folder = checkout.root() / "locks"
+    check = "--check" in argv
     named = [word for word in argv if not word.startswith("--")]
     problems: list[str] = []
-    for lock in all_locks(folder):
+    for lock in all_locks(checkout.root() / "locks"):
         if named and lock.name not in named:
             continue
-        print(f"{'checking' if '--check' in argv else 'locking'} {lock.path.name} ...", file=sys.stderr, flush=True)
-        if "--check" in argv:
+        print(f"{'checking' if check else 'locking'} {lock.path.name} ...", file=sys.stderr, flush=True)
+        if check:
             problems += [f"{lock.path.name}: {line}" for line in check_lock(lock)]
         else:
-            compile_lock(lock)
+            write_lock(lock)
     for line in problems:
         print(f"error: {line}", file=sys.stderr)
     if problems:
-        print("expected: every pin as its .in file resolves\nhint: make lock", file=sys.stderr)
+        print(
+            "expected: every pin as its .in file resolves, every hash one of the index\n"
+            "hint: make lock; it keeps hashes it finds: git diff locks/ shows who changed one",
+            file=sys.stderr,
+        )
     return 4 if problems else 0
 
 
