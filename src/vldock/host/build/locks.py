@@ -1,7 +1,7 @@
 """Locks of Python packages with hashes: pip-tools writes them, uv checks them.
 
 NAME.in holds requirements and NAME.nodeps.in exact pins whose own dependencies are not followed; NAME.lock holds what
-both come to, and never an index URL or a local path. Why two tools: docs/decisions/0003-lock-writer-and-checker.md.
+both come to, and never an index URL or a local path. Why two tools: decisions/0003-lock-writer-and-checker.md.
 """
 
 from __future__ import annotations
