@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from itertools import zip_longest
 from typing import Any
 
 from vldock.host.images import layer_diff
@@ -62,36 +63,25 @@ def compare(client: Any, first: str, second: str, *, drift: Sequence[str] = (), 
     """
     images = [local_images.find(client, name) for name in (first, second)]
     ids = [local_images.identity(client, image).layers for image in images]
-    steps = [entry["CreatedBy"] for entry in reversed(images[1].history()) if entry["Size"] or _makes_layer(entry)]
-    pairs = []
-    for number in range(max(map(len, ids))):
-        here, there = (side[number] if number < len(side) else None for side in ids)
-        pairs.append(LayerPair(number + 1, here, there, _step(steps, number)))
+    steps = _layer_steps(images[1])
+    pairs = [
+        LayerPair(number, here, there, next(steps, "?"))
+        for number, (here, there) in enumerate(zip_longest(ids[0], ids[1]), start=1)
+    ]
     unequal = [pair.number - 1 for pair in pairs if not pair.same and pair.first and pair.second]
     if unequal:
         say(f"{len(unequal)} layers differ: reading both images to name the files (minutes)")
         read = [
             layer_diff.layers(local_images.saved(client, image), name=str(image.id), wanted=unequal) for image in images
         ]
-        pairs = [
-            LayerPair(
-                pair.number,
-                pair.first,
-                pair.second,
-                pair.step,
-                tuple(layer_diff.compare(read[0][pair.number - 1], read[1][pair.number - 1])),
-            )
-            if pair.number - 1 in unequal
-            else pair
-            for pair in pairs
-        ]
+        for number in unequal:
+            differences = tuple(layer_diff.compare(read[0][number], read[1][number]))
+            pairs[number] = replace(pairs[number], differences=differences)
     return Proof(str(images[0].id), str(images[1].id), tuple(pairs), tuple(drift))
 
 
-def _makes_layer(entry: dict[str, Any]) -> bool:
-    return str(entry["CreatedBy"]).startswith(("COPY", "RUN", "ADD", "WORKDIR"))
-
-
-def _step(steps: Sequence[str], number: int) -> str:
-    text = steps[number] if number < len(steps) else "?"
-    return " ".join(text.removeprefix("/bin/sh -c").split())[:80] or "base image"
+def _layer_steps(image: Any) -> Iterator[str]:
+    """Yield the build step of each layer of an image, from the base up."""
+    for entry in reversed(image.history()):
+        if entry["Size"] or entry["CreatedBy"].startswith(("COPY", "RUN", "ADD", "WORKDIR")):
+            yield " ".join(entry["CreatedBy"].removeprefix("/bin/sh -c").split())[:80] or "base image"

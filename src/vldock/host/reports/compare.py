@@ -17,7 +17,8 @@ from vldock.host.runs.events import score_text
 from vldock.host.runs.folder import RUN_FILE, RunFolder
 
 FLIPS_SHOWN = 100  # on the page, of one pair of cells
-Found = dict[tuple[str, str], tuple[Path, Cell]]
+Key = tuple[str, str]  # model, benchmark
+CellsOnDisk = dict[Key, tuple[Path, Cell]]
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def compare(first: Path, second: Path) -> Comparison:
     one, two = cells_of(first), cells_of(second)
     if (first / CELL_FILE).is_file() != (second / CELL_FILE).is_file():
         raise UsageError(f"{first} and {second}: a run and a cell", expected="two runs, or two cells")
-    keys, left = _matched(one, two)
+    keys, left = _match(one, two)
     pairs, unpaired = [], list(left)
     for mine, theirs in keys:
         try:
@@ -91,7 +92,7 @@ def compare(first: Path, second: Path) -> Comparison:
     return Comparison(str(first), str(second), one[keys[0][0]][1].standin, tuple(pairs), tuple(unpaired))
 
 
-def cells_of(folder: Path) -> Found:
+def cells_of(folder: Path) -> CellsOnDisk:
     """Return the cells of a run's folder, or the one cell of a cell's; raises InputRefused where it is neither."""
     if (folder / CELL_FILE).is_file():
         cell = Cell.load(folder)
@@ -105,17 +106,23 @@ def cells_of(folder: Path) -> Found:
     return {key: (path, cell) for key, (path, cell) in found.items() if cell is not None}
 
 
-def _matched(one: Found, two: Found) -> tuple[list[tuple[tuple[str, str], tuple[str, str]]], list[str]]:
-    """Pair cells by model and benchmark; where each side has one model only, by benchmark."""
-    by_name = len({model for model, _ in one}) == 1 == len({model for model, _ in two})
-    others = {(key[1] if by_name else key): key for key in two}
-    keys = [(key, others[name]) for key in one if (name := key[1] if by_name else key) in others]
+def _match(one: CellsOnDisk, two: CellsOnDisk) -> tuple[list[tuple[Key, Key]], list[str]]:
+    """Return the keys of cells to pair, and one line for each cell only one side has.
+
+    Cells pair by model and benchmark; where each side has one model only, by benchmark.
+    """
+    by_benchmark = len({model for model, _ in one}) == 1 == len({model for model, _ in two})
+    others = {(key[1] if by_benchmark else key): key for key in two}
+    keys = [(key, others[name]) for key in one if (name := key[1] if by_benchmark else key) in others]
     if len(one) == 1 == len(two) and not keys:
         names = " and ".join(key[1] for key in (*one, *two))
         raise UsageError(f"cells of two benchmarks: {names}", expected="two cells of one benchmark")
-    mine, theirs = {key for key, _ in keys}, {key for _, key in keys}
-    left = [f"{' x '.join(key)}: only in A" for key in one if key not in mine]
-    return keys, left + [f"{' x '.join(key)}: only in B" for key in two if key not in theirs]
+    firsts, seconds = (set(side) for side in zip(*keys, strict=True)) if keys else (set[Key](), set[Key]())
+    return keys, [*_left(one, firsts, "A"), *_left(two, seconds, "B")]
+
+
+def _left(cells: CellsOnDisk, paired: set[Key], side: str) -> list[str]:
+    return [f"{' x '.join(key)}: only in {side}" for key in cells if key not in paired]
 
 
 def table(found: Comparison) -> Table:

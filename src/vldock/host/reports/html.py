@@ -8,14 +8,13 @@ from typing import Any
 
 from vldock.common.cell_record import Cell
 from vldock.common.matrix import find_benchmark
-from vldock.host.reports import html_page, reference_scores, run_artifacts, sample_selection
-from vldock.host.reports import markdown as markdown_report
+from vldock.host.reports import html_page, reference_scores, run_artifacts, run_summary, sample_selection
+from vldock.host.reports.run_summary import CellsByKey
 from vldock.host.reports.sample_selection import SampleSelection
 from vldock.host.reports.score_intervals import Evidence, Gathered
 from vldock.host.reports.statistics import RESAMPLES
 from vldock.host.runs.events import score_text
 from vldock.host.runs.folder import RunFolder, RunRecord
-from vldock.host.util.console import duration_text
 
 TEMPLATE = "report.html.j2"
 LEVELS = 10
@@ -31,33 +30,20 @@ def render(
     per_cell: int,
 ) -> str:
     """Return the page of a run; equal files give equal bytes."""
-    plan = record.plan
-    by_key = {(cell.model, cell.benchmark): cell for cell in cells}
+    plan, known = record.plan, run_summary.by_key(cells)
     return html_page.render(
         TEMPLATE,
+        **run_summary.template_values(folder, record, cells),
         title=f"Evaluation report {folder.name}",
-        plan=plan,
-        record=record,
-        succeeded=sum(cell.status == "succeeded" for cell in cells),
-        total=len(plan.cells),
-        duration=duration_text(record.seconds),
-        judges=markdown_report.distinct(cell.judge for cell in cells if cell.status == "succeeded"),
-        devices=markdown_report.distinct(map(markdown_report.device, cells)),
-        rows=[_row(name, plan.models, by_key, gathered) for name in plan.benchmarks],
-        means=[markdown_report.mean(by_key, model, plan) for model in plan.models],
+        rows=[_row(name, plan.models, known, gathered) for name in plan.benchmarks],
         resamples=f"{RESAMPLES:,}",
         references=references(cells, gathered),
         failures=[_failure(folder, cell) for cell in cells if cell.status != "succeeded"],
-        findings=markdown_report.findings(cells),
-        missing=[key for key in plan.cells if key not in by_key],
         look=shown,
         per_cell=per_cell,
         samples_json=html_page.as_json(list(shown.samples)),
         pictures_json=html_page.as_json(dict(shown.pictures)),
         passports=run_artifacts.passports(folder.path, plan.cells),
-        facts=record.facts,
-        command=markdown_report.command(plan, record.where),
-        resume=f"vldock matrix --resume {folder.path}",
     )
 
 
@@ -70,7 +56,7 @@ def write(
     return shown
 
 
-def _row(name: str, models: Sequence[str], cells: markdown_report.Cells, gathered: Gathered) -> dict[str, Any]:
+def _row(name: str, models: Sequence[str], cells: CellsByKey, gathered: Gathered) -> dict[str, Any]:
     benchmark = find_benchmark(name)
     metric = next((cell.metric for model in models if (cell := cells.get((model, name))) and cell.metric), "")
     found = [_cell(model, cells.get((model, name)), gathered.get((model, name))) for model in models]
@@ -81,7 +67,7 @@ def _cell(model: str, cell: Cell | None, evidence: Evidence | None) -> dict[str,
     interval = evidence.interval if evidence else None
     made = {
         "model": model,
-        "text": markdown_report.text(cell),
+        "text": run_summary.score_column(cell),
         "interval": interval,
         "score": cell.score if cell else None,
     }

@@ -103,11 +103,8 @@ def _pair(
     counts: tuple[int, int, int],
     reasons: tuple[str | None, str | None],
 ) -> Pair:
+    """Return the pair of two cells; `counts` are rows of the first, of the second, and rows of one index."""
     judged = [(old, new) for old, new in pairs if old.score is not None and new.score is not None]
-    olds, news = [old.score or 0.0 for old, _ in judged], [new.score or 0.0 for _, new in judged]
-    flips = tuple(_flip(old, new) for old, new in judged if old.right != new.right)
-    lost = sum(flip.direction == "right to wrong" for flip in flips)
-    accuracy = (100 * sum(olds) / len(olds), 100 * sum(news) / len(news)) if judged else None
     whys = [f"no verdicts: {reason}" for reason in dict.fromkeys(reasons) if reason and not judged]
     return Pair(
         model=one.model,
@@ -119,14 +116,27 @@ def _pair(
         only_second=counts[1] - counts[2],
         unlike=counts[2] - len(pairs),
         judged=len(judged),
-        accuracy=accuracy,
-        delta=None if accuracy is None else accuracy[1] - accuracy[0],
-        interval=statistics.of_difference(olds, news) if judged else None,
-        p=statistics.mcnemar(lost, len(flips) - lost) if judged else None,
         changed=sum(old.prediction != new.prediction for old, new in pairs),
-        flips=flips,
         notes=(*_notes(one, two, counts, len(pairs)), *whys),
+        **_verdicts(judged),
     )
+
+
+def _verdicts(judged: Sequence[tuple[Sample, Sample]]) -> dict[str, Any]:
+    """Return the fields of a Pair that are of the samples with a verdict; each None where there is no such sample."""
+    olds, news = [old.score or 0.0 for old, _ in judged], [new.score or 0.0 for _, new in judged]
+    flips = tuple(_flip(old, new) for old, new in judged if old.right != new.right)
+    if not judged:
+        return {"accuracy": None, "delta": None, "interval": None, "p": None, "flips": flips}
+    lost = sum(flip.direction == "right to wrong" for flip in flips)
+    first, second = (100 * sum(scores) / len(scores) for scores in (olds, news))
+    return {
+        "accuracy": (first, second),
+        "delta": second - first,
+        "interval": statistics.of_difference(olds, news),
+        "p": statistics.mcnemar(lost, len(flips) - lost),
+        "flips": flips,
+    }
 
 
 def _flip(old: Sample, new: Sample) -> Flip:

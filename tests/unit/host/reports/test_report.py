@@ -18,6 +18,7 @@ from vldock.common.cell_record import Cell
 from vldock.host.matrix import progress as matrix_progress
 from vldock.host.matrix.runner import RunOutcome
 from vldock.host.reports import markdown as markdown_report
+from vldock.host.reports import run_summary
 from vldock.host.reports import tables as result_tables
 from vldock.host.runs.events import one_line, parse
 from vldock.host.runs.folder import RunFolder, RunRecord, WorkPeriod
@@ -104,7 +105,7 @@ def test_a_cell_that_did_not_run_is_said_to_be_missing() -> None:
 def test_the_command_in_the_report_gives_the_same_plan(benchmarks: str) -> None:
     from vldock.host.runs.plan import choose_benchmarks
 
-    words = markdown_report.command(a_plan(benchmarks=choose_benchmarks(benchmarks), data="/my data")).split()
+    words = run_summary.command(a_plan(benchmarks=choose_benchmarks(benchmarks), data="/my data")).split()
 
     assert words[words.index("--benchmarks") + 1] == benchmarks
     assert words[words.index("--samples") + 1] == "10"
