@@ -16,6 +16,7 @@ from vldock.host import doctor
 from vldock.host.cli.options import answering, matrix_options
 from vldock.host.containers import cleanup, gpus, terminal
 from vldock.host.docker_engine import client as docker_client
+from vldock.host.images import local as local_images
 from vldock.host.matrix import dry_run, runner
 from vldock.host.matrix import progress as matrix_progress
 from vldock.host.runs import devices
@@ -129,7 +130,7 @@ def _plan(
         samples=given["samples"],
         standin=given["standin"],
         image=given["image"],
-        image_id=_image_id(client, given["image"]),
+        image_id=str(local_images.find(client, given["image"], hint="vldock build").id),
         gpus=chosen,
         data=_absolute(given["data"]),
         cache=_absolute(given["cache"]),
@@ -147,15 +148,6 @@ def _plan(
 
 def _absolute(path: Path | None) -> str | None:
     return None if path is None else str(path.resolve())
-
-
-def _image_id(client: Any, image: str) -> str:
-    from docker.errors import ImageNotFound
-
-    try:
-        return str(client.images.get(image).id)
-    except ImageNotFound as error:
-        raise EnvironmentUnfit(f"there is no image {image} here", hint="vldock build") from error
 
 
 def _resumed(ctx: click.Context, folder: RunFolder, given: dict[str, Any]) -> RunPlan:

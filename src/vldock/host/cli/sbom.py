@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from vldock.host.docker_engine import client as docker_client
+from vldock.host.images import local as local_images
 from vldock.host.util import checkout
 from vldock.host.verification import sbom
 
@@ -26,6 +27,7 @@ def sbom_command(image: str, out: Path | None) -> None:
     """
     with docker_client.connected() as client:
         if out is None:
-            out = Path("outputs") / f"sbom-{sbom.image_id(client, image).removeprefix('sha256:')[:12]}.json"
+            found = local_images.find(client, image, hint="vldock build")
+            out = Path("outputs") / f"sbom-{found.id.removeprefix('sha256:')[:12]}.json"
         made = sbom.write(client, image, out)
     click.echo(f"{made.path}: {made.debian} Debian and {made.python} Python packages, sha256 {checkout.sha256(out)}")

@@ -12,6 +12,7 @@ from vldock.host.cli.run import container_options
 from vldock.host.containers import gpus, terminal
 from vldock.host.containers.spec import Spec
 from vldock.host.docker_engine import client as docker_client
+from vldock.host.images import local as local_images
 from vldock.host.runs.plan import choose_models
 from vldock.host.sessions import control as session_control
 from vldock.host.sessions import display as session_display
@@ -75,8 +76,6 @@ def start_command(name: str, dry_run: bool, as_json: bool, timeout: float, keep_
 
 
 def _spec(client: Any, status: docker_client.EngineStatus, name: str, models: tuple[str, ...], **given: Any) -> Spec:
-    from docker.errors import ImageNotFound
-
     idle = session_spec.idle_seconds(given.pop("idle"), keep=given.pop("keep"), restart=given["restart"])
     owner, standin = given.pop("owner"), given.pop("standin")
     asked = session_spec.SessionOptions(
@@ -93,8 +92,5 @@ def _spec(client: Any, status: docker_client.EngineStatus, name: str, models: tu
     say(line)
     env = terminal.environment(given.pop("pairs"), standin=standin)
     user = given.pop("user") or terminal.caller()
-    try:
-        reaps = session_spec.reaps(client.images.get(given["image"]))
-    except ImageNotFound as error:
-        raise EnvironmentUnfit(f"there is no image {given['image']} here", hint="vldock build") from error
+    reaps = session_spec.reaps(local_images.find(client, given["image"], hint="vldock build"))
     return session_spec.spec(asked, terminal.spec((), env=env, user=user, gpus=chosen, **given), reaps=reaps)

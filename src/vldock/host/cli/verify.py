@@ -6,12 +6,11 @@ import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import click
 from rich.table import Table
 
-from vldock.common.errors import EnvironmentUnfit, UsageError
+from vldock.common.errors import UsageError
 from vldock.host.containers import gpus as gpus_of
 from vldock.host.docker_engine import client as docker_client
 from vldock.host.docker_engine.client import EngineStatus
@@ -89,7 +88,7 @@ def verify_command(
     stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
     out = (reports or Path(REPORTS) / stamp).resolve()
     with docker_client.connected() as client:
-        known = find_image(client, image)
+        known = local_images.find(client, image, hint=f"vldock build --tag {image}")
         found = str(known.id)
         inputs = receipt_suite.inputs(folder)
         earlier = None
@@ -194,16 +193,6 @@ def bench(folder: Path, run: Path | None, *, image: str, groups: tuple[str, ...]
         return []
     bounds = mini_benchmark.load(folder / mini_benchmark.FILE)
     return [verification_suite.Timed(mini_benchmark.result(run, image=image, bounds=bounds), 0.0)]
-
-
-def find_image(client: Any, name: str) -> Any:
-    """Return the engine's image; raises EnvironmentUnfit where it has none of that name."""
-    from docker.errors import ImageNotFound
-
-    try:
-        return client.images.get(name)
-    except ImageNotFound as error:
-        raise EnvironmentUnfit(f"there is no image {name} here", hint=f"vldock build --tag {name}") from error
 
 
 def show(results: list[verification_suite.Timed], *, image: str, out: Path, good: bool) -> None:

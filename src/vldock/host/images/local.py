@@ -15,16 +15,14 @@ SAVE_SECONDS = 3600  # an engine writes all layers to a folder of its own before
 CONTAINERD_STORE = "io.containerd.snapshotter.v1"
 
 
-def find(client: Any, reference: str) -> Any:
-    """Return the SDK's image of a name or id; raises EnvironmentUnfit where the engine has none of that name."""
+def find(client: Any, reference: str, *, hint: str = "docker images; a registry's image: registry:NAME") -> Any:
+    """Return the SDK's image of a name or id; raises EnvironmentUnfit, with `hint`, where the engine has none."""
     from docker.errors import ImageNotFound
 
     try:
         return client.images.get(reference)
     except ImageNotFound as error:
-        raise EnvironmentUnfit(
-            f"there is no image {reference} in the engine", hint="docker images; a registry's image: registry:NAME"
-        ) from error
+        raise EnvironmentUnfit(f"there is no image {reference} in the engine", hint=hint) from error
 
 
 def identity(client: Any, image: Any) -> ImageIdentity:

