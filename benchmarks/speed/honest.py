@@ -132,7 +132,7 @@ def compare_answers(runs: list[dict[str, Any]]) -> str:
     for stock in (one for one in runs if one["engine"] == "stock"):
         ours = next(one for one in runs if one["engine"] == "batched" and one["benchmark"] == stock["benchmark"])
         ours["ratio"] = stock["answering"] / ours["answering"]
-        for cell in equality.compared(Path(stock["predictions"]), Path(ours["predictions"])).cells:
+        for cell in equality.compare_predictions(Path(stock["predictions"]), Path(ours["predictions"])).cells:
             wrong, total, tokens = wrong + cell.answers, total + cell.samples, tokens + cell.differing_tokens
     return f"{wrong} of {total} answers and {tokens} tokens differ."
 

@@ -16,7 +16,7 @@ RUN = ["python", "/workspace/VLMEvalKit/run.py"]
 POPE = [*RUN, "--data", "POPE", "--model", "llava_v1.5_7b"]
 MINE = [*RUN, "--data", "MyTable", "--model", "llava_v1.5_7b"]
 IMAGE = ["python", "-m", "vldock.image"]
-PICTURE = thumbnails.encoded_pictures(thumbnails.STANDIN_DATA / "BLINK.tsv", ["0"])["0"][0]
+PICTURE = thumbnails.read_pictures(thumbnails.STANDIN_DATA / "BLINK.tsv", ["0"])["0"][0]
 STANDIN = {"VLDOCK_STANDIN": "1", "VLMEVAL_SAMPLE_LIMIT": "3"}
 
 

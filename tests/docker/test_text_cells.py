@@ -42,6 +42,6 @@ def test_the_host_reads_what_the_image_dumped(run_in_image, tmp_path: Path, suff
     rows, reason = prediction_table.read_table(tmp_path / f"m_B.{suffix}")
 
     assert (done.exit_code, reason) == (0, None), done.text
-    assert list(equality.read(tmp_path / f"m_B.{suffix}").answers.values()) == said
+    assert list(equality.read_predictions(tmp_path / f"m_B.{suffix}").answers.values()) == said
     assert [row["A"] or "" for row in rows] == said
     assert rows[0]["hit"] == 1

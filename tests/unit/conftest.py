@@ -20,4 +20,4 @@ def update_golden() -> bool:
 @pytest.fixture(scope="session")
 def forty_cells(tmp_path_factory: pytest.TempPathFactory) -> ReportFiles:
     """Return the reports of a run of 40 cells (support.run_folders); tests read it and change nothing."""
-    return report_write.again(a_run(tmp_path_factory.mktemp("outputs") / "20260102-030405"))
+    return report_write.rewrite_reports(a_run(tmp_path_factory.mktemp("outputs") / "20260102-030405"))

@@ -74,7 +74,7 @@ def check_base(client: Any) -> Check:
         recipe = base_image.BaseRecipe.load(checkout.root() / checkout.BASE_FILE)
     except VldockError as error:
         return Check("base", "fail", error.message, hint=error.hint)
-    there = base_image.present(client, recipe)
+    there = base_image.find(client, recipe)
     if there is None:
         return Check("base", "warn", f"{recipe.tag} is not here: the next build pulls or makes it", hint="vldock base")
     return Check("base", "ok", str(there).removeprefix("base: "))

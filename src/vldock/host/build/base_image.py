@@ -69,7 +69,7 @@ class Base:
         return f"base: {self.tag} ({how}{'' if self.fresh else ', already there'}) {self.image_id[:19]}"
 
 
-def present(client: Any, recipe: BaseRecipe, *, way: Way = "any") -> Base | None:
+def find(client: Any, recipe: BaseRecipe, *, way: Way = "any") -> Base | None:
     """Return the base that is there already and made by this very recipe; None where there is none."""
     from docker.errors import ImageNotFound
 
@@ -92,7 +92,7 @@ def ensure(client: Any, recipe: BaseRecipe, *, way: Way = "any", rebuild: bool =
 
     Raises EnvironmentUnfit when no way worked, with the cause of each.
     """
-    there = None if rebuild else present(client, recipe, way=way)
+    there = None if rebuild else find(client, recipe, way=way)
     if there is not None:
         return there
     causes = []

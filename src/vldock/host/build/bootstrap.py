@@ -22,12 +22,12 @@ CHANGES = (
 )
 
 
-def argv(*, suite: str, options: Sequence[str], target: Path) -> list[str]:
+def mmdebstrap_argv(*, suite: str, options: Sequence[str], target: Path) -> list[str]:
     """Return the mmdebstrap command that writes the tree of `suite` as a tar file."""
     return ["mmdebstrap", *options, HOOK, suite, str(target)]
 
 
-def proxies(*, run: process.Runner = process.capture) -> dict[str, str]:
+def apt_proxies(*, run: process.Runner = process.capture) -> dict[str, str]:
     """Return the host's apt proxies as environment variables.
 
     mmdebstrap reads no apt.conf of the host; from the environment apt takes a proxy without writing it anywhere.
@@ -53,7 +53,7 @@ def make(
         system_packages.install(["mmdebstrap"], say=say)
     with tempfile.TemporaryDirectory(prefix="vldock-base-") as folder:
         target = Path(folder) / "base.tar"
-        command = argv(suite=suite, options=options, target=target)
+        command = mmdebstrap_argv(suite=suite, options=options, target=target)
         say(f"base: {process.copyable(command, env={'SOURCE_DATE_EPOCH': str(epoch)})}")
         lines: list[str] = []
 
@@ -61,11 +61,11 @@ def make(
             lines.append(line)
             say(f"  {line}")
 
-        env = {"SOURCE_DATE_EPOCH": str(epoch), **proxies()}
+        env = {"SOURCE_DATE_EPOCH": str(epoch), **apt_proxies()}
         code = process.stream(command, on_line=show, env=env)
         if code != 0:
             raise EnvironmentUnfit(
-                f"mmdebstrap: exit {code}: {cause(lines)}",
+                f"mmdebstrap: exit {code}: {find_cause(lines)}",
                 expected=f"a Debian archive of {suite} that answers",
                 hint="apt-get update on this machine shows whether its archive can be reached",
             )
@@ -81,7 +81,7 @@ def import_tree(client: Any, tree: Path, *, tag: str, labels: Mapping[str, str])
     return str(client.images.get(tag).id)
 
 
-def cause(lines: Sequence[str]) -> str:
+def find_cause(lines: Sequence[str]) -> str:
     """Return the line of mmdebstrap's output that tells why it failed."""
     failing = [line for line in lines if line.startswith(("E:", "W: Failed")) and "run_chroot" not in line]
     return (failing or list(lines) or ["no output"])[0]

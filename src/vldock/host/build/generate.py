@@ -26,7 +26,7 @@ OPEN = "# generated from src/vldock/common/cache_env.py by `make generate`"
 CLOSE = "# end generated"
 
 
-def with_block(text: str, block: str, *, opening: str = OPEN, closing: str = CLOSE) -> str:
+def replace_block(text: str, block: str) -> str:
     """Return `text` with the lines between the two marks replaced by `block`.
 
     Raises InputRefused when the marks are not there exactly once.
@@ -39,21 +39,18 @@ def with_block(text: str, block: str, *, opening: str = OPEN, closing: str = CLO
     return pattern.sub(lambda found: f"{found[1]}{block}\n{found[2]}", text)
 
 
-def generated() -> list[tuple[Path, str, str]]:
+def generated_files() -> list[tuple[Path, str, str]]:
     """Return (file, what it should hold, where that is declared) for everything that is generated."""
-    dockerfile = with_block(DOCKERFILE.read_text(encoding="utf-8"), render_dockerfile_env())
-    codes = EXIT_CODES.read_text(encoding="utf-8")
-    codes = with_block(codes, exit_codes.markdown_table(), opening=exit_codes.OPEN, closing=exit_codes.CLOSE)
+    dockerfile = replace_block(DOCKERFILE.read_text(encoding="utf-8"), render_dockerfile_env())
     return [
         (DOCKERFILE, dockerfile, "the ENV declared in common/cache_env.py"),
-        (REFERENCE_SCORES, reference_scores.markdown(), "what host/reports/data/reference_scores.json declares"),
-        (EXIT_CODES, codes, "what common/errors.py and host/errors.py declare"),
+        (REFERENCE_SCORES, reference_scores.render_markdown(), "what host/data/reference_scores.json declares"),
     ]
 
 
 def main(argv: list[str]) -> int:
     """Write what differs, or with --check show it and return 4."""
-    stale = [(path, new, source) for path, new, source in generated() if _text(path) != new]
+    stale = [(path, new, source) for path, new, source in generated_files() if _text(path) != new]
     for path, new, source in stale:
         if "--check" in argv:
             name = str(path.relative_to(ROOT))

@@ -44,7 +44,7 @@ class OsPackages:
             ) from error
 
 
-def installed(status: str) -> dict[str, str]:
+def parse_dpkg_status(status: str) -> dict[str, str]:
     """Return {package: version} of the installed packages in dpkg's status file."""
     found = {}
     for block in status.split("\n\n"):
@@ -54,7 +54,7 @@ def installed(status: str) -> dict[str, str]:
     return found
 
 
-def listed(text: str) -> dict[str, str]:
+def parse_versions(text: str) -> dict[str, str]:
     """Return {package: version} of lines NAME=VERSION."""
     return dict(line.split("=", 1) for line in text.split())
 
@@ -66,7 +66,7 @@ def read(client: Any, image: str) -> OsPackages:
     if status is None or build is None:
         missing = STATUS if status is None else BUILD_PACKAGES
         raise InputRefused(f"{image} has no {missing}", expected="an image of this project's Dockerfile")
-    return OsPackages(installed(status.decode()), listed(build.decode()))
+    return OsPackages(parse_dpkg_status(status.decode()), parse_versions(build.decode()))
 
 
 def drift(recorded: OsPackages, seen: OsPackages) -> list[str]:

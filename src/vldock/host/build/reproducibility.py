@@ -62,7 +62,7 @@ def compare(client: Any, first: str, second: str, *, drift: Sequence[str] = (), 
     Raises EnvironmentUnfit where one is not there or the engine cannot save it.
     """
     images = [local_images.find(client, name) for name in (first, second)]
-    ids = [local_images.identity(client, image).layers for image in images]
+    ids = [local_images.read_identity(client, image).layers for image in images]
     steps = _layer_steps(images[1])
     pairs = [
         LayerPair(number, here, there, next(steps, "?"))
@@ -72,7 +72,8 @@ def compare(client: Any, first: str, second: str, *, drift: Sequence[str] = (), 
     if unequal:
         say(f"{len(unequal)} layers differ: reading both images to name the files (minutes)")
         read = [
-            layer_diff.layers(local_images.saved(client, image), name=str(image.id), wanted=unequal) for image in images
+            layer_diff.read_layers(local_images.save(client, image), name=str(image.id), wanted=unequal)
+            for image in images
         ]
         for number in unequal:
             differences = tuple(layer_diff.compare(read[0][number], read[1][number]))

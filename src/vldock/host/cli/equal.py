@@ -9,7 +9,7 @@ from rich.table import Table
 
 from vldock.common.equality import Equality
 from vldock.host.reports import equality
-from vldock.host.reports.equality import Compared
+from vldock.host.reports.equality import PredictionComparison
 from vldock.host.util.console import console, print_json, say
 
 PLACE = click.Path(path_type=Path, exists=True, resolve_path=True)
@@ -32,7 +32,7 @@ def equal_command(first: Path, second: Path, as_json: bool) -> int:
       vldock equal outputs/20260101-120000 outputs/20260101-130000
       vldock equal stock/llava_v1.5_7b batched/llava_v1.5_7b --json
     """
-    found = equality.compared(first, second)
+    found = equality.compare_predictions(first, second)
     if as_json:
         print_json(found.as_json())
         return 0 if found.equal else 1
@@ -46,7 +46,7 @@ def equal_command(first: Path, second: Path, as_json: bool) -> int:
     return 0 if found.equal else 1
 
 
-def table(found: Compared) -> Table:
+def table(found: PredictionComparison) -> Table:
     """Return the table: one line a cell."""
     made = Table()
     made.add_column("cell", no_wrap=True)
@@ -73,7 +73,7 @@ def _short(text: str) -> str:
     return repr(text if len(text) <= SHOWN else f"{text[:SHOWN]}...")
 
 
-def closing(found: Compared) -> str:
+def closing(found: PredictionComparison) -> str:
     """Return one line about all cells together."""
     asked, answers = sum(cell.samples for cell in found.cells), sum(cell.answers for cell in found.cells)
     tokens, wrong = sum(cell.tokens for cell in found.cells), sum(cell.differing_tokens for cell in found.cells)

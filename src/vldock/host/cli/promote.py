@@ -19,7 +19,7 @@ from vldock.host.receipts import envelope
 from vldock.host.receipts import suite as receipt_suite
 from vldock.host.receipts.check import Demands
 from vldock.host.registry import connection as registry_connection
-from vldock.host.registry.reference import DIGEST, destination, source
+from vldock.host.registry.reference import DIGEST, parse_destination, parse_source
 from vldock.host.util import checkout
 from vldock.host.util.console import print_json, say
 
@@ -76,7 +76,7 @@ def promote_command(
     from vldock.host.promotion import workflow
 
     root = checkout.root()
-    target, tags = destination(to)
+    target, tags = parse_destination(to)
     tags = _tags(to, tags, channel)
     demands = Demands(
         keys=tuple(envelope.load_public(key) for key in keys),
@@ -95,7 +95,7 @@ def promote_command(
     if src is None:
         raise UsageError("no image to promote", expected="SRC: vldock:4.37, HOST/NAME:TAG or tar:FILE")
     wish = PromotionRequest(target, tags, receipts, demands, move=move, require_gpu=require_gpu, sbom=sbom)
-    plan, done = workflow.promote(source(src), wish, places, confirm=confirm, show=say_plan)
+    plan, done = workflow.promote(parse_source(src), wish, places, confirm=confirm, show=say_plan)
     _finish(plan.as_json(), done, as_json)
 
 

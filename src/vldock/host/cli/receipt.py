@@ -16,7 +16,7 @@ from vldock.host.receipts import suite as receipt_suite
 from vldock.host.receipts.check import Demands
 from vldock.host.receipts.statement import CPU_GROUPS, GPU_GROUP, GROUPS
 from vldock.host.registry import connection as registry_connection
-from vldock.host.registry.reference import Source, remote
+from vldock.host.registry.reference import Source, parse_remote
 from vldock.host.util import checkout
 from vldock.host.util.console import print_json, say
 
@@ -159,5 +159,5 @@ def _subject(image: str | None, registry: str | None, tar: Path | None) -> Sourc
     if image is not None:
         return Source("engine", image)
     if registry is not None:
-        return Source("registry", registry, remote=remote(registry))
+        return Source("registry", registry, remote=parse_remote(registry))
     return Source("tar", str(tar), path=tar)

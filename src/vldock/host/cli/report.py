@@ -36,7 +36,7 @@ def report_command(folder: Path, open_samples: int, as_json: bool) -> int:
       vldock report outputs/20260101-120000
       vldock report outputs/20260101-120000 --open-samples 50
     """
-    found = report_write.again(RunFolder(folder), per_cell=open_samples)
+    found = report_write.rewrite_reports(RunFolder(folder), per_cell=open_samples)
     values = found.as_json()
     if as_json:
         print_json(values)

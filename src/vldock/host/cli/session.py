@@ -44,14 +44,14 @@ def ls_command(as_json: bool) -> None:
       vldock session ls --json
     """
     with docker_client.connected() as client:
-        every = session_find.every(client)
-        told = session_control.statuses(every)
+        every = session_find.find_all(client)
+        told = session_control.read_statuses(every)
     if as_json:
-        print_json([session_display.as_json(found, answer) for found, answer in zip(every, told, strict=True)])
+        print_json([session_display.session_json(found, answer) for found, answer in zip(every, told, strict=True)])
     elif every:
         console().print(session_display.table(every, told))
     else:
-        click.echo(f"no session; start one: {session_find.start_line(session_spec.DEFAULT)}")
+        click.echo(f"no session; start one: {session_find.start_command(session_spec.DEFAULT)}")
 
 
 @session_group.command(name="status")
@@ -68,8 +68,8 @@ def status_command(name: str, as_json: bool) -> int:
       vldock session status two --json
     """
     with docker_client.connected() as client:
-        found = session_find.running(client, name)
-        told = session_control.status(found)
+        found = session_find.require_running(client, name)
+        told = session_control.read_status(found)
     if told is None:
         raise EnvironmentUnfit(
             f"session {name} does not answer: its container is {found.told()}",
@@ -95,7 +95,7 @@ def logs_command(name: str, follow: bool, tail: int | None) -> int:
       vldock session logs two -f
     """
     with docker_client.connected() as client:
-        found = session_find.existing(client, name)
+        found = session_find.require(client, name)
     words = [*(["--follow"] if follow else []), *(["--tail", str(tail)] if tail is not None else [])]
     return process.attached([docker_cli.any_installed().path, "logs", *words, found.container])
 
@@ -115,8 +115,8 @@ def stop_command(names: tuple[str, ...], everything: bool, force: bool) -> int:
     """
     code = 0
     with docker_client.connected() as client:
-        chosen = [session_find.existing(client, name) for name in names or (session_spec.DEFAULT,) if not everything]
-        for found in session_find.every(client) if everything else chosen:
+        chosen = [session_find.require(client, name) for name in names or (session_spec.DEFAULT,) if not everything]
+        for found in session_find.find_all(client) if everything else chosen:
             try:
                 session_stop.stop(found, force=force, say=say)
             except session_stop.SessionBusy as busy:
@@ -137,9 +137,9 @@ def gc_command(older_than: str | None, dry_run: bool, as_json: bool) -> None:
       vldock session gc --dry-run
       vldock session gc --older-than 2h
     """
-    idle = None if older_than is None else session_spec.seconds(older_than)
+    idle = None if older_than is None else session_spec.parse_seconds(older_than)
     with docker_client.connected() as client:
-        waste = session_stop.plan(session_find.every(client), older_than=idle)
+        waste = session_stop.plan(session_find.find_all(client), older_than=idle)
         if as_json:
             print_json(
                 [{"session": item.found.name, "container": item.found.container, "why": item.why} for item in waste]
@@ -147,7 +147,7 @@ def gc_command(older_than: str | None, dry_run: bool, as_json: bool) -> None:
         else:
             click.echo("\n".join(map(str, waste)) or "nothing to remove")
         if not dry_run:
-            session_stop.collect(waste, say=say)
+            session_stop.remove_stale(waste, say=say)
 
 
 for command in (start_command, session_exec.eval_command, session_exec.exec_command):

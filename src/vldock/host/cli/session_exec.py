@@ -55,7 +55,7 @@ def eval_command(words: tuple[str, ...], **given: Any) -> int:
     """
     name, extra = split(words)
     with docker_client.connected() as client:
-        found = session_find.running(client, name)
+        found = session_find.require_running(client, name)
         argv = run_py(found, extra=extra, **given)
         return in_session(found, argv, interrupt=session_exec.end_evaluation, results=True)
 
@@ -97,7 +97,7 @@ def in_session(found: Session, argv: Sequence[str], *, interrupt: session_exec.I
     """Run a command in a session with its streams on ours, tell where results are, and return its exit code."""
     say(process.copyable(["docker", "exec", found.container, *argv]))
     size = {"COLUMNS": str(shutil.get_terminal_size().columns)} if sys.stderr.isatty() else {}
-    code = session_exec.run(found.handle, argv, request_id=session_exec.request(), env=size, interrupt=interrupt)
+    code = session_exec.run(found.handle, argv, request_id=session_exec.new_request_id(), env=size, interrupt=interrupt)
     if results and "--work-dir" not in argv:
         say(f"results: {found.outputs or f'{cache_env.OUTPUTS} in the container, lost with it'}")
     return code
@@ -116,7 +116,7 @@ def exec_command(name: str, argv: tuple[str, ...]) -> int:
       vldock session exec default -- python /workspace/VLMEvalKit/run.py --data POPE --model llava_v1.5_7b
     """
     with docker_client.connected() as client:
-        found = session_find.running(client, name)
+        found = session_find.require_running(client, name)
         if not (sys.stdin.isatty() and sys.stdout.isatty()):
             return in_session(found, argv, interrupt=session_exec.end_command, results=False)
     return process.attached([docker_cli.any_installed().path, "exec", "-it", found.container, *argv])

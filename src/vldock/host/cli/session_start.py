@@ -62,12 +62,12 @@ def start_command(name: str, dry_run: bool, as_json: bool, timeout: float, keep_
         if dry_run:
             click.echo(process.copyable(wanted.docker_argv()))
             return 0
-        session_start.refuse_taken(session_find.named(client, name))
-        with session_display.loading(console(stderr=True), name=name) as show:
+        session_start.refuse_taken_name(session_find.find_named(client, name))
+        with session_display.show_loading(console(stderr=True), name=name) as show:
             found = session_start.start(client, wanted, show=show, seconds=timeout, keep_failed=keep_failed)
         lines = session_start.next_lines(found, models=found.models)
         if as_json:
-            print_json({**session_display.as_json(found, session_control.status(found)), "next": lines})
+            print_json({**session_display.session_json(found, session_control.read_status(found)), "next": lines})
         else:
             click.echo(
                 "\n".join([f"session {name} is ready; evaluate with either of", *(f"  {line}" for line in lines)])
@@ -85,12 +85,12 @@ def _spec(client: Any, status: docker_client.EngineStatus, name: str, models: tu
         restart=given.pop("restart"),
         read_only=given.pop("read_only"),
         maker=getpass.getuser(),
-        owner=session_owner.mark(owner) if owner else None,
+        owner=session_owner.owner_mark(owner) if owner else None,
     )
     session_spec.container_name(name)
     chosen, line = gpus.resolve(given.pop("gpus_asked"), status)
     say(line)
     env = terminal.environment(given.pop("pairs"), standin=standin)
     user = given.pop("user") or terminal.caller()
-    reaps = session_spec.reaps(local_images.find(client, given["image"], hint="vldock build"))
-    return session_spec.spec(asked, terminal.spec((), env=env, user=user, gpus=chosen, **given), reaps=reaps)
+    reaps = session_spec.reaps_orphans(local_images.find(client, given["image"], hint="vldock build"))
+    return session_spec.container_spec(asked, terminal.spec((), env=env, user=user, gpus=chosen, **given), reaps=reaps)

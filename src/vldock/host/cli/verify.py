@@ -94,7 +94,7 @@ def verify_command(
         earlier = None
         if again:
             place = reports.resolve() if reports else None
-            identity = local_images.identity(client, known)
+            identity = local_images.read_identity(client, known)
             earlier = repeat(place, again, identity=identity, image=image, inputs=inputs, key=key)
             out = earlier.reports
         wanted = again or groups or verify_groups.ORDER

@@ -71,7 +71,7 @@ def read(stream: IO[bytes], *, name: str, on_layer: OnLayer | None = None) -> Sa
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[IO[bytes]]:
+def open_saved(path: Path) -> Iterator[IO[bytes]]:
     """Open a saved tar, '-' being standard input; raises Damaged where it is not there."""
     if str(path) == "-":
         yield sys.stdin.buffer
@@ -108,7 +108,7 @@ def _take(tar: tarfile.TarFile, member: tarfile.TarInfo, seen: _Seen, on_layer: 
             seen.small[path] = head + source.read()
         return
     digest = hashlib.sha256()
-    chunks = hashed(unpacked(_chunks(head, source)), digest)
+    chunks = hash_chunks(decompress(_chunks(head, source)), digest)
     if on_layer:
         on_layer(path, chunks)
     for _ in chunks:
@@ -122,14 +122,14 @@ def _chunks(head: bytes, source: IO[bytes]) -> Iterator[bytes]:
         yield chunk
 
 
-def hashed(chunks: Iterator[bytes], digest: Any) -> Iterator[bytes]:
+def hash_chunks(chunks: Iterator[bytes], digest: Any) -> Iterator[bytes]:
     """Yield the same chunks, each fed to `digest` (of hashlib) on its way."""
     for chunk in chunks:
         digest.update(chunk)
         yield chunk
 
 
-def unpacked(chunks: Iterator[bytes]) -> Iterator[bytes]:
+def decompress(chunks: Iterator[bytes]) -> Iterator[bytes]:
     """Yield the content of a layer: plain, or gzip of one member or several (eStargz has one for each file).
 
     Raises ValueError for zstd and for a stream cut off, zlib.error for one that is broken.

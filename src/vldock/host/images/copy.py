@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import IO
 
 from vldock.common.errors import EnvironmentUnfit
-from vldock.host.images.archive import SavedImage, hashed, read
+from vldock.host.images.archive import SavedImage, hash_chunks, read
 from vldock.host.images.identity import ImageIdentity
-from vldock.host.images.parallel_gzip import packed
+from vldock.host.images.parallel_gzip import compress
 from vldock.host.registry.client import DOCKER_CONFIG, DOCKER_LAYER, DOCKER_MANIFEST, Descriptor, Manifest, Remote
 from vldock.host.registry.upload import mount, upload, upload_bytes
 from vldock.host.util.console import Say, size_text
@@ -89,7 +89,7 @@ def _manifest(config: Descriptor, image: SavedImage, blobs: dict[str, Descriptor
 def _gzip(chunks: Iterator[bytes], content: IO[bytes]) -> tuple[str, Descriptor]:
     """Write the packed layer; return its diff_id and its descriptor."""
     plain, gzipped, size = hashlib.sha256(), hashlib.sha256(), 0
-    for data in packed(hashed(chunks, plain)):
+    for data in compress(hash_chunks(chunks, plain)):
         gzipped.update(data)
         size += content.write(data)
     content.seek(0)

@@ -21,16 +21,16 @@ def read(source: Source, line: RegistryOptions, *, say: Say) -> ImageIdentity:
     no such image, Damaged where its parts contradict each other.
     """
     if source.path is not None:
-        with archive.opened(source.path) as stream:
+        with archive.open_saved(source.path) as stream:
             return archive.read(stream, name=str(source)).identity
     if source.remote is not None:
         with line.open(source.remote.repository, say=say) as remote:
-            return remote_images.identity(remote, present(remote, source.remote))
+            return remote_images.read_identity(remote, require_manifest(remote, source.remote))
     with docker_client.connected() as client:
-        return local_images.identity(client, local_images.find(client, source.text))
+        return local_images.read_identity(client, local_images.find(client, source.text))
 
 
-def present(remote: Remote, image: RemoteImage) -> Manifest:
+def require_manifest(remote: Remote, image: RemoteImage) -> Manifest:
     """Return the image's manifest; raises EnvironmentUnfit where the repository has none of that name."""
     manifest = remote_images.find(remote, image.reference)
     if manifest is None:

@@ -37,7 +37,7 @@ class Entry:
 Layer = Mapping[str, Entry]
 
 
-def entries(stream: IO[bytes]) -> dict[str, Entry]:
+def read_entries(stream: IO[bytes]) -> dict[str, Entry]:
     """Return {path: entry} of an uncompressed layer."""
     found = {}
     with tarfile.open(fileobj=stream, mode="r|") as tar:
@@ -71,7 +71,7 @@ def compare(first: Layer, second: Layer) -> list[str]:
     return lines or ["the same entries; the archive around them differs"]
 
 
-def layers(stream: IO[bytes], *, name: str, wanted: Collection[int]) -> dict[int, dict[str, Entry]]:
+def read_layers(stream: IO[bytes], *, name: str, wanted: Collection[int]) -> dict[int, dict[str, Entry]]:
     """Return {number from 0: entries} of the wanted layers of a saved image; the others are only read past.
 
     A saved image names its layers at its end: all that are no larger than a difference is worth are listed.
@@ -81,8 +81,8 @@ def layers(stream: IO[bytes], *, name: str, wanted: Collection[int]) -> dict[int
 
     def take(member: str, chunks: Iterator[bytes]) -> None:
         whole = hashlib.sha256()
-        reader: Any = ChunkReader(archive.hashed(chunks, whole))
-        by_member[member] = entries(io.BufferedReader(reader, buffer_size=1 << 20))
+        reader: Any = ChunkReader(archive.hash_chunks(chunks, whole))
+        by_member[member] = read_entries(io.BufferedReader(reader, buffer_size=1 << 20))
         while reader.read(1 << 20):
             pass
         by_digest[f"sha256:{whole.hexdigest()}"] = member

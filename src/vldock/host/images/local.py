@@ -25,14 +25,14 @@ def find(client: Any, reference: str, *, hint: str = "docker images; a registry'
         raise EnvironmentUnfit(f"there is no image {reference} in the engine", hint=hint) from error
 
 
-def identity(client: Any, image: Any) -> ImageIdentity:
+def read_identity(client: Any, image: Any) -> ImageIdentity:
     """Return what an engine's image is made of; one whose store names images otherwise is read whole (minutes)."""
-    if in_containerd(client):
-        return archive.read(saved(client, image), name=str(image.id)).identity
+    if uses_containerd(client):
+        return archive.read(save(client, image), name=str(image.id)).identity
     return ImageIdentity(str(image.id), tuple(image.attrs["RootFS"]["Layers"]))
 
 
-def in_containerd(client: Any) -> bool:
+def uses_containerd(client: Any) -> bool:
     """Tell whether the engine keeps images in containerd's store, where an id is a manifest's digest, no config's."""
     pairs = client.info().get("DriverStatus") or ()
     return ["driver-type", CONTAINERD_STORE] in [list(pair) for pair in pairs]
@@ -61,7 +61,7 @@ class ChunkReader(io.RawIOBase):
         return size
 
 
-def saved(client: Any, image: Any) -> IO[bytes]:
+def save(client: Any, image: Any) -> IO[bytes]:
     """Return the stream of `docker save` of an engine's image; reading it raises EnvironmentUnfit where it breaks."""
     client.api.timeout = SAVE_SECONDS
 

@@ -19,14 +19,14 @@ HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 END = b"\x03\x00"  # an empty last block
 
 
-def packed(chunks: Iterator[bytes]) -> Iterator[bytes]:
+def compress(chunks: Iterator[bytes]) -> Iterator[bytes]:
     """Yield the gzip of some bytes, in pieces."""
     workers = os.cpu_count() or 1
     check = size = 0
     waiting: deque[Future[bytes]] = deque()
     yield HEADER
     with ThreadPoolExecutor(workers) as pool:
-        for block in blocks(chunks):
+        for block in split_blocks(chunks):
             check, size = zlib.crc32(block, check), size + len(block)
             waiting.append(pool.submit(_deflate, block))
             if len(waiting) > 2 * workers:
@@ -36,7 +36,7 @@ def packed(chunks: Iterator[bytes]) -> Iterator[bytes]:
     yield END + struct.pack("<II", check, size & 0xFFFFFFFF)
 
 
-def blocks(chunks: Iterator[bytes]) -> Iterator[bytes]:
+def split_blocks(chunks: Iterator[bytes]) -> Iterator[bytes]:
     """Yield the same bytes in blocks of one size, however they came; the last may be shorter."""
     rest = bytearray()
     for chunk in chunks:

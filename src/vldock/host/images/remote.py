@@ -10,7 +10,7 @@ from typing import IO
 
 from vldock.common.errors import UsageError
 from vldock.host.errors import Damaged
-from vldock.host.images.archive import check_layers, diff_ids, unpacked
+from vldock.host.images.archive import check_layers, decompress, diff_ids
 from vldock.host.images.identity import ImageIdentity
 from vldock.host.registry.client import (
     CHUNK,
@@ -51,13 +51,13 @@ def _is_image(manifest: Manifest) -> bool:
     return "config" in manifest.content and manifest.config.media_type in CONFIGS
 
 
-def claimed(remote: Remote, manifest: Manifest) -> ImageIdentity:
+def read_claimed_identity(remote: Remote, manifest: Manifest) -> ImageIdentity:
     """Return what the image says it is made of: its config is hashed, its layers are not yet."""
     config = remote.read(manifest.config)
     return ImageIdentity(manifest.config.digest, diff_ids(config, name=f"{remote.repository}@{manifest.digest}"))
 
 
-def identity(remote: Remote, manifest: Manifest) -> ImageIdentity:
+def read_identity(remote: Remote, manifest: Manifest) -> ImageIdentity:
     """Return what the image is made of, all of it read; raises Damaged for a missing, changed or foreign blob."""
     name = f"{remote.repository}@{manifest.digest}"
     config = remote.read(manifest.config)
@@ -71,7 +71,7 @@ def _diff_id(remote: Remote, layer: Descriptor, name: str) -> str:
     with tempfile.TemporaryFile(prefix="vldock-layer-") as content:
         remote.fetch(layer, content)
         try:
-            for chunk in unpacked(chunks(content)):
+            for chunk in decompress(read_chunks(content)):
                 digest.update(chunk)
         except (ValueError, zlib.error) as error:
             raise Damaged(
@@ -80,7 +80,7 @@ def _diff_id(remote: Remote, layer: Descriptor, name: str) -> str:
     return f"sha256:{digest.hexdigest()}"
 
 
-def chunks(content: IO[bytes]) -> Iterator[bytes]:
+def read_chunks(content: IO[bytes]) -> Iterator[bytes]:
     """Yield a file from where it stands."""
     while chunk := content.read(CHUNK):
         yield chunk

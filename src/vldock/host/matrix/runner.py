@@ -204,7 +204,7 @@ class RunInProgress:
         log_files.gather(self.folder, plan.user)
         expected = estimates.expect(self.folder.path.parent, plan)
         wide = self.record.where.data_parallel == "auto"
-        statistics.import_ahead()
+        statistics.import_in_background()
         work = Dispatch(Records(plan, self.folder), places, executor, expected, self.sink, self.add, wide=wide)
         work.cells = self.cells
         work.run(key for key in plan.cells if key not in self.cells)
@@ -223,7 +223,7 @@ class RunInProgress:
         outcome = RunOutcome(self.folder, self.record, cells)
         for model in self.plan.models:
             self.tables(model)
-        report_write.reports(self.folder, self.record, cells, known=self._meanwhile.gathered())
+        report_write.write_reports(self.folder, self.record, cells, known=self._meanwhile.gathered())
         counts = Counter(cell.status for cell in cells)
         values = {"succeeded": counts["succeeded"], "failed": counts["failed"], "seconds": self.record.seconds}
         self._sink(event("run_end", state=state, standin=self.plan.standin, reason=reason, **values))

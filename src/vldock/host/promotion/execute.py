@@ -155,7 +155,7 @@ def change_tags(made: Entry, tags: Sequence[str], manifest: Manifest, work: Prom
 
 def verify(target: Remote, manifest: Manifest, receipts: Sequence[Receipt]) -> None:
     """Read a stored image back, every byte; raises Damaged or OtherImage where it is not the receipts'."""
-    seen = remote_images.identity(target, target.manifest(manifest.digest) or manifest)
+    seen = remote_images.read_identity(target, target.manifest(manifest.digest) or manifest)
     for receipt in receipts:
         receipt_check.same_image(receipt, seen, image=f"{target.repository}@{manifest.digest}")
 

@@ -106,24 +106,26 @@ class Origin:
 def _origin(source: Source, places: PromotionTarget, stack: ExitStack) -> Origin:
     if source.remote is not None:
         remote = stack.enter_context(places.line.open(source.remote.repository, say=places.say))
-        manifest = image_inspect.present(remote, source.remote)
-        return Origin(Subject(str(source), remote_images.claimed(remote, manifest), manifest), remote=remote)
+        manifest = image_inspect.require_manifest(remote, source.remote)
+        return Origin(
+            Subject(str(source), remote_images.read_claimed_identity(remote, manifest), manifest), remote=remote
+        )
     if source.path is not None:
         if str(source.path) == "-":
             raise UsageError("tar:- can be read only once", expected="tar:FILE, which is read to plan and to send")
         return Origin(Subject(str(source), image_inspect.read(source, places.line, say=places.say)), source=source)
     client = stack.enter_context(docker_client.connected())
     image = local_images.find(client, source.text)
-    return Origin(Subject(str(source), local_images.identity(client, image)), client=client, image=image)
+    return Origin(Subject(str(source), local_images.read_identity(client, image)), client=client, image=image)
 
 
 @contextmanager
 def _stream(origin: Origin) -> Iterator[IO[bytes]]:
     if origin.source is not None and origin.source.path is not None:
-        with archive.opened(origin.source.path) as stream:
+        with archive.open_saved(origin.source.path) as stream:
             yield stream
         return
-    yield local_images.saved(origin.client, origin.image)
+    yield local_images.save(origin.client, origin.image)
 
 
 def _bring(origin: Origin, plan: PromotionPlan, work: PromotionContext) -> Bring:

@@ -55,7 +55,7 @@ def write_receipt(
     base, base_digest = image_facts.base_of(client, found, facts)
     receipt = Receipt(
         name=name or image,
-        image=local_images.identity(client, found),
+        image=local_images.read_identity(client, found),
         manifest=image_facts.manifest_of(found, name or image),
         base=base,
         base_digest=base_digest,

@@ -20,14 +20,14 @@ DISTRIBUTION = "a registry of the OCI distribution API, v2"
 SILENT = "no reason given"
 
 
-def words(response: requests.Response) -> str:
+def error_text(response: requests.Response) -> str:
     """Return a registry's (or proxy's) own words on an error, in one line."""
     try:
         content = next(response.iter_content(READ), b"")
     except (requests.RequestException, OSError):
         return SILENT
     text = content.decode("utf-8", "replace")
-    raw = parse(text)
+    raw = parse_json(text)
     errors = raw.get("errors") if isinstance(raw, dict) else None
     if isinstance(errors, list):
         items = [item for item in errors if isinstance(item, dict)]
@@ -45,7 +45,7 @@ def in_one_line(text: str) -> str:
     return line if len(line) <= LONGEST else line[:LONGEST] + "..."
 
 
-def parse(text: str | bytes) -> Any:
+def parse_json(text: str | bytes) -> Any:
     """Return the value of a JSON text, None where it is none."""
     try:
         return json.loads(text)
@@ -53,30 +53,30 @@ def parse(text: str | bytes) -> Any:
         return None
 
 
-def status(response: requests.Response) -> str:
+def status_text(response: requests.Response) -> str:
     """Return '404 Not Found: ' and the words of the answer."""
-    return f"{_code(response)}: {words(response)}"
+    return f"{_code(response)}: {error_text(response)}"
 
 
 def _code(response: requests.Response) -> str:
     return in_one_line(f"{response.status_code} {response.reason or ''}")
 
 
-def number(response: requests.Response, header: str) -> int | None:
+def integer_header(response: requests.Response, header: str) -> int | None:
     """Return the whole number a header holds, None where there is none; raises RegistryFailed for anything else."""
     text = response.headers.get(header)
     if text is None:
         return None
     if not NUMBER.fullmatch(text.strip()):
-        raise odd(response, f"{header}: {in_one_line(text)}", expected=f"{header}: a number")
+        raise unexpected(response, f"{header}: {in_one_line(text)}", expected=f"{header}: a number")
     return int(text)
 
 
-def location(response: requests.Response) -> str:
+def location_header(response: requests.Response) -> str:
     """Return the Location header; raises RegistryFailed where there is none."""
     found = str(response.headers.get("Location") or "").strip()
     if not found:
-        raise odd(response, "no Location header", expected="the address the next request goes to")
+        raise unexpected(response, "no Location header", expected="the address the next request goes to")
     return found
 
 
@@ -87,11 +87,11 @@ def stored_bytes(response: requests.Response) -> int | None:
         return None
     found = re.fullmatch(r"(?:bytes[= ])?0-([0-9]{1,18})", text.strip())
     if not found:
-        raise odd(response, f"Range: {in_one_line(text)}", expected="Range: 0-LAST")
+        raise unexpected(response, f"Range: {in_one_line(text)}", expected="Range: 0-LAST")
     return int(found[1]) + 1 if int(found[1]) else 0
 
 
-def odd(response: requests.Response, what: str, *, expected: str) -> RegistryFailed:
+def unexpected(response: requests.Response, what: str, *, expected: str) -> RegistryFailed:
     """Return the error for an answer that is not what the API says."""
     asked = f"{response.request.method} {in_one_line(bare(str(response.url)))}"
     return RegistryFailed(

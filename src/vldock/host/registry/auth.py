@@ -19,7 +19,7 @@ from requests.auth import AuthBase
 
 from vldock.host.errors import RegistryDenied
 from vldock.host.registry.address import Home, Origin
-from vldock.host.registry.answer import in_one_line, odd, parse, status
+from vldock.host.registry.answer import in_one_line, parse_json, status_text, unexpected
 from vldock.host.registry.reference import LOOPBACK
 from vldock.host.util.console import Say, silent
 from vldock.host.util.redaction import bare
@@ -45,7 +45,7 @@ class Credentials:
         return "Basic " + base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
 
 
-def from_docker(host: str, *, say: Say = silent) -> Credentials:
+def docker_credentials(host: str, *, say: Say = silent) -> Credentials:
     """Return what `docker login` left for this host, in config.json or a credential helper; empty where nothing."""
     from docker.auth import load_config
     from docker.errors import DockerException
@@ -109,18 +109,18 @@ class RegistryAuth(AuthBase):
             who = _For(realm, self.credentials.basic if self.credentials.user else None)
             answer = ask("GET", realm, params=asked, auth=who)
         if answer.status_code in AGAIN:
-            raise RetryableError(f"{in_one_line(bare(realm))} gave no token: {status(answer)}")
+            raise RetryableError(f"{in_one_line(bare(realm))} gave no token: {status_text(answer)}")
         if answer.status_code != 200:
             address = self.home().address
             raise RegistryDenied(
-                f"{in_one_line(bare(realm))} gave no token for {address}: {status(answer)}",
+                f"{in_one_line(bare(realm))} gave no token for {address}: {status_text(answer)}",
                 expected="the credentials of a user who may push",
                 hint=f"docker login {address}",
             )
-        said = parse(answer.content)
+        said = parse_json(answer.content)
         token = (said.get("token") or said.get("access_token")) if isinstance(said, dict) else None
         if not (isinstance(token, str) and VISIBLE.fullmatch(token)):
-            raise odd(answer, "no token", expected='{"token": "..."}')
+            raise unexpected(answer, "no token", expected='{"token": "..."}')
         return token
 
     def _refuse_open_line(self, url: str) -> None:

@@ -10,7 +10,7 @@ from typing import IO, Any
 import requests
 
 from vldock.host.errors import Damaged, RegistryFailed
-from vldock.host.registry.answer import in_one_line, number, parse, words
+from vldock.host.registry.answer import error_text, in_one_line, integer_header, parse_json
 from vldock.host.registry.reference import DIGEST
 from vldock.host.registry.transport import Http
 from vldock.host.util.retry import LOST, RetryableError
@@ -59,7 +59,7 @@ class Manifest:
     @property
     def content(self) -> dict[str, Any]:
         """What it says; raises Damaged where that is no object."""
-        said = parse(self.raw)
+        said = parse_json(self.raw)
         if not isinstance(said, dict):
             raise self._damaged(repr(self.raw[:200]))
         return said
@@ -122,13 +122,15 @@ class Remote:
         answer = self.http.ask("GET", f"{self._base}/manifests/{reference}", ok=(200, 404), headers={"Accept": ACCEPT})
         if answer.status_code == 404:
             return None
-        said = parse(answer.content)
+        said = parse_json(answer.content)
         kind = answer.headers.get("Content-Type") or (said.get("mediaType") if isinstance(said, dict) else "")
         found = Manifest(answer.content, in_one_line(str(kind).partition(";")[0]))
         if reference.startswith("sha256:") and found.digest != reference:
             raise Damaged(f"{self.repository}@{reference}: the registry gave other bytes: {found.digest}")
         if not isinstance(said, dict):
-            raise RegistryFailed(f"{self.repository}:{reference}: no manifest came: {words(answer)}", expected=WHOLE)
+            raise RegistryFailed(
+                f"{self.repository}:{reference}: no manifest came: {error_text(answer)}", expected=WHOLE
+            )
         return found
 
     def put_manifest(self, manifest: Manifest, reference: str) -> None:
@@ -142,7 +144,7 @@ class Remote:
     def has(self, blob: Descriptor) -> bool:
         """Tell whether a blob is there, in its full size."""
         answer = self.http.ask("HEAD", f"{self._base}/blobs/{blob.digest}", ok=(200, 404))
-        return answer.status_code == 200 and number(answer, "Content-Length") in (None, blob.size)
+        return answer.status_code == 200 and integer_header(answer, "Content-Length") in (None, blob.size)
 
     def read(self, blob: Descriptor) -> bytes:
         """Return a small blob; raises Damaged where it is missing or other bytes."""

@@ -24,7 +24,7 @@ class RegistryOptions:
     @contextmanager
     def open(self, repository: Repository, *, say: Say) -> Iterator[Remote]:
         """Yield the repository, with the credentials docker has for its host."""
-        credentials = registry_auth.from_docker(repository.host, say=say)
+        credentials = registry_auth.docker_credentials(repository.host, say=say)
         http = Http(repository, credentials=credentials, plain_http=self.plain_http, patience=self.patience, say=say)
         try:
             yield Remote(http)

@@ -62,7 +62,7 @@ class Source:
         return f"{self.kind}:{self.text}"
 
 
-def source(text: str) -> Source:
+def parse_source(text: str) -> Source:
     """Read SRC: engine:NAME, registry:NAME or tar:FILE; without a prefix a name with a host in it is a registry's."""
     kind, colon, rest = text.partition(":")
     if colon and kind == "tar":
@@ -70,21 +70,21 @@ def source(text: str) -> Source:
     if colon and kind == "engine":
         return Source("engine", rest)
     if colon and kind == "registry":
-        return Source("registry", rest, remote=remote(rest))
+        return Source("registry", rest, remote=parse_remote(rest))
     if "/" in text and HOST.match(text.partition("/")[0]):
-        return Source("registry", text, remote=remote(text))
+        return Source("registry", text, remote=parse_remote(text))
     return Source("engine", text)
 
 
-def remote(text: str) -> RemoteImage:
+def parse_remote(text: str) -> RemoteImage:
     """Read HOST/NAME:TAG or HOST/NAME@sha256:...; raises UsageError for anything else."""
-    repository, tags = destination(text)
+    repository, tags = parse_destination(text)
     if len(tags) != 1:
         raise UsageError(f"{text}: no tag", expected="HOST/NAME:TAG or HOST/NAME@sha256:DIGEST")
     return RemoteImage(repository, tags[0])
 
 
-def destination(text: str) -> tuple[Repository, tuple[str, ...]]:
+def parse_destination(text: str) -> tuple[Repository, tuple[str, ...]]:
     """Read HOST/NAME[:TAG,TAG...] or HOST/NAME@DIGEST; raises UsageError for anything else."""
     host, _, path = text.partition("/")
     name, mark, rest = path.partition("@")

@@ -12,7 +12,7 @@ from urllib3.exceptions import HTTPError
 from vldock import __version__
 from vldock.host.errors import RegistryDenied, RegistryFailed
 from vldock.host.registry.address import Home
-from vldock.host.registry.answer import DISTRIBUTION, NUMBER, in_one_line, location, status
+from vldock.host.registry.answer import DISTRIBUTION, NUMBER, in_one_line, location_header, status_text
 from vldock.host.registry.auth import Credentials, RegistryAuth
 from vldock.host.registry.reference import Repository
 from vldock.host.util import retry
@@ -78,7 +78,7 @@ class Http:
 
     def next_place(self, answer: requests.Response) -> str:
         """Return where the next request of an upload goes; raises RegistryFailed where the answer does not tell."""
-        return self.url(location(answer), base=answer.url)
+        return self.url(location_header(answer), base=answer.url)
 
     def scheme(self) -> str:
         """Return https; on this machine http where nobody speaks TLS, as docker itself does."""
@@ -139,7 +139,7 @@ class Http:
         return response
 
     def _unwanted(self, method: str, path: str, response: requests.Response) -> Exception:
-        said = f"{method} {bare(path)}: {status(response)}"
+        said = f"{method} {bare(path)}: {status_text(response)}"
         if response.status_code in AGAIN:
             after = response.headers.get("Retry-After", "")
             return RetryableError(said, after=float(after) if NUMBER.fullmatch(after) else None)

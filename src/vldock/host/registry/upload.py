@@ -14,7 +14,7 @@ from typing import IO
 import requests
 
 from vldock.host.errors import RegistryFailed
-from vldock.host.registry.answer import number, status, stored_bytes, words
+from vldock.host.registry.answer import error_text, integer_header, status_text, stored_bytes
 from vldock.host.registry.client import Descriptor, Remote
 from vldock.host.registry.transport import ABLE, GO_ON
 from vldock.host.util.console import size_text
@@ -71,7 +71,7 @@ class _Upload:
         """
         answer = self.http.ask("POST", f"/v2/{self.remote.repository.name}/blobs/uploads/", ok=(202,))
         self.place = self.http.next_place(answer)
-        self.least = number(answer, "OCI-Chunk-Min-Length") or 1
+        self.least = integer_header(answer, "OCI-Chunk-Min-Length") or 1
         while self.sent < self.blob.size:
             why = self._next_part()
             if why is not None:
@@ -86,7 +86,7 @@ class _Upload:
         answer = self._send(data)
         if not isinstance(answer, requests.Response):
             return answer
-        said = status(answer)
+        said = status_text(answer)
         if answer.status_code in TOO_LARGE and self._smaller(len(data), said):
             return self.http.persist(self._arrived, what=f"upload to {self.http.repository}")
         if answer.status_code == 413:
@@ -129,7 +129,7 @@ class _Upload:
         answer = self.http.once("GET", self.place, ok=(*DONE, *FORGOTTEN))
         arrived = stored_bytes(answer)
         if answer.status_code not in DONE or arrived is None:
-            return status(answer)
+            return status_text(answer)
         if "Location" in answer.headers:
             self.place = self.http.next_place(answer)
         self.sent = arrived
@@ -153,7 +153,7 @@ class _Upload:
         # 404 also where an earlier try ended the upload and only its answer was lost
         if answer.status_code in DONE or self.remote.has(self.blob):
             return None
-        return words(answer)
+        return error_text(answer)
 
 
 def _named(said: str, *, below: int) -> int | None:

@@ -73,7 +73,7 @@ def compare(first: Path, second: Path) -> Comparison:
 
     Raises UsageError for a run and a cell, or cells of two benchmarks; InputRefused where nothing can be paired.
     """
-    one, two = cells_of(first), cells_of(second)
+    one, two = read_cells(first), read_cells(second)
     if (first / CELL_FILE).is_file() != (second / CELL_FILE).is_file():
         raise UsageError(f"{first} and {second}: a run and a cell", expected="two runs, or two cells")
     keys, left = _match(one, two)
@@ -92,7 +92,7 @@ def compare(first: Path, second: Path) -> Comparison:
     return Comparison(str(first), str(second), one[keys[0][0]][1].standin, tuple(pairs), tuple(unpaired))
 
 
-def cells_of(folder: Path) -> CellsOnDisk:
+def read_cells(folder: Path) -> CellsOnDisk:
     """Return the cells of a run's folder, or the one cell of a cell's; raises InputRefused where it is neither."""
     if (folder / CELL_FILE).is_file():
         cell = Cell.load(folder)

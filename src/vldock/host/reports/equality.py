@@ -19,7 +19,7 @@ IDENTITY = "_identity.json"
 
 
 @dataclass(frozen=True)
-class Compared:
+class PredictionComparison:
     """Every pair of prediction files, and what only one side has."""
 
     first: str
@@ -43,9 +43,9 @@ class Compared:
         }
 
 
-def compared(first: Path, second: Path) -> Compared:
+def compare_predictions(first: Path, second: Path) -> PredictionComparison:
     """Compare two sets of predictions; raises InputRefused where one has none, or where nothing can be paired."""
-    one, two = files_of(first), files_of(second)
+    one, two = find_prediction_files(first), find_prediction_files(second)
     if len(one) == 1 == len(two):
         pairs, left = {next(iter(one)): (*one.values(), *two.values())}, []
     else:
@@ -57,24 +57,24 @@ def compared(first: Path, second: Path) -> Compared:
     cells = []
     for name, (mine, theirs) in pairs.items():
         try:
-            cells.append(equality(name, read(mine), read(theirs)))
+            cells.append(equality(name, read_predictions(mine), read_predictions(theirs)))
         except InputRefused as refusal:
             if len(pairs) == 1:
                 raise
             left.append(f"{name}: {refusal.message}")  # a cell that failed: nothing says that it is equal
-    return Compared(str(first), str(second), tuple(cells), tuple(left))
+    return PredictionComparison(str(first), str(second), tuple(cells), tuple(left))
 
 
-def files_of(place: Path) -> dict[str, Path]:
+def find_prediction_files(place: Path) -> dict[str, Path]:
     """Return {cell: prediction file} of a run, a cell, a model's folder, or the file itself."""
     if place.is_file():
         return {place.stem: place}
     if (place / RUN_FILE).is_file() or (place / CELL_FILE).is_file():
-        cells = compare.cells_of(place)
+        cells = compare.read_cells(place)
         return {f"{m} x {b}": prediction_table.prediction_file(path, f"{m}_{b}") for (m, b), (path, _) in cells.items()}
     below = [path.parent for pattern in ("*", "*/*") for path in sorted(place.glob(f"{pattern}/{CELL_FILE}"))]
     if below:  # the folder of `python -m vldock.image evaluate --out`, or a model's in it
-        return {name: path for folder in below for name, path in files_of(folder).items()}
+        return {name: path for folder in below for name, path in find_prediction_files(folder).items()}
     stems = [path.name.removesuffix(IDENTITY) for path in sorted(place.glob(f"*{IDENTITY}"))]
     files = {stem: prediction_table.prediction_file(place, stem) for stem in stems}
     found = {stem: path for stem, path in files.items() if path.is_file()}
@@ -87,7 +87,7 @@ def files_of(place: Path) -> dict[str, Path]:
     return found
 
 
-def read(path: Path) -> Predictions:
+def read_predictions(path: Path) -> Predictions:
     """Return a prediction file and the notes beside it; raises InputRefused for one that cannot be read."""
     rows, reason = prediction_table.read_table(path)
     if reason:

@@ -37,7 +37,7 @@ def render(
         title=f"Evaluation report {folder.name}",
         rows=[_row(name, plan.models, known, gathered) for name in plan.benchmarks],
         resamples=f"{RESAMPLES:,}",
-        references=references(cells, gathered),
+        references=reference_rows(cells, gathered),
         failures=[_failure(folder, cell) for cell in cells if cell.status != "succeeded"],
         look=shown,
         per_cell=per_cell,
@@ -88,12 +88,12 @@ def _cell(model: str, cell: Cell | None, evidence: Evidence | None) -> dict[str,
     return {**made, "look": f"h{level}", "why": why, "title": title, "label": f"{title}; {why}"}
 
 
-def references(cells: Sequence[Cell], gathered: Gathered) -> list[dict[str, Any]]:
+def reference_rows(cells: Sequence[Cell], gathered: Gathered) -> list[dict[str, Any]]:
     """Return the published scores beside ours, as texts, in the order of the cells."""
     rows = []
     for cell in cells:
         evidence = gathered.get((cell.model, cell.benchmark))
-        for item in reference_scores.beside(cell):
+        for item in reference_scores.compare_cell(cell):
             whole = evidence.interval if evidence and item.figure.metric in (None, cell.metric) else None
             texts = {
                 "ours": score_text(item.ours),

@@ -39,7 +39,7 @@ def render(folder: RunFolder, record: RunRecord, cells: Sequence[Cell], gathered
             failures=[cell for cell in cells if cell.status != "succeeded"],
             stints=devices_table(record),
             metrics={cell.benchmark: cell.metric for cell in cells if cell.metric},
-            references=[] if plan.standin else references(cells),
+            references=[] if plan.standin else reference_rows(cells),
             cut=cut_prompts(folder, plan),
             readings=text_readings(folder, plan),
             line=lambda value: " ".join(str(value).split()).replace("|", "\\|"),
@@ -100,11 +100,11 @@ def _interval(evidence: Evidence | None) -> tuple[str, str]:
     return (found.text, str(found.n)) if found else ("-", "-")
 
 
-def references(cells: Sequence[Cell]) -> list[tuple[str, str, str, str, str, str]]:
+def reference_rows(cells: Sequence[Cell]) -> list[tuple[str, str, str, str, str, str]]:
     """Return (benchmark, model, ours, theirs, difference, protocol and source) of what was published for the cells."""
     rows = []
     for cell in cells:
-        for item in reference_scores.beside(cell):
+        for item in reference_scores.compare_cell(cell):
             delta = "-" if item.delta is None else f"{item.delta:+.1f}"
             words = f"{delta} ({item.caveat})" if item.caveat else delta
             where = f"{item.figure.protocol}; {item.figure.source}"

@@ -133,7 +133,7 @@ def _verdicts(judged: Sequence[tuple[Sample, Sample]]) -> dict[str, Any]:
     return {
         "accuracy": (first, second),
         "delta": second - first,
-        "interval": statistics.of_difference(olds, news),
+        "interval": statistics.difference_interval(olds, news),
         "p": statistics.mcnemar(lost, len(flips) - lost),
         "flips": flips,
     }

@@ -32,7 +32,7 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Compared:
+class ComparedFigure:
     """A figure beside a cell's own: `delta` is ours minus theirs in points, None where the two cannot be compared."""
 
     figure: Figure
@@ -42,9 +42,9 @@ class Compared:
 
 
 @cache
-def figures() -> tuple[Figure, ...]:
+def load_figures() -> tuple[Figure, ...]:
     """Return every figure, in the order of the file."""
-    raw = document()
+    raw = load_document()
     return tuple(
         Figure(
             model=model,
@@ -62,28 +62,32 @@ def figures() -> tuple[Figure, ...]:
 
 
 @cache
-def document() -> dict[str, Any]:
+def load_document() -> dict[str, Any]:
     """Return the file as it is."""
     text = (files("vldock.host.reports") / "data" / "reference_scores.json").read_text(encoding="utf-8")
     found: dict[str, Any] = json.loads(text)
     return found
 
 
-def beside(cell: Cell) -> list[Compared]:
+def compare_cell(cell: Cell) -> list[ComparedFigure]:
     """Return what was published for a cell's model and benchmark, each compared as far as it can be."""
-    return [compare(cell, item) for item in figures() if (item.model, item.benchmark) == (cell.model, cell.benchmark)]
+    return [
+        compare_figure(cell, item)
+        for item in load_figures()
+        if (item.model, item.benchmark) == (cell.model, cell.benchmark)
+    ]
 
 
-def compare(cell: Cell, figure: Figure) -> Compared:
+def compare_figure(cell: Cell, figure: Figure) -> ComparedFigure:
     """Return a figure beside the cell's score."""
     ours = cell.score if figure.metric is None else cell.metrics.get(figure.metric)
     if ours is None or cell.status != "succeeded":
-        return Compared(figure, None, None, "no score of ours")
+        return ComparedFigure(figure, None, None, "no score of ours")
     unlike = _unlike(cell, figure)
     if unlike:
-        return Compared(figure, float(ours), None, unlike)
+        return ComparedFigure(figure, float(ours), None, unlike)
     partial = f"ours is of the first {cell.limit} samples only" if cell.limit is not None else None
-    return Compared(figure, float(ours), float(ours) - figure.value, partial)
+    return ComparedFigure(figure, float(ours), float(ours) - figure.value, partial)
 
 
 def _unlike(cell: Cell, figure: Figure) -> str | None:
@@ -95,8 +99,8 @@ def _unlike(cell: Cell, figure: Figure) -> str | None:
     return "another judge" if figure.judge is not None and exact != (figure.judge == EXACT) else None
 
 
-def markdown() -> str:
-    """Return docs/trust/reference-scores.md."""
+def render_markdown() -> str:
+    """Return docs/reference-scores.md."""
     models = [model.name for model in matrix_models()]
     lines = [
         "# Reference scores",
@@ -111,11 +115,11 @@ def markdown() -> str:
         f"| benchmark | {' | '.join(models)} | comparable | protocol | source |",
         f"|---|{'---:|' * len(models)}---|---|---|",
     ]
-    sources = document()["sources"]
-    for item in document()["figures"]:
+    sources = load_document()["sources"]
+    for item in load_document()["figures"]:
         values = [f"{item['scores'][model]:g}" if model in item["scores"] else "-" for model in models]
         words = ["yes" if item["comparable"] else "no", item["protocol"], sources[item["source"]]]
         lines.append(f"| {' | '.join([item['benchmark'], *values, *words])} |")
-    known = {item["benchmark"] for item in document()["figures"]}
+    known = {item["benchmark"] for item in load_document()["figures"]}
     without = [benchmark.name for benchmark in matrix_benchmarks() if benchmark.name not in known]
     return "\n".join([*lines, "", f"No published figure with a source was found for: {', '.join(without)}.", ""])

@@ -12,7 +12,7 @@ from vldock.common.cell_record import Cell
 from vldock.host.reports import html_page
 from vldock.host.reports.samples import Sample
 from vldock.host.reports.score_intervals import Gathered
-from vldock.host.reports.thumbnails import Album, encoded_pictures, tsv_of
+from vldock.host.reports.thumbnails import Album, find_tsv, read_pictures
 from vldock.host.runs.plan import RunPlan
 
 PER_CELL = 12
@@ -38,7 +38,7 @@ class SampleSelection:
 def choose(plan: RunPlan, cells: Sequence[Cell], gathered: Gathered, *, per_cell: int = PER_CELL) -> SampleSelection:
     """Return up to `per_cell` samples of each cell; where a budget ends, every cell has given about as many."""
     keys = [(cell.model, cell.benchmark) for cell in cells if (cell.model, cell.benchmark) in gathered]
-    chosen = {key: pick(gathered[key].samples.rows, per_cell) for key in keys}
+    chosen = {key: pick_rows(gathered[key].samples.rows, per_cell) for key in keys}
     encoded, remarks = _encoded(plan, cells, chosen)
     album, made, size, left_out = Album(PICTURE_BUDGET), list[dict[str, Any]](), 0, 0
     for rank in zip_longest(*chosen.values()):
@@ -57,7 +57,7 @@ def choose(plan: RunPlan, cells: Sequence[Cell], gathered: Gathered, *, per_cell
     return SampleSelection(tuple(made), album.uris, left_out, album.left_out, tuple(remarks))
 
 
-def pick(rows: Sequence[Sample], most: int) -> tuple[Sample, ...]:
+def pick_rows(rows: Sequence[Sample], most: int) -> tuple[Sample, ...]:
     """Return at most `most` rows in their order: half of them wrong ones where there are so many, none twice."""
     if len(rows) <= most:
         return tuple(rows)
@@ -80,7 +80,7 @@ def _encoded(
         key = (cell.model, cell.benchmark)
         if not chosen.get(key):
             continue
-        path, reason = tsv_of(plan, cell)
+        path, reason = find_tsv(plan, cell)
         if path is None:
             remarks[f"{cell.benchmark}: no pictures, because {reason}"] = None
         else:
@@ -88,7 +88,7 @@ def _encoded(
     found: dict[Key, dict[str, list[str]]] = {}
     for path, keys in by_file.items():
         try:
-            pictures = encoded_pictures(path, {row.index for key in keys for row in chosen[key]})
+            pictures = read_pictures(path, {row.index for key in keys for row in chosen[key]})
         except (csv.Error, OSError) as error:
             remarks[f"{keys[0][1]}: no pictures, because {path.name} cannot be read: {error}"] = None
             continue

@@ -85,12 +85,12 @@ def read(folder: Path, cell: Cell) -> Samples:
             reason = "VLMEvalKit's evaluation file has no verdict per sample"
     rotations = dict[str, list[Row]]()
     for row in predictions:
-        if str(row["index"]) not in scores and (question := rotated(str(row["index"]))) is not None:
+        if str(row["index"]) not in scores and (question := rotated_question(str(row["index"]))) is not None:
             rotations.setdefault(question, []).append(row)
     return Samples(tuple(_sample(row, scores, rotations) for row in predictions), reason)
 
 
-def rotated(index: str) -> str | None:
+def rotated_question(index: str) -> str | None:
     """Return the question this is a rotation of, in a circular benchmark; None where it is a question itself."""
     return str(int(index) % ROTATION) if index.isdecimal() and int(index) >= ROTATION else None
 
@@ -134,7 +134,7 @@ def _joined(benchmark: str, text: Any) -> float | None:
 def _sample(row: Row, scores: Mapping[str, tuple[float, str | None]], rotations: Mapping[str, Sequence[Row]]) -> Sample:
     index = str(row["index"])
     score, extracted = scores.get(index, (None, None))
-    question, note = rotated(index), ""
+    question, note = rotated_question(index), ""
     if score is None and question in scores:
         note = f"a rotation of question {question}, which has the verdict of all its rotations"
     elif score is not None and index in rotations:

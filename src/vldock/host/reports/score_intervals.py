@@ -31,10 +31,10 @@ Gathered = Mapping[tuple[str, str], Evidence]
 
 def gather(folder: Path, cells: Sequence[Cell]) -> dict[tuple[str, str], Evidence]:
     """Return the evidence of each cell of a run's folder."""
-    return {(cell.model, cell.benchmark): of_cell(folder / cell.model / cell.benchmark, cell) for cell in cells}
+    return {(cell.model, cell.benchmark): gather_cell(folder / cell.model / cell.benchmark, cell) for cell in cells}
 
 
-def of_cell(folder: Path, cell: Cell) -> Evidence:
+def gather_cell(folder: Path, cell: Cell) -> Evidence:
     """Return the evidence of one cell, read from its folder."""
     found = samples.read(folder, cell)
     if cell.status != "succeeded" or cell.score is None:
@@ -56,20 +56,20 @@ def interval_of(cell: Cell, found: Samples) -> tuple[Interval | None, str | None
     benchmark = find_benchmark(cell.benchmark)
     if benchmark is not None and benchmark.scale == "points":
         return None, "a sum of two accuracies for each category"
-    rows = counted(cell, found.judged)
+    rows = headline_rows(cell, found.judged)
     if not rows:
         return None, found.reason or "no verdict per sample"
     if cell.benchmark == "POPE":
         found_interval, centre = _pope(rows)
     else:
         scores = [row.score for row in rows if row.score is not None]
-        found_interval, centre = statistics.of_mean(scores), 100 * sum(scores) / len(scores)
+        found_interval, centre = statistics.mean_interval(scores), 100 * sum(scores) / len(scores)
     if abs(centre - score) > AGREES:
         return None, f"the samples give {centre:.2f}, the score is {score:.2f}"
     return found_interval, None
 
 
-def counted(cell: Cell, rows: Sequence[Sample]) -> list[Sample]:
+def headline_rows(cell: Cell, rows: Sequence[Sample]) -> list[Sample]:
     """Return the rows the headline is made of: MMMU's is one split's, most are everything's."""
     split = (cell.metric or "").partition("|")[0].removeprefix("split=")
     mine = [row for row in rows if row.split == split]
@@ -81,4 +81,4 @@ def _pope(rows: Sequence[Sample]) -> tuple[Interval, float]:
     counts = [(row.answer == "Yes", row.extracted == "Yes", len(row.category.split(","))) for row in rows]
     hits = sum(weight for truth, said, weight in counts if truth and said)
     misses = sum(weight for truth, said, weight in counts if truth != said)
-    return statistics.of_f1(counts), 200 * hits / max(1, 2 * hits + misses)
+    return statistics.f1_interval(counts), 200 * hits / max(1, 2 * hits + misses)

@@ -22,7 +22,7 @@ SEED = 20240501
 BATCH = 100  # resamples held at once: 14,000 samples are 11 MB then
 
 
-def import_ahead() -> None:
+def import_in_background() -> None:
     """Import, in a thread, what the functions below import when they are called: it takes a second."""
     threading.Thread(target=importlib.import_module, args=("scipy.stats",), daemon=True).start()
 
@@ -64,7 +64,7 @@ def hoeffding(mean: float, n: int) -> Interval:
     return Interval(100 * max(0.0, mean - reach), 100 * min(1.0, mean + reach), n, "Hoeffding")
 
 
-def of_mean(scores: Sequence[float]) -> Interval:
+def mean_interval(scores: Sequence[float]) -> Interval:
     """Return the interval of a mean of scores of 0-1: Wilson where all are 0 or 1, else the bootstrap's."""
     if all(score in (0.0, 1.0) for score in scores):
         return wilson(sum(score == 1.0 for score in scores), len(scores))
@@ -74,7 +74,7 @@ def of_mean(scores: Sequence[float]) -> Interval:
     return Interval(100 * low, 100 * high, len(scores), "bootstrap")
 
 
-def of_f1(rows: Sequence[tuple[bool, bool, int]]) -> Interval:
+def f1_interval(rows: Sequence[tuple[bool, bool, int]]) -> Interval:
     """Return the interval of the F1 of yes-or-no answers: rows of (truth, predicted, weight).
 
     Bootstrap over rows. Where F1 is 0 or 100 every resample is the same: there, F1 = 2J/(1+J) with J, true positives
@@ -104,7 +104,7 @@ def mcnemar(lost: int, gained: int) -> float:
     return float(binomtest(min(lost, gained), lost + gained, 0.5).pvalue) if lost + gained else 1.0
 
 
-def of_difference(before: Sequence[float], after: Sequence[float]) -> Interval:
+def difference_interval(before: Sequence[float], after: Sequence[float]) -> Interval:
     """Return the interval of mean(after) - mean(before) of paired scores of 0-1, in points.
 
     Newcombe's where all scores are 0 or 1, else the bootstrap over pairs.

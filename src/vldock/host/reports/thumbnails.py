@@ -78,7 +78,7 @@ def thumbnail(encoded: str) -> str | None:
     return f"data:image/jpeg;base64,{base64.b64encode(made.getvalue()).decode()}"
 
 
-def tsv_of(plan: RunPlan, cell: Cell) -> tuple[Path | None, str | None]:
+def find_tsv(plan: RunPlan, cell: Cell) -> tuple[Path | None, str | None]:
     """Return the TSV a cell was made from, or None and why it cannot be shown."""
     folder = Path(plan.data) if plan.data else (STANDIN_DATA if cell.standin else None)
     if folder is None:
@@ -97,7 +97,7 @@ def tsv_of(plan: RunPlan, cell: Cell) -> tuple[Path | None, str | None]:
     return path, None
 
 
-def encoded_pictures(tsv: Path, wanted: Collection[str]) -> dict[str, list[str]]:
+def read_pictures(tsv: Path, wanted: Collection[str]) -> dict[str, list[str]]:
     """Return the base64 pictures of the rows with these indices; a row may point at another row's picture."""
     found, elsewhere = dict[str, str](), dict[str, str]()
     asked = set(wanted)

@@ -56,7 +56,7 @@ class ReportFiles:
         }
 
 
-def reports(
+def write_reports(
     folder: RunFolder,
     record: RunRecord,
     cells: Sequence[Cell],
@@ -76,7 +76,7 @@ def reports(
     return ReportFiles(folder, tuple(cells), gathered, look)
 
 
-def again(folder: RunFolder, *, per_cell: int = PER_CELL) -> ReportFiles:
+def rewrite_reports(folder: RunFolder, *, per_cell: int = PER_CELL) -> ReportFiles:
     """Write the reports of a run once more, from run.json and the records of its cells.
 
     Raises InputRefused when the folder is no run's.
@@ -90,4 +90,4 @@ def again(folder: RunFolder, *, per_cell: int = PER_CELL) -> ReportFiles:
             continue  # shown as not run, which is what `vldock matrix --resume` takes it for
         if cell is not None:
             cells.append(cell)
-    return reports(folder, record, cells, per_cell=per_cell)
+    return write_reports(folder, record, cells, per_cell=per_cell)

@@ -47,7 +47,7 @@ class SessionStatus:
         return float(self.raw.get("idle_seconds") or 0.0)
 
 
-def short(handle: Any, words: Sequence[str], *, seconds: float = SECONDS) -> Completed:
+def run_short(handle: Any, words: Sequence[str], *, seconds: float = SECONDS) -> Completed:
     """Run a short command in the container; 124 or 137 is a command that did not end in time.
 
     Raises EnvironmentUnfit where the container does not run (any more).
@@ -62,35 +62,35 @@ def short(handle: Any, words: Sequence[str], *, seconds: float = SECONDS) -> Com
         ) from error
 
 
-def status(found: Session) -> SessionStatus | None:
+def read_status(found: Session) -> SessionStatus | None:
     """Return what a session says of itself, or None where nothing answers."""
     if not found.runs:
         return None
     try:
-        answer = short(found.handle, [*session_spec.INSIDE, "status", "--json"])
+        answer = run_short(found.handle, [*session_spec.INSIDE, "status", "--json"])
         raw = json.loads(answer.stdout)
     except (EnvironmentUnfit, ValueError):
         return None
     return SessionStatus(str(raw["state"]), raw) if isinstance(raw, dict) and raw.get("state") else None
 
 
-def statuses(found: Sequence[Session]) -> list[SessionStatus | None]:
+def read_statuses(found: Sequence[Session]) -> list[SessionStatus | None]:
     """Ask several sessions at once."""
     with ThreadPoolExecutor(max_workers=8) as pool:
-        return list(pool.map(status, found))
+        return list(pool.map(read_status, found))
 
 
 def cancel(handle: Any, request: str) -> bool:
     """End one evaluation as Ctrl-C would; False where the session knows none of that id."""
-    return short(handle, [*session_spec.INSIDE, "cancel", request]).exit_code == 0
+    return run_short(handle, [*session_spec.INSIDE, "cancel", request]).exit_code == 0
 
 
 def signal(handle: Any, request: str, name: str) -> None:
     """Send a signal (INT, KILL) to the commands of one request."""
-    short(handle, ["sh", "-c", SIGNAL, "-", request, name])
+    run_short(handle, ["sh", "-c", SIGNAL, "-", request, name])
 
 
-def commands(found: Session) -> list[str]:
+def running_commands(found: Session) -> list[str]:
     """Return the commands `docker exec` has at work in a session, but its own and its health check's."""
     api = found.handle.client.api
     at_work = []
@@ -103,8 +103,10 @@ def commands(found: Session) -> list[str]:
     return at_work
 
 
-def busy(found: Session, told: SessionStatus | None) -> list[str]:
+def work_lines(found: Session, told: SessionStatus | None) -> list[str]:
     """Return one line for everything at work in a session: its evaluations, and other commands."""
     own = [(str(item.get("id", "")), " ".join(item.get("argv") or ())) for item in (told.evaluations if told else ())]
     lines = [f"evaluation {request}: {text}" for request, text in own]
-    return lines + [f"command: {text}" for text in commands(found) if not any(mine and mine in text for _, mine in own)]
+    return lines + [
+        f"command: {text}" for text in running_commands(found) if not any(mine and mine in text for _, mine in own)
+    ]

@@ -15,14 +15,14 @@ from rich.table import Table
 from vldock.host.runs.events import Event, Sink
 from vldock.host.sessions.control import SessionStatus
 from vldock.host.sessions.find import Session
-from vldock.host.sessions.start import cause_of
+from vldock.host.sessions.start import death_cause
 from vldock.host.util.console import duration_text, size_text
 
 QUIET_SECONDS = 30.0
 
 
 @contextmanager
-def loading(console: Console, *, name: str, clock: Callable[[], float] = time.monotonic) -> Iterator[Sink]:
+def show_loading(console: Console, *, name: str, clock: Callable[[], float] = time.monotonic) -> Iterator[Sink]:
     """Yield a sink for a start's events: a line each with the time so far, and on a terminal a clock that runs.
 
     Elsewhere a line says every half minute that it still goes on.
@@ -60,9 +60,9 @@ def event_text(item: Event) -> str | None:
     if kind == "model_failed":
         return f"FAILED {model}: {item.get('error')}"
     if kind == "worker_restart":
-        return f"the worker died ({cause_of(item)}) and is started again"
+        return f"the worker died ({death_cause(item)}) and is started again"
     if kind == "worker_failed":
-        return f"the worker died ({cause_of(item)}) and is not started again"
+        return f"the worker died ({death_cause(item)}) and is not started again"
     return kind if kind in ("starting", "ready") else None
 
 
@@ -88,7 +88,7 @@ def table(every: Sequence[Session], told: Sequence[SessionStatus | None], *, now
     for name in ("session", "image", "models", "state", "age", "idle", "memory"):
         made.add_column(name, no_wrap=name in ("session", "age", "idle", "memory"))
     for found, answer in zip(every, told, strict=True):
-        row = as_json(found, answer, now=now)
+        row = session_json(found, answer, now=now)
         models = ", ".join(f"{model['name']} ({model['state']})" for model in row["models"]) or "none"
         idle, memory = row["idle_seconds"], row["rss_bytes"]
         made.add_row(
@@ -103,7 +103,7 @@ def table(every: Sequence[Session], told: Sequence[SessionStatus | None], *, now
     return made
 
 
-def as_json(found: Session, told: SessionStatus | None, *, now: datetime | None = None) -> dict[str, Any]:
+def session_json(found: Session, told: SessionStatus | None, *, now: datetime | None = None) -> dict[str, Any]:
     """Return one session as `ls --json` and `start --json` print it."""
     asked = [{"name": model, "state": "asked"} for model in found.models]
     return {

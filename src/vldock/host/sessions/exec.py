@@ -31,7 +31,7 @@ LATE_SECONDS = 5.0  # a killed command may be the first sign of a killed contain
 Interrupt = Callable[[Any, str], None]
 
 
-def request() -> str:
+def new_request_id() -> str:
     """Return a new request's id, which names what belongs together inside the container."""
     return uuid.uuid4().hex[:12]
 
@@ -57,7 +57,7 @@ class Streams:
 
 
 @contextmanager
-def counted() -> Iterator[list[int]]:
+def count_signals() -> Iterator[list[int]]:
     """Count SIGINT, SIGTERM and SIGHUP in a list instead of being ended by them."""
     seen: list[int] = []
 
@@ -104,7 +104,7 @@ def run(
     EnvironmentUnfit where the container does not run, or ends meanwhile.
     """
     write = out or Streams()
-    with counted() as signals:
+    with count_signals() as signals:
         made, stream = _started(handle, argv, {**(env or {}), REQUEST: request_id})
         reader = threading.Thread(target=lambda: [write(*frame) for frame in stream], daemon=True)
         reader.start()

@@ -48,7 +48,7 @@ class Session:
             state=str(state["Status"]),
             health=(state.get("Health") or {}).get("Status"),
             exit_code=int(state.get("ExitCode", 0)),
-            created=moment(attrs["Created"]),
+            created=parse_time(attrs["Created"]),
             outputs=outputs[0] if outputs else None,
             handle=handle,
         )
@@ -65,46 +65,47 @@ class Session:
         return f"{self.state} (exit {self.exit_code})" if self.state in ("exited", "dead") else self.state
 
 
-def moment(text: str) -> datetime:
+def parse_time(text: str) -> datetime:
     """Return docker's time, whose nine decimals Python does not read, as UTC."""
     return datetime.fromisoformat(text[:19]).replace(tzinfo=UTC)
 
 
-def every(client: Any) -> list[Session]:
+def find_all(client: Any) -> list[Session]:
     """Return all sessions, by name."""
     return sorted((Session.of(handle) for handle in cleanup.find(client, role=session_spec.ROLE)), key=lambda s: s.name)
 
 
-def named(client: Any, name: str) -> Session | None:
+def find_named(client: Any, name: str) -> Session | None:
     """Return the session of that name, or None."""
     wanted = session_spec.container_name(name)
-    return next((found for found in every(client) if found.container == wanted), None)
+    return next((found for found in find_all(client) if found.container == wanted), None)
 
 
-def existing(client: Any, name: str) -> Session:
+def require(client: Any, name: str) -> Session:
     """Return the session of that name; raises EnvironmentUnfit, naming those there are, where there is none."""
-    found = named(client, name)
+    found = find_named(client, name)
     if found is not None:
         return found
-    others = ", ".join(other.name for other in every(client))
+    others = ", ".join(other.name for other in find_all(client))
     raise EnvironmentUnfit(
         f"there is no session {name} here" + (f"; there are: {others}" if others else ""),
-        hint=start_line(name),
+        hint=start_command(name),
     )
 
 
-def running(client: Any, name: str) -> Session:
+def require_running(client: Any, name: str) -> Session:
     """Return the session of that name, whose container runs; raises EnvironmentUnfit where it does not."""
-    found = existing(client, name)
+    found = require(client, name)
     if not found.runs:
         raise EnvironmentUnfit(
             f"session {name} does not run: its container is {found.told()}",
-            hint=f"vldock session logs {name} --tail 20; vldock session stop {name}; {start_line(name, found.models)}",
+            hint=f"vldock session logs {name} --tail 20; vldock session stop {name}; "
+            f"{start_command(name, found.models)}",
         )
     return found
 
 
-def start_line(name: str, models: tuple[str, ...] = ()) -> str:
+def start_command(name: str, models: tuple[str, ...] = ()) -> str:
     """Return the command that starts a session."""
     given = "" if name == session_spec.DEFAULT else f" {name}"
     return f"vldock session start{given}" + "".join(f" --model {model}" for model in models or ("llava_v1.5_7b",))

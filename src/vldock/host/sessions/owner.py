@@ -13,7 +13,7 @@ OWNER = re.compile(r"^(?P<machine>.+):(?P<pid>\d+):(?P<started>\d+\.\d+)$")
 SECOND = 1.0  # psutil computes a start from the boot time, which a clock that is set moves
 
 
-def mark(pid: int) -> str:
+def owner_mark(pid: int) -> str:
     """Return the label's value for a process of this machine: machine, number, start; raises UsageError for none."""
     try:
         started = psutil.Process(pid).create_time()
@@ -24,7 +24,7 @@ def mark(pid: int) -> str:
     return f"{platform.node()}:{pid}:{started:.2f}"
 
 
-def is_over(owner: str | None) -> bool:
+def has_ended(owner: str | None) -> bool:
     """Tell whether the owner was a process of this machine and has ended; False for anything that cannot be known."""
     match = OWNER.match(owner or "")
     if match is None or match["machine"] != platform.node():

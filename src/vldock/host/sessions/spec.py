@@ -56,7 +56,7 @@ def container_name(name: str) -> str:
     return PREFIX + name
 
 
-def seconds(text: str) -> float:
+def parse_seconds(text: str) -> float:
     """Return the seconds of a duration: 90, 90s, 30m, 8h, 1h30m, 2d; raises UsageError for anything else."""
     if text.isdecimal() and int(text):
         return float(text)
@@ -82,10 +82,10 @@ def idle_seconds(idle: str | None, *, keep: bool, restart: str) -> float | None:
                 hint="--restart on-failure, or leave out --idle",
             )
         return None
-    return None if keep else IDLE_SECONDS if idle is None else seconds(idle)
+    return None if keep else IDLE_SECONDS if idle is None else parse_seconds(idle)
 
 
-def spec(asked: SessionOptions, careful: Spec, *, reaps: bool) -> Spec:
+def container_spec(asked: SessionOptions, careful: Spec, *, reaps: bool) -> Spec:
     """Return the session's container: `careful` is `vldock run`'s, `reaps` tells of the image's PID 1."""
     models = [word for model in asked.models for word in ("--model", model)]
     idle = [] if asked.idle is None else ["--idle", f"{asked.idle:g}"]
@@ -105,7 +105,7 @@ def spec(asked: SessionOptions, careful: Spec, *, reaps: bool) -> Spec:
     )
 
 
-def reaps(image: Any) -> bool:
+def reaps_orphans(image: Any) -> bool:
     """Tell whether an image's own PID 1 collects orphans (ours starts with tini); another gets docker's --init."""
     entrypoint: Sequence[str] = image.attrs.get("Config", {}).get("Entrypoint") or ()
     return bool(entrypoint) and entrypoint[0].rpartition("/")[2] in ("tini", "dumb-init", "docker-init")

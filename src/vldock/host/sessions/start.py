@@ -59,7 +59,7 @@ class Loading:
         return BY_CODE.get(self.exit.code if self.exit else 1, VldockError)
 
 
-def refuse_taken(found: Session | None) -> None:
+def refuse_taken_name(found: Session | None) -> None:
     """Raise UsageError, with the state of the session that has the name and the next command, where there is one."""
     if found is None:
         return
@@ -90,8 +90,8 @@ def start(
     """
     handle = create(client, replace(spec, restart=None))
     try:
-        with signals_interrupt(), following(client, handle) as container:
-            seen = follow(container, asked=models_of(spec), show=show, seconds=seconds, clock=clock)
+        with signals_interrupt(), start_attached(client, handle) as container:
+            seen = follow(container, asked=requested_models(spec), show=show, seconds=seconds, clock=clock)
         if (problem := seen.problem()) is not None:
             raise _failed(handle, problem, seen, kept=keep_failed)
         if spec.restart:
@@ -104,13 +104,13 @@ def start(
     return Session.of(handle)
 
 
-def models_of(spec: Spec) -> tuple[str, ...]:
+def requested_models(spec: Spec) -> tuple[str, ...]:
     """Return the models a session is asked to load at its start."""
     return tuple(filter(None, spec.marks.get(session_spec.MODELS_LABEL, "").split(",")))
 
 
 @contextmanager
-def following(client: Any, handle: Any) -> Iterator[Container]:
+def start_attached(client: Any, handle: Any) -> Iterator[Container]:
     """Start a container and yield it with every line from its first; it runs on afterwards."""
     line = client.api.attach_socket(handle.id, ATTACH)
     wire = getattr(line, "_sock", line)  # of a file over a socket, the socket: only that can hang up while it is read
@@ -135,7 +135,7 @@ def follow(
             seen.tail.append(line.text.strip())
         show(item or event("silence"))
         if item is not None:
-            take(item, seen, asked=asked)
+            apply_event(item, seen, asked=asked)
         if seen.ready:
             return seen
         if (late := clock() - began) > seconds:
@@ -145,20 +145,20 @@ def follow(
     return seen
 
 
-def cause_of(item: Event) -> str:
+def death_cause(item: Event) -> str:
     """Return why the worker died, of an event of its death."""
     return str(item.get("cause") or f"exit {item.get('exit')}")
 
 
-def take(item: Event, seen: Loading, *, asked: Sequence[str]) -> None:
+def apply_event(item: Event, seen: Loading, *, asked: Sequence[str]) -> None:
     """Take in one event; a model that was asked for and is not among those that are ready has failed."""
     kind = item["event"]
     if kind in ("worker_restart", "worker_failed"):
-        seen.cause = cause_of(item)
+        seen.cause = death_cause(item)
     if kind == "model_failed":
         seen.failed[str(item.get("model"))] = str(item.get("error"))
     if kind == "worker_failed":
-        seen.failed["the worker"] = f"it died at every start, the last time: {cause_of(item)}"
+        seen.failed["the worker"] = f"it died at every start, the last time: {death_cause(item)}"
     if kind == "ready":
         for model in set(asked) - set(item.get("models", asked)) - set(seen.failed):
             seen.failed[model] = "see below"

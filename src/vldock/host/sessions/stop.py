@@ -30,7 +30,7 @@ class SessionBusy(EnvironmentUnfit):
 
 def refuse_busy(found: Session, told: SessionStatus | None) -> None:
     """Raise SessionBusy, naming what is at work in a session, where something is."""
-    lines = session_control.busy(found, told) if found.runs else []
+    lines = session_control.work_lines(found, told) if found.runs else []
     if lines:
         raise SessionBusy(
             "\n".join([f"session {found.name} is at work:", *(f"  {line}" for line in lines)]),
@@ -45,7 +45,7 @@ def stop(found: Session, *, force: bool, say: Say, seconds: float = GRACE_SECOND
     Raises SessionBusy where something is at work in it and not `force`.
     """
     if not force:
-        refuse_busy(found, session_control.status(found))
+        refuse_busy(found, session_control.read_status(found))
     if found.state != "created":
         _never_again(found.handle)
     if found.runs and _asked(found):
@@ -70,7 +70,7 @@ def _never_again(handle: Any) -> None:
 
 def _asked(found: Session) -> bool:
     try:
-        return session_control.short(found.handle, [*session_spec.INSIDE, "stop"]).exit_code == 0
+        return session_control.run_short(found.handle, [*session_spec.INSIDE, "stop"]).exit_code == 0
     except EnvironmentUnfit:
         return False
 
@@ -104,15 +104,15 @@ def plan(
     every: Sequence[Session],
     *,
     older_than: float | None,
-    told: Callable[[Session], SessionStatus | None] = session_control.status,
+    told: Callable[[Session], SessionStatus | None] = session_control.read_status,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> list[StaleSession]:
     """Return the sessions nobody can use, whose owner is over, or that are idle for more than `older_than` seconds."""
-    reasons = ((found, reason(found, older_than=older_than, told=told, now=now())) for found in every)
+    reasons = ((found, stale_reason(found, older_than=older_than, told=told, now=now())) for found in every)
     return [StaleSession(found, why) for found, why in reasons if why]
 
 
-def reason(
+def stale_reason(
     found: Session, *, older_than: float | None, told: Callable[[Session], SessionStatus | None], now: datetime
 ) -> str | None:
     """Return why a session is waste, or None where it is not."""
@@ -123,7 +123,7 @@ def reason(
         return "its container was made and never started" if age > YOUNG_SECONDS else None
     if found.health == "unhealthy":
         return "it is unhealthy: its worker does not answer, or it lost its folders or GPU"
-    if session_owner.is_over(found.owner):
+    if session_owner.has_ended(found.owner):
         return f"the process it belongs to is over ({found.owner})"
     if older_than is not None and found.runs:
         answer = told(found)
@@ -132,7 +132,7 @@ def reason(
     return None
 
 
-def collect(waste: Sequence[StaleSession], *, say: Say) -> None:
+def remove_stale(waste: Sequence[StaleSession], *, say: Say) -> None:
     """Remove what the plan names; one that can be used and has work is left."""
     for item in waste:
         try:

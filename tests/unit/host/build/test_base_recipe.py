@@ -101,7 +101,7 @@ def test_a_base_that_is_there_is_not_pulled_again(recipe: BaseRecipe) -> None:
 def test_a_base_made_by_another_recipe_is_not_taken(recipe: BaseRecipe) -> None:
     engine = FakeEngine({recipe.tag: {"RepoDigests": [], "Config": {"Labels": {base_image.RECIPE_LABEL: "other"}}}})
 
-    assert base_image.present(engine, recipe) is None
+    assert base_image.find(engine, recipe) is None
 
 
 def test_a_pulled_base_is_built_from_by_its_digest(recipe: BaseRecipe) -> None:
@@ -140,7 +140,7 @@ def test_from_registry_never_makes_one(recipe: BaseRecipe, monkeypatch: pytest.M
 
 
 def test_the_hosts_resolver_and_name_stay_out_of_the_tree(recipe: BaseRecipe, tmp_path: Path) -> None:
-    argv = bootstrap.argv(suite="bookworm", options=recipe.mmdebstrap, target=tmp_path / "base.tar")
+    argv = bootstrap.mmdebstrap_argv(suite="bookworm", options=recipe.mmdebstrap, target=tmp_path / "base.tar")
 
     hook = next(word for word in argv if word.startswith("--customize-hook="))
     assert "etc/resolv.conf" in hook
@@ -152,4 +152,4 @@ def test_the_hosts_apt_proxy_is_used_but_only_through_the_environment() -> None:
     def run(argv: Any) -> Result:
         return Result(tuple(argv), 0, "http://proxy.example:3142\n" if "http::" in argv[-1] else "DIRECT\n")
 
-    assert bootstrap.proxies(run=run) == {"http_proxy": "http://proxy.example:3142"}
+    assert bootstrap.apt_proxies(run=run) == {"http_proxy": "http://proxy.example:3142"}

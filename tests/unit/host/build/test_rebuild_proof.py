@@ -34,7 +34,7 @@ def layer(*files: tuple[str, bytes, int], mode: int = 0o644) -> layer_diff.Layer
             info.size, info.mtime, info.mode = len(content), mtime, mode
             tar.addfile(info, io.BytesIO(content))
     out.seek(0)
-    return layer_diff.entries(out)
+    return layer_diff.read_entries(out)
 
 
 def test_equal_layers_differ_in_nothing_but_what_is_around_them():
@@ -77,7 +77,7 @@ def test_a_proof_holds_when_all_layers_match(digests, holds, verdict):
 
 
 def test_installed_packages_are_read_from_dpkg_s_status():
-    assert os_packages.installed(STATUS) == {"bash": "5.2.15-2+b7"}
+    assert os_packages.parse_dpkg_status(STATUS) == {"bash": "5.2.15-2+b7"}
 
 
 def test_drift_is_told_by_package():

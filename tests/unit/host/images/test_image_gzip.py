@@ -14,7 +14,7 @@ from support.saved_image import noise
 
 from vldock.host.images import parallel_gzip
 from vldock.host.images import remote as remote_images
-from vldock.host.images.archive import unpacked
+from vldock.host.images.archive import decompress
 from vldock.host.images.identity import ImageIdentity
 from vldock.host.registry.client import DOCKER_CONFIG, DOCKER_LAYER, DOCKER_MANIFEST, Descriptor, Manifest
 
@@ -28,34 +28,34 @@ def content(size: int) -> bytes:
 
 @pytest.mark.parametrize("size", SIZES)
 def test_any_size_comes_back_whole(size: int) -> None:
-    made = b"".join(parallel_gzip.packed(iter([content(size)])))
+    made = b"".join(parallel_gzip.compress(iter([content(size)])))
 
     assert gzip.decompress(made) == content(size)
-    assert b"".join(unpacked(iter([made[:7], made[7:]]))) == content(size)
+    assert b"".join(decompress(iter([made[:7], made[7:]]))) == content(size)
 
 
 def test_gzip_itself_finds_no_fault() -> None:
-    made = b"".join(parallel_gzip.packed(iter([content(SIZES[-1])])))
+    made = b"".join(parallel_gzip.compress(iter([content(SIZES[-1])])))
 
     assert subprocess.run(["gzip", "-t"], input=made, check=False).returncode == 0
 
 
 def test_neither_the_chunks_nor_the_cores_change_the_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = content(SIZES[-1])
-    first = b"".join(parallel_gzip.packed(iter([whole])))
+    first = b"".join(parallel_gzip.compress(iter([whole])))
     monkeypatch.setattr("os.cpu_count", lambda: 1)
 
-    second = b"".join(parallel_gzip.packed(whole[at : at + 999_983] for at in range(0, len(whole), 999_983)))
+    second = b"".join(parallel_gzip.compress(whole[at : at + 999_983] for at in range(0, len(whole), 999_983)))
 
     assert first == second
 
 
 @pytest.mark.parametrize("damage", [slice(0, -3), slice(0, 40)], ids=["end", "middle"])
 def test_a_gzip_stream_cut_short_is_an_error(damage: slice) -> None:
-    made = b"".join(parallel_gzip.packed(iter([content(5000)])))
+    made = b"".join(parallel_gzip.compress(iter([content(5000)])))
 
     with pytest.raises(ValueError, match="cut off"):
-        b"".join(unpacked(iter([made[damage]])))
+        b"".join(decompress(iter([made[damage]])))
 
 
 def members(*parts: bytes) -> bytes:
@@ -69,17 +69,17 @@ def test_every_member_of_a_layer_is_read_wherever_the_chunks_end(step: int) -> N
 
     chunks = [made[:2], *(made[at : at + step] for at in range(2, len(made), step))]
 
-    assert b"".join(unpacked(iter(chunks))) == content(300) + content(5000)
+    assert b"".join(decompress(iter(chunks))) == content(300) + content(5000)
 
 
 def test_a_layer_cut_off_in_its_last_member_is_an_error() -> None:
     with pytest.raises(ValueError, match="cut off"):
-        b"".join(unpacked(iter([members(content(300))[:-4]])))
+        b"".join(decompress(iter([members(content(300))[:-4]])))
 
 
 def test_what_follows_a_member_and_is_none_is_an_error() -> None:
     with pytest.raises(zlib.error):
-        b"".join(unpacked(iter([members(content(300)) + b"more"])))
+        b"".join(decompress(iter([members(content(300)) + b"more"])))
 
 
 def test_an_image_of_such_layers_in_a_registry_is_the_one_its_config_names() -> None:
@@ -92,6 +92,6 @@ def test_an_image_of_such_layers_in_a_registry_is_the_one_its_config_names() -> 
     registry = FakeRegistry()
     registry.blobs = {("a", blob.digest): content for blob, content in zip(blobs, (config, packed), strict=True)}
 
-    made = remote_images.identity(registry.remote("a"), manifest)
+    made = remote_images.read_identity(registry.remote("a"), manifest)
 
     assert made == ImageIdentity(blobs[0].digest, (saved_image.sha256(layer),))

@@ -454,7 +454,7 @@ def test_an_engine_that_goes_away_in_the_middle_is_told_as_such(testbed: Promoti
         yield testbed.image().path.read_bytes()[:2000]
         raise ChunkedEncodingError("connection broken")
 
-    stream = local_images.saved(engine([], broken), SimpleNamespace(id="sha256:0"))
+    stream = local_images.save(engine([], broken), SimpleNamespace(id="sha256:0"))
 
     with pytest.raises(EnvironmentUnfit, match="connection broken"):
         archive.read(stream, name="x")
@@ -464,4 +464,4 @@ def test_where_an_id_is_no_configs_digest_the_saved_image_tells_it(testbed: Prom
     made = testbed.image(layout="oci")
     store = engine([["driver-type", "io.containerd.snapshotter.v1"]], lambda: iter([made.path.read_bytes()]))
 
-    assert local_images.identity(store, SimpleNamespace(id="sha256:0")) == made.identity
+    assert local_images.read_identity(store, SimpleNamespace(id="sha256:0")) == made.identity

@@ -159,7 +159,7 @@ def test_every_single_flipped_byte_of_config_and_layers_is_29(kit: tuple[Path, S
         flipped[place] ^= 1
         (tmp_path / "x.tar").write_bytes(flipped)
         try:
-            with archive.opened(tmp_path / "x.tar") as stream:
+            with archive.open_saved(tmp_path / "x.tar") as stream:
                 seen = archive.read(stream, name="x.tar").identity
         except Damaged:
             continue
@@ -202,7 +202,7 @@ def test_every_layout_of_docker_save_is_read(tmp_path: Path, layout: str) -> Non
     made = saved_image.save(tmp_path / "a.tar", layout="legacy")
     saved_image.write(tmp_path / "b.tar", made.config, made.layers, layout=layout)
 
-    with archive.opened(tmp_path / "b.tar") as stream:
+    with archive.open_saved(tmp_path / "b.tar") as stream:
         assert archive.read(stream, name="b").identity == made.identity
 
 
@@ -211,7 +211,7 @@ def test_a_layer_that_is_twice_in_the_image_may_be_a_link(tmp_path: Path) -> Non
     config = saved_image.config_of((layer, layer))
     saved_image.write(tmp_path / "a.tar", config, (layer, layer), layout="links")
 
-    with archive.opened(tmp_path / "a.tar") as stream:
+    with archive.open_saved(tmp_path / "a.tar") as stream:
         assert archive.read(stream, name="a").identity.layers == (saved_image.sha256(layer),) * 2
 
 
@@ -221,7 +221,7 @@ def test_packed_layers_and_a_packed_tar_are_the_same_image(tmp_path: Path) -> No
     with (tmp_path / "b.tar").open("rb") as plain, gzip.open(tmp_path / "c.tar.gz", "wb") as packed:
         shutil.copyfileobj(plain, packed)
 
-    with archive.opened(tmp_path / "c.tar.gz") as stream:
+    with archive.open_saved(tmp_path / "c.tar.gz") as stream:
         assert archive.read(stream, name="c").identity == made.identity
 
 
@@ -229,7 +229,7 @@ def test_two_images_in_one_tar_are_refused(tmp_path: Path) -> None:
     made = saved_image.save(tmp_path / "a.tar")
     saved_image.write(made.path, made.config, made.layers, images=2)
 
-    with archive.opened(made.path) as stream, pytest.raises(Damaged, match="2 images"):
+    with archive.open_saved(made.path) as stream, pytest.raises(Damaged, match="2 images"):
         archive.read(stream, name="a")
 
 

@@ -106,8 +106,8 @@ def test_credentials_come_from_dockers_config(tmp_path: Path, monkeypatch: pytes
     (tmp_path / "config.json").write_text(json.dumps({"auths": {"127.0.0.1:5000": {"auth": secret}}}))
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
 
-    assert registry_auth.from_docker("127.0.0.1:5000") == Credentials("me", "secret")
-    assert registry_auth.from_docker("elsewhere.test") == Credentials()
+    assert registry_auth.docker_credentials("127.0.0.1:5000") == Credentials("me", "secret")
+    assert registry_auth.docker_credentials("elsewhere.test") == Credentials()
 
 
 def test_credentials_come_from_a_helper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,7 +118,7 @@ def test_credentials_come_from_a_helper(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
 
-    assert registry_auth.from_docker("registry.test") == Credentials("me", "secret")
+    assert registry_auth.docker_credentials("registry.test") == Credentials("me", "secret")
 
 
 def test_a_secret_is_not_in_the_repr() -> None:

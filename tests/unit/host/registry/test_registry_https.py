@@ -51,7 +51,7 @@ class Town:
         places = workflow.PromotionTarget(
             RegistryOptions(patience=RetryPolicy(2, 0, 0)), self.testbed.log, False, self.said.append
         )
-        source = registry_reference.source(f"tar:{image.path}")
+        source = registry_reference.parse_source(f"tar:{image.path}")
         workflow.promote(source, wish, places, confirm=True, show=lambda plan: None)
 
     def address(self, path: str) -> str:

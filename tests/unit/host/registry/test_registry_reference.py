@@ -22,7 +22,7 @@ from vldock.host.registry import reference as registry_reference
     ],
 )
 def test_a_source_is_where_its_name_says(text: str, kind: str) -> None:
-    assert registry_reference.source(text).kind == kind
+    assert registry_reference.parse_source(text).kind == kind
 
 
 @pytest.mark.parametrize(
@@ -31,11 +31,11 @@ def test_a_source_is_where_its_name_says(text: str, kind: str) -> None:
 )
 def test_a_name_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(UsageError):
-        registry_reference.destination(text)
+        registry_reference.parse_destination(text)
 
 
 def test_several_tags_are_read_once_each_in_their_order() -> None:
-    assert registry_reference.destination("a.test:5000/x:two,one,two")[1] == ("two", "one")
+    assert registry_reference.parse_destination("a.test:5000/x:two,one,two")[1] == ("two", "one")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from support.run_folders import MODELS, a_cell_folder, a_run, workbook
 from vldock.common.errors import InputRefused
 from vldock.common.matrix import find_benchmark
 from vldock.host.cli.main import cli, invoke
-from vldock.host.reports.equality import compared
+from vldock.host.reports.equality import compare_predictions
 
 STEM = f"{MODELS[0]}_POPE"
 
@@ -29,12 +29,12 @@ def predictions(folder: Path, answers: dict[str, str], tokens: dict[str, list[in
 def test_a_run_equals_itself_but_for_the_cell_that_failed(tmp_path: Path) -> None:
     run, other = a_run(tmp_path / "a").path, a_run(tmp_path / "b", wrong_every=4).path
 
-    found = compared(run, run)
+    found = compare_predictions(run, run)
 
     assert len(found.cells) == 38
     assert all(cell.equal for cell in found.cells)
     assert [line.split(":")[0] for line in found.unpaired] == ["llava_v1.5_13b x BLINK"]
-    assert not all(cell.equal for cell in compared(run, other).cells)
+    assert not all(cell.equal for cell in compare_predictions(run, other).cells)
 
 
 def test_equal_predictions_are_exit_0(tmp_path: Path) -> None:
@@ -47,7 +47,7 @@ def test_answers_and_tokens_that_differ_are_counted(tmp_path: Path) -> None:
     one = predictions(tmp_path / "a", {"1": "Yes", "2": "No", "3": "a cat"}, {"1": [4, 2], "2": [5, 2], "3": [6, 7, 2]})
     two = predictions(tmp_path / "b", {"1": "Yes", "2": "No", "3": "a dog"}, {"1": [4, 2], "2": [5, 2], "3": [6, 8]})
 
-    (cell,) = compared(one, two).cells
+    (cell,) = compare_predictions(one, two).cells
 
     assert (cell.samples, cell.answers, cell.tokens, cell.differing_tokens) == (3, 1, 7, 2)
     assert cell.example is not None
@@ -60,13 +60,13 @@ def test_equal_text_from_other_tokens_is_not_equal(tmp_path: Path) -> None:
     one = predictions(tmp_path / "a", {"1": "Yes"}, {"1": [4, 2]})
     two = predictions(tmp_path / "b", {"1": "Yes"}, {"1": [9, 4, 2]})
 
-    assert not compared(one, two).equal
+    assert not compare_predictions(one, two).equal
 
 
 def test_without_notes_the_text_decides(tmp_path: Path) -> None:
     one, two = predictions(tmp_path / "a", {"1": "Yes"}), predictions(tmp_path / "b", {"1": "Yes"}, {"1": [4]})
 
-    found = compared(one, two)
+    found = compare_predictions(one, two)
 
     assert found.equal
     assert found.cells[0].noted == 0
@@ -75,7 +75,7 @@ def test_without_notes_the_text_decides(tmp_path: Path) -> None:
 def test_a_sample_only_one_side_has_is_a_difference(tmp_path: Path) -> None:
     one, two = predictions(tmp_path / "a", {"1": "Yes", "2": "No"}), predictions(tmp_path / "b", {"1": "Yes"})
 
-    assert compared(one, two).cells[0].only_first == 1
+    assert compare_predictions(one, two).cells[0].only_first == 1
     assert invoke(cli, ["equal", str(one), str(two)]) == 1
 
 
@@ -87,7 +87,7 @@ def test_a_cell_only_one_side_has_is_a_difference(tmp_path: Path) -> None:
             assert benchmark is not None
             a_cell_folder(folder / MODELS[0] / name, MODELS[0], benchmark)
 
-    found = compared(*folders)
+    found = compare_predictions(*folders)
 
     assert [cell.equal for cell in found.cells] == [True, True]
     assert found.unpaired == (f"{MODELS[0]} x BLINK: only in A",)
@@ -98,12 +98,12 @@ def test_two_files_are_compared_whatever_their_names(tmp_path: Path) -> None:
     one, two = predictions(tmp_path / "a", {"1": "Yes"}), predictions(tmp_path / "b", {"1": "No"})
     other = (two / f"{STEM}.xlsx").rename(two / "renamed.xlsx")
 
-    assert compared(one / f"{STEM}.xlsx", other).cells[0].answers == 1
+    assert compare_predictions(one / f"{STEM}.xlsx", other).cells[0].answers == 1
 
 
 def test_what_holds_no_predictions_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputRefused, match="holds no predictions"):
-        compared(tmp_path, tmp_path)
+        compare_predictions(tmp_path, tmp_path)
 
     assert invoke(cli, ["equal", str(tmp_path), str(tmp_path)]) == 4
 

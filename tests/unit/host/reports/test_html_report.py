@@ -128,16 +128,16 @@ def test_samples_have_their_pictures_and_a_verdict(seen: Seen) -> None:
 
 def test_the_stand_in_banner_is_the_first_thing_on_the_page(text: str, tmp_path: Path) -> None:
     main = text.partition('<main id="main">')[2]
-    real = report_write.again(a_run(tmp_path / "run", standin=False)).folder.page.read_text(encoding="utf-8")
+    real = report_write.rewrite_reports(a_run(tmp_path / "run", standin=False)).folder.page.read_text(encoding="utf-8")
 
     assert main.lstrip().startswith('<div class="banner" role="note"><strong>STAND-IN</strong>')
     assert "STAND-IN" not in real
 
 
 def test_a_real_run_has_the_difference_where_the_protocol_is_comparable(tmp_path: Path) -> None:
-    made = report_write.again(a_run(tmp_path / "run", standin=False))
+    made = report_write.rewrite_reports(a_run(tmp_path / "run", standin=False))
 
-    rows = [row for row in html_report.references(made.cells, made.gathered) if row["delta"]]
+    rows = [row for row in html_report.reference_rows(made.cells, made.gathered) if row["delta"]]
 
     assert {row["figure"].benchmark for row in rows} == {"MMBench_DEV_EN", "SEEDBench_IMG", "ScienceQA_VAL"}
     assert {row["caveat"] for row in rows} == {"ours is of the first 10 samples only"}
@@ -145,7 +145,7 @@ def test_a_real_run_has_the_difference_where_the_protocol_is_comparable(tmp_path
 
 
 def test_equal_input_gives_equal_bytes_within_the_budget(forty_cells: ReportFiles, text: str) -> None:
-    again = report_write.again(forty_cells.folder)
+    again = report_write.rewrite_reports(forty_cells.folder)
 
     assert again.folder.page.read_text(encoding="utf-8") == text
     assert len(text.encode()) < 1_500_000
@@ -174,7 +174,7 @@ def test_however_long_the_predictions_the_page_keeps_its_budget() -> None:
 def test_half_of_what_is_shown_is_wrong_where_there_is_so_much(most: int, wrong: int) -> None:
     rows = [Sample(str(number), "", (), "", "", float(number < 2)) for number in range(12)]
 
-    shown = sample_selection.pick(rows, most)
+    shown = sample_selection.pick_rows(rows, most)
 
     assert len(shown) == min(most, 12)
     assert sum(row.right is False for row in shown) == max(wrong, min(most, 12) - 2)
@@ -183,11 +183,11 @@ def test_half_of_what_is_shown_is_wrong_where_there_is_so_much(most: int, wrong:
 
 def test_without_a_passport_the_page_says_so_and_with_one_it_is_shown(tmp_path: Path) -> None:
     folder = a_run(tmp_path / "run", wrong_every=0)
-    assert "no passport" in report_write.again(folder).folder.page.read_text(encoding="utf-8")
+    assert "no passport" in report_write.rewrite_reports(folder).folder.page.read_text(encoding="utf-8")
 
     (folder.path / "passport.json").write_text(json.dumps({"image": {"digest": "<b>sha256:1</b>"}, "layers": [1, 2]}))
     (folder.cell(MODELS[0], "POPE") / "passport.json").write_text("{torn")
-    seen = Seen(report_write.again(folder).folder.page.read_text(encoding="utf-8"))
+    seen = Seen(report_write.rewrite_reports(folder).folder.page.read_text(encoding="utf-8"))
 
     assert ("code", "<b>sha256:1</b>") in seen.texts
     assert ("th", "image.digest") in seen.texts
@@ -206,7 +206,7 @@ def test_last_lines_are_the_cells_own_and_a_progress_bar_is_its_last_state(tmp_p
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputRefused, match="is no folder of a run"):
-        report_write.again(RunFolder(tmp_path))
+        report_write.rewrite_reports(RunFolder(tmp_path))
 
 
 def test_the_script_never_writes_markup() -> None:

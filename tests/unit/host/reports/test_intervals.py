@@ -35,13 +35,13 @@ def test_the_paired_difference_is_newcombes() -> None:
     before = [1.0] * 36 + [1.0] * 12 + [0.0] * 2  # Newcombe 1998 (paired), method 10: 0.2000 (0.0569 to 0.3404)
     after = [1.0] * 36 + [0.0] * 12 + [1.0] * 2
 
-    found = statistics.of_difference(after, before)
+    found = statistics.difference_interval(after, before)
 
     assert (found.low, found.high) == (pytest.approx(5.69, abs=0.01), pytest.approx(34.04, abs=0.01))
 
 
 def test_no_flip_is_no_proof_of_equality() -> None:
-    found = statistics.of_difference([1.0] * 10, [1.0] * 10)
+    found = statistics.difference_interval([1.0] * 10, [1.0] * 10)
 
     assert found.low < -20 < 20 < found.high
 
@@ -49,7 +49,7 @@ def test_no_flip_is_no_proof_of_equality() -> None:
 def test_graded_scores_are_bootstrapped_and_the_seed_makes_them_repeatable() -> None:
     scores = [0.0, 0.3, 0.6, 0.9, 1.0] * 40
 
-    first, second = statistics.of_mean(scores), statistics.of_mean(scores)
+    first, second = statistics.mean_interval(scores), statistics.mean_interval(scores)
 
     assert first == second
     assert first.method == "bootstrap"
@@ -60,13 +60,13 @@ def test_graded_scores_are_bootstrapped_and_the_seed_makes_them_repeatable() -> 
 
 
 def test_graded_scores_that_are_all_equal_get_a_bound_and_not_a_point() -> None:
-    found = statistics.of_mean([0.9] * 100)
+    found = statistics.mean_interval([0.9] * 100)
 
     assert (found.method, found.low, found.high) == ("Hoeffding", pytest.approx(76.42, abs=0.01), 100.0)
 
 
 def test_a_perfect_f1_has_wilsons_bounds() -> None:
-    found = statistics.of_f1([(True, True, 3)] * 10 + [(False, False, 1)] * 50)
+    found = statistics.f1_interval([(True, True, 3)] * 10 + [(False, False, 1)] * 50)
 
     share = statistics.wilson_share(10, 10)[0]
     assert (found.low, found.high) == (pytest.approx(200 * share / (1 + share)), 100.0)
@@ -75,7 +75,7 @@ def test_a_perfect_f1_has_wilsons_bounds() -> None:
 def test_the_interval_of_an_f1_holds_it() -> None:
     rows = [(True, True, 3)] * 40 + [(False, False, 1)] * 40 + [(True, False, 3)] * 10 + [(False, True, 1)] * 10
 
-    found = statistics.of_f1(rows)
+    found = statistics.f1_interval(rows)
 
     f1 = 100 * 2 * 120 / (2 * 120 + 30 + 10)
     assert 70 < found.low < f1 < found.high < 95

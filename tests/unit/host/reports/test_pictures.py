@@ -43,14 +43,14 @@ def test_an_album_holds_each_picture_once_and_ends_at_its_budget() -> None:
 
 
 def test_a_row_that_points_at_another_rows_picture_gets_it() -> None:
-    found = thumbnails.encoded_pictures(STANDIN_DATA / "MMBench_DEV_EN.tsv", ["1000241", "241"])
+    found = thumbnails.read_pictures(STANDIN_DATA / "MMBench_DEV_EN.tsv", ["1000241", "241"])
 
     assert found["1000241"] == found["241"]
     assert len(found["241"][0]) > 1000
 
 
 def test_a_row_may_have_two_pictures() -> None:
-    assert len(thumbnails.encoded_pictures(STANDIN_DATA / "BLINK.tsv", ["0"])["0"]) == 2
+    assert len(thumbnails.read_pictures(STANDIN_DATA / "BLINK.tsv", ["0"])["0"]) == 2
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_a_row_may_have_two_pictures() -> None:
     ids=["data gone", "file gone", "another file", "younger file"],
 )
 def test_pictures_of_other_data_are_not_shown(plan: dict[str, object], cell: dict[str, object], reason: str) -> None:
-    path, why = thumbnails.tsv_of(a_plan(**plan), a_cell(**cell))
+    path, why = thumbnails.find_tsv(a_plan(**plan), a_cell(**cell))
 
     assert path is None
     assert reason in (why or "")
@@ -74,4 +74,4 @@ def test_a_torn_list_of_pictures_is_no_picture(tmp_path: Path) -> None:
     tsv = tmp_path / "x.tsv"
     tsv.write_text("index\timage\n0\t['" + "A" * 100 + "\n")
 
-    assert thumbnails.encoded_pictures(tsv, ["0"]) == {"0": []}
+    assert thumbnails.read_pictures(tsv, ["0"]) == {"0": []}

@@ -11,7 +11,7 @@ import pytest
 from openpyxl import Workbook
 
 from vldock.common.tables import text_cells
-from vldock.host.reports.equality import compared
+from vldock.host.reports.equality import compare_predictions
 from vldock.host.reports.prediction_table import prediction_file, read_table
 
 LONG = "x" * 40_000
@@ -74,7 +74,7 @@ def test_equal_reads_the_other_formats(tmp_path: Path, suffix: str) -> None:
                 writer.writeheader()
                 writer.writerows(rows)
 
-    found = compared(tmp_path / "a", tmp_path / "b")
+    found = compare_predictions(tmp_path / "a", tmp_path / "b")
 
     assert (found.equal, found.cells[0].samples) == (True, len(SAID) - 1)
 

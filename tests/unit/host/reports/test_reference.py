@@ -11,7 +11,7 @@ from vldock.host.reports import reference_scores
 
 
 def test_every_figure_is_of_a_known_model_and_benchmark_and_has_a_source() -> None:
-    for figure in reference_scores.figures():
+    for figure in reference_scores.load_figures():
         assert find_model(figure.model)
         assert find_benchmark(figure.benchmark)
         assert 0 < figure.value < 100
@@ -20,7 +20,7 @@ def test_every_figure_is_of_a_known_model_and_benchmark_and_has_a_source() -> No
 
 
 def test_every_source_is_used() -> None:
-    raw = reference_scores.document()
+    raw = reference_scores.load_document()
 
     assert {item["source"] for item in raw["figures"]} == set(raw["sources"])
 
@@ -43,7 +43,9 @@ def test_the_page_in_docs_is_what_is_declared() -> None:
 def test_a_difference_is_taken_only_where_it_means_something(
     cell: dict[str, object], delta: float | None, caveat: str | None
 ) -> None:
-    figures = reference_scores.beside(a_cell(benchmark="MMBench_DEV_EN", **{"standin": False, "limit": None, **cell}))
+    figures = reference_scores.compare_cell(
+        a_cell(benchmark="MMBench_DEV_EN", **{"standin": False, "limit": None, **cell})
+    )
 
     exact = figures[0]
     assert exact.figure.judge == "exact_matching"
@@ -54,6 +56,6 @@ def test_a_difference_is_taken_only_where_it_means_something(
 def test_a_figure_of_another_metric_is_set_beside_that_metric() -> None:
     metrics = {"split=Overall|aAcc": 50.0, "split=Overall|fAcc": 21.0, "split=Overall|qAcc": 15.0}
 
-    figures = reference_scores.beside(a_cell(benchmark="HallusionBench", standin=False, metrics=metrics))
+    figures = reference_scores.compare_cell(a_cell(benchmark="HallusionBench", standin=False, metrics=metrics))
 
     assert [item.ours for item in figures] == [50.0, 21.0, 15.0]

@@ -104,7 +104,7 @@ def test_figures_per_reference_are_joined_as_vlmevalkit_does(
 def test_samples_that_do_not_add_up_to_the_score_give_no_interval(tmp_path: Path) -> None:
     folder, cell = cell_of(tmp_path, "MMStar")
 
-    found = score_intervals.of_cell(folder, replace(cell, score=99.0))
+    found = score_intervals.gather_cell(folder, replace(cell, score=99.0))
 
     assert found.interval is None
     assert found.reason == f"the samples give {cell.score:.2f}, the score is 99.00"
@@ -124,7 +124,7 @@ def test_a_broken_workbook_is_a_reason_and_not_an_error(tmp_path: Path, content:
     folder, cell = cell_of(tmp_path, "MMStar")
     (folder / f"{MODEL}_MMStar_exact_matching_result.xlsx").write_bytes(content)
 
-    found = score_intervals.of_cell(folder, cell)
+    found = score_intervals.gather_cell(folder, cell)
 
     assert found.interval is None
     assert "cannot be read" in (found.reason or "")

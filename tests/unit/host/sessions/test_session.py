@@ -24,20 +24,22 @@ ASKED = session_spec.SessionOptions("default", (MODEL,), 1800.0, "no", False, "m
 def words(**values: Any) -> str:
     from dataclasses import replace
 
-    return " ".join(session_spec.spec(replace(ASKED, **values), Spec("vldock:4.37"), reaps=True).docker_argv())
+    return " ".join(
+        session_spec.container_spec(replace(ASKED, **values), Spec("vldock:4.37"), reaps=True).docker_argv()
+    )
 
 
 @pytest.mark.parametrize(
     ("text", "seconds"), [("90", 90), ("90s", 90), ("30m", 1800), ("8h", 28800), ("1h30m", 5400), ("2d", 172800)]
 )
 def test_a_duration_is_read_as_people_write_it(text: str, seconds: float) -> None:
-    assert session_spec.seconds(text) == seconds
+    assert session_spec.parse_seconds(text) == seconds
 
 
 @pytest.mark.parametrize("text", ["", "0", "0s", "-5", "soon", "5 m", "1.5h", "m30"])
 def test_a_duration_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="duration"):
-        session_spec.seconds(text)
+        session_spec.parse_seconds(text)
 
 
 @pytest.mark.parametrize("name", ["", "-x", "a b", "a/b", "ü"])
@@ -92,7 +94,7 @@ def test_the_container_is_named_labelled_detached_and_watched() -> None:
 def test_the_engine_is_told_what_the_printed_command_says() -> None:
     from dataclasses import replace
 
-    told = session_spec.spec(
+    told = session_spec.container_spec(
         replace(ASKED, restart="on-failure:3", read_only=True), Spec("i"), reaps=False
     ).sdk_arguments()
 
@@ -111,7 +113,7 @@ def test_a_session_to_keep_is_given_no_idle_limit() -> None:
 def test_an_image_whose_process_1_collects_no_orphans_is_given_one_that_does(entrypoint: Any, reaps: bool) -> None:
     image = type("Image", (), {"attrs": {"Config": {"Entrypoint": entrypoint}}})
 
-    assert session_spec.reaps(image) is reaps
+    assert session_spec.reaps_orphans(image) is reaps
 
 
 def followed(*script: Any, end: Exit | None = None, tail: tuple[str, ...] = (), seconds: float = 1e9) -> Any:
@@ -178,6 +180,6 @@ def test_a_start_that_takes_too_long_is_given_up() -> None:
 )
 def test_a_name_that_is_taken_is_refused_with_its_state_and_the_next_command(state: str, hint: str) -> None:
     with pytest.raises(UsageError, match=state) as caught:
-        session_start.refuse_taken(a_session("two", state=state))
+        session_start.refuse_taken_name(a_session("two", state=state))
 
     assert hint in (caught.value.hint or "")

@@ -25,7 +25,7 @@ def told(state: str = "ready", **raw: Any) -> SessionStatus:
     return SessionStatus(state, {"state": state, **raw})
 
 
-NOW = session_find.moment(CREATED) + timedelta(hours=1)
+NOW = session_find.parse_time(CREATED) + timedelta(hours=1)
 BUSY = [{"id": "1", "argv": ["--data", "POPE"]}]
 
 
@@ -66,14 +66,14 @@ def test_what_may_be_in_use_is_left(
 
 
 def test_a_session_just_made_is_another_commands_start() -> None:
-    soon = session_find.moment(CREATED) + timedelta(seconds=5)
+    soon = session_find.parse_time(CREATED) + timedelta(seconds=5)
 
     assert session_stop.plan([a_session(state="created")], older_than=None, now=lambda: soon) == []
 
 
 def test_a_session_is_waste_when_the_process_it_belongs_to_is_over() -> None:
     with subprocess.Popen(["sleep", "3600"]) as owner:
-        mark = session_owner.mark(owner.pid)
+        mark = session_owner.owner_mark(owner.pid)
         before = session_stop.plan([a_session(owner=mark)], older_than=None)
         owner.kill()
 
@@ -82,15 +82,15 @@ def test_a_session_is_waste_when_the_process_it_belongs_to_is_over() -> None:
 
 
 def test_an_owner_whose_number_another_process_has_now_is_over() -> None:
-    machine, pid, started = session_owner.mark(os.getpid()).rsplit(":", 2)
+    machine, pid, started = session_owner.owner_mark(os.getpid()).rsplit(":", 2)
 
-    assert session_owner.is_over(f"{machine}:{pid}:{float(started) - 100:.2f}")
-    assert not session_owner.is_over(f"{machine}:{pid}:{started}")
+    assert session_owner.has_ended(f"{machine}:{pid}:{float(started) - 100:.2f}")
+    assert not session_owner.has_ended(f"{machine}:{pid}:{started}")
 
 
 def test_an_owner_that_is_no_process_is_refused() -> None:
     with pytest.raises(UsageError, match="--owner"):
-        session_owner.mark(2**22 + 1)
+        session_owner.owner_mark(2**22 + 1)
 
 
 @pytest.mark.parametrize(
@@ -156,11 +156,11 @@ def test_a_session_whose_worker_died_is_shown_and_listed_with_the_cause(state: s
 
     assert lines[0] == f"session default: {text}"
     assert any("worker restarts 3 (the last time: ValueError: no index)" in line for line in lines)
-    assert session_display.as_json(a_session(), answer)["worker_cause"] == "ValueError: no index"
+    assert session_display.session_json(a_session(), answer)["worker_cause"] == "ValueError: no index"
 
 
 def test_a_session_that_does_not_answer_is_listed_with_what_docker_knows() -> None:
-    row = session_display.as_json(
+    row = session_display.session_json(
         a_session(state="exited", code=3), None, now=datetime(2026, 1, 2, 4, 4, 5, tzinfo=UTC)
     )
 
@@ -169,16 +169,16 @@ def test_a_session_that_does_not_answer_is_listed_with_what_docker_knows() -> No
 
 
 def test_a_session_that_does_not_run_says_how_to_start_it_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session_find, "every", lambda client: [a_session(state="exited", code=0)])
+    monkeypatch.setattr(session_find, "find_all", lambda client: [a_session(state="exited", code=0)])
 
     with pytest.raises(EnvironmentUnfit, match=r"exited \(exit 0\)") as caught:
-        session_find.running(None, "default")
+        session_find.require_running(None, "default")
 
     assert f"vldock session start --model {MODEL}" in (caught.value.hint or "")
 
 
 def test_a_session_that_is_not_there_names_those_that_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session_find, "every", lambda client: [a_session("two")])
+    monkeypatch.setattr(session_find, "find_all", lambda client: [a_session("two")])
 
     with pytest.raises(EnvironmentUnfit, match="there are: two"):
-        session_find.existing(None, "three")
+        session_find.require(None, "three")
