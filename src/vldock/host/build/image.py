@@ -75,14 +75,14 @@ class BuildRequest:
         return [*words, f"--progress={self.progress}", "."]
 
 
-def ca_bundle(given: Path | None) -> Path | None:
+def ca_bundle(path: Path | None) -> Path | None:
     """Return the CA bundle the build's downloads trust: the one given, SSL_CERT_FILE, or the system's.
 
     Raises UsageError when the one given is no file.
     """
-    if given is not None and not given.is_file():
-        raise UsageError(f"--ca {given}: no such file", expected="a file of PEM certificates")
-    chosen = given or Path(os.environ.get("SSL_CERT_FILE") or CA_BUNDLE)
+    if path is not None and not path.is_file():
+        raise UsageError(f"--ca {path}: no such file", expected="a file of PEM certificates")
+    chosen = path or Path(os.environ.get("SSL_CERT_FILE") or CA_BUNDLE)
     return chosen if chosen.is_file() else None
 
 

@@ -69,11 +69,11 @@ def read(client: Any, image: str) -> OsPackages:
     return OsPackages(parse_dpkg_status(status.decode()), parse_versions(build.decode()))
 
 
-def drift(recorded: OsPackages, seen: OsPackages) -> list[str]:
+def drift(recorded: OsPackages, actual: OsPackages) -> list[str]:
     """Return one line per package whose version is not the recorded one, empty when all are as recorded."""
     lines = []
     for part in ("image", "build"):
-        was, now = getattr(recorded, part), getattr(seen, part)
+        was, now = getattr(recorded, part), getattr(actual, part)
         for name in sorted(was.keys() | now.keys()):
             if was.get(name) != now.get(name):
                 lines.append(f"{part}: {name} {was.get(name, 'not there')} -> {now.get(name, 'not there')}")

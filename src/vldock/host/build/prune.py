@@ -37,13 +37,13 @@ def plan(client: Any, *, images: bool, force: bool) -> CleanPlan:
     return CleanPlan(tuple(item for item in found if item not in spared), spared, tuple(ours.values()))
 
 
-def execute(client: Any, wanted: CleanPlan, *, say: Say) -> None:
+def execute(client: Any, plan: CleanPlan, *, say: Say) -> None:
     """Remove what the plan names; an image that something else still uses is told and left."""
     from docker.errors import APIError
 
-    for item in wanted.containers:
+    for item in plan.containers:
         cleanup.end(item)
-    for image in wanted.images:
+    for image in plan.images:
         try:
             client.images.remove(image.id, force=True)
         except APIError as error:

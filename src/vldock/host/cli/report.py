@@ -41,10 +41,12 @@ def report_command(folder: Path, open_samples: int, as_json: bool) -> int:
     if as_json:
         print_json(values)
         return 0
-    for remark in found.look.remarks:
+    for remark in found.selection.remarks:
         say(remark)
-    if found.look.left_out or found.look.pictures_left_out:
-        say(f"left out for their size: {found.look.left_out} samples, {found.look.pictures_left_out} pictures")
+    if found.selection.left_out or found.selection.pictures_left_out:
+        say(
+            f"left out for their size: {found.selection.left_out} samples, {found.selection.pictures_left_out} pictures"
+        )
     click.echo(f"report: {values['report']}")
     click.echo(f"to look at: {values['page']} ({size_text(values['bytes'])}, {values['samples']} samples)")
     return 0

@@ -72,7 +72,7 @@ def status_command(name: str, as_json: bool) -> int:
         told = session_control.read_status(found)
     if told is None:
         raise EnvironmentUnfit(
-            f"session {name} does not answer: its container is {found.told()}",
+            f"session {name} does not answer: its container is {found.describe_state()}",
             hint=f"vldock session logs {name} --tail 20",
         )
     if as_json:
@@ -142,7 +142,7 @@ def gc_command(older_than: str | None, dry_run: bool, as_json: bool) -> None:
         waste = session_stop.plan(session_find.find_all(client), older_than=idle)
         if as_json:
             print_json(
-                [{"session": item.found.name, "container": item.found.container, "why": item.why} for item in waste]
+                [{"session": item.session.name, "container": item.session.container, "why": item.why} for item in waste]
             )
         else:
             click.echo("\n".join(map(str, waste)) or "nothing to remove")

@@ -79,7 +79,7 @@ class RegistryAuth(AuthBase):
             request.headers["Authorization"] = self.header
         return request
 
-    def answer(self, response: requests.Response, ask: Ask, resolve: Callable[[str], str]) -> bool:
+    def answer(self, response: requests.Response, send: Ask, resolve: Callable[[str], str]) -> bool:
         """Take up the challenge of a 401; tell whether it is worth asking again: another host's challenge never is.
 
         `resolve` returns the address to ask for a token, or raises.
@@ -94,20 +94,20 @@ class RegistryAuth(AuthBase):
             self.header = self.credentials.basic
         elif scheme.lower() == "bearer":
             fields = dict(PARAMETER.findall(rest))
-            self.header = f"Bearer {self._token(resolve(fields.get('realm', '')), fields, ask)}"
+            self.header = f"Bearer {self._token(resolve(fields.get('realm', '')), fields, send)}"
         return self.header is not None and self.header != before
 
-    def _token(self, realm: str, challenge: dict[str, str], ask: Ask) -> str:
+    def _token(self, realm: str, challenge: dict[str, str], send: Ask) -> str:
         """Return the token of the service a challenge names; a form with a secret in it follows no redirect."""
         self._refuse_open_line(realm)
-        asked = {name: challenge[name] for name in ("service", "scope") if name in challenge}
+        parameters = {name: challenge[name] for name in ("service", "scope") if name in challenge}
         if self.credentials.identity_token:
-            form = asked | {"grant_type": "refresh_token", "client_id": CLIENT_ID}
+            form = parameters | {"grant_type": "refresh_token", "client_id": CLIENT_ID}
             form["refresh_token"] = self.credentials.identity_token
-            answer = ask("POST", realm, data=form, auth=_For(realm), redirects=0)
+            answer = send("POST", realm, data=form, auth=_For(realm), redirects=0)
         else:
             who = _For(realm, self.credentials.basic if self.credentials.user else None)
-            answer = ask("GET", realm, params=asked, auth=who)
+            answer = send("GET", realm, params=parameters, auth=who)
         if answer.status_code in AGAIN:
             raise RetryableError(f"{in_one_line(bare(realm))} gave no token: {status_text(answer)}")
         if answer.status_code != 200:

@@ -119,7 +119,9 @@ class Remote:
 
     def manifest(self, reference: str) -> Manifest | None:
         """Return the manifest of a tag or digest, or None where there is none; raises Damaged for other bytes."""
-        answer = self.http.ask("GET", f"{self._base}/manifests/{reference}", ok=(200, 404), headers={"Accept": ACCEPT})
+        answer = self.http.request(
+            "GET", f"{self._base}/manifests/{reference}", ok=(200, 404), headers={"Accept": ACCEPT}
+        )
         if answer.status_code == 404:
             return None
         said = parse_json(answer.content)
@@ -136,14 +138,14 @@ class Remote:
     def put_manifest(self, manifest: Manifest, reference: str) -> None:
         """Store a manifest under its digest or a tag; its blobs must be there. Raises RegistryFailed."""
         path, headers = f"{self._base}/manifests/{reference}", {"Content-Type": manifest.media_type}
-        answer = self.http.ask("PUT", path, ok=(200, 201, 202), data=manifest.raw, headers=headers)
+        answer = self.http.request("PUT", path, ok=(200, 201, 202), data=manifest.raw, headers=headers)
         said = in_one_line(answer.headers.get("Docker-Content-Digest", manifest.digest))
         if said != manifest.digest:
             raise RegistryFailed(f"{self.repository}:{reference}: stored as {said}", expected=manifest.digest)
 
     def has(self, blob: Descriptor) -> bool:
         """Tell whether a blob is there, in its full size."""
-        answer = self.http.ask("HEAD", f"{self._base}/blobs/{blob.digest}", ok=(200, 404))
+        answer = self.http.request("HEAD", f"{self._base}/blobs/{blob.digest}", ok=(200, 404))
         return answer.status_code == 200 and integer_header(answer, "Content-Length") in (None, blob.size)
 
     def read(self, blob: Descriptor) -> bytes:
@@ -153,7 +155,7 @@ class Remote:
             with self._open(blob) as answer:
                 return b"".join(self._stream(answer))
 
-        content = self.http.persist(once, what=f"blob {blob.digest}")
+        content = self.http.retry(once, what=f"blob {blob.digest}")
         if sha256(content) != blob.digest:
             raise self._damaged(blob, f"its content is {sha256(content)}")
         return content
@@ -171,14 +173,16 @@ class Remote:
                     sink.write(chunk)
             return f"sha256:{digest.hexdigest()}"
 
-        seen = self.http.persist(once, what=f"blob {blob.digest}")
+        seen = self.http.retry(once, what=f"blob {blob.digest}")
         if seen != blob.digest:
             raise self._damaged(blob, f"its content is {seen}")
         sink.seek(0)
 
     def _open(self, blob: Descriptor) -> requests.Response:
         headers = {"Accept-Encoding": "identity"}
-        answer = self.http.once("GET", f"{self._base}/blobs/{blob.digest}", ok=(200, 404), stream=True, headers=headers)
+        answer = self.http.request_once(
+            "GET", f"{self._base}/blobs/{blob.digest}", ok=(200, 404), stream=True, headers=headers
+        )
         if answer.status_code == 404:
             raise self._damaged(blob, "it is missing")
         return answer

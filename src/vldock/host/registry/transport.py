@@ -76,7 +76,7 @@ class Http:
             self.say(f"{self.repository.host} names itself {shown} (its proxy hides TLS from it): https is kept")
         return url
 
-    def next_place(self, answer: requests.Response) -> str:
+    def next_url(self, answer: requests.Response) -> str:
         """Return where the next request of an upload goes; raises RegistryFailed where the answer does not tell."""
         return self.url(location_header(answer), base=answer.url)
 
@@ -95,15 +95,17 @@ class Http:
                 return "http"  # not decided: it may not be up yet
         return self._scheme
 
-    def ask(self, method: str, path: str, *, ok: tuple[int, ...] = (200,), **options: Any) -> requests.Response:
+    def request(self, method: str, path: str, *, ok: tuple[int, ...] = (200,), **options: Any) -> requests.Response:
         """Send one request until it is answered; `path` is of the API, or a full address.
 
         Raises RegistryFailed when it does not answer or answers with an unlisted status, RegistryDenied for 401, 403.
         """
-        return self.persist(lambda: self.once(method, path, ok=ok, **options), what=f"{method} {path}")
+        return self.retry(lambda: self.request_once(method, path, ok=ok, **options), what=f"{method} {path}")
 
-    def once(self, method: str, path: str, *, ok: tuple[int, ...] = (200,), **options: Any) -> requests.Response:
-        """Send one request; raises Again where another try may help, else as `ask`."""
+    def request_once(
+        self, method: str, path: str, *, ok: tuple[int, ...] = (200,), **options: Any
+    ) -> requests.Response:
+        """Send one request; raises Again where another try may help, else as `request`."""
         try:
             url = self.url(path)
             response = self._send(method, url, **options)
@@ -133,36 +135,36 @@ class Http:
             same_method = method in ("GET", "HEAD") or response.status_code in (307, 308)
             if not (response.is_redirect and same_method):
                 return response
-            url = self.next_place(response)
+            url = self.next_url(response)
             options.pop("params", None)
             response.close()
         return response
 
     def _unwanted(self, method: str, path: str, response: requests.Response) -> Exception:
-        said = f"{method} {bare(path)}: {status_text(response)}"
+        reason = f"{method} {bare(path)}: {status_text(response)}"
         if response.status_code in AGAIN:
             after = response.headers.get("Retry-After", "")
-            return RetryableError(said, after=float(after) if NUMBER.fullmatch(after) else None)
+            return RetryableError(reason, after=float(after) if NUMBER.fullmatch(after) else None)
         if response.status_code in (401, 403):
             who = self.auth.credentials.user or "nobody: no credentials are stored for it"
             return RegistryDenied(
-                f"{self.repository.host} refuses {who}: {said}",
+                f"{self.repository.host} refuses {who}: {reason}",
                 expected=f"a user who may read and write {self.repository.name}",
                 hint=f"docker login {self.repository.host}",
             )
         if response.status_code == 413:
-            return self.too_large(said)
-        return RegistryFailed(f"{self.repository.host}: {said}", expected=DISTRIBUTION)
+            return self.too_large(reason)
+        return RegistryFailed(f"{self.repository.host}: {reason}", expected=DISTRIBUTION)
 
-    def too_large(self, said: str) -> RegistryFailed:
+    def too_large(self, reason: str) -> RegistryFailed:
         """Return the error for a request whose size a proxy (or the registry) refuses."""
         return RegistryFailed(
-            f"{self.repository.host}: a proxy before it, or it itself, limits the size of a request: {said}",
+            f"{self.repository.host}: a proxy before it, or it itself, limits the size of a request: {reason}",
             expected="a limit above what was sent",
             hint="raise it there (nginx: client_max_body_size 0;), or name the registry's address behind the proxy",
         )
 
-    def persist(self, work: Callable[[], Result], *, what: str) -> Result:
+    def retry(self, work: Callable[[], Result], *, what: str) -> Result:
         """Call `work` again, with pauses, as long as it raises Again; raises RegistryFailed when patience ends."""
 
         def gave_up(error: RetryableError) -> RegistryFailed:

@@ -69,8 +69,8 @@ class _Upload:
 
         Debian's, when its disk is full, takes a part with 202 and stores less of it; it says so at the end.
         """
-        answer = self.http.ask("POST", f"/v2/{self.remote.repository.name}/blobs/uploads/", ok=(202,))
-        self.place = self.http.next_place(answer)
+        answer = self.http.request("POST", f"/v2/{self.remote.repository.name}/blobs/uploads/", ok=(202,))
+        self.place = self.http.next_url(answer)
         self.least = integer_header(answer, "OCI-Chunk-Min-Length") or 1
         while self.sent < self.blob.size:
             why = self._next_part()
@@ -88,7 +88,7 @@ class _Upload:
             return answer
         said = status_text(answer)
         if answer.status_code in TOO_LARGE and self._smaller(len(data), said):
-            return self.http.persist(self._arrived, what=f"upload to {self.http.repository}")
+            return self.http.retry(self._arrived, what=f"upload to {self.http.repository}")
         if answer.status_code == 413:
             raise self.http.too_large(f"{size_text(len(data))} of {self.blob.digest}: {said}")
         self.refused = answer.status_code != 404
@@ -109,7 +109,7 @@ class _Upload:
                 return lost
             headers = BINARY | {"Content-Range": f"{start}-{start + len(data) - 1}"}
             try:
-                answer = self.http.once("PATCH", self.place, ok=(*DONE, *REFUSALS), data=data, headers=headers)
+                answer = self.http.request_once("PATCH", self.place, ok=(*DONE, *REFUSALS), data=data, headers=headers)
             except RetryableError as error:
                 if doubt and isinstance(error.__cause__, LOST):
                     data = data[: max(len(data) // 2, self.least, LEAST_ON_A_BAD_LINE)]
@@ -117,48 +117,48 @@ class _Upload:
                 raise
             if answer.status_code not in DONE:
                 return answer
-            self.place, self.sent = self.http.next_place(answer), start + len(data)
+            self.place, self.sent = self.http.next_url(answer), start + len(data)
             if len(data) < whole:
                 self.remote.part = len(data)
             return None
 
-        return self.http.persist(once, what=f"upload to {self.http.repository}")
+        return self.http.retry(once, what=f"upload to {self.http.repository}")
 
     def _arrived(self) -> str | None:
         """Ask how many bytes are there and go on from them; return None, or why the upload is not known any more."""
-        answer = self.http.once("GET", self.place, ok=(*DONE, *FORGOTTEN))
+        answer = self.http.request_once("GET", self.place, ok=(*DONE, *FORGOTTEN))
         arrived = stored_bytes(answer)
         if answer.status_code not in DONE or arrived is None:
             return status_text(answer)
         if "Location" in answer.headers:
-            self.place = self.http.next_place(answer)
+            self.place = self.http.next_url(answer)
         self.sent = arrived
         return None
 
-    def _smaller(self, size: int, said: str) -> bool:
+    def _smaller(self, size: int, reason: str) -> bool:
         """Make the parts to come smaller than `size`; False where they are as small as they can be."""
-        smaller = max(_named(said, below=size) or size // 2, self.least, SMALLEST)
+        smaller = max(_named(reason, below=size) or size // 2, self.least, SMALLEST)
         if smaller >= size:
             return False
         self.remote.part = smaller
         refused = f"{self.http.repository.host} refuses {size_text(size)} in one request"
-        self.http.say(f"{refused} ({said}); {size_text(smaller)} from now on")
+        self.http.say(f"{refused} ({reason}); {size_text(smaller)} from now on")
         return True
 
     def _finish(self) -> str | None:
         """End the upload; return None where the blob is stored, else the registry's words."""
         joint = "&" if "?" in self.place else "?"
         end = f"{self.place}{joint}digest={self.blob.digest}"
-        answer = self.http.ask("PUT", end, ok=(*DONE, *FORGOTTEN), headers={"Content-Length": "0"})
+        answer = self.http.request("PUT", end, ok=(*DONE, *FORGOTTEN), headers={"Content-Length": "0"})
         # 404 also where an earlier try ended the upload and only its answer was lost
         if answer.status_code in DONE or self.remote.has(self.blob):
             return None
         return error_text(answer)
 
 
-def _named(said: str, *, below: int) -> int | None:
+def _named(reason: str, *, below: int) -> int | None:
     """Return the largest size that a refusal names and that is smaller than what it refused."""
-    sizes = (int(float(number) * UNITS[unit.lower()]) for number, unit in SIZE.findall(said))
+    sizes = (int(float(number) * UNITS[unit.lower()]) for number, unit in SIZE.findall(reason))
     return max((size for size in sizes if SMALLEST <= size < below), default=None)
 
 
@@ -172,13 +172,13 @@ def upload_bytes(remote: Remote, content: bytes, media_type: str) -> Descriptor:
 
 def mount(remote: Remote, blob: Descriptor, other: str) -> bool:
     """Take a blob over from another repository of the same registry; False where the registry will not."""
-    answer = remote.http.ask(
+    answer = remote.http.request(
         "POST",
         f"/v2/{remote.repository.name}/blobs/uploads/",
         ok=(201, 202),
         params={"mount": blob.digest, "from": other},
     )
     if answer.status_code == 202:  # it opened an ordinary upload instead
-        remote.http.ask("DELETE", remote.http.next_place(answer), ok=(200, 202, 204, 404, 405))
+        remote.http.request("DELETE", remote.http.next_url(answer), ok=(200, 202, 204, 404, 405))
         return False
     return True

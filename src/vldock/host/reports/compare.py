@@ -125,47 +125,47 @@ def _left(cells: CellsOnDisk, paired: set[Key], side: str) -> list[str]:
     return [f"{' x '.join(key)}: only in {side}" for key in cells if key not in paired]
 
 
-def table(found: Comparison) -> Table:
+def table(comparison: Comparison) -> Table:
     """Return the table `vldock compare` prints."""
-    made = Table(title="STAND-IN: no model's scores" if found.standin else None, title_justify="left")
+    made = Table(title="STAND-IN: no model's scores" if comparison.standin else None, title_justify="left")
     right = {"shared", "A", "B", "points", "right to wrong", "wrong to right", "p"}
     for name in ("cell", "shared", "A", "B", "points", "95 % interval", "right to wrong", "wrong to right", "p"):
         made.add_column(name, justify="right" if name in right else "left", no_wrap=name in ("cell", "95 % interval"))
-    for item in found.pairs:
+    for item in comparison.pairs:
         made.add_row(*row(item))
     return made
 
 
-def row(item: Pair) -> Sequence[str]:
+def row(pair: Pair) -> Sequence[str]:
     """Return a pair as the texts of a table's row; scores are of the shared samples where those have verdicts."""
-    models = item.model if item.model == item.other_model else f"{item.model} and {item.other_model}"
-    name = f"{models} x {item.benchmark}"
-    shared = f"{item.judged} of {item.shared}" if 0 < item.judged < item.shared else str(item.shared)
-    if item.accuracy is None or item.delta is None or item.interval is None or item.p is None:
-        first, second = (score_text(score) for score in item.scores)
+    models = pair.model if pair.model == pair.other_model else f"{pair.model} and {pair.other_model}"
+    name = f"{models} x {pair.benchmark}"
+    shared = f"{pair.judged} of {pair.shared}" if 0 < pair.judged < pair.shared else str(pair.shared)
+    if pair.accuracy is None or pair.delta is None or pair.interval is None or pair.p is None:
+        first, second = (score_text(score) for score in pair.scores)
         return (name, shared, first, second, "-", "no verdicts", "-", "-", "-")
-    first, second = (score_text(score) for score in item.accuracy)
-    interval = f"{item.interval.low:+.1f} to {item.interval.high:+.1f}"
+    first, second = (score_text(score) for score in pair.accuracy)
+    interval = f"{pair.interval.low:+.1f} to {pair.interval.high:+.1f}"
     return (
         name,
         shared,
         first,
         second,
-        f"{item.delta:+.1f}",
+        f"{pair.delta:+.1f}",
         interval,
-        str(item.lost),
-        str(item.gained),
-        f"{item.p:.3g}",
+        str(pair.lost),
+        str(pair.gained),
+        f"{pair.p:.3g}",
     )
 
 
-def write_page(found: Comparison, path: Path) -> Path:
+def write_page(comparison: Comparison, path: Path) -> Path:
     """Write the comparison as one self-contained HTML file."""
     text = html_page.render(
         "compare.html.j2",
         title="Comparison",
-        found=found,
-        rows=[row(item) for item in found.pairs],
+        found=comparison,
+        rows=[row(item) for item in comparison.pairs],
         shown=FLIPS_SHOWN,
     )
     return html_page.write(path, text)

@@ -25,7 +25,7 @@ def render(
     record: RunRecord,
     cells: Sequence[Cell],
     gathered: Gathered,
-    shown: SampleSelection,
+    selection: SampleSelection,
     *,
     per_cell: int,
 ) -> str:
@@ -39,10 +39,10 @@ def render(
         resamples=f"{RESAMPLES:,}",
         references=reference_rows(cells, gathered),
         failures=[_failure(folder, cell) for cell in cells if cell.status != "succeeded"],
-        look=shown,
+        selection=selection,
         per_cell=per_cell,
-        samples_json=html_page.as_json(list(shown.samples)),
-        pictures_json=html_page.as_json(dict(shown.pictures)),
+        samples_json=html_page.as_json(list(selection.samples)),
+        pictures_json=html_page.as_json(dict(selection.pictures)),
         passports=run_artifacts.passports(folder.path, plan.cells),
     )
 
@@ -51,9 +51,9 @@ def write(
     folder: RunFolder, record: RunRecord, cells: Sequence[Cell], gathered: Gathered, *, per_cell: int
 ) -> SampleSelection:
     """Write report.html of a run and return what of its samples is in it."""
-    shown = sample_selection.choose(record.plan, cells, gathered, per_cell=per_cell)
-    html_page.write(folder.page, render(folder, record, cells, gathered, shown, per_cell=per_cell))
-    return shown
+    selection = sample_selection.choose(record.plan, cells, gathered, per_cell=per_cell)
+    html_page.write(folder.page, render(folder, record, cells, gathered, selection, per_cell=per_cell))
+    return selection
 
 
 def _row(name: str, models: Sequence[str], cells: CellsByKey, gathered: Gathered) -> dict[str, Any]:

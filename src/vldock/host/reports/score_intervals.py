@@ -43,7 +43,7 @@ def gather_cell(folder: Path, cell: Cell) -> Evidence:
     return Evidence(found, interval, reason)
 
 
-def interval_of(cell: Cell, found: Samples) -> tuple[Interval | None, str | None]:
+def interval_of(cell: Cell, samples_of_cell: Samples) -> tuple[Interval | None, str | None]:
     """Return the interval of a cell's score; none, with a reason, where the samples do not add up to that score."""
     score = cell.score or 0.0
     if cell.benchmark in PROPORTIONS and cell.samples:
@@ -56,9 +56,9 @@ def interval_of(cell: Cell, found: Samples) -> tuple[Interval | None, str | None
     benchmark = find_benchmark(cell.benchmark)
     if benchmark is not None and benchmark.scale == "points":
         return None, "a sum of two accuracies for each category"
-    rows = headline_rows(cell, found.judged)
+    rows = headline_rows(cell, samples_of_cell.judged)
     if not rows:
-        return None, found.reason or "no verdict per sample"
+        return None, samples_of_cell.reason or "no verdict per sample"
     if cell.benchmark == "POPE":
         found_interval, centre = _pope(rows)
     else:

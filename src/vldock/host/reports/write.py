@@ -23,7 +23,7 @@ class ReportFiles:
     folder: RunFolder
     cells: tuple[Cell, ...]
     gathered: Gathered
-    look: SampleSelection
+    selection: SampleSelection
 
     def as_json(self) -> dict[str, Any]:
         """Return what `vldock report --json` prints."""
@@ -31,10 +31,10 @@ class ReportFiles:
             "report": str(self.folder.report),
             "page": str(self.folder.page),
             "bytes": self.folder.page.stat().st_size,
-            "samples": len(self.look.samples),
-            "samples_left_out": self.look.left_out,
-            "pictures": len(self.look.pictures),
-            "pictures_left_out": self.look.pictures_left_out,
+            "samples": len(self.selection.samples),
+            "samples_left_out": self.selection.left_out,
+            "pictures": len(self.selection.pictures),
+            "pictures_left_out": self.selection.pictures_left_out,
             "cells": [self._cell(cell) for cell in self.cells],
         }
 
@@ -72,8 +72,8 @@ def write_reports(
     unread = [cell for cell in cells if (cell.model, cell.benchmark) not in known]
     gathered = {**known, **score_intervals.gather(folder.path, unread)}
     folder.report.write_text(markdown_report.render(folder, record, cells, gathered), encoding="utf-8")
-    look = html_report.write(folder, record, cells, gathered, per_cell=per_cell)
-    return ReportFiles(folder, tuple(cells), gathered, look)
+    selection = html_report.write(folder, record, cells, gathered, per_cell=per_cell)
+    return ReportFiles(folder, tuple(cells), gathered, selection)
 
 
 def rewrite_reports(folder: RunFolder, *, per_cell: int = PER_CELL) -> ReportFiles:

@@ -62,22 +62,22 @@ def run_short(handle: Any, words: Sequence[str], *, seconds: float = SECONDS) ->
         ) from error
 
 
-def read_status(found: Session) -> SessionStatus | None:
+def read_status(session: Session) -> SessionStatus | None:
     """Return what a session says of itself, or None where nothing answers."""
-    if not found.runs:
+    if not session.runs:
         return None
     try:
-        answer = run_short(found.handle, [*session_spec.INSIDE, "status", "--json"])
+        answer = run_short(session.handle, [*session_spec.INSIDE, "status", "--json"])
         raw = json.loads(answer.stdout)
     except (EnvironmentUnfit, ValueError):
         return None
     return SessionStatus(str(raw["state"]), raw) if isinstance(raw, dict) and raw.get("state") else None
 
 
-def read_statuses(found: Sequence[Session]) -> list[SessionStatus | None]:
+def read_statuses(sessions: Sequence[Session]) -> list[SessionStatus | None]:
     """Ask several sessions at once."""
     with ThreadPoolExecutor(max_workers=8) as pool:
-        return list(pool.map(read_status, found))
+        return list(pool.map(read_status, sessions))
 
 
 def cancel(handle: Any, request: str) -> bool:
@@ -90,23 +90,25 @@ def signal(handle: Any, request: str, name: str) -> None:
     run_short(handle, ["sh", "-c", SIGNAL, "-", request, name])
 
 
-def running_commands(found: Session) -> list[str]:
+def running_commands(session: Session) -> list[str]:
     """Return the commands `docker exec` has at work in a session, but its own and its health check's."""
-    api = found.handle.client.api
+    api = session.handle.client.api
     at_work = []
-    for made in api.inspect_container(found.handle.id).get("ExecIDs") or ():
-        seen = api.exec_inspect(made)
-        words = [seen["ProcessConfig"]["entrypoint"], *seen["ProcessConfig"]["arguments"]]
+    for made in api.inspect_container(session.handle.id).get("ExecIDs") or ():
+        details = api.exec_inspect(made)
+        words = [details["ProcessConfig"]["entrypoint"], *details["ProcessConfig"]["arguments"]]
         text = " ".join(words)
-        if seen["Running"] and " ".join(session_spec.INSIDE[1:]) not in text:
+        if details["Running"] and " ".join(session_spec.INSIDE[1:]) not in text:
             at_work.append(text)
     return at_work
 
 
-def work_lines(found: Session, told: SessionStatus | None) -> list[str]:
+def work_lines(session: Session, status: SessionStatus | None) -> list[str]:
     """Return one line for everything at work in a session: its evaluations, and other commands."""
-    own = [(str(item.get("id", "")), " ".join(item.get("argv") or ())) for item in (told.evaluations if told else ())]
+    own = [
+        (str(item.get("id", "")), " ".join(item.get("argv") or ())) for item in (status.evaluations if status else ())
+    ]
     lines = [f"evaluation {request}: {text}" for request, text in own]
     return lines + [
-        f"command: {text}" for text in running_commands(found) if not any(mine and mine in text for _, mine in own)
+        f"command: {text}" for text in running_commands(session) if not any(mine and mine in text for _, mine in own)
     ]

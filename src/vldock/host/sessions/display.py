@@ -71,31 +71,33 @@ def _of(item: Event, *names: str) -> str:
     return f" ({', '.join(values)})" if values else ""
 
 
-def state_text(found: Session, told: SessionStatus | None) -> str:
+def state_text(session: Session, status: SessionStatus | None) -> str:
     """Return a session's state in a few words: its own where it answers, else its container's."""
-    if told is None:
-        return f"{found.told()}, no answer" if found.runs else found.told()
-    if told.cause and told.state in ("failed", "starting"):
-        return f"worker died: {told.cause}" + ("" if told.state == "failed" else " (starting again)")
-    at_work = len(told.evaluations)
-    text = f"{told.state}, {at_work} at work" if at_work else told.state
-    return f"{text} (unhealthy)" if found.health == "unhealthy" else text
+    if status is None:
+        return f"{session.describe_state()}, no answer" if session.runs else session.describe_state()
+    if status.cause and status.state in ("failed", "starting"):
+        return f"worker died: {status.cause}" + ("" if status.state == "failed" else " (starting again)")
+    at_work = len(status.evaluations)
+    text = f"{status.state}, {at_work} at work" if at_work else status.state
+    return f"{text} (unhealthy)" if session.health == "unhealthy" else text
 
 
-def table(every: Sequence[Session], told: Sequence[SessionStatus | None], *, now: datetime | None = None) -> Table:
+def table(
+    sessions: Sequence[Session], statuses: Sequence[SessionStatus | None], *, now: datetime | None = None
+) -> Table:
     """Return the table of `vldock session ls`."""
     made = Table()
     for name in ("session", "image", "models", "state", "age", "idle", "memory"):
         made.add_column(name, no_wrap=name in ("session", "age", "idle", "memory"))
-    for found, answer in zip(every, told, strict=True):
-        row = session_json(found, answer, now=now)
+    for session, status in zip(sessions, statuses, strict=True):
+        row = session_json(session, status, now=now)
         models = ", ".join(f"{model['name']} ({model['state']})" for model in row["models"]) or "none"
         idle, memory = row["idle_seconds"], row["rss_bytes"]
         made.add_row(
-            found.name,
-            found.image[:19] if found.image.startswith("sha256:") else found.image,
+            session.name,
+            session.image[:19] if session.image.startswith("sha256:") else session.image,
             models,
-            state_text(found, answer),
+            state_text(session, status),
             duration_text(row["age_seconds"]),
             "-" if idle is None else duration_text(idle),
             size_text(memory) if memory else "-",
@@ -103,45 +105,47 @@ def table(every: Sequence[Session], told: Sequence[SessionStatus | None], *, now
     return made
 
 
-def session_json(found: Session, told: SessionStatus | None, *, now: datetime | None = None) -> dict[str, Any]:
+def session_json(session: Session, status: SessionStatus | None, *, now: datetime | None = None) -> dict[str, Any]:
     """Return one session as `ls --json` and `start --json` print it."""
-    asked = [{"name": model, "state": "asked"} for model in found.models]
+    requested = [{"name": model, "state": "asked"} for model in session.models]
     return {
-        "name": found.name,
-        "container": found.container,
-        "id": found.handle.id,
-        "image": found.image,
-        "created_by": found.maker,
-        "container_state": found.state,
-        "exit_code": None if found.runs else found.exit_code,
-        "health": found.health,
-        "state": told.state if told else None,
-        "worker_cause": told.cause if told else None,
-        "models": [{key: m.get(key) for key in ("name", "state")} for m in told.models] if told else asked,
-        "running": told.evaluations if told else [],
-        "age_seconds": round(((now or datetime.now(UTC)) - found.created).total_seconds(), 1),
-        "idle_seconds": told.idle if told else None,
-        "idle_limit": told.raw.get("idle_limit") if told else None,
-        "rss_bytes": told.raw.get("rss_bytes") if told else None,
-        "outputs": found.outputs,
+        "name": session.name,
+        "container": session.container,
+        "id": session.handle.id,
+        "image": session.image,
+        "created_by": session.maker,
+        "container_state": session.state,
+        "exit_code": None if session.runs else session.exit_code,
+        "health": session.health,
+        "state": status.state if status else None,
+        "worker_cause": status.cause if status else None,
+        "models": [{key: m.get(key) for key in ("name", "state")} for m in status.models] if status else requested,
+        "running": status.evaluations if status else [],
+        "age_seconds": round(((now or datetime.now(UTC)) - session.created).total_seconds(), 1),
+        "idle_seconds": status.idle if status else None,
+        "idle_limit": status.raw.get("idle_limit") if status else None,
+        "rss_bytes": status.raw.get("rss_bytes") if status else None,
+        "outputs": session.outputs,
     }
 
 
-def status_lines(found: Session, told: SessionStatus) -> list[str]:
+def status_lines(session: Session, status: SessionStatus) -> list[str]:
     """Return what `vldock session status` prints of a session that answers."""
-    raw = told.raw
+    raw = status.raw
     limit = raw.get("idle_limit")
     ends = f"ends after {duration_text(limit)} idle" if limit else "never ends by itself"
-    last = f" (the last time: {told.cause})" if told.cause else ""
+    last = f" (the last time: {status.cause})" if status.cause else ""
     lines = [
-        f"session {found.name}: {state_text(found, told)}",
-        f"container {found.container} of {found.image}, {found.told()}, by {found.maker}",
-        f"idle {duration_text(told.idle)}; {ends}",
+        f"session {session.name}: {state_text(session, status)}",
+        f"container {session.container} of {session.image}, {session.describe_state()}, by {session.maker}",
+        f"idle {duration_text(status.idle)}; {ends}",
         f"evaluations so far {raw.get('evals', 0)}, worker restarts {raw.get('worker_restarts', 0)}{last}, "
         f"memory {size_text(raw.get('rss_bytes') or 0)}",
-        *(f"model {model_text(model)}" for model in told.models),
+        *(f"model {model_text(model)}" for model in status.models),
     ]
-    return lines + [f"at work {item.get('id')}: run.py {' '.join(item.get('argv') or ())}" for item in told.evaluations]
+    return lines + [
+        f"at work {item.get('id')}: run.py {' '.join(item.get('argv') or ())}" for item in status.evaluations
+    ]
 
 
 def model_text(model: dict[str, Any]) -> str:

@@ -96,7 +96,7 @@ def run(
     env: Mapping[str, str] | None = None,
     interrupt: Interrupt = end_evaluation,
     out: Callable[[Source, bytes], None] | None = None,
-    tell: Say = say,
+    say: Say = say,
 ) -> int:
     """Run argv to its end and return its exit code; 130 where Ctrl-C, SIGTERM or SIGHUP ended it.
 
@@ -108,7 +108,7 @@ def run(
         made, stream = _started(handle, argv, {**(env or {}), REQUEST: request_id})
         reader = threading.Thread(target=lambda: [write(*frame) for frame in stream], daemon=True)
         reader.start()
-        _wait(reader, signals, ends=(interrupt, kill), of=(handle, request_id), tell=tell)
+        _wait(reader, signals, ends=(interrupt, kill), target=(handle, request_id), say=say)
         code = exit_code(handle, made)
     return INTERRUPTED if signals else code
 
@@ -126,7 +126,12 @@ def _started(handle: Any, argv: Sequence[str], env: Mapping[str, str]) -> tuple[
 
 
 def _wait(
-    reader: threading.Thread, signals: list[int], *, ends: tuple[Interrupt, Interrupt], of: tuple[Any, str], tell: Say
+    reader: threading.Thread,
+    signals: list[int],
+    *,
+    ends: tuple[Interrupt, Interrupt],
+    target: tuple[Any, str],
+    say: Say,
 ) -> None:
     """Wait for the streams' end; the first signal is answered with the first of `ends`, the next with the other."""
     remarks = ("stopping; Ctrl-C once more kills it", "killing it")
@@ -134,9 +139,9 @@ def _wait(
     while reader.is_alive() and left > 0:
         reader.join(TICK_SECONDS)
         if answered < min(len(signals), len(ends)):
-            tell(remarks[answered])
+            say(remarks[answered])
             with contextlib.suppress(EnvironmentUnfit):  # gone already: its streams end too
-                ends[answered](*of)
+                ends[answered](*target)
             answered += 1
         elif answered == len(ends):
             left -= TICK_SECONDS

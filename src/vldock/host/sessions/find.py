@@ -58,7 +58,7 @@ class Session:
         """Tell whether a command can be run in it."""
         return self.state == "running"
 
-    def told(self) -> str:
+    def describe_state(self) -> str:
         """Return its state as a person reads it."""
         if self.runs:
             return "running, unhealthy" if self.health == "unhealthy" else "running"
@@ -78,14 +78,14 @@ def find_all(client: Any) -> list[Session]:
 def find_named(client: Any, name: str) -> Session | None:
     """Return the session of that name, or None."""
     wanted = session_spec.container_name(name)
-    return next((found for found in find_all(client) if found.container == wanted), None)
+    return next((session for session in find_all(client) if session.container == wanted), None)
 
 
 def require(client: Any, name: str) -> Session:
     """Return the session of that name; raises EnvironmentUnfit, naming those there are, where there is none."""
-    found = find_named(client, name)
-    if found is not None:
-        return found
+    session = find_named(client, name)
+    if session is not None:
+        return session
     others = ", ".join(other.name for other in find_all(client))
     raise EnvironmentUnfit(
         f"there is no session {name} here" + (f"; there are: {others}" if others else ""),
@@ -95,14 +95,14 @@ def require(client: Any, name: str) -> Session:
 
 def require_running(client: Any, name: str) -> Session:
     """Return the session of that name, whose container runs; raises EnvironmentUnfit where it does not."""
-    found = require(client, name)
-    if not found.runs:
+    session = require(client, name)
+    if not session.runs:
         raise EnvironmentUnfit(
-            f"session {name} does not run: its container is {found.told()}",
+            f"session {name} does not run: its container is {session.describe_state()}",
             hint=f"vldock session logs {name} --tail 20; vldock session stop {name}; "
-            f"{start_command(name, found.models)}",
+            f"{start_command(name, session.models)}",
         )
-    return found
+    return session
 
 
 def start_command(name: str, models: tuple[str, ...] = ()) -> str:

@@ -85,23 +85,23 @@ def idle_seconds(idle: str | None, *, keep: bool, restart: str) -> float | None:
     return None if keep else IDLE_SECONDS if idle is None else parse_seconds(idle)
 
 
-def container_spec(asked: SessionOptions, careful: Spec, *, reaps: bool) -> Spec:
+def container_spec(options: SessionOptions, base: Spec, *, reaps: bool) -> Spec:
     """Return the session's container: `careful` is `vldock run`'s, `reaps` tells of the image's PID 1."""
-    models = [word for model in asked.models for word in ("--model", model)]
-    idle = [] if asked.idle is None else ["--idle", f"{asked.idle:g}"]
-    marks = {NAME_LABEL: asked.name, MODELS_LABEL: ",".join(asked.models), MAKER_LABEL: asked.maker}
+    models = [word for model in options.models for word in ("--model", model)]
+    idle = [] if options.idle is None else ["--idle", f"{options.idle:g}"]
+    marks = {NAME_LABEL: options.name, MODELS_LABEL: ",".join(options.models), MAKER_LABEL: options.maker}
     return replace(
-        careful,
+        base,
         argv=(*INSIDE, "serve", *models, *idle),
         role=ROLE,
-        name=container_name(asked.name),
-        read_only=asked.read_only,
-        tmpfs=("/tmp",) if asked.read_only else (),
+        name=container_name(options.name),
+        read_only=options.read_only,
+        tmpfs=("/tmp",) if options.read_only else (),
         init=not reaps,
         detached=True,
-        restart=None if asked.restart == "no" else asked.restart,
+        restart=None if options.restart == "no" else options.restart,
         health=HEALTH,
-        marks=marks | ({OWNER_LABEL: asked.owner} if asked.owner else {}),
+        marks=marks | ({OWNER_LABEL: options.owner} if options.owner else {}),
     )
 
 

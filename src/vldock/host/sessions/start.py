@@ -59,17 +59,18 @@ class Loading:
         return BY_CODE.get(self.exit.code if self.exit else 1, VldockError)
 
 
-def refuse_taken_name(found: Session | None) -> None:
+def refuse_taken_name(session: Session | None) -> None:
     """Raise UsageError, with the state of the session that has the name and the next command, where there is one."""
-    if found is None:
+    if session is None:
         return
-    name = "" if found.name == session_spec.DEFAULT else f" {found.name}"
-    models = f" with {', '.join(found.models)}" if found.models else ""
+    name = "" if session.name == session_spec.DEFAULT else f" {session.name}"
+    models = f" with {', '.join(session.models)}" if session.models else ""
     use = f"vldock session eval{name} --data ...; or vldock session stop{name}"
     again = f"vldock session logs{name} --tail 20; vldock session stop{name} removes it"
     raise UsageError(
-        f"there is a session {found.name} already: container {found.container} is {found.told()}{models}",
-        hint=use if found.runs else again,
+        f"there is a session {session.name} already: "
+        f"container {session.container} is {session.describe_state()}{models}",
+        hint=use if session.runs else again,
     )
 
 
@@ -91,9 +92,9 @@ def start(
     handle = create(client, replace(spec, restart=None))
     try:
         with signals_interrupt(), start_attached(client, handle) as container:
-            seen = follow(container, asked=requested_models(spec), show=show, seconds=seconds, clock=clock)
-        if (problem := seen.problem()) is not None:
-            raise _failed(handle, problem, seen, kept=keep_failed)
+            loading = follow(container, requested=requested_models(spec), show=show, seconds=seconds, clock=clock)
+        if (problem := loading.problem()) is not None:
+            raise _failed(handle, problem, loading, kept=keep_failed)
         if spec.restart:
             handle.update(restart_policy=restart_policy(spec.restart))
     except BaseException as error:
@@ -125,24 +126,24 @@ def start_attached(client: Any, handle: Any) -> Iterator[Container]:
 
 
 def follow(
-    container: Followed, *, asked: Sequence[str], show: Sink, seconds: float, clock: Callable[[], float]
+    container: Followed, *, requested: Sequence[str], show: Sink, seconds: float, clock: Callable[[], float]
 ) -> Loading:
     """Take in what a starting session says until it is ready, ends, or `seconds` pass; events go to `show`."""
-    seen, began = Loading(), clock()
+    loading, began = Loading(), clock()
     for line in container.lines():
         item = parse(line.text) if line is not None else None  # the worker's come on standard error
         if item is None and line is not None and line.text.strip():
-            seen.tail.append(line.text.strip())
+            loading.tail.append(line.text.strip())
         show(item or event("silence"))
         if item is not None:
-            apply_event(item, seen, asked=asked)
-        if seen.ready:
-            return seen
+            apply_event(item, loading, requested=requested)
+        if loading.ready:
+            return loading
         if (late := clock() - began) > seconds:
-            seen.late = late
-            return seen
-    seen.exit = container.wait()
-    return seen
+            loading.late = late
+            return loading
+    loading.exit = container.wait()
+    return loading
 
 
 def death_cause(item: Event) -> str:
@@ -150,36 +151,36 @@ def death_cause(item: Event) -> str:
     return str(item.get("cause") or f"exit {item.get('exit')}")
 
 
-def apply_event(item: Event, seen: Loading, *, asked: Sequence[str]) -> None:
+def apply_event(item: Event, loading: Loading, *, requested: Sequence[str]) -> None:
     """Take in one event; a model that was asked for and is not among those that are ready has failed."""
     kind = item["event"]
     if kind in ("worker_restart", "worker_failed"):
-        seen.cause = death_cause(item)
+        loading.cause = death_cause(item)
     if kind == "model_failed":
-        seen.failed[str(item.get("model"))] = str(item.get("error"))
+        loading.failed[str(item.get("model"))] = str(item.get("error"))
     if kind == "worker_failed":
-        seen.failed["the worker"] = f"it died at every start, the last time: {death_cause(item)}"
+        loading.failed["the worker"] = f"it died at every start, the last time: {death_cause(item)}"
     if kind == "ready":
-        for model in set(asked) - set(item.get("models", asked)) - set(seen.failed):
-            seen.failed[model] = "see below"
-    seen.ready = kind in ("ready", "worker_failed")
+        for model in set(requested) - set(item.get("models", requested)) - set(loading.failed):
+            loading.failed[model] = "see below"
+    loading.ready = kind in ("ready", "worker_failed")
 
 
-def _failed(handle: Any, problem: str, seen: Loading, *, kept: bool) -> VldockError:
-    said = [f"  {text}" for text in seen.tail if not text.startswith("hint: ")]
-    own = [text.partition(": ")[2] for text in seen.tail if text.startswith("hint: ")]
+def _failed(handle: Any, problem: str, loading: Loading, *, kept: bool) -> VldockError:
+    said = [f"  {text}" for text in loading.tail if not text.startswith("hint: ")]
+    own = [text.partition(": ")[2] for text in loading.tail if text.startswith("hint: ")]
     hint = own[0] if own else "--keep-failed keeps its container, to look at"
     if kept:
         hint = f"it is kept: docker logs {handle.name}; docker rm -f {handle.name}"
-    return seen.error_class()("\n".join([f"the session did not start: {problem}", *said]), hint=hint)
+    return loading.error_class()("\n".join([f"the session did not start: {problem}", *said]), hint=hint)
 
 
-def next_lines(found: Session, *, models: Sequence[str]) -> list[str]:
+def next_lines(session: Session, *, models: Sequence[str]) -> list[str]:
     """Return what to type next."""
-    name = "" if found.name == session_spec.DEFAULT else f" {found.name}"
+    name = "" if session.name == session_spec.DEFAULT else f" {session.name}"
     model = models[0] if models else "llava_v1.5_7b"
     run = f"python {session_spec.RUN_PY} --data POPE --model {model}"
     return [
-        f"docker exec {found.container} {run}",
+        f"docker exec {session.container} {run}",
         f"vldock session eval{name} --data POPE --model {model} --samples 10",
     ]

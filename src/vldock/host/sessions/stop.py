@@ -28,31 +28,31 @@ class SessionBusy(EnvironmentUnfit):
     exit_code = 1
 
 
-def refuse_busy(found: Session, told: SessionStatus | None) -> None:
+def refuse_busy(session: Session, status: SessionStatus | None) -> None:
     """Raise SessionBusy, naming what is at work in a session, where something is."""
-    lines = session_control.work_lines(found, told) if found.runs else []
+    lines = session_control.work_lines(session, status) if session.runs else []
     if lines:
         raise SessionBusy(
-            "\n".join([f"session {found.name} is at work:", *(f"  {line}" for line in lines)]),
-            hint=f"wait for it, or: vldock session stop {found.name} --force (what is predicted is kept)",
+            "\n".join([f"session {session.name} is at work:", *(f"  {line}" for line in lines)]),
+            hint=f"wait for it, or: vldock session stop {session.name} --force (what is predicted is kept)",
         )
 
 
-def stop(found: Session, *, force: bool, say: Say, seconds: float = GRACE_SECONDS) -> None:
+def stop(session: Session, *, force: bool, say: Say, seconds: float = GRACE_SECONDS) -> None:
     """End a session and remove its container.
 
     It is asked to end first (its evaluations stop as by Ctrl-C), then stopped as `docker stop` does, then killed.
     Raises SessionBusy where something is at work in it and not `force`.
     """
     if not force:
-        refuse_busy(found, session_control.read_status(found))
-    if found.state != "created":
-        _never_again(found.handle)
-    if found.runs and _asked(found):
-        _wait(found.handle, seconds)
-    end(found.handle, gently=True)
-    end(found.handle)
-    say(f"session {found.name} ended: container {found.container} is removed")
+        refuse_busy(session, session_control.read_status(session))
+    if session.state != "created":
+        _never_again(session.handle)
+    if session.runs and _asked(session):
+        _wait(session.handle, seconds)
+    end(session.handle, gently=True)
+    end(session.handle)
+    say(f"session {session.name} ended: container {session.container} is removed")
 
 
 def _never_again(handle: Any) -> None:
@@ -68,9 +68,9 @@ def _never_again(handle: Any) -> None:
             raise
 
 
-def _asked(found: Session) -> bool:
+def _asked(session: Session) -> bool:
     try:
-        return session_control.run_short(found.handle, [*session_spec.INSIDE, "stop"]).exit_code == 0
+        return session_control.run_short(session.handle, [*session_spec.INSIDE, "stop"]).exit_code == 0
     except EnvironmentUnfit:
         return False
 
@@ -93,49 +93,52 @@ def _wait(handle: Any, seconds: float) -> None:
 class StaleSession:
     """A session to remove, and why."""
 
-    found: Session
+    session: Session
     why: str
 
     def __str__(self) -> str:
-        return f"session {self.found.name} ({self.found.container}): {self.why}"
+        return f"session {self.session.name} ({self.session.container}): {self.why}"
 
 
 def plan(
-    every: Sequence[Session],
+    sessions: Sequence[Session],
     *,
     older_than: float | None,
-    told: Callable[[Session], SessionStatus | None] = session_control.read_status,
+    read_status: Callable[[Session], SessionStatus | None] = session_control.read_status,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> list[StaleSession]:
     """Return the sessions nobody can use, whose owner is over, or that are idle for more than `older_than` seconds."""
-    reasons = ((found, stale_reason(found, older_than=older_than, told=told, now=now())) for found in every)
-    return [StaleSession(found, why) for found, why in reasons if why]
+    reasons = (
+        (session, stale_reason(session, older_than=older_than, read_status=read_status, now=now()))
+        for session in sessions
+    )
+    return [StaleSession(session, why) for session, why in reasons if why]
 
 
 def stale_reason(
-    found: Session, *, older_than: float | None, told: Callable[[Session], SessionStatus | None], now: datetime
+    session: Session, *, older_than: float | None, read_status: Callable[[Session], SessionStatus | None], now: datetime
 ) -> str | None:
     """Return why a session is waste, or None where it is not."""
-    if found.state in UNUSABLE:
-        return f"its container is {found.told()}"
-    if found.state == "created":
-        age = (now - found.created).total_seconds()
+    if session.state in UNUSABLE:
+        return f"its container is {session.describe_state()}"
+    if session.state == "created":
+        age = (now - session.created).total_seconds()
         return "its container was made and never started" if age > YOUNG_SECONDS else None
-    if found.health == "unhealthy":
+    if session.health == "unhealthy":
         return "it is unhealthy: its worker does not answer, or it lost its folders or GPU"
-    if session_owner.has_ended(found.owner):
-        return f"the process it belongs to is over ({found.owner})"
-    if older_than is not None and found.runs:
-        answer = told(found)
-        if answer is not None and not answer.evaluations and answer.idle > older_than:
-            return f"idle for {duration_text(answer.idle)}"
+    if session_owner.has_ended(session.owner):
+        return f"the process it belongs to is over ({session.owner})"
+    if older_than is not None and session.runs:
+        status = read_status(session)
+        if status is not None and not status.evaluations and status.idle > older_than:
+            return f"idle for {duration_text(status.idle)}"
     return None
 
 
-def remove_stale(waste: Sequence[StaleSession], *, say: Say) -> None:
+def remove_stale(stale: Sequence[StaleSession], *, say: Say) -> None:
     """Remove what the plan names; one that can be used and has work is left."""
-    for item in waste:
+    for item in stale:
         try:
-            stop(item.found, force=not item.found.runs or item.found.health == "unhealthy", say=say)
+            stop(item.session, force=not item.session.runs or item.session.health == "unhealthy", say=say)
         except SessionBusy as error:
-            say(f"session {item.found.name} is left: {error.message.partition(':')[0]}")
+            say(f"session {item.session.name} is left: {error.message.partition(':')[0]}")

@@ -120,7 +120,7 @@ def followed(*script: Any, end: Exit | None = None, tail: tuple[str, ...] = (), 
     container = FakeContainer(lambda job, names: script, JOB, end or Exit(0), list(tail))
     clock: Iterator[float] = iter(range(0, 10_000, 10))
     return session_start.follow(
-        container, asked=(MODEL,), show=lambda item: None, seconds=seconds, clock=lambda: float(next(clock))
+        container, requested=(MODEL,), show=lambda item: None, seconds=seconds, clock=lambda: float(next(clock))
     )
 
 

@@ -41,7 +41,9 @@ BUSY = [{"id": "1", "argv": ["--data", "POPE"]}]
     ids=lambda value: str(value)[:40],
 )
 def test_what_nobody_can_use_or_uses_is_waste(values: dict[str, Any], answer: SessionStatus | None, why: str) -> None:
-    (waste,) = session_stop.plan([a_session(**values)], older_than=3600, told=lambda found: answer, now=lambda: NOW)
+    (waste,) = session_stop.plan(
+        [a_session(**values)], older_than=3600, read_status=lambda session: answer, now=lambda: NOW
+    )
 
     assert why in str(waste)
 
@@ -62,7 +64,7 @@ def test_what_may_be_in_use_is_left(
 ) -> None:
     every = [a_session(**values)]
 
-    assert session_stop.plan(every, older_than=older_than, told=lambda found: answer, now=lambda: NOW) == []
+    assert session_stop.plan(every, older_than=older_than, read_status=lambda session: answer, now=lambda: NOW) == []
 
 
 def test_a_session_just_made_is_another_commands_start() -> None:
