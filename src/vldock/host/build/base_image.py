@@ -1,4 +1,7 @@
-"""The base image: Debian bookworm, pulled by digest, or made by mmdebstrap where no registry answers."""
+"""The base image: Debian bookworm, pulled by digest or bootstrapped without a registry.
+
+Where no registry answers, mmdebstrap makes it from a Debian archive.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,10 @@ RECIPE_LABEL = "vldock.base.recipe"
 
 @dataclass(frozen=True)
 class BaseRecipe:
-    """locks/base.json: the image by digest, the local tag both ways end in, and how mmdebstrap makes it."""
+    """locks/base.json: the image by digest, its local tag, and mmdebstrap's arguments.
+
+    Both ways, pulling and bootstrapping, end in the same local tag.
+    """
 
     image: str
     suite: str
@@ -49,14 +55,17 @@ class BaseRecipe:
 
     @property
     def fingerprint(self) -> str:
-        """The sha256 of what decides a bootstrapped base; kept as its label."""
+        """sha256 of all inputs of a bootstrapped base; its label."""
         decides = [self.suite, self.platform, self.source_date_epoch, *self.mmdebstrap, *bootstrap.CHANGES]
         return hashlib.sha256(json.dumps(decides).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
 class Base:
-    """The base image that is there: what to call it in a build, its image id, how it came, and whether just now."""
+    """A base image in the engine: tag, image id, origin, and whether it is new.
+
+    `reference` is its name in a build.
+    """
 
     tag: str
     image_id: str
@@ -70,7 +79,7 @@ class Base:
 
 
 def find(client: Any, recipe: BaseRecipe, *, way: Way = "any") -> Base | None:
-    """Return the base that is there already and made by this very recipe; None where there is none."""
+    """Return the engine's base image made by this recipe, or None."""
     from docker.errors import ImageNotFound
 
     try:
@@ -88,7 +97,9 @@ def find(client: Any, recipe: BaseRecipe, *, way: Way = "any") -> Base | None:
 
 
 def ensure(client: Any, recipe: BaseRecipe, *, way: Way = "any", rebuild: bool = False, say: Say) -> Base:
-    """Make the base be there and return it; a registry is tried first unless `way` says otherwise.
+    """Return the base image; pull or bootstrap it where the engine has none.
+
+    A registry is tried first unless `way` says otherwise.
 
     Raises EnvironmentUnfit when no way worked, with the cause of each.
     """
@@ -139,7 +150,7 @@ def pull(client: Any, recipe: BaseRecipe, *, say: Say) -> Base:
 
 
 def _pull_events(api: Any, recipe: BaseRecipe) -> Iterator[dict[str, Any]]:
-    """Yield the engine's progress.
+    """Yield the engine's progress events of a pull.
 
     The SDK's own pull waits without limit. The limit of a request counts from byte to byte: it bounds the silence, not
     the download.

@@ -1,4 +1,4 @@
-"""Make a Debian image without a registry: mmdebstrap writes the tree, the engine imports it."""
+"""Bootstrap a Debian image without a registry: mmdebstrap writes the tree, the engine imports it."""
 
 from __future__ import annotations
 
@@ -82,6 +82,6 @@ def import_tree(client: Any, tree: Path, *, tag: str, labels: Mapping[str, str])
 
 
 def find_cause(lines: Sequence[str]) -> str:
-    """Return the line of mmdebstrap's output that tells why it failed."""
+    """Return the line of mmdebstrap's output with the cause of its failure."""
     failing = [line for line in lines if line.startswith(("E:", "W: Failed")) and "run_chroot" not in line]
     return (failing or list(lines) or ["no output"])[0]

@@ -1,4 +1,6 @@
-"""Text generated from a declaration: the Dockerfile's ENV block, reference scores, exit codes.
+"""Generated text: the Dockerfile's ENV block and docs/reference-scores.md.
+
+Each is rendered from its declaration, so that no second copy of a list drifts.
 
 `--check` fails on a difference and writes nothing.
 
@@ -40,7 +42,7 @@ def replace_block(text: str, block: str) -> str:
 
 
 def generated_files() -> list[tuple[Path, str, str]]:
-    """Return (file, what it should hold, where that is declared) for everything that is generated."""
+    """Return (file, expected text, description of its source) of every generated file."""
     dockerfile = replace_block(DOCKERFILE.read_text(encoding="utf-8"), render_dockerfile_env())
     return [
         (DOCKERFILE, dockerfile, "the ENV declared in common/cache_env.py"),
@@ -49,7 +51,7 @@ def generated_files() -> list[tuple[Path, str, str]]:
 
 
 def main(argv: list[str]) -> int:
-    """Write what differs, or with --check show it and return 4."""
+    """Write generated files that differ; with --check show the difference and return 4."""
     stale = [(path, new, source) for path, new, source in generated_files() if _text(path) != new]
     for path, new, source in stale:
         if "--check" in argv:

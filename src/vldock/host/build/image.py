@@ -1,4 +1,7 @@
-"""Build the image: the very command a user types, with its arguments filled in, and its failure put in one line."""
+"""`docker build` of the image: its arguments, its disk space, its failure in one line.
+
+The command is the one a user types, with its arguments filled in.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ ENV = {"DOCKER_BUILDKIT": "1"}
 
 
 class BuildError(VldockError):
-    """`docker build` failed: exits with docker's own code."""
+    """A failed `docker build`; exits with docker's own code."""
 
     def __init__(self, message: str, *, code: int, expected: str | None = None, hint: str | None = None) -> None:
         super().__init__(message, expected=expected, hint=hint)
@@ -34,7 +37,10 @@ class BuildError(VldockError):
 
 @dataclass(frozen=True)
 class BuildRequest:
-    """What to build: every value of the command line; `index_file` holds an index URL, which may carry a password."""
+    """Arguments of a build.
+
+    `index_file` holds an index URL, which may carry a password.
+    """
 
     base: str
     tag: str = checkout.IMAGE_TAG
@@ -51,7 +57,7 @@ class BuildRequest:
     lock_sha256: str = "unknown"
 
     def argv(self, docker: str = "docker") -> list[str]:
-        """Return the command; it is run from the root of the checkout."""
+        """Return the command, to be run in the root of the checkout."""
         words = [docker, "build", "--network=host", "-f", checkout.DOCKERFILE, "-t", self.tag]
         arguments = {
             "BASE": self.base,
@@ -76,9 +82,9 @@ class BuildRequest:
 
 
 def ca_bundle(path: Path | None) -> Path | None:
-    """Return the CA bundle the build's downloads trust: the one given, SSL_CERT_FILE, or the system's.
+    """Return the CA bundle for the build's downloads: `path`, SSL_CERT_FILE, or the system's.
 
-    Raises UsageError when the one given is no file.
+    Raises UsageError when `path` is no file.
     """
     if path is not None and not path.is_file():
         raise UsageError(f"--ca {path}: no such file", expected="a file of PEM certificates")
@@ -87,7 +93,10 @@ def ca_bundle(path: Path | None) -> Path | None:
 
 
 def from_checkout(folder: Path, base: str, **options: Any) -> BuildRequest:
-    """Return the request for this checkout as it is, its revision and lock as labels; options are other fields."""
+    """Return the request for this checkout, with its revision and lock as labels.
+
+    `options` are further fields of BuildRequest.
+    """
     return BuildRequest(
         base=base,
         revision=checkout.revision(folder),
@@ -98,7 +107,10 @@ def from_checkout(folder: Path, base: str, **options: Any) -> BuildRequest:
 
 @contextmanager
 def index_secret(url: str | None) -> Iterator[Path | None]:
-    """Keep an index URL in a private file while the build runs: as an argument it would stay in the image's history."""
+    """Yield a private file with the index URL, removed after the build.
+
+    As an argument the URL would stay in the image's history.
+    """
     if not url:
         yield None
         return
@@ -110,7 +122,10 @@ def index_secret(url: str | None) -> Iterator[Path | None]:
 
 
 def check_disk(client: Any, *, tag: str, need_gb: float | None = None) -> None:
-    """Raise EnvironmentUnfit when the engine's disk has less free than a build takes; 8 GB when the image is there."""
+    """Raise EnvironmentUnfit when the engine's disk has too little room for a build.
+
+    That is 30 GB for a cold build, 8 GB when the image is there, or `need_gb`.
+    """
     from docker.errors import ImageNotFound
 
     folder = Path(client.info().get("DockerRootDir", "/var/lib/docker"))
@@ -132,7 +147,10 @@ def check_disk(client: Any, *, tag: str, need_gb: float | None = None) -> None:
 
 
 def build(request: BuildRequest, *, cli: docker_cli.DockerCli, folder: Path, say: Say) -> None:
-    """Run the build, passing its lines on; raises BuildError, naming the stage, and the package of a wrong hash."""
+    """Run `docker build`, passing its output on.
+
+    Raises BuildError, naming the stage, and the package of a wrong hash.
+    """
     argv = request.argv(cli.path)
     say(process.copyable(argv, env=ENV))
     if request.progress == "tty":
@@ -155,7 +173,7 @@ def _in(folder: Path, argv: list[str]) -> int:
 
 
 def failure(log: BuildLog, *, code: int) -> BuildError:
-    """Return the error for what the log tells."""
+    """Return the error for a failed build's log."""
     where = f"stage {log.failed_step}" if log.failed_step else "before any stage ran"
     if log.mismatches:
         names = ", ".join(log.mismatches)

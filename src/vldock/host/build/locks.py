@@ -56,7 +56,10 @@ class Lock:
         return self.folder / f"{self.name}.lock"
 
     def parts(self) -> tuple[str, str]:
-        """Return the pins of NAME.in and those of NAME.nodeps.in, as the lock's text has them; empty without a lock."""
+        """Return the lock's pins of NAME.in and of NAME.nodeps.in, as text.
+
+        Both are empty without a lock.
+        """
         text = self.path.read_text(encoding="utf-8") if self.path.exists() else ""
         followed, _, alone = text.partition(NODEPS_MARK)
         return followed, alone.partition("\n")[2]
@@ -86,7 +89,10 @@ def parse_pins(text: str) -> dict[str, Pin]:
 
 
 def clean_environment() -> dict[str, str]:
-    """Return the environment without this machine's own package sources, so that none ends up in a lock."""
+    """Return the environment without this machine's own package sources.
+
+    None of them may end up in a lock.
+    """
     kept = {key: value for key, value in os.environ.items() if key not in OWN_SOURCES}
     return kept | {"PIP_CONFIG_FILE": os.devnull, "CUSTOM_COMPILE_COMMAND": "make lock"}
 
@@ -100,7 +106,10 @@ def run(argv: list[str], *, what: str) -> None:
 
 
 def resolve_with_pip_tools(source: Path, present: str) -> str:
-    """Return pip-compile's text for a .in file; pins and hashes of the present lock stay while they fit."""
+    """Return pip-compile's text for a .in file.
+
+    Pins and hashes of the present lock are kept while they fit.
+    """
     with tempfile.TemporaryDirectory() as scratch:
         draft = Path(scratch) / f"{source.stem}.lock"
         if present:
@@ -113,7 +122,9 @@ def resolve_with_pip_tools(source: Path, present: str) -> str:
 
 
 def resolve_with_uv(source: Path, present: str, *, follow: bool) -> str:
-    """Return uv's text for a .in file, as `resolve_with_pip_tools` does; with `follow` also what the pins depend on.
+    """Return uv's text for a .in file; with `follow`, dependencies included.
+
+    Pins and hashes of `present` are kept while they fit.
 
     A pin of `present` without hashes gets all hashes the index has of it.
     """
@@ -144,7 +155,7 @@ def write_lock(lock: Lock) -> None:
 
 
 def refuse_addresses(lock: Lock, text: str) -> None:
-    """Raise InputRefused where a lock would carry an index URL, a local path or a requirement without hash."""
+    """Raise InputRefused for an index URL, a local path or a pin without hash."""
     for number, line in enumerate(text.splitlines(), 1):
         if not line.lstrip().startswith("#") and FORBIDDEN.search(line):
             raise InputRefused(f"{lock.path.name}:{number} holds an address: {line.strip()}", hint="make lock")
@@ -154,7 +165,10 @@ def refuse_addresses(lock: Lock, text: str) -> None:
 
 
 def check_lock(lock: Lock) -> list[str]:
-    """Return the disagreements between .in, .lock and index: empty when a fresh resolution keeps every pin."""
+    """Return the disagreements between .in, .lock and index.
+
+    Empty when a fresh resolution keeps every pin and the index knows every hash.
+    """
     if not lock.path.exists():
         return [f"{lock.path.name} is missing"]
     refuse_addresses(lock, lock.path.read_text(encoding="utf-8"))
@@ -168,7 +182,7 @@ def check_lock(lock: Lock) -> list[str]:
 
 
 def compare(locked: dict[str, Pin], fresh: dict[str, Pin]) -> list[str]:
-    """Return one line per package locked at another version than the .in asks for, or by a hash the index has not.
+    """Return one line per package with another version, or a hash unknown to the index.
 
     The index may have more hashes: a file can be added to a release.
     """
@@ -184,7 +198,10 @@ def compare(locked: dict[str, Pin], fresh: dict[str, Pin]) -> list[str]:
 
 
 def main(argv: list[str]) -> int:
-    """Write every lock (or those named), or with --check compare each with its .in; exit 4 on a disagreement."""
+    """Write every lock, or those named; with --check compare each with its .in.
+
+    Returns the exit code: 4 on a disagreement.
+    """
     check = "--check" in argv
     named = [word for word in argv if not word.startswith("--")]
     problems: list[str] = []

@@ -1,4 +1,4 @@
-"""Read a `docker build` log as it passes: which stage failed, and which package's hash did not match."""
+"""Parser of a `docker build` log: the failed stage, and packages whose hash did not match."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ UV_MISMATCH = re.compile(r"Hash mismatch for `([^`]+)`")
 
 @dataclass
 class BuildLog:
-    """What has been learned from the lines so far."""
+    """State of the parser after the lines so far."""
 
     steps: dict[str, str] = field(default_factory=dict)
     complaints: dict[str, str] = field(default_factory=dict)
@@ -28,7 +28,7 @@ class BuildLog:
     _in_mismatch: bool = False
 
     def feed(self, line: str) -> None:
-        """Take in one line of plain progress output."""
+        """Parse one line of plain progress output."""
         if match := STEP.match(line):
             what = shorten(MOUNT.sub("", match["what"]), 60, placeholder=" ...")
             self.steps[match.group(1)] = f"{match['stage'] or 'the only one'}, step {match['step']} ({what})"
@@ -60,5 +60,5 @@ class BuildLog:
 
     @property
     def stage(self) -> str | None:
-        """The name of the stage that failed; None where the failure was not in a step."""
+        """Name of the failed stage; None where the failure was not in a step."""
         return self.failed_step.partition(",")[0] if self.failed_step else None

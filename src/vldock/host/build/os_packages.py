@@ -1,7 +1,7 @@
-"""OS packages: the exact versions in an image and in the stage that built it, recorded in locks/ and compared.
+"""OS packages: exact versions in the image and its build stage, recorded and compared.
 
-A distribution's archive moves on: without a snapshot (--apt-snapshot) a later build meets later packages. That is
-told by package, so that layers which differ are no mystery.
+The record is locks/os-packages.json. A distribution's archive moves on: without a snapshot (--apt-snapshot) a later
+build meets later packages. The drift is reported by package, so that layers which differ are no mystery.
 """
 
 from __future__ import annotations
@@ -23,7 +23,10 @@ STATUS = "/var/lib/dpkg/status"
 
 @dataclass(frozen=True)
 class OsPackages:
-    """{package: version} of what ships (`image`), and of the stage the wheels were installed in (`build`)."""
+    """Versions by package: of the shipped image, and of the stage that installed the wheels.
+
+    `image` is what ships, `build` the stage.
+    """
 
     image: Mapping[str, str]
     build: Mapping[str, str]
@@ -60,7 +63,10 @@ def parse_versions(text: str) -> dict[str, str]:
 
 
 def read(client: Any, image: str) -> OsPackages:
-    """Return the OS packages of an image in the engine; raises InputRefused where it tells none."""
+    """Return the OS packages of an image in the engine.
+
+    Raises InputRefused for an image that is not of this project's Dockerfile.
+    """
     files = image_files.read(client, image, [STATUS, BUILD_PACKAGES])
     status, build = files[STATUS], files[BUILD_PACKAGES]
     if status is None or build is None:
@@ -70,7 +76,7 @@ def read(client: Any, image: str) -> OsPackages:
 
 
 def drift(recorded: OsPackages, actual: OsPackages) -> list[str]:
-    """Return one line per package whose version is not the recorded one, empty when all are as recorded."""
+    """Return one line per package whose version is not the recorded one."""
     lines = []
     for part in ("image", "build"):
         was, now = getattr(recorded, part), getattr(actual, part)

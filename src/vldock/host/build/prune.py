@@ -1,4 +1,7 @@
-"""`vldock clean`: the containers and images vldock made, found by their labels; a plan first, then done."""
+"""`vldock clean`: remove the containers and images vldock made, found by their labels.
+
+A plan comes first; `execute` removes what it names.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ IMAGE_LABELS = ("vldock.stage", RECIPE_LABEL)
 
 @dataclass(frozen=True)
 class CleanPlan:
-    """What would be removed, as SDK objects, and the running containers that are left alone."""
+    """SDK objects to remove, and the running containers left alone."""
 
     containers: tuple[Any, ...]
     spared: tuple[Any, ...]
@@ -30,7 +33,7 @@ class CleanPlan:
 
 
 def plan(client: Any, *, images: bool, force: bool) -> CleanPlan:
-    """Look what there is; running containers only with `force`, images only with `images`."""
+    """Return the removals; running containers only with `force`, images only with `images`."""
     found = cleanup.find(client)
     spared = tuple(item for item in found if item.status == "running" and not force)
     ours = {item.id: item for label in IMAGE_LABELS if images for item in client.images.list(filters={"label": label})}
@@ -38,7 +41,7 @@ def plan(client: Any, *, images: bool, force: bool) -> CleanPlan:
 
 
 def execute(client: Any, plan: CleanPlan, *, say: Say) -> None:
-    """Remove what the plan names; an image that something else still uses is told and left."""
+    """Remove the plan's objects; an image still in use is reported and left."""
     from docker.errors import APIError
 
     for item in plan.containers:

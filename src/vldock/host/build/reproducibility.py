@@ -1,4 +1,4 @@
-"""The same bytes twice: build again from nothing, compare layer by layer, and name the files where they differ."""
+"""Proof of reproducibility: two builds compared layer by layer, differing files named."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vldock.host.util.console import Say
 
 @dataclass(frozen=True)
 class LayerPair:
-    """One layer of both images, counted from 1, its diff_ids, the step that made it, and what differs in it."""
+    """One layer of both images: number from 1, diff_ids, build step, differing files."""
 
     number: int
     first: str | None
@@ -24,13 +24,13 @@ class LayerPair:
 
     @property
     def same(self) -> bool:
-        """Tell whether both are the same bytes."""
+        """Whether both are the same bytes."""
         return self.first == self.second
 
 
 @dataclass(frozen=True)
 class Proof:
-    """Two images compared; `drift` are OS packages that are not the recorded ones."""
+    """Comparison of two images; `drift` lists OS packages that are not the recorded ones."""
 
     first: str
     second: str
@@ -43,7 +43,7 @@ class Proof:
 
     @property
     def holds(self) -> bool:
-        """Tell whether every layer matches."""
+        """Whether every layer matches."""
         return self.matching == len(self.layers) > 0
 
     @property
@@ -57,7 +57,9 @@ class Proof:
 
 
 def compare(client: Any, first: str, second: str, *, drift: Sequence[str] = (), say: Say) -> Proof:
-    """Compare two images of the engine (names or ids); layers that differ are read and their files compared.
+    """Compare two images of the engine (names or ids), layer by layer.
+
+    Layers that differ are read, and their files compared.
 
     Raises EnvironmentUnfit where one is not there or the engine cannot save it.
     """

@@ -1,4 +1,6 @@
-"""Read a saved image (docker save) in one pass, and recompute what it claims: no digest is believed, all are hashed.
+"""Reader of a saved image (docker save): one pass, every digest recomputed.
+
+No claimed digest is believed.
 
 Both layouts are read: <id>/layer.tar with <config>.json (engines below 25) and blobs/sha256/* (from 25 on). The order
 of the members does not matter and nothing is unpacked, so a stream will do.
@@ -33,7 +35,7 @@ OnLayer = Callable[[str, Iterator[bytes]], None]
 
 @dataclass
 class _Seen:
-    """What one pass found: small files whole, the diff_id of each large one, and links from name to name."""
+    """Findings of one pass: small files, diff_ids of large ones, links between names."""
 
     small: dict[str, bytes] = field(default_factory=dict)
     diff_ids: dict[str, str] = field(default_factory=dict)
@@ -47,14 +49,16 @@ class _Seen:
 
 @dataclass(frozen=True)
 class SavedImage:
-    """An image as its bytes are: the config, whole, and the identity recomputed from config and layers."""
+    """A saved image's config, and the identity recomputed from config and layers."""
 
     config: bytes
     identity: ImageIdentity
 
 
 def read(stream: IO[bytes], *, name: str, on_layer: OnLayer | None = None) -> SavedImage:
-    """Read the one image of a saved tar called `name`; layers are handed to `on_layer(member, chunks)` as they come.
+    """Read the one image of a saved tar.
+
+    `name` is for messages; layers are handed to `on_layer(member, chunks)` as they come.
 
     Raises Damaged where the tar cannot be read, or its layers are not those its config names.
     """
@@ -72,7 +76,10 @@ def read(stream: IO[bytes], *, name: str, on_layer: OnLayer | None = None) -> Sa
 
 @contextmanager
 def open_saved(path: Path) -> Iterator[IO[bytes]]:
-    """Open a saved tar, '-' being standard input; raises Damaged where it is not there."""
+    """Yield the stream of a saved tar; '-' is standard input.
+
+    Raises Damaged where it is not there.
+    """
     if str(path) == "-":
         yield sys.stdin.buffer
         return
@@ -123,14 +130,16 @@ def _chunks(head: bytes, source: IO[bytes]) -> Iterator[bytes]:
 
 
 def hash_chunks(chunks: Iterator[bytes], digest: Any) -> Iterator[bytes]:
-    """Yield the same chunks, each fed to `digest` (of hashlib) on its way."""
+    """Yield the same chunks, feeding each to `digest` (of hashlib)."""
     for chunk in chunks:
         digest.update(chunk)
         yield chunk
 
 
 def decompress(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Yield the content of a layer: plain, or gzip of one member or several (eStargz has one for each file).
+    """Yield the content of a layer, plain or gzip.
+
+    A gzip may have several members (eStargz has one for each file).
 
     Raises ValueError for zstd and for a stream cut off, zlib.error for one that is broken.
     """
@@ -168,7 +177,7 @@ def _assemble(seen: _Seen, name: str) -> SavedImage:
 
 
 def check_layers(config: bytes, layers: tuple[str, ...], *, name: str) -> None:
-    """Raise Damaged, naming the first layer, where the layers are not those the config names."""
+    """Raise Damaged, naming the first, where layers are not those of the config."""
     declared = diff_ids(config, name=name)
     if len(declared) != len(layers):
         raise _damaged(name, f"it has {len(layers)} layers, its config names {len(declared)}")
@@ -178,7 +187,10 @@ def check_layers(config: bytes, layers: tuple[str, ...], *, name: str) -> None:
 
 
 def diff_ids(config: bytes, *, name: str) -> tuple[str, ...]:
-    """Return the digests of the uncompressed layers that a config names; raises Damaged where it names none."""
+    """Return the diff_ids of a config; raises Damaged where it names none.
+
+    A diff_id is the digest of an uncompressed layer.
+    """
     try:
         return tuple(map(str, json.loads(config)["rootfs"]["diff_ids"]))
     except (KeyError, ValueError, TypeError, RecursionError) as error:

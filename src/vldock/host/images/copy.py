@@ -1,4 +1,7 @@
-"""Bring an image's blobs to a repository: from another one as they are, from an engine or a saved tar packed once."""
+"""Copy of an image's blobs to a repository.
+
+From another repository as they are; from an engine or a saved tar, each layer is compressed once.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ from vldock.host.util.console import Say, size_text
 
 @dataclass
 class Traffic:
-    """What a copy moved: blobs sent and blobs that were there, bytes sent."""
+    """Counts of a copy: blobs sent, blobs already there, bytes sent."""
 
     sent: int = 0
     kept: int = 0
@@ -28,7 +31,7 @@ class Traffic:
 
 
 def copy(origin: Remote, target: Remote, manifest: Manifest, *, say: Say) -> Traffic:
-    """Bring every blob of a manifest from one repository to another; what is there already is left alone."""
+    """Copy every blob of a manifest between repositories; those already there are skipped."""
     traffic = Traffic()
     same_registry = origin.repository.host == target.repository.host
     for blob in manifest.blobs:
@@ -49,7 +52,9 @@ def _send(target: Remote, blob: Descriptor, content: IO[bytes], traffic: Traffic
 
 
 def pack(stream: IO[bytes], target: Remote, *, name: str, say: Say) -> tuple[Manifest, ImageIdentity, Traffic]:
-    """Send a saved image's layers, each packed as it is read, then its config; return the manifest, stored nowhere yet.
+    """Send a saved image's layers, compressed as they are read, then its config.
+
+    Returns the manifest, stored nowhere yet.
 
     The same image packed by the same Python gives the same manifest: no time and no name goes into gzip.
     Raises Damaged where the layers are not those the config names.
@@ -87,7 +92,7 @@ def _manifest(config: Descriptor, image: SavedImage, blobs: dict[str, Descriptor
 
 
 def _gzip(chunks: Iterator[bytes], content: IO[bytes]) -> tuple[str, Descriptor]:
-    """Write the packed layer; return its diff_id and its descriptor."""
+    """Write the compressed layer; return its diff_id and its descriptor."""
     plain, gzipped, size = hashlib.sha256(), hashlib.sha256(), 0
     for data in compress(hash_chunks(chunks, plain)):
         gzipped.update(data)

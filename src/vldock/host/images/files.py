@@ -1,4 +1,4 @@
-"""Files of an image in the engine, read without running anything of it."""
+"""Files of an image in the engine, read without running anything in it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ ROLE_LABEL = "vldock.role"
 
 
 def read(client: Any, image: str, paths: Iterable[str]) -> dict[str, bytes | None]:
-    """Return {path: content} of regular files in the image (a name or id); None for one it does not have.
+    """Return {path: content} of regular files in an image; None for an absent one.
+
+    `image` is a name or id.
 
     Raises the SDK's ImageNotFound where the engine has no such image.
     """

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class ImageIdentity:
-    """An image by content: 'sha256:...' of its config, and of each uncompressed layer from the base up."""
+    """An image by content: digests of its config and of each uncompressed layer.
+
+    Each is 'sha256:...'; layers are from the base up.
+    """
 
     config: str
     layers: tuple[str, ...]

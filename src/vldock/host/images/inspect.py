@@ -1,4 +1,4 @@
-"""What an image is made of, wherever it is: the engine, a registry, a saved tar."""
+"""Identity of an image in an engine, a registry or a saved tar."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from vldock.host.util.console import Say
 
 
 def read(source: Source, line: RegistryOptions, *, say: Say) -> ImageIdentity:
-    """Return what the image is made of; of a registry's or a saved image every byte is read and hashed.
+    """Return the identity of an image.
+
+    Of a registry's or a saved image every byte is read and hashed.
 
     An engine is taken at its word: it hashes its layers when it takes them in. Raises EnvironmentUnfit where there is
     no such image, Damaged where its parts contradict each other.
@@ -31,7 +33,7 @@ def read(source: Source, line: RegistryOptions, *, say: Say) -> ImageIdentity:
 
 
 def require_manifest(remote: Remote, image: RemoteImage) -> Manifest:
-    """Return the image's manifest; raises EnvironmentUnfit where the repository has none of that name."""
+    """Return the image's manifest; raises EnvironmentUnfit where the repository has none."""
     manifest = remote_images.find(remote, image.reference)
     if manifest is None:
         raise EnvironmentUnfit(f"there is no image {image}", expected="a tag or a digest of that repository")

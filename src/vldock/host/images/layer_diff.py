@@ -1,4 +1,4 @@
-"""Which files make two layers differ: every entry of both, its metadata and the sha256 of its content."""
+"""Differences of two layers, file by file: metadata and sha256 of the content."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ SHOWN = 20  # files named for each layer; the rest is counted
 
 @dataclass(frozen=True)
 class Entry:
-    """One entry of a layer: what a tar header says, times in seconds, and sha256 of the content where it is a file."""
+    """One entry of a layer: its tar header and the sha256 of a file's content.
+
+    Times are in seconds; the sha256 is cut to 16 digits.
+    """
 
     type: str
     mode: str
@@ -58,7 +61,10 @@ def read_entries(stream: IO[bytes]) -> dict[str, Entry]:
 
 
 def compare(first: Layer, second: Layer) -> list[str]:
-    """Return one line per path that differs, in order; the order of entries alone is a difference of its own."""
+    """Return one line per path that differs, in order of paths.
+
+    The order of entries alone is a difference of its own.
+    """
     lines = []
     for path in sorted(first.keys() | second.keys()):
         here, there = first.get(path), second.get(path)
@@ -72,9 +78,9 @@ def compare(first: Layer, second: Layer) -> list[str]:
 
 
 def read_layers(stream: IO[bytes], *, name: str, wanted: Collection[int]) -> dict[int, dict[str, Entry]]:
-    """Return {number from 0: entries} of the wanted layers of a saved image; the others are only read past.
+    """Return {number from 0: entries} of some layers of a saved image.
 
-    A saved image names its layers at its end: all that are no larger than a difference is worth are listed.
+    A saved image names its layers at its end, so entries of all layers are read, then chosen.
     """
     by_member: dict[str, dict[str, Entry]] = {}
     by_digest: dict[str, str] = {}

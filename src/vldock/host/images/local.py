@@ -1,4 +1,4 @@
-"""An image in the engine: what it is made of, and all of it as a stream."""
+"""An image in the engine: look-up, identity, and the stream of `docker save`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ CONTAINERD_STORE = "io.containerd.snapshotter.v1"
 
 
 def find(client: Any, reference: str, *, hint: str = "docker images; a registry's image: registry:NAME") -> Any:
-    """Return the SDK's image of a name or id; raises EnvironmentUnfit, with `hint`, where the engine has none."""
+    """Return the SDK's image of a name or id.
+
+    Raises EnvironmentUnfit, with `hint`, where the engine has none.
+    """
     from docker.errors import ImageNotFound
 
     try:
@@ -26,31 +29,40 @@ def find(client: Any, reference: str, *, hint: str = "docker images; a registry'
 
 
 def read_identity(client: Any, image: Any) -> ImageIdentity:
-    """Return what an engine's image is made of; one whose store names images otherwise is read whole (minutes)."""
+    """Return the identity of an engine's image.
+
+    One in containerd's store is read whole (minutes): its id is no config's digest.
+    """
     if uses_containerd(client):
         return archive.read(save(client, image), name=str(image.id)).identity
     return ImageIdentity(str(image.id), tuple(image.attrs["RootFS"]["Layers"]))
 
 
 def uses_containerd(client: Any) -> bool:
-    """Tell whether the engine keeps images in containerd's store, where an id is a manifest's digest, no config's."""
+    """Whether the engine stores images in containerd.
+
+    There an id is a manifest's digest, not a config's.
+    """
     pairs = client.info().get("DriverStatus") or ()
     return ["driver-type", CONTAINERD_STORE] in [list(pair) for pair in pairs]
 
 
 class ChunkReader(io.RawIOBase):
-    """A readable file over an iterator of bytes, such as the engine's answer to `docker save`."""
+    """A readable file over an iterator of bytes.
+
+    For instance over the engine's answer to `docker save`.
+    """
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
         self._chunks = chunks
         self._rest = b""
 
     def readable(self) -> bool:
-        """It can be read."""
+        """Return True."""
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Fill the buffer as far as one chunk reaches; 0 at the end."""
+        """Fill the buffer from at most one chunk; return 0 at the end."""
         while not self._rest:
             try:
                 self._rest = next(self._chunks)
@@ -62,7 +74,7 @@ class ChunkReader(io.RawIOBase):
 
 
 def save(client: Any, image: Any) -> IO[bytes]:
-    """Return the stream of `docker save` of an engine's image; reading it raises EnvironmentUnfit where it breaks."""
+    """Return the stream of `docker save`; reading it raises EnvironmentUnfit where it breaks."""
     client.api.timeout = SAVE_SECONDS
 
     def chunks() -> Iterator[bytes]:

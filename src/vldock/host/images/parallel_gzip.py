@@ -1,4 +1,4 @@
-"""Pack a layer with every core, to the same bytes on any number of them.
+"""Parallel gzip of a layer, to the same bytes on any number of cores.
 
 Blocks of 1 MiB are deflated each by itself and joined into one gzip member, as pigz --independent does (RFC 1951,
 1952): no time and no name goes in. zlib lets other threads run while it works.
@@ -20,7 +20,7 @@ END = b"\x03\x00"  # an empty last block
 
 
 def compress(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Yield the gzip of some bytes, in pieces."""
+    """Yield the gzip of an iterator of bytes."""
     workers = os.cpu_count() or 1
     check = size = 0
     waiting: deque[Future[bytes]] = deque()
@@ -37,7 +37,7 @@ def compress(chunks: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def split_blocks(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Yield the same bytes in blocks of one size, however they came; the last may be shorter."""
+    """Yield the same bytes in blocks of BLOCK; the last may be shorter."""
     rest = bytearray()
     for chunk in chunks:
         rest += chunk

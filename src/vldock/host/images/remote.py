@@ -1,4 +1,7 @@
-"""An image in a registry, read back: manifest, config and every layer hashed, packed and unpacked."""
+"""An image in a registry, read back: manifest, config and layers hashed.
+
+Layers are hashed as stored and uncompressed.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,10 @@ CONFIGS = (DOCKER_CONFIG, "application/vnd.oci.image.config.v1+json")
 
 
 def find(remote: Remote, reference: str) -> Manifest | None:
-    """Return the manifest of one image, or None; raises UsageError for a list of images, which has no one config."""
+    """Return the manifest of one image, or None.
+
+    Raises UsageError for a list of images, which has no one config, and for an artifact.
+    """
     found = remote.manifest(reference)
     if found is not None and found.media_type in LISTS:
         names = ", ".join(found.images)
@@ -47,18 +53,24 @@ def find(remote: Remote, reference: str) -> Manifest | None:
 
 
 def _is_image(manifest: Manifest) -> bool:
-    """Tell an image from an artifact, whose config holds nothing an engine could run."""
+    """Whether a manifest is an image's, not an artifact's.
+
+    An artifact's config holds nothing an engine could run.
+    """
     return "config" in manifest.content and manifest.config.media_type in CONFIGS
 
 
 def read_claimed_identity(remote: Remote, manifest: Manifest) -> ImageIdentity:
-    """Return what the image says it is made of: its config is hashed, its layers are not yet."""
+    """Return the identity an image claims: its config is hashed, its layers are not."""
     config = remote.read(manifest.config)
     return ImageIdentity(manifest.config.digest, diff_ids(config, name=f"{remote.repository}@{manifest.digest}"))
 
 
 def read_identity(remote: Remote, manifest: Manifest) -> ImageIdentity:
-    """Return what the image is made of, all of it read; raises Damaged for a missing, changed or foreign blob."""
+    """Return the identity of an image from all its bytes.
+
+    Raises Damaged for a missing, changed or foreign blob.
+    """
     name = f"{remote.repository}@{manifest.digest}"
     config = remote.read(manifest.config)
     layers = tuple(_diff_id(remote, layer, name) for layer in manifest.layers)
@@ -81,6 +93,6 @@ def _diff_id(remote: Remote, layer: Descriptor, name: str) -> str:
 
 
 def read_chunks(content: IO[bytes]) -> Iterator[bytes]:
-    """Yield a file from where it stands."""
+    """Yield a file's content from its current position."""
     while chunk := content.read(CHUNK):
         yield chunk

@@ -1,4 +1,4 @@
-"""Which addresses are asked on a registry's word: https stays https, and a password goes to its own origin only.
+"""Addresses a registry names: https stays https, a password goes to its origin only.
 
 A registry names other addresses in Location headers, redirects and token realms. One behind a proxy that ends TLS often
 names itself with http:// (distribution issue 996): it is asked over https all the same.
@@ -19,7 +19,7 @@ PORTS = {"http": 80, "https": 443}
 
 @dataclass(frozen=True)
 class Origin:
-    """Scheme, host and port of an address, the port also where the address leaves it out."""
+    """Scheme, host and port of an address; the port is never left out."""
 
     scheme: str
     host: str
@@ -36,7 +36,10 @@ class Origin:
 
 @dataclass(frozen=True)
 class Home:
-    """A registry's own address as the user gave it; `plain_http`: http is asked for, to whichever host."""
+    """A registry's own address as the user gave it.
+
+    With `plain_http`, http is allowed to any host.
+    """
 
     scheme: str
     address: str
@@ -48,14 +51,16 @@ class Home:
         return f"{self.scheme}://{self.address}/"
 
     def owns(self, url: str) -> bool:
-        """Return whether an address is of the registry itself: same scheme, host and port."""
+        """Whether an address has the registry's scheme, host and port."""
         try:
             return Origin.of(url) == Origin.of(self.url)
         except ValueError:
             return False
 
     def resolve(self, path: str, *, base: str | None = None) -> str:
-        """Return the address to ask for a path, relative to `base`; plain http of the registry itself becomes https.
+        """Return the address of a path, relative to `base`.
+
+        Plain http of the registry itself becomes https.
 
         Raises RegistryFailed for plain http elsewhere, and for what is no address.
         """

@@ -1,4 +1,7 @@
-"""Fields of a registry's answers, read with care: each that is missing or odd is a RegistryFailed that quotes it."""
+"""Fields of a registry's answers; a missing or odd one raises RegistryFailed.
+
+The error quotes the field.
+"""
 
 from __future__ import annotations
 
@@ -40,13 +43,13 @@ def error_text(response: requests.Response) -> str:
 
 
 def in_one_line(text: str) -> str:
-    """Return a text without line ends and control characters, cut where it gets long."""
+    """Return a text without line ends and control characters, at most LONGEST long."""
     line = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
     return line if len(line) <= LONGEST else line[:LONGEST] + "..."
 
 
 def parse_json(text: str | bytes) -> Any:
-    """Return the value of a JSON text, None where it is none."""
+    """Return the value of a JSON text, or None."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
@@ -54,7 +57,7 @@ def parse_json(text: str | bytes) -> Any:
 
 
 def status_text(response: requests.Response) -> str:
-    """Return '404 Not Found: ' and the words of the answer."""
+    """Return status, reason and the answer's words: '404 Not Found: ...'."""
     return f"{_code(response)}: {error_text(response)}"
 
 
@@ -63,7 +66,7 @@ def _code(response: requests.Response) -> str:
 
 
 def integer_header(response: requests.Response, header: str) -> int | None:
-    """Return the whole number a header holds, None where there is none; raises RegistryFailed for anything else."""
+    """Return a header's whole number, or None; raises RegistryFailed for anything else."""
     text = response.headers.get(header)
     if text is None:
         return None
@@ -81,7 +84,10 @@ def location_header(response: requests.Response) -> str:
 
 
 def stored_bytes(response: requests.Response) -> int | None:
-    """Return how many bytes the Range header of an upload speaks of, None without one; '0-0' is none at all."""
+    """Return the bytes stored by an upload, from its Range header, or None.
+
+    '0-0' is none at all.
+    """
     text = response.headers.get("Range")
     if text is None:
         return None
@@ -92,7 +98,7 @@ def stored_bytes(response: requests.Response) -> int | None:
 
 
 def unexpected(response: requests.Response, what: str, *, expected: str) -> RegistryFailed:
-    """Return the error for an answer that is not what the API says."""
+    """Return the error for an answer outside the API."""
     asked = f"{response.request.method} {in_one_line(bare(str(response.url)))}"
     return RegistryFailed(
         f"{asked}: answered {_code(response)} with {what}",

@@ -1,4 +1,6 @@
-"""Who we are to a registry: docker's own config.json and credential helpers; basic authentication and bearer tokens.
+"""Authentication to a registry: docker's stored credentials, basic and bearer.
+
+Credentials come from docker's config.json and credential helpers.
 
 Tokens: https://distribution.github.io/distribution/spec/auth/token/. A password goes to the registry it is for and to
 the token service that registry names, over https (or plain http on this machine), and nowhere else: not to where a blob
@@ -33,7 +35,7 @@ HUB_KEY = "https://index.docker.io/v1/"
 
 @dataclass(frozen=True)
 class Credentials:
-    """A user's name and password, or an identity token; empty: nobody in particular."""
+    """User name and password, or an identity token; empty for an anonymous user."""
 
     user: str = ""
     password: str = field(default="", repr=False)
@@ -41,12 +43,15 @@ class Credentials:
 
     @property
     def basic(self) -> str:
-        """The value of a basic Authorization header."""
+        """Value of a basic Authorization header."""
         return "Basic " + base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
 
 
 def docker_credentials(host: str, *, say: Say = silent) -> Credentials:
-    """Return what `docker login` left for this host, in config.json or a credential helper; empty where nothing."""
+    """Return the credentials `docker login` stored for a host; empty where none.
+
+    Read from config.json or a credential helper.
+    """
     from docker.auth import load_config
     from docker.errors import DockerException
 
@@ -61,12 +66,12 @@ def docker_credentials(host: str, *, say: Say = silent) -> Credentials:
     return Credentials(user or "", password or "", token)
 
 
-# Sends one request to an address: method, url, then what requests takes.
-Ask = Callable[..., requests.Response]
+# Sends a request: method, url, then arguments of requests.
+Send = Callable[..., requests.Response]
 
 
 class RegistryAuth(AuthBase):
-    """Adds the Authorization header of the last challenge to requests for the registry itself, and to no others."""
+    """Authorization header of the last challenge, for the registry's own origin only."""
 
     def __init__(self, home: Callable[[], Home], credentials: Credentials) -> None:
         self.home = home
@@ -79,8 +84,10 @@ class RegistryAuth(AuthBase):
             request.headers["Authorization"] = self.header
         return request
 
-    def answer(self, response: requests.Response, send: Ask, resolve: Callable[[str], str]) -> bool:
-        """Take up the challenge of a 401; tell whether it is worth asking again: another host's challenge never is.
+    def answer(self, response: requests.Response, send: Send, resolve: Callable[[str], str]) -> bool:
+        """Answer the challenge of a 401; return whether the request is worth repeating.
+
+        Another host's challenge is never answered.
 
         `resolve` returns the address to ask for a token, or raises.
         """
@@ -97,8 +104,11 @@ class RegistryAuth(AuthBase):
             self.header = f"Bearer {self._token(resolve(fields.get('realm', '')), fields, send)}"
         return self.header is not None and self.header != before
 
-    def _token(self, realm: str, challenge: dict[str, str], send: Ask) -> str:
-        """Return the token of the service a challenge names; a form with a secret in it follows no redirect."""
+    def _token(self, realm: str, challenge: dict[str, str], send: Send) -> str:
+        """Return the token of the service a challenge names.
+
+        A form with a secret in it follows no redirect.
+        """
         self._refuse_open_line(realm)
         parameters = {name: challenge[name] for name in ("service", "scope") if name in challenge}
         if self.credentials.identity_token:
@@ -135,7 +145,7 @@ class RegistryAuth(AuthBase):
 
 
 class _For(AuthBase):
-    """One given header, or none, for one origin; keeps requests from reading .netrc."""
+    """One header, or none, for one origin; stops requests from reading .netrc."""
 
     def __init__(self, url: str, header: str | None = None) -> None:
         self.origin = Origin.of(url)

@@ -1,4 +1,4 @@
-"""Manifests, blobs and tags of one repository; everything that comes back is hashed before it is believed."""
+"""Client of one repository: manifests, blobs and tags, each hashed on arrival."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ WHOLE = "a manifest of the OCI image specification"
 
 @dataclass(frozen=True)
 class Descriptor:
-    """What a manifest says of a blob; `size` in bytes."""
+    """Reference to a blob in a manifest; `size` in bytes."""
 
     digest: str
     size: int
     media_type: str
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as it stands in a manifest."""
+        """Return the descriptor as a manifest's JSON."""
         return {"mediaType": self.media_type, "size": self.size, "digest": self.digest}
 
     @classmethod
@@ -46,7 +46,7 @@ class Descriptor:
 
 @dataclass(frozen=True)
 class Manifest:
-    """The bytes of a manifest, which its digest is of; never written anew."""
+    """A manifest's bytes, never serialised again: its digest is theirs."""
 
     raw: bytes
     media_type: str
@@ -58,7 +58,7 @@ class Manifest:
 
     @property
     def content(self) -> dict[str, Any]:
-        """What it says; raises Damaged where that is no object."""
+        """Its JSON object; raises Damaged where it is none."""
         said = parse_json(self.raw)
         if not isinstance(said, dict):
             raise self._damaged(repr(self.raw[:200]))
@@ -118,7 +118,10 @@ class Remote:
         self._base = f"/v2/{self.repository.name}"
 
     def manifest(self, reference: str) -> Manifest | None:
-        """Return the manifest of a tag or digest, or None where there is none; raises Damaged for other bytes."""
+        """Return the manifest of a tag or digest, or None.
+
+        Raises Damaged for bytes of another digest.
+        """
         answer = self.http.request(
             "GET", f"{self._base}/manifests/{reference}", ok=(200, 404), headers={"Accept": ACCEPT}
         )
@@ -136,7 +139,10 @@ class Remote:
         return found
 
     def put_manifest(self, manifest: Manifest, reference: str) -> None:
-        """Store a manifest under its digest or a tag; its blobs must be there. Raises RegistryFailed."""
+        """Store a manifest under its digest or a tag; raises RegistryFailed.
+
+        Its blobs must be there.
+        """
         path, headers = f"{self._base}/manifests/{reference}", {"Content-Type": manifest.media_type}
         answer = self.http.request("PUT", path, ok=(200, 201, 202), data=manifest.raw, headers=headers)
         said = in_one_line(answer.headers.get("Docker-Content-Digest", manifest.digest))
@@ -144,7 +150,7 @@ class Remote:
             raise RegistryFailed(f"{self.repository}:{reference}: stored as {said}", expected=manifest.digest)
 
     def has(self, blob: Descriptor) -> bool:
-        """Tell whether a blob is there, in its full size."""
+        """Return whether a blob is there in its full size."""
         answer = self.http.request("HEAD", f"{self._base}/blobs/{blob.digest}", ok=(200, 404))
         return answer.status_code == 200 and integer_header(answer, "Content-Length") in (None, blob.size)
 
@@ -161,7 +167,10 @@ class Remote:
         return content
 
     def fetch(self, blob: Descriptor, sink: IO[bytes]) -> None:
-        """Write a blob to `sink`, from its start again when the connection breaks; raises Damaged as `read`."""
+        """Write a blob to `sink`, restarting when the connection breaks.
+
+        Raises Damaged as `read` does.
+        """
 
         def once() -> str:
             digest = hashlib.sha256()

@@ -1,4 +1,4 @@
-"""How a command talks to registries: with or without TLS, how often it tries, with whose credentials."""
+"""Connection to registries: TLS, retries and stored credentials."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from vldock.host.util.retry import RetryPolicy
 
 @dataclass(frozen=True)
 class RegistryOptions:
-    """How to talk to registries: without TLS, and how often to try."""
+    """Options of a connection: plain http, and the retry policy."""
 
     plain_http: bool = False
     patience: RetryPolicy = field(default_factory=RetryPolicy)
 
     @contextmanager
     def open(self, repository: Repository, *, say: Say) -> Iterator[Remote]:
-        """Yield the repository, with the credentials docker has for its host."""
+        """Yield a repository, with docker's credentials for its host."""
         credentials = registry_auth.docker_credentials(repository.host, say=say)
         http = Http(repository, credentials=credentials, plain_http=self.plain_http, patience=self.patience, say=say)
         try:
@@ -33,5 +33,5 @@ class RegistryOptions:
 
 
 def options_from(*, plain_http: bool, attempts: int) -> RegistryOptions:
-    """Return the connection the options --plain-http and --attempts describe."""
+    """Return the options of --plain-http and --attempts."""
     return RegistryOptions(plain_http, RetryPolicy(attempts=attempts))

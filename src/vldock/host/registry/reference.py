@@ -1,4 +1,4 @@
-"""Names of images: in the engine (engine:NAME), in a registry (registry:HOST/NAME:TAG), in a saved tar (tar:FILE)."""
+"""Names of images: engine:NAME, registry:HOST/NAME:TAG, tar:FILE."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ class Repository:
 
     @property
     def address(self) -> str:
-        """The host that answers: Docker Hub's is another than its name."""
+        """Host that answers; Docker Hub's differs from its name."""
         return DOCKER_HUB.get(self.host, self.host)
 
     @property
     def loopback(self) -> bool:
-        """Tell whether the registry is on this machine, where plain http is all right."""
+        """Whether the registry is on this machine, where plain http is allowed."""
         return LOOPBACK.match(self.host) is not None
 
 
@@ -51,7 +51,10 @@ class RemoteImage:
 
 @dataclass(frozen=True)
 class Source:
-    """Where an image comes from: of the three kinds exactly one is set."""
+    """Source of an image: engine, registry or saved tar.
+
+    Exactly one of the three is set.
+    """
 
     kind: Literal["engine", "registry", "tar"]
     text: str
@@ -63,7 +66,10 @@ class Source:
 
 
 def parse_source(text: str) -> Source:
-    """Read SRC: engine:NAME, registry:NAME or tar:FILE; without a prefix a name with a host in it is a registry's."""
+    """Parse SRC: engine:NAME, registry:NAME or tar:FILE.
+
+    Without a prefix a name with a host in it is a registry's.
+    """
     kind, colon, rest = text.partition(":")
     if colon and kind == "tar":
         return Source("tar", rest, path=Path(rest))
@@ -77,7 +83,7 @@ def parse_source(text: str) -> Source:
 
 
 def parse_remote(text: str) -> RemoteImage:
-    """Read HOST/NAME:TAG or HOST/NAME@sha256:...; raises UsageError for anything else."""
+    """Parse HOST/NAME:TAG or HOST/NAME@sha256:...; raises UsageError for anything else."""
     repository, tags = parse_destination(text)
     if len(tags) != 1:
         raise UsageError(f"{text}: no tag", expected="HOST/NAME:TAG or HOST/NAME@sha256:DIGEST")
@@ -85,7 +91,7 @@ def parse_remote(text: str) -> RemoteImage:
 
 
 def parse_destination(text: str) -> tuple[Repository, tuple[str, ...]]:
-    """Read HOST/NAME[:TAG,TAG...] or HOST/NAME@DIGEST; raises UsageError for anything else."""
+    """Parse HOST/NAME[:TAG,TAG...] or HOST/NAME@DIGEST; raises UsageError for anything else."""
     host, _, path = text.partition("/")
     name, mark, rest = path.partition("@")
     if not mark:

@@ -1,4 +1,4 @@
-"""One registry over HTTP: retries, credentials, and errors a person can act on."""
+"""HTTP to one registry: retries, credentials, and errors with a next step."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Http:
         self._scheme: str | None = "http" if plain_http else None if repository.loopback else "https"
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connections."""
         self.session.close()
 
     @property
@@ -65,7 +65,7 @@ class Http:
         return Home(self.scheme(), self.repository.address, plain_http=self.plain_http)
 
     def url(self, path: str, *, base: str | None = None) -> str:
-        """Return the full address of a path of the API, or of a Location header relative to `base`.
+        """Return the full address of an API path or a Location header, relative to `base`.
 
         Raises RegistryFailed for one that leaves https.
         """
@@ -77,11 +77,14 @@ class Http:
         return url
 
     def next_url(self, answer: requests.Response) -> str:
-        """Return where the next request of an upload goes; raises RegistryFailed where the answer does not tell."""
+        """Return the address of an upload's next request; raises RegistryFailed without one."""
         return self.url(location_header(answer), base=answer.url)
 
     def scheme(self) -> str:
-        """Return https; on this machine http where nobody speaks TLS, as docker itself does."""
+        """Return https; on this machine http where the registry does not speak TLS.
+
+        docker itself does so.
+        """
         if self._scheme is None:
             try:
                 probe = f"https://{self.repository.address}/v2/"
@@ -96,7 +99,9 @@ class Http:
         return self._scheme
 
     def request(self, method: str, path: str, *, ok: tuple[int, ...] = (200,), **options: Any) -> requests.Response:
-        """Send one request until it is answered; `path` is of the API, or a full address.
+        """Send a request until it is answered.
+
+        `path` is of the API, or a full address.
 
         Raises RegistryFailed when it does not answer or answers with an unlisted status, RegistryDenied for 401, 403.
         """
@@ -105,7 +110,10 @@ class Http:
     def request_once(
         self, method: str, path: str, *, ok: tuple[int, ...] = (200,), **options: Any
     ) -> requests.Response:
-        """Send one request; raises Again where another try may help, else as `request`."""
+        """Send a request once; raises RetryableError where another try may help.
+
+        Other errors are those of `request`.
+        """
         try:
             url = self.url(path)
             response = self._send(method, url, **options)
@@ -128,7 +136,7 @@ class Http:
         raise self._unwanted(method, path, response)
 
     def _send(self, method: str, url: str, *, redirects: int = REDIRECTS, **options: Any) -> requests.Response:
-        """Send one request, and again to where it is redirected; each address is checked, each gets its own headers."""
+        """Send a request and follow its redirects; each address is checked and gets its own headers."""
         timeout = (CONNECT_SECONDS, READ_SECONDS)
         for _ in range(redirects + 1):
             response = self.session.request(method, url, timeout=timeout, allow_redirects=False, **options)
@@ -157,7 +165,7 @@ class Http:
         return RegistryFailed(f"{self.repository.host}: {reason}", expected=DISTRIBUTION)
 
     def too_large(self, reason: str) -> RegistryFailed:
-        """Return the error for a request whose size a proxy (or the registry) refuses."""
+        """Return the error for a request too large for a proxy or the registry."""
         return RegistryFailed(
             f"{self.repository.host}: a proxy before it, or it itself, limits the size of a request: {reason}",
             expected="a limit above what was sent",
@@ -165,7 +173,10 @@ class Http:
         )
 
     def retry(self, work: Callable[[], Result], *, what: str) -> Result:
-        """Call `work` again, with pauses, as long as it raises Again; raises RegistryFailed when patience ends."""
+        """Call `work`, with pauses, until it raises no RetryableError.
+
+        Raises RegistryFailed after the last attempt of the policy.
+        """
 
         def gave_up(error: RetryableError) -> RegistryFailed:
             return RegistryFailed(

@@ -1,4 +1,4 @@
-"""Send a blob, in parts, so that a lost connection costs one part and not the blob.
+"""Upload of a blob in parts: a lost connection costs one part, not the blob.
 
 https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pushing-a-blob-in-chunks
 Parts are as large as the registry and the proxies before it take: ghcr.io refuses more than 4 MiB with 416, a proxy
@@ -33,7 +33,9 @@ SIZE = re.compile(r"(?<![\w.-])(\d{1,12}(?:\.\d{1,3})?) ?([kmg]i?)?(?:b|bytes)\b
 
 
 def upload(remote: Remote, blob: Descriptor, content: IO[bytes], *, part: int | None = None) -> None:
-    """Store a blob whose bytes are in `content`, at most `part` bytes a request; the registry checks its digest.
+    """Store the blob in `content`, at most `part` bytes a request.
+
+    The registry checks its digest.
 
     Raises RegistryFailed when no part gets through in the attempts allowed, with the registry's own reason.
     """
@@ -56,7 +58,7 @@ def upload(remote: Remote, blob: Descriptor, content: IO[bytes], *, part: int | 
 
 
 class _Upload:
-    """One upload: where its next request goes, how many bytes are there, and the least a part may have."""
+    """One upload: its next address, the bytes stored, and the smallest part allowed."""
 
     def __init__(self, remote: Remote, blob: Descriptor, content: IO[bytes]) -> None:
         self.remote, self.blob, self.content = remote, blob, content
@@ -65,7 +67,7 @@ class _Upload:
         self.refused = False
 
     def run(self) -> str | None:
-        """Send the blob from its start; return None, or why it is to be begun again.
+        """Send the blob from its start; return None, or why to begin again.
 
         Debian's, when its disk is full, takes a part with 202 and stores less of it; it says so at the end.
         """
@@ -125,7 +127,10 @@ class _Upload:
         return self.http.retry(once, what=f"upload to {self.http.repository}")
 
     def _arrived(self) -> str | None:
-        """Ask how many bytes are there and go on from them; return None, or why the upload is not known any more."""
+        """Read how many bytes are stored and continue from them.
+
+        Returns None, or why the registry does not know the upload any more.
+        """
         answer = self.http.request_once("GET", self.place, ok=(*DONE, *FORGOTTEN))
         arrived = stored_bytes(answer)
         if answer.status_code not in DONE or arrived is None:
@@ -136,7 +141,7 @@ class _Upload:
         return None
 
     def _smaller(self, size: int, reason: str) -> bool:
-        """Make the parts to come smaller than `size`; False where they are as small as they can be."""
+        """Make the next parts smaller than `size`; False where that is impossible."""
         smaller = max(_named(reason, below=size) or size // 2, self.least, SMALLEST)
         if smaller >= size:
             return False
@@ -157,13 +162,13 @@ class _Upload:
 
 
 def _named(reason: str, *, below: int) -> int | None:
-    """Return the largest size that a refusal names and that is smaller than what it refused."""
+    """Return the largest size named in a refusal that is below the refused one."""
     sizes = (int(float(number) * UNITS[unit.lower()]) for number, unit in SIZE.findall(reason))
     return max((size for size in sizes if SMALLEST <= size < below), default=None)
 
 
 def upload_bytes(remote: Remote, content: bytes, media_type: str) -> Descriptor:
-    """Store a small blob where it is not there yet, and return its descriptor."""
+    """Store a small blob unless it is there, and return its descriptor."""
     blob = Descriptor.of(content, media_type)
     if not remote.has(blob):
         upload(remote, blob, io.BytesIO(content))
@@ -171,7 +176,7 @@ def upload_bytes(remote: Remote, content: bytes, media_type: str) -> Descriptor:
 
 
 def mount(remote: Remote, blob: Descriptor, other: str) -> bool:
-    """Take a blob over from another repository of the same registry; False where the registry will not."""
+    """Mount a blob from another repository of the registry; False where it refuses."""
     answer = remote.http.request(
         "POST",
         f"/v2/{remote.repository.name}/blobs/uploads/",

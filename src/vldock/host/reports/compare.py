@@ -23,7 +23,7 @@ CellsOnDisk = dict[Key, tuple[Path, Cell]]
 
 @dataclass(frozen=True)
 class Comparison:
-    """Every pair of cells, and what of the two could not be paired and why."""
+    """Pairs of cells, and the unpaired ones with the reason."""
 
     first: str
     second: str
@@ -38,17 +38,17 @@ class Comparison:
 
     @property
     def lost(self) -> int:
-        """How many samples of all cells went from right to wrong."""
+        """Number of samples of all cells that went from right to wrong."""
         return sum(pair.lost for pair in self.pairs)
 
     @property
     def gained(self) -> int:
-        """How many samples of all cells went from wrong to right."""
+        """Number of samples of all cells that went from wrong to right."""
         return sum(pair.gained for pair in self.pairs)
 
     @property
     def closing(self) -> str:
-        """One line about all cells together."""
+        """Summary of all cells in one line."""
         p = statistics.mcnemar(self.lost, self.gained)
         flips = f"{self.lost} right to wrong, {self.gained} wrong to right"
         return f"{flips}, in {len(self.pairs)} cells (exact McNemar: p = {p:.3g})"
@@ -93,7 +93,7 @@ def compare(first: Path, second: Path) -> Comparison:
 
 
 def read_cells(folder: Path) -> CellsOnDisk:
-    """Return the cells of a run's folder, or the one cell of a cell's; raises InputRefused where it is neither."""
+    """Return the cells of a run's or a cell's folder; raises InputRefused for another folder."""
     if (folder / CELL_FILE).is_file():
         cell = Cell.load(folder)
         return {(cell.model, cell.benchmark): (folder, cell)} if cell else {}
@@ -107,7 +107,7 @@ def read_cells(folder: Path) -> CellsOnDisk:
 
 
 def _match(one: CellsOnDisk, two: CellsOnDisk) -> tuple[list[tuple[Key, Key]], list[str]]:
-    """Return the keys of cells to pair, and one line for each cell only one side has.
+    """Return the keys of cells to pair, and one line per unpaired cell.
 
     Cells pair by model and benchmark; where each side has one model only, by benchmark.
     """
@@ -137,7 +137,10 @@ def table(comparison: Comparison) -> Table:
 
 
 def row(pair: Pair) -> Sequence[str]:
-    """Return a pair as the texts of a table's row; scores are of the shared samples where those have verdicts."""
+    """Return the texts of a table's row.
+
+    Scores are of the shared samples where those have verdicts.
+    """
     models = pair.model if pair.model == pair.other_model else f"{pair.model} and {pair.other_model}"
     name = f"{models} x {pair.benchmark}"
     shared = f"{pair.judged} of {pair.shared}" if 0 < pair.judged < pair.shared else str(pair.shared)

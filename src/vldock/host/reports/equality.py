@@ -1,4 +1,6 @@
-"""`vldock equal A B`: two sets of predictions, answer by answer and, where both noted them, token by token.
+"""`vldock equal A B`: equality of two sets of predictions.
+
+Answers are compared, and tokens where both sides noted them.
 
 A set is a run of `vldock matrix`, one of its cells, a model's folder of run.py, or one prediction file.
 """
@@ -20,7 +22,7 @@ IDENTITY = "_identity.json"
 
 @dataclass(frozen=True)
 class PredictionComparison:
-    """Every pair of prediction files, and what only one side has."""
+    """Pairs of prediction files, and files of one side only."""
 
     first: str
     second: str
@@ -29,7 +31,7 @@ class PredictionComparison:
 
     @property
     def equal(self) -> bool:
-        """Whether nothing differs and nothing is left over."""
+        """Whether nothing differs and no file is unpaired."""
         return not self.unpaired and all(cell.equal for cell in self.cells)
 
     def as_json(self) -> dict[str, Any]:
@@ -44,7 +46,10 @@ class PredictionComparison:
 
 
 def compare_predictions(first: Path, second: Path) -> PredictionComparison:
-    """Compare two sets of predictions; raises InputRefused where one has none, or where nothing can be paired."""
+    """Compare two sets of predictions.
+
+    Raises InputRefused where one has none, or where nothing can be paired.
+    """
     one, two = find_prediction_files(first), find_prediction_files(second)
     if len(one) == 1 == len(two):
         pairs, left = {next(iter(one)): (*one.values(), *two.values())}, []
@@ -66,7 +71,7 @@ def compare_predictions(first: Path, second: Path) -> PredictionComparison:
 
 
 def find_prediction_files(place: Path) -> dict[str, Path]:
-    """Return {cell: prediction file} of a run, a cell, a model's folder, or the file itself."""
+    """Return {cell: prediction file} of a run, cell, model folder or file."""
     if place.is_file():
         return {place.stem: place}
     if (place / RUN_FILE).is_file() or (place / CELL_FILE).is_file():
@@ -88,7 +93,7 @@ def find_prediction_files(place: Path) -> dict[str, Path]:
 
 
 def read_predictions(path: Path) -> Predictions:
-    """Return a prediction file and the notes beside it; raises InputRefused for one that cannot be read."""
+    """Read a prediction file and its notes; raises InputRefused for an unreadable one."""
     rows, reason = prediction_table.read_table(path)
     if reason:
         raise InputRefused(f"{path}: {reason}", expected="a prediction file of VLMEvalKit (.xlsx, .tsv or .json)")

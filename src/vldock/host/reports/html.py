@@ -1,4 +1,4 @@
-"""report.html: a run as one file to look at; scores with intervals, published scores, failures, samples, passport."""
+"""report.html: scores with intervals, published scores, failures, samples, passports."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def render(
 def write(
     folder: RunFolder, record: RunRecord, cells: Sequence[Cell], gathered: Gathered, *, per_cell: int
 ) -> SampleSelection:
-    """Write report.html of a run and return what of its samples is in it."""
+    """Write report.html of a run and return the samples shown in it."""
     selection = sample_selection.choose(record.plan, cells, gathered, per_cell=per_cell)
     html_page.write(folder.page, render(folder, record, cells, gathered, selection, per_cell=per_cell))
     return selection
@@ -89,7 +89,7 @@ def _cell(model: str, cell: Cell | None, evidence: Evidence | None) -> dict[str,
 
 
 def reference_rows(cells: Sequence[Cell], gathered: Gathered) -> list[dict[str, Any]]:
-    """Return the published scores beside ours, as texts, in the order of the cells."""
+    """Return the published scores beside ours, as texts, in order of cells."""
     rows = []
     for cell in cells:
         evidence = gathered.get((cell.model, cell.benchmark))

@@ -1,4 +1,7 @@
-"""One self-contained HTML file: template, style and script in it, and a policy that lets it load nothing else."""
+"""A self-contained HTML file: template, style, script, and a closed policy.
+
+The Content-Security-Policy lets it load nothing else.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from markupsafe import Markup
 
 
 def environment(*, autoescape: bool) -> Environment:
-    """Return where the templates are found; a value that was not given is an error."""
+    """Return the jinja2 environment of the templates; a missing value is an error."""
     return Environment(
         loader=PackageLoader("vldock.host.reports"),
         undefined=StrictUndefined,
@@ -27,7 +30,10 @@ def environment(*, autoescape: bool) -> Environment:
 
 
 def render(template: str, **values: Any) -> str:
-    """Return a page: every value is escaped; the only script that runs is ours, known to the page by its digest."""
+    """Return a page; every value is escaped.
+
+    Only our own script runs: the policy has its digest.
+    """
     style, script = _ours("report.css"), _ours("report.js")
     return (
         environment(autoescape=True)
@@ -37,7 +43,10 @@ def render(template: str, **values: Any) -> str:
 
 
 def policy(style: str, script: str) -> str:
-    """Return the Content-Security-Policy: nothing from outside, pictures from data: URIs, one style and one script."""
+    """Return the Content-Security-Policy of a page.
+
+    Nothing comes from outside: images are data: URIs, one style and one script run.
+    """
     return (
         f"default-src 'none'; img-src data:; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "
         "base-uri 'none'; form-action 'none'"
@@ -45,7 +54,10 @@ def policy(style: str, script: str) -> str:
 
 
 def as_json(value: Any) -> Markup:
-    """Return a value as JSON that cannot end the script element it stands in, nor begin a comment or an entity."""
+    """Return JSON that is safe inside a script element.
+
+    It cannot end the element, nor begin a comment or an entity.
+    """
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
@@ -53,7 +65,7 @@ def as_json(value: Any) -> Markup:
 
 
 def write(path: Path, text: str) -> Path:
-    """Write a page beside its place and rename it over the old one."""
+    """Write a page atomically."""
     aside = path.with_name(f".{path.name}.{os.urandom(4).hex()}.tmp")
     aside.write_text(text, encoding="utf-8", errors="replace")  # a lone surrogate in a prediction is no reason to fail
     return aside.replace(path)

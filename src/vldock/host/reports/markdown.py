@@ -1,4 +1,4 @@
-"""EVALUATION_REPORT.md: what a run found, what it was made with, and how to make it again."""
+"""EVALUATION_REPORT.md: results of a run, its inputs, and how to reproduce it."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ def render(folder: RunFolder, record: RunRecord, cells: Sequence[Cell], gathered
 
 
 def devices_table(record: RunRecord) -> list[tuple[str, int, int, str, str, list[str]]]:
-    """Return (device, containers, cells, busy, part of the wall time, what went wrong) of each device of a run.
+    """Return the row of each device: containers, cells, busy time, share, failures.
 
-    Empty for a run on one device.
+    The share is of the run's wall time. Empty for a run on one device.
     """
     rows = []
     for name in dict.fromkeys(job.device for job in record.stints):
@@ -63,13 +63,19 @@ def devices_table(record: RunRecord) -> list[tuple[str, int, int, str, str, list
 
 
 def cut_prompts(folder: RunFolder, plan: RunPlan) -> list[tuple[str, str, int]]:
-    """Return (model, benchmark, prompts that LLaVA cut) of each cell with such prompts, from its passport."""
+    """Return (model, benchmark, prompts cut by LLaVA) of each cell with such prompts.
+
+    The passport has them.
+    """
     counts = ((*key, len(_in_passport(folder, key, "prompts", "cut") or ())) for key in plan.cells)
     return [row for row in counts if row[2]]
 
 
 def text_readings(folder: RunFolder, plan: RunPlan) -> list[tuple[str, str, dict[str, Any]]]:
-    """Return (model, benchmark, how text was read) of each cell whose table depends on it, from its passport."""
+    """Return (model, benchmark, reading) of cells whose table depends on text parsing.
+
+    The passport has it.
+    """
     found = ((*key, _in_passport(folder, key, "data", "text")) for key in plan.cells)
     return [
         (model, benchmark, reading)
@@ -79,7 +85,10 @@ def text_readings(folder: RunFolder, plan: RunPlan) -> list[tuple[str, str, dict
 
 
 def _in_passport(folder: RunFolder, key: tuple[str, str], section: str, name: str) -> Any:
-    """Return a value of a cell's passport; None without one that can be read: the page shows which cannot."""
+    """Return a value of a cell's passport, or None.
+
+    The page shows which passport cannot be read.
+    """
     try:
         return passport.load(folder.cell(*key) / passport.FILE)[section][name]
     except (InputRefused, KeyError):
@@ -101,7 +110,10 @@ def _interval(evidence: Evidence | None) -> tuple[str, str]:
 
 
 def reference_rows(cells: Sequence[Cell]) -> list[tuple[str, str, str, str, str, str]]:
-    """Return (benchmark, model, ours, theirs, difference, protocol and source) of what was published for the cells."""
+    """Return the published scores of the cells.
+
+    Columns: benchmark, model, ours, theirs, difference, protocol and source.
+    """
     rows = []
     for cell in cells:
         for item in reference_scores.compare_cell(cell):

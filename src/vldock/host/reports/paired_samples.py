@@ -1,4 +1,4 @@
-"""The same samples of two cells, paired: what flipped, is it more than chance, and what could not be paired."""
+"""Paired samples of two cells: flips, their significance, and the unpaired rest."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NOTED = ("limit", "tsv_md5", "judge", "weights", "vldock")
 
 @dataclass(frozen=True)
 class Flip:
-    """A sample that is right in one cell and wrong in the other."""
+    """A sample right in one cell and wrong in the other."""
 
     index: str
     direction: str
@@ -31,7 +31,10 @@ class Flip:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two cells on the samples they share. `accuracy` and `delta` are of those with a verdict, 0-100 and points."""
+    """Two cells on the samples they share.
+
+    `accuracy` and `delta` are of those with a verdict, 0-100 and points.
+    """
 
     model: str
     other_model: str
@@ -52,26 +55,26 @@ class Pair:
 
     @property
     def lost(self) -> int:
-        """How many went from right to wrong."""
+        """Number of flips from right to wrong."""
         return sum(flip.direction == "right to wrong" for flip in self.flips)
 
     @property
     def gained(self) -> int:
-        """How many went from wrong to right."""
+        """Number of flips from wrong to right."""
         return len(self.flips) - self.lost
 
     @property
     def differs(self) -> bool:
-        """Whether a verdict flipped, or, where none is recorded, whether the score is another."""
+        """Whether a verdict flipped or, without verdicts, the score differs."""
         return bool(self.flips) or (not self.judged and self.scores[0] != self.scores[1])
 
     def as_json(self) -> dict[str, Any]:
-        """Return plain values, for --json."""
+        """Return plain values for --json."""
         return {**asdict(self), "lost": self.lost, "gained": self.gained, "differs": self.differs}
 
 
 def pair(first: tuple[Path, Cell], second: tuple[Path, Cell]) -> Pair:
-    """Return two cells of one benchmark, paired by index on the rows that ask the same.
+    """Pair two cells of one benchmark by index, on rows with the same question.
 
     Raises InputRefused where one is a STAND-IN's and the other is not, or where they share no sample.
     """
@@ -103,7 +106,10 @@ def _pair(
     counts: tuple[int, int, int],
     reasons: tuple[str | None, str | None],
 ) -> Pair:
-    """Return the pair of two cells; `counts` are rows of the first, of the second, and rows of one index."""
+    """Return the pair of two cells.
+
+    `counts` are rows of the first, of the second, and rows of one index.
+    """
     judged = [(old, new) for old, new in pairs if old.score is not None and new.score is not None]
     whys = [f"no verdicts: {reason}" for reason in dict.fromkeys(reasons) if reason and not judged]
     return Pair(
@@ -123,7 +129,7 @@ def _pair(
 
 
 def _verdicts(judged: Sequence[tuple[Sample, Sample]]) -> dict[str, Any]:
-    """Return the fields of a Pair that are of the samples with a verdict; each None where there is no such sample."""
+    """Return the fields of a Pair that need verdicts; None without a verdict."""
     olds, news = [old.score or 0.0 for old, _ in judged], [new.score or 0.0 for _, new in judged]
     flips = tuple(_flip(old, new) for old, new in judged if old.right != new.right)
     if not judged:
@@ -149,7 +155,7 @@ def _said(sample: Sample) -> str:
 
 
 def _notes(one: Cell, two: Cell, counts: tuple[int, int, int], shared: int) -> list[str]:
-    """Return what is not the same of the two, in words."""
+    """Return the differences in the two cells' inputs, in words."""
     notes = []
     if counts[0] != shared or counts[1] != shared:
         notes.append(f"only the {shared} samples both have are compared, of {counts[0]} and {counts[1]}")

@@ -1,4 +1,7 @@
-"""Tables VLMEvalKit writes, row by row, as a workbook, TSV or JSON (PRED_FORMAT); texts come as they were written."""
+"""Reader of VLMEvalKit's tables: workbook, TSV or JSON (PRED_FORMAT).
+
+Texts are returned as they were written.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,10 @@ VERDICTS = ("hit", "score")  # the numbers a TSV holds as text
 
 
 def prediction_file(folder: Path, stem: str) -> Path:
-    """Return the prediction file of a cell, the newest where PRED_FORMAT made several; .xlsx where there is none."""
+    """Return the prediction file of a cell, the newest of several.
+
+    PRED_FORMAT may have made several; .xlsx is returned where there is none.
+    """
     paths = [folder / f"{stem}{suffix}" for suffix in READERS]
     there = [path for path in paths if path.is_file()]
     return max(there, key=lambda path: path.stat().st_mtime_ns) if there else paths[0]

@@ -1,4 +1,6 @@
-"""Scores others published for the matrix's models: data/reference_scores.json, each figure with source and protocol.
+"""Published scores of the matrix's models, each with source and protocol.
+
+They are declared in data/reference_scores.json.
 
 docs/trust/reference-scores.md is generated from it (vldock.host.build.generate).
 """
@@ -19,7 +21,10 @@ EXACT = "exact_matching"
 
 @dataclass(frozen=True)
 class Figure:
-    """One published score, 0-100. `metric` None: the headline. `judge`: exact_matching, api, or None for either."""
+    """One published score, 0-100.
+
+    `metric` None: the headline. `judge`: exact_matching, api, or None for either.
+    """
 
     model: str
     benchmark: str
@@ -33,7 +38,10 @@ class Figure:
 
 @dataclass(frozen=True)
 class ComparedFigure:
-    """A figure beside a cell's own: `delta` is ours minus theirs in points, None where the two cannot be compared."""
+    """A figure beside a cell's own score.
+
+    `delta` is ours minus theirs in points, None where the two cannot be compared.
+    """
 
     figure: Figure
     ours: float | None
@@ -63,14 +71,14 @@ def load_figures() -> tuple[Figure, ...]:
 
 @cache
 def load_document() -> dict[str, Any]:
-    """Return the file as it is."""
+    """Return data/reference_scores.json."""
     text = (files("vldock.host.reports") / "data" / "reference_scores.json").read_text(encoding="utf-8")
     found: dict[str, Any] = json.loads(text)
     return found
 
 
 def compare_cell(cell: Cell) -> list[ComparedFigure]:
-    """Return what was published for a cell's model and benchmark, each compared as far as it can be."""
+    """Return the figures of a cell's model and benchmark, each compared where possible."""
     return [
         compare_figure(cell, item)
         for item in load_figures()

@@ -1,4 +1,4 @@
-"""What a run left beside its scores: the last lines of a failed cell's log, and passports."""
+"""Artifacts of a run beside its scores: logs of failed cells, passports."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ HEADING = re.compile(
 
 
 def last_lines(log: Path, *, benchmark: str, most: int = LAST_LINES) -> list[str]:
-    """Return the last lines a model's log has for a benchmark; the last of all where it never came to it."""
+    """Return the last lines of a model's log for a benchmark.
+
+    The last of all where the log never came to it.
+    """
     if not log.is_file():
         return []
     mine, all_lines = deque[str](maxlen=most), deque[str](maxlen=most)
@@ -42,7 +45,10 @@ def last_lines(log: Path, *, benchmark: str, most: int = LAST_LINES) -> list[str
 
 @dataclass(frozen=True)
 class Passport:
-    """A passport.json as rows of (dotted name, value); `problem` where it cannot be read."""
+    """A passport.json as rows of (dotted name, value).
+
+    `problem` says why it cannot be read.
+    """
 
     place: str
     rows: tuple[tuple[str, str], ...]
@@ -50,7 +56,7 @@ class Passport:
 
 
 def passports(run: Path, cells: list[tuple[str, str]]) -> list[Passport]:
-    """Return the run's passport and those of its cells, where there are any."""
+    """Return the passports of a run and of its cells."""
     places = [(run.name, run), *((f"{model} x {name}", run / model / name) for model, name in cells)]
     found, size = list[Passport](), 0
     for place, folder in places:

@@ -1,4 +1,4 @@
-"""Values the Markdown and the HTML report of a run share, as texts.
+"""Values shared by the Markdown and the HTML report of a run.
 
 Called by markdown and html, whose templates take `template_values` and add their own.
 """
@@ -28,7 +28,10 @@ def by_key(cells: Sequence[Cell]) -> dict[tuple[str, str], Cell]:
 
 
 def template_values(folder: RunFolder, record: RunRecord, cells: Sequence[Cell]) -> dict[str, Any]:
-    """Return what both templates are given; a cell of the plan without a record is `missing`."""
+    """Return the values of both templates.
+
+    A cell of the plan without a record is `missing`.
+    """
     plan, known = record.plan, by_key(cells)
     succeeded = [cell for cell in cells if cell.status == "succeeded"]
     return {
@@ -49,14 +52,14 @@ def template_values(folder: RunFolder, record: RunRecord, cells: Sequence[Cell])
 
 
 def score_column(cell: Cell | None) -> str:
-    """Return what the score table shows for a cell."""
+    """Return a cell's text in the score table."""
     if cell is None:
         return "not run"
     return score_text(cell.score) if cell.status == "succeeded" else "FAILED"
 
 
 def device_text(cell: Cell) -> str:
-    """Return what a cell ran on: CPU, or the GPU by name."""
+    """Return a cell's device: CPU, or the GPU by name."""
     if cell.device == "unknown":
         return "unknown"
     where = "CPU" if cell.device == "cpu" else f"GPU {cell.device}"
@@ -64,18 +67,18 @@ def device_text(cell: Cell) -> str:
 
 
 def mean_text(cells: CellsByKey, model: str, plan: RunPlan) -> str:
-    """Return the mean score of a model over all its benchmarks; a dash when one is missing."""
+    """Return a model's mean score over its benchmarks; a dash when one is missing."""
     scores = [cell.score for name in plan.benchmarks if (cell := cells.get((model, name))) and cell.score is not None]
     return score_text(sum(scores) / len(scores)) if scores and len(scores) == len(plan.benchmarks) else "-"
 
 
 def distinct(values: Iterable[str | None]) -> list[str]:
-    """Return the different values that are known, in order of appearance."""
+    """Return the distinct known values, in order of appearance."""
     return [value for value in dict.fromkeys(values) if value and not value.startswith("unknown")]
 
 
 def finding_counts(cells: Sequence[Cell]) -> list[tuple[str, str, int]]:
-    """Return (cell, what was told of rows of its table, how many) of each kind."""
+    """Return (cell, kind of remark on its table, rows) of each kind."""
     return [
         (f"{cell.model} x {cell.benchmark}", REMARKS[kind][0] if kind in REMARKS else kind, count)
         for cell in cells
@@ -84,7 +87,7 @@ def finding_counts(cells: Sequence[Cell]) -> list[tuple[str, str, int]]:
 
 
 def command(plan: RunPlan, where: Placement | None = None) -> str:
-    """Return the command that runs this plan again, spread as it was."""
+    """Return the command that repeats this plan on as many workers."""
     words = ["vldock", "matrix", "--fresh", "--image", plan.image]
     words += ["--models", ",".join(plan.models), "--benchmarks", benchmarks_option(plan.benchmarks)]
     words += ["--samples", "all" if plan.samples is None else str(plan.samples), "--gpus", plan.gpus]
@@ -112,7 +115,7 @@ def _placement_options(where: Placement | None) -> list[str]:
 
 
 def benchmarks_option(names: Sequence[str]) -> str:
-    """Return the shortest --benchmarks value that gives these names."""
+    """Return the shortest --benchmarks value of these names."""
     for word in ("all", "all24"):
         if choose_benchmarks(word) == tuple(names):
             return word

@@ -1,4 +1,4 @@
-"""Samples a person looks at in report.html: which of each cell, with their pictures, within a budget of bytes."""
+"""Samples shown in report.html, with their images, within a budget of bytes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True)
 class SampleSelection:
-    """What the page is given: plain values for JSON, pictures by key, how many were left out, and remarks."""
+    """Samples and images of the page, numbers left out, and remarks.
+
+    Samples are plain values for JSON; images are by key.
+    """
 
     samples: tuple[dict[str, Any], ...]
     pictures: Mapping[str, str]
@@ -36,7 +39,10 @@ class SampleSelection:
 
 
 def choose(plan: RunPlan, cells: Sequence[Cell], gathered: Gathered, *, per_cell: int = PER_CELL) -> SampleSelection:
-    """Return up to `per_cell` samples of each cell; where a budget ends, every cell has given about as many."""
+    """Return up to `per_cell` samples of each cell.
+
+    Where a budget ends, every cell has about as many.
+    """
     keys = [(cell.model, cell.benchmark) for cell in cells if (cell.model, cell.benchmark) in gathered]
     chosen = {key: pick_rows(gathered[key].samples.rows, per_cell) for key in keys}
     encoded, remarks = _encoded(plan, cells, chosen)
@@ -58,7 +64,7 @@ def choose(plan: RunPlan, cells: Sequence[Cell], gathered: Gathered, *, per_cell
 
 
 def pick_rows(rows: Sequence[Sample], most: int) -> tuple[Sample, ...]:
-    """Return at most `most` rows in their order: half of them wrong ones where there are so many, none twice."""
+    """Return at most `most` distinct rows in their order, half of them wrong if possible."""
     if len(rows) <= most:
         return tuple(rows)
     wrong = [row for row in rows if row.right is False]
@@ -73,7 +79,10 @@ def pick_rows(rows: Sequence[Sample], most: int) -> tuple[Sample, ...]:
 def _encoded(
     plan: RunPlan, cells: Sequence[Cell], chosen: Mapping[Key, Sequence[Sample]]
 ) -> tuple[dict[Key, dict[str, list[str]]], list[str]]:
-    """Return the base64 pictures of the chosen samples by cell; a TSV two models share is read once."""
+    """Return the base64 images of the chosen samples by cell.
+
+    A TSV two models share is read once.
+    """
     by_file: dict[Any, list[Key]] = {}
     remarks = dict[str, None]()
     for cell in cells:
@@ -114,5 +123,5 @@ def _plain(key: Key, sample: Sample) -> dict[str, Any]:
 
 
 def clip(text: str, most: int) -> str:
-    """Return the text, cut with a word about what is missing where it is longer than `most`."""
+    """Return the text, cut to `most` characters with a note of the rest."""
     return text if len(text) <= most else f"{text[:most]} [... {len(text) - most} more characters]"

@@ -1,4 +1,4 @@
-"""What VLMEvalKit recorded of every sample of a cell: prediction, answer, and whether it counted as right.
+"""VLMEvalKit's records of a cell's samples: prediction, answer, verdict.
 
 Where the verdict stands, by VLMEvalKit's kind of benchmark (ms-vlmeval 0.0.20):
 
@@ -33,7 +33,10 @@ OPTIONS = "ABCDEFGHI"
 
 @dataclass(frozen=True)
 class Sample:
-    """One row of a prediction file. `score` is 0-1, None where VLMEvalKit recorded none for this row."""
+    """One row of a prediction file.
+
+    `score` is 0-1, None where VLMEvalKit recorded none for this row.
+    """
 
     index: str
     question: str
@@ -48,25 +51,31 @@ class Sample:
 
     @property
     def right(self) -> bool | None:
-        """Whether it counts as right: a score of at least one half; None where no verdict was recorded."""
+        """Whether it counts as right: a score of one half or more.
+
+        None without a verdict.
+        """
         return None if self.score is None else self.score >= RIGHT_FROM
 
 
 @dataclass(frozen=True)
 class Samples:
-    """The samples of a cell in the order of its prediction file; `reason` says why there are none, or no verdicts."""
+    """Samples of a cell in the order of its prediction file.
+
+    `reason` says why there are none, or no verdicts.
+    """
 
     rows: tuple[Sample, ...] = field(default=())
     reason: str | None = None
 
     @property
     def judged(self) -> tuple[Sample, ...]:
-        """The rows that have a score."""
+        """Rows with a score."""
         return tuple(row for row in self.rows if row.score is not None)
 
 
 def read(folder: Path, cell: Cell) -> Samples:
-    """Return the samples of a cell's folder; a file that is missing or broken is a reason, not an error."""
+    """Read the samples of a cell; a missing or broken file is a reason, no error."""
     stem = f"{cell.model}_{cell.benchmark}"
     file = prediction_table.prediction_file(folder, stem)
     predictions, reason = prediction_table.read_table(file)
@@ -91,12 +100,18 @@ def read(folder: Path, cell: Cell) -> Samples:
 
 
 def rotated_question(index: str) -> str | None:
-    """Return the question this is a rotation of, in a circular benchmark; None where it is a question itself."""
+    """Return the question a row is a rotation of, or None.
+
+    A circular benchmark asks each question with its options rotated.
+    """
     return str(int(index) % ROTATION) if index.isdecimal() and int(index) >= ROTATION else None
 
 
 def verdict_file(predictions: Path, benchmark: Benchmark, judge: str | None) -> Path:
-    """Return where VLMEvalKit puts verdicts of this kind of benchmark: beside the predictions, in their format."""
+    """Return VLMEvalKit's verdict file of a kind of benchmark.
+
+    It lies beside the predictions, in their format.
+    """
     words = {"Y/N": "auxmatch", "VQA": "results"}
     word = words.get(benchmark.kind, f"{judge or 'exact_matching'}_result")
     return predictions.with_name(f"{predictions.stem}_{word}{predictions.suffix}")
@@ -118,7 +133,7 @@ def _score(benchmark: Benchmark, row: Row) -> float | None:
 
 
 def _joined(benchmark: str, text: Any) -> float | None:
-    """Return the score of a sample from its eval_match, as VLMEvalKit's hit_calculate joins it."""
+    """Return the score of a sample's eval_match, as VLMEvalKit's hit_calculate joins it."""
     try:
         match = [float(value) for value in ast.literal_eval(str(text))]
     except (ValueError, SyntaxError, TypeError):

@@ -1,4 +1,4 @@
-"""The interval behind each score: which figure it is of, by which method, or why there is none."""
+"""Confidence interval of each score, with its method, or the reason for none."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MEANS = ("VizWiz",)  # totals only, the mean of scores of 0-1
 
 @dataclass(frozen=True)
 class Evidence:
-    """What is behind one cell: its samples, and the interval of its score or the reason there is none."""
+    """Samples of a cell, and the interval of its score or the reason for none."""
 
     samples: Samples
     interval: Interval | None
@@ -35,7 +35,7 @@ def gather(folder: Path, cells: Sequence[Cell]) -> dict[tuple[str, str], Evidenc
 
 
 def gather_cell(folder: Path, cell: Cell) -> Evidence:
-    """Return the evidence of one cell, read from its folder."""
+    """Return the evidence of one cell's folder."""
     found = samples.read(folder, cell)
     if cell.status != "succeeded" or cell.score is None:
         return Evidence(found, None, "there is no score")
@@ -44,7 +44,10 @@ def gather_cell(folder: Path, cell: Cell) -> Evidence:
 
 
 def interval_of(cell: Cell, samples_of_cell: Samples) -> tuple[Interval | None, str | None]:
-    """Return the interval of a cell's score; none, with a reason, where the samples do not add up to that score."""
+    """Return the interval of a cell's score, or None and the reason.
+
+    There is none where the samples do not add up to that score.
+    """
     score = cell.score or 0.0
     if cell.benchmark in PROPORTIONS and cell.samples:
         right = score * cell.samples / 100
@@ -70,14 +73,20 @@ def interval_of(cell: Cell, samples_of_cell: Samples) -> tuple[Interval | None, 
 
 
 def headline_rows(cell: Cell, rows: Sequence[Sample]) -> list[Sample]:
-    """Return the rows the headline is made of: MMMU's is one split's, most are everything's."""
+    """Return the rows of the headline score.
+
+    MMMU's is of one split, most are of everything.
+    """
     split = (cell.metric or "").partition("|")[0].removeprefix("split=")
     mine = [row for row in rows if row.split == split]
     return mine or list(rows)
 
 
 def _pope(rows: Sequence[Sample]) -> tuple[Interval, float]:
-    """POPE's headline is F1; a row counts once for each category it is in (utils/yorn.py, POPE_rating)."""
+    """Return the interval of POPE's headline, an F1, and its centre.
+
+    A row counts once for each category it is in (utils/yorn.py, POPE_rating).
+    """
     counts = [(row.answer == "Yes", row.extracted == "Yes", len(row.category.split(","))) for row in rows]
     hits = sum(weight for truth, said, weight in counts if truth and said)
     misses = sum(weight for truth, said, weight in counts if truth != said)

@@ -1,4 +1,4 @@
-"""95 % intervals and paired tests of scores, in closed form or by a seeded bootstrap; nothing here reads a file.
+"""95 % intervals and paired tests of scores, closed form or seeded bootstrap.
 
 Wilson          E. B. Wilson, J. Am. Stat. Assoc. 22 (1927) 209; scipy.stats.binomtest
 Newcombe        R. G. Newcombe, Stat. Med. 17 (1998) 2635, method 10: difference of paired proportions
@@ -23,7 +23,7 @@ BATCH = 100  # resamples held at once: 14,000 samples are 11 MB then
 
 
 def import_in_background() -> None:
-    """Import, in a thread, what the functions below import when they are called: it takes a second."""
+    """Import scipy.stats in a thread: it takes a second."""
     threading.Thread(target=importlib.import_module, args=("scipy.stats",), daemon=True).start()
 
 
@@ -59,13 +59,19 @@ def wilson(successes: int, n: int) -> Interval:
 
 
 def hoeffding(mean: float, n: int) -> Interval:
-    """Return Hoeffding's interval around a mean of `n` scores between 0 and 1: wide, but it needs no single score."""
+    """Return Hoeffding's interval of a mean of `n` scores of 0-1.
+
+    It is wide, but needs no single score.
+    """
     reach = sqrt(log(2 / (1 - LEVEL)) / (2 * n))
     return Interval(100 * max(0.0, mean - reach), 100 * min(1.0, mean + reach), n, "Hoeffding")
 
 
 def mean_interval(scores: Sequence[float]) -> Interval:
-    """Return the interval of a mean of scores of 0-1: Wilson where all are 0 or 1, else the bootstrap's."""
+    """Return the interval of a mean of scores of 0-1.
+
+    Wilson's where all are 0 or 1, else the bootstrap's.
+    """
     if all(score in (0.0, 1.0) for score in scores):
         return wilson(sum(score == 1.0 for score in scores), len(scores))
     if len(set(scores)) == 1:
@@ -98,7 +104,10 @@ def f1_interval(rows: Sequence[tuple[bool, bool, int]]) -> Interval:
 
 
 def mcnemar(lost: int, gained: int) -> float:
-    """Return the exact two-sided p value of `lost` right-to-wrong against `gained` wrong-to-right; 1 without a flip."""
+    """Return the exact two-sided p value of `lost` against `gained` flips.
+
+    It is 1 without a flip.
+    """
     from scipy.stats import binomtest
 
     return float(binomtest(min(lost, gained), lost + gained, 0.5).pvalue) if lost + gained else 1.0

@@ -36,7 +36,10 @@ COLUMNS = (
 
 
 def row(cell: Cell) -> list[Any]:
-    """Return the cell's values in the order of COLUMNS; `metrics` as JSON text, `standin` as a word nobody misses."""
+    """Return a cell's values in the order of COLUMNS.
+
+    `metrics` is JSON text, `standin` a word nobody misses.
+    """
     values = {name: getattr(cell, name) for name in COLUMNS}
     values["standin"] = "STAND-IN" if cell.standin else ""
     values["limit"] = "all" if cell.limit is None else cell.limit
@@ -54,7 +57,10 @@ def write_csv(path: Path, cells: Sequence[Cell]) -> Path:
 
 
 def write_xlsx(path: Path, cells: Sequence[Cell], *, standin: bool) -> Path:
-    """Write the table as a workbook and return its path; the sheet of a stand-in run is named STAND-IN."""
+    """Write the table as a workbook and return its path.
+
+    The sheet of a stand-in run is named STAND-IN.
+    """
     from openpyxl import Workbook
     from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
     from openpyxl.styles import Font

@@ -1,4 +1,6 @@
-"""Thumbnails of samples, from the benchmark's TSV, as data URIs within a budget of bytes.
+"""Thumbnails of samples as data URIs, within a budget of bytes.
+
+They come from the benchmark's TSV.
 
 A TSV is believed where its md5 is the one in the cell's identity; one too large for that, where it is older than the
 cell.
@@ -34,7 +36,7 @@ STANDIN_DATA = Path(vldock.__file__).parent / "image" / "standin" / "assets" / "
 
 @dataclass
 class Album:
-    """The thumbnails of a report: each picture once, however many samples show it."""
+    """Thumbnails of a report, each image once."""
 
     budget: int
     uris: dict[str, str] = field(default_factory=dict)
@@ -43,7 +45,7 @@ class Album:
     _keys: dict[str, str] = field(default_factory=dict)
 
     def add(self, encoded: str) -> str | None:
-        """Return the key of a picture given in base64; None where it is none, or there is no room for it."""
+        """Return the key of a base64 image; None for an invalid one or without room."""
         digest = hashlib.sha256(encoded.encode()).hexdigest()
         if digest in self._keys:
             return self._keys[digest]
@@ -59,7 +61,10 @@ class Album:
 
 
 def thumbnail(encoded: str) -> str | None:
-    """Return a JPEG of at most SIDE x SIDE as a data URI; None where the text is no picture."""
+    """Return a JPEG of at most SIDE x SIDE as a data URI, or None.
+
+    None is for a text that is no image.
+    """
     from PIL import Image
 
     try:
@@ -79,7 +84,7 @@ def thumbnail(encoded: str) -> str | None:
 
 
 def find_tsv(plan: RunPlan, cell: Cell) -> tuple[Path | None, str | None]:
-    """Return the TSV a cell was made from, or None and why it cannot be shown."""
+    """Return the TSV of a cell, or None and the reason."""
     folder = Path(plan.data) if plan.data else (STANDIN_DATA if cell.standin else None)
     if folder is None:
         return None, "the run had no --data, so its pictures are gone with the container"
@@ -98,7 +103,10 @@ def find_tsv(plan: RunPlan, cell: Cell) -> tuple[Path | None, str | None]:
 
 
 def read_pictures(tsv: Path, wanted: Collection[str]) -> dict[str, list[str]]:
-    """Return the base64 pictures of the rows with these indices; a row may point at another row's picture."""
+    """Return the base64 images of the rows of these indices.
+
+    A row may point at another row's image.
+    """
     found, elsewhere = dict[str, str](), dict[str, str]()
     asked = set(wanted)
     for _ in range(2):  # the rows asked for, then those they point at, which VLMEvalKit has anywhere in the file
@@ -121,7 +129,7 @@ def _list(text: str) -> list[str]:
 
 
 def _column(tsv: Path, wanted: Collection[str]) -> Iterator[tuple[str, str]]:
-    """Yield (index, image) of the wanted rows, reading no further than the last of them."""
+    """Yield (index, image) of some rows, reading no further than the last."""
     missing = set(wanted)
     with _any_field_size(), tsv.open(encoding="utf-8", errors="replace", newline="") as stream:
         for row in csv.DictReader(stream, delimiter="\t"):

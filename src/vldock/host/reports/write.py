@@ -1,4 +1,7 @@
-"""The reports of a run, written from what is on disk: EVALUATION_REPORT.md and report.html beside it."""
+"""Writer of a run's reports: EVALUATION_REPORT.md and report.html.
+
+Both are written from the files of the run.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ from vldock.host.runs.folder import RunFolder, RunRecord
 
 @dataclass(frozen=True)
 class ReportFiles:
-    """What the reports were made of."""
+    """Folder, cells, evidence and samples of written reports."""
 
     folder: RunFolder
     cells: tuple[Cell, ...]
@@ -64,7 +67,10 @@ def write_reports(
     per_cell: int = PER_CELL,
     known: Gathered | None = None,
 ) -> ReportFiles:
-    """Write both reports of a run and return what they were made of; evidence that is `known` is not read again."""
+    """Write both reports of a run and return their contents.
+
+    Evidence in `known` is not read again.
+    """
     known = known or {}
     folder.report.write_text(
         markdown_report.render(folder, record, cells), encoding="utf-8"
@@ -77,7 +83,7 @@ def write_reports(
 
 
 def rewrite_reports(folder: RunFolder, *, per_cell: int = PER_CELL) -> ReportFiles:
-    """Write the reports of a run once more, from run.json and the records of its cells.
+    """Write the reports of a run again, from run.json and its cells' records.
 
     Raises InputRefused when the folder is no run's.
     """

@@ -1,4 +1,7 @@
-"""What is asked of a session from outside: short commands in its container, each with a time limit of its own."""
+"""Control of a session from outside, by short commands with time limits.
+
+They run in the session's container.
+"""
 
 from __future__ import annotations
 
@@ -21,24 +24,27 @@ SIGNAL = 'for p in /proc/[0-9]*; do grep -qzxsF "VLDOCK_REQUEST=$1" $p/environ &
 
 @dataclass(frozen=True)
 class SessionStatus:
-    """What a session says of itself: `state` starting, ready, stopping or failed; `raw` is its own JSON."""
+    """A session's own report: `state` is starting, ready, stopping or failed.
+
+    `raw` is its JSON.
+    """
 
     state: str
     raw: dict[str, Any] = field(default_factory=dict)
 
     @property
     def models(self) -> list[dict[str, Any]]:
-        """The models it holds or loads, as it tells them."""
+        """Models it holds or loads."""
         return list(self.raw.get("models") or ())
 
     @property
     def evaluations(self) -> list[dict[str, Any]]:
-        """The evaluations at work."""
+        """Evaluations at work."""
         return list(self.raw.get("running") or ())
 
     @property
     def cause(self) -> str | None:
-        """Why its worker died the last time, None where it never did."""
+        """Cause of its worker's last death, or None."""
         return self.raw.get("worker_cause") or None
 
     @property
@@ -48,7 +54,9 @@ class SessionStatus:
 
 
 def run_short(handle: Any, words: Sequence[str], *, seconds: float = SECONDS) -> Completed:
-    """Run a short command in the container; 124 or 137 is a command that did not end in time.
+    """Run a short command in the container.
+
+    Exit code 124 or 137 is a command that did not end in time.
 
     Raises EnvironmentUnfit where the container does not run (any more).
     """
@@ -63,7 +71,7 @@ def run_short(handle: Any, words: Sequence[str], *, seconds: float = SECONDS) ->
 
 
 def read_status(session: Session) -> SessionStatus | None:
-    """Return what a session says of itself, or None where nothing answers."""
+    """Return a session's own report, or None without an answer."""
     if not session.runs:
         return None
     try:
@@ -75,13 +83,13 @@ def read_status(session: Session) -> SessionStatus | None:
 
 
 def read_statuses(sessions: Sequence[Session]) -> list[SessionStatus | None]:
-    """Ask several sessions at once."""
+    """Read the reports of several sessions in parallel."""
     with ThreadPoolExecutor(max_workers=8) as pool:
         return list(pool.map(read_status, sessions))
 
 
 def cancel(handle: Any, request: str) -> bool:
-    """End one evaluation as Ctrl-C would; False where the session knows none of that id."""
+    """Cancel one evaluation as Ctrl-C does; False for an unknown id."""
     return run_short(handle, [*session_spec.INSIDE, "cancel", request]).exit_code == 0
 
 
@@ -91,7 +99,10 @@ def signal(handle: Any, request: str, name: str) -> None:
 
 
 def running_commands(session: Session) -> list[str]:
-    """Return the commands `docker exec` has at work in a session, but its own and its health check's."""
+    """Return the `docker exec` commands at work in a session.
+
+    The session's own and its health check are left out.
+    """
     api = session.handle.client.api
     at_work = []
     for made in api.inspect_container(session.handle.id).get("ExecIDs") or ():
@@ -104,7 +115,7 @@ def running_commands(session: Session) -> list[str]:
 
 
 def work_lines(session: Session, status: SessionStatus | None) -> list[str]:
-    """Return one line for everything at work in a session: its evaluations, and other commands."""
+    """Return one line per evaluation or other command at work in a session."""
     own = [
         (str(item.get("id", "")), " ".join(item.get("argv") or ())) for item in (status.evaluations if status else ())
     ]

@@ -1,4 +1,4 @@
-"""What a person sees of sessions: a start as it goes, the table of all, one in full."""
+"""Display of sessions: a start in progress, the table of all, one in full."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ QUIET_SECONDS = 30.0
 
 @contextmanager
 def show_loading(console: Console, *, name: str, clock: Callable[[], float] = time.monotonic) -> Iterator[Sink]:
-    """Yield a sink for a start's events: a line each with the time so far, and on a terminal a clock that runs.
+    """Yield a sink that prints a start's events, each with the time so far.
+
+    On a terminal a clock runs below them.
 
     Elsewhere a line says every half minute that it still goes on.
     """
@@ -48,7 +50,7 @@ def show_loading(console: Console, *, name: str, clock: Callable[[], float] = ti
 
 
 def event_text(item: Event) -> str | None:
-    """Return the line of a start's event, or None where it has none."""
+    """Return the line of a start's event, or None."""
     kind, model = item["event"], item.get("model")
     if kind == "say":
         return str(item.get("line"))
@@ -72,7 +74,7 @@ def _of(item: Event, *names: str) -> str:
 
 
 def state_text(session: Session, status: SessionStatus | None) -> str:
-    """Return a session's state in a few words: its own where it answers, else its container's."""
+    """Return a session's state: its own report's, else its container's."""
     if status is None:
         return f"{session.describe_state()}, no answer" if session.runs else session.describe_state()
     if status.cause and status.state in ("failed", "starting"):
@@ -130,7 +132,7 @@ def session_json(session: Session, status: SessionStatus | None, *, now: datetim
 
 
 def status_lines(session: Session, status: SessionStatus) -> list[str]:
-    """Return what `vldock session status` prints of a session that answers."""
+    """Return the lines of `vldock session status`."""
     raw = status.raw
     limit = raw.get("idle_limit")
     ends = f"ends after {duration_text(limit)} idle" if limit else "never ends by itself"
@@ -149,7 +151,7 @@ def status_lines(session: Session, status: SessionStatus) -> list[str]:
 
 
 def model_text(model: dict[str, Any]) -> str:
-    """Return one line about a model that is held."""
+    """Return one line about a loaded model."""
     if model.get("state") == "failed":
         return f"{model['name']}: FAILED: {model.get('error')}"
     facts = [str(model[key]) for key in ("device", "dtype", "attention") if model.get(key)]

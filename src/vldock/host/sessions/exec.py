@@ -1,4 +1,7 @@
-"""A command in a session, as `docker exec` runs it, but Ctrl-C ends it: streams live and apart, exit code passed on."""
+"""A command in a session, as `docker exec` runs it, but ended by Ctrl-C.
+
+Both streams are live and separate; the exit code is passed on.
+"""
 
 from __future__ import annotations
 
@@ -32,13 +35,16 @@ Interrupt = Callable[[Any, str], None]
 
 
 def new_request_id() -> str:
-    """Return a new request's id, which names what belongs together inside the container."""
+    """Return a new id for the processes of one request in the container."""
     return uuid.uuid4().hex[:12]
 
 
 @dataclass
 class Streams:
-    """Writes what comes, as it comes, to two binary streams; a reader that went away is written to no more."""
+    """Writes chunks to two binary streams as they come.
+
+    A stream whose reader went away gets no more.
+    """
 
     stdout: IO[bytes] = field(default_factory=lambda: sys.stdout.buffer)
     stderr: IO[bytes] = field(default_factory=lambda: sys.stderr.buffer)
@@ -58,7 +64,7 @@ class Streams:
 
 @contextmanager
 def count_signals() -> Iterator[list[int]]:
-    """Count SIGINT, SIGTERM and SIGHUP in a list instead of being ended by them."""
+    """Yield a list of the SIGINT, SIGTERM and SIGHUP received instead of ending."""
     seen: list[int] = []
 
     def count(number: int, frame: FrameType | None) -> None:
@@ -73,18 +79,21 @@ def count_signals() -> Iterator[list[int]]:
 
 
 def end_evaluation(handle: Any, request_id: str) -> None:
-    """Ask the session to cancel; what it does not know (an evaluation in its own process) is sent SIGINT."""
+    """Cancel an evaluation through the session, else by SIGINT.
+
+    The session does not know an evaluation in its own process.
+    """
     if not session_control.cancel(handle, request_id):
         session_control.signal(handle, request_id, "INT")
 
 
 def end_command(handle: Any, request_id: str) -> None:
-    """Send SIGINT to a command and all that it started."""
+    """Send SIGINT to a command and all its children."""
     session_control.signal(handle, request_id, "INT")
 
 
 def kill(handle: Any, request_id: str) -> None:
-    """Send SIGKILL to a command and all that it started."""
+    """Send SIGKILL to a command and all its children."""
     session_control.signal(handle, request_id, "KILL")
 
 
@@ -98,7 +107,9 @@ def run(
     out: Callable[[Source, bytes], None] | None = None,
     say: Say = say,
 ) -> int:
-    """Run argv to its end and return its exit code; 130 where Ctrl-C, SIGTERM or SIGHUP ended it.
+    """Run a command to its end and return its exit code; 130 after Ctrl-C.
+
+    SIGTERM and SIGHUP count as Ctrl-C.
 
     The first signal asks politely (`interrupt`), the second kills. Must be called in the main thread. Raises
     EnvironmentUnfit where the container does not run, or ends meanwhile.
@@ -133,7 +144,10 @@ def _wait(
     target: tuple[Any, str],
     say: Say,
 ) -> None:
-    """Wait for the streams' end; the first signal is answered with the first of `ends`, the next with the other."""
+    """Wait for the end of the streams, answering signals.
+
+    The first signal is answered with the first of `ends`, the next with the other.
+    """
     remarks = ("stopping; Ctrl-C once more kills it", "killing it")
     answered, left = 0, GRACE_SECONDS
     while reader.is_alive() and left > 0:
@@ -148,7 +162,7 @@ def _wait(
 
 
 def exit_code(handle: Any, made: str) -> int:
-    """Return how an exec ended; `handle` is as it was before.
+    """Return the exit code of an exec; `handle` is as it was before.
 
     Raises EnvironmentUnfit where its container ended (or was started again) under it, or the engine went away.
     """
@@ -173,7 +187,10 @@ def exit_code(handle: Any, made: str) -> int:
 
 
 def _after(handle: Any, before: dict[str, Any], *, seconds: float) -> dict[str, Any]:
-    """Return the container's state now; with `seconds`, wait so long for its end, which is told after its commands'."""
+    """Return the container's current state.
+
+    With `seconds`, wait so long for its end: the engine reports it after its commands'.
+    """
     deadline = time.monotonic() + seconds
     while True:
         handle.reload()

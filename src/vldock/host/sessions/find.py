@@ -1,4 +1,4 @@
-"""The sessions an engine has, found by their labels, running or not."""
+"""Sessions of an engine, running or not, found by their labels."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from vldock.host.sessions import spec as session_spec
 
 @dataclass(frozen=True)
 class Session:
-    """A session's container as the engine knows it: `state` and `health` are docker's words; `handle` is the SDK's."""
+    """A session's container as the engine knows it.
+
+    `state` and `health` are docker's words; `handle` is the SDK's.
+    """
 
     name: str
     container: str
@@ -33,7 +36,7 @@ class Session:
 
     @classmethod
     def of(cls, handle: Any) -> Session:
-        """Read a container of the SDK's."""
+        """Return the session of an SDK container."""
         attrs, labels = handle.attrs, handle.labels
         state = attrs["State"]
         outputs = [m.get("Source") for m in attrs.get("Mounts", ()) if m.get("Destination") == cache_env.OUTPUTS]
@@ -55,18 +58,18 @@ class Session:
 
     @property
     def runs(self) -> bool:
-        """Tell whether a command can be run in it."""
+        """Whether commands can be run in it."""
         return self.state == "running"
 
     def describe_state(self) -> str:
-        """Return its state as a person reads it."""
+        """Return its container's state for display."""
         if self.runs:
             return "running, unhealthy" if self.health == "unhealthy" else "running"
         return f"{self.state} (exit {self.exit_code})" if self.state in ("exited", "dead") else self.state
 
 
 def parse_time(text: str) -> datetime:
-    """Return docker's time, whose nine decimals Python does not read, as UTC."""
+    """Return docker's time as UTC; Python does not parse its nine decimals."""
     return datetime.fromisoformat(text[:19]).replace(tzinfo=UTC)
 
 
@@ -82,7 +85,7 @@ def find_named(client: Any, name: str) -> Session | None:
 
 
 def require(client: Any, name: str) -> Session:
-    """Return the session of that name; raises EnvironmentUnfit, naming those there are, where there is none."""
+    """Return the session of that name; raises EnvironmentUnfit, naming the others, for none."""
     session = find_named(client, name)
     if session is not None:
         return session
@@ -94,7 +97,7 @@ def require(client: Any, name: str) -> Session:
 
 
 def require_running(client: Any, name: str) -> Session:
-    """Return the session of that name, whose container runs; raises EnvironmentUnfit where it does not."""
+    """Return the running session of that name; raises EnvironmentUnfit for none."""
     session = require(client, name)
     if not session.runs:
         raise EnvironmentUnfit(

@@ -1,4 +1,7 @@
-"""The process a session belongs to: when it is over, so is the session's use, and `vldock session gc` removes it."""
+"""Owner of a session: the process whose end makes it stale.
+
+`vldock session gc` removes a session whose owner has ended.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,10 @@ SECOND = 1.0  # psutil computes a start from the boot time, which a clock that i
 
 
 def owner_mark(pid: int) -> str:
-    """Return the label's value for a process of this machine: machine, number, start; raises UsageError for none."""
+    """Return the owner label of a process of this machine; raises UsageError for none.
+
+    Its parts are machine, process number and start.
+    """
     try:
         started = psutil.Process(pid).create_time()
     except psutil.Error as error:
@@ -25,7 +31,10 @@ def owner_mark(pid: int) -> str:
 
 
 def has_ended(owner: str | None) -> bool:
-    """Tell whether the owner was a process of this machine and has ended; False for anything that cannot be known."""
+    """Whether the owner was a process of this machine and has ended.
+
+    False for anything that cannot be known.
+    """
     match = OWNER.match(owner or "")
     if match is None or match["machine"] != platform.node():
         return False

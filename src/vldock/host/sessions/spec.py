@@ -1,4 +1,4 @@
-"""A session as a value: its name and labels, and the container it is started as."""
+"""Session options, labels, and the container spec they make."""
 
 from __future__ import annotations
 
@@ -38,7 +38,10 @@ DURATION = re.compile(r"^(\d+[smhd])+$")
 
 @dataclass(frozen=True)
 class SessionOptions:
-    """What a session is started with beside its container's mounts: `idle` seconds until it stops, None for never."""
+    """Options of a session beside its container's mounts.
+
+    `idle` is seconds until it stops, None for never.
+    """
 
     name: str
     models: tuple[str, ...]
@@ -50,14 +53,17 @@ class SessionOptions:
 
 
 def container_name(name: str) -> str:
-    """Return the container of a session; raises UsageError for a name docker would not take."""
+    """Return the container name of a session; raises UsageError for an invalid name."""
     if not NAME.match(name):
         raise UsageError(f"session {name!r}", expected="letters, digits, and _ . - after the first")
     return PREFIX + name
 
 
 def parse_seconds(text: str) -> float:
-    """Return the seconds of a duration: 90, 90s, 30m, 8h, 1h30m, 2d; raises UsageError for anything else."""
+    """Return the seconds of a duration: 90, 90s, 30m, 8h, 1h30m, 2d.
+
+    Raises UsageError for anything else.
+    """
     if text.isdecimal() and int(text):
         return float(text)
     total = sum(int(number) * UNITS[unit] for number, unit in re.findall(r"(\d+)([smhd])", text))
@@ -67,7 +73,7 @@ def parse_seconds(text: str) -> float:
 
 
 def idle_seconds(idle: str | None, *, keep: bool, restart: str) -> float | None:
-    """Return after how many idle seconds the session stops itself, or None for never.
+    """Return the idle seconds until a session stops itself, or None for never.
 
     Raises UsageError where an idle stop is asked for and docker would start the container again.
     """
@@ -86,7 +92,10 @@ def idle_seconds(idle: str | None, *, keep: bool, restart: str) -> float | None:
 
 
 def container_spec(options: SessionOptions, base: Spec, *, reaps: bool) -> Spec:
-    """Return the session's container: `careful` is `vldock run`'s, `reaps` tells of the image's PID 1."""
+    """Return the container spec of a session.
+
+    `base` is the spec of `vldock run`; `reaps` says whether the image's PID 1 collects orphans.
+    """
     models = [word for model in options.models for word in ("--model", model)]
     idle = [] if options.idle is None else ["--idle", f"{options.idle:g}"]
     marks = {NAME_LABEL: options.name, MODELS_LABEL: ",".join(options.models), MAKER_LABEL: options.maker}
@@ -106,6 +115,9 @@ def container_spec(options: SessionOptions, base: Spec, *, reaps: bool) -> Spec:
 
 
 def reaps_orphans(image: Any) -> bool:
-    """Tell whether an image's own PID 1 collects orphans (ours starts with tini); another gets docker's --init."""
+    """Whether an image's own PID 1 collects orphans.
+
+    Ours does: it starts with tini. Another image gets docker's --init.
+    """
     entrypoint: Sequence[str] = image.attrs.get("Config", {}).get("Entrypoint") or ()
     return bool(entrypoint) and entrypoint[0].rpartition("/")[2] in ("tini", "dumb-init", "docker-init")

@@ -1,4 +1,4 @@
-"""A session's start: its container is made, followed while it loads its models, and removed where that fails."""
+"""Start of a session: make its container, follow its loading, remove it on failure."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BY_CODE: dict[int, type[VldockError]] = {2: UsageError, 3: EnvironmentUnfit, 4: 
 
 
 class Followed(Protocol):
-    """What `follow` needs of a container; containers.Container is one."""
+    """Interface `follow` needs of a container; lifecycle.Container has it."""
 
     def lines(self) -> Iterator[Line | None]:
         """Yield lines, and None in silence."""
@@ -36,7 +36,7 @@ class Followed(Protocol):
 
 @dataclass
 class Loading:
-    """What a starting session said: models that loaded and that did not, its last lines, and how it ended."""
+    """Progress of a starting session: models, last lines, and how it ended."""
 
     ready: bool = False
     failed: dict[str, str] = field(default_factory=dict)
@@ -46,7 +46,7 @@ class Loading:
     cause: str | None = None
 
     def problem(self) -> str | None:
-        """Return in one line why this is no session to use, or None."""
+        """Return in one line why the session is unusable, or None."""
         if self.failed:
             return "not loaded: " + "; ".join(f"{model}: {why}" for model, why in self.failed.items())
         if self.exit is not None:
@@ -55,12 +55,12 @@ class Loading:
         return f"not ready after {self.late:.0f} s{died}" if self.late is not None else None
 
     def error_class(self) -> type[VldockError]:
-        """Return the error that has the container's own exit code, where it is one of ours."""
+        """Return the error class of the container's exit code, where it is one of ours."""
         return BY_CODE.get(self.exit.code if self.exit else 1, VldockError)
 
 
 def refuse_taken_name(session: Session | None) -> None:
-    """Raise UsageError, with the state of the session that has the name and the next command, where there is one."""
+    """Raise UsageError for an existing session, with its state and the next command."""
     if session is None:
         return
     name = "" if session.name == session_spec.DEFAULT else f" {session.name}"
@@ -83,7 +83,7 @@ def start(
     keep_failed: bool = False,
     clock: Callable[[], float] = time.monotonic,
 ) -> Session:
-    """Start the session and return it when it is ready.
+    """Start a session and return it when it is ready.
 
     Ctrl-C, SIGTERM and any failure remove its container (a failed one stays with `keep_failed`). The restart policy is
     set when it is ready, so that a start that fails is not repeated. Raises UsageError, EnvironmentUnfit, InputRefused
@@ -106,13 +106,16 @@ def start(
 
 
 def requested_models(spec: Spec) -> tuple[str, ...]:
-    """Return the models a session is asked to load at its start."""
+    """Return the models a session is to load at its start."""
     return tuple(filter(None, spec.marks.get(session_spec.MODELS_LABEL, "").split(",")))
 
 
 @contextmanager
 def start_attached(client: Any, handle: Any) -> Iterator[Container]:
-    """Start a container and yield it with every line from its first; it runs on afterwards."""
+    """Start a container and yield it with its output from the first line.
+
+    It runs on afterwards.
+    """
     line = client.api.attach_socket(handle.id, ATTACH)
     wire = getattr(line, "_sock", line)  # of a file over a socket, the socket: only that can hang up while it is read
     container = Container(handle, line)
@@ -128,7 +131,10 @@ def start_attached(client: Any, handle: Any) -> Iterator[Container]:
 def follow(
     container: Followed, *, requested: Sequence[str], show: Sink, seconds: float, clock: Callable[[], float]
 ) -> Loading:
-    """Take in what a starting session says until it is ready, ends, or `seconds` pass; events go to `show`."""
+    """Follow a starting session until it is ready, ends, or `seconds` pass.
+
+    Events go to `show`.
+    """
     loading, began = Loading(), clock()
     for line in container.lines():
         item = parse(line.text) if line is not None else None  # the worker's come on standard error
@@ -147,12 +153,15 @@ def follow(
 
 
 def death_cause(item: Event) -> str:
-    """Return why the worker died, of an event of its death."""
+    """Return the cause in an event of the worker's death."""
     return str(item.get("cause") or f"exit {item.get('exit')}")
 
 
 def apply_event(item: Event, loading: Loading, *, requested: Sequence[str]) -> None:
-    """Take in one event; a model that was asked for and is not among those that are ready has failed."""
+    """Apply one event to the progress.
+
+    A requested model that is not among the ready ones has failed.
+    """
     kind = item["event"]
     if kind in ("worker_restart", "worker_failed"):
         loading.cause = death_cause(item)
@@ -176,7 +185,7 @@ def _failed(handle: Any, problem: str, loading: Loading, *, kept: bool) -> Vldoc
 
 
 def next_lines(session: Session, *, models: Sequence[str]) -> list[str]:
-    """Return what to type next."""
+    """Return the commands to type next."""
     name = "" if session.name == session_spec.DEFAULT else f" {session.name}"
     model = models[0] if models else "llava_v1.5_7b"
     run = f"python {session_spec.RUN_PY} --data POPE --model {model}"

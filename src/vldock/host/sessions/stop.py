@@ -1,4 +1,4 @@
-"""The end of sessions: one by name, or by `gc` those nobody can use or uses; a plan first, then done."""
+"""End of sessions: one by name, or all stale ones by `gc`, from a plan."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ UNUSABLE = ("exited", "dead")
 
 
 class SessionBusy(EnvironmentUnfit):
-    """Something is at work in a session that was to be ended."""
+    """A session to end has work in progress."""
 
     exit_code = 1
 
 
 def refuse_busy(session: Session, status: SessionStatus | None) -> None:
-    """Raise SessionBusy, naming what is at work in a session, where something is."""
+    """Raise SessionBusy, naming the work in progress, where there is some."""
     lines = session_control.work_lines(session, status) if session.runs else []
     if lines:
         raise SessionBusy(
@@ -56,7 +56,7 @@ def stop(session: Session, *, force: bool, say: Say, seconds: float = GRACE_SECO
 
 
 def _never_again(handle: Any) -> None:
-    """Take the restart policy off, or docker starts again what ends by itself."""
+    """Remove the restart policy, by which docker would start the container again."""
     from docker.errors import APIError, NotFound
 
     try:
@@ -107,7 +107,10 @@ def plan(
     read_status: Callable[[Session], SessionStatus | None] = session_control.read_status,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> list[StaleSession]:
-    """Return the sessions nobody can use, whose owner is over, or that are idle for more than `older_than` seconds."""
+    """Return the stale sessions.
+
+    Stale is a session that is unusable, whose owner has ended, or that is idle for more than `older_than` seconds.
+    """
     reasons = (
         (session, stale_reason(session, older_than=older_than, read_status=read_status, now=now()))
         for session in sessions
@@ -118,7 +121,7 @@ def plan(
 def stale_reason(
     session: Session, *, older_than: float | None, read_status: Callable[[Session], SessionStatus | None], now: datetime
 ) -> str | None:
-    """Return why a session is waste, or None where it is not."""
+    """Return why a session is stale, or None."""
     if session.state in UNUSABLE:
         return f"its container is {session.describe_state()}"
     if session.state == "created":
@@ -136,7 +139,7 @@ def stale_reason(
 
 
 def remove_stale(stale: Sequence[StaleSession], *, say: Say) -> None:
-    """Remove what the plan names; one that can be used and has work is left."""
+    """Remove the plan's sessions; one that is usable and busy is left."""
     for item in stale:
         try:
             stop(item.session, force=not item.session.runs or item.session.health == "unhealthy", say=say)

@@ -1,4 +1,4 @@
-"""The base image: pulled by digest, made where no registry answers, left alone where it is there."""
+"""The base image: pulled by digest, bootstrapped without a registry, left alone where present."""
 
 from __future__ import annotations
 
@@ -41,7 +41,10 @@ class FakeAnswer:
 
 
 class FakeEngine:
-    """An engine whose registry refuses, or gives; images are a mapping from name to attributes."""
+    """An engine with a registry that refuses or answers.
+
+    Images are a mapping from name to attributes.
+    """
 
     def __init__(self, images: dict[str, dict[str, Any]], *, gives: bool = False) -> None:
         self.pulled: list[str] = []
@@ -71,7 +74,7 @@ class FakeEngine:
 
 
 def forget(text: str) -> None:
-    """Say nothing."""
+    """Drop a line of output."""
 
 
 def test_the_declared_base_is_a_digest_and_not_a_tag_that_moves(recipe: BaseRecipe) -> None:

@@ -1,4 +1,4 @@
-"""Locks: what pip-tools and uv make of a small index of files, and every way a lock and its .in can disagree."""
+"""Locks written and checked against a small index of files, by pip-tools and uv themselves."""
 
 from __future__ import annotations
 
@@ -32,7 +32,10 @@ def add_release(index: Path, name: str, version: str, *, requires: str = "") -> 
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkout with an index of files and the lock of `demo`, which needs `leaf`, and of `alone`, not followed."""
+    """A checkout with an index of files and one lock.
+
+    Its packages: `demo`, which needs `leaf`, and `alone`, whose dependency is not followed.
+    """
     root = tmp_path_factory.mktemp("checkout")
     for name, version, requires in (("demo", "1.0", "leaf"), ("leaf", "1.0", ""), ("alone", "1.0", "leaf==9")):
         add_release(root / "simple", name, version, requires=requires)
@@ -54,7 +57,7 @@ def lock(written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lock
 
 
 def use_index(patch: pytest.MonkeyPatch, root: Path) -> None:
-    """Make a folder the checkout, and its index the only one pip and uv ask."""
+    """Make a folder the checkout, and its index the only one of pip and uv."""
     patch.setattr(checkout, "root", lambda: root)
     for name in ("PIP_INDEX_URL", "UV_DEFAULT_INDEX"):
         patch.setenv(name, (root / "simple").as_uri())

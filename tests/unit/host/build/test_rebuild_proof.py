@@ -1,4 +1,4 @@
-"""Two builds are compared layer by layer, and a difference is told by file or by OS package."""
+"""Two builds compared layer by layer; differences named by file or OS package."""
 
 from __future__ import annotations
 

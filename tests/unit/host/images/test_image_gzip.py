@@ -1,4 +1,4 @@
-"""Packed layers: ours of one gzip member, by every core, the same bytes each time; others' of several members."""
+"""Compressed layers: ours the same bytes on any number of cores, others' of several members."""
 
 from __future__ import annotations
 
@@ -59,7 +59,10 @@ def test_a_gzip_stream_cut_short_is_an_error(damage: slice) -> None:
 
 
 def members(*parts: bytes) -> bytes:
-    """Return several gzip members in a row, as an eStargz layer is: one for each file, an empty one at the end."""
+    """Return several consecutive gzip members, as in an eStargz layer.
+
+    There is one for each file, and an empty one at the end.
+    """
     return b"".join(gzip.compress(part, mtime=0) for part in (*parts, b""))
 
 

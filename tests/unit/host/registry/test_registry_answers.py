@@ -1,4 +1,4 @@
-"""Whatever a registry answers, a promotion ends well or with an error of ours in its words: each field, each answer."""
+"""Promotions against spoiled answers: every field, every answer, only errors of ours."""
 
 from __future__ import annotations
 
@@ -38,8 +38,11 @@ GONE = object()
 
 
 @pytest.fixture
-def testbed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PromotionTestbed:
-    """A testbed whose registry has the image, with its receipt and log; its log need not outlive a power cut."""
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
+    """A shop whose registry has the image, its receipt and its log.
+
+    The log need not outlive a power cut.
+    """
     monkeypatch.setattr("os.fsync", lambda descriptor: None)
     made = PromotionTestbed(tmp_path)
     image = made.image()
@@ -48,7 +51,10 @@ def testbed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PromotionTestbed
 
 
 def variants(value: Any) -> Iterator[Any]:
-    """Yield a JSON value with each of its fields, at any depth, replaced by each wrong one, or taken away."""
+    """Yield a JSON value with each field replaced by each wrong one, or removed.
+
+    Fields are at any depth.
+    """
     yield from WRONG
     keys = value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
     for key in list(keys):
@@ -62,7 +68,7 @@ def variants(value: Any) -> Iterator[Any]:
 
 
 def ends_well(work: Callable[[], object]) -> None:
-    """Do it; only errors of ours are let through, and none of them has a line of its own from the registry."""
+    """Call `work`; only errors of ours pass, without lines of the registry's own."""
     told = ""
     try:
         work()
@@ -73,7 +79,7 @@ def ends_well(work: Callable[[], object]) -> None:
 
 
 def spoil(registry: FakeRegistry, number: int, change: Callable[[requests.Response], None]) -> list[requests.Response]:
-    """Change the answer to one request; return the list that every answer is put on."""
+    """Change the answer to one request; return the list of all answers."""
     answers: list[requests.Response] = []
 
     def trouble(now: int, request: requests.PreparedRequest) -> requests.Response:
@@ -86,17 +92,18 @@ def spoil(registry: FakeRegistry, number: int, change: Callable[[requests.Respon
     return answers
 
 
-def whole(testbed: PromotionTestbed) -> bool:
-    """Return whether every tag is at an image that is there."""
-    return all(testbed.registry.is_complete(NAME, digest) for digest in testbed.tags().values())
+def whole(shop: Shop) -> bool:
+    """Return whether every tag is at a complete image."""
+    return all(shop.registry.whole(NAME, digest) for digest in shop.tags().values())
 
 
-def every_answer(
-    testbed: PromotionTestbed, change: Callable[[requests.Response], None], *, header: str | None = None
-) -> int:
-    """Promote anew for each request of a promotion (whose answer has `header`), the answer changed; return how many."""
-    image = testbed.image()
-    wish = testbed.request(testbed.receipt(image))
+def every_answer(shop: Shop, change: Callable[[requests.Response], None], *, header: str | None = None) -> int:
+    """Promote once per request, its answer changed; return the number of requests.
+
+    Only requests whose answer has `header` count.
+    """
+    image = shop.image()
+    wish = shop.wish(shop.receipt(image))
     seen: list[bool] = []
     for number in range(-1, 100):
         if number >= 0 and (number >= len(seen) or not seen[number]):

@@ -1,4 +1,4 @@
-"""Credentials: whence they come, to whom they are shown, and passwords that go nowhere else."""
+"""Credentials: their sources, and the origins they are shown to."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ BEARER = f'Bearer realm="https://auth.test/token",service="{HOST}",scope="reposi
 
 
 def locked(fake: FakeRegistry, challenge: str, wanted: str) -> None:
-    """Ask for an Authorization header."""
+    """Demand an Authorization header of every request."""
 
     def trouble(number: int, request: requests.PreparedRequest) -> requests.Response | None:
         if str(request.url).startswith("https://auth.test"):

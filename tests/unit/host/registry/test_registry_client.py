@@ -1,4 +1,4 @@
-"""The registry client: lost connections, 'later' answers, blobs and manifests of other bytes."""
+"""The registry client: lost connections, deferrals, blobs and manifests of other bytes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BLOB = Descriptor.of(CONTENT, "application/octet-stream")
 
 
 def failing(fake: FakeRegistry, method: str, times: int, how: Any) -> None:
-    """Let the next `times` requests of a method fail: with a status, or by raising."""
+    """Make the next `times` requests of a method fail, by a status or by raising."""
     left = [times]
 
     def trouble(number: int, request: requests.PreparedRequest) -> requests.Response | None:

@@ -1,4 +1,4 @@
-"""Refusals in the registry's own words, on one line, and answers that are no manifest."""
+"""Refusals in the registry's own words, in one line, and answers without a manifest."""
 
 from __future__ import annotations
 

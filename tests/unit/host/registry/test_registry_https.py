@@ -1,4 +1,7 @@
-"""A promotion to a https registry stays on https, whatever address the registry names; a port without TLS listens."""
+"""A promotion to a https registry stays on https, whatever address the registry names.
+
+A port without TLS listens to what is sent there.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,10 @@ BASIC = Credentials("me", PASSWORD).basic
 
 @dataclass
 class Town:
-    """A locked registry over TLS that names addresses of the form `named`, a port without TLS, and what was said."""
+    """A locked registry over TLS, a port without TLS, and the lines printed.
+
+    The registry names addresses of the form `named`.
+    """
 
     testbed: PromotionTestbed
     port: int
@@ -45,9 +51,9 @@ class Town:
         return f"localhost:{self.port}"
 
     def promote(self) -> None:
-        """Promote one image to it by the lines the command uses."""
-        image = self.testbed.image()
-        wish = replace(self.testbed.request(self.testbed.receipt(image)), target=Repository(self.host, NAME))
+        """Promote one image to it as the command does."""
+        image = self.shop.image()
+        wish = replace(self.shop.wish(self.shop.receipt(image)), target=Repository(self.host, NAME))
         places = workflow.PromotionTarget(
             RegistryOptions(patience=RetryPolicy(2, 0, 0)), self.testbed.log, False, self.said.append
         )
@@ -59,7 +65,7 @@ class Town:
         return self.named.format(port=self.port, listener=self.listener.port, path=path)
 
     def trouble(self, number: int, request: requests.PreparedRequest) -> requests.Response | None:
-        """Lock the registry, and redirect what it gives out where that is what it does."""
+        """Demand credentials, and redirect the requests of `what`."""
         if request.url and "/token" in request.url:
             fine = request.headers.get("Authorization") == BASIC
             return response(request, 200 if fine else 401, b'{"token": "tok"}')
@@ -75,7 +81,7 @@ class Town:
         return None
 
     def lie(self, request: requests.PreparedRequest, answer: requests.Response) -> None:
-        """Name each upload by the address asked for."""
+        """Name each upload by an address of the form `named`."""
         if self.what == "Location" and "Location" in answer.headers:
             answer.headers["Location"] = self.address(answer.headers["Location"])
 
@@ -88,8 +94,8 @@ def pem(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def town(tmp_path: Path, pem: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Town]:
-    """A registry whose certificate and password this machine knows."""
-    testbed = PromotionTestbed(tmp_path)
+    """A registry whose certificate and password are known to this machine."""
+    shop = Shop(tmp_path)
     made: list[Town] = []
     with (
         tls_registry.listening() as listener,

@@ -1,4 +1,4 @@
-"""https and plain http: which is spoken to a registry, and which address it may name."""
+"""https and plain http: the scheme of a registry, and the addresses it may name."""
 
 from __future__ import annotations
 

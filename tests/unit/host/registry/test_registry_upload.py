@@ -1,4 +1,4 @@
-"""Parts of a blob as large as a registry and the proxies before it take, and errors in their own words."""
+"""Sizes of a blob's parts, as registry and proxies allow, and errors in their own words."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ NGINX = b"<html><head><title>413 Request Entity Too Large</title></head><body><h
 
 
 class Narrow(FakeRegistry):
-    """Takes parts up to `limit` bytes, and none but the last below `least`; notes the sizes that came."""
+    """A registry with a largest and a least size of a part; notes the sizes sent.
+
+    The last part may be below `least`.
+    """
 
     def __init__(self, *, limit: int = 1 << 40, least: int = 0, status: int = 416, said: bytes = b"") -> None:
         super().__init__()
@@ -41,7 +44,7 @@ class Narrow(FakeRegistry):
         return remote
 
     def refuse(self, number: int, request: requests.PreparedRequest) -> requests.Response | None:
-        """Answer what is refused; a POST's answer names the least size."""
+        """Answer a refused part; a POST's answer names the least size."""
         size = len(body(request))
         if request.method == "POST" and self.least:
             answer = self._answer(request)
@@ -57,7 +60,7 @@ class Narrow(FakeRegistry):
         return response(request, self.status, self.said)
 
     def rest(self, request: requests.PreparedRequest) -> bool:
-        """Return whether more of the blob is to come after this part."""
+        """Return whether this part is not the last."""
         return not request.headers["Content-Range"].endswith(f"-{BLOB.size - 1}")
 
 

@@ -1,4 +1,4 @@
-"""vldock compare: what flipped between two runs or two cells, and what cannot be compared."""
+"""`vldock compare`: flips between two runs or two cells, and refusals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""vldock equal: two sets of predictions, answer by answer and token by token."""
+"""`vldock equal`: two sets of predictions, answer by answer and token by token."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STEM = f"{MODELS[0]}_POPE"
 
 
 def predictions(folder: Path, answers: dict[str, str], tokens: dict[str, list[int]] | None = None) -> Path:
-    """Write a prediction file of run.py's, and its notes; return the folder."""
+    """Write a prediction file as run.py does, with its notes; return the folder."""
     folder.mkdir(exist_ok=True)
     workbook(folder / f"{STEM}.xlsx", [{"index": index, "prediction": text} for index, text in answers.items()])
     (folder / f"{STEM}_identity.json").write_text("{}")

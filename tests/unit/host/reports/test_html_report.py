@@ -1,4 +1,4 @@
-"""report.html: one file that asks for nothing, runs nothing but its own script, and shows every cell."""
+"""report.html: self-contained, only its own script runs, every cell is shown."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ BUDGET = 15_000_000
 
 
 class Seen(HTMLParser):
-    """What a browser would find: elements with their attributes, texts by element."""
+    """A page as a browser parses it: elements with attributes, texts by element."""
 
     def __init__(self, text: str) -> None:
         super().__init__(convert_charrefs=True)

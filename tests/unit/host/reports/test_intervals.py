@@ -1,4 +1,4 @@
-"""Intervals and paired tests against values that others published or that follow from the definition."""
+"""Intervals and paired tests against published values and definitions."""
 
 from __future__ import annotations
 

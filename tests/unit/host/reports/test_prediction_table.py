@@ -1,4 +1,4 @@
-"""Prediction files as the host reads them: workbook, TSV and JSON, texts as they were written."""
+"""Prediction files: workbook, TSV and JSON, texts as they were written."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SAID = ["=5", "None", "a\r\nb", LONG, "\x00_x000D_", "\ud800", ""]
 
 
 def workbook(path: Path, said: list[str], *, edited: dict[int, str] | None = None) -> Path:
-    """Write predictions as the image does; `edited` is what a person has put into cells since."""
+    """Write predictions as the image does; `edited` holds a person's later changes."""
     book = Workbook()
     sheet = book.worksheets[0]
     sheet.append(["index", "prediction"])

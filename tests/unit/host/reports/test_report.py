@@ -1,4 +1,4 @@
-"""What a person is left with: the report, the tables, the lines on the screen."""
+"""EVALUATION_REPORT.md, the result tables, and the lines of a run on the screen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Verdicts read back from VLMEvalKit's files, and the intervals they give."""
+"""Verdicts read from VLMEvalKit's files, and their intervals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A session as a value, its start as it is followed, and which sessions are waste."""
+"""Session specs, the start of a session, and stale sessions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which sessions are waste, what an evaluation in one is, and how they are shown."""
+"""Stale sessions, commands in a session, and the display of sessions."""
 
 from __future__ import annotations
 
