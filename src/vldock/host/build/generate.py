@@ -1,6 +1,4 @@
-"""Generated text: the Dockerfile's ENV block and docs/reference-scores.md.
-
-Each is rendered from its declaration, so that no second copy of a list drifts.
+"""What is generated from a declaration: the Dockerfile's ENV block, docs/reference-scores.md.
 
 `--check` fails on a difference and writes nothing.
 
@@ -28,7 +26,7 @@ OPEN = "# generated from src/vldock/common/cache_env.py by `make generate`"
 CLOSE = "# end generated"
 
 
-def replace_block(text: str, block: str) -> str:
+def with_block(text: str, block: str) -> str:
     """Return `text` with the lines between the two marks replaced by `block`.
 
     Raises InputRefused when the marks are not there exactly once.
@@ -41,18 +39,18 @@ def replace_block(text: str, block: str) -> str:
     return pattern.sub(lambda found: f"{found[1]}{block}\n{found[2]}", text)
 
 
-def generated_files() -> list[tuple[Path, str, str]]:
-    """Return (file, expected text, description of its source) of every generated file."""
-    dockerfile = replace_block(DOCKERFILE.read_text(encoding="utf-8"), render_dockerfile_env())
+def generated() -> list[tuple[Path, str, str]]:
+    """Return (file, what it should hold, where that is declared) for everything that is generated."""
+    dockerfile = with_block(DOCKERFILE.read_text(encoding="utf-8"), render_dockerfile_env())
     return [
         (DOCKERFILE, dockerfile, "the ENV declared in common/cache_env.py"),
-        (REFERENCE_SCORES, reference_scores.render_markdown(), "what host/data/reference_scores.json declares"),
+        (REFERENCE_SCORES, reference_scores.markdown(), "what host/data/reference_scores.json declares"),
     ]
 
 
 def main(argv: list[str]) -> int:
-    """Write generated files that differ; with --check show the difference and return 4."""
-    stale = [(path, new, source) for path, new, source in generated_files() if _text(path) != new]
+    """Write what differs, or with --check show it and return 4."""
+    stale = [(path, new, source) for path, new, source in generated() if _text(path) != new]
     for path, new, source in stale:
         if "--check" in argv:
             name = str(path.relative_to(ROOT))

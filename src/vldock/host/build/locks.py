@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vldock.common.errors import InputRefused, VldockError
+from vldock.common.filesystem.atomic import write_text
 from vldock.host.util import checkout
 
 NODEPS_MARK = "# Installed without following their own metadata; reasons in"
@@ -149,9 +150,7 @@ def write_lock(lock: Lock) -> None:
     if lock.nodeps.exists():
         text += f"\n{NODEPS_MARK} {lock.nodeps.name}\n" + resolve_with_uv(lock.nodeps, alone, follow=False)
     refuse_addresses(lock, text)
-    aside = lock.path.with_suffix(".lock.tmp")
-    aside.write_text(text, encoding="utf-8")
-    aside.replace(lock.path)
+    write_text(lock.path, text)
 
 
 def refuse_addresses(lock: Lock, text: str) -> None:

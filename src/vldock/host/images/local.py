@@ -25,7 +25,7 @@ def find(client: Any, reference: str, *, hint: str = "docker images; a registry'
     try:
         return client.images.get(reference)
     except ImageNotFound as error:
-        raise EnvironmentUnfit(f"there is no image {reference} in the engine", hint=hint) from error
+        raise EnvironmentUnfit(f"there is no image {reference} here", hint=hint) from error
 
 
 def read_identity(client: Any, image: Any) -> ImageIdentity:

@@ -23,7 +23,7 @@ DISTRIBUTION = "a registry of the OCI distribution API, v2"
 SILENT = "no reason given"
 
 
-def error_text(response: requests.Response) -> str:
+def reason_text(response: requests.Response) -> str:
     """Return a registry's (or proxy's) own words on an error, in one line."""
     try:
         content = next(response.iter_content(READ), b"")
@@ -58,7 +58,7 @@ def parse_json(text: str | bytes) -> Any:
 
 def status_text(response: requests.Response) -> str:
     """Return status, reason and the answer's words: '404 Not Found: ...'."""
-    return f"{_code(response)}: {error_text(response)}"
+    return f"{_code(response)}: {reason_text(response)}"
 
 
 def _code(response: requests.Response) -> str:

@@ -10,7 +10,7 @@ from typing import IO, Any
 import requests
 
 from vldock.host.errors import Damaged, RegistryFailed
-from vldock.host.registry.answer import error_text, in_one_line, integer_header, parse_json
+from vldock.host.registry.answer import in_one_line, integer_header, parse_json, reason_text
 from vldock.host.registry.reference import DIGEST
 from vldock.host.registry.transport import Http
 from vldock.host.util.retry import LOST, RetryableError
@@ -134,7 +134,7 @@ class Remote:
             raise Damaged(f"{self.repository}@{reference}: the registry gave other bytes: {found.digest}")
         if not isinstance(said, dict):
             raise RegistryFailed(
-                f"{self.repository}:{reference}: no manifest came: {error_text(answer)}", expected=WHOLE
+                f"{self.repository}:{reference}: no manifest came: {reason_text(answer)}", expected=WHOLE
             )
         return found
 

@@ -14,7 +14,7 @@ from typing import IO
 import requests
 
 from vldock.host.errors import RegistryFailed
-from vldock.host.registry.answer import error_text, integer_header, status_text, stored_bytes
+from vldock.host.registry.answer import integer_header, reason_text, status_text, stored_bytes
 from vldock.host.registry.client import Descriptor, Remote
 from vldock.host.registry.transport import ABLE, GO_ON
 from vldock.host.util.console import size_text
@@ -158,7 +158,7 @@ class _Upload:
         # 404 also where an earlier try ended the upload and only its answer was lost
         if answer.status_code in DONE or self.remote.has(self.blob):
             return None
-        return error_text(answer)
+        return reason_text(answer)
 
 
 def _named(reason: str, *, below: int) -> int | None:

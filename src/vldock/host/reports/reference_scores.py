@@ -107,7 +107,7 @@ def _unlike(cell: Cell, figure: Figure) -> str | None:
     return "another judge" if figure.judge is not None and exact != (figure.judge == EXACT) else None
 
 
-def render_markdown() -> str:
+def markdown() -> str:
     """Return docs/reference-scores.md."""
     models = [model.name for model in matrix_models()]
     lines = [
