@@ -116,7 +116,7 @@ def ensure(client: Any, recipe: BaseRecipe, *, way: Way = "any", rebuild: bool =
             causes.append(error.message)
             say(f"base: {error.message}; making it with mmdebstrap")
     try:
-        return _bootstrapped(client, recipe, say=say)
+        return _bootstrap(client, recipe, say=say)
     except VldockError as error:
         causes.append(error.message)
         raise EnvironmentUnfit(
@@ -129,7 +129,7 @@ def ensure(client: Any, recipe: BaseRecipe, *, way: Way = "any", rebuild: bool =
 def pull(client: Any, recipe: BaseRecipe, *, say: Say) -> Base:
     """Pull the image by digest and tag it locally.
 
-    Gives up when the registry has not said a word within `connect_seconds`; the download itself may take longer.
+    Gives up after `connect_seconds` of silence; the download itself may take longer.
     Raises EnvironmentUnfit when it does not arrive.
     """
     from docker.errors import DockerException
@@ -162,7 +162,7 @@ def _pull_events(api: Any, recipe: BaseRecipe) -> Iterator[dict[str, Any]]:
             yield json.loads(line)
 
 
-def _bootstrapped(client: Any, recipe: BaseRecipe, *, say: Say) -> Base:
+def _bootstrap(client: Any, recipe: BaseRecipe, *, say: Say) -> Base:
     labels = {
         RECIPE_LABEL: recipe.fingerprint,
         "vldock.base.origin": "mmdebstrap",

@@ -34,7 +34,7 @@ OnLayer = Callable[[str, Iterator[bytes]], None]
 
 
 @dataclass
-class _Seen:
+class _Findings:
     """Findings of one pass: small files, diff_ids of large ones, links between names."""
 
     small: dict[str, bytes] = field(default_factory=dict)
@@ -62,7 +62,7 @@ def read(stream: IO[bytes], *, name: str, on_layer: OnLayer | None = None) -> Sa
 
     Raises Damaged where the tar cannot be read, or its layers are not those its config names.
     """
-    seen = _Seen()
+    seen = _Findings()
     try:
         with tarfile.open(fileobj=stream, mode="r|*") as tar:
             for member in tar:
@@ -99,7 +99,7 @@ def _damaged(name: str, what: str) -> Damaged:
     )
 
 
-def _take(tar: tarfile.TarFile, member: tarfile.TarInfo, seen: _Seen, on_layer: OnLayer | None) -> None:
+def _take(tar: tarfile.TarFile, member: tarfile.TarInfo, seen: _Findings, on_layer: OnLayer | None) -> None:
     path = posixpath.normpath(member.name)
     if member.issym() or member.islnk():
         base = posixpath.dirname(path) if member.issym() else ""
@@ -162,7 +162,7 @@ def decompress(chunks: Iterator[bytes]) -> Iterator[bytes]:
         raise ValueError("a layer's gzip stream was cut off")
 
 
-def _assemble(seen: _Seen, name: str) -> SavedImage:
+def _assemble(seen: _Findings, name: str) -> SavedImage:
     images = json.loads(seen.small["manifest.json"])
     if len(images) != 1:
         raise _damaged(name, f"it holds {len(images)} images, not one")

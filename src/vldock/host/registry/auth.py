@@ -114,9 +114,9 @@ class RegistryAuth(AuthBase):
         if self.credentials.identity_token:
             form = parameters | {"grant_type": "refresh_token", "client_id": CLIENT_ID}
             form["refresh_token"] = self.credentials.identity_token
-            answer = send("POST", realm, data=form, auth=_For(realm), redirects=0)
+            answer = send("POST", realm, data=form, auth=_OneOriginHeader(realm), redirects=0)
         else:
-            who = _For(realm, self.credentials.basic if self.credentials.user else None)
+            who = _OneOriginHeader(realm, self.credentials.basic if self.credentials.user else None)
             answer = send("GET", realm, params=parameters, auth=who)
         if answer.status_code in AGAIN:
             raise RetryableError(f"{in_one_line(bare(realm))} gave no token: {status_text(answer)}")
@@ -127,8 +127,8 @@ class RegistryAuth(AuthBase):
                 expected="the credentials of a user who may push",
                 hint=f"docker login {address}",
             )
-        said = parse_json(answer.content)
-        token = (said.get("token") or said.get("access_token")) if isinstance(said, dict) else None
+        body = parse_json(answer.content)
+        token = (body.get("token") or body.get("access_token")) if isinstance(body, dict) else None
         if not (isinstance(token, str) and VISIBLE.fullmatch(token)):
             raise unexpected(answer, "no token", expected='{"token": "..."}')
         return token
@@ -144,7 +144,7 @@ class RegistryAuth(AuthBase):
             )
 
 
-class _For(AuthBase):
+class _OneOriginHeader(AuthBase):
     """One header, or none, for one origin; stops requests from reading .netrc."""
 
     def __init__(self, url: str, header: str | None = None) -> None:

@@ -59,10 +59,10 @@ class Manifest:
     @property
     def content(self) -> dict[str, Any]:
         """Its JSON object; raises Damaged where it is none."""
-        said = parse_json(self.raw)
-        if not isinstance(said, dict):
+        content = parse_json(self.raw)
+        if not isinstance(content, dict):
             raise self._damaged(repr(self.raw[:200]))
-        return said
+        return content
 
     @property
     def config(self) -> Descriptor:
@@ -127,12 +127,12 @@ class Remote:
         )
         if answer.status_code == 404:
             return None
-        said = parse_json(answer.content)
-        kind = answer.headers.get("Content-Type") or (said.get("mediaType") if isinstance(said, dict) else "")
+        body = parse_json(answer.content)
+        kind = answer.headers.get("Content-Type") or (body.get("mediaType") if isinstance(body, dict) else "")
         found = Manifest(answer.content, in_one_line(str(kind).partition(";")[0]))
         if reference.startswith("sha256:") and found.digest != reference:
             raise Damaged(f"{self.repository}@{reference}: the registry gave other bytes: {found.digest}")
-        if not isinstance(said, dict):
+        if not isinstance(body, dict):
             raise RegistryFailed(
                 f"{self.repository}:{reference}: no manifest came: {reason_text(answer)}", expected=WHOLE
             )
@@ -145,9 +145,9 @@ class Remote:
         """
         path, headers = f"{self._base}/manifests/{reference}", {"Content-Type": manifest.media_type}
         answer = self.http.request("PUT", path, ok=(200, 201, 202), data=manifest.raw, headers=headers)
-        said = in_one_line(answer.headers.get("Docker-Content-Digest", manifest.digest))
-        if said != manifest.digest:
-            raise RegistryFailed(f"{self.repository}:{reference}: stored as {said}", expected=manifest.digest)
+        stored = in_one_line(answer.headers.get("Docker-Content-Digest", manifest.digest))
+        if stored != manifest.digest:
+            raise RegistryFailed(f"{self.repository}:{reference}: stored as {stored}", expected=manifest.digest)
 
     def has(self, blob: Descriptor) -> bool:
         """Return whether a blob is there in its full size."""

@@ -129,11 +129,11 @@ class Http:
         except LOST as error:
             raise RetryableError(cleaned(error)) from error
         except (requests.RequestException, HTTPError, ValueError) as error:  # an address or header that is none
-            said = f"{self.repository.host}: {method} {bare(path)}: {cleaned(error)}"
-            raise RegistryFailed(said, expected=DISTRIBUTION) from error
+            message = f"{self.repository.host}: {method} {bare(path)}: {cleaned(error)}"
+            raise RegistryFailed(message, expected=DISTRIBUTION) from error
         if response.status_code in ok:
             return response
-        raise self._unwanted(method, path, response)
+        raise self._status_error(method, path, response)
 
     def _send(self, method: str, url: str, *, redirects: int = REDIRECTS, **options: Any) -> requests.Response:
         """Send a request and follow its redirects; each address is checked and gets its own headers."""
@@ -148,7 +148,7 @@ class Http:
             response.close()
         return response
 
-    def _unwanted(self, method: str, path: str, response: requests.Response) -> Exception:
+    def _status_error(self, method: str, path: str, response: requests.Response) -> Exception:
         reason = f"{method} {bare(path)}: {status_text(response)}"
         if response.status_code in AGAIN:
             after = response.headers.get("Retry-After", "")

@@ -88,16 +88,16 @@ class _Upload:
         answer = self._send(data)
         if not isinstance(answer, requests.Response):
             return answer
-        said = status_text(answer)
-        if answer.status_code in TOO_LARGE and self._smaller(len(data), said):
-            return self.http.retry(self._arrived, what=f"upload to {self.http.repository}")
+        reason = status_text(answer)
+        if answer.status_code in TOO_LARGE and self._shrink_parts(len(data), reason):
+            return self.http.retry(self._read_progress, what=f"upload to {self.http.repository}")
         if answer.status_code == 413:
-            raise self.http.too_large(f"{size_text(len(data))} of {self.blob.digest}: {said}")
+            raise self.http.too_large(f"{size_text(len(data))} of {self.blob.digest}: {reason}")
         self.refused = answer.status_code != 404
-        return said
+        return reason
 
     def _send(self, data: bytes) -> requests.Response | str | None:
-        """Send one part until it is answered; return the refusal, or as `_arrived`.
+        """Send one part until it is answered; return the refusal, or as `_read_progress`.
 
         After a failure the registry is asked what arrived, for the answer alone may have been lost. A part that broke
         the line twice is sent as half of it: some proxies hang up on what is too large instead of saying 413.
@@ -106,7 +106,7 @@ class _Upload:
 
         def once() -> requests.Response | str | None:
             nonlocal data, doubt
-            lost = self._arrived() if doubt else None
+            lost = self._read_progress() if doubt else None
             if lost is not None or self.sent != start:
                 return lost
             headers = BINARY | {"Content-Range": f"{start}-{start + len(data) - 1}"}
@@ -126,7 +126,7 @@ class _Upload:
 
         return self.http.retry(once, what=f"upload to {self.http.repository}")
 
-    def _arrived(self) -> str | None:
+    def _read_progress(self) -> str | None:
         """Read how many bytes are stored and continue from them.
 
         Returns None, or why the registry does not know the upload any more.
@@ -140,9 +140,9 @@ class _Upload:
         self.sent = arrived
         return None
 
-    def _smaller(self, size: int, reason: str) -> bool:
+    def _shrink_parts(self, size: int, reason: str) -> bool:
         """Make the next parts smaller than `size`; False where that is impossible."""
-        smaller = max(_named(reason, below=size) or size // 2, self.least, SMALLEST)
+        smaller = max(_size_in(reason, below=size) or size // 2, self.least, SMALLEST)
         if smaller >= size:
             return False
         self.remote.part = smaller
@@ -161,7 +161,7 @@ class _Upload:
         return reason_text(answer)
 
 
-def _named(reason: str, *, below: int) -> int | None:
+def _size_in(reason: str, *, below: int) -> int | None:
     """Return the largest size named in a refusal that is below the refused one."""
     sizes = (int(float(number) * UNITS[unit.lower()]) for number, unit in SIZE.findall(reason))
     return max((size for size in sizes if SMALLEST <= size < below), default=None)

@@ -29,16 +29,16 @@ def show_loading(console: Console, *, name: str, clock: Callable[[], float] = ti
 
     Elsewhere a line says every half minute that it still goes on.
     """
-    began = said = clock()
+    began = last_line = clock()
 
     def show(item: Event) -> None:
-        nonlocal said
+        nonlocal last_line
         text = event_text(item)
-        if text is None and not console.is_terminal and clock() - said > QUIET_SECONDS:
+        if text is None and not console.is_terminal and clock() - last_line > QUIET_SECONDS:
             text = "still starting"
         if text is not None:
-            said = clock()
-            console.print(f"{duration_text(said - began):>11}  {text}", soft_wrap=True)
+            last_line = clock()
+            console.print(f"{duration_text(last_line - began):>11}  {text}", soft_wrap=True)
 
     if not console.is_terminal:
         yield show

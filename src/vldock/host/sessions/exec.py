@@ -116,7 +116,7 @@ def run(
     """
     write = out or Streams()
     with count_signals() as signals:
-        made, stream = _started(handle, argv, {**(env or {}), REQUEST: request_id})
+        made, stream = _start(handle, argv, {**(env or {}), REQUEST: request_id})
         reader = threading.Thread(target=lambda: [write(*frame) for frame in stream], daemon=True)
         reader.start()
         _wait(reader, signals, ends=(interrupt, kill), target=(handle, request_id), say=say)
@@ -124,7 +124,7 @@ def run(
     return INTERRUPTED if signals else code
 
 
-def _started(handle: Any, argv: Sequence[str], env: Mapping[str, str]) -> tuple[str, Iterator[tuple[Source, bytes]]]:
+def _start(handle: Any, argv: Sequence[str], env: Mapping[str, str]) -> tuple[str, Iterator[tuple[Source, bytes]]]:
     """Start an exec and return its id and its streams."""
     from docker.errors import APIError
 
@@ -172,7 +172,7 @@ def exit_code(handle: Any, made: str) -> int:
     before = handle.attrs["State"]
     try:
         code = handle.client.api.exec_inspect(made)["ExitCode"]
-        state = _after(handle, before, seconds=LATE_SECONDS if code in (None, KILLED) else 0.0)
+        state = _later_state(handle, before, seconds=LATE_SECONDS if code in (None, KILLED) else 0.0)
     except (DockerException, RequestException) as error:
         raise EnvironmentUnfit(
             f"container {handle.name} was lost: {plain(error)}", hint="vldock engine status; vldock session ls"
@@ -186,7 +186,7 @@ def exit_code(handle: Any, made: str) -> int:
     )
 
 
-def _after(handle: Any, before: dict[str, Any], *, seconds: float) -> dict[str, Any]:
+def _later_state(handle: Any, before: dict[str, Any], *, seconds: float) -> dict[str, Any]:
     """Return the container's current state.
 
     With `seconds`, wait so long for its end: the engine reports it after its commands'.

@@ -176,12 +176,12 @@ def apply_event(item: Event, loading: Loading, *, requested: Sequence[str]) -> N
 
 
 def _failed(handle: Any, problem: str, loading: Loading, *, kept: bool) -> VldockError:
-    said = [f"  {text}" for text in loading.tail if not text.startswith("hint: ")]
+    tail = [f"  {text}" for text in loading.tail if not text.startswith("hint: ")]
     own = [text.partition(": ")[2] for text in loading.tail if text.startswith("hint: ")]
     hint = own[0] if own else "--keep-failed keeps its container, to look at"
     if kept:
         hint = f"it is kept: docker logs {handle.name}; docker rm -f {handle.name}"
-    return loading.error_class()("\n".join([f"the session did not start: {problem}", *said]), hint=hint)
+    return loading.error_class()("\n".join([f"the session did not start: {problem}", *tail]), hint=hint)
 
 
 def next_lines(session: Session, *, models: Sequence[str]) -> list[str]:

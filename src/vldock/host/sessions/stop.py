@@ -47,15 +47,15 @@ def stop(session: Session, *, force: bool, say: Say, seconds: float = GRACE_SECO
     if not force:
         refuse_busy(session, session_control.read_status(session))
     if session.state != "created":
-        _never_again(session.handle)
-    if session.runs and _asked(session):
+        _remove_restart_policy(session.handle)
+    if session.runs and _ask_to_end(session):
         _wait(session.handle, seconds)
     end(session.handle, gently=True)
     end(session.handle)
     say(f"session {session.name} ended: container {session.container} is removed")
 
 
-def _never_again(handle: Any) -> None:
+def _remove_restart_policy(handle: Any) -> None:
     """Remove the restart policy, by which docker would start the container again."""
     from docker.errors import APIError, NotFound
 
@@ -68,7 +68,7 @@ def _never_again(handle: Any) -> None:
             raise
 
 
-def _asked(session: Session) -> bool:
+def _ask_to_end(session: Session) -> bool:
     try:
         return session_control.run_short(session.handle, [*session_spec.INSIDE, "stop"]).exit_code == 0
     except EnvironmentUnfit:
