@@ -102,7 +102,7 @@ def start_session(client: Any, image: str, outputs: Path) -> Iterator[Session]:
     session_start.refuse_taken_name(session_find.find_named(client, NAME))
     wanted = session_spec.container_spec(asked, careful, reaps=True)
     with session_display.show_loading(console(stderr=True), name=NAME) as show:
-        found = session_start.start(client, wanted, show=show, seconds=600)
+        session = session_start.start(client, wanted, show=show, seconds=600)
     try:
         yield session
     finally:
@@ -113,16 +113,16 @@ def wait_until_idle(session: Session) -> dict[str, Any]:
     """Return the status of the session once it is idle."""
     deadline = time.monotonic() + SETTLE_SECONDS
     while time.monotonic() < deadline:
-        told = session_control.read_status(found)
-        if told is not None and not told.evaluations:
-            return told.raw
+        status = session_control.read_status(session)
+        if status is not None and not status.evaluations:
+            return status.raw
         time.sleep(0.1)
     raise TimeoutError(f"session {session.name} is not at rest after {SETTLE_SECONDS:g} s")
 
 
-def descriptors(found: Session, pid: int) -> int:
-    """Return how many files the server holds open."""
-    return len(session_control.run_short(found.handle, ["ls", f"/proc/{pid}/fd"]).stdout.split())
+def count_descriptors(session: Session, pid: int) -> int:
+    """Return the number of files the server holds open."""
+    return len(session_control.run_short(session.handle, ["ls", f"/proc/{pid}/fd"]).stdout.split())
 
 
 def soak(session: Session, image_id: str, evaluations: int) -> Soak:

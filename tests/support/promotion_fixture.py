@@ -77,8 +77,8 @@ class PromotionTestbed:
         self, src: SavedImage | str, request: PromotionRequest, *, confirm: bool = True
     ) -> tuple[PromotionPlan, PromotionOutcome | None]:
         """Promote a saved image, or one in the registry."""
-        text = f"tar:{src.path}" if isinstance(src, Saved) else src
-        return workflow.promote(parse_source(text), wish, self.places(), confirm=confirm, show=lambda plan: None)
+        text = f"tar:{src.path}" if isinstance(src, SavedImage) else src
+        return workflow.promote(parse_source(text), request, self.target(), confirm=confirm, show=lambda plan: None)
 
     def rollback(self, tag: str = CANDIDATE) -> PromotionOutcome | None:
         """Roll a tag back."""

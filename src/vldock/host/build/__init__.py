@@ -7,7 +7,8 @@ base_image       the base image: found, pulled by digest, or bootstrapped
 bootstrap        a Debian image made by mmdebstrap, without a registry
 log_parser       a build's log: the failed stage, packages with a wrong hash
 locks            hashed locks: pip-tools writes them, uv checks them
-generate         the Dockerfile's ENV block and docs/reference-scores.md
+generate         generated text: the Dockerfile's ENV block, tables of docs/
+exit_codes       the table of exit codes in docs/use/exit-codes.md
 reproducibility  two builds compared layer by layer
 os_packages      versions of Debian packages, recorded and compared
 prune            containers and images of ours, removed by label

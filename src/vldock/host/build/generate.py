@@ -1,4 +1,4 @@
-"""What is generated from a declaration: the Dockerfile's ENV block, docs/reference-scores.md.
+"""Text generated from a declaration: the Dockerfile's ENV block, reference scores, exit codes.
 
 `--check` fails on a difference and writes nothing.
 
@@ -26,7 +26,7 @@ OPEN = "# generated from src/vldock/common/cache_env.py by `make generate`"
 CLOSE = "# end generated"
 
 
-def with_block(text: str, block: str) -> str:
+def with_block(text: str, block: str, *, opening: str = OPEN, closing: str = CLOSE) -> str:
     """Return `text` with the lines between the two marks replaced by `block`.
 
     Raises InputRefused when the marks are not there exactly once.
@@ -42,9 +42,12 @@ def with_block(text: str, block: str) -> str:
 def generated() -> list[tuple[Path, str, str]]:
     """Return (file, what it should hold, where that is declared) for everything that is generated."""
     dockerfile = with_block(DOCKERFILE.read_text(encoding="utf-8"), render_dockerfile_env())
+    codes = EXIT_CODES.read_text(encoding="utf-8")
+    codes = with_block(codes, exit_codes.markdown_table(), opening=exit_codes.OPEN, closing=exit_codes.CLOSE)
     return [
         (DOCKERFILE, dockerfile, "the ENV declared in common/cache_env.py"),
-        (REFERENCE_SCORES, reference_scores.markdown(), "what host/data/reference_scores.json declares"),
+        (REFERENCE_SCORES, reference_scores.markdown(), "what host/reports/data/reference_scores.json declares"),
+        (EXIT_CODES, codes, "what common/errors.py and host/errors.py declare"),
     ]
 
 

@@ -108,7 +108,7 @@ def _unlike(cell: Cell, figure: Figure) -> str | None:
 
 
 def markdown() -> str:
-    """Return docs/reference-scores.md."""
+    """Return docs/trust/reference-scores.md."""
     models = [model.name for model in matrix_models()]
     lines = [
         "# Reference scores",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from support.fake_registry import FakeRegistry
+from support.registries.fake_registry import FakeRegistry
 
 
 @pytest.fixture

@@ -38,8 +38,8 @@ GONE = object()
 
 
 @pytest.fixture
-def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
-    """A shop whose registry has the image, its receipt and its log.
+def testbed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PromotionTestbed:
+    """A testbed whose registry has the image, its receipt and its log.
 
     The log need not outlive a power cut.
     """
@@ -92,18 +92,20 @@ def spoil(registry: FakeRegistry, number: int, change: Callable[[requests.Respon
     return answers
 
 
-def whole(shop: Shop) -> bool:
+def whole(testbed: PromotionTestbed) -> bool:
     """Return whether every tag is at a complete image."""
-    return all(shop.registry.whole(NAME, digest) for digest in shop.tags().values())
+    return all(testbed.registry.is_complete(NAME, digest) for digest in testbed.tags().values())
 
 
-def every_answer(shop: Shop, change: Callable[[requests.Response], None], *, header: str | None = None) -> int:
+def every_answer(
+    testbed: PromotionTestbed, change: Callable[[requests.Response], None], *, header: str | None = None
+) -> int:
     """Promote once per request, its answer changed; return the number of requests.
 
     Only requests whose answer has `header` count.
     """
-    image = shop.image()
-    wish = shop.wish(shop.receipt(image))
+    image = testbed.image()
+    wish = testbed.request(testbed.receipt(image))
     seen: list[bool] = []
     for number in range(-1, 100):
         if number >= 0 and (number >= len(seen) or not seen[number]):

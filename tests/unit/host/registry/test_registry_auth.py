@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from support.fake_registry import HOST, FakeRegistry, response
+from support.registries.fake_registry import HOST, FakeRegistry, response
 
 from vldock.host.errors import RegistryDenied
 from vldock.host.registry import auth as registry_auth

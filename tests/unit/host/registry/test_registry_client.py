@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import requests
-from support.fake_registry import FakeRegistry, response
+from support.registries.fake_registry import FakeRegistry, response
 
 from vldock.host.errors import Damaged, RegistryFailed
 from vldock.host.registry.client import OCI_MANIFEST, Descriptor, Manifest, sha256

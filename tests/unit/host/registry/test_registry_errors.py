@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from support.fake_registry import FakeRegistry, response
+from support.registries.fake_registry import FakeRegistry, response
 
 from vldock.host.errors import RegistryFailed
 from vldock.host.registry.client import OCI_MANIFEST

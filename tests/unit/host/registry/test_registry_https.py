@@ -52,8 +52,8 @@ class Town:
 
     def promote(self) -> None:
         """Promote one image to it as the command does."""
-        image = self.shop.image()
-        wish = replace(self.shop.wish(self.shop.receipt(image)), target=Repository(self.host, NAME))
+        image = self.testbed.image()
+        wish = replace(self.testbed.request(self.testbed.receipt(image)), target=Repository(self.host, NAME))
         places = workflow.PromotionTarget(
             RegistryOptions(patience=RetryPolicy(2, 0, 0)), self.testbed.log, False, self.said.append
         )
@@ -95,7 +95,7 @@ def pem(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def town(tmp_path: Path, pem: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Town]:
     """A registry whose certificate and password are known to this machine."""
-    shop = Shop(tmp_path)
+    testbed = PromotionTestbed(tmp_path)
     made: list[Town] = []
     with (
         tls_registry.listening() as listener,
@@ -205,4 +205,4 @@ def test_a_location_that_is_no_address_is_31(town: Town, named: str) -> None:
 
     with pytest.raises(RegistryFailed, match=re.escape(town.host)):
         town.promote()
-    assert town.ear.heard == []
+    assert town.listener.received == []

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import requests
-from support.fake_registry import FakeRegistry
+from support.registries.fake_registry import FakeRegistry
 
 from vldock.host.errors import RegistryFailed
 from vldock.host.registry import reference as registry_reference
