@@ -83,8 +83,8 @@ def seconds(work: Callable[[], Any], times: int, *, clock: Callable[[], float] =
 
 
 def forget(root: Path) -> None:
-    """Ask the kernel to drop the cached pages of every shard: the next read comes from the disk."""
-    for one in evict.stored(root):
+    """Ask the kernel to drop the cached pages of every shard, so that the next read comes from the disk."""
+    for one in evict.list_shards(root):
         descriptor = os.open(one.path, os.O_RDONLY)
         os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
         os.close(descriptor)
@@ -108,7 +108,7 @@ def time_storage(
                 cache.put(Entry(row.dataset, row.vlm_idx, image), features)
 
     found = {"store_ms": 1e3 * seconds(write, 1, clock=time.perf_counter) / PICTURES}
-    found["bytes"] = sum(one.size for one in evict.stored(root)) / PICTURES
+    found["bytes"] = sum(one.size for one in evict.list_shards(root)) / PICTURES
     forget(root)
     keys = [space.key(image) for image in digests]
     with FeatureCache(root, space) as cache:
@@ -122,7 +122,7 @@ def measure_tower(folder: Path, name: str, sizes: dict[str, int]) -> dict[str, A
     (folder / "pictures").mkdir(parents=True)
     pictures = photographs(folder / "pictures", PICTURES)
     vl_model, processor = tower(**sizes)
-    compute = lookup.computing(vl_model, processor)
+    compute = lookup.compute_function(vl_model, processor)
     content = pictures[0].path.read_bytes()
     features = compute(content)
     found: dict[str, Any] = {"tower": name, "recompute_ms": 1e3 * seconds(lambda: compute(content), 3)}

@@ -18,9 +18,9 @@ from vldock.host.containers.lifecycle import Completed
 pytestmark = pytest.mark.xdist_group("train")
 DRAWN = """
 from pathlib import Path
-from vldock.image.training.demo import flowers
-flowers.write_flowers(Path("/workspace/data/flowers"), training=2, heldout=1)
-flowers.write_base(Path("/workspace/models/base"), Path("/workspace/models/tower"), width=32, layers=2)
+from vldock.image.training.demo import flowers as demo
+demo.write_flowers(Path("/workspace/data/flowers"), training=2, heldout=1)
+demo.write_base(Path("/workspace/models/base"), Path("/workspace/models/tower"), width=32, layers=2)
 """
 SETTINGS = """
 out: checkpoints/run

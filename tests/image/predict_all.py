@@ -34,10 +34,10 @@ def in_pieces(tokenizer: Any, text: str) -> list[Any]:
     """Return a text, and what a streamer makes of its tokens one by one."""
     import torch
 
-    from vldock.image.predict.answer_stream import Pieces
+    from vldock.image.predict.answer_stream import AnswerStreamer
 
     ids, said = tokenizer(text).input_ids, []
-    pieces = Pieces(tokenizer, said.append)
+    pieces = AnswerStreamer(tokenizer, said.append)
     for token in ids:
         pieces.put(torch.tensor([token]))
     whole = tokenizer.decode(ids, skip_special_tokens=True).strip()

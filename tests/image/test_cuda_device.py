@@ -129,5 +129,5 @@ def test_features_for_an_evaluation_name_the_gpu_that_computed_them(tmp_path: Pa
 
     assert tower.device == "cuda"
     assert features.shape[:2] == (2, 16)
-    assert fake_cuda.NAME in for_evaluation.computed(tower.dtype, BARE)
-    assert towers.space_of(tower, processor).computed == for_evaluation.computed(tower.dtype, BARE)
+    assert fake_cuda.NAME in for_evaluation.describe_computation(tower.dtype, BARE)
+    assert towers.space_of(tower, processor).computed == for_evaluation.describe_computation(tower.dtype, BARE)

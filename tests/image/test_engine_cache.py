@@ -186,8 +186,8 @@ def test_a_checkpoint_that_carries_its_tower_is_known_by_the_weights_it_loads(
     warm, second = run(made, asked[:6], tmp_path / "features")
 
     tower = made.model.get_vision_tower()
-    assert for_evaluation.of_files(tower) is None
-    assert for_evaluation.of_memory(tower) == for_evaluation.of_memory(base.model.get_vision_tower())
+    assert for_evaluation.digest_of_files(tower) is None
+    assert for_evaluation.digest_in_memory(tower) == for_evaluation.digest_in_memory(base.model.get_vision_tower())
     assert cold == warm == own
     assert (first["read"], second["computed"]) == (0, 0)
 
@@ -238,7 +238,7 @@ def test_the_space_of_what_is_in_memory_is_that_of_the_files_it_came_from(wrappe
 
 def test_damaged_rows_are_computed_again(wrapper: Any, asked: list[Question], expected: Found, tmp_path: Path) -> None:
     run(wrapper, asked, tmp_path)
-    (path,) = shards.shards(tmp_path)
+    (path,) = shards.find_shards(tmp_path)
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)
@@ -253,7 +253,7 @@ def test_a_shard_that_is_cut_short_is_computed_again(
     wrapper: Any, asked: list[Question], expected: Found, tmp_path: Path
 ) -> None:
     run(wrapper, asked, tmp_path)
-    (path,) = shards.shards(tmp_path)
+    (path,) = shards.find_shards(tmp_path)
     path.write_bytes(path.read_bytes()[:-100])
 
     found, seen = run(wrapper, asked, tmp_path)
@@ -299,7 +299,7 @@ def test_a_full_cache_is_told_once_and_costs_no_answer(
     assert found == expected
     assert seen["computed"] == PICTURES
     assert capsys.readouterr().out.count("no room below the limit of 1e-07 GB") == 1
-    assert list(shards.shards(tmp_path)) == []
+    assert list(shards.find_shards(tmp_path)) == []
 
 
 def test_a_cache_removed_while_it_is_read_costs_no_answer(

@@ -84,7 +84,7 @@ def put(cache: FeatureCache, *numbers: int) -> None:
     cache.flush()
 
 
-def built(pictures: list[picture_rows.ImageRow], cache_dir: Path, model: Mean, **options: object) -> build.Built:
+def built(pictures: list[picture_rows.ImageRow], cache_dir: Path, model: Mean, **options: object) -> build.BuildResult:
     return build.build(pictures, vl_model=model, processor=Small(), cache_dir=cache_dir, rows_per_shard=3, **options)
 
 
@@ -134,7 +134,7 @@ def test_what_another_process_writes_is_found(cache: FeatureCache) -> None:
 
 def test_a_flipped_bit_is_a_miss_and_told(cache: FeatureCache, caplog: pytest.LogCaptureFixture) -> None:
     put(cache, 1)
-    path = next(shards.shards(cache.root))
+    path = next(shards.find_shards(cache.root))
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)
@@ -152,9 +152,11 @@ def test_the_limit_holds_and_what_was_used_last_stays(tmp_path: Path) -> None:
     with FeatureCache(tmp_path, SPACE, rows=1, limit=15_000, keep_open=1) as cache:  # three shards of one row
         for number in range(6):
             put(cache, number)
-            os.utime(next(p for p in shards.shards(tmp_path) if p.parent.name.endswith(f"_vlm{number}")), (number,) * 2)
+            os.utime(
+                next(p for p in shards.find_shards(tmp_path) if p.parent.name.endswith(f"_vlm{number}")), (number,) * 2
+            )
 
-        assert sum(one.size for one in evict.stored(tmp_path)) <= 15_000
+        assert sum(one.size for one in evict.list_shards(tmp_path)) <= 15_000
         assert cache.get(SPACE.key("5")) is not None
         assert cache.get(SPACE.key("0")) is None
 
@@ -162,10 +164,10 @@ def test_the_limit_holds_and_what_was_used_last_stays(tmp_path: Path) -> None:
 def test_a_full_cache_whose_shards_are_held_takes_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with FeatureCache(tmp_path, SPACE, rows=1, limit=6_000) as cache:
         put(cache, 0)
-        with file_locks.share(next(shards.shards(tmp_path))):
+        with file_locks.lock_shared(next(shards.find_shards(tmp_path))):
             put(cache, 1)
 
-    assert (cache.counts.refused, len(list(shards.shards(tmp_path)))) == (1, 1)
+    assert (cache.counts.refused, len(list(shards.find_shards(tmp_path)))) == (1, 1)
     assert "what is there is in use" in caplog.text
 
 
@@ -345,7 +347,7 @@ def put_until_a_shard_is_there(
     cache: FeatureCache, entry: Entry, tensor: torch.Tensor, put: Any = FeatureCache.put
 ) -> Any:
     """Put a row; wait for a signal where there is a shard already."""
-    while any(shards.shards(cache.root)):
+    while any(shards.find_shards(cache.root)):
         time.sleep(0.1)
     return put(cache, entry, tensor)
 
@@ -359,7 +361,7 @@ def test_ctrl_c_says_one_line_and_the_same_command_continues(
     with monkeypatch.context() as first_only:
         first_only.setattr(FeatureCache, "put", put_until_a_shard_is_there)
         first = forked(_command, command, tmp_path / "first")
-    while first.is_alive() and not list(shards.shards(tmp_path / "cache")):
+    while first.is_alive() and not list(shards.find_shards(tmp_path / "cache")):
         time.sleep(0.02)
     os.kill(first.pid, signal.SIGINT)
     first.join()
@@ -383,7 +385,7 @@ def forked(target: object, *args: object) -> ForkProcess:
 
 def _rank(rank: int, port: int, pictures: list[picture_rows.ImageRow], folder: Path) -> None:
     os.environ |= {"RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    with torchrun_store.started():
+    with torchrun_store.join():
         done = built(pictures, folder / "cache", model := Mean())
     (folder / f"{rank}.json").write_text(json.dumps({"computed": done.computed, "seen": model.seen}))
 
@@ -410,7 +412,7 @@ def test_for_an_evaluation_nothing_is_rounded_and_every_picture_is_alone(
     done = forked(_command, [*command, "--cache", str(tmp_path / "cache"), "--for-evaluation"], tmp_path / "said")
     done.join()
 
-    (shard,) = [shards.read_header(path) for path in shards.shards(tmp_path / "cache")]
+    (shard,) = [shards.read_header(path) for path in shards.find_shards(tmp_path / "cache")]
     tower, processor = towers.open_tower(str(TOWER), device="cpu", for_evaluation=True)
     pixels = processor(picture_rows.decode(pictures[3].path.read_bytes()))
     with FeatureCache(tmp_path / "cache", shard.space) as cache:

@@ -50,7 +50,7 @@ class Plain:
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, train.Trained], Path, list[int]]:
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, train.TrainingResult], Path, list[int]]:
     """Both heads, trained from one cache; their folder; pictures computed while building and while training."""
     folder, model = tmp_path_factory.mktemp("heads"), Patches()
     places = (f"data.folder={folder / 'scenes'}", f"cache.folder={folder / 'cache'}", f"out={folder}")
@@ -68,13 +68,13 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, train.T
 
 
 def test_a_head_learns_from_the_cache_what_holds_for_pictures_it_has_not_seen(
-    trained: tuple[dict[str, train.Trained], Path, list[int]],
+    trained: tuple[dict[str, train.TrainingResult], Path, list[int]],
 ) -> None:
     assert trained[0]["regression"].measures.position_error < 0.3 * BLIND
 
 
 def test_flow_matching_lowers_its_loss_on_the_same_path(
-    trained: tuple[dict[str, train.Trained], Path, list[int]],
+    trained: tuple[dict[str, train.TrainingResult], Path, list[int]],
 ) -> None:
     losses = trained[0]["flow-matching"].losses
 
@@ -114,7 +114,7 @@ def test_flow_matching_takes_one_of_two_right_actions_and_each_as_often(both: di
     assert 0.4 < (answers < 0).float().mean() < 0.6
 
 
-def test_training_computes_no_features(trained: tuple[dict[str, train.Trained], Path, list[int]]) -> None:
+def test_training_computes_no_features(trained: tuple[dict[str, train.TrainingResult], Path, list[int]]) -> None:
     found, _, seen = trained
 
     assert seen == [580, 580]
@@ -122,7 +122,7 @@ def test_training_computes_no_features(trained: tuple[dict[str, train.Trained], 
 
 
 def test_a_saved_head_answers_as_the_trained_one_did(
-    trained: tuple[dict[str, train.Trained], Path, list[int]],
+    trained: tuple[dict[str, train.TrainingResult], Path, list[int]],
 ) -> None:
     _, folder, _ = trained
     policy = Policy.load(folder / "flow-matching/policy.safetensors").eval()

@@ -103,7 +103,7 @@ def test_only_the_layers_up_to_the_one_that_is_read_are_computed(
     whole = tower(pixels)
     ran.clear()
 
-    with for_evaluation.only_what_is_read(tower):
+    with for_evaluation.skip_unread_layers(tower):
         found = tower(pixels)
 
     for hook in hooks:
@@ -117,7 +117,7 @@ def test_the_layers_are_back_after_an_error(wrapper: Any) -> None:
     tower = memoized_tower.tower_of(wrapper)
     before = (tower.vision_tower.vision_model.encoder.layers, tower.select_layer)
 
-    with pytest.raises(RuntimeError, match="lost"), for_evaluation.only_what_is_read(tower):
+    with pytest.raises(RuntimeError, match="lost"), for_evaluation.skip_unread_layers(tower):
         raise RuntimeError("lost")
 
     assert (tower.vision_tower.vision_model.encoder.layers, tower.select_layer) == before

@@ -85,7 +85,7 @@ def test_a_cut_is_told_from_the_first_position_that_is_lost(box: Box, room: int,
     """predict and the preflight agree on an image of more than one grid."""
     import torch
 
-    from vldock.image.predict.prompt_sent import sent
+    from vldock.image.predict.prompt_sent import describe_prompt
     from vldock.image.training.checks import preflight as training_preflight
     from vldock.image.training.data.encode import Encoded
 
@@ -96,8 +96,8 @@ def test_a_cut_is_told_from_the_first_position_that_is_lost(box: Box, room: int,
     made.inner.config.tokenizer_model_max_length = limit
 
     ids = torch.tensor(tokens)
-    told = sent(made.inner, (ids[None],), {"images": images, "image_sizes": sizes})
-    fits = training_preflight.fits(made, [Encoded(ids, ids, tuple(images), sizes)])
+    told = describe_prompt(made.inner, (ids[None],), {"images": images, "image_sizes": sizes})
+    fits = training_preflight.check_length(made, [Encoded(ids, ids, tuple(images), sizes)])
 
     assert told["cut"] is cut
     assert (fits.status == "ok") is not cut

@@ -148,13 +148,13 @@ def test_an_odd_row_that_is_accepted_is_the_tokens_llavas_own_training_makes(
 def test_a_batch_in_pieces_has_the_loss_of_the_whole(box: Box) -> None:
     import torch
 
-    from vldock.image.training.data.batch import Collator, pieces
+    from vldock.image.training.data.batch import Collator, split_batch
 
     loaded, data, encoder = encoded(box, "next")
     whole = Collator(0, anyres=True)([encoder(record) for record in data.training[:3]])
     loaded.model.eval()
 
-    parts = pieces(whole, 2)
+    parts = split_batch(whole, 2)
     sum_of_parts = sum(float(loaded.model(**part).loss) * share for part, share in parts)
 
     assert [len(part["input_ids"]) for part, _ in parts] == [2, 1]
@@ -179,7 +179,7 @@ def test_adapters_are_saved_without_deepspeed_and_load_as_llava_loads_them(box: 
 
     checkpoint = (run / "best").resolve()
 
-    ours = export.merged(box.config(run), checkpoint).inner.state_dict()
+    ours = export.merge(box.config(run), checkpoint).inner.state_dict()
     _, theirs, _, _ = load_pretrained_model(str(checkpoint), str(box.root / "next"), "llava-lora", device="cpu")
 
     assert all(torch.allclose(ours[name], value, atol=1e-6) for name, value in theirs.state_dict().items())
@@ -194,7 +194,7 @@ def test_training_moves_adapters_and_projector_and_no_other_weight(box: Box, run
 
     _, before, _ = model_load.read(str(box.root / "next"), device="cpu", dtype=torch.float32)
 
-    after = export.merged(box.config(run), (run / "best").resolve()).inner.state_dict()
+    after = export.merge(box.config(run), (run / "best").resolve()).inner.state_dict()
 
     base = before.state_dict()
     moved = {name for name, value in after.items() if not torch.equal(value, base[name])}
@@ -342,7 +342,7 @@ def test_one_row_that_does_not_fit_is_told_with_what_to_lower() -> None:
     from vldock.image.training import fit
 
     with pytest.raises(EnvironmentUnfit) as refused:
-        fit.smaller(1, RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"))
+        fit.halve_batch(1, RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"))
 
     assert "2 GiB" in refused.value.message
     assert "model.method=qlora" in refused.value.render()
@@ -372,8 +372,8 @@ def test_a_loss_that_is_no_number_ends_the_training(box: Box, tmp_path: Path, mo
 def test_it_stops_after_patience_scores_without_a_better_one(scores: list[float], stops: bool) -> None:
     from vldock.image.training.loop import monitor
 
-    assert monitor.stale(scores, 2) is stops
-    assert monitor.stale(scores, 0) is False
+    assert monitor.has_stalled(scores, 2) is stops
+    assert monitor.has_stalled(scores, 0) is False
 
 
 def test_the_preflight_passes_a_good_training_and_tells_what_it_saw(box: Box, tmp_path: Path) -> None:
@@ -382,7 +382,7 @@ def test_the_preflight_passes_a_good_training_and_tells_what_it_saw(box: Box, tm
     made = box.config(tmp_path / "run")
     said: list[str] = []
 
-    status = training_preflight.report(made, box.data(made), say=said.append)
+    status = training_preflight.report(made, box.data(made), log=said.append)
 
     assert status == 0, "\n".join(said)
     assert any("4x4 = 16 patches + CLS" in line for line in said)
@@ -395,7 +395,7 @@ def test_the_preflight_names_a_held_out_picture_that_is_trained_on(box: Box, tmp
 
     data = box.data(box.config(tmp_path / "run"))
 
-    found = training_preflight.leak(dataclasses.replace(data, heldout=data.training[:1]))
+    found = training_preflight.check_leak(dataclasses.replace(data, heldout=data.training[:1]))
 
     assert (found.status, found.seen.split(",")[0]) == ("fail", "1 in both")
 
@@ -406,7 +406,7 @@ def test_the_preflight_sees_a_processor_of_another_tower(box: Box) -> None:
     loaded, _, _ = encoded(box, "plain")
     loaded.processor.crop_size = {"height": 336, "width": 336}
 
-    found = training_preflight.geometry(loaded)
+    found = training_preflight.check_geometry(loaded)
 
     assert (found.status, "336x336" in found.seen) == ("fail", True)
 

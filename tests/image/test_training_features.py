@@ -184,7 +184,7 @@ def test_a_record_without_a_picture_trains_beside_cached_ones(box: Box, tmp_path
     collator, parts = Collator(0, anyres=True), (loaded.tokenizer, loaded.processor, loaded.inner.config)
     plain = loaded.model(**collator([Encoder(*parts)(one) for one in (blank, record)])).loss
 
-    with cached_tower.opened(loaded, made, emit=lambda *_, **__: None) as cached:
+    with cached_tower.open_cached_tower(loaded, made, emit=lambda *_, **__: None) as cached:
         encoder = Encoder(*parts, cached=cached)
         assert torch.equal(loaded.model(**collator([encoder(one) for one in (blank, record)])).loss, plain)
 
@@ -226,7 +226,7 @@ def test_the_size_of_a_picture_that_lies_on_its_side_is_that_of_the_turned_one(t
         content = (tmp_path / "a.jpg").read_bytes()
         for accept in ((), ("exif-rotated",)):
             assert (
-                training_images.size_of(content, accept=accept) == training_images.opened(content, accept=accept).size
+                training_images.size_of(content, accept=accept) == training_images.decode(content, accept=accept).size
             )
 
 
@@ -250,7 +250,7 @@ def test_the_page_tells_what_was_read_and_computed(box: Box, tmp_path: Path) -> 
 def _shards(root: Path) -> list[Any]:
     from vldock.image.features import shards
 
-    return [shards.read_header(one.path) for one in evict.stored(root)]
+    return [shards.read_header(one.path) for one in evict.list_shards(root)]
 
 
 def _negate(path: Path) -> None:
@@ -272,16 +272,16 @@ def _make(trouble: str, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         return raises
 
     if trouble == "cannot be listed":
-        monkeypatch.setattr(shards, "listed", fail(PermissionError(13, "Permission denied", str(root))))
+        monkeypatch.setattr(shards, "list_folder", fail(PermissionError(13, "Permission denied", str(root))))
     if trouble == "a file":
         root.write_text("")
     if trouble == "full":
         monkeypatch.setattr(cache.shards, "begin", fail(OSError(28, "No space left on device")))
     if trouble == "rotten":
-        for one in evict.stored(root):
+        for one in evict.list_shards(root):
             content = one.path.read_bytes()
             one.path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     if trouble == "locks":
-        monkeypatch.setattr(file_locks, "share", fail(OSError(37, "No locks available")))
+        monkeypatch.setattr(file_locks, "lock_shared", fail(OSError(37, "No locks available")))
     if trouble == "no room":
         monkeypatch.setattr(cached_tower.shutil, "disk_usage", lambda path: SimpleNamespace(free=10**9))

@@ -40,7 +40,7 @@ class Box:
     def train(self, out: Path, *words: str) -> Result:
         """Train for a few steps."""
         made = self.config(out, *words)
-        return fit(made, self.data(made), say=lambda _: None)
+        return fit(made, self.data(made), log=lambda _: None)
 
     def altered(self, out: Path, *, base: str = "next", file: str = "config.json", **values: object) -> Path:
         """Return a copy of a base with values of one of its JSON files changed; None removes a key."""

@@ -26,13 +26,13 @@ def tower_of(wrapper: Any) -> Any | None:
 def prepare(wrapper: Any) -> None:
     """Hash the weights of the wrapper's tower now (0.5 s per GB), not at the first question."""
     if (tower := tower_of(wrapper)) is not None:
-        for_evaluation.of_memory(tower)
+        for_evaluation.digest_in_memory(tower)
 
 
 @contextmanager
 def _memoize(tower: Any, store: FeatureStore) -> Iterator[None]:
     forward: Callable[[Any], Any] = tower.forward
-    place = (for_evaluation.of_memory(tower), str(tower.dtype), str(tower.device))
+    place = (for_evaluation.digest_in_memory(tower), str(tower.dtype), str(tower.device))
 
     def memoized_forward(images: Any) -> Any:
         """Return the features [n, patches, width] of images [n, 3, height, width]; a list is not memoized."""
@@ -41,7 +41,7 @@ def _memoize(tower: Any, store: FeatureStore) -> Iterator[None]:
         key = (*place, digest(images))
         found = store.get(key)
         if found is None:
-            with for_evaluation.only_what_is_read(tower):
+            with for_evaluation.skip_unread_layers(tower):
                 found = forward(images)
             store.computed += 1
             store.put(key, found, found.numel() * found.element_size())

@@ -45,8 +45,8 @@ class VisionEncoder:
         self._tower = model.get_vision_tower()
         self._device, self._dtype = model.device, model.dtype
         self._identity = (
-            for_evaluation.of_memory(self._tower), preprocessing(processor), str(self._dtype), str(self._device),
-            disk.space if disk else None,
+            for_evaluation.digest_in_memory(self._tower), preprocessing(processor), str(self._dtype), str(self._device),
+            kept.space if kept else None,
         )  # fmt: skip
         self.store, self.disk = store, disk
 
@@ -79,8 +79,8 @@ class VisionEncoder:
         if self.disk:
             found = for_evaluation.encode(self._tower, batch)
         else:
-            # a copy each, so that evicting one image frees its memory
-            with torch.inference_mode(), for_evaluation.only_what_is_read(self._tower):
+            # a row of its own each, so that forgetting one image frees its memory
+            with torch.inference_mode(), for_evaluation.skip_unread_layers(self._tower):
                 found = [row.clone() for row in self._tower(batch)]
         self.store.computed += len(found)
         for image, features in zip(images, found, strict=True):

@@ -18,18 +18,18 @@ import torch
 from vldock.common.errors import InputRefused, UsageError
 from vldock.image.features import evict, torchrun_store
 from vldock.image.features.cache import ROWS, Counts, FeatureCache
-from vldock.image.features.picture_loader import Loading, Pictures, Pixels, read
-from vldock.image.features.picture_rows import Broken, ImageRow
+from vldock.image.features.picture_loader import LoaderOptions, PixelDataset, Pixels, read
+from vldock.image.features.picture_rows import BrokenRow, ImageRow
 from vldock.image.features.prompt_features import PromptedModel
 from vldock.image.features.space import Space
 from vldock.image.features.towers import Processor, VisionModel, space_of
 
-SHOWN = 20  # broken rows told by name in an error
+BROKEN_SHOWN = 20  # broken rows told by name in an error
 Progress = Callable[[dict[str, Any]], None]
 
 
 @dataclass(frozen=True)
-class Built:
+class BuildResult:
     """What a build did, over all ranks: rows asked, computed, cached before, broken, not stored; seconds in all."""
 
     rows: int
@@ -54,11 +54,11 @@ def build(
     cache_dir: Path,
     dtype: str = "float16",
     limit: int | None = None,
-    how: Loading = Loading(),  # noqa: B008 - frozen
+    loader: LoaderOptions = LoaderOptions(),  # noqa: B008 - frozen
     broken: Literal["refuse", "skip"] = "refuse",
     rows_per_shard: int = ROWS,
     on_progress: Progress = lambda said: None,
-) -> Built:
+) -> BuildResult:
     """Compute and store what `cache_dir` has not yet of `rows`.
 
     `broken="refuse"` looks at every picture first and computes nothing where one cannot be read.
@@ -66,7 +66,7 @@ def build(
     bytes cannot hold the data set, EnvironmentUnfit where the disk cannot be written.
     """
     begun = time.monotonic()
-    rank, world = torchrun_store.here()
+    rank, world = torchrun_store.rank_and_world()
     bare = next((row for row in rows if row.prompt is None), None)
     if isinstance(vl_model, PromptedModel) and bare is not None:
         raise UsageError(
@@ -80,21 +80,21 @@ def build(
     torchrun_store.wait()
     with FeatureCache(cache_dir, space, limit=limit, rows=rows_per_shard) as cache:
         if broken == "refuse":
-            _refuse(Pictures(mine, space=space, processor=None, cached=cache), how)
-        done, faults = _compute(mine, cache, vl_model, processor, how, total=len(rows), on_progress=on_progress)
+            _refuse(PixelDataset(mine, space=space, processor=None, cached=cache), loader)
+        done, faults = _compute(mine, cache, vl_model, processor, loader, total=len(rows), on_progress=on_progress)
         cache.flush()
         counts = cache.counts
     return _summed(len(rows), done, counts, faults, begun, space)
 
 
-def _refuse(pictures: Pictures, how: Loading) -> None:
+def _refuse(pictures: PixelDataset, loader: LoaderOptions) -> None:
     """Raise InputRefused, in every rank, with the broken rows of all."""
-    found = [one for batch in read(pictures, how) for one in batch if isinstance(one, Broken)]
+    found = [one for batch in read(pictures, loader) for one in batch if isinstance(one, BrokenRow)]
     every = sorted((one for part in torchrun_store.gather(found) for one in part), key=lambda one: one.row.vlm_idx)
     if every:
-        more = f"\n  and {len(every) - SHOWN} more" if len(every) > SHOWN else ""
+        more = f"\n  and {len(every) - BROKEN_SHOWN} more" if len(every) > BROKEN_SHOWN else ""
         raise InputRefused(
-            f"{len(every)} pictures cannot be read:" + "".join(f"\n  {one}" for one in every[:SHOWN]) + more,
+            f"{len(every)} pictures cannot be read:" + "".join(f"\n  {one}" for one in every[:BROKEN_SHOWN]) + more,
             expected="pictures Pillow can open; nothing was computed",
             hint="mend or remove those rows, or leave them out with --broken skip",
         )
@@ -102,14 +102,14 @@ def _refuse(pictures: Pictures, how: Loading) -> None:
 
 def _compute(
     mine: Sequence[ImageRow], cache: FeatureCache, vl_model: VisionModel | PromptedModel, processor: Processor,
-    how: Loading, *, total: int, on_progress: Progress,
-) -> tuple[int, list[Broken]]:  # fmt: skip
+    loader: LoaderOptions, *, total: int, on_progress: Progress,
+) -> tuple[int, list[BrokenRow]]:  # fmt: skip
     """Encode and put this rank's rows; return how many were computed, and the broken ones."""
     begun, computed, seen = time.monotonic(), 0, 0
-    faults: list[Broken] = []
-    pictures = Pictures(mine, space=cache.space, processor=processor, cached=cache)
-    for batch in read(pictures, how):
-        faults += [one for one in batch if isinstance(one, Broken)]
+    faults: list[BrokenRow] = []
+    pictures = PixelDataset(mine, space=cache.space, processor=processor, cached=cache)
+    for batch in read(pictures, loader):
+        faults += [one for one in batch if isinstance(one, BrokenRow)]
         fresh = [one for one in batch if isinstance(one, Pixels) and one.pixels is not None]
         prompts = [one.entry.prompt for one in fresh]
         for one, features in zip(fresh, encode([one.pixels for one in fresh], vl_model, prompts), strict=True):
@@ -120,7 +120,13 @@ def _compute(
         seen += len(batch)
         rate = computed / max(time.monotonic() - begun, 1e-9)
         on_progress(
-            {"rank": torchrun_store.here()[0], "rows": seen, "of": len(mine), "computed": computed, "rate": rate}
+            {
+                "rank": torchrun_store.rank_and_world()[0],
+                "rows": seen,
+                "of": len(mine),
+                "computed": computed,
+                "rate": rate,
+            }
         )
     return computed, faults
 
@@ -154,9 +160,9 @@ def _fits(cache: FeatureCache, features: torch.Tensor, rows: int) -> None:
         )
 
 
-def _summed(rows: int, done: int, counts: Counts, faults: list[Broken], begun: float, space: Space) -> Built:
+def _summed(rows: int, done: int, counts: Counts, faults: list[BrokenRow], begun: float, space: Space) -> BuildResult:
     parts = torchrun_store.gather((done, [str(one) for one in faults], counts.refused))
     computed, refused = sum(part[0] for part in parts), sum(part[2] for part in parts)
     broken = tuple(sorted(one for part in parts for one in part[1]))
     seconds = time.monotonic() - begun
-    return Built(rows, computed, rows - computed - len(broken), broken, refused, seconds, space)
+    return BuildResult(rows, computed, rows - computed - len(broken), broken, refused, seconds, space)

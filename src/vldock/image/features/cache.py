@@ -119,7 +119,7 @@ class FeatureCache:
     def refresh(self) -> None:
         """Learn what other processes wrote since the last look."""
         self._looked = time.monotonic()
-        there = set(shards.shards(self.root, self.space))
+        there = set(shards.find_shards(self.root, self.space))
         for path in there - self._read:
             try:
                 shard = shards.read_header(path)
@@ -179,7 +179,7 @@ class FeatureCache:
         if path in self._open:
             self._open.move_to_end(path)
             return self._open[path][1]
-        lease = file_locks.share(path)
+        lease = file_locks.lock_shared(path)
         if lease is None:
             return None
         from safetensors import safe_open
@@ -212,7 +212,7 @@ class FeatureCache:
         first, _ = next(iter(new.values()))
         content = shards.serialise(self.space, new)
         lease, final = shards.begin(shards.folder(self.root, first), self.space, content)
-        with file_locks.turn(self.root / evict.LOCK):
+        with file_locks.hold(self.root / evict.LOCK):
             if self.limit is not None and not self._room(len(content)):
                 lease.path.unlink()
                 lease.close()

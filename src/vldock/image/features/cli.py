@@ -110,8 +110,8 @@ def main(args: argparse.Namespace) -> int:
 def _build(args: argparse.Namespace, root: Path) -> int:
     from vldock.image.features import for_evaluation, picture_rows, prompt_features, torchrun_store, towers
     from vldock.image.features.build import build
-    from vldock.image.features.picture_loader import Loading
-    from vldock.image.features.progress import Lines
+    from vldock.image.features.picture_loader import LoaderOptions
+    from vldock.image.features.progress import ProgressLines
 
     if args.images and not args.images.is_dir():
         raise UsageError(f"--images {args.images}: no such folder", expected="a folder of pictures")
@@ -130,7 +130,7 @@ def _build(args: argparse.Namespace, root: Path) -> int:
             args.rows, images=args.image_root, dataset=args.dataset, prompt=args.prompt, prompt_key=args.prompt_key
         )
     )
-    with torchrun_store.started() as rank:
+    with torchrun_store.join() as rank:
         vl_model: Tower | PromptReader
         if args.prompt or args.prompt_key:
             vl_model, processor = prompt_features.open_reader(
@@ -143,8 +143,8 @@ def _build(args: argparse.Namespace, root: Path) -> int:
         dtype = for_evaluation.name_of(vl_model.dtype) if args.for_evaluation else args.dtype or "float16"
         built = build(
             wanted, vl_model=vl_model, processor=processor, cache_dir=root, dtype=dtype, limit=args.limit,
-            how=Loading(args.batch_size, args.num_workers, args.prefetch_factor), broken=args.broken,
-            rows_per_shard=args.rows_per_shard, on_progress=Lines(),
+            loader=LoaderOptions(args.batch_size, args.num_workers, args.prefetch_factor), broken=args.broken,
+            rows_per_shard=args.rows_per_shard, on_progress=ProgressLines(),
         )  # fmt: skip
     if not rank:
         for line in built.broken:
@@ -163,12 +163,12 @@ def _look(args: argparse.Namespace, root: Path) -> int:
     if not root.is_dir():
         raise UsageError(f"--cache {root}: no such folder", expected="the folder of a feature cache")
     if args.action == "ls":
-        found = listing.groups(root)
-        print(json.dumps([asdict(one) for one in found]) if args.as_json else listing.listing(found))
+        found = listing.list_groups(root)
+        print(json.dumps([asdict(one) for one in found]) if args.as_json else listing.render_groups(found))
         return 0
     if args.action == "fsck":
         report = fsck.check(root, repair=args.repair)
-        print(json.dumps(listing.as_json(report)) if args.as_json else listing.checked(report, root))
+        print(json.dumps(listing.as_json(report)) if args.as_json else listing.render_report(report, root))
         return 0 if report.clean else 4
     planned = evict.plan(root, limit=args.limit)
     gone = [] if args.dry_run else evict.execute(planned)

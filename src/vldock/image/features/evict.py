@@ -20,7 +20,7 @@ FRESH = 60.0  # seconds within which a use need not be noted again
 
 
 @dataclass(frozen=True)
-class Stored:
+class StoredShard:
     """A shard on the disk: bytes, and when it was last used (seconds since 1970)."""
 
     path: Path
@@ -35,7 +35,7 @@ class EvictionPlan:
     total: int
     limit: int
     needed: int
-    candidates: tuple[Stored, ...]
+    candidates: tuple[StoredShard, ...]
 
     @property
     def excess(self) -> int:
@@ -43,25 +43,25 @@ class EvictionPlan:
         return max(0, self.total + self.needed - self.limit)
 
 
-def stored(root: Path, space: Space | None = None) -> list[Stored]:
+def list_shards(root: Path, space: Space | None = None) -> list[StoredShard]:
     """Return the shards, the least recently used first."""
     found = []
-    for path in shards.shards(root, space):
+    for path in shards.find_shards(root, space):
         with contextlib.suppress(FileNotFoundError):  # evicted meanwhile
             state = path.stat()
-            found.append(Stored(path, state.st_size, state.st_mtime))
+            found.append(StoredShard(path, state.st_size, state.st_mtime))
     return sorted(found, key=lambda one: (one.used, one.path))
 
 
 def plan(root: Path, *, limit: int, needed: int = 0) -> EvictionPlan:
     """Return what would have to go; nothing is removed."""
-    there = stored(root)
+    there = list_shards(root)
     return EvictionPlan(sum(one.size for one in there), limit, needed, tuple(there))
 
 
-def execute(planned: EvictionPlan) -> list[Stored]:
+def execute(planned: EvictionPlan) -> list[StoredShard]:
     """Remove as many as needed, the least recently used first, and return them; what is held stays."""
-    gone: list[Stored] = []
+    gone: list[StoredShard] = []
     left = planned.excess
     for one in planned.candidates:
         if left <= 0:
@@ -74,7 +74,7 @@ def execute(planned: EvictionPlan) -> list[Stored]:
 
 def remove(path: Path) -> bool:
     """Remove a shard or an unfinished file that nobody holds; tell whether it is gone by our hand."""
-    lease = file_locks.alone(path)
+    lease = file_locks.lock_exclusively(path)
     if lease is None:
         return False
     with lease:
@@ -87,7 +87,7 @@ def remove(path: Path) -> bool:
 
 def sweep(root: Path) -> list[Path]:
     """Remove what dead writers left unfinished; return the paths."""
-    return [path for path in shards.unfinished(root) if remove(path)]
+    return [path for path in shards.find_unfinished(root) if remove(path)]
 
 
 def touch(paths: Iterable[Path]) -> None:

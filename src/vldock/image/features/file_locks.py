@@ -38,12 +38,12 @@ class Lease:
         self.close()
 
 
-def share(path: Path) -> Lease | None:
+def lock_shared(path: Path) -> Lease | None:
     """Return a shared lease; None where the file is gone, or somebody has it alone to remove it."""
     return _take(path, os.O_RDONLY, fcntl.LOCK_SH | fcntl.LOCK_NB)
 
 
-def alone(path: Path) -> Lease | None:
+def lock_exclusively(path: Path) -> Lease | None:
     """Return the only lease; None where the file is gone, somebody else holds one, or this user may not write it."""
     return _take(path, os.O_RDWR, fcntl.LOCK_EX | fcntl.LOCK_NB)  # NFS grants an exclusive lock to writers only
 
@@ -59,7 +59,7 @@ def create(path: Path) -> Lease:
 
 
 @contextmanager
-def turn(path: Path) -> Iterator[None]:
+def hold(path: Path) -> Iterator[None]:
     """Hold the lock file `path`, waiting for it: one at a time among all processes."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:

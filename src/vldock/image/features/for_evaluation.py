@@ -20,10 +20,10 @@ from vldock.image.features.space import Space
 from vldock.image.weights import model_files
 
 ASPECT = "pad"  # what VLMEvalKit's LLaVA wrapper asks of process_images, whatever the checkpoint's config says
-OF_NO_WEIGHT = ("_name_or_path", "transformers_version", "torch_dtype")  # of a config
+IGNORED_SETTINGS = ("_name_or_path", "transformers_version", "torch_dtype")  # of a config
 
 
-def computed(dtype: torch.dtype, device: torch.device | str) -> str:
+def describe_computation(dtype: torch.dtype, device: torch.device | str) -> str:
     """Return, for example, "float16, torch 2.1.2+cu121, NVIDIA H200, one at a time"."""
     device = torch.device(device)
     where = f"cpu {torch.backends.cpu.get_cpu_capability()}"
@@ -39,12 +39,12 @@ def name_of(dtype: torch.dtype) -> str:
 
 def encode(tower: Any, pixels: torch.Tensor) -> list[torch.Tensor]:
     """Return features [patches, width] of each of `pixels` [B, 3, H, W], as if each were the only one."""
-    with torch.inference_mode(), only_what_is_read(tower):
+    with torch.inference_mode(), skip_unread_layers(tower):
         return [tower(pixels[i : i + 1])[0].clone() for i in range(len(pixels))]
 
 
 @contextmanager
-def only_what_is_read(tower: Any) -> Iterator[None]:
+def skip_unread_layers(tower: Any) -> Iterator[None]:
     """Have a CLIP tower leave out the layers above the one that is read; LLaVA reads the last but one.
 
     What is read is the same bit for bit: nothing above it is part of it. One thread at a time.
@@ -72,10 +72,16 @@ def space_of(tower: Any, processor: Any, *, dtype: torch.dtype, device: torch.de
 
     settings = ClipProcessor(processor, SimpleNamespace(image_aspect_ratio=ASPECT)).settings()
     layer = layer_of(tower.select_layer, tower.select_feature)
-    return Space(of_files(tower) or of_memory(tower), settings, layer, computed(dtype, device), name_of(dtype))
+    return Space(
+        digest_of_files(tower) or digest_in_memory(tower),
+        settings,
+        layer,
+        describe_computation(dtype, device),
+        name_of(dtype),
+    )
 
 
-def of_memory(tower: Any) -> str:
+def digest_in_memory(tower: Any) -> str:
     """Return the sha256 over a tower as it lies in memory: weights byte for byte, and which layer is read."""
     known: str | None = getattr(tower, "_vldock_identity", None)
     if known is None:
@@ -88,7 +94,7 @@ def of_memory(tower: Any) -> str:
     return known
 
 
-def of_files(tower: Any) -> str | None:
+def digest_of_files(tower: Any) -> str | None:
     """Return the sha256 over the files a tower names, None where they are not here or memory holds other weights.
 
     The files are loaded and compared, every weight: a config may not tell that a tower was trained.
@@ -109,4 +115,4 @@ def _equal(ours: torch.Tensor, theirs: torch.Tensor) -> bool:
 
 
 def _config(config: Any) -> dict[str, Any]:
-    return {name: value for name, value in config.to_dict().items() if name not in OF_NO_WEIGHT}
+    return {name: value for name, value in config.to_dict().items() if name not in IGNORED_SETTINGS}

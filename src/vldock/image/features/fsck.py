@@ -64,7 +64,7 @@ def check(root: Path, *, repair: bool = False) -> Report:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    for one in shards.listed(folder):
+    for one in shards.list_folder(folder):
         if one.is_dir(follow_symlinks=False):
             yield from _files(Path(one.path))
         else:
@@ -76,7 +76,7 @@ def _look(path: Path, root: Path, keys: Counter[str]) -> Finding | int:
     if len(path.relative_to(root).parts) != 3 or not path.name.endswith((shards.SUFFIX, shards.UNFINISHED)):
         return Finding("foreign", path, "not a file of this cache")
     if path.name.endswith(shards.UNFINISHED):
-        lease = file_locks.alone(path)
+        lease = file_locks.lock_exclusively(path)
         if lease is None:
             return Finding("in progress", path, "its writer holds it")
         lease.close()

@@ -33,10 +33,10 @@ class Group:
     used: float
 
 
-def groups(root: Path) -> list[Group]:
+def list_groups(root: Path) -> list[Group]:
     """Return what is below `root`; damaged shards are fsck's affair."""
     found: dict[tuple[str, str, str], list[tuple[shards.Shard, float]]] = defaultdict(list)
-    for one in evict.stored(root):
+    for one in evict.list_shards(root):
         try:
             shard = shards.read_header(one.path)
         except (FileNotFoundError, shards.ShardDamaged):
@@ -57,7 +57,7 @@ def _group(members: list[tuple[shards.Shard, float]]) -> Group:
     )  # fmt: skip
 
 
-def listing(found: list[Group]) -> str:
+def render_groups(found: list[Group]) -> str:
     """Return the table of `features ls`."""
     head = f"{'data set':<24} {'rows':>7} {'vlm_idx':>13} {'MB':>9}  {'tower':<12} {'layer':<18} {'dtype':<8} last used"
     lines = [head]
@@ -72,7 +72,7 @@ def listing(found: list[Group]) -> str:
     return "\n".join([*lines, f"{sum(one.rows for one in found)} rows, {total / 1e6:.1f} MB"])
 
 
-def checked(report: Report, root: Path) -> str:
+def render_report(report: Report, root: Path) -> str:
     """Return fsck's report as lines."""
     lines = [
         f"{one.kind:<12} {one.path.relative_to(root)}: {one.why}{' (removed)' if one.removed else ''}"

@@ -66,7 +66,7 @@ def collate(samples: Sequence[Sample]) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.tensor([one.vlm_idx for one in samples]), torch.stack([one.features for one in samples])
 
 
-def computing(vl_model: VisionModel, processor: Processor) -> Callable[[bytes], torch.Tensor]:
+def compute_function(vl_model: VisionModel, processor: Processor) -> Callable[[bytes], torch.Tensor]:
     """Return the function that computes one picture's features from its bytes."""
     return lambda content: encode([processor(decode(content))], vl_model)[0]
 

@@ -11,13 +11,13 @@ from types import TracebackType
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from vldock.image.features.picture_rows import Broken, ImageRow, decode, sha256_of
+from vldock.image.features.picture_rows import BrokenRow, ImageRow, decode, sha256_of
 from vldock.image.features.space import Entry, Space
 from vldock.image.features.towers import Processor
 
 
 @dataclass(frozen=True)
-class Loading:
+class LoaderOptions:
     """How pictures are read: how many at once, in how many processes, how many batches ahead in each."""
 
     batch_size: int = 16
@@ -33,7 +33,7 @@ class Pixels:
     pixels: torch.Tensor | None
 
 
-class Pictures(Dataset[Pixels | Broken]):
+class PixelDataset(Dataset[Pixels | BrokenRow]):
     """Rows as pixels; broken ones as what is wrong with them. Without a processor they are only judged."""
 
     def __init__(
@@ -44,12 +44,12 @@ class Pictures(Dataset[Pixels | Broken]):
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, index: int) -> Pixels | Broken:
+    def __getitem__(self, index: int) -> Pixels | BrokenRow:
         row = self.rows[index]
         try:
             content = row.path.read_bytes()
         except OSError as error:
-            return Broken(row, error.strerror or str(error))
+            return BrokenRow(row, error.strerror or str(error))
         entry = Entry(row.dataset, row.vlm_idx, sha256_of(content), row.prompt)
         if self.space.key(entry.image, entry.prompt) in self.cached:
             return Pixels(entry, None)
@@ -57,14 +57,14 @@ class Pictures(Dataset[Pixels | Broken]):
             image = decode(content)
             return Pixels(entry, self.processor(image) if self.processor else None)
         except ValueError as error:
-            return Broken(row, str(error))
+            return BrokenRow(row, str(error))
 
 
-def read(pictures: Pictures, how: Loading) -> Iterator[list[Pixels | Broken]]:
+def read(pictures: PixelDataset, loader: LoaderOptions) -> Iterator[list[Pixels | BrokenRow]]:
     """Yield the rows in order, `batch_size` at a time."""
-    ahead = how.prefetch_factor if how.num_workers else None
+    ahead = loader.prefetch_factor if loader.num_workers else None
     yield from DataLoader(
-        pictures, how.batch_size, num_workers=how.num_workers, prefetch_factor=ahead, collate_fn=list,
+        pictures, loader.batch_size, num_workers=loader.num_workers, prefetch_factor=ahead, collate_fn=list,
         worker_init_fn=_quiet,
     )  # fmt: skip
 

@@ -29,7 +29,7 @@ class ImageRow:
 
 
 @dataclass(frozen=True)
-class Broken:
+class BrokenRow:
     """A row whose picture cannot be used, and why."""
 
     row: ImageRow

@@ -9,19 +9,19 @@ from typing import Any
 EVERY = 2.0  # seconds between two lines
 
 
-class Lines:
+class ProgressLines:
     """A line every EVERY seconds, and the last one."""
 
     def __init__(self) -> None:
-        self.told = time.monotonic()
+        self.printed_at = time.monotonic()
 
-    def __call__(self, said: dict[str, Any]) -> None:
+    def __call__(self, progress: dict[str, Any]) -> None:
         """Tell how far a rank is."""
-        if time.monotonic() - self.told < EVERY and said["rows"] < said["of"]:
+        if time.monotonic() - self.printed_at < EVERY and progress["rows"] < progress["of"]:
             return
-        self.told = time.monotonic()
-        left = (said["of"] - said["rows"]) / said["rate"] if said["rate"] else 0
+        self.printed_at = time.monotonic()
+        left = (progress["of"] - progress["rows"]) / progress["rate"] if progress["rate"] else 0
         print(
-            f"rank {said['rank']}: {said['rows']}/{said['of']} rows, {said['computed']} computed, "
-            f"{said['rate']:.1f} pictures/s, {left:.0f} s left", file=sys.stderr, flush=True,
+            f"rank {progress['rank']}: {progress['rows']}/{progress['of']} rows, {progress['computed']} computed, "
+            f"{progress['rate']:.1f} pictures/s, {left:.0f} s left", file=sys.stderr, flush=True,
         )  # fmt: skip

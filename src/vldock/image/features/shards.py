@@ -57,18 +57,18 @@ class Shard:
     written: float
 
 
-def shards(root: Path, space: Space | None = None) -> Iterator[Path]:
+def find_shards(root: Path, space: Space | None = None) -> Iterator[Path]:
     """Yield the finished shards below `root`, of one space where one is given."""
     begin = space.short if space else ""
     yield from (path for path in _files(root) if path.name.endswith(SUFFIX) and path.name.startswith(begin))
 
 
-def unfinished(root: Path) -> Iterator[Path]:
+def find_unfinished(root: Path) -> Iterator[Path]:
     """Yield what writers have begun: theirs while they hold its lease, else left by the dead."""
     yield from (path for path in _files(root) if path.name.endswith(UNFINISHED))
 
 
-def listed(folder: Path) -> list[os.DirEntry[str]]:
+def list_folder(folder: Path) -> list[os.DirEntry[str]]:
     """Return what is in a folder; nothing where an eviction took it away meanwhile."""
     try:
         with os.scandir(folder) as entries:
@@ -78,10 +78,10 @@ def listed(folder: Path) -> list[os.DirEntry[str]]:
 
 
 def _files(root: Path) -> Iterator[Path]:
-    for prompt in listed(root):
-        for group in listed(Path(prompt.path)):
+    for prompt in list_folder(root):
+        for group in list_folder(Path(prompt.path)):
             if "_vlm" in group.name:
-                yield from (Path(one.path) for one in listed(Path(group.path)))
+                yield from (Path(one.path) for one in list_folder(Path(group.path)))
 
 
 def read_header(path: Path) -> Shard:

@@ -33,7 +33,7 @@ _group = _Group(None, 0, 1)
 
 
 @contextmanager
-def started() -> Iterator[int]:
+def join() -> Iterator[int]:
     """Join the ranks torchrun started, if it did; yield this process's rank."""
     global _group
     if "RANK" not in os.environ or "MASTER_ADDR" not in os.environ:
@@ -53,7 +53,7 @@ def started() -> Iterator[int]:
         _group = _Group(None, 0, 1)
 
 
-def here() -> tuple[int, int]:
+def rank_and_world() -> tuple[int, int]:
     """Return (rank, how many)."""
     return _group.rank, _group.world
 

@@ -88,7 +88,7 @@ class Tower:
     def computed(self) -> str:
         """Return, for example, "float32, torch 2.1.2"."""
         if self.exact:
-            return exact.computed(self.dtype, self.device)
+            return exact.describe_computation(self.dtype, self.device)
         return f"{str(self.dtype).removeprefix('torch.')}, torch {torch.__version__}"
 
     def encode(self, pixels: torch.Tensor) -> torch.Tensor:

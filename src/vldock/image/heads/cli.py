@@ -32,27 +32,27 @@ def main(args: argparse.Namespace) -> int:
     """Prepare or train, and return the exit status."""
     startup.prepare()
     from vldock.image.features import torchrun_store
-    from vldock.image.features.progress import Lines
+    from vldock.image.features.progress import ProgressLines
     from vldock.image.heads import config as settings
     from vldock.image.heads import train
 
     config = settings.read(args.config, args.set)
     if not args.prepare:
-        trained = train.train(config, args.objective, cached=not args.no_cache, tell=_tell)
-        _say(asdict(trained), _line(trained), as_json=args.as_json)
+        trained = train.train(config, args.objective, cached=not args.no_cache, on_epoch=_print_epoch)
+        _print_result(asdict(trained), _line(trained), as_json=args.as_json)
         return 0
-    with torchrun_store.started() as rank:
-        built = train.prepare(config, on_progress=Lines())
+    with torchrun_store.join() as rank:
+        built = train.prepare(config, on_progress=ProgressLines())
     if not rank:
         text = (
             f"of {built.rows} rows {built.computed} computed, {built.kept} cached before; {built.rate:.1f} pictures/s"
         )
-        _say({**asdict(built), "rate": built.rate}, text, as_json=args.as_json)
+        _print_result({**asdict(built), "rate": built.rate}, text, as_json=args.as_json)
     return 0
 
 
-def _tell(said: dict[str, Any]) -> None:
-    line = f"epoch {said['epoch']}/{said['of']}: loss {said['loss']:.4f}, {said['seconds']:.2f} s"
+def _print_epoch(progress: dict[str, Any]) -> None:
+    line = f"epoch {progress['epoch']}/{progress['of']}: loss {progress['loss']:.4f}, {progress['seconds']:.2f} s"
     print(line, file=sys.stderr, flush=True)
 
 
@@ -66,5 +66,5 @@ def _line(trained: Any) -> str:
     )
 
 
-def _say(facts: dict[str, Any], text: str, *, as_json: bool) -> None:
+def _print_result(facts: dict[str, Any], text: str, *, as_json: bool) -> None:
     print(json.dumps(facts) if as_json else text)

@@ -27,8 +27,8 @@ class Policy(nn.Module):
         super().__init__()
         if objective not in OBJECTIVES:
             raise UsageError(f"objective {objective!r} is not known", expected=" or ".join(OBJECTIVES))
-        self.made = {"objective": objective, "features": features, "tokens": tokens, "width": width}
-        self.made |= {"solver": solver, "steps": steps}
+        self.options = {"objective": objective, "features": features, "tokens": tokens, "width": width}
+        self.options |= {"solver": solver, "steps": steps}
         self.trunk = Trunk(features=features, tokens=tokens, words=len(VOCABULARY), width=width)
         self.objective: Regression | FlowMatching
         if objective == "regression":
@@ -50,7 +50,7 @@ class Policy(nn.Module):
         """Write weights and what is needed to make the policy again; `facts` go into the header with them."""
         from safetensors.torch import save_file
 
-        meta = {"policy": json.dumps(self.made), "vocabulary": json.dumps(VOCABULARY), "facts": json.dumps(facts)}
+        meta = {"policy": json.dumps(self.options), "vocabulary": json.dumps(VOCABULARY), "facts": json.dumps(facts)}
         aside = path.with_name(f"{path.name}.part")
         save_file({name: value.contiguous() for name, value in self.state_dict().items()}, aside, metadata=meta)
         aside.replace(path)

@@ -34,7 +34,7 @@ class Scene:
     action: tuple[float, float, float]
 
 
-def scene(chance: random.Random) -> Scene:
+def draw_scene(chance: random.Random) -> Scene:
     """Return a scene: three shapes of different colours that do not touch."""
     places: list[tuple[float, float]] = []
     edge = 1 - 2 * RADIUS / SIZE
@@ -50,11 +50,11 @@ def scene(chance: random.Random) -> Scene:
     return Scene(shapes, f"{verb} the {color} {shape}", (x, y, side))
 
 
-def draw(found: Scene) -> Image.Image:
+def render(scene: Scene) -> Image.Image:
     """Return the picture, RGB, SIZE pixels square."""
     image = Image.new("RGB", (SIZE, SIZE), (236, 234, 226))
     pen = ImageDraw.Draw(image)
-    for color, shape, x, y in found.shapes:
+    for color, shape, x, y in scene.shapes:
         cx, cy = (x + 1) * SIZE / 2, (y + 1) * SIZE / 2
         box = (cx - RADIUS, cy - RADIUS, cx + RADIUS, cy + RADIUS)
         if shape == "circle":
@@ -70,19 +70,19 @@ def write(folder: Path, *, train: int, held_out: int, seed: int) -> dict[str, Pa
 
     A file is a JSON list of {id, image, instruction, action}; a row's place in it is its vlm_idx.
     """
-    asked = {"train": train, "held-out": held_out, "seed": seed}
+    wanted = {"train": train, "held-out": held_out, "seed": seed}
     files = {name: folder / f"{name}.json" for name in ("train", "held-out")}
     note = folder / "made.json"
-    if note.is_file() and json.loads(note.read_text(encoding="utf-8")) == asked:
+    if note.is_file() and json.loads(note.read_text(encoding="utf-8")) == wanted:
         return files
     chance = random.Random(seed)
     for name, path in files.items():
         rows = []
-        for index in range(asked[name]):
-            found, picture = scene(chance), f"images/{name}-{index:05}.png"
+        for index in range(wanted[name]):
+            scene, picture = draw_scene(chance), f"images/{name}-{index:05}.png"
             (folder / picture).parent.mkdir(parents=True, exist_ok=True)
-            draw(found).save(folder / picture)
-            rows.append({"id": index, "image": picture, "instruction": found.instruction, "action": list(found.action)})
+            render(scene).save(folder / picture)
+            rows.append({"id": index, "image": picture, "instruction": scene.instruction, "action": list(scene.action)})
         write_json(path, rows)
-    write_json(note, asked)
+    write_json(note, wanted)
     return files

@@ -14,10 +14,10 @@ from torch.utils.data import DataLoader
 
 from vldock.common.filesystem.atomic import write_json
 from vldock.image.features import torchrun_store, towers
-from vldock.image.features.build import Built, Progress, build
+from vldock.image.features.build import BuildResult, Progress, build
 from vldock.image.features.cache import FeatureCache, default_root
-from vldock.image.features.lookup import computing
-from vldock.image.features.picture_loader import Loading
+from vldock.image.features.lookup import compute_function
+from vldock.image.features.picture_loader import LoaderOptions
 from vldock.image.features.picture_rows import from_json
 from vldock.image.heads import config as settings
 from vldock.image.heads import scenes
@@ -26,11 +26,11 @@ from vldock.image.heads.data import Batch, Demonstrations, collate, dataset_name
 from vldock.image.heads.measure import Measures, measure
 from vldock.image.heads.policy import Policy
 
-Tell = Callable[[dict[str, Any]], None]
+OnEpoch = Callable[[dict[str, Any]], None]
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainingResult:
     """What a training did: the measures on held-out rows, seconds of each epoch, cache hits and misses."""
 
     objective: str
@@ -46,23 +46,25 @@ def cache_root(config: Config) -> Path:
     return Path(config.cache.folder) if config.cache.folder else default_root()
 
 
-def prepare(config: Config, *, on_progress: Progress = lambda said: None) -> Built:
+def prepare(config: Config, *, on_progress: Progress = lambda said: None) -> BuildResult:
     """Draw the data set and build its features, under torchrun or alone. Raises what `build` raises."""
-    rank, _ = torchrun_store.here()
+    rank, _ = torchrun_store.rank_and_world()
     if not rank:
         _files(config)
     torchrun_store.wait()
     rows = [row for path in _files(config).values() for row in from_json(path, dataset=dataset_name(path))]
     tower, processor = towers.open_tower(config.cache.model, device=torchrun_store.device())
-    how = Loading(config.cache.batch_size, config.cache.num_workers, config.cache.prefetch_factor)
+    loader = LoaderOptions(config.cache.batch_size, config.cache.num_workers, config.cache.prefetch_factor)
     limit = int(config.cache.limit * 1e9) or None
     return build(
         rows, vl_model=tower, processor=processor, cache_dir=cache_root(config), dtype=config.cache.dtype,
-        limit=limit, how=how, on_progress=on_progress,
+        limit=limit, loader=loader, on_progress=on_progress,
     )  # fmt: skip
 
 
-def train(config: Config, objective: str, *, cached: bool = True, tell: Tell = lambda said: None) -> Trained:
+def train(
+    config: Config, objective: str, *, cached: bool = True, on_epoch: OnEpoch = lambda said: None
+) -> TrainingResult:
     """Train `objective`, write the policy, its configuration and measures below `config.out`; return what it did.
 
     From the cache no tower is loaded, and a row that is not there is refused. `cached=False` computes every feature
@@ -72,10 +74,10 @@ def train(config: Config, objective: str, *, cached: bool = True, tell: Tell = l
     files = _files(config)
     with _demonstrations(config, files, cached=cached) as (learn, check, cache):
         policy = _policy(config, objective, learn[0][0])
-        seconds, losses = _epochs(policy, learn, config, tell)
+        seconds, losses = _epochs(policy, learn, config, on_epoch)
         found = measure(policy, _batches(check, config, shuffle=None), seed=config.training.seed)
         counts = cache.counts
-    trained = Trained(objective, found, tuple(seconds), tuple(losses), counts.hits, counts.misses)
+    trained = TrainingResult(objective, found, tuple(seconds), tuple(losses), counts.hits, counts.misses)
     folder = Path(config.out) / objective
     folder.mkdir(parents=True, exist_ok=True)
     policy.save(folder / "policy.safetensors", objective=objective, space=asdict(cache.space))
@@ -92,7 +94,7 @@ def _demonstrations(
     space = towers.space_of(tower, processor, config.cache.dtype)
     root = cache_root(config) if cached else Path("/nonexistent")
     with FeatureCache(root, space) as cache:
-        compute = None if cached else computing(tower, processor)
+        compute = None if cached else compute_function(tower, processor)
         yield Demonstrations(files["train"], cache, compute), Demonstrations(files["held-out"], cache, compute), cache
 
 
@@ -105,14 +107,16 @@ def _policy(config: Config, objective: str, features: torch.Tensor) -> Policy:
 
 
 @torch.enable_grad()  # importing VLMEvalKit turns gradients off for the process
-def _epochs(policy: Policy, learn: Demonstrations, config: Config, tell: Tell) -> tuple[list[float], list[float]]:
-    how = config.training
-    chance = torch.Generator().manual_seed(how.seed)
-    optimizer = torch.optim.AdamW(policy.parameters(), lr=how.lr, weight_decay=0.01)
-    steps = how.epochs * -(-len(learn) // how.batch_size)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=how.lr, total_steps=steps)
+def _epochs(
+    policy: Policy, learn: Demonstrations, config: Config, on_epoch: OnEpoch
+) -> tuple[list[float], list[float]]:
+    options = config.training
+    chance = torch.Generator().manual_seed(options.seed)
+    optimizer = torch.optim.AdamW(policy.parameters(), lr=options.lr, weight_decay=0.01)
+    steps = options.epochs * -(-len(learn) // options.batch_size)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=options.lr, total_steps=steps)
     seconds, losses = [], []
-    for epoch in range(how.epochs):
+    for epoch in range(options.epochs):
         begun, total = time.monotonic(), 0.0
         policy.train()
         for batch in _batches(learn, config, shuffle=chance):
@@ -125,7 +129,7 @@ def _epochs(policy: Policy, learn: Demonstrations, config: Config, tell: Tell) -
             total += loss.item() * len(batch.actions)
         seconds.append(time.monotonic() - begun)
         losses.append(total / len(learn))
-        tell({"epoch": epoch + 1, "of": how.epochs, "loss": losses[-1], "seconds": seconds[-1]})
+        on_epoch({"epoch": epoch + 1, "of": options.epochs, "loss": losses[-1], "seconds": seconds[-1]})
     return seconds, losses
 
 

@@ -12,12 +12,12 @@ from typing import Any
 
 from transformers.generation.streamers import BaseStreamer
 
-from vldock.image.predict.partial_text import settled
+from vldock.image.predict.partial_text import stable_prefix
 
 OnText = Callable[[str], None]
 
 
-class Pieces(BaseStreamer):  # type: ignore[misc]  # transformers has no types
+class AnswerStreamer(BaseStreamer):  # type: ignore[misc]  # transformers has no types
     """Counts tokens and the time to the first; hands pieces of text, whole words each, to `on_text`."""
 
     def __init__(self, tokenizer: Any, on_text: OnText | None = None) -> None:
@@ -25,7 +25,7 @@ class Pieces(BaseStreamer):  # type: ignore[misc]  # transformers has no types
         self._on_text = on_text
         self._ids: list[int] = []
         self._begun = False
-        self.said = ""
+        self.shown = ""
         self.tokens = 0
         self.first_at: float | None = None
 
@@ -38,23 +38,23 @@ class Pieces(BaseStreamer):  # type: ignore[misc]  # transformers has no types
         self.first_at = self.first_at or time.monotonic()
         self.tokens += 1
         if self._on_text:
-            self._say(settled(self._decoded()))
+            self._show(stable_prefix(self._decoded()))
 
     def end(self) -> None:
         """Do nothing: the end of generate() is where `finish` is called, with the answer."""
 
     def finish(self, answer: str) -> None:
         """Say what is left of the answer; all of it on a line of its own if it is not what was said so far."""
-        if self._on_text and not answer.startswith(self.said):
+        if self._on_text and not answer.startswith(self.shown):
             self._on_text("\n")
-            self.said = ""
-        self._say(answer)
+            self.shown = ""
+        self._show(answer)
 
     def _decoded(self) -> str:
         text: str = self._tokenizer.decode(self._ids, skip_special_tokens=True).lstrip()
         return text
 
-    def _say(self, text: str) -> None:
-        if self._on_text and text.startswith(self.said) and len(text) > len(self.said):
-            self._on_text(text[len(self.said) :])
-            self.said = text
+    def _show(self, text: str) -> None:
+        if self._on_text and text.startswith(self.shown) and len(text) > len(self.shown):
+            self._on_text(text[len(self.shown) :])
+            self.shown = text

@@ -79,14 +79,14 @@ def _check(args: argparse.Namespace) -> None:
 
 def _one(args: argparse.Namespace) -> int:
     request = _request(args)
-    with _answers() as out, _reader(args).gathered(request.images) as pictures:
+    with _answers() as out, _reader(args).gather(request.images) as pictures:
         live = args.stream or (out.isatty() and not (args.json or args.no_stream))
 
-        def say(text: str) -> None:
+        def show(text: str) -> None:
             print(text, end="", file=out, flush=True)
 
         model = _load(args)
-        answer = model.answer(request, pictures, on_text=say if live else None)
+        answer = model.answer(request, pictures, on_text=show if live else None)
         for note in answer.notes:
             print(f"note: {note}", file=sys.stderr, flush=True)
         if args.json:

@@ -17,9 +17,9 @@ from vldock.common.errors import InputRefused, UsageError
 from vldock.common.prompt_style import VARIABLE
 from vldock.image.answering.model_facts import Facts, facts_of
 from vldock.image.predict import wrappers
-from vldock.image.predict.answer_stream import OnText, Pieces
+from vldock.image.predict.answer_stream import AnswerStreamer, OnText
 from vldock.image.predict.pictures import Picture, PictureReader
-from vldock.image.predict.prompt_sent import Sent, sent
+from vldock.image.predict.prompt_sent import SentPrompt, describe_prompt
 from vldock.image.predict.request import Answer, Request
 from vldock.image.vlmeval_hooks.files.output_folder import is_standin
 from vldock.image.vlmeval_hooks.provenance import prompts
@@ -44,45 +44,45 @@ class Loaded:
     @property
     def wording(self) -> str:
         """How a question is worded: VLDOCK_PROMPT's template, or `trained`, as a model of one's own brings it."""
-        return "trained" if wrappers.own(self.place) else prompts.template()
+        return "trained" if wrappers.is_custom(self.place) else prompts.template()
 
     def identity(self) -> list[Any]:
         """Return what an answer depends on besides its request."""
         return [model_location.fingerprint(self.place), self.wording, self.limit, self.facts.device, self.facts.dtype]
 
     def ask(self, request: Request, *, images: PictureReader | None = None, on_text: OnText | None = None) -> Answer:
-        """Return the answer to a request whose images `images` reads; raises what Reader.gathered raises."""
-        with (images or PictureReader()).gathered(request.images) as pictures:
+        """Return the answer to a request whose images `images` reads; raises what PictureReader.gather raises."""
+        with (images or PictureReader()).gather(request.images) as pictures:
             return self.answer(request, pictures, on_text=on_text)
 
-    def answer(self, request: Request, seen: Sequence[Picture], *, on_text: OnText | None = None) -> Answer:
+    def answer(self, request: Request, pictures: Sequence[Picture], *, on_text: OnText | None = None) -> Answer:
         """Return the answer to a request whose images are at hand; text on its way goes to `on_text`."""
         begun = time.monotonic()
-        pieces = Pieces(self.wrapper.tokenizer, on_text)
-        message = request.message(tuple(str(picture.path) for picture in seen))
-        with wrappers.quiet(), _watched(self.wrapper.model, pieces) as calls:
+        pieces = AnswerStreamer(self.wrapper.tokenizer, on_text)
+        message = request.message(tuple(str(picture.path) for picture in pictures))
+        with wrappers.quiet_libraries(), _record_calls(self.wrapper.model, pieces) as calls:
             text: str = self.wrapper.generate_inner(message)
         ended = time.monotonic()
         pieces.finish(text)
-        asked, at = calls[-1]
+        sent, at = calls[-1]
         first = pieces.first_at or ended
         marks = {"prepare": at - begun, "first_token": first - at, "generate": ended - first}
-        notes = [f"{picture.source}: {note}" for picture in seen for note in picture.notes]
+        notes = [f"{picture.source}: {note}" for picture in pictures for note in picture.notes]
         return Answer(
             answer=text,
             tokens=pieces.tokens,
-            prompt_tokens=asked["length"],
+            prompt_tokens=sent["length"],
             prompt=self.wording,
-            prompt_sha256=asked["tokens"],
-            cut=asked["cut"],
+            prompt_sha256=sent["tokens"],
+            cut=sent["cut"],
             seconds={name: round(value, 4) for name, value in marks.items()},
             model=self.place.name,
             revision=self.place.revision,
             path=self.place.path,
             device=self.facts.device,
             dtype=self.facts.dtype,
-            standin=is_standin(),
-            notes=(*notes, *_cut(asked)),
+            standin=standin(),
+            notes=(*notes, *_cut(sent)),
         )
 
 
@@ -98,7 +98,7 @@ def load(name: str, *, base: str | None = None, prompt: str | None = None, max_n
         raise InputRefused(
             f"{place.path} is no LLaVA by its config.json", expected="a checkpoint in LLaVA's own format"
         )
-    if prompt and wrappers.own(place):
+    if prompt and wrappers.is_custom(place):
         raise UsageError(f"--prompt {prompt}: {name} is asked as it was trained", hint="leave --prompt out")
     if prompt:
         os.environ[VARIABLE] = prompt
@@ -109,12 +109,12 @@ def load(name: str, *, base: str | None = None, prompt: str | None = None, max_n
 
 
 @contextmanager
-def _watched(inner: Any, pieces: Pieces) -> Iterator[list[tuple[Sent, float]]]:
+def _record_calls(inner: Any, pieces: AnswerStreamer) -> Iterator[list[tuple[SentPrompt, float]]]:
     """Note what generate() is sent and when, and let its tokens go through `pieces`."""
     generate, seen = inner.generate, []
 
     def noted(*args: Any, **kwargs: Any) -> Any:
-        seen.append((sent(inner, args, kwargs), time.monotonic()))
+        seen.append((describe_prompt(inner, args, kwargs), time.monotonic()))
         return generate(*args, streamer=pieces, **kwargs)
 
     inner.generate = noted
@@ -124,8 +124,8 @@ def _watched(inner: Any, pieces: Pieces) -> Iterator[list[tuple[Sent, float]]]:
         inner.generate = generate
 
 
-def _cut(asked: Sent) -> list[str]:
-    if not asked["cut"]:
+def _cut(sent: SentPrompt) -> list[str]:
+    if not sent["cut"]:
         return []
-    lengths = f"the prompt is {asked['length']} tokens long and the model reads {asked['limit']}"
+    lengths = f"the prompt is {sent['length']} tokens long and the model reads {sent['limit']}"
     return [f"{lengths}: the end, the question with it, is lost"]

@@ -7,7 +7,7 @@ CJK = 0x2E80  # from here on (Unicode blocks) words are not told apart by blanks
 UNFINISHED = "\ufffd"  # what a decoder puts for a character of which bytes are missing
 
 
-def settled(text: str) -> str:
+def stable_prefix(text: str) -> str:
     """Return the part of an unfinished text that more tokens will not change: up to the last whole word."""
     text = text.rstrip(UNFINISHED)
     words = text.rstrip()

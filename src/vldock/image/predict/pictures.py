@@ -47,7 +47,7 @@ class PictureReader:
     stdin: Callable[[], BinaryIO] = lambda: sys.stdin.buffer
 
     @contextmanager
-    def gathered(self, sources: Sequence[str]) -> Iterator[list[Picture]]:
+    def gather(self, sources: Sequence[str]) -> Iterator[list[Picture]]:
         """Yield a picture for each source; what is no file lies in the one cache until the context ends.
 
         UsageError for a source that is none, InputRefused for bytes that are no image, EnvironmentUnfit for a URL that
@@ -58,7 +58,7 @@ class PictureReader:
 
     def read(self, source: str, target: Path) -> Picture:
         """Return the picture of one source, written to `target` where it is no file."""
-        name = shown(source)
+        name = display_name(source)
         if source == "-":
             target.write_bytes(_limited(self.stdin(), self.limits.size))
         elif source.startswith("data:"):
@@ -73,7 +73,7 @@ class PictureReader:
         return Picture(target, name, examine(target, name))
 
 
-def shown(source: str) -> str:
+def display_name(source: str) -> str:
     """Return how to name a source: no data, no password and no query of a URL."""
     if source == "-":
         return "standard input"

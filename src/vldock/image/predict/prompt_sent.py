@@ -9,7 +9,7 @@ from vldock.image.llava_hooks import positions
 from vldock.image.vlmeval_hooks.provenance import prompts, sample_notes
 
 
-class Sent(TypedDict):
+class SentPrompt(TypedDict):
     """`length` counts every position of an image (576; LLaVA-NeXT: up to 2928); `limit` None: nothing is cut."""
 
     tokens: str
@@ -18,7 +18,7 @@ class Sent(TypedDict):
     cut: bool
 
 
-def sent(inner: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Sent:
+def describe_prompt(inner: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> SentPrompt:
     """Return it for a LLaVA model's generate(); the ids, of shape (1, n), come first or as `inputs`.
 
     Source: llava_arch.py, prepare_inputs_labels_for_multimodal: only a prompt with images is cut.

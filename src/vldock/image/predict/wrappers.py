@@ -19,15 +19,15 @@ EXPECTED = (
 )
 
 
-def own(place: ModelLocation) -> bool:
+def is_custom(place: ModelLocation) -> bool:
     """Tell whether a model is asked as it was trained (its template, its tiles), and not as VLMEvalKit's models are."""
     return not place.declared
 
 
 def make(place: ModelLocation, base: str | None, options: dict[str, Any]) -> Any:
     """Load `place` on `base` into its wrapper; `options` are the wrapper's decoding arguments."""
-    with quiet():
-        if own(place):
+    with quiet_libraries():
+        if is_custom(place):
             from vldock.image.vlmeval_hooks.models.own_llava import OwnLLaVA as kind  # noqa: N813
         else:
             from vlmeval.vlm.llava.llava import LLaVA as kind  # noqa: N813
@@ -53,7 +53,7 @@ def _through_workspace(place: ModelLocation, base: str | None) -> Iterator[None]
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def quiet_libraries() -> Iterator[None]:
     """Keep warnings that are known and harmless, and progress bars, out of a person's way."""
     from transformers.utils import logging
 

@@ -35,13 +35,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--print-config", action="store_true", help="print the resolved configuration as YAML and end")
 
 
-def main(given: argparse.Namespace | Sequence[str]) -> int:
+def main(arguments: argparse.Namespace | Sequence[str]) -> int:
     """Run `train` and return its exit status; errors of ours are printed where words are given, else raised."""
-    if isinstance(given, argparse.Namespace):
-        return _main(given)
+    if isinstance(arguments, argparse.Namespace):
+        return _main(arguments)
     parser = argparse.ArgumentParser(prog="train", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     add_arguments(parser)
-    args = parser.parse_args(list(given))
+    args = parser.parse_args(list(arguments))
     try:
         return _main(args)
     except VldockError as error:
@@ -64,21 +64,21 @@ def _main(args: argparse.Namespace) -> int:
     config = replace(config, out=str(out_folder(config.out)))
     data, first = load(config.data), os.environ.get("RANK", "0") == "0"
 
-    def say(text: str) -> None:
+    def log(text: str) -> None:
         if first:
             print(text, file=sys.stderr, flush=True)
 
-    say(f"data: {len(data.training)} training and {len(data.heldout)} held-out records, all whole{_accepted(data)}")
+    log(f"data: {len(data.training)} training and {len(data.heldout)} held-out records, all whole{_accepted(data)}")
     if first and not args.no_check:  # torchrun's other processes wait for the first
         from vldock.image.training.checks import preflight as training_preflight
 
-        if status := training_preflight.report(config, data, say=say):
+        if status := training_preflight.report(config, data, log=log):
             return status
     if args.check:
         return 0
     from vldock.image.training.fit import fit
 
-    result = fit(config, data, say=say)
+    result = fit(config, data, log=log)
     if first:
         print(f"{result.folder}: {result.steps} steps, held-out accuracy {result.metrics['accuracy']:.1%}")
     return 0

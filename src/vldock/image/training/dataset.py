@@ -168,7 +168,7 @@ def _picture_flaws(both: Sequence[Record], data: Data) -> list[Flaw]:
     pairs = zip(first.values(), found, strict=True)
     allowed = (*CONVERTIBLE, *([records.MISSING] if data.source == "json" else []))
     return [
-        Flaw(record.row, record.id, one.kind, one.said, acceptable=one.kind in allowed)
+        Flaw(record.row, record.id, one.kind, one.detail, acceptable=one.kind in allowed)
         for record, ones in pairs
         for one in ones
     ]

@@ -28,7 +28,7 @@ def main(args: argparse.Namespace) -> int:
     from vldock.image.training.model import export
 
     run = dataset.resolve(str(args.run), os.environ, "checkpoints")
-    folder, _ = export.of_run(run)
+    folder, _ = export.find_checkpoint(run)
     out = args.out or folder / "export" / f"llava-{folder.name}"
     made = export.export(run, out, dtype=args.dtype)
     if "llava" not in made.name.lower():

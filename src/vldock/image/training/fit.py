@@ -28,7 +28,7 @@ from vldock.image.training import run_folder
 from vldock.image.training.checks import first_checkpoint
 from vldock.image.training.config import Config
 from vldock.image.training.data import benchmark_tsv
-from vldock.image.training.data.sample_order import steps_of
+from vldock.image.training.data.sample_order import count_steps
 from vldock.image.training.dataset import Dataset
 from vldock.image.training.loop import monitor, run_page, tensorboard, trainer
 from vldock.image.training.loop.gradient_sync import OutOfMemoryEverywhere
@@ -49,38 +49,38 @@ class Result:
     resumed_from: int | None
 
 
-def fit(config: Config, data: Dataset, *, say: Callable[[str], None] | None = None) -> Result:
+def fit(config: Config, data: Dataset, *, log: Callable[[str], None] | None = None) -> Result:
     """Train, or go on from the newest checkpoint of the run's folder.
 
     A batch that does not fit the GPU's memory is halved (rows at once, not rows per update) and the run goes on from
     its newest checkpoint. Raises UsageError, EnvironmentUnfit, InputRefused, trainer.Diverged.
     """
     folder, rank = Path(config.out), int(os.environ.get("RANK", "0"))
-    say = say or (lambda text: print(text, file=sys.stderr, flush=True))
+    log = log or (lambda text: print(text, file=sys.stderr, flush=True))
     device = model_load.device_of()
     model_load.require_possible(config, device)
     with ExitStack() as held:
         if rank == 0:
-            held.enter_context(run_folder.locked(folder))
+            held.enter_context(run_folder.lock(folder))
             swept = checkpoint.sweep(folder)
             for path in swept:
-                say(f"{path.name}: a killed process left it half written; removed")
+                log(f"{path.name}: a killed process left it half written; removed")
         facts = _facts(config, data, device)
         start = run_folder.claim(folder, config, facts, _counts(data)) if rank == 0 else None
         micro = config.train.batch_size
         while True:
             try:
                 with torch.enable_grad():  # importing VLMEvalKit turns gradients off for the process
-                    return _run(config, data, device=device, micro=micro, start=start, say=say)
+                    return _run(config, data, device=device, micro=micro, start=start, log=log)
             except torch.cuda.OutOfMemoryError as error:
-                micro = smaller(micro, error)
+                micro = halve_batch(micro, error)
             gc.collect()  # not before the error is gone, which holds the model, its optimizer and the batch
             torch.cuda.empty_cache()
-            say(f"out of GPU memory: from now on {micro} of {config.train.batch_size} rows of a batch at once")
-            start = run_folder.newest(folder)
+            log(f"out of GPU memory: from now on {micro} of {config.train.batch_size} rows of a batch at once")
+            start = run_folder.newest_checkpoint(folder)
 
 
-def smaller(micro: int, error: BaseException) -> int:
+def halve_batch(micro: int, error: BaseException) -> int:
     """Return half of `micro`; raises EnvironmentUnfit for one row, or where other processes do not know of it."""
     alone = int(os.environ.get("WORLD_SIZE", "1")) == 1
     if micro > 1 and (alone or isinstance(error, OutOfMemoryEverywhere)):
@@ -93,23 +93,23 @@ def smaller(micro: int, error: BaseException) -> int:
 
 
 def _run(
-    config: Config, data: Dataset, *, device: str, micro: int, start: Path | None, say: Callable[[str], None]
+    config: Config, data: Dataset, *, device: str, micro: int, start: Path | None, log: Callable[[str], None]
 ) -> Result:
     folder, world = Path(config.out), int(os.environ.get("WORLD_SIZE", "1"))
     rank, counts = int(os.environ.get("RANK", "0")), _counts(data)
     set_seed(config.train.seed)
     loaded = model_load.load(config, device=device)
     rows = config.train.batch_size * config.train.accumulation * world
-    steps = steps_of(len(data.training), epochs=config.train.epochs, batch=rows, max_steps=config.train.max_steps)
+    steps = count_steps(len(data.training), epochs=config.train.epochs, batch=rows, max_steps=config.train.max_steps)
     arguments = trainer.arguments_of(config, steps=steps, precision=loaded.precision, device=device)
     if world > 1:  # every process reads what the first one claimed
         torch.distributed.barrier()
-        start = run_folder.newest(folder)
+        start = run_folder.newest_checkpoint(folder)
     step = int(start.name.rpartition("-")[2]) if start else 0
-    emit = monitor.Log(folder / monitor.LOG, say=say, active=rank == 0)
-    emit.forget_after(step)
+    emit = monitor.Log(folder / monitor.LOG, log=log, active=rank == 0)
+    emit.truncate_after(step)
     emit("start", step=step, device=device, precision=loaded.precision, steps=steps, rows_per_update=rows,
-         rows_at_once=micro, trained=sum(p.numel() for _, p in model_load.trained(loaded.model)),
+         rows_at_once=micro, trained=sum(p.numel() for _, p in model_load.trainable_parameters(loaded.model)),
          parameters=sum(p.numel() for p in loaded.inner.parameters()), training=len(data.training),
          heldout=len(data.heldout), **counts)  # fmt: skip
 
@@ -120,13 +120,13 @@ def _run(
     with ExitStack() as held:
         if rank == 0:
             curves = held.enter_context(closing(tensorboard.Scalars(folder / tensorboard.FOLDER, after=step)))
-            emit.others.append(curves)
-        cached = held.enter_context(cached_tower.opened(loaded, config, emit=emit))
+            emit.listeners.append(curves)
+        cached = held.enter_context(cached_tower.open_cached_tower(loaded, config, emit=emit))
         tuner = trainer.FineTuner(
             loaded, config, arguments, training=data.training, heldout=data.heldout, micro=micro, emit=emit,
             cached=cached,
         )  # fmt: skip
-        tuner.add_callback(monitor.Steering(patience=config.train.patience, prove=prove, emit=emit))
+        tuner.add_callback(monitor.RunCallback(patience=config.train.patience, prove=prove, emit=emit))
         tuner.remove_callback(_printer())
         tuner.train(resume_from_checkpoint=str(start) if start else None)
         return _finish(tuner, data, folder, emit=emit, rank=rank, resumed=step or None)
@@ -142,11 +142,11 @@ def _finish(
     if best.is_dir():
         checkpoint.load(tuner.model, best, tuner.config)
     metrics = tuner.score(data.heldout)
-    tuner.keep_features()
+    tuner.flush_features()
     steps = tuner.state.global_step
     emit("end", step=steps, weights=best.resolve().name if best.is_dir() else "last", **metrics)
     if rank == 0:
-        lines = trainer.as_lines(tuner.asked)
+        lines = trainer.as_lines(tuner.scored)
         partial = folder / f".{ANSWERS}.partial"
         partial.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), encoding="utf-8")
         partial.replace(folder / ANSWERS)

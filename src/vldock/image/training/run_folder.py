@@ -32,10 +32,10 @@ def digest_of(records: Sequence[Record]) -> str:
     return digest.hexdigest()[:16]
 
 
-def claim(folder: Path, config: Config, facts: dict[str, Any], told: dict[str, Any] | None = None) -> Path | None:
+def claim(folder: Path, config: Config, facts: dict[str, Any], notes: dict[str, Any] | None = None) -> Path | None:
     """Make the folder this configuration's and return the checkpoint to resume from, None for a new run.
 
-    `told` is written beside `facts`, and no reason not to resume.
+    `notes` is written beside `facts`, and no reason not to resume.
 
     Raises UsageError where it holds a run of another configuration, data, base or number of processes.
     """
@@ -47,13 +47,13 @@ def claim(folder: Path, config: Config, facts: dict[str, Any], told: dict[str, A
         partial = folder / f".{CONFIG}.partial"
         partial.write_text(config.to_yaml(), encoding="utf-8")
         partial.replace(folder / CONFIG)
-        write_json(folder / RUN, {**(before or {}), **facts, **(told or {})})
+        write_json(folder / RUN, {**(before or {}), **facts, **(notes or {})})
     except OSError as error:
         raise permission_hints.unfit(error, folder, whoami()) from error
-    return newest(folder)
+    return newest_checkpoint(folder)
 
 
-def newest(folder: Path) -> Path | None:
+def newest_checkpoint(folder: Path) -> Path | None:
     """Return the newest whole checkpoint: the Trainer gives a folder its name when all of it is written."""
     found = [path for path in folder.glob("checkpoint-*") if (path / "trainer_state.json").is_file()]
     return max(found, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
@@ -83,7 +83,7 @@ def _differences(old: dict[str, Any], new: dict[str, Any], above: str = "") -> l
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def lock(folder: Path) -> Iterator[None]:
     """Hold the folder for this process; raises UsageError where another trains in it. A kill releases it."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / LOCK).open("a") as stream:

@@ -33,7 +33,7 @@ def load_pretrained_model_workspace(
 
 def load_place(place: ModelLocation, base: str | None = None, name: str | None = None, **options: Any) -> Loaded:
     """Load what `place` holds; the adapter's own config names its base where none is given."""
-    model_location.say(place)
+    model_location.print_location(place)
     model_location.require_whole(place)
     below = _base(place, base)
     loaded: Loaded = load_pretrained_model(
@@ -43,7 +43,7 @@ def load_place(place: ModelLocation, base: str | None = None, name: str | None =
 
 
 def _base(place: ModelLocation, given: str | None) -> ModelLocation | None:
-    named = given or naming.base_named(place)
+    named = given or naming.named_base(place)
     if named is None:
         if place.local and naming.needs_base(place):
             raise UsageError(
@@ -53,6 +53,6 @@ def _base(place: ModelLocation, given: str | None) -> ModelLocation | None:
             )
         return None
     below = model_location.resolve(named)
-    model_location.say(below)
+    model_location.print_location(below)
     model_location.require_whole(below)
     return below

@@ -31,8 +31,8 @@ class WorkspaceCLIPVisionTower(CLIPVisionTower):  # type: ignore[misc]  # LLaVA 
     """
 
     def __init__(self, vision_tower: str = CLIP, args: Any = LLAVA_1_5, delay_load: bool = False) -> None:
-        self.place = tower_place(vision_tower)
-        model_location.say(self.place)
+        self.place = tower_location(vision_tower)
+        model_location.print_location(self.place)
         if self.place.local:
             whole.require_whole(self.place.folder, repo=vision_tower)
         require_clip(self.place.path)
@@ -45,11 +45,11 @@ def build_workspace_vision_tower(config: Any = LLAVA_1_5, **options: Any) -> Wor
     return WorkspaceCLIPVisionTower(name, args=config, **options)
 
 
-def tower_place(name: str, lock: Path = Path(WEIGHTS_LOCK)) -> ModelLocation:
+def tower_location(name: str, lock: Path = Path(WEIGHTS_LOCK)) -> ModelLocation:
     """Return where the tower is: a folder, or the cache, at the locked revision before the one of refs/main."""
     if Path(name).is_dir():
         return model_location.resolve(str(Path(name).absolute()))
-    return model_location.cached(name, revision=locked_revision(name, lock))
+    return model_location.find_cached(name, revision=locked_revision(name, lock))
 
 
 def locked_revision(repo: str, lock: Path = Path(WEIGHTS_LOCK)) -> str | None:

@@ -55,7 +55,7 @@ class ModelLocation:
         return f"{self.name}: {self.where}, {self.path}"
 
 
-def root(environ: Mapping[str, str] = os.environ) -> Path:
+def workspace_root(environ: Mapping[str, str] = os.environ) -> Path:
     """Return the workspace's root."""
     return Path(environ.get(ROOT_VARIABLE) or WORKSPACE)
 
@@ -68,14 +68,14 @@ def resolve(name: str, environ: Mapping[str, str] = os.environ) -> ModelLocation
     """
     model = find_model(SHORT.get(name, name))
     repo = model.repo if model else name
-    found = _as_path(name) or _in_workspace(name, repo, root(environ))
+    found = _as_path(name) or _in_workspace(name, repo, workspace_root(environ))
     if found is None and not _is_repo(repo):
-        raise _unknown(name, root(environ))
-    found = found or cached(repo, environ, name=name)
+        raise _unknown(name, workspace_root(environ))
+    found = found or find_cached(repo, environ, name=name)
     return replace(found, declared=model is not None or found.repo in {known.repo for known in MODELS})
 
 
-def cached(
+def find_cached(
     repo: str, environ: Mapping[str, str] = os.environ, *, name: str | None = None, revision: str | None = None
 ) -> ModelLocation:
     """Return where `repo` is in the one cache: the snapshot at `revision`, else at refs/main; online, else the Hub.
@@ -95,7 +95,7 @@ def cached(
         raise EnvironmentUnfit(
             f"{repo} is not in the cache {cache_root(environ)}, and this process is offline",
             expected=f"{place}/snapshots"
-            + (f", or a folder {Path(repo).name} in weights/ or models/ of {root(environ)}" if name else ""),
+            + (f", or a folder {Path(repo).name} in weights/ or models/ of {workspace_root(environ)}" if name else ""),
             hint=f"on the host: vldock fetch weights {repo} --cache FOLDER; then mount that folder",
         )
     return ModelLocation(name or repo, repo, f"the Hub, into the cache {cache_root(environ)}", None, repo)
@@ -120,7 +120,7 @@ def require_whole(place: ModelLocation) -> None:
         )
     if tower := model_files.tower_of(place.path):
         if not Path(tower).is_dir():
-            cached(tower)
+            find_cached(tower)
         model_files.require_whole(tower)
 
 
@@ -133,7 +133,7 @@ def fingerprint(place: ModelLocation) -> str:
     return hashlib.sha256(repr(seen).encode()).hexdigest()[:40]
 
 
-def say(place: ModelLocation) -> None:
+def print_location(place: ModelLocation) -> None:
     """Tell on standard error which place was chosen."""
     print(f"workspace: {place}", file=sys.stderr, flush=True)
 

@@ -39,7 +39,7 @@ def is_adapter(place: ModelLocation) -> bool:
     return place.local and (place.folder / ADAPTER).is_file()
 
 
-def base_named(place: ModelLocation) -> str | None:
+def named_base(place: ModelLocation) -> str | None:
     """Return the model that an adapter, or a projector alone, was trained on, as its own files name it."""
     if not is_adapter(place):
         return None

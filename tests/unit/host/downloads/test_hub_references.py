@@ -84,7 +84,7 @@ def test_every_look_finds_it(text: bytes, root: Path) -> None:
     assert [str(main(root)) in check.seen for check in checkup.check_flaws(found)] == [True]
     assert hub_snapshots.snapshot(LLAVA, environ).hidden is not None
     with pytest.raises(InputRefused, match="cannot be loaded offline"):
-        workspace.cached(LLAVA, environ)
+        workspace.find_cached(LLAVA, environ)
 
 
 @pytest.mark.parametrize("text", [pytest.param(text, id=name) for name, text in MENDED.items()])

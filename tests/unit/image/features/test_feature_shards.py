@@ -78,7 +78,7 @@ def test_the_root_is_declared_once_and_moves_with_the_caches() -> None:
 
 def test_what_a_reader_holds_is_not_removed_until_it_dies(tmp_path: Path) -> None:
     path = shard(tmp_path)
-    reader = holder("share", path)
+    reader = holder("lock_shared", path)
     try:
         assert not evict.remove(path)
     finally:
@@ -88,9 +88,9 @@ def test_what_a_reader_holds_is_not_removed_until_it_dies(tmp_path: Path) -> Non
 
 def test_two_readers_share_a_lease(tmp_path: Path) -> None:
     path = shard(tmp_path)
-    reader = holder("share", path)
+    reader = holder("lock_shared", path)
     try:
-        second = file_locks.share(path)
+        second = file_locks.lock_shared(path)
     finally:
         kill(reader)
     assert second is not None
@@ -110,7 +110,7 @@ def test_the_least_recently_used_goes_first_and_no_more_than_needed(tmp_path: Pa
 
 def test_eviction_passes_over_what_is_held(tmp_path: Path) -> None:
     paths = [shard(tmp_path, first=2 * index, used=100.0 * index) for index in range(3)]
-    lease = file_locks.share(paths[0])
+    lease = file_locks.lock_shared(paths[0])
     assert lease is not None
     with lease:
         gone = evict.execute(evict.plan(tmp_path, limit=2 * paths[0].stat().st_size + 4))
@@ -188,7 +188,7 @@ def test_fsck_finds_a_damaged_shard_and_repair_removes_it(damage: object, tmp_pa
 def test_repair_leaves_a_damaged_shard_that_is_held_and_says_so(tmp_path: Path) -> None:
     path = shard(tmp_path)
     _cut(path)
-    lease = file_locks.share(path)
+    lease = file_locks.lock_shared(path)
     assert lease is not None
     with lease:
         report = fsck.check(tmp_path, repair=True)
@@ -217,11 +217,11 @@ def test_the_commands_tell_what_is_there_check_it_and_shrink_it(
 
     assert codes == [0, 4, 0, 0, 0, 0]
     assert "prompt " + prompt_hash("what is it?") in capsys.readouterr().out
-    assert list(shards.shards(tmp_path)) == []
+    assert list(shards.find_shards(tmp_path)) == []
 
 
 def test_evict_says_when_what_is_left_is_in_use(tmp_path: Path) -> None:
-    lease = file_locks.share(shard(tmp_path))
+    lease = file_locks.lock_shared(shard(tmp_path))
     assert lease is not None
     with lease:
         assert main(["features", "evict", "--limit", "0", "--cache", str(tmp_path)]) == 1

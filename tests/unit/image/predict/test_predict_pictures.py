@@ -11,7 +11,7 @@ from PIL import Image
 
 from vldock.common.errors import InputRefused, UsageError
 from vldock.image.predict.image_download import DownloadLimits
-from vldock.image.predict.pictures import ORIENTATION, PictureReader, examine, shown
+from vldock.image.predict.pictures import ORIENTATION, PictureReader, display_name, examine
 
 
 def png(width: int = 4, height: int = 3, mode: str = "RGB") -> bytes:
@@ -86,7 +86,7 @@ def test_a_file_standard_input_and_a_data_uri_are_read_and_nothing_stays(tmp_pat
     uri = "data:image/png;base64," + base64.b64encode(png()).decode()
     reader = PictureReader(tmp_path, stdin=lambda: io.BytesIO(png()))
 
-    with reader.gathered(["a.png", "-", uri]) as pictures:
+    with reader.gather(["a.png", "-", uri]) as pictures:
         seen = [picture.path.read_bytes() for picture in pictures]
 
     assert seen == [png()] * 3
@@ -97,17 +97,17 @@ def test_a_file_standard_input_and_a_data_uri_are_read_and_nothing_stays(tmp_pat
 
 @pytest.mark.parametrize("source", ["gone.png", ".", "data:image/png,plain"])
 def test_a_source_that_is_none_is_a_wrong_argument(tmp_path: Path, source: str) -> None:
-    with pytest.raises(UsageError), PictureReader(tmp_path).gathered([source]):
+    with pytest.raises(UsageError), PictureReader(tmp_path).gather([source]):
         pass
 
 
 def test_more_bytes_than_allowed_on_standard_input_are_refused(tmp_path: Path) -> None:
     reader = PictureReader(tmp_path, DownloadLimits(size=10), stdin=lambda: io.BytesIO(png()))
 
-    with pytest.raises(InputRefused, match="more than 10 bytes"), reader.gathered(["-"]):
+    with pytest.raises(InputRefused, match="more than 10 bytes"), reader.gather(["-"]):
         pass
 
 
 def test_a_source_is_named_without_password_query_and_data() -> None:
-    assert shown("https://me:secret@host/a.png?token=x") == "https://host/a.png"
-    assert "AAAAAAAAAAAAAAAAAAAAAAAAA" not in shown("data:image/png;base64," + "A" * 100)
+    assert display_name("https://me:secret@host/a.png?token=x") == "https://host/a.png"
+    assert "AAAAAAAAAAAAAAAAAAAAAAAAA" not in display_name("data:image/png;base64," + "A" * 100)

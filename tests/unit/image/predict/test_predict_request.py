@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from vldock.common.errors import InputRefused, UsageError
-from vldock.image.predict.partial_text import settled
+from vldock.image.predict.partial_text import stable_prefix
 from vldock.image.predict.request import Request, from_json
 
 
@@ -73,4 +73,4 @@ def test_a_key_changes_with_the_question_the_images_and_the_model() -> None:
     ],
 )
 def test_only_whole_words_of_an_unfinished_answer_are_shown(text: str, shown: str) -> None:
-    assert settled(text) == shown
+    assert stable_prefix(text) == shown

@@ -19,7 +19,7 @@ from vldock.image.training import config, dataset
 from vldock.image.training.data import flower_names, flower_questions, oxford_flowers, records, split
 from vldock.image.training.data import images as training_images
 from vldock.image.training.data.conversations import ROLES
-from vldock.image.training.data.problems import AS_LLAVA, CONVERTIBLE, CURES, DataRefused
+from vldock.image.training.data.problems import AS_LLAVA, CONVERTIBLE, REMEDIES, DataRefused
 
 ASK = {"from": "human", "value": "<image>\nWhat is it?"}
 ANSWER = {"from": "gpt", "value": "A rose."}
@@ -64,7 +64,7 @@ def test_a_broken_row_is_refused_by_its_number_with_a_cure(tmp_path: Path, kind:
 
     assert [(flaw.row, flaw.kind) for flaw in refused.value.flaws] == [(2, kind)]
     assert "row 2" in refused.value.message
-    assert CURES[kind] in refused.value.message
+    assert REMEDIES[kind] in refused.value.message
     assert refused.value.exit_code == 4
 
 
@@ -78,7 +78,7 @@ def test_a_broken_image_is_refused_by_its_row_with_a_cure(tmp_path: Path, kind: 
 
     assert [(flaw.row, flaw.id, flaw.kind) for flaw in refused.value.flaws] == [(2, "bad", kind)]
     assert "bad.img" in refused.value.message
-    assert CURES[kind] in refused.value.message
+    assert REMEDIES[kind] in refused.value.message
 
 
 def test_all_flaws_are_found_in_one_pass(tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_a_file_that_is_no_list_of_records_is_row_0(tmp_path: Path, text: str | 
     found, flaws = records.read(tmp_path / "data.json", tmp_path)
 
     assert (found, [(flaw.row, flaw.kind) for flaw in flaws]) == ([], [(0, kind)])
-    assert said in flaws[0].said
+    assert said in flaws[0].detail
 
 
 MIX: dict[str, tuple[list[Any], list[tuple[str, list[str], int]]]] = {
@@ -211,7 +211,7 @@ def test_what_is_accepted_becomes_8_bit_rgb_as_a_person_sees_it(tmp_path: Path, 
     flower_dataset.BROKEN[kind](tmp_path / "x.img")
     picture = training_images.FilePicture(tmp_path / "x.img")
 
-    image = training_images.rgb(picture, accept=(kind,))
+    image = training_images.read_rgb(picture, accept=(kind,))
 
     assert training_images.examine(picture, accept=(kind,)) == []
     assert image.mode == "RGB"

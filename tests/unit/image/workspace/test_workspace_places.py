@@ -91,8 +91,8 @@ def test_a_locked_revision_comes_before_the_one_of_refs_main(environ: dict[str, 
     in_cache(tmp_path, "b" * 40)
     in_cache(tmp_path)
 
-    assert model_location.cached(REPO, environ, revision="b" * 40).revision == "b" * 40
-    assert model_location.cached(REPO, environ, revision="c" * 40).revision == COMMIT
+    assert model_location.find_cached(REPO, environ, revision="b" * 40).revision == "b" * 40
+    assert model_location.find_cached(REPO, environ, revision="c" * 40).revision == COMMIT
 
 
 def test_what_is_nowhere_offline_is_an_error_that_says_how_to_fetch_it(environ: dict[str, str]) -> None:
@@ -168,7 +168,7 @@ def test_an_adapter_says_so_and_names_its_base(tmp_path: Path) -> None:
     (folder / "adapter_config.json").write_text('{"base_model_name_or_path": "lmsys/vicuna-7b-v1.5"}')
     place = ModelLocation("x", str(folder), "here")
 
-    assert (naming.model_name(place), naming.base_named(place)) == ("llava-llama-lora", "lmsys/vicuna-7b-v1.5")
+    assert (naming.model_name(place), naming.named_base(place)) == ("llava-llama-lora", "lmsys/vicuna-7b-v1.5")
 
 
 def test_a_projector_alone_needs_a_base_and_a_whole_model_does_not(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from vldock.image.training.data.encode import Encoder
 from vldock.image.training.data.records import Record
 from vldock.image.training.loop.heldout import to_device
 from vldock.image.training.model import checkpoint, export
-from vldock.image.training.model.load import Loaded, trained
+from vldock.image.training.model.load import Loaded, trainable_parameters
 
 SMALL = 1_000_000_000  # parameters; beyond, an export takes minutes and twice the memory
 TOLERANCE = 1e-3  # of logits: merged adapters round otherwise
@@ -35,7 +35,7 @@ def prove(loaded: Loaded, config: Config, record: Record, folder: Path) -> str:
             _require_same_weights(loaded.model, folder / "checkpoint", config)
             size = sum(parameter.numel() for parameter in loaded.inner.parameters())
             if config.train.proof == "weights" or (config.train.proof == "auto" and size > SMALL):
-                return f"{len(list(trained(loaded.model)))} weights read back bit for bit"
+                return f"{len(list(trainable_parameters(loaded.model)))} weights read back bit for bit"
             difference = _export_difference(loaded, config, record, folder)
             return f"exported and loaded; logits differ by at most {difference:.1e}"
     finally:
@@ -46,7 +46,7 @@ def _require_same_weights(model: Any, folder: Path, config: Config) -> None:
     found = checkpoint.read(folder, config)
     wrong = [
         name
-        for name, value in trained(model)
+        for name, value in trainable_parameters(model)
         if name not in found or not torch.equal(found[name], value.detach().cpu().to(found[name].dtype))
     ]
     if wrong:
@@ -58,7 +58,7 @@ def _require_same_weights(model: Any, folder: Path, config: Config) -> None:
 
 
 def _export_difference(loaded: Loaded, config: Config, record: Record, folder: Path) -> float:
-    merged = export.merged(config, folder / "checkpoint")
+    merged = export.merge(config, folder / "checkpoint")
     export.write(merged, folder / "export", torch.float32)
     again = export.require_loads(folder / "export")
     ours, theirs = _logits(loaded, record, config), _logits(again, record, config)

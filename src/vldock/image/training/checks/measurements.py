@@ -17,25 +17,25 @@ from vldock.image.llava_hooks.positions import count_in_prompt, count_per_image
 from vldock.image.training.config import Config
 from vldock.image.training.data.encode import Encoded
 from vldock.image.training.loop.monitor import memory
-from vldock.image.training.model.checkpoint import KEPT, room
-from vldock.image.training.model.load import Loaded, trained
+from vldock.image.training.model.checkpoint import KEPT, bytes_needed
+from vldock.image.training.model.load import Loaded, trainable_parameters
 
 STEPS = 20
 GROWTH = 64_000_000  # bytes over half the steps that still count as flat
 
 
-def finding(name: str, ok: bool, expected: str, seen: str, cure: str = "") -> Check:
+def make_check(name: str, ok: bool, expected: str, seen: str, cure: str = "") -> Check:
     """Return the doctor's kind of check."""
     return Check(name, "ok" if ok else "fail", seen, expected, cure or None)
 
 
-def told(check: Check) -> str:
+def render(check: Check) -> str:
     """Return a check as lines: what was expected, what was seen, and where it failed the cure."""
     line = f"{'ok  ' if check.status == 'ok' else 'FAIL'} {check.name}: expected {check.expected}; seen {check.seen}"
     return line if check.status == "ok" or not check.hint else f"{line}\n     cure: {check.hint}"
 
 
-def positions(item: Encoded, loaded: Loaded) -> int:
+def count_positions(item: Encoded, loaded: Loaded) -> int:
     """Return how many positions a record takes in this model, before any cut."""
     images = list(item.images) if loaded.anyres else torch.stack(item.images)
     return count_in_prompt(
@@ -43,13 +43,13 @@ def positions(item: Encoded, loaded: Loaded) -> int:
     )
 
 
-def disk(loaded: Loaded, config: Config) -> Check:
+def check_disk(loaded: Loaded, config: Config) -> Check:
     """The disk holds the checkpoints: weights in float32 and two moments of the optimizer for each."""
-    count = sum(parameter.numel() for _, parameter in trained(loaded.model))
-    wanted = room(loaded)
+    count = sum(parameter.numel() for _, parameter in trainable_parameters(loaded.model))
+    wanted = bytes_needed(loaded)
     there = next(path for path in (Path(config.out).absolute(), *Path(config.out).absolute().parents) if path.is_dir())
     free = shutil.disk_usage(there).free
-    return finding(
+    return make_check(
         "disk space for checkpoints",
         free > wanted,
         f"{wanted / 1e9:.2f} GB for {KEPT} checkpoints of {count:,} trained weights",
@@ -58,7 +58,7 @@ def disk(loaded: Loaded, config: Config) -> Check:
     )
 
 
-def steps(loaded: Loaded, batches: list[dict[str, Any]]) -> Iterator[Check]:
+def check_steps(loaded: Loaded, batches: list[dict[str, Any]]) -> Iterator[Check]:
     """Run twenty forward and backward passes without an update and yield what they show."""
     model = loaded.model
     model.train()
@@ -75,12 +75,12 @@ def steps(loaded: Loaded, batches: list[dict[str, Any]]) -> Iterator[Check]:
     top = 1.5 * math.log(loaded.inner.get_input_embeddings().weight.shape[0])
     seen = f"{min(losses):.3f} to {max(losses):.3f}"
     sane = all(math.isfinite(loss) and 0 < loss < top for loss in losses)
-    yield finding(
+    yield make_check(
         "loss", sane, f"above 0, below {top:.2f} (1.5 times that of a guess among all tokens)", seen,
         "0: the labels are masked away; too high or nan: wrong precision, or weights that do not belong together",
     )  # fmt: skip
     growth = held[-1] - held[len(held) // 2]
-    yield finding(
+    yield make_check(
         f"memory over {STEPS} steps", growth < GROWTH, f"less than {GROWTH / 1e6:.0f} MB more in the second half",
         f"{growth / 1e6:+.1f} MB", "something keeps tensors of earlier steps",
     )  # fmt: skip
@@ -88,14 +88,14 @@ def steps(loaded: Loaded, batches: list[dict[str, Any]]) -> Iterator[Check]:
 
 def _gradients(loaded: Loaded) -> Check:
     """Every weight that should train got a gradient, and no other one did."""
-    wanted = dict(trained(loaded.model))
+    wanted = dict(trainable_parameters(loaded.model))
     # LoRA's B starts at zero, so A's first gradient is zero: there, not large
     without = [name for name, parameter in wanted.items() if parameter.grad is None]
     others = [(name, p) for name, p in loaded.model.named_parameters() if not p.requires_grad]
     strange = [name for name, parameter in others if parameter.grad is not None]
     wild = [name for name, p in wanted.items() if p.grad is not None and not torch.isfinite(p.grad).all()]
     bad = without[:1] + strange[:1] + wild[:1]
-    return finding(
+    return make_check(
         "gradients reach what trains and nothing else",
         not bad and bool(wanted),
         f"{len(wanted)} of {len(wanted)} trained weights, 0 others, all finite",

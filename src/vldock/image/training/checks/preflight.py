@@ -12,10 +12,10 @@ from llava.constants import IGNORE_INDEX
 
 from vldock.common.check import Check
 from vldock.image.training.checks import measurements
-from vldock.image.training.checks.measurements import finding
+from vldock.image.training.checks.measurements import make_check
 from vldock.image.training.config import Config
 from vldock.image.training.data.batch import Collator
-from vldock.image.training.data.encode import Encoded, Encoder, image_tokens
+from vldock.image.training.data.encode import Encoded, Encoder, count_image_tokens
 from vldock.image.training.data.images import sha256_of
 from vldock.image.training.data.records import Record
 from vldock.image.training.dataset import Dataset
@@ -26,46 +26,46 @@ from vldock.image.training.model.load import Loaded
 SAMPLES = 16  # records that are encoded and looked at
 
 
-def report(config: Config, data: Dataset, *, say: Callable[[str], None]) -> int:
+def report(config: Config, data: Dataset, *, log: Callable[[str], None]) -> int:
     """Load the model, run every check, tell each, and return 0, or 4 where one failed. Nothing is kept of the steps."""
     found = []
     for check in run(config, data):
-        say(measurements.told(check))
+        log(measurements.render(check))
         found.append(check)
     failed = sum(check.status != "ok" for check in found)
-    say(f"preflight: {len(found) - failed} of {len(found)} checks passed" + ("; nothing was trained" if failed else ""))
+    log(f"preflight: {len(found) - failed} of {len(found)} checks passed" + ("; nothing was trained" if failed else ""))
     return 4 if failed else 0
 
 
 def run(config: Config, data: Dataset) -> Iterator[Check]:
     """Yield each check as it is done. Raises what loading the model raises."""
-    yield leak(data)
+    yield check_leak(data)
     device = models.device_of()
     loaded = models.load(config, device=device)
-    yield attention(loaded)
-    yield measurements.disk(loaded, config)
-    yield geometry(loaded)
-    yield vocabulary(loaded)
+    yield check_attention(loaded)
+    yield measurements.check_disk(loaded, config)
+    yield check_geometry(loaded)
+    yield check_vocabulary(loaded)
     encoder = Encoder(loaded.tokenizer, loaded.processor, loaded.inner.config, accept=config.data.accept)
     records = list(data.training[:SAMPLES])
     encoded = [encoder(record) for record in records]
-    yield one_token_per_image(records, encoded)
-    yield shapes(loaded, [item for record, item in zip(records, encoded, strict=True) if record.pictures])
-    yield masked(loaded, records, encoded)
-    yield fits(loaded, encoded)
+    yield check_image_tokens(records, encoded)
+    yield check_pixels(loaded, [item for record, item in zip(records, encoded, strict=True) if record.pictures])
+    yield check_labels(loaded, records, encoded)
+    yield check_length(loaded, encoded)
     collator = Collator(loaded.tokenizer.pad_token_id, anyres=loaded.anyres)
     batches = [to_device(collator([item]), device) for item in encoded]
-    yield sizes(loaded, encoded, batches[0])
-    yield from measurements.steps(loaded, batches)
+    yield check_image_sizes(loaded, encoded, batches[0])
+    yield from measurements.check_steps(loaded, batches)
     del loaded
     gc.collect()
 
 
-def leak(data: Dataset) -> Check:
+def check_leak(data: Dataset) -> Check:
     """No held-out picture is trained on, by content."""
     trained = {sha256_of(picture) for record in data.training for picture in record.pictures}
     both = {picture.name for record in data.heldout for picture in record.pictures if sha256_of(picture) in trained}
-    return finding(
+    return make_check(
         "no held-out picture in the training set",
         not both,
         "0 in both",
@@ -74,15 +74,15 @@ def leak(data: Dataset) -> Check:
     )
 
 
-def attention(loaded: Loaded) -> Check:
+def check_attention(loaded: Loaded) -> Check:
     """SDPA runs, and flash-attn was not imported."""
     seen = str(getattr(loaded.inner.config, "_attn_implementation", None))
     flash = "flash_attn" in sys.modules
     said = f"{seen}, flash_attn {'imported' if flash else 'not imported'}"
-    return finding("attention", seen == "sdpa" and not flash, "sdpa, flash_attn not imported", said)
+    return make_check("attention", seen == "sdpa" and not flash, "sdpa, flash_attn not imported", said)
 
 
-def geometry(loaded: Loaded) -> Check:
+def check_geometry(loaded: Loaded) -> Check:
     """Pixels, patch and positions of the tower agree: 336/14 is 24x24 = 576 patches and CLS."""
     tower = loaded.inner.get_vision_tower()
     side, patch = tower.config.image_size, tower.config.patch_size
@@ -92,7 +92,7 @@ def geometry(loaded: Loaded) -> Check:
         made = tower(torch.zeros(1, 3, side, side, device=tower.device, dtype=tower.dtype)).shape
     crop = loaded.processor.crop_size["height"]
     right = positions == grid * grid + 1 and made[1] == grid * grid and crop == side and side % patch == 0
-    return finding(
+    return make_check(
         "vision tower",
         right,
         f"{side}x{side} pixels in patches of {patch}: {grid}x{grid} = {grid * grid} patches + CLS",
@@ -101,13 +101,13 @@ def geometry(loaded: Loaded) -> Check:
     )
 
 
-def vocabulary(loaded: Loaded) -> Check:
+def check_vocabulary(loaded: Loaded) -> Check:
     """Every token has an embedding, padding and end are tokens, and <image> is none."""
     tokenizer = loaded.tokenizer
     rows = loaded.inner.get_input_embeddings().weight.shape[0]
     pieces = tokenizer.convert_tokens_to_ids("<image>") not in (None, tokenizer.unk_token_id)
     right = len(tokenizer) <= rows and None not in (tokenizer.pad_token_id, tokenizer.eos_token_id) and not pieces
-    return finding(
+    return make_check(
         "tokenizer",
         right,
         f"at most {rows} tokens, a pad and an end token, <image> no token",
@@ -117,23 +117,25 @@ def vocabulary(loaded: Loaded) -> Check:
     )
 
 
-def one_token_per_image(records: list[Record], encoded: list[Encoded]) -> Check:
+def check_image_tokens(records: list[Record], encoded: list[Encoded]) -> Check:
     """Each image is referred to once."""
     wrong = [
-        f"{record.id}: {image_tokens(item.ids)} tokens, {len(record.pictures)} images"
+        f"{record.id}: {count_image_tokens(item.ids)} tokens, {len(record.pictures)} images"
         for record, item in zip(records, encoded, strict=True)
-        if image_tokens(item.ids) != len(record.pictures)
+        if count_image_tokens(item.ids) != len(record.pictures)
     ]
     seen = wrong[0] if wrong else f"so in {len(records)} records"
-    return finding("one image token per image", not wrong, "as many tokens as images", seen, "see the record's <image>")
+    return make_check(
+        "one image token per image", not wrong, "as many tokens as images", seen, "see the record's <image>"
+    )
 
 
-def shapes(loaded: Loaded, encoded: list[Encoded]) -> Check:
+def check_pixels(loaded: Loaded, encoded: list[Encoded]) -> Check:
     """Image tensors have the tower's side, are finite and not empty of contrast."""
     side = loaded.inner.get_vision_tower().config.image_size
     images = [image for item in encoded for image in item.images]
     if not images:
-        return finding("pixel values", True, "finite, within 20", "no record looked at has an image")
+        return make_check("pixel values", True, "finite, within 20", "no record looked at has an image")
     wrong = [
         image for image in images if image.shape[-3:] != (3, side, side) or image.ndim != (4 if loaded.anyres else 3)
     ]
@@ -142,12 +144,12 @@ def shapes(loaded: Loaded, encoded: list[Encoded]) -> Check:
     seen = f"{tuple(images[0].shape)}, values {min(float(i.min()) for i in images):.2f} to " + (
         f"{max(float(i.max()) for i in images):.2f}"
     )
-    return finding(
+    return make_check(
         "pixel values", not wrong and not wild, f"{form}, finite, within 20", seen, "the processor's mean and std"
     )
 
 
-def masked(loaded: Loaded, records: list[Record], encoded: list[Encoded]) -> Check:
+def check_labels(loaded: Loaded, records: list[Record], encoded: list[Encoded]) -> Check:
     """Labels spell the answers and nothing of the questions."""
     wrong = []
     for record, item in zip(records, encoded, strict=True):
@@ -157,14 +159,16 @@ def masked(loaded: Loaded, records: list[Record], encoded: list[Encoded]) -> Che
             wrong.append(f"{record.id}: labels spell {spelt[:60]!r}, the answer is {wanted[:60]!r}")
     share = sum(int((item.labels != IGNORE_INDEX).sum()) for item in encoded) / sum(len(item.ids) for item in encoded)
     seen = wrong[0] if wrong else f"so in {len(records)} records; {share:.0%} of the tokens are labels"
-    return finding("labels masked on the prompt", not wrong, "labels spell the answers only", seen, "see the template")
+    return make_check(
+        "labels masked on the prompt", not wrong, "labels spell the answers only", seen, "see the template"
+    )
 
 
-def fits(loaded: Loaded, encoded: list[Encoded]) -> Check:
+def check_length(loaded: Loaded, encoded: list[Encoded]) -> Check:
     """Nothing is cut: llava_arch.py shortens what is longer than tokenizer_model_max_length without a word."""
     limit = getattr(loaded.inner.config, "tokenizer_model_max_length", None)
-    longest = max(measurements.positions(item, loaded) for item in encoded)
-    return finding(
+    longest = max(measurements.count_positions(item, loaded) for item in encoded)
+    return make_check(
         "length",
         limit is None or longest <= limit,
         f"at most {limit} positions",
@@ -173,9 +177,9 @@ def fits(loaded: Loaded, encoded: list[Encoded]) -> Check:
     )
 
 
-def sizes(loaded: Loaded, encoded: list[Encoded], batch: dict[str, Any]) -> Check:
+def check_image_sizes(loaded: Loaded, encoded: list[Encoded], batch: dict[str, Any]) -> Check:
     """The batch carries each image's own size."""
     wanted = [tuple(size) for size in encoded[0].sizes]
     seen = [tuple(size) for size in batch["image_sizes"]]
     kind = "anyres needs them" if loaded.anyres else "kept for every model"
-    return finding("image_sizes in the batch", seen == wanted, f"{wanted} ({kind})", str(seen))
+    return make_check("image_sizes in the batch", seen == wanted, f"{wanted} ({kind})", str(seen))

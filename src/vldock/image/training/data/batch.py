@@ -41,7 +41,7 @@ class Collator:
         return {"input_ids": ids, "labels": labels, "attention_mask": mask, "images": images, "image_sizes": sizes}
 
 
-def pieces(batch: Mapping[str, Any], rows: int) -> list[tuple[Batch, float]]:
+def split_batch(batch: Mapping[str, Any], rows: int) -> list[tuple[Batch, float]]:
     """Return `batch` in parts of at most `rows` rows, each with its share of the labels.
 
     The loss is a mean over labels: the sum of loss times share over the parts is the loss of the whole.

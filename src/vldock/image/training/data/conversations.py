@@ -28,7 +28,7 @@ class Oddity:
     """What is odd about a conversation: a kind of flaws.CURES, what was seen, whether data.accept can allow it."""
 
     kind: str
-    said: str
+    detail: str
     acceptable: bool = False
 
 
@@ -38,16 +38,16 @@ class Conversation:
 
     turns: tuple[ConversationTurn, ...]
     asks: bool = True
-    odd: tuple[Oddity, ...] = ()
+    oddities: tuple[Oddity, ...] = ()
 
 
 def read(value: Any, images: int) -> Conversation:
     """Return the conversation of a record with so many images, its oddities found and set right as LLaVA does."""
     if malformed := tuple(_malformed(value)):
-        return Conversation((), odd=malformed)
+        return Conversation((), oddities=malformed)
     turns = tuple(ConversationTurn(turn["from"], turn["value"]) for turn in value)
     if strange := [turn.role for turn in turns if turn.role not in ROLES]:
-        return Conversation(turns, odd=(Oddity("unknown-role", strange[0]), *_empty(turns)))
+        return Conversation(turns, oddities=(Oddity("unknown-role", strange[0]), *_empty(turns)))
     kept, order = _from_the_human_on(turns)
     set_right, count = _with_one_marker(kept, images)
     asks = any(IMAGE in turn.text for turn in set_right)
@@ -93,14 +93,14 @@ def _with_one_marker(
     told = sum(turn.text.count(IMAGE) for turn in turns if turn.role == "gpt")
     if asked == images and not told:
         return tuple(turns), ()
-    said = f"{images} images, {asked} {IMAGE} in questions, {told} in answers"
-    odd = (Oddity("image-count", said, acceptable=images <= 1),)
+    detail = f"{images} images, {asked} {IMAGE} in questions, {told} in answers"
+    oddities = (Oddity("image-count", detail, acceptable=images <= 1),)
     if images != 1:
-        return tuple(turns), odd
+        return tuple(turns), oddities
     bare = [
         replace(turn, text=turn.text.replace(IMAGE, "").strip() if IMAGE in turn.text else turn.text) for turn in turns
     ]
     first = next((at for at, turn in enumerate(turns) if turn.role == "human" and IMAGE in turn.text), None)
     if first is not None:
         bare[first] = replace(bare[first], text=f"{IMAGE}\n{bare[first].text}")
-    return tuple(bare), odd
+    return tuple(bare), oddities

@@ -34,7 +34,7 @@ class Encoded:
     sizes: tuple[tuple[int, int], ...]
 
 
-def worded(turns: Sequence[ConversationTurn], template: str, *, answered: bool, images: bool = True) -> str:
+def conversation_text(turns: Sequence[ConversationTurn], template: str, *, answered: bool, images: bool = True) -> str:
     """Return the conversation as one text; with `answered` False it ends where the last answer would begin."""
     said: list[tuple[str, str | None]] = [(turn.role, turn.text) for turn in turns]
     return wording.render_conversation(said if answered else [*said[:-1], ("gpt", None)], template, images=images)
@@ -43,7 +43,7 @@ def worded(turns: Sequence[ConversationTurn], template: str, *, answered: bool, 
 def _tokens(
     turns: Sequence[ConversationTurn], tokenizer: Any, template: str, *, answered: bool = True, images: bool = True
 ) -> list[int]:
-    text = worded(turns, template, answered=answered, images=images)
+    text = conversation_text(turns, template, answered=answered, images=images)
     found: list[int] = tokenizer_image_token(text, tokenizer) if images else tokenizer(text).input_ids
     return found
 
@@ -111,7 +111,7 @@ class Encoder:
         if not record.pictures:
             side = self.processor.crop_size["height"]
             return (torch.zeros(3, side, side),), ((side, side),)
-        opened = [training_images.rgb(picture, accept=self.accept) for picture in record.pictures]
+        opened = [training_images.read_rgb(picture, accept=self.accept) for picture in record.pictures]
         made = [process_images([image], self.processor, self.config)[0] for image in opened]
         return tuple(made), tuple(image.size for image in opened)
 
@@ -129,6 +129,6 @@ class Records(torch.utils.data.Dataset):  # type: ignore[misc]
         return self.encoder(self.records[index])
 
 
-def image_tokens(ids: torch.Tensor) -> int:
+def count_image_tokens(ids: torch.Tensor) -> int:
     """Return how many images the tokens refer to."""
     return int((ids == IMAGE_TOKEN_INDEX).sum())

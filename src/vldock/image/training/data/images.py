@@ -74,7 +74,7 @@ class Finding:
     """A flaw of one image: a kind of flaws.CURES, and what was seen."""
 
     kind: str
-    said: str
+    detail: str
 
 
 def sha256_of(picture: Picture) -> str:
@@ -96,15 +96,15 @@ def examine(picture: Picture, *, accept: Collection[str] = (), max_pixels: int =
     return [finding for finding in found if finding.kind not in accept]
 
 
-def rgb(picture: Picture, *, accept: Collection[str] = ()) -> Any:
+def read_rgb(picture: Picture, *, accept: Collection[str] = ()) -> Any:
     """Return the picture as a PIL image in RGB, 8 bits; what `accept` names is converted as a person would see it.
 
     Raises OSError for one that cannot be decoded: `examine` finds those before anything is trained.
     """
-    return opened(picture.read(), accept=accept)
+    return decode(picture.read(), accept=accept)
 
 
-def opened(content: bytes, *, accept: Collection[str] = ()) -> Any:
+def decode(content: bytes, *, accept: Collection[str] = ()) -> Any:
     """Return encoded bytes as `rgb` does."""
     from PIL import Image, ImageOps
 

@@ -11,7 +11,7 @@ from vldock.common.errors import InputRefused
 SHOWN = 50
 
 # kind -> what cures it; the kinds named in ACCEPTABLE can be accepted instead (data.accept)
-CURES = {
+REMEDIES = {
     "not-json": "mend the file at the place named; `python -m json.tool FILE` shows it",
     "not-a-list": "write one JSON list of records: [{...}, {...}]",
     "not-a-record": 'write {"id": ..., "image": ..., "conversations": [...]}',
@@ -48,7 +48,7 @@ ACCEPTABLE = (*CONVERTIBLE, *AS_LLAVA)
 
 @dataclass(frozen=True)
 class Flaw:
-    """One thing wrong: `row` counts from 1 in the file (0: the file itself), `said` is what was seen.
+    """One thing wrong: `row` counts from 1 in the file (0: the file itself), `detail` is what was seen.
 
     `acceptable`: data.accept can allow it.
     """
@@ -56,7 +56,7 @@ class Flaw:
     row: int
     id: str
     kind: str
-    said: str
+    detail: str
     acceptable: bool = False
 
     def in_kinds(self, accept: Collection[str]) -> bool:
@@ -64,13 +64,13 @@ class Flaw:
         return self.acceptable and self.kind in accept
 
     @property
-    def cure(self) -> str:
+    def remedy(self) -> str:
         """What to do about it."""
-        return CURES[self.kind]
+        return REMEDIES[self.kind]
 
     def __str__(self) -> str:
         name = f" ({self.id})" if self.id else ""
-        return f"row {self.row}{name}: {self.kind}: {self.said}; cure: {self.cure}"
+        return f"row {self.row}{name}: {self.kind}: {self.detail}; cure: {self.remedy}"
 
 
 class DataRefused(InputRefused):

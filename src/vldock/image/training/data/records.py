@@ -69,7 +69,7 @@ def read(path: Path, images: Path, *, accept: Collection[str] = ()) -> tuple[lis
         if isinstance(row, dict) and "conversations" in row:
             said = conversations.read(row["conversations"], len(_images(row)))
         name = str(row.get("id", "")) if isinstance(row, dict) else ""
-        found += [Flaw(number, name, odd.kind, odd.said, acceptable=odd.acceptable) for odd in said.odd]
+        found += [Flaw(number, name, odd.kind, odd.detail, acceptable=odd.acceptable) for odd in said.oddities]
         if name and seen.setdefault(name, number) != number:
             found.append(Flaw(number, name, "duplicate-id", f"{name} is row {seen[name]}'s id too", acceptable=True))
             name = f"{name} (row {number})"

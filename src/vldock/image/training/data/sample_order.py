@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import torch
 
 
-class WholeRun(torch.utils.data.Sampler):  # type: ignore[misc]
+class RunSampler(torch.utils.data.Sampler):  # type: ignore[misc]
     """Yields `length` positions: permutation after permutation of `count`, each from (seed, epoch) alone.
 
     HF's Trainer counts updates per epoch rounded down and drops what is left of one; here the run is one epoch to it.
@@ -27,6 +27,6 @@ class WholeRun(torch.utils.data.Sampler):  # type: ignore[misc]
             yield from order[: self.length - epoch * self.count]
 
 
-def steps_of(count: int, *, epochs: float, batch: int, max_steps: int) -> int:
+def count_steps(count: int, *, epochs: float, batch: int, max_steps: int) -> int:
     """Return the number of updates: max_steps where given, else what `epochs` take, rounded up."""
     return max_steps or max(1, math.ceil(count * epochs / batch - 1e-9))

@@ -28,16 +28,16 @@ class Answer:
     @property
     def right(self) -> bool:
         """Whether both say the same, apart from case, articles and a full stop."""
-        return plain(self.given) == plain(self.wanted)
+        return normalize(self.given) == normalize(self.wanted)
 
 
-def plain(text: str) -> str:
+def normalize(text: str) -> str:
     """Return a text to compare: lower case, one blank between words, no article in front, no full stop behind."""
     words = " ".join(text.casefold().split()).rstrip(".! ")
     return re.sub(r"^(a|an|the) ", "", words)
 
 
-def give(
+def answer_questions(
     model: Any, records: Sequence[Record], encoder: Encoder, *, collator: Collator, tokens: int, autocast: Any
 ) -> list[Answer]:
     """Ask the first question of each record, greedily, one by one; `model` is the LLaVA without adapters' wrapper."""

@@ -45,11 +45,11 @@ def memory(device: str) -> int:
 
 
 class Log:
-    """One JSON object a line in the run's folder, each line whole; told to a person by `say`, and to `others`."""
+    """One JSON object a line in the run's folder, each line whole; told to a person by `log`, and to `listeners`."""
 
-    def __init__(self, path: Path, *, say: Callable[[str], None], active: bool = True) -> None:
-        self.path, self.say, self.active = path, say, active
-        self.others: list[Callable[[str, dict[str, Any]], None]] = []
+    def __init__(self, path: Path, *, log: Callable[[str], None], active: bool = True) -> None:
+        self.path, self.log, self.active = path, log, active
+        self.listeners: list[Callable[[str, dict[str, Any]], None]] = []
 
     def __call__(self, event: str, **values: Any) -> None:
         """Append an event; floats are kept as they are, None is left out."""
@@ -58,11 +58,11 @@ class Log:
         line = {"event": event, "time": round(time.time(), 3), **{k: v for k, v in values.items() if v is not None}}
         with self.path.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(line, ensure_ascii=False, default=str) + "\n")
-        for other in self.others:
-            other(event, values)
-        self.say(spoken(event, values))
+        for listener in self.listeners:
+            listener(event, values)
+        self.log(render(event, values))
 
-    def forget_after(self, step: int) -> None:
+    def truncate_after(self, step: int) -> None:
         """Remove the lines of steps that a resumed run will make again, and a torn last line."""
         if not self.active or not self.path.is_file():
             return
@@ -83,7 +83,7 @@ def read(path: Path) -> list[dict[str, Any]]:
     return found
 
 
-def spoken(event: str, values: dict[str, Any]) -> str:
+def render(event: str, values: dict[str, Any]) -> str:
     """Return an event as one line for a person."""
     if event == "step":
         norm = "-" if values.get("gradient_norm") is None else f"{values['gradient_norm']:.3f}"
@@ -100,12 +100,12 @@ def spoken(event: str, values: dict[str, Any]) -> str:
     return f"{event}: " + ", ".join(f"{name} {value}" for name, value in values.items() if value is not None)
 
 
-def stale(scores: Sequence[float], patience: int) -> bool:
+def has_stalled(scores: Sequence[float], patience: int) -> bool:
     """Tell whether the last `patience` scores brought nothing better than the best before them."""
     return patience > 0 and len(scores) > patience and max(scores[-patience:]) <= max(scores[:-patience])
 
 
-class Steering(TrainerCallback):  # type: ignore[misc]
+class RunCallback(TrainerCallback):  # type: ignore[misc]
     """Scores and saves at the last step too, stops when nothing gets better, proves the first checkpoint."""
 
     def __init__(self, *, patience: int, prove: Callable[[], None], emit: Callable[..., None]) -> None:
@@ -122,7 +122,7 @@ class Steering(TrainerCallback):  # type: ignore[misc]
     def on_evaluate(self, args: Any, state: Any, control: Any, **_: Any) -> Any:
         """Stop early: judged from the history in the trainer's state, which a resumed run has too."""
         scores = [line["eval_score"] for line in state.log_history if "eval_score" in line]
-        if stale(scores, self.patience) and state.global_step < state.max_steps:
+        if has_stalled(scores, self.patience) and state.global_step < state.max_steps:
             self.emit("early_stop", step=state.global_step, best=max(scores))
             control.should_training_stop = True
         return control
@@ -131,13 +131,13 @@ class Steering(TrainerCallback):  # type: ignore[misc]
         """Point `last` and `best` to their checkpoints."""
         if state.is_world_process_zero:
             run = Path(args.output_dir)
-            point(run / "last", f"checkpoint-{state.global_step}")
+            replace_link(run / "last", f"checkpoint-{state.global_step}")
             if state.best_model_checkpoint:
-                point(run / "best", Path(state.best_model_checkpoint).name)
+                replace_link(run / "best", Path(state.best_model_checkpoint).name)
         return control
 
 
-def point(link: Path, name: str) -> None:
+def replace_link(link: Path, name: str) -> None:
     """Make `link` a relative link to `name`, at once and whole."""
     fresh = link.with_name(f".{link.name}.{os.urandom(4).hex()}")
     fresh.unlink(missing_ok=True)

@@ -20,16 +20,16 @@ from transformers import Trainer, TrainingArguments
 
 from vldock.common.errors import VldockError
 from vldock.image.training.config import Config
-from vldock.image.training.data.batch import Collator, pieces
+from vldock.image.training.data.batch import Collator, split_batch
 from vldock.image.training.data.encode import Encoder, Records
 from vldock.image.training.data.records import Record
-from vldock.image.training.data.sample_order import WholeRun
+from vldock.image.training.data.sample_order import RunSampler
 from vldock.image.training.loop import gradient_sync
 from vldock.image.training.loop import heldout as answers
 from vldock.image.training.loop.monitor import Meter
 from vldock.image.training.model import checkpoint
 from vldock.image.training.model.cached_tower import CachedTower
-from vldock.image.training.model.load import Loaded, trained
+from vldock.image.training.model.load import Loaded, trainable_parameters
 
 MIXED_PRECISION = "ACCELERATE_MIXED_PRECISION"
 
@@ -57,7 +57,7 @@ class FineTuner(Trainer):  # type: ignore[misc]
         accept = config.data.accept
         self.encoder = Encoder(loaded.tokenizer, loaded.processor, loaded.inner.config, accept=accept, cached=cached)
         self.heldout = list(heldout)
-        self.asked: list[answers.Answer] = []
+        self.scored: list[answers.Answer] = []
         self.norm: float | None = None
         arguments._n_gpu = min(1, arguments.n_gpu)  # DataParallel would split the list of images; torchrun does not
         collator = Collator(loaded.tokenizer.pad_token_id, anyres=loaded.anyres)
@@ -77,9 +77,9 @@ class FineTuner(Trainer):  # type: ignore[misc]
 
         self.accelerator.clip_grad_norm_ = clipped
 
-    def _get_train_sampler(self) -> WholeRun:
+    def _get_train_sampler(self) -> RunSampler:
         rows = self.args.max_steps * self.args.gradient_accumulation_steps * self.args.train_batch_size
-        return WholeRun(len(self.train_dataset), rows * self.args.world_size, self.config.train.seed)
+        return RunSampler(len(self.train_dataset), rows * self.args.world_size, self.config.train.seed)
 
     def training_step(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
         """Forward and backward of one batch, whole or in pieces; returns its loss. Raises Diverged for a nan.
@@ -92,7 +92,7 @@ class FineTuner(Trainer):  # type: ignore[misc]
         several = self.args.world_size > 1
         try:
             with model.no_sync() if several else nullcontext():
-                for part, share in pieces(inputs, self.micro):
+                for part, share in split_batch(inputs, self.micro):
                     with self.compute_loss_context_manager():
                         loss = self.compute_loss(model, part) * share
                     self.accelerator.backward(loss)
@@ -101,7 +101,7 @@ class FineTuner(Trainer):  # type: ignore[misc]
             trouble = str(error)  # the error itself holds what the batch had computed
         gradient_sync.require_fitted(trouble, self.args.device)
         if several and self.accelerator.sync_gradients:
-            gradient_sync.average(parameter for _, parameter in trained(self.loaded.model))
+            gradient_sync.average(parameter for _, parameter in trainable_parameters(self.loaded.model))
         if not torch.isfinite(total):
             raise Diverged(
                 f"the loss is {float(total)} at step {self.state.global_step + 1} (gradient norm before: {self.norm})",
@@ -116,26 +116,26 @@ class FineTuner(Trainer):  # type: ignore[misc]
         limit = self.config.train.heldout_samples
         found = {f"eval_{name}": value for name, value in self.score(self.heldout[:limit]).items()}
         self.emit("heldout", step=self.state.global_step, seconds=round(time.monotonic() - begun, 3), **found)
-        self.keep_features()
+        self.flush_features()
         self.log(found)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, found)
         return found
 
-    def keep_features(self) -> None:
+    def flush_features(self) -> None:
         """Write the features that wait, and emit what the cache did in all processes; nothing where there is none."""
         if not self.config.model.feature_cache:
             return
         cached = self.encoder.cached
         if cached is not None:
             cached.flush()
-        if told := [one for one in self._gathered(cached.told() if cached else None) if one]:
-            summed = {name: sum(one[name] for one in told) for name in told[0]}
+        if totals := [one for one in self._gathered(cached.totals() if cached else None) if one]:
+            summed = {name: sum(one[name] for one in totals) for name in totals[0]}
             self.emit("features", step=self.state.global_step, **summed)
 
     def score(self, records: Sequence[Record]) -> dict[str, float]:
         """Answer `records`, each process its share, and return the metrics over all of them."""
         rank, world = self.args.process_index, self.args.world_size
-        made = answers.give(
+        made = answers.answer_questions(
             self.loaded.inner,
             records[rank::world],
             self.encoder,
@@ -144,8 +144,8 @@ class FineTuner(Trainer):  # type: ignore[misc]
             autocast=self.loaded.autocast,
         )
         every = [answer for share in self._gathered(made) for answer in share]
-        self.asked = sorted(every, key=lambda answer: answer.id)
-        return answers.metrics(self.asked)
+        self.scored = sorted(every, key=lambda answer: answer.id)
+        return answers.metrics(self.scored)
 
     def _gathered(self, value: Any) -> list[Any]:
         """Return every process's value, to every process."""
@@ -218,6 +218,6 @@ def arguments_of(config: Config, *, steps: int, precision: str, device: str) -> 
     )
 
 
-def as_lines(asked: Sequence[answers.Answer]) -> list[dict[str, Any]]:
+def as_lines(scored: Sequence[answers.Answer]) -> list[dict[str, Any]]:
     """Return held-out answers as JSON objects, each with whether it is right."""
-    return [{**asdict(answer), "right": answer.right} for answer in asked]
+    return [{**asdict(answer), "right": answer.right} for answer in scored]

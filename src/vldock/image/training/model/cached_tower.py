@@ -27,7 +27,7 @@ from vldock.image.training.config import Config
 from vldock.image.training.data import images as training_images
 from vldock.image.training.data.records import Record
 from vldock.image.training.model import frozen_tower
-from vldock.image.training.model.checkpoint import room
+from vldock.image.training.model.checkpoint import bytes_needed
 from vldock.image.training.model.load import Loaded, base_path
 
 SHARD = 64_000_000  # bytes of a shard: what waits in memory, and what a kill loses
@@ -51,8 +51,8 @@ class CachedTower:
     ) -> None:  # fmt: skip
         self.tower, self.processor, self.cache = tower, processor, cache
         self.dataset, self.reserve, self.emit = dataset, reserve, emit
-        self.counts, self.storing, self._told = Counts(), True, set[str]()
-        frozen_tower.let_through(tower.vision)
+        self.counts, self.storing, self._reported = Counts(), True, set[str]()
+        frozen_tower.pass_features_through(tower.vision)
 
     def images(self, record: Record) -> tuple[tuple[torch.Tensor, ...], tuple[tuple[int, int], ...]]:
         """Return what the model gets for each picture, (tiles, 1, tokens, width), and sizes (w, h).
@@ -74,7 +74,7 @@ class CachedTower:
         """Write what waits and end every lease."""
         self._try("write", self.cache.close)
 
-    def told(self) -> dict[str, int]:
+    def totals(self) -> dict[str, int]:
         """Return pictures read, computed and stored, and rows found damaged, since this process began."""
         return {"read": self.counts.read, "computed": self.counts.computed, "stored": self.cache.counts.written,
                 "damaged": self.cache.counts.damaged}  # fmt: skip
@@ -86,7 +86,7 @@ class CachedTower:
         self.counts.computed += found is None
         if found is not None:
             return found.unsqueeze(-3), training_images.size_of(content, accept=self.processor.accept)
-        image = training_images.opened(content, accept=self.processor.accept)
+        image = training_images.decode(content, accept=self.processor.accept)
         made = encode([self.processor(image)], self.tower)[0].cpu()
         self.cache.rows = max(1, min(ROWS, SHARD // made.nbytes))
         if self.storing and self._room():
@@ -98,7 +98,7 @@ class CachedTower:
         free = self._try("write", lambda: shutil.disk_usage(_there(self.cache.root)).free)
         if free is not None and free < self.reserve + SHARD:
             self.storing = False
-            self._tell(
+            self._report(
                 f"{free / 1e9:.2f} GB free, {self.reserve / 1e9:.2f} GB are kept for checkpoints; computed instead"
             )
         return self.storing
@@ -109,18 +109,18 @@ class CachedTower:
             return act()
         except FAULTS as error:
             self.storing &= what != "write"
-            self._tell(f"cannot {what}: {error}; computed instead")
+            self._report(f"cannot {what}: {error}; computed instead")
             return None
 
-    def _tell(self, trouble: str) -> None:
+    def _report(self, trouble: str) -> None:
         kind = trouble.partition(":")[0]
-        if kind not in self._told:
-            self._told.add(kind)
+        if kind not in self._reported:
+            self._reported.add(kind)
             self.emit("features", trouble=trouble)
 
 
 @contextlib.contextmanager
-def opened(loaded: Loaded, config: Config, *, emit: Callable[..., None]) -> Iterator[CachedTower | None]:
+def open_cached_tower(loaded: Loaded, config: Config, *, emit: Callable[..., None]) -> Iterator[CachedTower | None]:
     """Yield the cached tower of a model in training; None where none is asked for, or, told, where none can be."""
     made = None
     try:
@@ -143,7 +143,7 @@ def _open(loaded: Loaded, config: Config, emit: Callable[..., None]) -> CachedTo
     cache = FeatureCache(root, space_of(tower, processor, frozen_tower.STORED))
     emit("features", folder=str(root), space=cache.space.short)
     name = config.data.name if config.data.source == "hub" else Path(config.data.path).stem
-    reserve = SPARE + room(loaded) if _same_disk(root, Path(config.out)) else SPARE
+    reserve = SPARE + bytes_needed(loaded) if _same_disk(root, Path(config.out)) else SPARE
     return CachedTower(tower, processor, cache, dataset=name, reserve=reserve, emit=emit)
 
 

@@ -18,7 +18,7 @@ import torch
 
 from vldock.common.errors import InputRefused
 from vldock.image.training.config import Config
-from vldock.image.training.model.load import ADAPTED, Loaded, trained
+from vldock.image.training.model.load import ADAPTED, Loaded, trainable_parameters
 
 KEPT = 3  # checkpoints at once: the best, the last, and the one being written
 NON_LORA, PROJECTOR = "non_lora_trainables.bin", "mm_projector.bin"
@@ -33,7 +33,9 @@ def save(model: Any, tokenizer: Any, folder: Path, config: Config) -> None:
     if method == "full":
         write_whole(inner, folder)
     else:
-        others = {name: value.detach().cpu().clone() for name, value in trained(model) if "lora_" not in name}
+        others = {
+            name: value.detach().cpu().clone() for name, value in trainable_parameters(model) if "lora_" not in name
+        }
         torch.save(others, folder / (NON_LORA if method in ADAPTED else PROJECTOR))
         inner.config.save_pretrained(folder)
     if method in ADAPTED:
@@ -44,7 +46,7 @@ def save(model: Any, tokenizer: Any, folder: Path, config: Config) -> None:
 def load(model: Any, folder: Path, config: Config) -> None:
     """Read into `model` what `save` wrote; raises InputRefused where a trained weight is missing or does not fit."""
     found = read(folder, config)
-    wanted = dict(trained(model))
+    wanted = dict(trainable_parameters(model))
     wrong = sorted(name for name, value in wanted.items() if name not in found or found[name].shape != value.shape)
     if wrong:
         raise InputRefused(
@@ -83,7 +85,7 @@ def read(folder: Path, config: Config) -> dict[str, torch.Tensor]:
         raise InputRefused(f"{error.filename or error} is missing", expected="a checkpoint written by train") from error
 
 
-def own_tower(model: Any) -> bool:
+def has_own_tower(model: Any) -> bool:
     """Tell whether the tower is part of the checkpoint (LLaVA-NeXT's tower was trained) and not openai's."""
     return bool(getattr(model.config, "unfreeze_mm_vision_tower", False))
 
@@ -91,7 +93,9 @@ def own_tower(model: Any) -> bool:
 def state_of(model: Any) -> Mapping[str, torch.Tensor]:
     """Return the weights of a LLaVA as its checkpoint holds them."""
     state: Mapping[str, torch.Tensor] = model.state_dict()
-    return state if own_tower(model) else {name: value for name, value in state.items() if "vision_tower" not in name}
+    return (
+        state if has_own_tower(model) else {name: value for name, value in state.items() if "vision_tower" not in name}
+    )
 
 
 def write_whole(model: Any, folder: Path, *, dtype: torch.dtype | None = None) -> None:
@@ -113,6 +117,6 @@ def sweep(run: Path) -> list[Path]:
     return left
 
 
-def room(loaded: Loaded) -> int:
+def bytes_needed(loaded: Loaded) -> int:
     """Return the bytes that the checkpoints of a run take at most."""
-    return KEPT * 12 * sum(parameter.numel() for _, parameter in trained(loaded.model))
+    return KEPT * 12 * sum(parameter.numel() for _, parameter in trainable_parameters(loaded.model))

@@ -12,7 +12,15 @@ from vldock.common.errors import InputRefused, UsageError
 from vldock.image.training.config import Config
 from vldock.image.training.config import load as read_config
 from vldock.image.training.model import checkpoint
-from vldock.image.training.model.load import ADAPTED, Loaded, attach, base_path, mend_config, mend_generation, read
+from vldock.image.training.model.load import (
+    ADAPTED,
+    Loaded,
+    attach_adapters,
+    base_path,
+    fix_generation_config,
+    read,
+    require_grid,
+)
 from vldock.image.training.model.precision import DTYPES
 from vldock.image.weights import model_files
 
@@ -20,7 +28,7 @@ ORIGIN = "training.json"
 CONFIG = "config.yaml"
 
 
-def of_run(run: Path) -> tuple[Path, Path]:
+def find_checkpoint(run: Path) -> tuple[Path, Path]:
     """Return (run, checkpoint) for a run's folder (its best) or one of its checkpoints; else raises UsageError."""
     for folder, point in ((run, run / "best"), (run, run / "last"), (run.parent, run)):
         if (folder / CONFIG).is_file() and point.is_dir() and (point / "trainer_state.json").is_file():
@@ -37,11 +45,11 @@ def export(run: Path, out: Path, *, dtype: str = "fp16") -> Path:
 
     Raises UsageError where `out` is there already, InputRefused where what was written cannot be loaded.
     """
-    folder, point = of_run(run)
+    folder, point = find_checkpoint(run)
     config = read_config(folder / CONFIG)
     if out.exists() and any(out.iterdir()):
         raise UsageError(f"{out} is not empty", expected="a new folder", hint="name another, or remove it")
-    loaded = merged(config, point)
+    loaded = merge(config, point)
     partial = out.with_name(f".{out.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     write(loaded, partial, DTYPES[dtype])
@@ -59,13 +67,13 @@ def export(run: Path, out: Path, *, dtype: str = "fp16") -> Path:
     return out
 
 
-def merged(config: Config, point: Path) -> Loaded:
+def merge(config: Config, point: Path) -> Loaded:
     """Return base and checkpoint as one LLaVA on the CPU, float32, adapters merged into the weights they adapt."""
     path = str(base_path(config))
     tokenizer, model, processor = read(path, device="cpu", dtype=torch.float32)
-    mend_generation(model)
-    mend_config(model.config, path)
-    wrapped = attach(model, config)
+    fix_generation_config(model)
+    require_grid(model.config, path)
+    wrapped = attach_adapters(model, config)
     checkpoint.load(wrapped, point, config)
     inner = wrapped.merge_and_unload() if config.model.method in ADAPTED else wrapped
     return Loaded(inner, tokenizer, processor, "cpu", "fp32")
@@ -88,16 +96,16 @@ def write(loaded: Loaded, folder: Path, dtype: torch.dtype) -> None:
 def require_loads(folder: Path) -> Loaded:
     """Load a folder as run.py does and return it; raises InputRefused where that fails or no image can be processed."""
     try:
-        mend_config_of(folder)
+        require_usable_config(folder)
         tokenizer, model, processor = read(str(folder), device="cpu", dtype=torch.float32)
     except (OSError, ValueError, RuntimeError, KeyError, AttributeError) as error:
         raise InputRefused(f"{folder} was written and cannot be loaded: {error}", expected="a LLaVA") from error
     return Loaded(model, tokenizer, processor, "cpu", "fp32")
 
 
-def mend_config_of(folder: Path) -> None:
+def require_usable_config(folder: Path) -> None:
     """Raise InputRefused for a config inference could not use."""
     from transformers import PretrainedConfig
 
     values, _ = PretrainedConfig.get_config_dict(str(folder))
-    mend_config(PretrainedConfig.from_dict(values), str(folder))
+    require_grid(PretrainedConfig.from_dict(values), str(folder))

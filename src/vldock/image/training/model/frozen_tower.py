@@ -66,7 +66,7 @@ def tower_of(loaded: Loaded, base: str) -> TrainingTower:
     """
     vision = loaded.inner.get_vision_tower()
     # a LLaVA trained with its tower carries that tower's weights in its own files
-    owner = base if checkpoint.own_tower(loaded.inner) else model_files.tower_of(base)
+    owner = base if checkpoint.has_own_tower(loaded.inner) else model_files.tower_of(base)
     facts = model_files.facts(owner)
     if facts is None or vision.config.attention_dropout:
         why = "drops attention at random" if facts else "is not in the cache of weights"
@@ -77,7 +77,7 @@ def tower_of(loaded: Loaded, base: str) -> TrainingTower:
     )  # fmt: skip
 
 
-def let_through(vision: Any) -> None:
+def pass_features_through(vision: Any) -> None:
     """Make a tower hand (tiles, 1, tokens, width) on as (tiles, tokens, width); pixels it computes as before."""
     forward = vision.forward
     vision.forward = lambda given: given.squeeze(1) if given.ndim == 4 and given.shape[1] == 1 else forward(given)

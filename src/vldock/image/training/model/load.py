@@ -20,7 +20,7 @@ from vldock.common.errors import EnvironmentUnfit, InputRefused
 from vldock.image import cuda_device
 from vldock.image.training.config import Config
 from vldock.image.training.dataset import resolve
-from vldock.image.training.model.precision import DTYPES, match_attention, settle
+from vldock.image.training.model.precision import DTYPES, choose_precision, match_attention
 from vldock.image.weights import model_files as files
 
 LORA_TARGETS = r"model\.layers\.\d+\.(self_attn\.[qkvo]_proj|mlp\.(gate|up|down)_proj)"
@@ -95,21 +95,21 @@ def load(config: Config, *, device: str) -> Loaded:
     Raises EnvironmentUnfit or InputRefused before anything large is read, see require_possible.
     """
     require_possible(config, device)
-    precision = settle(config.train.precision, device)
+    precision = choose_precision(config.train.precision, device)
     if device != "cpu":
         cuda_device.limit_memory(device, config.train.gpu_memory_fraction)
     path, method = str(base_path(config)), config.model.method
     dtype = torch.float32 if method == "full" else DTYPES[precision]
-    options = {"quantization_config": four_bits(dtype)} if method == "qlora" else {}
+    options = {"quantization_config": quantization_of(dtype)} if method == "qlora" else {}
     tokenizer, model, processor = read(path, device=device, dtype=dtype, **options)
-    mend_generation(model)
-    mend_config(model.config, path)
+    fix_generation_config(model)
+    require_grid(model.config, path)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.unk_token or tokenizer.eos_token
     model.config.use_cache = False
     if device == "cpu" and precision != "fp32":
         match_attention(model)
-    return Loaded(attach(model, config), tokenizer, processor, device, precision)
+    return Loaded(attach_adapters(model, config), tokenizer, processor, device, precision)
 
 
 def read(path: str, *, device: str, dtype: torch.dtype, **options: Any) -> tuple[Any, Any, Any]:
@@ -135,7 +135,7 @@ def read(path: str, *, device: str, dtype: torch.dtype, **options: Any) -> tuple
     return tokenizer, model, processor
 
 
-def four_bits(dtype: torch.dtype) -> Any:
+def quantization_of(dtype: torch.dtype) -> Any:
     """Return QLoRA's quantization (nf4, nested); projector, tower and head stay whole. Source: Dettmers et al. 2023."""
     from transformers import BitsAndBytesConfig
 
@@ -148,7 +148,7 @@ def four_bits(dtype: torch.dtype) -> Any:
     )
 
 
-def attach(model: Any, config: Config) -> Any:
+def attach_adapters(model: Any, config: Config) -> Any:
     """Return the model with adapters where the method has them; requires_grad is set on what trains and only there."""
     method = config.model.method
     model.requires_grad_(False)
@@ -167,13 +167,13 @@ def attach(model: Any, config: Config) -> Any:
             ),
         )
     for name, parameter in model.named_parameters():
-        if learns(name, config):
+        if is_trainable(name, config):
             parameter.requires_grad_(True)
             parameter.data = parameter.data.float()
     return model
 
 
-def learns(name: str, config: Config) -> bool:
+def is_trainable(name: str, config: Config) -> bool:
     """Tell whether a parameter of this name trains."""
     method = config.model.method
     if "vision_tower" in name:
@@ -183,14 +183,14 @@ def learns(name: str, config: Config) -> bool:
     return method == "full" or (method in ADAPTED and "lora_" in name)
 
 
-def trained(model: Any) -> Iterator[tuple[str, torch.nn.Parameter]]:
+def trainable_parameters(model: Any) -> Iterator[tuple[str, torch.nn.Parameter]]:
     """Yield (name, parameter) of what trains, named as in the LLaVA itself."""
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             yield name.removeprefix("base_model.model."), parameter
 
 
-def mend_generation(model: Any) -> list[str]:
+def fix_generation_config(model: Any) -> list[str]:
     """Drop sampling settings that contradict do_sample=False and return their names.
 
     transformers 4.37 loads vicuna-v1.5's generation_config (temperature 0.9 without do_sample) and refuses to save it:
@@ -206,7 +206,7 @@ def mend_generation(model: Any) -> list[str]:
     return mended
 
 
-def mend_config(config: Any, path: str) -> None:
+def require_grid(config: Any, path: str) -> None:
     """Raise InputRefused for a LLaVA-NeXT config inference could not use: anyres without its grid."""
     if getattr(config, "image_aspect_ratio", None) == "anyres" and not getattr(config, "image_grid_pinpoints", None):
         raise InputRefused(

@@ -14,7 +14,7 @@ import torch
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
 
 
-def settle(asked: str, device: str) -> str:
+def choose_precision(asked: str, device: str) -> str:
     """Return the precision for a device: a CPU has no half convolution, so fp16 is fp32 there."""
     return "fp32" if device == "cpu" and asked == "fp16" else asked
 
