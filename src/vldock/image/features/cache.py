@@ -82,8 +82,8 @@ class FeatureCache:
         self.counts.hits += found is not None
         return found
 
-    def __contains__(self, key: str) -> bool:
-        return key in self._index or self._pending(key) is not None
+    def __contains__(self, key: object) -> bool:
+        return key in self._index or any(key in waiting for waiting in self._waiting.values())
 
     def put(self, entry: Entry, tensor: torch.Tensor) -> str:
         """Take a tensor, on any device, for its row; return its key. It is on the disk after `flush`, or a full shard.

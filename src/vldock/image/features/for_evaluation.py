@@ -49,7 +49,7 @@ def skip_unread_layers(tower: Any) -> Iterator[None]:
 
     What is read is the same bit for bit: nothing above it is part of it. One thread at a time.
     """
-    encoder = getattr(getattr(tower.vision_tower, "vision_model", None), "encoder", None)
+    encoder: Any = getattr(getattr(tower.vision_tower, "vision_model", None), "encoder", None)
     layers, selected = getattr(encoder, "layers", ()), tower.select_layer
     read = selected if selected >= 0 else len(layers) + 1 + selected  # hidden state 0 is what the first layer is given
     if not 0 <= read < len(layers):
@@ -111,7 +111,7 @@ def digest_of_files(tower: Any) -> str | None:
 
 
 def _equal(ours: torch.Tensor, theirs: torch.Tensor) -> bool:
-    return torch.equal(ours.detach().cpu(), theirs.detach().to(ours.dtype))
+    return bool(torch.equal(ours.detach().cpu(), theirs.detach().to(ours.dtype)))
 
 
 def _config(config: Any) -> dict[str, Any]:

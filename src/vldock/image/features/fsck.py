@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from vldock.image.features import evict, file_locks, shards
+from vldock.image.features.space import prompt_hash
 
 Kind = Literal["damaged", "foreign", "unfinished", "in progress"]
 
@@ -96,7 +97,7 @@ def _compare(shard: shards.Shard) -> None:
     """Raise ShardDamaged for a row whose bytes are not those written, or a shard below another prompt or space."""
     if not shard.path.name.startswith(f"{shard.space.short}-"):
         raise shards.ShardDamaged("named for another space than its header's")
-    if shard.path.parent.parent.name != shards.prompt_hash(shard.prompt):
+    if shard.path.parent.parent.name != prompt_hash(shard.prompt):
         raise shards.ShardDamaged("in the folder of another prompt")
     with shard.path.open("rb") as stream:
         length = int.from_bytes(stream.read(8), "little")

@@ -11,6 +11,7 @@ from typing import Any
 
 from vldock.image.features import evict, shards
 from vldock.image.features.fsck import Report
+from vldock.image.features.space import prompt_hash
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ def list_groups(root: Path) -> list[Group]:
             shard = shards.read_header(one.path)
         except (FileNotFoundError, shards.ShardDamaged):
             continue
-        prompt = shards.prompt_hash(shard.prompt)
+        prompt = prompt_hash(shard.prompt)
         found[shard.dataset, prompt, shard.space.digest].append((shard, one.used))
     return [_group(found[key]) for key in sorted(found)]
 
@@ -51,7 +52,7 @@ def _group(members: list[tuple[shards.Shard, float]]) -> Group:
     places = [row.vlm_idx for shard, _ in members for row in shard.rows]
     preprocessing = hashlib.sha256(first.space.preprocessing.encode()).hexdigest()[:12]
     return Group(
-        first.dataset, first.prompt, shards.prompt_hash(first.prompt), first.space.tower[:12], first.space.layer,
+        first.dataset, first.prompt, prompt_hash(first.prompt), first.space.tower[:12], first.space.layer,
         first.space.computed, preprocessing, first.space.dtype, len(places), min(places), max(places), len(members),
         sum(shard.size for shard, _ in members), max(used for _, used in members),
     )  # fmt: skip

@@ -31,7 +31,7 @@ class Sample:
     features: torch.Tensor
 
 
-class CachedPictures(Dataset[Sample]):
+class CachedPictures(Dataset[Sample]):  # type: ignore[misc]
     """Rows as their features. A row that is not cached is computed by `compute`, or refused where that is None.
 
     The picture's bytes are read and hashed each time, never decoded: a file that changed is another picture.

@@ -33,7 +33,7 @@ class Pixels:
     pixels: torch.Tensor | None
 
 
-class PixelDataset(Dataset[Pixels | BrokenRow]):
+class PixelDataset(Dataset[Pixels | BrokenRow]):  # type: ignore[misc]
     """Rows as pixels; broken ones as what is wrong with them. Without a processor they are only judged."""
 
     def __init__(

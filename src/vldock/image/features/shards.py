@@ -140,7 +140,8 @@ def serialise(space: Space, entries: Mapping[str, tuple[Entry, torch.Tensor]]) -
     meta: dict[str, Any] = {"format": FORMAT, "dataset": first.dataset, "written": repr(time.time())}
     meta |= {"space": json.dumps(asdict(space)), "prompt": json.dumps(first.prompt)}
     meta |= {"rows": json.dumps([asdict(row) for row in rows])}
-    return save({key: tensor.contiguous() for key, (_, tensor) in entries.items()}, metadata=meta)
+    content: bytes = save({key: tensor.contiguous() for key, (_, tensor) in entries.items()}, metadata=meta)
+    return content
 
 
 def begin(place: Path, space: Space, content: bytes) -> tuple[file_locks.Lease, Path]:

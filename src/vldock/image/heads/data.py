@@ -27,7 +27,7 @@ class Batch:
     actions: torch.Tensor
 
 
-class Demonstrations(Dataset[tuple[torch.Tensor, list[int], list[float]]]):
+class Demonstrations(Dataset[tuple[torch.Tensor, list[int], list[float]]]):  # type: ignore[misc]
     """Rows of a scenes file; `compute` makes the features of what is not cached, None refuses it."""
 
     def __init__(self, path: Path, cache: FeatureCache, compute: Callable[[bytes], torch.Tensor] | None = None) -> None:

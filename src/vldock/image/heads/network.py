@@ -14,7 +14,7 @@ HEADS = 4
 POOL = 2  # patches to a side of what is looked at
 
 
-class Trunk(nn.Module):
+class Trunk(nn.Module):  # type: ignore[misc]
     """Features and an instruction to a context vector of `width`.
 
     The words' sum asks, each attention head answers with a mix of patches and with the mean place of that mix.

@@ -31,7 +31,7 @@ class Objective(Protocol):
         """Return an action (B, 3) for each context."""
 
 
-class Regression(nn.Module):
+class Regression(nn.Module):  # type: ignore[misc]
     """One action for each context: the mean of what was shown."""
 
     def __init__(self, *, width: int, actions: int) -> None:
@@ -49,7 +49,7 @@ class Regression(nn.Module):
         return said
 
 
-class FlowMatching(nn.Module):
+class FlowMatching(nn.Module):  # type: ignore[misc]
     """A velocity field over actions, and the solver that follows it."""
 
     def __init__(self, *, width: int, actions: int, solver: str, steps: int) -> None:

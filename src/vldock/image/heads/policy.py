@@ -18,7 +18,7 @@ OBJECTIVES = ("regression", "flow-matching")
 ACTIONS = 3
 
 
-class Policy(nn.Module):
+class Policy(nn.Module):  # type: ignore[misc]
     """Image features and an instruction to an action, by either objective."""
 
     def __init__(

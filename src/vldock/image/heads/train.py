@@ -106,7 +106,7 @@ def _policy(config: Config, objective: str, features: torch.Tensor) -> Policy:
     )  # fmt: skip
 
 
-@torch.enable_grad()  # importing VLMEvalKit turns gradients off for the process
+@torch.enable_grad()  # type: ignore[untyped-decorator]  # importing VLMEvalKit turns gradients off for the process
 def _epochs(
     policy: Policy, learn: Demonstrations, config: Config, on_epoch: OnEpoch
 ) -> tuple[list[float], list[float]]:

@@ -26,11 +26,16 @@ def is_custom(place: ModelLocation) -> bool:
 
 def make(place: ModelLocation, base: str | None, options: dict[str, Any]) -> Any:
     """Load `place` on `base` into its wrapper; `options` are the wrapper's decoding arguments."""
+    kind: Any
     with quiet_libraries():
         if is_custom(place):
-            from vldock.image.vlmeval_hooks.models.own_llava import OwnLLaVA as kind  # noqa: N813
+            from vldock.image.vlmeval_hooks.models.own_llava import OwnLLaVA
+
+            kind = OwnLLaVA
         else:
-            from vlmeval.vlm.llava.llava import LLaVA as kind  # noqa: N813
+            from vlmeval.vlm.llava.llava import LLaVA
+
+            kind = LLaVA
         with _through_workspace(place, base):
             return kind(model_path=place.path, **options)
 

@@ -175,4 +175,5 @@ def _counts(data: Dataset) -> dict[str, dict[str, int]]:
 def _printer() -> type:
     from transformers.trainer_callback import PrinterCallback
 
-    return PrinterCallback
+    kind: type = PrinterCallback
+    return kind

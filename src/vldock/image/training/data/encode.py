@@ -18,7 +18,8 @@ from llava.mm_utils import process_images, tokenizer_image_token
 from vldock.common.errors import InputRefused
 from vldock.image.llava_hooks import wording
 from vldock.image.training.data import images as training_images
-from vldock.image.training.data.records import ConversationTurn, Record
+from vldock.image.training.data.conversations import ConversationTurn
+from vldock.image.training.data.records import Record
 
 if TYPE_CHECKING:
     from vldock.image.training.model.cached_tower import CachedTower

@@ -13,8 +13,9 @@ import string
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from vldock.image.training.data.conversations import IMAGE, ConversationTurn
 from vldock.image.training.data.images import Picture
-from vldock.image.training.data.records import IMAGE, ConversationTurn, Record
+from vldock.image.training.data.records import Record
 
 KINDS = ("name", "choice", "yes-no")
 BRIEF = "Answer the question using a single word or phrase."

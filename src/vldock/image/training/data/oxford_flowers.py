@@ -64,7 +64,9 @@ def from_hub(name: str, *, load: Callable[..., Any] | None = None) -> Flowers:
     import datasets
 
     if load is None:
-        from vldock.image.offline import load_dataset as load
+        from vldock.image.offline import load_dataset
+
+        load = load_dataset
     loaded = load(name)
     found = loaded if isinstance(loaded, Mapping) else {"train": loaded}
     splits: dict[str, tuple[Flower, ...]] = {}

@@ -41,6 +41,8 @@ class Diverged(VldockError):
 class FineTuner(Trainer):  # type: ignore[misc]
     """Trains a LLaVA on records; `micro` is how many rows of a batch go through the model at once."""
 
+    control: Any  # the Trainer's, which has no types
+
     def __init__(
         self,
         loaded: Loaded,
@@ -158,9 +160,10 @@ class FineTuner(Trainer):  # type: ignore[misc]
         """Add gradient norm, memory and speed to a line about the loss, and emit it."""
         if "loss" in logs:
             epochs = (self.state.global_step * self.total_batch) / len(self.train_dataset)
-            logs = {**logs, **self.meter.read(), "gradient_norm": self.norm, "epoch": round(epochs, 4)}
-            self.emit("step", step=self.state.global_step, **logs)
-        super().log({name: value for name, value in logs.items() if value is not None})
+            line: dict[str, Any] = {**logs, **self.meter.read(), "gradient_norm": self.norm, "epoch": round(epochs, 4)}
+            self.emit("step", step=self.state.global_step, **line)
+            logs = {name: value for name, value in line.items() if value is not None}
+        super().log(logs)
 
     @property
     def total_batch(self) -> int:

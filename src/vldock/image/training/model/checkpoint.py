@@ -9,6 +9,7 @@ Nothing here needs deepspeed, which LLaVA's train.py imports when it saves adapt
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -70,19 +71,18 @@ def read(folder: Path, config: Config) -> dict[str, torch.Tensor]:
             if not shards:
                 raise FileNotFoundError(folder / "model.safetensors")
             return {name: value for shard in shards for name, value in load_file(shard).items()}
-        found: dict[str, torch.Tensor] = {}
-        if method in ADAPTED:
-            for name, value in load_file(folder / ADAPTER).items():
-                # peft leaves the adapter's own name out of the file
-                short = name.removeprefix("base_model.model.")
-                found[
-                    short.replace("lora_A.weight", "lora_A.default.weight").replace(
-                        "lora_B.weight", "lora_B.default.weight"
-                    )
-                ] = value
-        return found | torch.load(folder / (NON_LORA if method in ADAPTED else PROJECTOR), map_location="cpu")
+        others: dict[str, torch.Tensor] = torch.load(
+            folder / (NON_LORA if method in ADAPTED else PROJECTOR), map_location="cpu"
+        )
+        adapters = load_file(folder / ADAPTER) if method in ADAPTED else {}
+        return {_name_in_model(name): value for name, value in adapters.items()} | others
     except FileNotFoundError as error:
         raise InputRefused(f"{error.filename or error} is missing", expected="a checkpoint written by train") from error
+
+
+def _name_in_model(name: str) -> str:
+    """Return the name in the LLaVA of a tensor in peft's file, which leaves the adapter's own name out."""
+    return re.sub(r"(lora_[AB])\.weight", r"\1.default.weight", name.removeprefix("base_model.model."))
 
 
 def has_own_tower(model: Any) -> bool:
@@ -119,4 +119,4 @@ def sweep(run: Path) -> list[Path]:
 
 def bytes_needed(loaded: Loaded) -> int:
     """Return the bytes that the checkpoints of a run take at most."""
-    return KEPT * 12 * sum(parameter.numel() for _, parameter in trainable_parameters(loaded.model))
+    return KEPT * 12 * int(sum(parameter.numel() for _, parameter in trainable_parameters(loaded.model)))
