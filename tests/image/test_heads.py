@@ -180,7 +180,7 @@ def test_heun_is_nearer_than_euler_on_a_curved_path() -> None:
 @pytest.mark.parametrize(
     ("override", "told"),
     [("training.epoch=3", "unknown setting training.epoch"), ("training.epochs=many", "training.epochs is 'many'"),
-     ("data=3", "data. is 3"), ("sampling.steps=1.5", "sampling.steps is 1.5")],
+     ("data=3", "data is 3"), ("sampling.steps=1.5", "sampling.steps is 1.5")],
 )  # fmt: skip
 def test_a_setting_that_is_none_is_refused_by_name(override: str, told: str) -> None:
     with pytest.raises(UsageError, match=told):

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
-
-import yaml
+from typing import Any
 
 from vldock.common.cache_env import OUTPUTS
-from vldock.common.errors import UsageError
-
-T = TypeVar("T")
+from vldock.image import settings_file
+from vldock.image.settings_file import SettingsFile
 
 
 @dataclass(frozen=True)
@@ -70,53 +66,24 @@ class Config:
     sampling: Sampling = field(default_factory=Sampling)
 
 
-def read(path: Path | None, overrides: Sequence[str] = ()) -> Config:
-    """Return the file's settings, `overrides` ("training.epochs=3") on top.
+FILE = SettingsFile(Config, example="training.epochs=3", hint="see docs/features.md")
+
+
+def read(path: Path | None, words: Sequence[str] = ()) -> Config:
+    """Return the file's settings with KEY=VALUE words over it; $VARIABLE in a text is expanded.
 
     Raises UsageError for a name or a type that is not a setting's.
     """
-    try:
-        given = yaml.safe_load(path.read_text(encoding="utf-8")) if path else {}
-        for one in overrides:
-            name, _, text = one.partition("=")
-            _set(given := given or {}, name.split("."), yaml.safe_load(text))
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UsageError(
-            f"--config {path}: {error}", expected="a YAML file", hint="see docs/use/features.md"
-        ) from error
-    return _made(Config, given or {}, "")
+    config: Config = _expand(FILE.read(path, words))
+    return config
 
 
 def write(config: Config, path: Path) -> None:
     """Write every setting, defaults too."""
-    path.write_text(yaml.safe_dump(asdict(config), sort_keys=False), encoding="utf-8")
+    path.write_text(settings_file.to_yaml(config), encoding="utf-8")
 
 
-def _set(into: dict[str, Any], names: list[str], value: Any) -> None:
-    for name in names[:-1]:
-        into = into.setdefault(name, {})
-    into[names[-1]] = value
-
-
-def _made(kind: type[T], given: Any, where: str) -> T:
-    if not isinstance(given, Mapping):
-        raise UsageError(f"{where or 'the configuration'} is {given!r}", expected="names and their values")
-    types = get_type_hints(kind)
-    known = {one.name: types[one.name] for one in fields(kind)}  # type: ignore[arg-type]
-    values = {}
-    for name, value in given.items():
-        if name not in known:
-            raise UsageError(f"unknown setting {where}{name}", expected=", ".join(known))
-        values[name] = _value(known[name], value, f"{where}{name}")
-    return kind(**values)
-
-
-def _value(kind: Any, value: Any, name: str) -> Any:
-    if is_dataclass(kind):
-        return _made(kind, value, f"{name}.")  # type: ignore[arg-type]
-    if kind is float and type(value) in (int, str):
-        with contextlib.suppress(ValueError):
-            value = float(value)  # YAML 1.1 takes 1e-3 for a word
-    if type(value) is not kind:
-        raise UsageError(f"{name} is {value!r}", expected=f"a value of type {kind.__name__}")
-    return os.path.expandvars(value) if kind is str else value
+def _expand(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(value, **{each.name: _expand(getattr(value, each.name)) for each in fields(value)})
+    return os.path.expandvars(value) if isinstance(value, str) else value

@@ -6,15 +6,14 @@ fp16, gradient checkpointing, 4 bits, clipping at 0.5, 90 % of the GPU's memory.
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
-import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any
 
 from vldock.common.errors import UsageError
+from vldock.image import settings_file
+from vldock.image.settings_file import SettingsFile
 from vldock.image.training.data.flower_questions import KINDS
 from vldock.image.training.data.images import MAX_PIXELS
 from vldock.image.training.data.problems import ACCEPTABLE
@@ -93,13 +92,14 @@ class Config:
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values, lists for tuples, as YAML holds them."""
-        return _plain(dataclasses.asdict(self))
+        return settings_file.as_dict(self)
 
     def to_yaml(self) -> str:
         """Return the resolved configuration as YAML."""
-        import yaml
+        return settings_file.to_yaml(self)
 
-        return str(yaml.safe_dump(self.as_dict(), sort_keys=False))
+
+FILE = SettingsFile(Config, example="train.epochs=3", hint="python -m vldock.image train --print-config")
 
 
 def load(path: Path | None, words: Sequence[str] = ()) -> Config:
@@ -107,81 +107,9 @@ def load(path: Path | None, words: Sequence[str] = ()) -> Config:
 
     Raises UsageError for a file that cannot be read, an unknown key (the nearest is named) or a value out of range.
     """
-    import yaml
-
-    values: dict[str, Any] = {}
-    if path is not None:
-        try:
-            read = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise UsageError(f"{path} cannot be read: {error}", expected="a YAML file of settings") from error
-        if not isinstance(read or {}, dict):
-            raise UsageError(f"{path} holds a {type(read).__name__}", expected="settings: `train: {epochs: 3}`")
-        values = dict(read or {})
-    for word in words:
-        key, equals, text = word.partition("=")
-        if not equals:
-            raise UsageError(f"{word}: no =", expected="KEY=VALUE, such as train.epochs=3")
-        _put(values, key, yaml.safe_load(text) if text else "")
-    config: Config = _build(Config, values, "")
+    config = FILE.read(path, words)
     _check(config)
     return config
-
-
-def _put(values: dict[str, Any], key: str, value: Any) -> None:
-    *above, last = key.split(".")
-    for name in above:
-        inner = values.setdefault(name, {})
-        if not isinstance(inner, dict):
-            raise UsageError(f"{key}: {name} is no section", expected="data, model or train")
-        values = inner
-    values[last] = value
-
-
-def _build(kind: type, values: Mapping[str, Any], above: str) -> Any:
-    hints = get_type_hints(kind)
-    if not isinstance(values, Mapping):
-        raise UsageError(f"{above.rstrip('.')}: {values!r}", expected="a section: `train: {epochs: 3}`")
-    for name in values:
-        if name not in hints:
-            close = difflib.get_close_matches(f"{above}{name}", _all_keys(), n=1, cutoff=0.4)
-            hint = f"did you mean {close[0]}?" if close else "python -m vldock.image train --print-config"
-            raise UsageError(f"unknown setting {above}{name}", expected=", ".join(hints), hint=hint)
-    made = {}
-    for each in fields(kind):
-        if each.name in values:
-            made[each.name] = _value(hints[each.name], values[each.name], f"{above}{each.name}")
-    return kind(**made)
-
-
-def _value(hint: Any, value: Any, name: str) -> Any:
-    if dataclasses.is_dataclass(hint):
-        return _build(hint, value, f"{name}.")  # type: ignore[arg-type]
-    if get_origin(hint) is tuple:
-        items = value if isinstance(value, list) else [value] if value != "" else []
-        return tuple(_value(get_args(hint)[0], item, name) for item in items)
-    if hint is str and value is None:
-        return ""
-    if hint is float and isinstance(value, str):  # YAML 1.1 reads 1e-5 as text
-        with contextlib.suppress(ValueError):
-            value = float(value)
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
-        raise UsageError(f"{name}={value!r}", expected=f"a value of type {hint.__name__}")
-    return value
-
-
-def _all_keys() -> list[str]:
-    sections = {"data": Data, "model": Model, "train": Train}
-    inner = [f"{section}.{each.name}" for section, kind in sections.items() for each in fields(kind)]
-    return ["out", *sections, *inner]
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _plain(inner) for name, inner in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _check(config: Config) -> None:

@@ -71,10 +71,10 @@ def read(folder: Path, config: Config) -> dict[str, torch.Tensor]:
             if not shards:
                 raise FileNotFoundError(folder / "model.safetensors")
             return {name: value for shard in shards for name, value in load_file(shard).items()}
+        adapters = load_file(folder / ADAPTER) if method in ADAPTED else {}
         others: dict[str, torch.Tensor] = torch.load(
             folder / (NON_LORA if method in ADAPTED else PROJECTOR), map_location="cpu"
         )
-        adapters = load_file(folder / ADAPTER) if method in ADAPTED else {}
         return {_name_in_model(name): value for name, value in adapters.items()} | others
     except FileNotFoundError as error:
         raise InputRefused(f"{error.filename or error} is missing", expected="a checkpoint written by train") from error
