@@ -16,6 +16,7 @@ import training_fixture
 from PIL import Image
 from training_fixture import Box, weights_of
 
+from vldock.image import picture_file
 from vldock.image.__main__ import main
 from vldock.image.features import evict
 from vldock.image.training.data import images as training_images
@@ -221,7 +222,7 @@ def test_trouble_with_the_cache_is_told_and_the_training_is_the_same(
 def test_the_size_of_a_picture_that_lies_on_its_side_is_that_of_the_turned_one(tmp_path: Path) -> None:
     for turned in range(1, 9):
         exif = Image.Exif()
-        exif[training_images.ORIENTATION] = turned
+        exif[picture_file.ORIENTATION] = turned
         Image.new("RGB", (20, 10)).save(tmp_path / "a.jpg", exif=exif)
         content = (tmp_path / "a.jpg").read_bytes()
         for accept in ((), ("exif-rotated",)):

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from vldock.common.errors import InputRefused, UsageError
-from vldock.common.tables.images import BROKEN
+from vldock.image import picture_file
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 
@@ -45,22 +44,17 @@ def sha256_of(content: bytes) -> str:
 
 
 def decode(content: bytes) -> Image.Image:
-    """Return the picture as LLaVA and VLMEvalKit open it: first frame, not turned, RGB. Raises ValueError."""
+    """Return an image in RGB as LLaVA and VLMEvalKit open it. Raises ValueError."""
     if not content:
         raise ValueError("the file is empty")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(content))
-            if image.mode.startswith(("I", "F")):
-                raise ValueError(f"mode {image.mode}: convert('RGB') would clip it to white; save it with 8 bits")
-            return image.convert("RGB")
-    except UnidentifiedImageError as error:
-        raise ValueError("not a picture Pillow knows") from error
-    except ValueError:
-        raise  # it says what is wrong
-    except (*BROKEN, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ValueError(f"no picture: {error}") from error
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        with picture_file.open_image(content) as image:
+            mode = image.mode
+            pixels: Image.Image | None = None if mode in picture_file.DEEP else image.convert("RGB")
+    if pixels is None:
+        raise ValueError(f"mode {mode}: convert('RGB') would clip it to white; save it with 8 bits")
+    return pixels
 
 
 def from_folder(folder: Path, *, dataset: str | None = None, prompt: str | None = None) -> list[ImageRow]:

@@ -17,16 +17,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from vldock.common.errors import InputRefused, UsageError
-from vldock.common.tables.images import BROKEN
+from vldock.image import picture_file
 from vldock.image.predict.image_download import DownloadLimits, fetch
 from vldock.image.weights import file_hashes
 
 SQUARE = 178_956_970  # pixels of the padded square: Pillow's own limit, half a gigabyte in memory
-ORIENTATION = 0x0112  # EXIF 2.32, table 4
-KEPT = {"I;16": "16 bits", "I;16B": "16 bits", "I;16L": "16 bits", "I": "32 bits", "F": "floating point"}
 
 
 @dataclass(frozen=True)
@@ -90,22 +88,28 @@ def examine(path: Path, name: str) -> tuple[str, ...]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's on size and palettes: said below, in our words
-            with Image.open(path) as image:
+            with picture_file.open_image(path) as image:
                 _require_small(image, name)
                 found = tuple(_remarks(image))
                 image.convert("RGB")
-    except UnidentifiedImageError:
-        raise InputRefused(
+    except picture_file.Unreadable as error:
+        raise _refusal(path, name, error) from error
+    return found
+
+
+def _refusal(path: Path, name: str, error: picture_file.Unreadable) -> InputRefused:
+    if error.kind == "unknown":
+        return InputRefused(
             f"{name} is no image that can be read: it begins with {_head(path)!r}",
             expected="PNG, JPEG, WebP, GIF, BMP, TIFF ...",
-        ) from None
-    except Image.DecompressionBombError as error:
-        raise InputRefused(f"{name}: {error}", expected=f"at most {SQUARE} pixels") from error
-    except BROKEN as error:
-        raise InputRefused(
-            f"{name} is damaged: {error}", expected="an image that decodes to its last row", hint="fetch it once more"
-        ) from error
-    return found
+        )
+    if error.kind == "huge":
+        return InputRefused(f"{name}: {error.reason}", expected=f"at most {SQUARE} pixels")
+    return InputRefused(
+        f"{name} is damaged: {error.reason}",
+        expected="an image that decodes to its last row",
+        hint="fetch it once more",
+    )
 
 
 def _head(path: Path) -> bytes:
@@ -127,12 +131,12 @@ def _require_small(image: Image.Image, name: str) -> None:
 
 def _remarks(image: Image.Image) -> list[str]:
     found = []
-    if (turned := image.getexif().get(ORIENTATION, 1)) not in (0, 1):
+    if (turned := picture_file.orientation_of(image)) != 1:
         found.append(f"EXIF asks to turn it (orientation {turned}); it is seen unturned, as run.py sees it")
-    if (frames := getattr(image, "n_frames", 1)) > 1:
+    if (frames := picture_file.frames_of(image)) > 1:
         found.append(f"it has {frames} frames; the first is seen")
-    if image.mode in KEPT:
-        found.append(f"{KEPT[image.mode]} a pixel: values above 255 are seen as white")
+    if image.mode in picture_file.DEEP:
+        found.append(f"{picture_file.DEEP[image.mode]} a pixel: values above 255 are seen as white")
     if image.mode in ("CMYK", "LAB", "YCbCr") and image.format != "PNG":
         found.append(f"{image.mode} is converted without its colour profile")
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:

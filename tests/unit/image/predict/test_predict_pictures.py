@@ -10,8 +10,9 @@ import pytest
 from PIL import Image
 
 from vldock.common.errors import InputRefused, UsageError
+from vldock.image.picture_file import ORIENTATION
 from vldock.image.predict.image_download import DownloadLimits
-from vldock.image.predict.pictures import ORIENTATION, PictureReader, display_name, examine
+from vldock.image.predict.pictures import PictureReader, display_name, examine
 
 
 def png(width: int = 4, height: int = 3, mode: str = "RGB") -> bytes:

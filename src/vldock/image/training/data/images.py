@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from vldock.common.tables.images import BROKEN
+from PIL import Image, ImageOps
 
-ORIENTATION = 0x0112  # EXIF tag; 1 is upright
-SIDEWAYS = (5, 6, 7, 8)  # its values that swap width and height
-DEEP = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
+from vldock.image import picture_file
+from vldock.image.picture_file import Unreadable
+
+SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 MAX_PIXELS = 50_000_000
 MIN_SIDE = 8
 
@@ -105,11 +106,9 @@ def read_rgb(picture: Picture, *, accept: Collection[str] = ()) -> Any:
 
 
 def decode(content: bytes, *, accept: Collection[str] = ()) -> Any:
-    """Return encoded bytes as `rgb` does."""
-    from PIL import Image, ImageOps
-
+    """Return encoded bytes as an image, converted as `read_rgb` does."""
     image: Any = Image.open(io.BytesIO(content))
-    if image.mode in DEEP and "16-bit" in accept:
+    if image.mode in picture_file.DEEP and "16-bit" in accept:
         image = _eight_bits(image)
     if "exif-rotated" in accept:
         image = ImageOps.exif_transpose(image)
@@ -117,12 +116,10 @@ def decode(content: bytes, *, accept: Collection[str] = ()) -> Any:
 
 
 def size_of(content: bytes, *, accept: Collection[str] = ()) -> tuple[int, int]:
-    """Return width and height of what `opened` returns; the picture is not decoded."""
-    from PIL import Image
-
+    """Return width and height of what `decode` returns; the picture is not decoded."""
     image = Image.open(io.BytesIO(content))
     width, height = image.size
-    lies = "exif-rotated" in accept and image.getexif().get(ORIENTATION, 1) in SIDEWAYS
+    lies = "exif-rotated" in accept and picture_file.orientation_of(image) in SIDEWAYS
     return (height, width) if lies else (width, height)
 
 
@@ -132,37 +129,37 @@ def _kind_of(error: OSError) -> str:
 
 
 def _decode(data: bytes, name: str, max_pixels: int) -> list[Finding]:
-    from PIL import Image
-
     try:
-        image: Any = Image.open(io.BytesIO(data))
-        width, height = image.size
-        if width * height > max_pixels:
-            return [Finding("huge", f"{name} is {width}x{height}, over {max_pixels} pixels")]
-        found = [Finding("tiny", f"{name} is {width}x{height}")] if min(width, height) < MIN_SIDE else []
-        frames = getattr(image, "n_frames", 1)
-        found += [Finding("animated", f"{name} has {frames} frames")] if frames > 1 else []
-        found += [Finding("cmyk", f"{name} is {image.mode}")] if image.mode in ("CMYK", "YCCK") else []
-        found += [Finding("16-bit", f"{name} has pixels of mode {image.mode}")] if image.mode in DEEP else []
-        turned = image.getexif().get(ORIENTATION, 1)
-        found += [Finding("exif-rotated", f"{name} has EXIF orientation {turned}")] if turned not in (0, 1) else []
-        image.load()
-    except Image.DecompressionBombError as error:
-        return [Finding("huge", f"{name}: {error}")]
-    except BROKEN as error:
-        return [Finding("corrupt", f"{name}: {_short(error)}")]
+        with picture_file.open_image(data) as image:
+            width, height = image.size
+            if width * height > max_pixels:
+                return [Finding("huge", f"{name} is {width}x{height}, over {max_pixels} pixels")]
+            found = list(_remarks(image, name))
+            image.load()
+    except Unreadable as error:
+        if error.kind == "huge":
+            return [Finding("huge", f"{name}: {error.reason}")]
+        reason = "no image format PIL knows" if error.kind == "unknown" else error.reason[:120]
+        return [Finding("corrupt", f"{name}: {reason}")]
     return found
 
 
-def _short(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    return "no image format PIL knows" if "cannot identify" in text else text[:120]
+def _remarks(image: Any, name: str) -> Iterator[Finding]:
+    if min(image.size) < MIN_SIDE:
+        yield Finding("tiny", f"{name} is {image.width}x{image.height}")
+    if (frames := picture_file.frames_of(image)) > 1:
+        yield Finding("animated", f"{name} has {frames} frames")
+    if image.mode in ("CMYK", "YCCK"):
+        yield Finding("cmyk", f"{name} is {image.mode}")
+    if image.mode in picture_file.DEEP:
+        yield Finding("16-bit", f"{name} has pixels of mode {image.mode}")
+    if (turned := picture_file.orientation_of(image)) != 1:
+        yield Finding("exif-rotated", f"{name} has EXIF orientation {turned}")
 
 
 def _eight_bits(image: Any) -> Any:
     """Scale 16 bits to 8: PIL's own convert() would clip them to white."""
     import numpy as np
-    from PIL import Image
 
     values = np.asarray(image).astype("float64")
     top = 65535.0 if values.max(initial=0) > 255 else 255.0
