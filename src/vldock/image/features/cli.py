@@ -22,6 +22,9 @@ from vldock.image.features.space import DTYPES, TOKENS
 from vldock.image.startup import prepare as startup
 
 if TYPE_CHECKING:
+    from vldock.image.features.build import BuildResult
+    from vldock.image.features.picture_rows import ImageRow
+    from vldock.image.features.processor import ClipProcessor
     from vldock.image.features.prompt_features import PromptReader
     from vldock.image.features.towers import Tower
 
@@ -108,11 +111,28 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _build(args: argparse.Namespace, root: Path) -> int:
-    from vldock.image.features import for_evaluation, picture_rows, prompt_features, torchrun_store, towers
+    from vldock.image.features import for_evaluation, torchrun_store
     from vldock.image.features.build import build
     from vldock.image.features.picture_loader import LoaderOptions
     from vldock.image.features.progress import ProgressLines
 
+    _check_build(args)
+    rows = _rows(args)
+    with torchrun_store.join() as rank:
+        vl_model, processor = _open_model(args, torchrun_store.device())
+        dtype = for_evaluation.name_of(vl_model.dtype) if args.for_evaluation else args.dtype or "float16"
+        built = build(
+            rows, vl_model=vl_model, processor=processor, cache_dir=root, dtype=dtype, limit=args.limit,
+            loader=LoaderOptions(args.batch_size, args.num_workers, args.prefetch_factor), broken=args.broken,
+            rows_per_shard=args.rows_per_shard, on_progress=ProgressLines(),
+        )  # fmt: skip
+    if not rank:
+        _print_build(built, root, as_json=args.as_json)
+    return 1 if built.refused else 0
+
+
+def _check_build(args: argparse.Namespace) -> None:
+    """Raise UsageError for arguments of `build` that contradict each other."""
     if args.images and not args.images.is_dir():
         raise UsageError(f"--images {args.images}: no such folder", expected="a folder of pictures")
     if args.images and args.prompt_key:
@@ -123,38 +143,34 @@ def _build(args: argparse.Namespace, root: Path) -> int:
             expected="the dtype the model computes in",
             hint="leave out --dtype; VLDOCK_DTYPE sets what is computed in",
         )
-    wanted = (
-        picture_rows.from_folder(args.images, dataset=args.dataset, prompt=args.prompt)
-        if args.images
-        else picture_rows.from_json(
-            args.rows, images=args.image_root, dataset=args.dataset, prompt=args.prompt, prompt_key=args.prompt_key
-        )
+
+
+def _rows(args: argparse.Namespace) -> list[ImageRow]:
+    from vldock.image.features import picture_rows
+
+    if args.images:
+        return picture_rows.from_folder(args.images, dataset=args.dataset, prompt=args.prompt)
+    return picture_rows.from_json(
+        args.rows, images=args.image_root, dataset=args.dataset, prompt=args.prompt, prompt_key=args.prompt_key
     )
-    with torchrun_store.join() as rank:
-        vl_model: Tower | PromptReader
-        if args.prompt or args.prompt_key:
-            vl_model, processor = prompt_features.open_reader(
-                args.model, hidden=args.hidden, tokens=args.tokens, device=torchrun_store.device()
-            )
-        else:
-            vl_model, processor = towers.open_tower(
-                args.model, device=torchrun_store.device(), for_evaluation=args.for_evaluation
-            )
-        dtype = for_evaluation.name_of(vl_model.dtype) if args.for_evaluation else args.dtype or "float16"
-        built = build(
-            wanted, vl_model=vl_model, processor=processor, cache_dir=root, dtype=dtype, limit=args.limit,
-            loader=LoaderOptions(args.batch_size, args.num_workers, args.prefetch_factor), broken=args.broken,
-            rows_per_shard=args.rows_per_shard, on_progress=ProgressLines(),
-        )  # fmt: skip
-    if not rank:
-        for line in built.broken:
-            print(f"skipped: {line}", file=sys.stderr)
-        said = {**asdict(built), "rate": built.rate, "cache": str(root)}
-        text = f"of {built.rows} rows {built.computed} computed, {built.kept} cached before, {len(built.broken)} broken"
-        print(json.dumps(said) if args.as_json else f"{text}; {built.rate:.1f} pictures/s; {root}")
-        if built.refused:
-            print(f"error: {built.refused} rows found no room below the limit", file=sys.stderr)
-    return 1 if built.refused else 0
+
+
+def _open_model(args: argparse.Namespace, device: str | None) -> tuple[Tower | PromptReader, ClipProcessor]:
+    from vldock.image.features import prompt_features, towers
+
+    if args.prompt or args.prompt_key:
+        return prompt_features.open_reader(args.model, hidden=args.hidden, tokens=args.tokens, device=device)
+    return towers.open_tower(args.model, device=device, for_evaluation=args.for_evaluation)
+
+
+def _print_build(built: BuildResult, root: Path, *, as_json: bool) -> None:
+    for line in built.broken:
+        print(f"skipped: {line}", file=sys.stderr)
+    facts = {**asdict(built), "rate": built.rate, "cache": str(root)}
+    text = f"of {built.rows} rows {built.computed} computed, {built.kept} cached before, {len(built.broken)} broken"
+    print(json.dumps(facts) if as_json else f"{text}; {built.rate:.1f} pictures/s; {root}")
+    if built.refused:
+        print(f"error: {built.refused} rows found no room below the limit", file=sys.stderr)
 
 
 def _look(args: argparse.Namespace, root: Path) -> int:
