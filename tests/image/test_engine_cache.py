@@ -1,38 +1,28 @@
-"""The feature cache behind the batched engine: no answer moves, no tower runs twice, no fault ends a run."""
+"""The feature cache behind the batched engine: no answer moves, no tower runs twice."""
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import engine_cache_fixture
 import pytest
 import tiny_wrapper
 import torch
+from engine_cache_fixture import MARKS, PICTURES, Found, run
 
-from vldock.common.inference_options import BATCHED
 from vldock.image.answering.types import Question
 from vldock.image.engines import disk_features
-from vldock.image.engines.batched import BatchedEngine
-from vldock.image.engines.memory_features import FeatureStore
-from vldock.image.features import build, for_evaluation, fsck, picture_rows, shards, towers
-from vldock.image.features.cache import FeatureCache
+from vldock.image.features import build, for_evaluation, fsck, picture_rows, towers
 
-pytestmark = [  # of the wrapper's own settings, and of transformers about them
-    pytest.mark.filterwarnings("ignore:Following kwargs received:UserWarning"),
-    pytest.mark.filterwarnings("ignore:`do_sample` is set to `False`:UserWarning"),
-]
-Found = dict[int, tuple[str, list[int]]]
-PICTURES = 5  # that are asked about
+pytestmark = MARKS
 
 
 @pytest.fixture(scope="module")
 def wrapper(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """VLMEvalKit's LLaVA wrapper with a tiny model, its tower as its files have it."""
-    made = tiny_wrapper.make(tmp_path_factory.mktemp("tiny"))
-    untouched(made)
-    return made
+    return engine_cache_fixture.make(tmp_path_factory.mktemp("tiny"))
 
 
 @pytest.fixture(scope="module")
@@ -58,30 +48,6 @@ def _fresh() -> Iterator[None]:
     """Every test is a process of its own, as far as the cache can tell."""
     yield
     disk_features._opened.cache_clear()
-
-
-def untouched(made: Any) -> None:
-    """Give a tower the weights of its files again; tiny_wrapper makes others."""
-    tower = made.model.get_vision_tower()
-    fresh = type(tower.vision_tower).from_pretrained(tower.vision_tower_name)
-    tower.vision_tower.load_state_dict(fresh.state_dict())
-
-
-def run(
-    made: Any, asked: list[Question], root: Path, *, batch_size: int = 3, **env: str
-) -> tuple[Found, dict[str, int]]:
-    """Answer in what is as good as another process; return the answers and how the images were looked up."""
-    disk_features._opened.cache_clear()
-    values = {"VLDOCK_ENGINE": BATCHED, "VLDOCK_FEATURE_CACHE": "1", "VLDOCK_FEATURES": str(root), **env}
-    engine = BatchedEngine(
-        made, batch_size=batch_size, features=FeatureStore(1 << 30), disk=disk_features.open_for(made, values)
-    )
-    found, seen = Found(), {"read": 0, "computed": 0, "held": 0}
-    for answer in engine.answers(asked):
-        found[answer.index] = (answer.text, answer.note["answer"])
-        for word in seen:
-            seen[word] += answer.note["features"].get(word, 0) if "features" in answer.note else 0
-    return found, seen
 
 
 def test_cold_and_warm_every_answer_is_the_stock_loops_and_no_tower_runs_twice(
@@ -234,92 +200,3 @@ def test_the_space_of_what_is_in_memory_is_that_of_the_files_it_came_from(wrappe
     found = for_evaluation.space_of(tower, wrapper.image_processor, dtype=torch.float32, device=torch.device("cpu"))
 
     assert found == towers.space_of(vl_model, processor, "float32")
-
-
-def test_damaged_rows_are_computed_again(wrapper: Any, asked: list[Question], expected: Found, tmp_path: Path) -> None:
-    run(wrapper, asked, tmp_path)
-    (path,) = shards.find_shards(tmp_path)
-    content = bytearray(path.read_bytes())
-    content[-1] ^= 1
-    path.write_bytes(content)
-
-    found, seen = run(wrapper, asked, tmp_path)
-
-    assert found == expected
-    assert (seen["read"], seen["computed"]) == (PICTURES - 1, 1)
-
-
-def test_a_shard_that_is_cut_short_is_computed_again(
-    wrapper: Any, asked: list[Question], expected: Found, tmp_path: Path
-) -> None:
-    run(wrapper, asked, tmp_path)
-    (path,) = shards.find_shards(tmp_path)
-    path.write_bytes(path.read_bytes()[:-100])
-
-    found, seen = run(wrapper, asked, tmp_path)
-
-    assert found == expected
-    assert seen["computed"] == PICTURES
-
-
-def test_a_cache_that_cannot_be_written_is_told_once_and_costs_no_answer(
-    wrapper: Any, asked: list[Question], expected: Found, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "file").touch()
-
-    found, seen = run(wrapper, asked, tmp_path / "file" / "features")
-
-    assert found == expected
-    assert seen["computed"] == PICTURES
-    assert capsys.readouterr().out.count("read but no more written") == 1
-
-
-@pytest.mark.parametrize("call", ["get", "_store"])
-def test_an_error_of_the_disk_is_told_once_and_costs_no_answer(
-    wrapper: Any, asked: list[Question], expected: Found, tmp_path: Path, call: str, monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
-    def broken(*_: Any) -> None:
-        raise OSError(28 if call == "_store" else 5, "the disk")
-
-    run(wrapper, asked[:4], tmp_path)
-    monkeypatch.setattr(FeatureCache, call, broken)
-
-    found, _ = run(wrapper, asked, tmp_path)
-
-    assert found == expected
-    assert capsys.readouterr().out.count(f"feature cache {tmp_path}: ") == 1
-
-
-def test_a_full_cache_is_told_once_and_costs_no_answer(
-    wrapper: Any, asked: list[Question], expected: Found, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    found, seen = run(wrapper, asked, tmp_path, VLDOCK_FEATURE_CACHE_LIMIT="0.0000001")
-
-    assert found == expected
-    assert seen["computed"] == PICTURES
-    assert capsys.readouterr().out.count("no room below the limit of 1e-07 GB") == 1
-    assert list(shards.find_shards(tmp_path)) == []
-
-
-def test_a_cache_removed_while_it_is_read_costs_no_answer(
-    wrapper: Any, asked: list[Question], expected: Found, tmp_path: Path
-) -> None:
-    run(wrapper, asked, tmp_path)
-    values = {"VLDOCK_ENGINE": BATCHED, "VLDOCK_FEATURE_CACHE": "1", "VLDOCK_FEATURES": str(tmp_path)}
-    disk_features._opened.cache_clear()
-    engine = BatchedEngine(
-        wrapper, batch_size=3, features=FeatureStore(1), disk=disk_features.open_for(wrapper, values)
-    )
-    shutil.rmtree(tmp_path)
-
-    assert {a.index: (a.text, a.note["answer"]) for a in engine.answers(asked)} == expected
-
-
-def test_what_a_run_wrote_may_be_evicted_when_it_has_ended(wrapper: Any, asked: list[Question], tmp_path: Path) -> None:
-    from vldock.image.features import evict
-
-    run(wrapper, asked, tmp_path)
-    run(wrapper, asked, tmp_path)
-
-    assert len(evict.execute(evict.plan(tmp_path, limit=0))) == 1

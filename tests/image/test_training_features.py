@@ -1,4 +1,4 @@
-"""Trained from the feature cache: the same bits as without, the tower asked once, and no trouble ends a training."""
+"""Trained from the feature cache: the same bits as without it, and the tower computes a picture once."""
 
 from __future__ import annotations
 
@@ -7,20 +7,15 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 import training_fixture
-from PIL import Image
-from training_fixture import Box, weights_of
+from training_fixture import Box, last_features, weights_of
 
-from vldock.image import picture_file
 from vldock.image.__main__ import main
 from vldock.image.features import evict
-from vldock.image.training.data import images as training_images
-from vldock.image.training.loop import monitor
 from vldock.image.training.model import cached_tower, frozen_tower
 from vldock.image.training.model import load as model_load
 
@@ -29,13 +24,7 @@ CACHED = "model.feature_cache=true"
 
 @pytest.fixture(scope="module")
 def box(tmp_path_factory: pytest.TempPathFactory) -> Box:
-    return training_fixture.make(tmp_path_factory.mktemp("training"))
-
-
-@pytest.fixture(scope="module")
-def without(box: Box, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """The weights of a run of two steps that has no cache."""
-    return weights_of(box.train(tmp_path_factory.mktemp("without") / "run").folder / "last")
+    return training_fixture.shared(tmp_path_factory)
 
 
 @pytest.fixture(autouse=True)
@@ -58,16 +47,6 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     return counted
 
 
-def told(run: Path) -> dict[str, Any]:
-    """Return what the run's log says last of its features."""
-    return [line for line in monitor.read(run / monitor.LOG) if line["event"] == "features" and "read" in line][-1]
-
-
-def troubles(run: Path) -> list[str]:
-    """Return the troubles with the cache that the run's log tells."""
-    return [line["trouble"] for line in monitor.read(run / monitor.LOG) if "trouble" in line]
-
-
 @pytest.mark.parametrize(
     ("base", "method"), [("next", "lora"), ("plain", "projector"), ("tuned", "lora"), ("mistral", "lora")]
 )
@@ -83,7 +62,10 @@ def test_the_weights_are_those_without_the_cache_bit_for_bit(
 
     assert weights_of(without / "last") == weights_of(computed / "last") == weights_of(read / "last")
     assert (calls > 0, len(seen) - calls) == (True, 0)
-    assert (told(read)["computed"], told(computed)["stored"]) == (0, told(computed)["computed"])
+    assert (last_features(read)["computed"], last_features(computed)["stored"]) == (
+        0,
+        last_features(computed)["computed"],
+    )
     assert (without / "answers.jsonl").read_bytes() == (read / "answers.jsonl").read_bytes()
 
 
@@ -104,7 +86,12 @@ def test_all_tiles_of_a_picture_are_one_row_and_a_second_epoch_computes_none(
 
     box.train(tmp_path / "run", CACHED, "train.max_steps=0", "train.epochs=2")
 
-    assert told(tmp_path / "run")["computed"] == told(tmp_path / "run")["stored"] == len(names) == len(seen)
+    assert (
+        last_features(tmp_path / "run")["computed"]
+        == last_features(tmp_path / "run")["stored"]
+        == len(names)
+        == len(seen)
+    )
     assert set(seen) <= {3, 4, 5}, "anyres: the whole picture and its tiles"
     assert sum(len(shard.rows) for shard in _shards(root)) == len(names)
 
@@ -118,7 +105,7 @@ def test_features_build_fills_it_and_training_computes_nothing(
     box.train(tmp_path / "run", CACHED)
 
     assert seen == []
-    assert told(tmp_path / "run")["read"] > 0
+    assert last_features(tmp_path / "run")["read"] > 0
 
 
 def test_features_kept_in_half_precision_are_not_read(box: Box, tmp_path: Path, root: Path) -> None:
@@ -127,7 +114,7 @@ def test_features_kept_in_half_precision_are_not_read(box: Box, tmp_path: Path, 
     assert main(["features", "build", *words]) == 0
     box.train(tmp_path / "run", CACHED)
 
-    assert told(tmp_path / "run")["computed"] > 0
+    assert last_features(tmp_path / "run")["computed"] > 0
 
 
 @pytest.mark.parametrize("change", ["tower", "own tower", "layer", "tiles", "processor", "accept"])
@@ -156,7 +143,7 @@ def test_another_way_to_make_features_is_a_miss(box: Box, tmp_path: Path, change
 
     box.train(tmp_path / "second", f"model.base={base_of}", *words, *more)
 
-    first, second = told(tmp_path / "first"), told(tmp_path / "second")
+    first, second = last_features(tmp_path / "first"), last_features(tmp_path / "second")
     assert (second["computed"], second["stored"]) == (first["computed"], first["computed"])
 
 
@@ -198,54 +185,9 @@ def test_a_resumed_run_may_turn_the_cache_on_and_ends_with_the_same_bits(box: Bo
     again = box.train(tmp_path / "run", "train.max_steps=4", CACHED)
 
     assert again.resumed_from == 2
-    assert told(run)["computed"] > 0
+    assert last_features(run)["computed"] > 0
     assert weights_of(run / "checkpoint-4") == weights
     assert (run / "run.json").read_text() == facts
-
-
-@pytest.mark.parametrize("trouble", ["cannot be listed", "a file", "full", "rotten", "locks", "no room"])
-def test_trouble_with_the_cache_is_told_and_the_training_is_the_same(
-    box: Box, without: dict[str, bytes], tmp_path: Path, root: Path, trouble: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if trouble in ("cannot be listed", "rotten", "locks"):
-        box.train(tmp_path / "filled", CACHED)
-    _make(trouble, root, monkeypatch)
-
-    run = box.train(tmp_path / "run", CACHED).folder
-
-    assert weights_of(run / "last") == without
-    assert troubles(run) if trouble != "rotten" else told(run)["damaged"] > 0
-    assert len(troubles(run)) <= 2
-    monkeypatch.undo()
-
-
-def test_the_size_of_a_picture_that_lies_on_its_side_is_that_of_the_turned_one(tmp_path: Path) -> None:
-    for turned in range(1, 9):
-        exif = Image.Exif()
-        exif[picture_file.ORIENTATION] = turned
-        Image.new("RGB", (20, 10)).save(tmp_path / "a.jpg", exif=exif)
-        content = (tmp_path / "a.jpg").read_bytes()
-        for accept in ((), ("exif-rotated",)):
-            assert (
-                training_images.size_of(content, accept=accept) == training_images.decode(content, accept=accept).size
-            )
-
-
-def test_a_tower_that_is_not_the_same_twice_is_not_cached(box: Box, tmp_path: Path) -> None:
-    shutil.copytree(box.root / "tower", tmp_path / "tower")
-    path = tmp_path / "tower" / "config.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"attention_dropout": 0.5}))
-    base = box.altered(tmp_path / "base", mm_vision_tower=str(tmp_path / "tower"))
-
-    run = box.train(tmp_path / "run", CACHED, f"model.base={base}", "train.max_steps=1").folder
-
-    assert "drops attention at random" in troubles(run)[0]
-
-
-def test_the_page_tells_what_was_read_and_computed(box: Box, tmp_path: Path) -> None:
-    run = box.train(tmp_path / "run", CACHED).folder
-
-    assert f"{told(run)['computed']} computed, {told(run)['stored']} stored" in (run / "page.html").read_text()
 
 
 def _shards(root: Path) -> list[Any]:
@@ -260,29 +202,3 @@ def _negate(path: Path) -> None:
 
     changed = {name: -value if "patch_embedding" in name else value for name, value in load_file(path).items()}
     save_file(changed, path, metadata={"format": "pt"})
-
-
-def _make(trouble: str, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Bring about one kind of trouble with a cache that holds every picture, or none."""
-    from vldock.image.features import cache, file_locks, shards
-
-    def fail(error: Exception) -> Any:
-        def raises(*_: Any, **__: Any) -> Any:
-            raise error
-
-        return raises
-
-    if trouble == "cannot be listed":
-        monkeypatch.setattr(shards, "list_folder", fail(PermissionError(13, "Permission denied", str(root))))
-    if trouble == "a file":
-        root.write_text("")
-    if trouble == "full":
-        monkeypatch.setattr(cache.shards, "begin", fail(OSError(28, "No space left on device")))
-    if trouble == "rotten":
-        for one in evict.list_shards(root):
-            content = one.path.read_bytes()
-            one.path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
-    if trouble == "locks":
-        monkeypatch.setattr(file_locks, "lock_shared", fail(OSError(37, "No locks available")))
-    if trouble == "no room":
-        monkeypatch.setattr(cached_tower.shutil, "disk_usage", lambda path: SimpleNamespace(free=10**9))

@@ -6,13 +6,18 @@ import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vldock.image.training import config, dataset
 from vldock.image.training.config import Config
+from vldock.image.training.data.records import Record
 from vldock.image.training.dataset import Dataset
 from vldock.image.training.demo import flowers as demo_flowers
 from vldock.image.training.fit import Result, fit
+from vldock.image.training.loop import monitor
+
+if TYPE_CHECKING:
+    import pytest
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,30 @@ class Box:
         return out
 
 
+def size_of(record: Record) -> tuple[int, int]:
+    """Return width and height of a record's picture."""
+    from PIL import Image
+
+    with Image.open(record.pictures[0].path) as image:
+        size: tuple[int, int] = image.size
+    return size
+
+
+def encoded(box: Box, base: str) -> tuple[Any, Any, Any]:
+    """Return (loaded model, its data, its encoder)."""
+    from vldock.image.training.data.encode import Encoder
+    from vldock.image.training.model import load as model_load
+
+    made = box.config(box.root / "unused", f"model.base={box.root / base}")
+    loaded = model_load.load(made, device="cpu")
+    return loaded, box.data(made), Encoder(loaded.tokenizer, loaded.processor, loaded.inner.config)
+
+
+def last_features(run: Path) -> dict[str, Any]:
+    """Return the last totals of the feature cache in a run's log."""
+    return [line for line in monitor.read(run / monitor.LOG) if line["event"] == "features" and "read" in line][-1]
+
+
 def weights_of(folder: Path) -> dict[str, bytes]:
     """Return {name: bytes} of the trained weights in a checkpoint with adapters or of a projector."""
     import torch
@@ -63,6 +92,12 @@ def weights_of(folder: Path) -> dict[str, bytes]:
         found |= torch.load(path)
     assert found, f"{folder} holds no trained weights"
     return {name: value.numpy().tobytes() for name, value in found.items()}
+
+
+def shared(factory: pytest.TempPathFactory) -> Box:
+    """Return the one box of this process: the modules that only read it make it once."""
+    root = factory.getbasetemp() / "training-box"
+    return Box(root) if root.is_dir() else make(root)
 
 
 def make(root: Path) -> Box:
