@@ -1,12 +1,17 @@
-"""Vision features, computed once: a cache on the disk for every trainer and evaluation.
+"""Vision features, computed once and cached on the disk.
 
-space.py, shards.py   what a key is made of; the files
-leases.py, cache.py   locks that die with their process; get and put
-evict.py, fsck.py     the size limit; the check
-models.py, rows.py, reading.py, build.py, ranks.py     the builder, on one process or under torchrun
-consume.py            a data set of features, a frozen tower's features
-exact.py              what an evaluation's features depend on beside (engines/kept.py reads and writes them)
-show.py, cli.py       `python -m vldock.image features`
+Called by `python -m vldock.image features`, engines.disk_features, training and heads.
+A program imports the names below.
+
+space             identity of a feature, its key        shards            the files
+file_locks        locks that end with their process     cache             get and put
+evict             the size limit                        fsck              the check
+listing           both as text and JSON                 cli               build, ls, fsck, evict
+build             the builder, on one or several ranks  torchrun_store    the ranks
+towers            models and processors of a build      processor         LLaVA's preprocessing
+picture_rows      rows of a data set                    picture_loader    their pixels, in worker processes
+prompt_features   hidden states for a prompt            for_evaluation    bit-exact features of an evaluation
+lookup            data sets and batches of features     progress          a build's progress lines
 """
 
 from vldock.image.features.cache import FeatureCache, default_root

@@ -1,8 +1,8 @@
-"""Build the cache of a data set: the same call for every trainer, on one process or under torchrun.
+"""Build of a data set's features, on one process or under torchrun.
 
     built = build(rows, vl_model=tower, processor=processor, cache_dir=default_root())
 
-Each rank takes every world-th row. What is cached is skipped, so the same command continues a build that was stopped.
+Each rank takes every world-th row. Cached rows are skipped, so the same command resumes a stopped build.
 """
 
 from __future__ import annotations
@@ -24,13 +24,16 @@ from vldock.image.features.prompt_features import PromptedModel
 from vldock.image.features.space import Space
 from vldock.image.features.towers import Processor, VisionModel, space_of
 
-BROKEN_SHOWN = 20  # broken rows told by name in an error
+BROKEN_SHOWN = 20  # broken rows named in an error
 Progress = Callable[[dict[str, Any]], None]
 
 
 @dataclass(frozen=True)
 class BuildResult:
-    """What a build did, over all ranks: rows asked, computed, cached before, broken, not stored; seconds in all."""
+    """Outcome of a build over all ranks.
+
+    Rows requested, computed, cached before, broken, not stored; seconds in all; the space.
+    """
 
     rows: int
     computed: int
@@ -42,7 +45,7 @@ class BuildResult:
 
     @property
     def rate(self) -> float:
-        """Pictures computed a second."""
+        """Pictures computed per second."""
         return self.computed / self.seconds if self.seconds else 0.0
 
 
@@ -59,9 +62,9 @@ def build(
     rows_per_shard: int = ROWS,
     on_progress: Progress = lambda said: None,
 ) -> BuildResult:
-    """Compute and store what `cache_dir` has not yet of `rows`.
+    """Compute and store the features of `rows` that are not cached.
 
-    `broken="refuse"` looks at every picture first and computes nothing where one cannot be read.
+    `broken="refuse"` decodes every picture first and computes nothing where one cannot be read.
     Raises InputRefused with the broken rows, UsageError for a row without the prompt its model needs and where `limit`
     bytes cannot hold the data set, EnvironmentUnfit where the disk cannot be written.
     """
@@ -88,7 +91,7 @@ def build(
 
 
 def _refuse(pictures: PixelDataset, loader: LoaderOptions) -> None:
-    """Raise InputRefused, in every rank, with the broken rows of all."""
+    """Raise InputRefused, in every rank, with the broken rows of all ranks."""
     found = [one for batch in read(pictures, loader) for one in batch if isinstance(one, BrokenRow)]
     every = sorted((one for part in torchrun_store.gather(found) for one in part), key=lambda one: one.row.vlm_idx)
     if every:
@@ -104,7 +107,7 @@ def _compute(
     mine: Sequence[ImageRow], cache: FeatureCache, vl_model: VisionModel | PromptedModel, processor: Processor,
     loader: LoaderOptions, *, total: int, on_progress: Progress,
 ) -> tuple[int, list[BrokenRow]]:  # fmt: skip
-    """Encode and put this rank's rows; return how many were computed, and the broken ones."""
+    """Encode and store this rank's rows; return (computed, broken rows)."""
     begun, computed, seen = time.monotonic(), 0, 0
     faults: list[BrokenRow] = []
     pictures = PixelDataset(mine, space=cache.space, processor=processor, cached=cache)
@@ -150,7 +153,10 @@ def encode(
 
 
 def _fits(cache: FeatureCache, features: torch.Tensor, rows: int) -> None:
-    """Raise UsageError where the limit is below what the rows take: the cache would push out its own beginning."""
+    """Raise UsageError where the limit is below the size of all rows.
+
+    The cache would evict its own beginning.
+    """
     needed = rows * features.numel() * getattr(torch, cache.space.dtype).itemsize
     if cache.limit is not None and needed > cache.limit:
         raise UsageError(

@@ -1,4 +1,4 @@
-"""The feature cache: tensors by key, for many readers and writers at once.
+"""Feature cache: tensors by key, for concurrent readers and writers.
 
 with FeatureCache(root, space) as cache:
     key = space.key(image_sha256)
@@ -29,12 +29,15 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("vldock.features")
 ROWS = 32  # of a shard: 38 MB of CLIP-L/14-336 in half precision
 OPEN = 64  # shards kept open, each with its lease
-LOOK_AGAIN = 1.0  # seconds between two looks at the disk for what others wrote
+LOOK_AGAIN = 1.0  # seconds between two scans of the disk for other processes' shards
 
 
 @dataclass
 class Counts:
-    """What a cache did: lookups, rows written, rows left out as others had them or the limit is full, rows damaged."""
+    """Counts of a cache's work.
+
+    Lookups (hits, misses), rows written, rows others had (known), rows over the limit (refused), rows damaged.
+    """
 
     hits: int = 0
     misses: int = 0
@@ -45,12 +48,15 @@ class Counts:
 
 
 def default_root(environ: Mapping[str, str] = os.environ) -> Path:
-    """Return the one folder of cached features: $VLDOCK_FEATURES, set where every other cache is."""
+    """Return the folder of cached features: $VLDOCK_FEATURES, or its default."""
     return Path(environ.get(FEATURES_VARIABLE) or CACHE_ENV[FEATURES_VARIABLE])
 
 
 class FeatureCache:
-    """Features of one space below `root`; `limit` bounds the bytes of all spaces together, None: no limit."""
+    """Cached features of one space below `root`.
+
+    `limit` bounds the bytes of all spaces together, None: no limit.
+    """
 
     def __init__(
         self, root: Path, space: Space, *, limit: int | None = None, rows: int = ROWS, keep_open: int = OPEN
@@ -68,9 +74,11 @@ class FeatureCache:
         self.refresh()
 
     def get(self, key: str) -> torch.Tensor | None:
-        """Return the tensor stored under `key`, a copy on the CPU in the stored dtype; None is a miss.
+        """Return the tensor stored under `key`; None is a miss.
 
-        A row whose bytes are not those that were written is a miss, and told once.
+        It is a copy on the CPU in the stored dtype.
+
+        A row with other bytes than were written is a miss, and a warning is logged.
         """
         found = self._pending(key)
         if found is None:
@@ -86,7 +94,9 @@ class FeatureCache:
         return key in self._index or any(key in waiting for waiting in self._waiting.values())
 
     def put(self, entry: Entry, tensor: torch.Tensor) -> str:
-        """Take a tensor, on any device, for its row; return its key. It is on the disk after `flush`, or a full shard.
+        """Store a tensor, from any device, for its row; return its key.
+
+        It is on the disk after `flush`, or when its shard is full.
 
         Raises InputRefused for what is not finite, EnvironmentUnfit where the disk is full or closed to this user.
         """
@@ -111,13 +121,13 @@ class FeatureCache:
         return key
 
     def flush(self) -> None:
-        """Write what waits, however little."""
+        """Write all pending rows."""
         while self._waiting:
             _, waiting = self._waiting.popitem()
             self._write(waiting)
 
     def refresh(self) -> None:
-        """Learn what other processes wrote since the last look."""
+        """Index the shards other processes wrote since the last refresh."""
         self._looked = time.monotonic()
         there = set(shards.find_shards(self.root, self.space))
         for path in there - self._read:
@@ -135,7 +145,7 @@ class FeatureCache:
         self._forget(self._read - there)
 
     def close(self) -> None:
-        """Write what waits and end every lease."""
+        """Write all pending rows and release every lock."""
         try:
             self.flush()
         finally:
@@ -175,7 +185,7 @@ class FeatureCache:
         return tensor
 
     def _opened(self, path: Path) -> Any:
-        """Return the shard, open and leased; None where it is gone."""
+        """Return the open, locked shard; None where it is gone."""
         if path in self._open:
             self._open.move_to_end(path)
             return self._open[path][1]
@@ -223,7 +233,7 @@ class FeatureCache:
         self.refresh()
 
     def _room(self, needed: int) -> bool:
-        """Make room within the limit; False, and a warning, where what is there is held."""
+        """Evict to make room; return False, with a warning, where shards are in use."""
         assert self.limit is not None
         planned = evict.plan(self.root, limit=self.limit, needed=needed)
         gone = evict.execute(planned) if needed <= self.limit else []

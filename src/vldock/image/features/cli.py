@@ -1,6 +1,6 @@
 """`python -m vldock.image features build | ls | fsck | evict`: the cache of vision features.
 
-Exit status: 0 done (fsck: clean), 1 the limit could not be kept, as what is there is in use, 2 wrong arguments,
+Exit status: 0 done (fsck: clean), 1 the limit could not be kept: the shards are in use, 2 wrong arguments,
 3 unfit environment, 4 damaged shards are left, or refused input (broken pictures, a tower that is not here),
 130 or 143 stopped by a signal.
 """
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class Stopped(BaseException):
-    """A signal asked us to stop."""
+    """Stop requested by a signal."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -41,13 +41,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the sub-commands."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     _build_arguments(actions.add_parser("build", help="compute and store features, also under torchrun"))
-    for name, summary in (("ls", "what is cached"), ("fsck", "read every byte"), ("evict", "bring it below a limit")):
+    for name, summary in (("ls", "list the cache"), ("fsck", "check every byte"), ("evict", "reduce it to a limit")):
         _common(action := actions.add_parser(name, help=summary))
         if name == "fsck":
-            action.add_argument("--repair", action="store_true", help="remove what is damaged or left unfinished")
+            action.add_argument("--repair", action="store_true", help="remove damaged and unfinished files")
         if name == "evict":
-            action.add_argument("--limit", type=_gigabytes, required=True, metavar="GB", help="0: all not in use go")
-            action.add_argument("--dry-run", action="store_true", help="tell what would go")
+            action.add_argument("--limit", type=_gigabytes, required=True, metavar="GB", help="0: all that is not in use")
+            action.add_argument("--dry-run", action="store_true", help="print the plan, remove nothing")
 
 
 def _build_arguments(build: argparse.ArgumentParser) -> None:
@@ -67,9 +67,9 @@ def _build_arguments(build: argparse.ArgumentParser) -> None:
     build.add_argument("--hidden", type=int, default=-1, metavar="N", help="with a prompt: which hidden state")
     build.add_argument("--tokens", choices=TOKENS, default=TOKENS[0], help="with a prompt: of which positions")
     build.add_argument("--dtype", choices=DTYPES, help="as stored (default: float16)")
-    build.add_argument("--limit", type=_gigabytes, metavar="GB", help="of the whole cache: the least recently used go")
+    build.add_argument("--limit", type=_gigabytes, metavar="GB", help="of the whole cache, by eviction")
     build.add_argument("--batch-size", type=_count, default=16, metavar="N", help="(default: %(default)s)")
-    build.add_argument("--num-workers", type=int, default=0, metavar="N", help="processes that read (default: here)")
+    build.add_argument("--num-workers", type=int, default=0, metavar="N", help="worker processes (default: none)")
     build.add_argument("--prefetch-factor", type=_count, default=2, metavar="N", help="batches ahead of each worker")
     build.add_argument("--rows-per-shard", type=_count, default=ROWS, metavar="N", help="(default: %(default)s)")
     build.add_argument("--broken", choices=("refuse", "skip"), default="refuse", help="pictures that cannot be read")

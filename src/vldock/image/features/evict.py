@@ -1,4 +1,4 @@
-"""Keep a cache below its limit: the least recently used shards go first, and none that a reader holds.
+"""Eviction of least recently used shards; a shard in use is never removed.
 
 When a shard was last used is its modification time, which readers set; when it was written stands in its header.
 """
@@ -21,7 +21,7 @@ FRESH = 60.0  # seconds within which a use need not be noted again
 
 @dataclass(frozen=True)
 class StoredShard:
-    """A shard on the disk: bytes, and when it was last used (seconds since 1970)."""
+    """Shard on the disk: bytes, and last use in seconds since 1970."""
 
     path: Path
     size: int
@@ -30,7 +30,10 @@ class StoredShard:
 
 @dataclass(frozen=True)
 class EvictionPlan:
-    """What to remove so that `needed` more bytes stay within `limit`; `total` is what is there now."""
+    """Shards to remove so that `needed` more bytes stay within `limit`.
+
+    `total` is the size now.
+    """
 
     total: int
     limit: int
@@ -39,28 +42,31 @@ class EvictionPlan:
 
     @property
     def excess(self) -> int:
-        """Bytes that must go."""
+        """Bytes to remove."""
         return max(0, self.total + self.needed - self.limit)
 
 
 def list_shards(root: Path, space: Space | None = None) -> list[StoredShard]:
-    """Return the shards, the least recently used first."""
+    """Return the shards, least recently used first."""
     found = []
     for path in shards.find_shards(root, space):
-        with contextlib.suppress(FileNotFoundError):  # evicted meanwhile
+        with contextlib.suppress(FileNotFoundError):  # evicted since the listing
             state = path.stat()
             found.append(StoredShard(path, state.st_size, state.st_mtime))
     return sorted(found, key=lambda one: (one.used, one.path))
 
 
 def plan(root: Path, *, limit: int, needed: int = 0) -> EvictionPlan:
-    """Return what would have to go; nothing is removed."""
+    """Return the eviction plan; nothing is removed."""
     there = list_shards(root)
     return EvictionPlan(sum(one.size for one in there), limit, needed, tuple(there))
 
 
 def execute(planned: EvictionPlan) -> list[StoredShard]:
-    """Remove as many as needed, the least recently used first, and return them; what is held stays."""
+    """Remove as many shards as needed, least recently used first; return them.
+
+    A shard in use is left.
+    """
     gone: list[StoredShard] = []
     left = planned.excess
     for one in planned.candidates:
@@ -73,7 +79,7 @@ def execute(planned: EvictionPlan) -> list[StoredShard]:
 
 
 def remove(path: Path) -> bool:
-    """Remove a shard or an unfinished file that nobody holds; tell whether it is gone by our hand."""
+    """Remove a shard or unfinished file unless it is in use; return whether it did."""
     lease = file_locks.lock_exclusively(path)
     if lease is None:
         return False
@@ -86,12 +92,15 @@ def remove(path: Path) -> bool:
 
 
 def sweep(root: Path) -> list[Path]:
-    """Remove what dead writers left unfinished; return the paths."""
+    """Remove unfinished files of dead writers; return their paths."""
     return [path for path in shards.find_unfinished(root) if remove(path)]
 
 
 def touch(paths: Iterable[Path]) -> None:
-    """Note that shards are used now. In a cache that may only be read nothing is noted, nor removed."""
+    """Mark shards as used now.
+
+    In a read-only cache nothing is marked.
+    """
     now = time.time()
     for path in paths:
         with contextlib.suppress(OSError):

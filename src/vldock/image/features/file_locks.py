@@ -1,6 +1,6 @@
-"""Leases on files: flock, so that what a dead process held is free at once.
+"""File locks (flock), released when their process ends.
 
-A reader shares a shard while it has it open; whoever removes it needs it alone; a writer owns its unfinished file.
+A reader holds a shared lock on an open shard; removing one needs an exclusive lock; a writer locks its unfinished file.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 class Lease:
-    """An open, locked file; `close` ends the lease, and so does the end of the process."""
+    """Open, locked file; `close` or the end of the process releases it."""
 
     def __init__(self, path: Path, descriptor: int) -> None:
         self.path = path
         self.descriptor = descriptor
 
     def close(self) -> None:
-        """End the lease; a second call does nothing."""
+        """Release the lock; a second call does nothing."""
         if self.descriptor >= 0:
             os.close(self.descriptor)
             self.descriptor = -1
@@ -39,17 +39,20 @@ class Lease:
 
 
 def lock_shared(path: Path) -> Lease | None:
-    """Return a shared lease; None where the file is gone, or somebody has it alone to remove it."""
+    """Return a shared lock; None where the file is gone or being removed."""
     return _take(path, os.O_RDONLY, fcntl.LOCK_SH | fcntl.LOCK_NB)
 
 
 def lock_exclusively(path: Path) -> Lease | None:
-    """Return the only lease; None where the file is gone, somebody else holds one, or this user may not write it."""
+    """Return an exclusive lock; None where that is not possible.
+
+    The file is gone, another process has a lock, or this user may not write it.
+    """
     return _take(path, os.O_RDWR, fcntl.LOCK_EX | fcntl.LOCK_NB)  # NFS grants an exclusive lock to writers only
 
 
 def create(path: Path) -> Lease:
-    """Make the file `path` and return the only lease on it. Raises FileExistsError."""
+    """Create the file `path`, locked exclusively. Raises FileExistsError."""
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         _lock(path, descriptor, fcntl.LOCK_EX)
@@ -60,7 +63,7 @@ def create(path: Path) -> Lease:
 
 @contextmanager
 def hold(path: Path) -> Iterator[None]:
-    """Hold the lock file `path`, waiting for it: one at a time among all processes."""
+    """Hold the lock file `path`, waiting for other processes."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
         _lock(path, descriptor, fcntl.LOCK_EX)
@@ -102,7 +105,7 @@ def _lock(path: Path, descriptor: int, operation: int) -> bool:
 
 
 def _still(path: Path, descriptor: int) -> bool:
-    """Tell whether the name still stands for the file we opened."""
+    """Return whether the path still names the opened file."""
     try:
         return os.path.samestat(path.stat(), os.fstat(descriptor))
     except FileNotFoundError:

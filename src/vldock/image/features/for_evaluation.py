@@ -1,7 +1,7 @@
-"""Features that stand for computing them, bit for bit: what an evaluation reads, so that no answer moves.
+"""Features of an evaluation, bit for bit those it would compute.
 
-Rounding depends on more than training minds. Such a feature is kept in the dtype it was computed in, its picture was
-alone in the tower (as VLMEvalKit's own loop has it), and its key names the device that computed it.
+Rounding depends on more than matters to a training. Such a feature is stored in the dtype of its computation, each
+picture was encoded alone (as in VLMEvalKit's own loop), and its key names the device.
 """
 
 from __future__ import annotations
@@ -19,12 +19,15 @@ from vldock.image import cuda_device
 from vldock.image.features.space import Space
 from vldock.image.weights import model_files
 
-ASPECT = "pad"  # what VLMEvalKit's LLaVA wrapper asks of process_images, whatever the checkpoint's config says
+ASPECT = "pad"  # of VLMEvalKit's LLaVA wrapper, whatever the checkpoint's config says
 IGNORED_SETTINGS = ("_name_or_path", "transformers_version", "torch_dtype")  # of a config
 
 
 def describe_computation(dtype: torch.dtype, device: torch.device | str) -> str:
-    """Return, for example, "float16, torch 2.1.2+cu121, NVIDIA H200, one at a time"."""
+    """Return dtype, torch, device and batching, as a feature's key names them.
+
+    For example "float16, torch 2.1.2+cu121, NVIDIA H200, one at a time".
+    """
     device = torch.device(device)
     where = f"cpu {torch.backends.cpu.get_cpu_capability()}"
     if device.type == "cuda":
@@ -33,25 +36,27 @@ def describe_computation(dtype: torch.dtype, device: torch.device | str) -> str:
 
 
 def name_of(dtype: torch.dtype) -> str:
-    """Return "float32" for torch.float32."""
+    """Return a dtype's name: "float32" for torch.float32."""
     return str(dtype).removeprefix("torch.")
 
 
 def encode(tower: Any, pixels: torch.Tensor) -> list[torch.Tensor]:
-    """Return features [patches, width] of each of `pixels` [B, 3, H, W], as if each were the only one."""
+    """Return features [patches, width] of `pixels` [B, 3, H, W], encoded one by one."""
     with torch.inference_mode(), skip_unread_layers(tower):
         return [tower(pixels[i : i + 1])[0].clone() for i in range(len(pixels))]
 
 
 @contextmanager
 def skip_unread_layers(tower: Any) -> Iterator[None]:
-    """Have a CLIP tower leave out the layers above the one that is read; LLaVA reads the last but one.
+    """Skip the layers of a CLIP tower above the selected one.
 
-    What is read is the same bit for bit: nothing above it is part of it. One thread at a time.
+    LLaVA reads the last but one.
+
+    The selected layer's output is the same bit for bit: no layer above it contributes. One thread at a time.
     """
     encoder: Any = getattr(getattr(tower.vision_tower, "vision_model", None), "encoder", None)
     layers, selected = getattr(encoder, "layers", ()), tower.select_layer
-    read = selected if selected >= 0 else len(layers) + 1 + selected  # hidden state 0 is what the first layer is given
+    read = selected if selected >= 0 else len(layers) + 1 + selected  # hidden state 0 is the first layer's input
     if not 0 <= read < len(layers):
         yield
         return
@@ -63,7 +68,7 @@ def skip_unread_layers(tower: Any) -> Iterator[None]:
 
 
 def space_of(tower: Any, processor: Any, *, dtype: torch.dtype, device: torch.device) -> Space:
-    """Return the space of a LLaVA's tower as it lies in memory, computing in `dtype` on `device`.
+    """Return the space of a LLaVA's tower in memory, for a dtype and device.
 
     It is that of `features build --for-evaluation` where the weights in memory are those of the tower's files, else
     (trained with its LLaVA, or changed since) one of these very weights.
@@ -82,7 +87,7 @@ def space_of(tower: Any, processor: Any, *, dtype: torch.dtype, device: torch.de
 
 
 def digest_in_memory(tower: Any) -> str:
-    """Return the sha256 over a tower as it lies in memory: weights byte for byte, and which layer is read."""
+    """Return the sha256 over a tower's weights in memory and its selected layer."""
     known: str | None = getattr(tower, "_vldock_identity", None)
     if known is None:
         shape = [tower.select_layer, tower.select_feature, _config(tower.config)]
@@ -95,9 +100,11 @@ def digest_in_memory(tower: Any) -> str:
 
 
 def digest_of_files(tower: Any) -> str | None:
-    """Return the sha256 over the files a tower names, None where they are not here or memory holds other weights.
+    """Return the sha256 over a tower's files, if memory contains their weights.
 
-    The files are loaded and compared, every weight: a config may not tell that a tower was trained.
+    None where the files are not here or the weights differ.
+
+    Every weight is loaded and compared: a config need not say that a tower was trained.
     """
     facts = model_files.facts(tower.vision_tower_name)
     if facts is None:

@@ -1,4 +1,4 @@
-"""Look at every shard, byte by byte; tell what is damaged, and remove it when asked: features can be made again."""
+"""Check of every shard, byte by byte, with repair: features can be computed again."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Kind = Literal["damaged", "foreign", "unfinished", "in progress"]
 
 @dataclass(frozen=True)
 class Finding:
-    """One file that is no sound shard: what it is, why, and whether it was removed.
+    """File that is not a sound shard: its kind, why, and whether it was removed.
 
     damaged: not what its header says. unfinished: left by a writer that died. in progress: its writer lives.
     foreign: no file of this cache. Only `damaged` makes the cache unsound.
@@ -32,7 +32,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Report:
-    """What was found: shards and rows that are sound, rows that stand in several shards, and the findings."""
+    """Report of a check: sound shards and rows, duplicate rows, findings."""
 
     shards: int
     rows: int
@@ -42,12 +42,15 @@ class Report:
 
     @property
     def clean(self) -> bool:
-        """Whether nothing damaged is left."""
+        """Whether no damaged shard remains."""
         return not any(one.kind == "damaged" and not one.removed for one in self.findings)
 
 
 def check(root: Path, *, repair: bool = False) -> Report:
-    """Read every byte below `root`; with `repair` remove what is damaged or unfinished, unless somebody holds it."""
+    """Read every byte below `root`; with `repair`, remove damaged or unfinished files.
+
+    A file in use is left.
+    """
     keys: Counter[str] = Counter()
     findings: list[Finding] = []
     count = size = 0
@@ -73,7 +76,7 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _look(path: Path, root: Path, keys: Counter[str]) -> Finding | int:
-    """Return the bytes of a sound shard, else what is the matter; a shard evicted while we look has no bytes."""
+    """Return a sound shard's size, else a finding; 0 if it was evicted just now."""
     if len(path.relative_to(root).parts) != 3 or not path.name.endswith((shards.SUFFIX, shards.UNFINISHED)):
         return Finding("foreign", path, "not a file of this cache")
     if path.name.endswith(shards.UNFINISHED):
@@ -94,7 +97,7 @@ def _look(path: Path, root: Path, keys: Counter[str]) -> Finding | int:
 
 
 def _compare(shard: shards.Shard) -> None:
-    """Raise ShardDamaged for a row whose bytes are not those written, or a shard below another prompt or space."""
+    """Raise ShardDamaged for changed bytes, or a wrong prompt folder or space."""
     if not shard.path.name.startswith(f"{shard.space.short}-"):
         raise shards.ShardDamaged("named for another space than its header's")
     if shard.path.parent.parent.name != prompt_hash(shard.prompt):

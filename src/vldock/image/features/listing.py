@@ -1,4 +1,4 @@
-"""What the cache holds, as a person reads it: one line for each data set, model and prompt."""
+"""Listings of the cache: `features ls` and fsck's report, as text and JSON."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ from vldock.image.features.space import prompt_hash
 
 @dataclass(frozen=True)
 class Group:
-    """The shards of one data set in one space and prompt: rows, first and last, bytes, last use (epoch seconds)."""
+    """Shards of one data set in one space and prompt.
+
+    Rows, first and last row, bytes, last use in seconds since 1970.
+    """
 
     dataset: str
     prompt: str | None
@@ -35,7 +38,7 @@ class Group:
 
 
 def list_groups(root: Path) -> list[Group]:
-    """Return what is below `root`; damaged shards are fsck's affair."""
+    """Return the groups below `root`, without damaged shards, which fsck reports."""
     found: dict[tuple[str, str, str], list[tuple[shards.Shard, float]]] = defaultdict(list)
     for one in evict.list_shards(root):
         try:
@@ -86,7 +89,7 @@ def render_report(report: Report, root: Path) -> str:
 
 
 def as_json(report: Report) -> dict[str, Any]:
-    """Return fsck's report for a program."""
+    """Return fsck's report as JSON values."""
     return {
         "clean": report.clean, "shards": report.shards, "rows": report.rows, "bytes": report.size,
         "twice": report.twice,

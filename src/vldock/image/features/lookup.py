@@ -1,7 +1,7 @@
-"""Features for whoever trains or evaluates: from the cache, and computed where it has none.
+"""Lookup of features, computed where the cache has none.
 
 `CachedPictures` feeds a DataLoader; `features_of` serves the caller of a frozen tower. The batched engine has its own
-door, engines/kept.py.
+interface, engines/disk_features.py.
 """
 
 from __future__ import annotations
@@ -25,14 +25,16 @@ FAULTS = (OSError, SafetensorError, VldockError)  # of a cache; a consumer compu
 
 @dataclass(frozen=True)
 class Sample:
-    """A row's place in its data set, and its features in the stored dtype."""
+    """Position of a row in its data set, and its features in the stored dtype."""
 
     vlm_idx: int
     features: torch.Tensor
 
 
 class CachedPictures(Dataset[Sample]):  # type: ignore[misc]
-    """Rows as their features. A row that is not cached is computed by `compute`, or refused where that is None.
+    """Dataset of rows' features.
+
+    A row that is not cached is computed by `compute`, or refused where that is None.
 
     The picture's bytes are read and hashed each time, never decoded: a file that changed is another picture.
     """
@@ -74,10 +76,12 @@ def compute_function(vl_model: VisionModel, processor: Processor) -> Callable[[b
 def features_of(
     images: Sequence[tuple[Entry, Callable[[], torch.Tensor]]], *, cache: FeatureCache, vl_model: VisionModel
 ) -> list[torch.Tensor]:
-    """Return the features of pictures, in order, in the stored dtype on the CPU; what is missing is computed and put.
+    """Return features in order; missing ones are computed and stored.
+
+    They are on the CPU in the stored dtype.
 
     `images` pairs an entry with the function that makes its pixels, called on a miss only: a caller with a frozen tower
-    hands over its batch and need not know what is cached.
+    passes its batch without knowing which are cached.
     """
     keys = [cache.space.key(entry.image, entry.prompt) for entry, _ in images]
     found = {key: cache.get(key) for key in dict.fromkeys(keys)}

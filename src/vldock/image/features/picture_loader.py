@@ -1,4 +1,4 @@
-"""Reading pictures in worker processes: what is cached already is not even decoded."""
+"""Loading of pictures in worker processes; cached ones are not decoded."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from vldock.image.features.towers import Processor
 
 @dataclass(frozen=True)
 class LoaderOptions:
-    """How pictures are read: how many at once, in how many processes, how many batches ahead in each."""
+    """Batch size, worker processes, and batches prefetched by each."""
 
     batch_size: int = 16
     num_workers: int = 0
@@ -27,14 +27,17 @@ class LoaderOptions:
 
 @dataclass(frozen=True)
 class Pixels:
-    """A picture ready for the model; pixels None: its features are cached."""
+    """Pixels of a picture; None: its features are cached."""
 
     entry: Entry
     pixels: torch.Tensor | None
 
 
 class PixelDataset(Dataset[Pixels | BrokenRow]):  # type: ignore[misc]
-    """Rows as pixels; broken ones as what is wrong with them. Without a processor they are only judged."""
+    """Dataset of rows' pixels, or of their faults.
+
+    Without a processor pictures are only decoded.
+    """
 
     def __init__(
         self, rows: Sequence[ImageRow], *, space: Space, processor: Processor | None, cached: Container[str]
@@ -70,7 +73,10 @@ def read(pictures: PixelDataset, loader: LoaderOptions) -> Iterator[list[Pixels 
 
 
 def _quiet(_: int) -> None:
-    """Ctrl-C is the parent's to handle: it ends its workers. One thread each: the cores are the model's."""
+    """Set up a worker: Ctrl-C is left to the parent, one thread is used.
+
+    The parent ends its workers; the cores are the model's.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     torch.set_num_threads(1)
@@ -78,6 +84,9 @@ def _quiet(_: int) -> None:
 
 
 def _told(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Print an exception, unless it is that of the thread which hands tensors over when the parent has gone."""
+    """Print an exception, except for a connection closed by the parent.
+
+    The thread that passes tensors to the parent raises it when the parent has ended.
+    """
     if not issubclass(kind, (ConnectionError, EOFError)):
         sys.__excepthook__(kind, error, trace)

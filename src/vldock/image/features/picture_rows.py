@@ -1,4 +1,4 @@
-"""The pictures a build is asked for: rows of a data set, read and judged one by one."""
+"""Rows of a build: pictures of a folder or a conversation file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 
 @dataclass(frozen=True)
 class ImageRow:
-    """One picture of a data set: where it is, and the prompt where the features depend on it."""
+    """Picture of a data set: its path, and its prompt where features depend on it."""
 
     dataset: str
     vlm_idx: int
@@ -29,7 +29,7 @@ class ImageRow:
 
 @dataclass(frozen=True)
 class BrokenRow:
-    """A row whose picture cannot be used, and why."""
+    """Row with an unusable picture, and the reason."""
 
     row: ImageRow
     why: str
@@ -39,7 +39,7 @@ class BrokenRow:
 
 
 def sha256_of(content: bytes) -> str:
-    """Return the digest that identifies a picture: over its file's bytes."""
+    """Return the sha256 of a picture's file, which identifies it."""
     return hashlib.sha256(content).hexdigest()
 
 
@@ -58,7 +58,10 @@ def decode(content: bytes) -> Image.Image:
 
 
 def from_folder(folder: Path, *, dataset: str | None = None, prompt: str | None = None) -> list[ImageRow]:
-    """Return the pictures below a folder, in the order of their names. Raises UsageError where there are none."""
+    """Return the pictures below a folder, sorted by path.
+
+    Raises UsageError where there are none.
+    """
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURES)
     if not paths:
         raise UsageError(f"{folder} holds no pictures", expected=f"files ending in {' '.join(PICTURES)}")
@@ -69,9 +72,11 @@ def from_json(
     path: Path, *, images: Path | None = None, dataset: str | None = None,
     prompt: str | None = None, prompt_key: str | None = None,
 ) -> list[ImageRow]:  # fmt: skip
-    """Return the rows of a LLaVA conversation file that have an `image`; its place in the list is vlm_idx.
+    """Return the rows with an `image` in a LLaVA conversation file.
 
-    Their prompt is `prompt`, or what each row has under `prompt_key`.
+    A row's position in the list is its vlm_idx.
+
+    Their prompt is `prompt`, or each row's value of `prompt_key`.
     Raises InputRefused, naming the row, for a file that is no such list.
     """
     try:

@@ -1,4 +1,4 @@
-"""LLaVA's image processor: the pixels a vision tower gets, and the settings that identify them."""
+"""LLaVA's image preprocessing, and the settings that identify it."""
 
 from __future__ import annotations
 
@@ -12,13 +12,16 @@ from PIL import Image
 
 @dataclass
 class ClipProcessor:
-    """LLaVA's own preprocessing: padding to a square, crops (anyres), or plain CLIP, as `config` says."""
+    """LLaVA's own preprocessing, as `config` says.
+
+    Padding to a square, crops (anyres), or plain CLIP.
+    """
 
     image_processor: Any
     config: Any
 
     def settings(self) -> str:
-        """Return the processor's settings, LLaVA's, and the libraries that resize."""
+        """Return processor settings, LLaVA's settings and library versions, as JSON."""
         import PIL
         import transformers
 
@@ -39,5 +42,5 @@ class ClipProcessor:
 
 
 def layer_of(select_layer: int, select_feature: str) -> str:
-    """Return, for example, "hidden -2, patch"."""
+    """Return a layer's name: "hidden -2, patch"."""
     return f"hidden {select_layer}, {select_feature}"

@@ -1,4 +1,4 @@
-"""A build's progress, as lines on standard error."""
+"""Progress of a build on standard error."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ EVERY = 2.0  # seconds between two lines
 
 
 class ProgressLines:
-    """A line every EVERY seconds, and the last one."""
+    """Printer of a progress line every EVERY seconds, and of the last one."""
 
     def __init__(self) -> None:
         self.printed_at = time.monotonic()
 
     def __call__(self, progress: dict[str, Any]) -> None:
-        """Tell how far a rank is."""
+        """Print a rank's progress, if it is time."""
         if time.monotonic() - self.printed_at < EVERY and progress["rows"] < progress["of"]:
             return
         self.printed_at = time.monotonic()

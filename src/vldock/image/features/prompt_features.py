@@ -1,4 +1,4 @@
-"""Features that depend on a prompt: what a whole LLaVA makes of a picture and an instruction, one question at a time.
+"""Prompt-dependent features: hidden states of a whole LLaVA, one question at a time.
 
 No padding and no batch: a feature is the same whatever it was computed beside.
 """
@@ -26,7 +26,7 @@ TEMPLATES = {"llava-llama": "vicuna_v1", "llava-mistral": "mistral_instruct"}  #
 
 @runtime_checkable
 class PromptedModel(Identified, Protocol):
-    """Turns pixels and a prompt into features; frozen."""
+    """Frozen model of pixels and a prompt."""
 
     def encode_prompted(self, pixels: torch.Tensor, prompt: str) -> torch.Tensor:
         """Return (tokens, width) of one picture's float32 pixels (3, H, W) and one prompt."""
@@ -34,7 +34,7 @@ class PromptedModel(Identified, Protocol):
 
 @dataclass
 class PromptReader:
-    """A LLaVA's language model reading picture and prompt; weights are loaded when the first is encoded."""
+    """Language model of a LLaVA, loaded when the first picture is encoded."""
 
     identity: str
     load: Callable[[], tuple[Any, Any]]  # tokenizer and model
@@ -47,12 +47,12 @@ class PromptReader:
 
     @property
     def layer(self) -> str:
-        """Return, for example, "language hidden -1, last, vicuna_v1"."""
+        """Return the layer's name: "language hidden -1, last, vicuna_v1"."""
         return f"language hidden {self.hidden}, {self.tokens}, {self.template}"
 
     @property
     def computed(self) -> str:
-        """Return, for example, "float32, torch 2.1.2"."""
+        """Return dtype and library: "float32, torch 2.1.2"."""
         return f"{str(self.dtype).removeprefix('torch.')}, torch {torch.__version__}"
 
     def encode_prompted(self, pixels: torch.Tensor, prompt: str) -> torch.Tensor:
@@ -93,7 +93,7 @@ class PromptReader:
 def open_reader(
     name: str, *, hidden: int = -1, tokens: str = LAST, device: str | None = None
 ) -> tuple[PromptReader, ClipProcessor]:
-    """Return the language model of a LLaVA checkpoint and its processor; reads no weights.
+    """Return a LLaVA's language model and processor; reads no weights.
 
     Raises InputRefused where it is not here, is no LLaVA, or cuts pictures into crops (anyres).
     """

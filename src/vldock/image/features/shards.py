@@ -1,4 +1,4 @@
-"""One shard: a safetensors file that says itself what is in it.
+"""Shard: a safetensors file with its own index in the header.
 
 <root>/<prompt hash>/<data set>_vlm<first row>/<space>-<nonce>.safetensors
 Its header holds the space, the prompt and, for each row, key, place and sha256. There is no other index: nothing can
@@ -31,12 +31,12 @@ LONGEST_HEADER = 100_000_000  # as the safetensors library has it
 
 
 class ShardDamaged(Exception):
-    """A shard that is not what it says, and why."""
+    """Shard that contradicts its header, and why."""
 
 
 @dataclass(frozen=True)
 class ShardRow:
-    """One tensor of a shard: its key, the row it was made for, the sha256 of the picture and of the tensor's bytes."""
+    """Tensor of a shard: key, row, sha256 of the picture and of the tensor's bytes."""
 
     key: str
     vlm_idx: int
@@ -46,7 +46,7 @@ class ShardRow:
 
 @dataclass(frozen=True)
 class Shard:
-    """What a shard's header says."""
+    """Header of a shard."""
 
     path: Path
     space: Space
@@ -58,18 +58,18 @@ class Shard:
 
 
 def find_shards(root: Path, space: Space | None = None) -> Iterator[Path]:
-    """Yield the finished shards below `root`, of one space where one is given."""
+    """Yield the finished shards below `root`, of `space` where it is given."""
     begin = space.short if space else ""
     yield from (path for path in _files(root) if path.name.endswith(SUFFIX) and path.name.startswith(begin))
 
 
 def find_unfinished(root: Path) -> Iterator[Path]:
-    """Yield what writers have begun: theirs while they hold its lease, else left by the dead."""
+    """Yield unfinished files: locked by a living writer, or left by a dead one."""
     yield from (path for path in _files(root) if path.name.endswith(UNFINISHED))
 
 
 def list_folder(folder: Path) -> list[os.DirEntry[str]]:
-    """Return what is in a folder; nothing where an eviction took it away meanwhile."""
+    """Return a folder's entries, sorted; empty where an eviction removed it."""
     try:
         with os.scandir(folder) as entries:
             return sorted(entries, key=lambda one: one.name)
@@ -85,7 +85,10 @@ def _files(root: Path) -> Iterator[Path]:
 
 
 def read_header(path: Path) -> Shard:
-    """Return what the shard says; the tensors are not read. Raises ShardDamaged, FileNotFoundError."""
+    """Return a shard's header without reading tensors.
+
+    Raises ShardDamaged, FileNotFoundError.
+    """
     with path.open("rb") as stream:
         size = os.fstat(stream.fileno()).st_size
         length = int.from_bytes(stream.read(8), "little")
@@ -126,13 +129,16 @@ def digest(tensor: torch.Tensor) -> str:
 
 
 def folder(root: Path, first: Entry) -> Path:
-    """Return where a shard goes that begins with `first`."""
+    """Return the folder of a shard that begins with `first`."""
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", first.dataset).lstrip(".") or "unnamed"
     return root / prompt_hash(first.prompt) / f"{name}_vlm{first.vlm_idx}"
 
 
 def serialise(space: Space, entries: Mapping[str, tuple[Entry, torch.Tensor]]) -> bytes:
-    """Return the bytes of a shard with `entries`, {key: (entry, tensor on the CPU in the stored dtype)}."""
+    """Return the bytes of a shard.
+
+    `entries` are {key: (entry, tensor on the CPU in the stored dtype)}.
+    """
     from safetensors.torch import save
 
     first, _ = next(iter(entries.values()))
@@ -145,7 +151,10 @@ def serialise(space: Space, entries: Mapping[str, tuple[Entry, torch.Tensor]]) -
 
 
 def begin(place: Path, space: Space, content: bytes) -> tuple[file_locks.Lease, Path]:
-    """Write `content` aside and onto the disk; return its lease and the name it is to get. Raises OSError."""
+    """Write `content` to an unfinished file; return its lock and final name.
+
+    It is synced to the disk. Raises OSError.
+    """
     final = place / f"{space.short}-{secrets.token_hex(6)}{SUFFIX}"
     while True:
         place.mkdir(parents=True, exist_ok=True)
@@ -167,7 +176,7 @@ def begin(place: Path, space: Space, content: bytes) -> tuple[file_locks.Lease, 
 
 
 def publish(lease: file_locks.Lease, final: Path, *, root: Path) -> None:
-    """Give a shard its name, durably, and end the writer's lease."""
+    """Rename a shard to its final name, durably, and release its lock."""
     with lease:
         lease.path.rename(final)
         for place in (final.parent, final.parent.parent, root):

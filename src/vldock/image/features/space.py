@@ -1,4 +1,7 @@
-"""What a feature depends on, and the key made of it: one changed part is another key, so a cache cannot mix models."""
+"""Identity of a feature: all it depends on, hashed into its key.
+
+One changed part is another key, so a cache cannot mix models.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ NO_PROMPT = "prompt-free"
 
 @dataclass(frozen=True)
 class Space:
-    """All that decides a feature besides the picture and the prompt.
+    """Everything that decides a feature besides picture and prompt.
 
     tower: sha256 over the model's files. preprocessing: the processor's settings and libraries, as JSON.
     layer: which hidden state, and which tokens of it. computed: dtype and library it was computed with.
@@ -29,22 +32,22 @@ class Space:
 
     @cached_property
     def digest(self) -> str:
-        """64 hexadecimal digits over every part."""
+        """sha256 over every part, 64 hexadecimal digits."""
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
 
     @property
     def short(self) -> str:
-        """The part of the digest that stands in file names; headers carry the whole."""
+        """First 16 digits of the digest, for file names; headers contain all."""
         return self.digest[:16]
 
     def key(self, image: str, prompt: str | None = None) -> str:
-        """Return the key, 64 hexadecimal digits, of the picture whose bytes have the sha256 `image`."""
+        """Return the key of the picture with the sha256 `image`: 64 hexadecimal digits."""
         return hashlib.sha256("\n".join((self.digest, image, prompt_hash(prompt))).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One row of a data set: its name and place there, the sha256 of the picture's bytes, the prompt if it matters."""
+    """Row of a data set: name, position, sha256 of the picture's bytes, prompt."""
 
     dataset: str
     vlm_idx: int
@@ -53,5 +56,5 @@ class Entry:
 
 
 def prompt_hash(prompt: str | None) -> str:
-    """Return the folder's name of a prompt: 16 hexadecimal digits, or "prompt-free"."""
+    """Return a prompt's folder name: 16 hexadecimal digits, or "prompt-free"."""
     return NO_PROMPT if prompt is None else hashlib.sha256(prompt.encode()).hexdigest()[:16]

@@ -1,4 +1,6 @@
-"""The ranks of a build: torchrun's where it started us, else one. They meet in torchrun's store; no tensor travels.
+"""Ranks of a build: torchrun's, or this process alone.
+
+They exchange values through torchrun's store; no tensor is sent.
 
 A process group is not used: of pairs of torch 2.1.2 gloo groups, about one in four hung while both ranks closed theirs.
 """
@@ -21,7 +23,7 @@ T = TypeVar("T")
 
 @dataclass
 class _Group:
-    """This process's place among the ranks, and how often they have met."""
+    """Rank of this process, number of ranks, number of exchanges."""
 
     store: Any
     rank: int
@@ -34,7 +36,7 @@ _group = _Group(None, 0, 1)
 
 @contextmanager
 def join() -> Iterator[int]:
-    """Join the ranks torchrun started, if it did; yield this process's rank."""
+    """Join torchrun's ranks, if there are any; yield this process's rank."""
     global _group
     if "RANK" not in os.environ or "MASTER_ADDR" not in os.environ:
         yield 0
@@ -54,12 +56,12 @@ def join() -> Iterator[int]:
 
 
 def rank_and_world() -> tuple[int, int]:
-    """Return (rank, how many)."""
+    """Return (rank, number of ranks)."""
     return _group.rank, _group.world
 
 
 def device() -> str | None:
-    """Return this rank's own GPU under torchrun; None leaves the choice to the model."""
+    """Return this rank's GPU under torchrun; None leaves the choice to the model."""
     import torch
 
     local = os.environ.get("LOCAL_RANK")
@@ -81,7 +83,10 @@ def gather(value: T) -> list[T]:
 
 
 def _leave(group: _Group) -> None:
-    """Say that this rank is done; the first, which may host the store, stays until all have said so."""
+    """Announce that this rank is done; the first one waits for all.
+
+    It may host the store.
+    """
     gone, until = group.store.add("gone", 1), time.monotonic() + GOODBYE
     while group.rank == 0 and gone < group.world and time.monotonic() < until:
         time.sleep(0.01)

@@ -1,4 +1,4 @@
-"""What the builder takes: a model that turns pixels into features, and the processor that makes the pixels.
+"""Models and processors of a build: their interfaces, and LLaVA's or CLIP's towers.
 
 `VisionModel` and `Processor` are the whole interface. `open_tower` gives both for a LLaVA checkpoint or a CLIP model;
 everything that identifies them is known before any weight is read, so that a run served from the cache loads none.
@@ -25,48 +25,48 @@ CLIP_LAYER, CLIP_TOKENS = -2, "patch"  # as LLaVA-1.5 reads a tower
 
 
 class Processor(Protocol):
-    """Turns a picture into pixels."""
+    """Preprocessing of a picture into pixels."""
 
     def settings(self) -> str:
-        """Return all that decides the pixels, as JSON with sorted keys."""
+        """Return all settings that decide the pixels, as JSON with sorted keys."""
 
     def __call__(self, image: Image.Image) -> torch.Tensor:
         """Return float32 (3, H, W), or (crops, 3, H, W)."""
 
 
 class Identified(Protocol):
-    """What of a model decides the space its features are kept in."""
+    """Properties of a model that identify its features."""
 
     @property
     def identity(self) -> str:
-        """Return the sha256 over the files the weights are read from."""
+        """Return the sha256 over the weights' files."""
 
     @property
     def layer(self) -> str:
-        """Return which hidden state, and which tokens of it."""
+        """Return the hidden state and its tokens."""
 
     @property
     def computed(self) -> str:
-        """Return the dtype and the library it computes with."""
+        """Return the dtype and library of the computation."""
 
 
 class VisionModel(Identified, Protocol):
-    """Turns pixels into features; frozen."""
+    """Frozen model of pixels."""
 
     def encode(self, pixels: torch.Tensor) -> torch.Tensor:
         """Return (B, tokens, width) of float32 pixels (B, 3, H, W)."""
 
 
 def space_of(vl_model: Identified, processor: Processor, dtype: str = "float16") -> Space:
-    """Return the space in which the features of this pair are kept."""
+    """Return the space of a model's and processor's features."""
     return Space(vl_model.identity, processor.settings(), vl_model.layer, vl_model.computed, dtype)
 
 
 @dataclass
 class Tower:
-    """A CLIP tower as LLaVA reads it; the weights are loaded when the first picture is encoded.
+    """CLIP tower as LLaVA uses it, loaded when the first picture is encoded.
 
-    `exact`: for an evaluation, see exact.py.
+    `exact`: for an evaluation, see for_evaluation.py.
     """
 
     repo: str
@@ -81,12 +81,12 @@ class Tower:
 
     @property
     def layer(self) -> str:
-        """Return, for example, "hidden -2, patch"."""
+        """Return the layer's name: "hidden -2, patch"."""
         return layer_of(self.select_layer, self.select_feature)
 
     @property
     def computed(self) -> str:
-        """Return, for example, "float32, torch 2.1.2"."""
+        """Return dtype and library: "float32, torch 2.1.2"."""
         if self.exact:
             return exact.describe_computation(self.dtype, self.device)
         return f"{str(self.dtype).removeprefix('torch.')}, torch {torch.__version__}"
@@ -104,9 +104,11 @@ class Tower:
 
 
 def open_tower(name: str, *, device: str | None = None, for_evaluation: bool = False) -> tuple[Tower, ClipProcessor]:
-    """Return the tower and processor of a LLaVA checkpoint or CLIP model, a name in the cache or a folder.
+    """Return the tower and processor of a LLaVA checkpoint or CLIP model.
 
-    `for_evaluation`: preprocessing, key and batches are those of an evaluation with the feature cache (exact.py).
+    `name` is a name in the cache or a folder.
+
+    `for_evaluation`: preprocessing, key and batches are those of an evaluation with the cache (for_evaluation.py).
     Raises InputRefused where it is not here, or its tower is no CLIP model.
     """
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
@@ -140,7 +142,10 @@ def open_tower(name: str, *, device: str | None = None, for_evaluation: bool = F
 
 
 def _llava_settings(config: dict[str, Any], tower: str) -> SimpleNamespace:
-    """Return what LLaVA's builder and preprocessing read of a config; a plain CLIP model gets LLaVA-1.5's."""
+    """Return the settings LLaVA's builder and preprocessing read from a config.
+
+    A plain CLIP model gets LLaVA-1.5's.
+    """
     return SimpleNamespace(
         mm_vision_tower=tower,
         mm_vision_select_layer=config.get("mm_vision_select_layer", CLIP_LAYER),

@@ -1,8 +1,10 @@
-"""Two small policies on a frozen vision tower's features: image and instruction in, a continuous action out.
+"""Policy heads on cached vision features: image and instruction in, action out.
 
-scenes.py      drawn pictures with instructions and actions; some instructions have two right actions
-config.py      one YAML file for the data, the cache and both trainings
-network.py     the trunk both share; objectives.py: regression, and conditional flow matching with its sampler
-train.py       one training for both, from the cache; measure.py: what is told of held-out rows
-cli.py         `python -m vldock.image train head`
+Called by `python -m vldock.image train head`, and by torchrun as `-m vldock.image.heads`.
+
+cli          `train head`                               config       one YAML file for everything
+scenes       drawn pictures, instructions, actions      data         the data set, with cached features
+network      the trunk of both policies                 objectives   regression, and flow matching with its sampler
+policy       trunk and objective, saved and loaded      train        preparation and training
+measure      measures on held-out rows
 """

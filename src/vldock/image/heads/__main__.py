@@ -1,4 +1,4 @@
-"""`python -m vldock.image.heads`: the same as `python -m vldock.image train head`, and what torchrun -m starts."""
+"""`python -m vldock.image.heads`: `train head` for torchrun -m."""
 
 from __future__ import annotations
 

@@ -22,9 +22,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--objective", choices=OBJECTIVES, help="train this head")
     what.add_argument("--prepare", action="store_true", help="draw the data and build its features (also by torchrun)")
-    parser.add_argument("--config", type=Path, metavar="FILE", help="YAML; what it leaves out has its default")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="YAML; missing settings have their defaults")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="training.epochs=3, and so on")
-    parser.add_argument("--no-cache", action="store_true", help="compute every feature every time, to compare")
+    parser.add_argument("--no-cache", action="store_true", help="compute every feature every time, for comparison")
     parser.add_argument("--as-json", action="store_true", help="one JSON object on standard output")
 
 

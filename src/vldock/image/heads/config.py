@@ -1,4 +1,4 @@
-"""One YAML file for data, cache and both trainings: its names are the fields below, each with a default."""
+"""Configuration of the heads: data, cache, training and sampling, in one YAML file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vldock.image.settings_file import SettingsFile
 
 @dataclass(frozen=True)
 class Data:
-    """The drawn data set: where, how many pictures to train on and to hold out, the seed."""
+    """Drawn data set: folder, pictures to train on and to hold out, seed."""
 
     folder: str = f"{OUTPUTS}/heads/scenes"
     train: int = 1600
@@ -25,7 +25,10 @@ class Data:
 
 @dataclass(frozen=True)
 class Cache:
-    """The features: folder ("": $VLDOCK_FEATURES), whose tower, dtype as stored, limit in GB (0: none), reading."""
+    """Features: folder, tower's model, stored dtype, limit, loading.
+
+    `folder` "" is $VLDOCK_FEATURES, `limit` is in GB (0: none).
+    """
 
     folder: str = ""
     model: str = "liuhaotian/llava-v1.5-7b"
@@ -49,7 +52,7 @@ class Training:
 
 @dataclass(frozen=True)
 class Sampling:
-    """How flow matching draws an action: the solver, euler or heun, and its steps from noise to action."""
+    """Sampling of flow matching: solver (euler or heun) and steps from noise to action."""
 
     solver: str = "heun"
     steps: int = 10
@@ -57,7 +60,7 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Config:
-    """Everything; `out` gets one folder for each objective."""
+    """Whole configuration; `out` gets one folder for each objective."""
 
     out: str = f"{OUTPUTS}/heads"
     data: Data = field(default_factory=Data)
@@ -70,7 +73,9 @@ FILE = SettingsFile(Config, example="training.epochs=3", hint="see docs/features
 
 
 def read(path: Path | None, words: Sequence[str] = ()) -> Config:
-    """Return the file's settings with KEY=VALUE words over it; $VARIABLE in a text is expanded.
+    """Return a file's settings with KEY=VALUE words over it.
+
+    $VARIABLE in a text is expanded.
 
     Raises UsageError for a name or a type that is not a setting's.
     """

@@ -1,4 +1,4 @@
-"""The data set as the training sees it: features from the cache, words, actions."""
+"""Data set of the heads: cached features, words, actions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ from vldock.image.heads.scenes import VOCABULARY
 
 @dataclass(frozen=True)
 class Batch:
-    """features (B, tokens, width) as stored, words (B, 4) int64, actions (B, 3) float32."""
+    """Batch: features (B, tokens, width) as stored, words (B, 4), actions (B, 3).
+
+    words are int64, actions float32.
+    """
 
     features: torch.Tensor
     words: torch.Tensor
@@ -28,7 +31,10 @@ class Batch:
 
 
 class Demonstrations(Dataset[tuple[torch.Tensor, list[int], list[float]]]):  # type: ignore[misc]
-    """Rows of a scenes file; `compute` makes the features of what is not cached, None refuses it."""
+    """Dataset of a scenes file's rows.
+
+    `compute` makes features that are not cached; None refuses such a row.
+    """
 
     def __init__(self, path: Path, cache: FeatureCache, compute: Callable[[bytes], torch.Tensor] | None = None) -> None:
         self.pictures = CachedPictures(from_json(path, dataset=dataset_name(path)), cache, compute)
@@ -49,7 +55,7 @@ class Demonstrations(Dataset[tuple[torch.Tensor, list[int], list[float]]]):  # t
 
 
 def dataset_name(path: Path) -> str:
-    """Return the name under which a scenes file is cached: "scenes-train"."""
+    """Return the cached name of a scenes file: "scenes-train"."""
     return f"{path.parent.name}-{path.stem}"
 
 

@@ -1,4 +1,4 @@
-"""What a policy does on rows it has not seen."""
+"""Measures of a policy on held-out rows."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ PASS = VOCABULARY.index("pass")
 
 @dataclass(frozen=True)
 class Measures:
-    """Held-out rows, and on them: mean distance to the target (the picture is 2 wide), mean |side| where it should be
-    0, share of passes that go through the shape, share of passes on the left.
+    """Measures on held-out rows.
+
+    Mean distance to the target (the picture is 2 wide), mean absolute side where it should be 0, share of passes that
+    go through the shape, share of passes on the left.
     """
 
     rows: int
@@ -29,7 +31,7 @@ class Measures:
 
 
 def measure(policy: Policy, batches: Iterable[Batch], *, seed: int) -> Measures:
-    """Return the measures of `policy`, one action for each row; `seed` fixes what is drawn."""
+    """Return the measures of `policy`, one action per row; `seed` fixes the draws."""
     chance = torch.Generator().manual_seed(seed)
     policy.eval()
     said, shown, passing = [], [], []

@@ -1,4 +1,4 @@
-"""The trunk both policies share: the instruction looks at the patches, and tells what it saw and where."""
+"""Trunk of both policies: attention of an instruction over image patches."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from torch import nn
 from vldock.common.errors import InputRefused
 
 HEADS = 4
-POOL = 2  # patches to a side of what is looked at
+POOL = 2  # patches to a side of a pooled place
 
 
 class Trunk(nn.Module):  # type: ignore[misc]
-    """Features and an instruction to a context vector of `width`.
+    """Network from features and instruction to a context vector of `width`.
 
     The words' sum asks, each attention head answers with a mix of patches and with the mean place of that mix.
     """
@@ -47,14 +47,17 @@ class Trunk(nn.Module):  # type: ignore[misc]
         return joined
 
     def _pooled(self, features: torch.Tensor) -> torch.Tensor:
-        """Return the means of squares of patches, (B, places, features)."""
+        """Return features averaged over squares of patches, (B, places, features)."""
         side = math.isqrt(features.shape[1])
         square = features.transpose(1, 2).unflatten(2, (side, side))
         return nn.functional.avg_pool2d(square, side // self.side).flatten(2).transpose(1, 2)
 
 
 def word_numbers(instruction: str, vocabulary: Sequence[str]) -> list[int]:
-    """Return the words' places in the vocabulary. Raises InputRefused for a word that was never learned."""
+    """Return the words' indices in the vocabulary.
+
+    Raises InputRefused for an unknown word.
+    """
     words = instruction.split()
     unknown = [word for word in words if word not in vocabulary]
     if unknown:

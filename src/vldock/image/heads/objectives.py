@@ -1,4 +1,4 @@
-"""Two objectives on one trunk: the mean action, and the distribution of actions.
+"""Objectives of a policy: the mean action, or the distribution of actions.
 
 Regression: mean squared error, so its answer is the conditional mean.
 Conditional flow matching (Lipman et al., arXiv:2210.02747; straight paths as in Liu et al., arXiv:2209.03003): a point
@@ -17,12 +17,12 @@ from torch import nn
 from vldock.common.errors import UsageError
 
 WAVES = 8
-DRAWS = 16  # times and noises for each row of a step: the trunk, which costs more, looks once
+DRAWS = 16  # times and noises for each row of a step: the trunk, which costs more, runs once
 SOLVERS = ("euler", "heun")
 
 
 class Objective(Protocol):
-    """What one training serves: a loss to lower, and actions to answer with."""
+    """Objective: a loss to lower, and actions to answer with."""
 
     def loss(self, context: torch.Tensor, action: torch.Tensor, chance: torch.Generator) -> torch.Tensor:
         """Return the mean loss of actions (B, 3) given contexts (B, width)."""
@@ -32,7 +32,7 @@ class Objective(Protocol):
 
 
 class Regression(nn.Module):  # type: ignore[misc]
-    """One action for each context: the mean of what was shown."""
+    """Regression: the mean of the actions shown."""
 
     def __init__(self, *, width: int, actions: int) -> None:
         super().__init__()

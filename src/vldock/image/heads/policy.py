@@ -1,4 +1,4 @@
-"""A policy: the trunk and one objective, saved as one safetensors file that says how it is made."""
+"""Policy: trunk and objective, saved as one safetensors file with its options."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ACTIONS = 3
 
 
 class Policy(nn.Module):  # type: ignore[misc]
-    """Image features and an instruction to an action, by either objective."""
+    """Policy from image features and instruction to an action."""
 
     def __init__(
         self, *, objective: str, features: int, tokens: int, width: int, solver: str = "heun", steps: int = 10
@@ -47,7 +47,7 @@ class Policy(nn.Module):  # type: ignore[misc]
         return self.objective.act(self.trunk(features, words), chance)
 
     def save(self, path: Path, **facts: Any) -> None:
-        """Write weights and what is needed to make the policy again; `facts` go into the header with them."""
+        """Write weights, options and vocabulary; `facts` go into the header with them."""
         from safetensors.torch import save_file
 
         meta = {"policy": json.dumps(self.options), "vocabulary": json.dumps(VOCABULARY), "facts": json.dumps(facts)}
@@ -57,7 +57,7 @@ class Policy(nn.Module):  # type: ignore[misc]
 
     @classmethod
     def load(cls, path: Path) -> Policy:
-        """Return a saved policy. Raises InputRefused for one of another vocabulary."""
+        """Return a saved policy. Raises InputRefused for another vocabulary."""
         from safetensors import safe_open
 
         with safe_open(path, framework="pt") as saved:

@@ -1,8 +1,8 @@
-"""Pictures drawn for a policy: three shapes, an instruction that names one of them, and the action that follows.
+"""Drawn scenes: three shapes, an instruction that names one, and its action.
 
 An action is (x, y, side), each within -1..1: where the named shape stands, and on which side to go by it.
 "reach" has one right action, its side is 0. "pass" has two: 0.8 to the left or to the right, each as often as the
-other, and straight through the shape is wrong. Whoever answers with the mean of what was seen does just that.
+other, and straight through the shape is wrong. The mean of the actions shown does just that.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ VOCABULARY = (*VERBS, "the", *COLORS, *SHAPES)
 
 @dataclass(frozen=True)
 class Scene:
-    """A picture's contents, the instruction, and the action shown (x, y, side)."""
+    """Contents of a picture, instruction, and action (x, y, side)."""
 
     shapes: tuple[tuple[str, str, float, float], ...]
     instruction: str
@@ -35,7 +35,7 @@ class Scene:
 
 
 def draw_scene(chance: random.Random) -> Scene:
-    """Return a scene: three shapes of different colours that do not touch."""
+    """Return a drawn scene: three separate shapes of different colours."""
     places: list[tuple[float, float]] = []
     edge = 1 - 2 * RADIUS / SIZE
     while len(places) < 3:
@@ -66,7 +66,9 @@ def render(scene: Scene) -> Image.Image:
 
 
 def write(folder: Path, *, train: int, held_out: int, seed: int) -> dict[str, Path]:
-    """Draw the data set below `folder` unless it is there; return {"train": file, "held-out": file}.
+    """Draw the data set below `folder`, unless it exists; return its files.
+
+    They are {"train": file, "held-out": file}.
 
     A file is a JSON list of {id, image, instruction, action}; a row's place in it is its vlm_idx.
     """

@@ -1,4 +1,4 @@
-"""Prepare the data and its features; train a policy on them. One training for both objectives."""
+"""Preparation of data and features, and training of a policy by either objective."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ OnEpoch = Callable[[dict[str, Any]], None]
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What a training did: the measures on held-out rows, seconds of each epoch, cache hits and misses."""
+    """Outcome of a training: held-out measures, seconds per epoch, cache hits and misses."""
 
     objective: str
     measures: Measures
@@ -42,12 +42,15 @@ class TrainingResult:
 
 
 def cache_root(config: Config) -> Path:
-    """Return the folder of features: the configuration's, else the one every tool has."""
+    """Return the features' folder: the configuration's, else the default."""
     return Path(config.cache.folder) if config.cache.folder else default_root()
 
 
 def prepare(config: Config, *, on_progress: Progress = lambda said: None) -> BuildResult:
-    """Draw the data set and build its features, under torchrun or alone. Raises what `build` raises."""
+    """Draw the data set and build its features, alone or under torchrun.
+
+    Raises what `build` raises.
+    """
     rank, _ = torchrun_store.rank_and_world()
     if not rank:
         _files(config)
@@ -65,10 +68,10 @@ def prepare(config: Config, *, on_progress: Progress = lambda said: None) -> Bui
 def train(
     config: Config, objective: str, *, cached: bool = True, on_epoch: OnEpoch = lambda said: None
 ) -> TrainingResult:
-    """Train `objective`, write the policy, its configuration and measures below `config.out`; return what it did.
+    """Train a policy and write it, its configuration and measures below `config.out`.
 
     From the cache no tower is loaded, and a row that is not there is refused. `cached=False` computes every feature
-    every time, by the same code: what the cache saves is the difference.
+    every time, by the same code: the difference in time is the cache's.
     """
     torch.manual_seed(config.training.seed)
     files = _files(config)

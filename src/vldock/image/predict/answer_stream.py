@@ -1,4 +1,4 @@
-"""The answer as it comes: a streamer for transformers' generate() whose pieces add up to the final text.
+"""Streamer of an answer: its pieces add up to the final text.
 
 transformers' own TextStreamer starts decoding afresh after each newline, and a SentencePiece tokenizer then drops the
 blank the next word begins with; here the whole answer is decoded at each token, as it is at the end.
@@ -18,7 +18,10 @@ OnText = Callable[[str], None]
 
 
 class AnswerStreamer(BaseStreamer):  # type: ignore[misc]  # transformers has no types
-    """Counts tokens and the time to the first; hands pieces of text, whole words each, to `on_text`."""
+    """Streamer for generate(): counts tokens, times the first, passes text to `on_text`.
+
+    Pieces of text are whole words.
+    """
 
     def __init__(self, tokenizer: Any, on_text: OnText | None = None) -> None:
         self._tokenizer = tokenizer
@@ -30,7 +33,10 @@ class AnswerStreamer(BaseStreamer):  # type: ignore[misc]  # transformers has no
         self.first_at: float | None = None
 
     def put(self, value: Any) -> None:
-        """Take what generate() gives: first the prompt (LLaVA's is one BOS), then token after token; shape (1, n)."""
+        """Receive token ids of shape (1, n): first the prompt, then token after token.
+
+        LLaVA's prompt is one BOS.
+        """
         self._ids += value.flatten().tolist()
         if not self._begun:
             self._begun = True
@@ -41,10 +47,10 @@ class AnswerStreamer(BaseStreamer):  # type: ignore[misc]  # transformers has no
             self._show(stable_prefix(self._decoded()))
 
     def end(self) -> None:
-        """Do nothing: the end of generate() is where `finish` is called, with the answer."""
+        """Do nothing: `finish` is called with the answer after generate()."""
 
     def finish(self, answer: str) -> None:
-        """Say what is left of the answer; all of it on a line of its own if it is not what was said so far."""
+        """Show the remaining answer; all of it on a new line if it differs from what was shown."""
         if self._on_text and not answer.startswith(self.shown):
             self._on_text("\n")
             self.shown = ""

@@ -1,8 +1,8 @@
-"""Questions from a JSONL file, answers into another: killed and started again, it goes on where it was.
+"""Batch of questions: JSONL in, JSONL of answers out, resumable after a kill.
 
-A row of answers is what Answer.as_json gives, with `id`, `question`, `images` and `key`; a row that failed has `error`
-in place of an answer. A kept answer is of the same question, images, weights, prompt and decoding; anything else is
-asked once more, and so is what failed.
+A row of answers is Answer.as_json with `id`, `question`, `images` and `key`; a failed row has `error` in place of an
+answer. An answer is kept for the same question, images, weights, prompt and decoding; all others, and failed ones, are
+asked again.
 """
 
 from __future__ import annotations
@@ -24,7 +24,10 @@ Ask = Callable[[Request], Answer]
 
 @dataclass(frozen=True)
 class BatchLine:
-    """One line of questions: its id (the line's number where it has none) and its request, or why it is none."""
+    """Line of questions: id, and request or error.
+
+    The id is the line's number where it has none.
+    """
 
     id: str
     request: Request | None
@@ -32,7 +35,10 @@ class BatchLine:
 
 
 def read(source: TextIO, name: str) -> list[BatchLine]:
-    """Return the lines; one that cannot be a request is a Line with an error. InputRefused for ids that repeat."""
+    """Return the lines; an invalid one is a BatchLine with an error.
+
+    Raises InputRefused for ids that repeat.
+    """
     lines = [_line(number, text) for number, text in enumerate(source, start=1) if text.strip()]
     ids = [line.id for line in lines]
     if twice := sorted({one for one in ids if ids.count(one) > 1}):
@@ -43,7 +49,10 @@ def read(source: TextIO, name: str) -> list[BatchLine]:
 
 
 def run(lines: list[BatchLine], out: Path, ask: Ask, identity: list[Any]) -> tuple[int, int, int]:
-    """Answer the lines into `out`, whose rows end in the order of the lines; return (answered, kept, failed)."""
+    """Answer the lines into `out`; return (answered, kept, failed).
+
+    Its rows end in the order of the lines.
+    """
     before = {row["id"]: row for row in _rows(out) if "answer" in row}
     keys = {line.id: line.request.key(identity) for line in lines if line.request}
     kept = {name: row for name, row in before.items() if row.get("key") == keys.get(name)}
@@ -63,7 +72,7 @@ def run(lines: list[BatchLine], out: Path, ask: Ask, identity: list[Any]) -> tup
 
 
 def rewrite(out: Path, rows: list[Row]) -> None:
-    """Write the rows as the whole of `out`, aside and renamed."""
+    """Replace the content of `out` by the rows, atomically."""
     aside = out.with_name(f".{out.name}.{os.urandom(4).hex()}.part")
     try:
         with aside.open("w", encoding="utf-8") as stream:
@@ -86,7 +95,7 @@ def _answered(line: BatchLine, key: str | None, ask: Ask) -> Row:
 
 
 def _short(images: tuple[str, ...]) -> list[str]:
-    """Return the sources without a data: URI's data: the key tells them apart."""
+    """Return the sources without a data: URI's data, which the key covers."""
     return [f"{source[:24]}..." if source.startswith("data:") else source for source in images]
 
 
@@ -103,7 +112,7 @@ def _line(number: int, text: str) -> BatchLine:
 
 
 def _rows(out: Path) -> Iterator[Row]:
-    """Yield the rows there are; a line that a kill tore is none."""
+    """Yield the existing rows, without one torn by a kill."""
     if not out.is_file():
         return
     for text in out.read_text(encoding="utf-8", errors="replace").splitlines():

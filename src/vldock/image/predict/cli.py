@@ -34,14 +34,14 @@ LARGEST, LONGEST = 50_000_000, 30.0  # bytes of an image, seconds of a download
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the sub-command's arguments."""
     add = parser.add_argument
-    add("question", nargs="?", metavar="QUESTION", help="default, and for `-`: standard input")
+    add("question", nargs="?", metavar="QUESTION", help="default, or for `-`: standard input")
     add("--image", action="append", default=[], help="file, URL, data: URI, or - for standard input; several: again")
     add("--model", default=MODEL, help="7b, 13b, sharegpt4v, ORG/NAME, a folder, or a name in weights/ or models/")
     add("--model-base", metavar="NAME", help="the model an adapter was trained on (default: as the adapter says)")
     add("--prompt", choices=TEMPLATES, help="wording of the question (default: $VLDOCK_PROMPT, else vlmevalkit)")
     add("--max-new-tokens", type=int, metavar="N", help="the longest answer (default: 2048, as run.py)")
     add("--questions", metavar="FILE", help='JSONL: {"id": ..., "image": ..., "question": ...}; - for standard input')
-    add("--out", type=Path, metavar="FILE", help="JSONL of answers; the same command goes on with it")
+    add("--out", type=Path, metavar="FILE", help="JSONL of answers; the same command resumes it")
     add("--max-bytes", type=int, default=LARGEST, metavar="N", help="the largest image (default: %(default)s)")
     add("--timeout", type=float, default=LONGEST, metavar="S", help="seconds for an image's URL (default: %(default)s)")
     shape = parser.add_mutually_exclusive_group()
@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Answer, and return the exit status."""
+    """Answer and return the exit status."""
     _check(args)
     try:
         return _many(args) if args.questions else _one(args)
@@ -63,7 +63,7 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> None:
-    """Raise UsageError for what can be told wrong before anything is read."""
+    """Raise UsageError for arguments that contradict each other."""
     if args.max_new_tokens is not None and args.max_new_tokens < 1:
         raise UsageError(f"--max-new-tokens {args.max_new_tokens}", expected="a whole number of at least 1")
     if args.questions and (args.question is not None or args.image or args.stream or args.json):
@@ -122,7 +122,7 @@ def _request(args: argparse.Namespace) -> Request:
 
 
 def _lines(name: str) -> tuple[list[BatchLine], Path]:
-    """Return the lines of questions and the folder their images are relative to."""
+    """Return the lines of questions, and the folder of their images."""
     from vldock.image.predict import batch
 
     if name == "-":
@@ -134,7 +134,10 @@ def _lines(name: str) -> tuple[list[BatchLine], Path]:
 
 
 def _require_writable(out: Path) -> None:
-    """Fail before a model is loaded where the answers could not be written after it."""
+    """Raise EnvironmentUnfit where answers cannot be written.
+
+    It is called before a model is loaded.
+    """
     try:
         with out.open("a", encoding="utf-8"):
             pass
@@ -144,7 +147,7 @@ def _require_writable(out: Path) -> None:
 
 @contextmanager
 def _answers() -> Iterator[TextIO]:
-    """Yield the real standard output; what libraries print goes to standard error meanwhile."""
+    """Yield standard output; prints of libraries go to standard error."""
     startup.prepare()
     sys.stdout.flush()
     kept = os.dup(1)

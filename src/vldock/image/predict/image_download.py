@@ -1,4 +1,4 @@
-"""An image by URL: bounded in bytes and in time, and in a file of its own before anything reads it."""
+"""Download of an image, bounded in bytes and time, into a file."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ REDIRECTS = 5
 
 @dataclass(frozen=True)
 class DownloadLimits:
-    """What an image may cost: bytes, and seconds from asking to the last byte."""
+    """Limits of a download: bytes, and seconds until the last byte."""
 
     size: int = 50_000_000
     seconds: float = 30.0
 
 
 class _Session(requests.Session):
-    """Follows redirects, but none from https to http."""
+    """Session that refuses redirects from https to http."""
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
         target = super().get_redirect_target(resp)
@@ -38,7 +38,7 @@ class _Session(requests.Session):
 
 
 def fetch(url: str, target: Path, limits: DownloadLimits) -> None:
-    """Write what `url` (http, https) answers to `target`.
+    """Download `url` (http, https) to `target`.
 
     Raises UsageError for a URL that is none, EnvironmentUnfit where no host answers in time, InputRefused for an error
     status or an answer that is too long.
@@ -70,7 +70,7 @@ def _save(answer: requests.Response, target: Path, where: str, limits: DownloadL
         raise _too_long(where, limits)
     size = 0
     with target.open("wb") as file:
-        # read1 gives what has come: a host that drips is seen at each drop, and not when a chunk is full
+        # read1 returns the bytes received: a slow host is checked at each packet, not when a chunk is full
         while chunk := answer.raw.read1(CHUNK, decode_content=True):
             size += len(chunk)
             if size > limits.size:
@@ -89,13 +89,13 @@ def _too_long(where: str, limits: DownloadLimits) -> InputRefused:
 
 
 def _host(url: str) -> str:
-    """Return a URL as it may be printed: without user, password and query."""
+    """Return a URL for messages: without user, password and query."""
     head, _, rest = url.partition("://")
     return f"{head}://{rest.partition('?')[0].rpartition('@')[2]}"
 
 
 def _reason(error: BaseException) -> str:
-    """Return the innermost cause in one line, without the URL and its query."""
+    """Return an error's innermost cause in one line, without the URL's query."""
     while error.__cause__ or error.__context__:
         error = error.__cause__ or error.__context__ or error
     return f"{type(error).__name__}: {error}".splitlines()[0][:160]

@@ -1,7 +1,9 @@
-"""A model that answers requests: VLMEvalKit's own LLaVA wrapper, so that an answer is the one run.py gets.
+"""Loaded model that answers requests as run.py does.
 
-`load` once, `ask` often: the command line does, and so can a worker that stays in the container. Nothing here reads the
-command line or prints; what is to be said travels in the Answer, and text on its way goes to `on_text`.
+It uses VLMEvalKit's own LLaVA wrapper.
+
+`load` once, `ask` often: the command line does, and so can a resident worker. Nothing here reads the
+command line or prints; remarks are part of the Answer, and partial text goes to `on_text`.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ from vldock.image.workspace.model_location import ModelLocation
 
 @dataclass(frozen=True)
 class Loaded:
-    """A model in memory: the wrapper, where its weights came from, where it computes, seconds it took to load."""
+    """Model in memory: wrapper, weights' location, device facts, seconds to load."""
 
     wrapper: Any
     place: ModelLocation
@@ -38,25 +40,31 @@ class Loaded:
 
     @property
     def limit(self) -> int:
-        """The most tokens an answer may have."""
+        """Most tokens of an answer."""
         return int(self.wrapper.kwargs["max_new_tokens"])
 
     @property
     def wording(self) -> str:
-        """How a question is worded: VLDOCK_PROMPT's template, or `trained`, as a model of one's own brings it."""
+        """Wording of questions: VLDOCK_PROMPT's template, or `trained` for a custom model."""
         return "trained" if wrappers.is_custom(self.place) else prompts.template()
 
     def identity(self) -> list[Any]:
-        """Return what an answer depends on besides its request."""
+        """Return everything an answer depends on besides its request."""
         return [model_location.fingerprint(self.place), self.wording, self.limit, self.facts.device, self.facts.dtype]
 
     def ask(self, request: Request, *, images: PictureReader | None = None, on_text: OnText | None = None) -> Answer:
-        """Return the answer to a request whose images `images` reads; raises what PictureReader.gather raises."""
+        """Return the answer to a request; `images` reads its images.
+
+        Raises what PictureReader.gather raises.
+        """
         with (images or PictureReader()).gather(request.images) as pictures:
             return self.answer(request, pictures, on_text=on_text)
 
     def answer(self, request: Request, pictures: Sequence[Picture], *, on_text: OnText | None = None) -> Answer:
-        """Return the answer to a request whose images are at hand; text on its way goes to `on_text`."""
+        """Return the answer to a request on images already read.
+
+        Partial text goes to `on_text`.
+        """
         begun = time.monotonic()
         pieces = AnswerStreamer(self.wrapper.tokenizer, on_text)
         message = request.message(tuple(str(picture.path) for picture in pictures))
@@ -87,11 +95,13 @@ class Loaded:
 
 
 def load(name: str, *, base: str | None = None, prompt: str | None = None, max_new_tokens: int | None = None) -> Loaded:
-    """Load the model of that name (places.resolve) into the wrapper run.py uses for it.
+    """Load a model by name into the wrapper run.py uses for it.
+
+    The name is resolved by model_location.resolve.
 
     `base` is the model of an adapter; `prompt` words questions as VLDOCK_PROMPT does; `max_new_tokens` None leaves
-    run.py's limit. Raises what places.resolve and require_whole raise, InputRefused for a model that is no LLaVA,
-    UsageError for a `prompt` where the model brings its own wording.
+    run.py's limit. Raises the errors of model_location.resolve and require_whole, InputRefused for a model that is no
+    LLaVA, UsageError for a `prompt` where the model brings its own wording.
     """
     place = model_location.resolve(name)
     if naming.is_llava(place) is False:
@@ -110,7 +120,7 @@ def load(name: str, *, base: str | None = None, prompt: str | None = None, max_n
 
 @contextmanager
 def _record_calls(inner: Any, pieces: AnswerStreamer) -> Iterator[list[tuple[SentPrompt, float]]]:
-    """Note what generate() is sent and when, and let its tokens go through `pieces`."""
+    """Record the prompts and times of generate() calls, and stream their tokens."""
     generate, seen = inner.generate, []
 
     def noted(*args: Any, **kwargs: Any) -> Any:

@@ -1,7 +1,7 @@
-"""Images from files, URLs, data: URIs and standard input, looked at before a model sees them.
+"""Images from files, URLs, data: URIs and standard input, checked before use.
 
-The model then reads the file exactly as run.py does, `Image.open(path).convert("RGB")`: what that does to an unusual
-image (EXIF, CMYK, 16 bits, animation, transparency) is said and not mended, so that both give the same answer.
+The model then reads the file exactly as run.py does, `Image.open(path).convert("RGB")`: its effect on an unusual
+image (EXIF, CMYK, 16 bits, animation, transparency) is remarked and not corrected, so that both give the same answer.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SQUARE = 178_956_970  # pixels of the padded square: Pillow's own limit, half a 
 
 @dataclass(frozen=True)
 class Picture:
-    """An image that can be read: its file, how it was asked for, and remarks on what the model will see of it."""
+    """Readable image: its file, its source, and remarks on how a model sees it."""
 
     path: Path
     source: str
@@ -38,7 +38,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class PictureReader:
-    """Where images may come from: relative files from `folder`, standard input, URLs within `limits`."""
+    """Reader of images: files in `folder`, standard input, URLs within `limits`."""
 
     folder: Path = Path()
     limits: DownloadLimits = field(default_factory=DownloadLimits)
@@ -46,7 +46,9 @@ class PictureReader:
 
     @contextmanager
     def gather(self, sources: Sequence[str]) -> Iterator[list[Picture]]:
-        """Yield a picture for each source; what is no file lies in the one cache until the context ends.
+        """Yield a picture for each source.
+
+        One that is no file is in the cache until the context ends.
 
         UsageError for a source that is none, InputRefused for bytes that are no image, EnvironmentUnfit for a URL that
         cannot be reached.
@@ -55,7 +57,7 @@ class PictureReader:
             yield [self.read(source, Path(scratch, f"image-{number}")) for number, source in enumerate(sources)]
 
     def read(self, source: str, target: Path) -> Picture:
-        """Return the picture of one source, written to `target` where it is no file."""
+        """Return the picture of a source; one that is no file is written to `target`."""
         name = display_name(source)
         if source == "-":
             target.write_bytes(_limited(self.stdin(), self.limits.size))
@@ -72,7 +74,7 @@ class PictureReader:
 
 
 def display_name(source: str) -> str:
-    """Return how to name a source: no data, no password and no query of a URL."""
+    """Return a source's name for messages, without data, password and query."""
     if source == "-":
         return "standard input"
     if source.startswith("data:"):
@@ -82,12 +84,15 @@ def display_name(source: str) -> str:
 
 
 def examine(path: Path, name: str) -> tuple[str, ...]:
-    """Decode the image once and return remarks; raise InputRefused where no model could see it, or it is too large."""
+    """Decode an image once and return remarks.
+
+    Raises InputRefused where no model could see it, or it is too large.
+    """
     if not path.stat().st_size:
         raise InputRefused(f"{name} is empty (0 bytes)", expected="an image")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's on size and palettes: said below, in our words
+            warnings.simplefilter("ignore")  # Pillow's on size and palettes: the remarks below replace them
             with picture_file.open_image(path) as image:
                 _require_small(image, name)
                 found = tuple(_remarks(image))
@@ -118,7 +123,10 @@ def _head(path: Path) -> bytes:
 
 
 def _require_small(image: Image.Image, name: str) -> None:
-    """The wrapper pads to a square of the longer side: a line of 100000 pixels would take 30 GB."""
+    """Raise InputRefused for an image that is too large when padded to a square.
+
+    A line of 100000 pixels would take 30 GB.
+    """
     side = max(image.size)
     if side * side > SQUARE:
         width, height = image.size
@@ -162,7 +170,7 @@ def _decoded(uri: str) -> bytes:
 
 
 def _scratch() -> Path:
-    """Return the folder in the one cache for images that are not files."""
-    folder = file_hashes.cache_path().parent / "images"
+    """Return the cache's folder for images that are not files."""
+    folder = file_hashes.memory().parent / "images"
     folder.mkdir(parents=True, exist_ok=True)
     return folder

@@ -1,4 +1,4 @@
-"""What a call of generate() sends: the passport's hash of its tokens, its length, whether LLaVA cuts it."""
+"""Prompt sent to generate(): the passport's hash, its length, whether it is cut."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from vldock.image.vlmeval_hooks.provenance import prompts, sample_notes
 
 
 class SentPrompt(TypedDict):
-    """`length` counts every position of an image (576; LLaVA-NeXT: up to 2928); `limit` None: nothing is cut."""
+    """Hash, length in positions, limit, and whether LLaVA cuts the prompt.
+
+    `length` counts every position of an image (576; LLaVA-NeXT: up to 2928); `limit` None: nothing is cut.
+    """
 
     tokens: str
     length: int
@@ -19,7 +22,9 @@ class SentPrompt(TypedDict):
 
 
 def describe_prompt(inner: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> SentPrompt:
-    """Return it for a LLaVA model's generate(); the ids, of shape (1, n), come first or as `inputs`.
+    """Return the prompt of a call to a LLaVA's generate().
+
+    The ids, of shape (1, n), come first or as `inputs`.
 
     Source: llava_arch.py, prepare_inputs_labels_for_multimodal: only a prompt with images is cut.
     """

@@ -1,4 +1,4 @@
-"""A question and its answer, as values: what the command line, a line of JSON or a resident worker hands over."""
+"""Request and Answer: values of the command line, a JSON line, or a worker."""
 
 from __future__ import annotations
 
@@ -15,14 +15,17 @@ MARK = "<image>"  # where an image stands inside a question; without any, all im
 
 @dataclass(frozen=True)
 class Request:
-    """A question on any number of images; an image is a file, a URL, a data: URI, or `-` for standard input."""
+    """Question on any number of images.
+
+    An image is a file, a URL, a data: URI, or `-` for standard input.
+    """
 
     question: str
     images: tuple[str, ...] = ()
     id: str = ""
 
     def __post_init__(self) -> None:
-        """Raise UsageError for a question that is empty, or whose marks are not as many as its images."""
+        """Raise UsageError for an empty question, or one mark too many or few."""
         if not self.question.strip():
             raise UsageError("the question is empty", hint="give it as an argument, or on standard input")
         marks = self.question.count(MARK)
@@ -33,7 +36,7 @@ class Request:
             )
 
     def message(self, paths: tuple[str, ...]) -> list[dict[str, str]]:
-        """Return the request as VLMEvalKit's message: images and pieces of text in their order."""
+        """Return VLMEvalKit's message: images and pieces of text in order."""
         if MARK not in self.question:
             return [*({"type": "image", "value": path} for path in paths), {"type": "text", "value": self.question}]
         pieces = self.question.split(MARK)
@@ -44,14 +47,14 @@ class Request:
         return message
 
     def key(self, *more: Any) -> str:
-        """Return a digest of the request and of `more`: an answer is kept only for the same."""
+        """Return a digest of the request and `more`, under which an answer is cached."""
         text = json.dumps([self.question, self.images, *more], ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a model said, and what it came from.
+    """Answer of a model, and its provenance.
 
     `seconds`: prepare (images and prompt), first_token and generate, each from the moment before it. `prompt_sha256` is
     the passport's hash of the token ids. `cut`: the prompt was longer than the model reads, and its end was lost.
@@ -73,12 +76,14 @@ class Answer:
     notes: tuple[str, ...] = field(default=())
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as a JSON object."""
+        """Return the answer as a JSON object."""
         return asdict(self)
 
 
 def from_json(line: Any) -> Request:
-    """Return the request of one line: question (or text), image or images, id (or question_id).
+    """Return the request of a JSON line.
+
+    Its fields are question (or text), image or images, id (or question_id).
 
     Raises InputRefused where a field is missing or of another type.
     """

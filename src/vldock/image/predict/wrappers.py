@@ -1,4 +1,4 @@
-"""The wrapper run.py asks a model through: VLMEvalKit's for the models it knows, vldock's for one of somebody's own."""
+"""Wrappers of models: VLMEvalKit's for its models, vldock's for custom ones."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from vldock.image.workspace.model_location import ModelLocation
 
-# what VLMEvalKit and the libraries say of their own defaults; tests/support/containers/log_lines.py has the reasons
+# warnings of VLMEvalKit and the libraries about their own defaults; tests/support/log_lines.py has the reasons
 EXPECTED = (
     "Following kwargs received",
     "You have modified the pretrained model",
@@ -20,12 +20,15 @@ EXPECTED = (
 
 
 def is_custom(place: ModelLocation) -> bool:
-    """Tell whether a model is asked as it was trained (its template, its tiles), and not as VLMEvalKit's models are."""
+    """Return whether a model is custom: asked by its own template and tiles."""
     return not place.declared
 
 
 def make(place: ModelLocation, base: str | None, options: dict[str, Any]) -> Any:
-    """Load `place` on `base` into its wrapper; `options` are the wrapper's decoding arguments."""
+    """Load the model at `place` on `base` into its wrapper.
+
+    `options` are the wrapper's decoding arguments.
+    """
     kind: Any
     with quiet_libraries():
         if is_custom(place):
@@ -42,7 +45,10 @@ def make(place: ModelLocation, base: str | None, options: dict[str, Any]) -> Any
 
 @contextmanager
 def _through_workspace(place: ModelLocation, base: str | None) -> Iterator[None]:
-    """Let the wrapper, which imports LLaVA's loader when it is made, load `place` on `base`."""
+    """Patch LLaVA's loader, so that the wrapper loads `place` on `base`.
+
+    The wrapper imports the loader when it is made.
+    """
     from llava.model import builder
 
     from vldock.image.workspace.builder import load_place
@@ -59,7 +65,7 @@ def _through_workspace(place: ModelLocation, base: str | None) -> Iterator[None]
 
 @contextmanager
 def quiet_libraries() -> Iterator[None]:
-    """Keep warnings that are known and harmless, and progress bars, out of a person's way."""
+    """Suppress known, harmless warnings and progress bars."""
     from transformers.utils import logging
 
     level = logging.get_verbosity()

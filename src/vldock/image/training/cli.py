@@ -5,7 +5,7 @@
     python -m vldock.image train --print-config
     torchrun --nnodes=1 --master_addr=127.0.0.1 --nproc_per_node=2 -m vldock.image train --config flowers.yaml
 
-The same command after a kill goes on from the newest checkpoint.
+After a kill the same command resumes from the newest checkpoint.
 """
 
 from __future__ import annotations
@@ -28,15 +28,18 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `train`."""
-    parser.add_argument("settings", nargs="*", metavar="KEY=VALUE", help="over the file's: train.epochs=3")
-    parser.add_argument("--config", type=Path, help="a YAML file; default: the defaults (--print-config)")
-    parser.add_argument("--check", action="store_true", help="the preflight only: nothing is trained")
+    parser.add_argument("settings", nargs="*", metavar="KEY=VALUE", help="override the file: train.epochs=3")
+    parser.add_argument("--config", type=Path, help="a YAML file (default: the values of --print-config)")
+    parser.add_argument("--check", action="store_true", help="run the preflight only; nothing is trained")
     parser.add_argument("--no-check", action="store_true", help="train without the preflight (the data is read anyway)")
-    parser.add_argument("--print-config", action="store_true", help="print the resolved configuration as YAML and end")
+    parser.add_argument("--print-config", action="store_true", help="print the resolved configuration as YAML and exit")
 
 
 def main(arguments: argparse.Namespace | Sequence[str]) -> int:
-    """Run `train` and return its exit status; errors of ours are printed where words are given, else raised."""
+    """Run `train` and return its exit status.
+
+    Errors of vldock are printed where words are given, else raised.
+    """
     if isinstance(arguments, argparse.Namespace):
         return _main(arguments)
     parser = argparse.ArgumentParser(prog="train", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)

@@ -1,4 +1,4 @@
-"""Every setting of a fine-tuning, its default, and how a YAML file and KEY=VALUE words override it.
+"""Settings of a fine-tuning: every name, default and allowed range.
 
 The defaults are those of a LLaVA-NeXT on Oxford Flowers 102 on one GPU: batch 1, accumulation 16, learning rate 1e-5,
 fp16, gradient checkpointing, 4 bits, clipping at 0.5, 90 % of the GPU's memory.
@@ -27,7 +27,10 @@ SUBSETS = {"questions": KINDS, "accept": ACCEPTABLE}
 
 @dataclass(frozen=True)
 class Data:
-    """Where the data comes from. Held out: the source's own validation split, or a part where it has none."""
+    """Source of the data, and the part of it that is held out.
+
+    Held out is the source's own validation split, or a part where it has none.
+    """
 
     source: str = "hub"
     name: str = "nelorth/oxford-flowers"  # of the Hub
@@ -38,14 +41,14 @@ class Data:
     sample_fraction: float = 1.0
     questions: tuple[str, ...] = ("name", "choice")
     choices: int = 4
-    accept: tuple[str, ...] = ()  # flaws to set right and count instead of refusing; flaws.py
+    accept: tuple[str, ...] = ()  # flaws to set right and count instead of refusing; see problems.py
     max_pixels: int = MAX_PIXELS
     seed: int = 0
 
 
 @dataclass(frozen=True)
 class Model:
-    """What is trained, and which part of it."""
+    """Base model, training method and adapters."""
 
     base: str = "liuhaotian/llava-v1.6-vicuna-7b"
     method: str = "qlora"
@@ -53,12 +56,12 @@ class Model:
     lora_alpha: int = 128
     lora_dropout: float = 0.05
     train_projector: bool = True  # with lora and qlora
-    feature_cache: bool = False  # the frozen tower's features are kept in $VLDOCK_FEATURES
+    feature_cache: bool = False  # cache the frozen tower's features in $VLDOCK_FEATURES
 
 
 @dataclass(frozen=True)
 class Train:
-    """How it is trained. Steps are updates of the weights."""
+    """Optimization, precision, logging and checkpoints. Steps are updates of the weights."""
 
     epochs: float = 1.0
     max_steps: int = 0  # 0: as many as `epochs` takes
@@ -83,7 +86,7 @@ class Train:
 
 @dataclass(frozen=True)
 class Config:
-    """All of it; `out` is the run's folder."""
+    """Whole configuration; `out` is the run's folder."""
 
     out: str = "checkpoints/run"
     data: Data = field(default_factory=Data)
@@ -103,7 +106,9 @@ FILE = SettingsFile(Config, example="train.epochs=3", hint="python -m vldock.ima
 
 
 def load(path: Path | None, words: Sequence[str] = ()) -> Config:
-    """Return the configuration of a YAML file (None: the defaults) with KEY=VALUE words over it: train.epochs=3.
+    """Return the configuration of a YAML file with KEY=VALUE words over it.
+
+    Without a file these are the defaults; a word is train.epochs=3.
 
     Raises UsageError for a file that cannot be read, an unknown key (the nearest is named) or a value out of range.
     """
@@ -113,7 +118,7 @@ def load(path: Path | None, words: Sequence[str] = ()) -> Config:
 
 
 def _check(config: Config) -> None:
-    """Raise UsageError for a value no training can have."""
+    """Raise UsageError for a value outside its choices or range."""
     for section in (config.data, config.model, config.train):
         for each in fields(section):
             value = getattr(section, each.name)

@@ -1,4 +1,7 @@
-"""A configuration's data: training and held-out records, with every flaw of text and images found in one pass."""
+"""Training and held-out records of a configuration.
+
+Every flaw of text and images is found in one pass.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ FRACTION = 0.1  # held out where the source has no split of its own
 
 @dataclass(frozen=True)
 class Dataset:
-    """What is trained on and what is held out; `names` are the flowers' where the data is flowers.
+    """Training and held-out records; `names` are the flowers' names, if any.
 
     `accepted` counts what data.accept allowed (rows, or pictures for flaws of pictures), and rows that are text only.
     """
@@ -38,7 +41,7 @@ class Dataset:
 
 
 def load(data: Data, *, environ: Mapping[str, str] = os.environ) -> Dataset:
-    """Return the records of `data`, all of them read and decoded once.
+    """Return the records of `data`, read and decoded once.
 
     Raises DataRefused with every flaw by row, UsageError for a source without its path, InputRefused for no data.
     """
@@ -54,7 +57,10 @@ def load(data: Data, *, environ: Mapping[str, str] = os.environ) -> Dataset:
 
 
 def resolve(path: str, environ: Mapping[str, str], folder: str) -> Path:
-    """Return a path of the configuration: absolute, or below `folder` of the workspace, or of where one stands."""
+    """Return a configured path: absolute, or below the workspace or working directory.
+
+    `folder` is the workspace's folder in which a relative path is looked for too.
+    """
     given = Path(path).expanduser()
     root = environ.get(ROOT_VARIABLE) or "/workspace"
     if given.is_absolute() or given.exists():
@@ -68,7 +74,7 @@ def resolve(path: str, environ: Mapping[str, str], folder: str) -> Path:
 def out_folder(path: str, environ: Mapping[str, str] = os.environ) -> Path:
     """Return the run's folder: absolute, or below the workspace's root.
 
-    Raises UsageError for one that would go with the container, where `vldock train` named the folder that stays.
+    Raises UsageError for one that would be removed with the container, where `vldock train` names the mounted folder.
     """
     folder = Path(environ.get(ROOT_VARIABLE) or "/workspace") / Path(path).expanduser()
     stays = environ.get(CHECKPOINTS_VARIABLE)
@@ -140,7 +146,10 @@ def _path(data: Data, what: str) -> str:
 
 
 def _digests(found: Iterable[Picture]) -> dict[Picture, str]:
-    """Return the sha256 of each picture's bytes, on a few threads; one that cannot be read is told of when it is."""
+    """Return the sha256 of each picture's bytes, computed on several threads.
+
+    A picture that cannot be read gets its name; decoding it reports the flaw.
+    """
 
     def digest(picture: Picture) -> str:
         try:
@@ -154,7 +163,10 @@ def _digests(found: Iterable[Picture]) -> dict[Picture, str]:
 
 
 def _picture_flaws(both: Sequence[Record], data: Data) -> list[Flaw]:
-    """Look at every picture once, however many records ask about it, on a few threads: decoding releases the GIL."""
+    """Decode every picture once and return its flaws.
+
+    Several threads do it: decoding releases the GIL.
+    """
     first: dict[Picture, Record] = {}
     for record in both:
         for picture in record.pictures:

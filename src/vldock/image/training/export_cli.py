@@ -1,4 +1,4 @@
-"""Merge what a run trained into its base: a folder that run.py evaluates and predict.py loads.
+"""Merge a run's checkpoint into its base, for run.py and predict.py.
 
 python -m vldock.image train export checkpoints/flowers --out models/llava-flowers
 python /workspace/VLMEvalKit/run.py --model llava-flowers=/workspace/models/llava-flowers --data ...
@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Export, load what was written once, and print the folder."""
+    """Export, load the result once, and print its folder."""
     startup.prepare()
     from vldock.image.training import dataset
     from vldock.image.training.model import export

@@ -1,7 +1,7 @@
-"""A fine-tuning from configuration to run folder: load, prove, train, resume, score.
+"""Fine-tuning from configuration to run folder: load, prove, train, resume, score.
 
 run/config.yaml   the resolved configuration      run/checkpoint-N/, best, last   in LLaVA's formats
-run/run.json      what it depends on, how it ended run/log.jsonl                   every event
+run/run.json      its inputs, its outcome         run/log.jsonl                   every event
 run/heldout/      the held-out multiple choice as a TSV for run.py
 run/tensorboard/  the curves of log.jsonl for TensorBoard
 run/answers.jsonl the held-out answers at the end  run/page.html, run/plots/        to look at
@@ -41,7 +41,10 @@ ANSWERS = "answers.jsonl"
 
 @dataclass(frozen=True)
 class Result:
-    """How a run ended: updates made, held-out metrics of the last weights, seconds of the training."""
+    """Outcome of a run: updates made and metrics on held-out records.
+
+    The metrics are those of the weights that were scored last; `resumed_from` is the step of the checkpoint.
+    """
 
     folder: Path
     steps: int
@@ -50,9 +53,9 @@ class Result:
 
 
 def fit(config: Config, data: Dataset, *, log: Callable[[str], None] | None = None) -> Result:
-    """Train, or go on from the newest checkpoint of the run's folder.
+    """Train, or resume from the newest checkpoint of the run's folder.
 
-    A batch that does not fit the GPU's memory is halved (rows at once, not rows per update) and the run goes on from
+    A batch that does not fit the GPU's memory is halved (rows at once, not rows per update) and the run resumes from
     its newest checkpoint. Raises UsageError, EnvironmentUnfit, InputRefused, trainer.Diverged.
     """
     folder, rank = Path(config.out), int(os.environ.get("RANK", "0"))
@@ -81,7 +84,10 @@ def fit(config: Config, data: Dataset, *, log: Callable[[str], None] | None = No
 
 
 def halve_batch(micro: int, error: BaseException) -> int:
-    """Return half of `micro`; raises EnvironmentUnfit for one row, or where other processes do not know of it."""
+    """Return half of `micro`, the rows of a batch at once.
+
+    Raises EnvironmentUnfit for one row, or where other processes do not know of the error.
+    """
     alone = int(os.environ.get("WORLD_SIZE", "1")) == 1
     if micro > 1 and (alone or isinstance(error, OutOfMemoryEverywhere)):
         return micro // 2
@@ -135,7 +141,7 @@ def _run(
 def _finish(
     tuner: trainer.FineTuner, data: Dataset, folder: Path, *, emit: monitor.Log, rank: int, resumed: int | None
 ) -> Result:
-    """Answer the whole held-out set with the best weights and write down how it ended."""
+    """Score all held-out records with the best weights and write the results."""
     best = folder / "best"
     if tuner.args.world_size > 1:
         torch.distributed.barrier()
@@ -158,7 +164,7 @@ def _finish(
 
 
 def _facts(config: Config, data: Dataset, device: str) -> dict[str, Any]:
-    """Return what a run must not change between two starts."""
+    """Return the facts that must be the same when a run resumes."""
     return {
         "data": run_folder.digest_of([*data.training, *data.heldout]),
         "base_sha256": model_files.digest(str(model_load.base_path(config))),
@@ -168,7 +174,7 @@ def _facts(config: Config, data: Dataset, device: str) -> dict[str, Any]:
 
 
 def _counts(data: Dataset) -> dict[str, dict[str, int]]:
-    """Return what of the data was accepted, to be written down; nothing where nothing was."""
+    """Return the counts of accepted flaws, for the log; empty where there is none."""
     return {"accepted": dict(data.accepted)} if data.accepted else {}
 
 

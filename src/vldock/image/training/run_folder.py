@@ -1,4 +1,4 @@
-"""The run's folder: whose it is, what it resumes from, and one process at a time."""
+"""Run folder: the configuration it belongs to, its checkpoints, its lock."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FREE = ("model.feature_cache",)  # settings that change no weight, so a resumed 
 
 
 def digest_of(records: Sequence[Record]) -> str:
-    """Return 16 hexadecimal digits over ids, turns and pictures' names, in order: what the run reads."""
+    """Return 16 hexadecimal digits over ids, turns and pictures' names, in order."""
     digest = hashlib.sha256()
     for record in records:
         turns = [(turn.role, turn.text) for turn in record.turns]
@@ -33,7 +33,9 @@ def digest_of(records: Sequence[Record]) -> str:
 
 
 def claim(folder: Path, config: Config, facts: dict[str, Any], notes: dict[str, Any] | None = None) -> Path | None:
-    """Make the folder this configuration's and return the checkpoint to resume from, None for a new run.
+    """Assign the folder to this configuration; return the checkpoint to resume from.
+
+    None is a new run.
 
     `notes` is written beside `facts`, and no reason not to resume.
 
@@ -54,7 +56,10 @@ def claim(folder: Path, config: Config, facts: dict[str, Any], notes: dict[str, 
 
 
 def newest_checkpoint(folder: Path) -> Path | None:
-    """Return the newest whole checkpoint: the Trainer gives a folder its name when all of it is written."""
+    """Return the newest complete checkpoint; None where there is none.
+
+    The Trainer renames a folder to this name after all of it is written.
+    """
     found = [path for path in folder.glob("checkpoint-*") if (path / "trainer_state.json").is_file()]
     return max(found, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
 
@@ -84,7 +89,10 @@ def _differences(old: dict[str, Any], new: dict[str, Any], above: str = "") -> l
 
 @contextmanager
 def lock(folder: Path) -> Iterator[None]:
-    """Hold the folder for this process; raises UsageError where another trains in it. A kill releases it."""
+    """Lock the folder for this process; a kill releases it.
+
+    Raises UsageError where another process trains in it.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / LOCK).open("a") as stream:
         try:

@@ -1,6 +1,6 @@
-"""Training in a workspace: its variables are set before anything reads them, then vldock's trainer takes over.
+"""Entry point of training in a workspace: sets its variables, then trains.
 
-The door is llava/train/workspace_train.py, which patches/patch_llava_workspace.py adds.
+LLaVA's side is llava/train/workspace_train.py, which patches/patch_llava_workspace.py adds.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ from vldock.common.errors import VldockError
 
 
 def main(argv: Sequence[str] | None = None, environ: MutableMapping[str, str] = os.environ) -> int:
-    """Train with data in data/, checkpoints in checkpoints/ and every cache in the workspace; return the exit status.
+    """Train in the workspace and return the exit status.
 
-    The workspace is $WORKSPACE_ROOT. Without it the image's own caches stay, and data/ and checkpoints/ are those of
-    /workspace. 3 is returned when the workspace cannot be written.
+    Data is in data/, checkpoints in checkpoints/, every cache in the workspace.
+
+    The workspace is $WORKSPACE_ROOT. Without it the image's own caches are used, and data/ and checkpoints/ are
+    those of /workspace. 3 is returned when the workspace cannot be written.
     """
     try:
         prepare(environ)
@@ -32,7 +34,10 @@ def main(argv: Sequence[str] | None = None, environ: MutableMapping[str, str] = 
 
 
 def prepare(environ: MutableMapping[str, str]) -> None:
-    """Make the workspace and set its variables, with a warning for a library that had read the old ones."""
+    """Create the workspace and set its variables.
+
+    Warns of a library that had read the old ones.
+    """
     if not environ.get(workspace.ROOT_VARIABLE):
         environ[workspace.ROOT_VARIABLE] = WORKSPACE
         return

@@ -1,1 +1,7 @@
-"""A workspace as LLaVA's code sees it: where a name's weights are, which class loads them, where training writes."""
+"""Models of a workspace: where weights are, and which class of LLaVA loads them.
+
+Called by predict, training, features, the hooks in VLMEvalKit, and the modules patch_llava_workspace.py adds to LLaVA.
+
+model_location   from a name to a folder or repository  naming    the name by which LLaVA picks a class
+builder          load_pretrained_model for names        clip      the CLIP tower from the cache
+"""

@@ -1,6 +1,6 @@
-"""LLaVA's load_pretrained_model for names: resolved to a place, checked to be whole, loaded by the right class.
+"""LLaVA's load_pretrained_model for names: resolved, checked, loaded by the right class.
 
-The door is llava/model/workspace_builder.py, which patches/patch_llava_workspace.py adds.
+LLaVA's side is llava/model/workspace_builder.py, which patches/patch_llava_workspace.py adds.
 """
 
 from __future__ import annotations
@@ -19,11 +19,13 @@ Loaded = tuple[Any, Any, Any, int]
 def load_pretrained_model_workspace(
     model_path: str, model_base: str | None = None, model_name: str | None = None, **options: Any
 ) -> Loaded:
-    """Return (tokenizer, model, image_processor, context_len), as llava.model.builder.load_pretrained_model does.
+    """Return (tokenizer, model, image_processor, context_len), as LLaVA's builder does.
 
-    `model_path` and `model_base` are names: places.resolve tells where they are looked for, and standard error which
-    place was chosen. `model_name` is used only where the checkpoint's config does not tell. `options` are the builder's
-    (device, device_map, torch_dtype, load_4bit ...); nothing is downloaded but into the one cache.
+    The original is llava.model.builder.load_pretrained_model.
+
+    `model_path` and `model_base` are names, see model_location.resolve; the chosen location is printed on standard
+    error. `model_name` is used only where the checkpoint's config does not decide. `options` are the builder's (device,
+    device_map, torch_dtype, load_4bit ...); downloads go into the cache only.
 
     Raises UsageError for an unknown name or a missing base, EnvironmentUnfit where weights are neither here nor to be
     had, InputRefused where they are not whole.
@@ -32,7 +34,7 @@ def load_pretrained_model_workspace(
 
 
 def load_place(place: ModelLocation, base: str | None = None, name: str | None = None, **options: Any) -> Loaded:
-    """Load what `place` holds; the adapter's own config names its base where none is given."""
+    """Load the weights at `place`; an adapter's config names its base by default."""
     model_location.print_location(place)
     model_location.require_whole(place)
     below = _base(place, base)

@@ -1,6 +1,6 @@
-"""The CLIP tower from the one cache: no second download, the locked revision, checked before torch reads a byte.
+"""CLIP tower from the cache, at the locked revision, checked before loading.
 
-The door is llava/model/multimodal_encoder/workspace_clip_encoder.py, which patches/patch_llava_workspace.py adds.
+LLaVA's side is llava/model/multimodal_encoder/workspace_clip_encoder.py, which patches/patch_llava_workspace.py adds.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ LLAVA_1_5 = SimpleNamespace(mm_vision_select_layer=-2, mm_vision_select_feature=
 
 
 class WorkspaceCLIPVisionTower(CLIPVisionTower):  # type: ignore[misc]  # LLaVA has no types
-    """LLaVA's CLIP tower, read from the one cache; `place` tells where its files lie.
+    """LLaVA's CLIP tower, read from the cache; `place` is its location.
 
     Takes images of shape (batch, 3, side, side) in the tower's dtype, gives (batch, patches, hidden_size): 336 pixels
     in patches of 14 are 576. Raises EnvironmentUnfit where the tower is not here and may not be downloaded,
@@ -40,20 +40,23 @@ class WorkspaceCLIPVisionTower(CLIPVisionTower):  # type: ignore[misc]  # LLaVA 
 
 
 def build_workspace_vision_tower(config: Any = LLAVA_1_5, **options: Any) -> WorkspaceCLIPVisionTower:
-    """Return the tower a LLaVA's config names (mm_vision_tower), as build_vision_tower does."""
+    """Return the tower of a LLaVA's config (mm_vision_tower), as build_vision_tower does."""
     name = getattr(config, "mm_vision_tower", None) or getattr(config, "vision_tower", None) or CLIP
     return WorkspaceCLIPVisionTower(name, args=config, **options)
 
 
 def tower_location(name: str, lock: Path = Path(WEIGHTS_LOCK)) -> ModelLocation:
-    """Return where the tower is: a folder, or the cache, at the locked revision before the one of refs/main."""
+    """Return a tower's location: a folder, or the cache.
+
+    In the cache the locked revision comes before the one of refs/main.
+    """
     if Path(name).is_dir():
         return model_location.resolve(str(Path(name).absolute()))
     return model_location.find_cached(name, revision=locked_revision(name, lock))
 
 
 def locked_revision(repo: str, lock: Path = Path(WEIGHTS_LOCK)) -> str | None:
-    """Return the commit locks/weights.json declares for `repo`; None where it declares none."""
+    """Return a repository's commit in locks/weights.json; None without one."""
     if not lock.is_file():
         return None
     declared = json.loads(lock.read_text(encoding="utf-8"))["repositories"]

@@ -1,4 +1,4 @@
-"""Where the weights of a name are: a folder, weights/ or models/ of the workspace, else the one cache.
+"""Location of a model's weights: a folder, the workspace, or the cache.
 
 The workspace is $WORKSPACE_ROOT, /workspace where it is not set; the cache is the one `from_pretrained` reads. A name
 is a path, a folder's name, a repository (ORG/NAME), one of VLMEvalKit's names or a short form of it (SHORT).
@@ -29,9 +29,11 @@ ADAPTER, ITS_OWN = "adapter_config.json", "non_lora_trainables.bin"
 
 @dataclass(frozen=True)
 class ModelLocation:
-    """Where a name's weights are; `path` is what `from_pretrained` is given: a folder, or a repository to download.
+    """Location of a model's weights.
 
-    `declared` tells a model of vldock.common.matrix, which VLMEvalKit knows, from one of somebody's own.
+    `path` is the argument of `from_pretrained`: a folder, or a repository to download.
+
+    `declared`: a model of vldock.common.matrix, which VLMEvalKit knows, and not a custom one.
     """
 
     name: str
@@ -48,7 +50,7 @@ class ModelLocation:
 
     @property
     def folder(self) -> Path:
-        """The folder of the files, where they are local."""
+        """Folder of the files, where they are local."""
         return Path(self.path)
 
     def __str__(self) -> str:
@@ -61,7 +63,7 @@ def workspace_root(environ: Mapping[str, str] = os.environ) -> Path:
 
 
 def resolve(name: str, environ: Mapping[str, str] = os.environ) -> ModelLocation:
-    """Return where the weights of `name` are.
+    """Return the location of the weights called `name`.
 
     Raises UsageError for a name that means nothing here, EnvironmentUnfit for a repository that is not in the cache and
     may not be downloaded.
@@ -78,7 +80,9 @@ def resolve(name: str, environ: Mapping[str, str] = os.environ) -> ModelLocation
 def find_cached(
     repo: str, environ: Mapping[str, str] = os.environ, *, name: str | None = None, revision: str | None = None
 ) -> ModelLocation:
-    """Return where `repo` is in the one cache: the snapshot at `revision`, else at refs/main; online, else the Hub.
+    """Return a repository's location in the cache, or, online, on the Hub.
+
+    In the cache it is the snapshot at `revision`, else at refs/main.
 
     Raises EnvironmentUnfit where it is not there and may not be downloaded, UsageError where it has no stand-in and one
     is asked for, InputRefused where its refs/main hides it.
@@ -102,7 +106,10 @@ def find_cached(
 
 
 def require_whole(place: ModelLocation) -> None:
-    """Raise InputRefused, naming the files, where the weights (or their vision tower's) are here and not whole."""
+    """Raise InputRefused, naming files, for local weights that are incomplete.
+
+    Their vision tower's are checked too.
+    """
     if not place.local:
         return
     if found := whole.faults(place.folder):
@@ -125,7 +132,10 @@ def require_whole(place: ModelLocation) -> None:
 
 
 def fingerprint(place: ModelLocation) -> str:
-    """Return what tells these weights from others without reading them: the commit, else names, sizes and times."""
+    """Return an identity of weights without reading them.
+
+    It is the commit, else a hash of names, sizes and times.
+    """
     if place.revision or not place.local:
         return place.revision or place.path
     files = sorted(path for path in place.folder.rglob("*") if path.is_file())
@@ -134,7 +144,7 @@ def fingerprint(place: ModelLocation) -> str:
 
 
 def print_location(place: ModelLocation) -> None:
-    """Tell on standard error which place was chosen."""
+    """Print the chosen location on standard error."""
     print(f"workspace: {place}", file=sys.stderr, flush=True)
 
 
@@ -151,7 +161,10 @@ def _as_path(name: str) -> ModelLocation | None:
 
 
 def _in_workspace(name: str, repo: str, where: Path) -> ModelLocation | None:
-    """Look below the root: checkpoints/run/best by its path, anything else by its name or its repository's."""
+    """Return the location below the workspace's root; None where it is not there.
+
+    checkpoints/run/best is found by its path, anything else by its name or its repository's.
+    """
     if _is_below(name) and (where / name).is_dir():
         return ModelLocation(name, str(where / name), f"the workspace {where}")
     names = dict.fromkeys((name, repo, Path(repo).name))

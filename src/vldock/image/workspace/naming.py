@@ -1,8 +1,8 @@
-"""The name by which LLaVA's builder picks a class, read from a checkpoint's own config.
+"""Name by which LLaVA's builder picks a class, from a checkpoint's config.
 
-llava/model/builder.py looks for `llava`, `mpt`, `mistral` and `lora` anywhere in the name it is given, which by custom
-is the last part of the path: a Hub snapshot is called by its hash, `attempt-3` has an mpt in it, and ShareGPT4V says
-`share4v`. Standard library only.
+llava/model/builder.py looks for `llava`, `mpt`, `mistral` and `lora` anywhere in its name argument, by custom the last
+part of the path: a Hub snapshot is named by its hash, `attempt-3` contains mpt, and ShareGPT4V's name `share4v`.
+Standard library only.
 """
 
 from __future__ import annotations
@@ -13,12 +13,15 @@ from typing import Any
 
 from vldock.image.workspace.model_location import ADAPTER, ModelLocation
 
-MARKS = ("mm_vision_tower", "mm_projector_type")  # what only a LLaVA's config has, whatever it calls itself
+MARKS = ("mm_vision_tower", "mm_projector_type")  # keys of LLaVA's configs only, whatever the model's name
 FAMILIES = ("mpt", "mistral")
 
 
 def model_name(place: ModelLocation, given: str | None = None) -> str:
-    """Return the name for builder.py; `given` stands where the weights are not here yet, or have no config."""
+    """Return the name for builder.py.
+
+    `given` is used where the weights are not here yet, or have no config.
+    """
     config = _config(place)
     if config is None:
         return given or Path(place.repo or place.path).name
@@ -29,18 +32,21 @@ def model_name(place: ModelLocation, given: str | None = None) -> str:
 
 
 def is_llava(place: ModelLocation) -> bool | None:
-    """Tell whether the config says LLaVA, whatever the model calls itself; None where there is no config yet."""
+    """Return whether the config is a LLaVA's; None without a config.
+
+    The model's own name does not matter.
+    """
     config = _config(place)
     return None if config is None else _is_llava(config)
 
 
 def is_adapter(place: ModelLocation) -> bool:
-    """Tell whether the weights are an adapter (LoRA), which needs the model it was trained on."""
+    """Return whether the weights are an adapter (LoRA), which needs its base."""
     return place.local and (place.folder / ADAPTER).is_file()
 
 
 def named_base(place: ModelLocation) -> str | None:
-    """Return the model that an adapter, or a projector alone, was trained on, as its own files name it."""
+    """Return the base named by an adapter's files; None where there is none."""
     if not is_adapter(place):
         return None
     said = json.loads((place.folder / ADAPTER).read_text(encoding="utf-8")).get("base_model_name_or_path")
@@ -48,7 +54,7 @@ def named_base(place: ModelLocation) -> str | None:
 
 
 def needs_base(place: ModelLocation) -> bool:
-    """Tell whether these weights are a part: an adapter, or a projector without a language model."""
+    """Return whether the weights are a part: an adapter, or a projector alone."""
     if is_adapter(place):
         return True
     names = {path.name for path in place.folder.iterdir()} if place.local else set()

@@ -1,1 +1,7 @@
-""""""
+"""Checks of a training: the preflight, and the proof of its first checkpoint.
+
+Called by training.cli and training.fit. Knows a loaded model and its data; each check has an expected and a seen value.
+
+preflight          every check, in order                measurements   loss, gradients, memory, disk
+first_checkpoint   saved weights read back; a small model exported and loaded
+"""

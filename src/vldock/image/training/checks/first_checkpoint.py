@@ -1,4 +1,4 @@
-"""The first checkpoint, proven: what was saved after one step is read back; a small model is exported and loaded."""
+"""Proof of the first checkpoint: read back after one step, exported if small."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ TOLERANCE = 1e-3  # of logits: merged adapters round otherwise
 
 
 def prove(loaded: Loaded, config: Config, record: Record, folder: Path) -> str:
-    """Save into `folder`, read back, and return what was proven; the folder is removed. The random state is kept.
+    """Save the first checkpoint, read it back, and return what was proven.
+
+    `folder` is removed afterwards, and the random state is restored.
 
     weights: every trained weight comes back bit for bit. full: the export loads as run.py loads it, and gives the same
     logits for `record`. Raises InputRefused where it does not: one step is lost, and not a training.

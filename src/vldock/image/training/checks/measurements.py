@@ -1,4 +1,4 @@
-"""The preflight's numbers: the loss's range, where gradients arrive, memory over twenty steps, room for checkpoints."""
+"""Preflight measurements: loss, gradients, memory over twenty steps, disk space."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ GROWTH = 64_000_000  # bytes over half the steps that still count as flat
 
 
 def make_check(name: str, ok: bool, expected: str, seen: str, cure: str = "") -> Check:
-    """Return the doctor's kind of check."""
+    """Return a Check with status ok or fail."""
     return Check(name, "ok" if ok else "fail", seen, expected, cure or None)
 
 
 def render(check: Check) -> str:
-    """Return a check as lines: what was expected, what was seen, and where it failed the cure."""
+    """Return a check as lines: expected, seen, and the cure where it failed."""
     line = f"{'ok  ' if check.status == 'ok' else 'FAIL'} {check.name}: expected {check.expected}; seen {check.seen}"
     return line if check.status == "ok" or not check.hint else f"{line}\n     cure: {check.hint}"
 
 
 def count_positions(item: Encoded, loaded: Loaded) -> int:
-    """Return how many positions a record takes in this model, before any cut."""
+    """Return a record's number of positions in this model, before truncation."""
     images = list(item.images) if loaded.anyres else torch.stack(item.images)
     return count_in_prompt(
         item.ids.tolist(), count_per_image(loaded.inner, images, item.sizes), token=IMAGE_TOKEN_INDEX
@@ -44,7 +44,7 @@ def count_positions(item: Encoded, loaded: Loaded) -> int:
 
 
 def check_disk(loaded: Loaded, config: Config) -> Check:
-    """The disk holds the checkpoints: weights in float32 and two moments of the optimizer for each."""
+    """Check disk space: float32 weights and two optimizer moments per checkpoint."""
     count = sum(parameter.numel() for _, parameter in trainable_parameters(loaded.model))
     wanted = bytes_needed(loaded)
     there = next(path for path in (Path(config.out).absolute(), *Path(config.out).absolute().parents) if path.is_dir())
@@ -59,7 +59,7 @@ def check_disk(loaded: Loaded, config: Config) -> Check:
 
 
 def check_steps(loaded: Loaded, batches: list[dict[str, Any]]) -> Iterator[Check]:
-    """Run twenty forward and backward passes without an update and yield what they show."""
+    """Run twenty forward and backward passes without an update; yield the checks."""
     model = loaded.model
     model.train()
     losses, held = [], []
@@ -87,7 +87,7 @@ def check_steps(loaded: Loaded, batches: list[dict[str, Any]]) -> Iterator[Check
 
 
 def _gradients(loaded: Loaded) -> Check:
-    """Every weight that should train got a gradient, and no other one did."""
+    """Check that every trained weight, and no other, got a gradient."""
     wanted = dict(trainable_parameters(loaded.model))
     # LoRA's B starts at zero, so A's first gradient is zero: there, not large
     without = [name for name, parameter in wanted.items() if parameter.grad is None]

@@ -1,4 +1,4 @@
-"""The preflight: what must hold before a training is worth its time, each check with what was expected and seen."""
+"""Preflight: checks that run before a training, each with expected and seen values."""
 
 from __future__ import annotations
 
@@ -23,11 +23,14 @@ from vldock.image.training.loop.heldout import to_device
 from vldock.image.training.model import load as models
 from vldock.image.training.model.load import Loaded
 
-SAMPLES = 16  # records that are encoded and looked at
+SAMPLES = 16  # records that are encoded and examined
 
 
 def report(config: Config, data: Dataset, *, log: Callable[[str], None]) -> int:
-    """Load the model, run every check, tell each, and return 0, or 4 where one failed. Nothing is kept of the steps."""
+    """Run every check, log it, and return 0, or 4 where one failed.
+
+    The model is loaded for it; nothing of its steps remains.
+    """
     found = []
     for check in run(config, data):
         log(measurements.render(check))
@@ -38,7 +41,7 @@ def report(config: Config, data: Dataset, *, log: Callable[[str], None]) -> int:
 
 
 def run(config: Config, data: Dataset) -> Iterator[Check]:
-    """Yield each check as it is done. Raises what loading the model raises."""
+    """Yield each check as it finishes. Raises what loading the model raises."""
     yield check_leak(data)
     device = models.device_of()
     loaded = models.load(config, device=device)
@@ -62,7 +65,7 @@ def run(config: Config, data: Dataset) -> Iterator[Check]:
 
 
 def check_leak(data: Dataset) -> Check:
-    """No held-out picture is trained on, by content."""
+    """Check that no held-out picture is trained on, by content."""
     trained = {sha256_of(picture) for record in data.training for picture in record.pictures}
     both = {picture.name for record in data.heldout for picture in record.pictures if sha256_of(picture) in trained}
     return make_check(
@@ -75,7 +78,7 @@ def check_leak(data: Dataset) -> Check:
 
 
 def check_attention(loaded: Loaded) -> Check:
-    """SDPA runs, and flash-attn was not imported."""
+    """Check that attention is SDPA and flash-attn was not imported."""
     seen = str(getattr(loaded.inner.config, "_attn_implementation", None))
     flash = "flash_attn" in sys.modules
     said = f"{seen}, flash_attn {'imported' if flash else 'not imported'}"
@@ -83,7 +86,7 @@ def check_attention(loaded: Loaded) -> Check:
 
 
 def check_geometry(loaded: Loaded) -> Check:
-    """Pixels, patch and positions of the tower agree: 336/14 is 24x24 = 576 patches and CLS."""
+    """Check the tower's geometry: 336/14 is 24x24 = 576 patches and CLS."""
     tower = loaded.inner.get_vision_tower()
     side, patch = tower.config.image_size, tower.config.patch_size
     grid = side // patch
@@ -102,7 +105,10 @@ def check_geometry(loaded: Loaded) -> Check:
 
 
 def check_vocabulary(loaded: Loaded) -> Check:
-    """Every token has an embedding, padding and end are tokens, and <image> is none."""
+    """Check that every token has an embedding and <image> is no token.
+
+    Padding and end of sequence are tokens.
+    """
     tokenizer = loaded.tokenizer
     rows = loaded.inner.get_input_embeddings().weight.shape[0]
     pieces = tokenizer.convert_tokens_to_ids("<image>") not in (None, tokenizer.unk_token_id)
@@ -118,7 +124,7 @@ def check_vocabulary(loaded: Loaded) -> Check:
 
 
 def check_image_tokens(records: list[Record], encoded: list[Encoded]) -> Check:
-    """Each image is referred to once."""
+    """Check that the tokens refer to each image once."""
     wrong = [
         f"{record.id}: {count_image_tokens(item.ids)} tokens, {len(record.pictures)} images"
         for record, item in zip(records, encoded, strict=True)
@@ -131,7 +137,7 @@ def check_image_tokens(records: list[Record], encoded: list[Encoded]) -> Check:
 
 
 def check_pixels(loaded: Loaded, encoded: list[Encoded]) -> Check:
-    """Image tensors have the tower's side, are finite and not empty of contrast."""
+    """Check image tensors: the tower's side, finite values within range."""
     side = loaded.inner.get_vision_tower().config.image_size
     images = [image for item in encoded for image in item.images]
     if not images:
@@ -150,7 +156,7 @@ def check_pixels(loaded: Loaded, encoded: list[Encoded]) -> Check:
 
 
 def check_labels(loaded: Loaded, records: list[Record], encoded: list[Encoded]) -> Check:
-    """Labels spell the answers and nothing of the questions."""
+    """Check that labels spell the answers and nothing of the questions."""
     wrong = []
     for record, item in zip(records, encoded, strict=True):
         spelt = loaded.tokenizer.decode(item.labels[item.labels != IGNORE_INDEX], skip_special_tokens=True)
@@ -165,7 +171,10 @@ def check_labels(loaded: Loaded, records: list[Record], encoded: list[Encoded]) 
 
 
 def check_length(loaded: Loaded, encoded: list[Encoded]) -> Check:
-    """Nothing is cut: llava_arch.py shortens what is longer than tokenizer_model_max_length without a word."""
+    """Check that no record is longer than the model reads.
+
+    llava_arch.py truncates beyond tokenizer_model_max_length without a warning.
+    """
     limit = getattr(loaded.inner.config, "tokenizer_model_max_length", None)
     longest = max(measurements.count_positions(item, loaded) for item in encoded)
     return make_check(
@@ -178,7 +187,7 @@ def check_length(loaded: Loaded, encoded: list[Encoded]) -> Check:
 
 
 def check_image_sizes(loaded: Loaded, encoded: list[Encoded], batch: dict[str, Any]) -> Check:
-    """The batch carries each image's own size."""
+    """Check that the batch carries each image's own size."""
     wanted = [tuple(size) for size in encoded[0].sizes]
     seen = [tuple(size) for size in batch["image_sizes"]]
     kind = "anyres needs them" if loaded.anyres else "kept for every model"

@@ -1,4 +1,7 @@
-"""Encoded records to a batch: padded ids, labels and mask; images with their sizes, which anyres needs."""
+"""Batches of encoded records: padded ids, labels, mask, images and their sizes.
+
+anyres needs the sizes.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +19,18 @@ Batch = dict[str, Any]
 
 @dataclass(frozen=True)
 class Collator:
-    """Puts records together. `anyres`: images stay a list of (tiles, 3, side, side), as llava_arch.py asks for."""
+    """Collates records into a batch.
+
+    `anyres`: images stay a list of (tiles, 3, side, side), as llava_arch.py expects.
+    """
 
     pad: int
     anyres: bool
 
     def __call__(self, items: Sequence[Encoded]) -> Batch:
-        """Return input_ids, labels, attention_mask (batch, longest), images and image_sizes [(width, height), ...].
+        """Return a batch of padded tensors, images and image sizes.
+
+        input_ids, labels, attention_mask: (batch, longest); images; image_sizes [(width, height), ...].
 
         LLaVA's own collator leaves image_sizes out: with anyres every image is then unpadded by a wrong size, or none.
         """
@@ -42,7 +50,7 @@ class Collator:
 
 
 def split_batch(batch: Mapping[str, Any], rows: int) -> list[tuple[Batch, float]]:
-    """Return `batch` in parts of at most `rows` rows, each with its share of the labels.
+    """Split `batch` into parts of at most `rows` rows, with their label shares.
 
     The loss is a mean over labels: the sum of loss times share over the parts is the loss of the whole.
     """

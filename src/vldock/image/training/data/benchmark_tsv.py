@@ -1,4 +1,4 @@
-"""The held-out flowers as a benchmark of one's own: a TSV that run.py evaluates as a multiple choice."""
+"""Held-out flowers as a custom benchmark: a multiple-choice TSV for run.py."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ NAME = "flowers_heldout"
 
 
 def write(records: Sequence[Record], folder: Path, *, name: str = NAME) -> Path | None:
-    """Write the multiple choices among `records` as `folder`/`name`.tsv, or return None where there is none.
+    """Write the multiple-choice records as a TSV; None where there are none.
+
+    The file is `folder`/`name`.tsv.
 
     Columns as VLMEvalKit's CustomMCQDataset reads them: index, image (base64), question, A, B, ..., answer, category.
     """

@@ -1,8 +1,8 @@
-"""A record's turns: what is wrong with them, and what LLaVA's own training makes of the odd ones.
+"""Turns of a record: their oddities, set right as LLaVA's training does.
 
 Source: LLaVA 1.2.2.post1, llava/train/train.py: preprocess_v1 skips a first turn that is not the human's;
 preprocess_multimodal writes <image> once, in front of the turn that has it; without an image the marker stays text;
-an image no turn asks about is looked at by no token.
+no token refers to an image that no turn asks about.
 """
 
 from __future__ import annotations
@@ -25,7 +25,10 @@ class ConversationTurn:
 
 @dataclass(frozen=True)
 class Oddity:
-    """What is odd about a conversation: a kind of flaws.CURES, what was seen, whether data.accept can allow it."""
+    """Oddity of a conversation.
+
+    `kind` is one of problems.REMEDIES, `detail` what was seen, `acceptable` whether data.accept can allow it.
+    """
 
     kind: str
     detail: str
@@ -34,7 +37,10 @@ class Oddity:
 
 @dataclass(frozen=True)
 class Conversation:
-    """The turns as they are trained on, whether they ask about the record's image, and what is odd about the row."""
+    """Turns as they are trained on.
+
+    `asks`: a question refers to the record's image; `oddities`: what is odd about the row.
+    """
 
     turns: tuple[ConversationTurn, ...]
     asks: bool = True
@@ -42,7 +48,10 @@ class Conversation:
 
 
 def read(value: Any, images: int) -> Conversation:
-    """Return the conversation of a record with so many images, its oddities found and set right as LLaVA does."""
+    """Return a record's conversation, its oddities found and set right.
+
+    `images` is how many the record has; LLaVA's own training sets the same right.
+    """
     if malformed := tuple(_malformed(value)):
         return Conversation((), oddities=malformed)
     turns = tuple(ConversationTurn(turn["from"], turn["value"]) for turn in value)
@@ -88,7 +97,10 @@ def _empty(turns: Sequence[ConversationTurn]) -> Iterator[Oddity]:
 def _with_one_marker(
     turns: Sequence[ConversationTurn], images: int
 ) -> tuple[tuple[ConversationTurn, ...], tuple[Oddity, ...]]:
-    """Return the turns with one marker for one image, none for an image no question asks about, as text for none."""
+    """Return turns with one marker for one image, and the oddity found.
+
+    An image no question asks about gets no marker; without images a marker stays as text.
+    """
     asked = sum(turn.text.count(IMAGE) for turn in turns if turn.role == "human")
     told = sum(turn.text.count(IMAGE) for turn in turns if turn.role == "gpt")
     if asked == images and not told:

@@ -1,4 +1,4 @@
-"""Records to what the model reads: token ids, labels masked outside the answers, image tensors and their sizes.
+"""Encoding of records: token ids, masked labels, image tensors and sizes.
 
 Prompts are worded by llava.conversation and images made by llava.mm_utils.process_images with the model's own config,
 so training and inference cannot differ. Source of the masking rule: llava/train/train.py, which loses a whole sample
@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Encoded:
-    """One record: ids and labels (length,), images each (3, side, side) or (tiles, 3, side, side), sizes (w, h)."""
+    """Encoded record.
+
+    ids and labels (length,), images each (3, side, side) or (tiles, 3, side, side), sizes (w, h).
+    """
 
     ids: torch.Tensor
     labels: torch.Tensor
@@ -36,7 +39,10 @@ class Encoded:
 
 
 def conversation_text(turns: Sequence[ConversationTurn], template: str, *, answered: bool, images: bool = True) -> str:
-    """Return the conversation as one text; with `answered` False it ends where the last answer would begin."""
+    """Return the conversation as one text.
+
+    With `answered` False it ends where the last answer would begin.
+    """
     said: list[tuple[str, str | None]] = [(turn.role, turn.text) for turn in turns]
     return wording.render_conversation(said if answered else [*said[:-1], ("gpt", None)], template, images=images)
 
@@ -74,7 +80,10 @@ def encode_text(
 
 
 class Encoder:
-    """Encodes records for one model: its tokenizer, its image processor, its config; with features where `cached`."""
+    """Encoder of records for one model.
+
+    It has the model's tokenizer, image processor and config; with `cached`, features replace pixels.
+    """
 
     def __init__(
         self,
@@ -90,20 +99,22 @@ class Encoder:
         self.template = wording.template_of(config)
 
     def __call__(self, record: Record) -> Encoded:
-        """Return a record encoded whole."""
+        """Return an encoded record."""
         ids, labels = encode_text(record.turns, self.tokenizer, self.template, images=bool(record.pictures))
         images, sizes = self.images(record)
         return Encoded(torch.tensor(ids), torch.tensor(labels), images, sizes)
 
     def prompt(self, record: Record) -> Encoded:
-        """Return a record's first question, up to where the answer begins; labels are empty."""
+        """Return the encoded prompt of a record's first question; labels are empty."""
         asked = _tokens(record.turns[:2], self.tokenizer, self.template, answered=False, images=bool(record.pictures))
         ids = torch.tensor(asked)
         images, sizes = self.images(record)
         return Encoded(ids, torch.empty(0, dtype=torch.long), images, sizes)
 
     def images(self, record: Record) -> tuple[tuple[torch.Tensor, ...], tuple[tuple[int, int], ...]]:
-        """Return float32 tensors and sizes; a record without images gets one of zeros, which no token refers to.
+        """Return image tensors in float32, and sizes.
+
+        A record without images gets one of zeros, which no token refers to.
 
         Where the tower's features are cached the tensors are these: (tiles, 1, tokens, width), or (1, tokens, width).
         """
@@ -118,7 +129,7 @@ class Encoder:
 
 
 class Records(torch.utils.data.Dataset):  # type: ignore[misc]
-    """Records as a data set that encodes when asked: nothing of an image stays in memory."""
+    """Dataset that encodes a record on access; no image stays in memory."""
 
     def __init__(self, records: Sequence[Record], encoder: Encoder) -> None:
         self.records, self.encoder = records, encoder
@@ -131,5 +142,5 @@ class Records(torch.utils.data.Dataset):  # type: ignore[misc]
 
 
 def count_image_tokens(ids: torch.Tensor) -> int:
-    """Return how many images the tokens refer to."""
+    """Return the number of images the tokens refer to."""
     return int((ids == IMAGE_TOKEN_INDEX).sum())

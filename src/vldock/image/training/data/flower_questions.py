@@ -1,4 +1,4 @@
-"""Questions about a picture of one flower, each with an answer that can be told right or wrong.
+"""Questions about a flower's picture, with answers that can be checked.
 
 name     which flower is it, answered by its name
 choice   the same among `choices` names in alphabetical order, answered by a letter; worded as VLMEvalKit's LLaVA
@@ -37,7 +37,7 @@ class Flower:
 
 @dataclass(frozen=True)
 class ChoiceOptions:
-    """A multiple choice: the options in order, and which letter is right."""
+    """Options of a multiple choice in order, and the letter of the right one."""
 
     options: tuple[str, ...]
     letter: str
@@ -51,7 +51,10 @@ def records(
 
 
 def choice_of(flower: Flower, names: Sequence[str], choices: int, seed: int) -> ChoiceOptions:
-    """Return the multiple choice about a flower: its name and others drawn by `seed`, in alphabetical order."""
+    """Return a flower's multiple choice: its name and others drawn by `seed`.
+
+    Options are in alphabetical order.
+    """
     rest = sorted(set(names) - {flower.name})
     drawn = random.Random(f"{seed}:{flower.id}:choice").sample(rest, min(choices - 1, len(rest)))
     options = tuple(sorted([flower.name, *drawn]))

@@ -1,4 +1,4 @@
-"""Images: where the bytes come from, what is wrong with them, and how they become RGB.
+"""Images of a training: source of the bytes, flaws, conversion to RGB.
 
 Evaluation (VLMEvalKit, predict.py) opens an image with PIL and calls convert("RGB"): an image that means something else
 to that call than to a person (rotated by EXIF, CMYK, 16 bits, several frames) is refused, unless `accept` names it.
@@ -24,11 +24,11 @@ MIN_SIDE = 8
 
 
 class Picture(Protocol):
-    """An image that can be read; `name` is what a person would look for."""
+    """Encoded image with a name for messages."""
 
     @property
     def name(self) -> str:
-        """Return what to call it in a message."""
+        """Return its name in messages."""
 
     def read(self) -> bytes:
         """Return the encoded bytes; raises OSError."""
@@ -52,7 +52,10 @@ class FilePicture:
 
 @dataclass(frozen=True)
 class HubPicture:
-    """One row of a data set of the Hub, its image column read without decoding: {"bytes": ..., "path": ...}."""
+    """Image of one row of a Hub data set, read without decoding.
+
+    The column holds {"bytes": ..., "path": ...}.
+    """
 
     dataset: Any = field(compare=False)
     index: int
@@ -72,7 +75,7 @@ class HubPicture:
 
 @dataclass(frozen=True)
 class Finding:
-    """A flaw of one image: a kind of flaws.CURES, and what was seen."""
+    """Flaw of one image: a kind of problems.REMEDIES, and what was seen."""
 
     kind: str
     detail: str
@@ -84,7 +87,7 @@ def sha256_of(picture: Picture) -> str:
 
 
 def examine(picture: Picture, *, accept: Collection[str] = (), max_pixels: int = MAX_PIXELS) -> list[Finding]:
-    """Return what is wrong with a picture, decoding it to its end; a huge one is not decoded."""
+    """Return the flaws of a picture, decoded to its end; a huge one is not."""
     try:
         data = picture.read()
     except (FileNotFoundError, IsADirectoryError, PermissionError, NotADirectoryError) as error:
@@ -98,7 +101,9 @@ def examine(picture: Picture, *, accept: Collection[str] = (), max_pixels: int =
 
 
 def read_rgb(picture: Picture, *, accept: Collection[str] = ()) -> Any:
-    """Return the picture as a PIL image in RGB, 8 bits; what `accept` names is converted as a person would see it.
+    """Return the picture as a PIL image in RGB, 8 bits.
+
+    What `accept` names is converted as a person would see it.
 
     Raises OSError for one that cannot be decoded: `examine` finds those before anything is trained.
     """
@@ -106,7 +111,7 @@ def read_rgb(picture: Picture, *, accept: Collection[str] = ()) -> Any:
 
 
 def decode(content: bytes, *, accept: Collection[str] = ()) -> Any:
-    """Return encoded bytes as an image, converted as `read_rgb` does."""
+    """Return encoded bytes as a PIL image, converted as `read_rgb` does."""
     image: Any = Image.open(io.BytesIO(content))
     if image.mode in picture_file.DEEP and "16-bit" in accept:
         image = _eight_bits(image)
@@ -116,7 +121,7 @@ def decode(content: bytes, *, accept: Collection[str] = ()) -> Any:
 
 
 def size_of(content: bytes, *, accept: Collection[str] = ()) -> tuple[int, int]:
-    """Return width and height of what `decode` returns; the picture is not decoded."""
+    """Return width and height of the image `decode` returns, without decoding it."""
     image = Image.open(io.BytesIO(content))
     width, height = image.size
     lies = "exif-rotated" in accept and picture_file.orientation_of(image) in SIDEWAYS

@@ -1,4 +1,4 @@
-"""Oxford Flowers 102 as pictures with names: the original archive, or a data set of the Hub from the local cache.
+"""Oxford Flowers 102 as named pictures, from the archive or the Hub's cache.
 
 Source: Nilsback and Zisserman 2008. The archive is 102flowers.tgz (jpg/image_00001.jpg ...), imagelabels.mat
 (`labels`, 1 to 102) and setid.mat (`trnid`, `valid`, `tstid`: numbers of images). Hub copies differ in what a label
@@ -26,14 +26,16 @@ OFFICIAL = {"train": "trnid", "validation": "valid", "test": "tstid"}
 
 @dataclass(frozen=True)
 class Flowers:
-    """Splits of flowers, and the flaws found on the way (no label, no such class)."""
+    """Splits of flowers, and flaws of their labels."""
 
     splits: Mapping[str, tuple[Flower, ...]]
     flaws: tuple[Flaw, ...]
 
 
 def from_archive(folder: Path) -> Flowers:
-    """Read the original files in `folder`; the archive is unpacked there once, where jpg/ is not there yet.
+    """Read the original archive's files in `folder`.
+
+    102flowers.tgz is unpacked there once, where jpg/ is not there yet.
 
     Raises InputRefused for a file that is absent or no MATLAB file, EnvironmentUnfit where it cannot be unpacked.
     """
@@ -57,7 +59,9 @@ def from_archive(folder: Path) -> Flowers:
 
 
 def from_hub(name: str, *, load: Callable[..., Any] | None = None) -> Flowers:
-    """Read the data set `name` from the local cache, offline too; errors of vldock.image.offline pass through.
+    """Read the data set `name` from the local cache.
+
+    It works offline; errors of vldock.image.offline pass through.
 
     Raises InputRefused where there is no image or label column, or the labels have no names.
     """

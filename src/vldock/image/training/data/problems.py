@@ -1,4 +1,4 @@
-"""What is wrong with training data: each flaw by row, with its cure, all of them found in one pass."""
+"""Flaws of training data: each by row, with its remedy, all in one pass."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from vldock.common.errors import InputRefused
 
 SHOWN = 50
 
-# kind -> what cures it; the kinds named in ACCEPTABLE can be accepted instead (data.accept)
+# kind -> its remedy; the kinds named in ACCEPTABLE can be accepted instead (data.accept)
 REMEDIES = {
     "not-json": "mend the file at the place named; `python -m json.tool FILE` shows it",
     "not-a-list": "write one JSON list of records: [{...}, {...}]",
@@ -42,13 +42,13 @@ REMEDIES = {
     "no-label": "give every image its label: imagelabels.mat and the images are not of the same set",
 }
 CONVERTIBLE = ("cmyk", "16-bit", "animated", "exif-rotated")
-AS_LLAVA = ("duplicate-id", "gpt-first", "image-count", "missing-file")  # what LLaVA's data has; of JSON files
+AS_LLAVA = ("duplicate-id", "gpt-first", "image-count", "missing-file")  # as in LLaVA's own data; of JSON files
 ACCEPTABLE = (*CONVERTIBLE, *AS_LLAVA)
 
 
 @dataclass(frozen=True)
 class Flaw:
-    """One thing wrong: `row` counts from 1 in the file (0: the file itself), `detail` is what was seen.
+    """Flaw of one row; row 0 is the file itself, `detail` is what was seen.
 
     `acceptable`: data.accept can allow it.
     """
@@ -60,12 +60,12 @@ class Flaw:
     acceptable: bool = False
 
     def in_kinds(self, accept: Collection[str]) -> bool:
-        """Whether `accept` allows it."""
+        """Return whether `accept` allows it."""
         return self.acceptable and self.kind in accept
 
     @property
     def remedy(self) -> str:
-        """What to do about it."""
+        """Advice for the user."""
         return REMEDIES[self.kind]
 
     def __str__(self) -> str:
@@ -74,7 +74,10 @@ class Flaw:
 
 
 class DataRefused(InputRefused):
-    """The data has flaws; the message lists them by row. Nothing was trained."""
+    """Training data with flaws; the message lists them by row.
+
+    Nothing was trained.
+    """
 
     def __init__(self, flaws: Sequence[Flaw], *, source: str) -> None:
         counts = ", ".join(f"{count} {kind}" for kind, count in Counter(flaw.kind for flaw in flaws).most_common())
@@ -89,7 +92,7 @@ class DataRefused(InputRefused):
 
 
 def _instead(flaws: Sequence[Flaw]) -> str:
-    """Return the setting that accepts those flaws that can be accepted."""
+    """Return the setting that accepts the acceptable flaws."""
     kinds = sorted({flaw.kind for flaw in flaws if flaw.acceptable})
     return f", or accept with data.accept=[{','.join(kinds)}]" if kinds else ""
 

@@ -1,4 +1,4 @@
-"""LLaVA's conversation JSON as values, and what is wrong with it.
+"""Records of LLaVA's conversation JSON, and their flaws.
 
 [{"id": "1", "image": "a.jpg" or ["a.jpg", "b.jpg"] or absent,
   "conversations": [{"from": "human", "value": "<image>\\nWhat is it?"}, {"from": "gpt", "value": "A rose."}, ...]}]
@@ -22,7 +22,9 @@ MISSING = "missing-file"
 
 @dataclass(frozen=True)
 class Record:
-    """One conversation about its pictures; `group` is what a split must keep in proportion (a flower's name).
+    """Conversation about its pictures; `group` is kept in proportion by a split.
+
+    For flowers `group` is the flower's name.
 
     Without pictures, <image> in a turn is text.
     """
@@ -46,7 +48,9 @@ class Record:
 
 
 def read(path: Path, images: Path, *, accept: Collection[str] = ()) -> tuple[list[Record], list[Flaw]]:
-    """Return the records of a JSON file and every flaw of its text; pictures are only named, not opened.
+    """Return the records of a JSON file, and every flaw of its text.
+
+    Pictures are only named, not opened.
 
     A record whose flaws `accept` names is returned as LLaVA trains on it, its flaws with the others'; one whose picture
     is not there is left out.
@@ -89,7 +93,10 @@ def _record(row: dict[str, Any], number: int, name: str, said: Conversation, ima
 
 
 def _absent(record: Record, accept: Collection[str]) -> Flaw | None:
-    """Return the flaw of a picture that is not there, where that is accepted; else opening it tells."""
+    """Return the flaw of a missing picture, where that flaw is accepted.
+
+    Where it is not, opening the picture reports it.
+    """
     if MISSING not in accept:
         return None
     names = [picture.name for picture in record.pictures if not _is_there(Path(picture.name))]
@@ -97,7 +104,10 @@ def _absent(record: Record, accept: Collection[str]) -> Flaw | None:
 
 
 def _is_there(path: Path) -> bool:
-    """Return whether a file is there; one that cannot be looked at is, and opening it tells why."""
+    """Return whether a file exists; one that cannot be examined counts as existing.
+
+    Opening it reports why.
+    """
     try:
         path.stat()
     except (FileNotFoundError, NotADirectoryError):

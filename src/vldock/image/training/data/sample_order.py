@@ -1,4 +1,7 @@
-"""The order of a whole run, epoch after epoch, drawn once from the seed: a resumed run reads on where it stopped."""
+"""Order of samples over a whole run, drawn once from the seed.
+
+A resumed run continues in it.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,12 @@ import torch
 
 
 class RunSampler(torch.utils.data.Sampler):  # type: ignore[misc]
-    """Yields `length` positions: permutation after permutation of `count`, each from (seed, epoch) alone.
+    """Sampler of `length` positions: consecutive permutations of `count`.
 
-    HF's Trainer counts updates per epoch rounded down and drops what is left of one; here the run is one epoch to it.
+    Each depends on (seed, epoch) alone.
+
+    HF's Trainer counts updates per epoch rounded down and drops the remaining rows of one; here the
+    run is one epoch to it.
     """
 
     def __init__(self, count: int, length: int, seed: int) -> None:
@@ -28,5 +34,5 @@ class RunSampler(torch.utils.data.Sampler):  # type: ignore[misc]
 
 
 def count_steps(count: int, *, epochs: float, batch: int, max_steps: int) -> int:
-    """Return the number of updates: max_steps where given, else what `epochs` take, rounded up."""
+    """Return the number of updates: max_steps, or those of `epochs`, rounded up."""
     return max_steps or max(1, math.ceil(count * epochs / batch - 1e-9))

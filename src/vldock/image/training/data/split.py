@@ -1,4 +1,4 @@
-"""Parts of a data set that keep its proportions: every group gives the same share, drawn by a seed."""
+"""Samples and splits of a data set, stratified by group, drawn by a seed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ T = TypeVar("T")
 
 
 def sample(items: Sequence[T], fraction: float, *, group: Callable[[T], str], seed: int) -> list[T]:
-    """Return `fraction` of every group (rounded up: no group vanishes), in the order of `items`."""
+    """Return `fraction` of every group, in the order of `items`.
+
+    Rounded up: no group vanishes.
+    """
     chosen = {at for members in _groups(items, group, seed).values() for at in members[: _share(members, fraction)]}
     return [item for at, item in enumerate(items) if at in chosen]
 
@@ -25,9 +28,11 @@ def hold_out(
     seed: int,
     parts: Callable[[T], Iterable[str]] = lambda item: (),
 ) -> tuple[list[T], list[T]]:
-    """Return (training, held out): `fraction` of every group is held out, rounded up, and at least one is kept.
+    """Return (training, held out), with `fraction` of every group held out.
 
-    Items that have one of their `parts` (a picture's bytes) in common stay together, counted as one of the first's
+    Rounded up, and at least one is left for training.
+
+    Items that have one of their `parts` (a picture's bytes) in common are on one side, counted as one of the first's
     group.
     """
     units = _units([tuple(parts(item)) for item in items])
@@ -40,7 +45,7 @@ def hold_out(
 
 
 def _units(parts: Sequence[tuple[str, ...]]) -> list[list[int]]:
-    """Return the positions that belong together, by any part in common, in the order of their first."""
+    """Return positions grouped by any part in common, in order of the first."""
     above = list(range(len(parts)))
 
     def root(at: int) -> int:
@@ -64,7 +69,10 @@ def _share(members: Sequence[int], fraction: float) -> int:
 
 
 def _groups(items: Sequence[T], group: Callable[[T], str], seed: int) -> dict[str, list[int]]:
-    """Return the positions of each group's members, shuffled: a group's draw does not depend on the others."""
+    """Return the shuffled positions of each group's members.
+
+    A group's draw does not depend on the others.
+    """
     groups: dict[str, list[int]] = defaultdict(list)
     for at, item in enumerate(items):
         groups[group(item)].append(at)

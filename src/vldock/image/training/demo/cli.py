@@ -1,4 +1,7 @@
-"""The demonstration's two ends: `python -m vldock.image.training.demo.cli FOLDER` makes its input, --require judges."""
+"""Demonstration of training: makes its input, or checks its accuracy (--require).
+
+`python -m vldock.image.training.demo.cli FOLDER [--require ACCURACY]`
+"""
 
 from __future__ import annotations
 
@@ -35,7 +38,10 @@ def make(folder: Path) -> None:
 
 
 def require(folder: Path, accuracy: float) -> str:
-    """Return what was scored, in training and by run.py; raises EvaluationFailed for less than `accuracy` in either."""
+    """Return the accuracies of training and run.py.
+
+    Raises EvaluationFailed where either is below `accuracy`.
+    """
     lines = (folder / "checkpoints" / "flowers" / "answers.jsonl").read_text(encoding="utf-8").splitlines()
     right = [json.loads(line)["right"] for line in lines]
     trained = sum(right) / len(right)
@@ -51,7 +57,7 @@ def require(folder: Path, accuracy: float) -> str:
 
 
 def main(argv: list[str]) -> int:
-    """Make the input, or judge what came of it; exit status 1 where it is not good enough."""
+    """Make the input or check the accuracy; exit status 1 where it is too low."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--require", type=float, metavar="ACCURACY")

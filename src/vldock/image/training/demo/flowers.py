@@ -1,4 +1,6 @@
-"""The demonstration's input: drawn flowers in the layout of the original archive, and a tiny untrained LLaVA-NeXT.
+"""Input of the demonstration: drawn flowers and a tiny untrained LLaVA-NeXT.
+
+The flowers have the layout of the original archive.
 
 The flowers differ in petals, colour and centre; place, size, turn and background are drawn at random, so a held-out
 flower is a new picture. The base has LLaVA-NeXT's code path (anyres, spatial_unpad) on tiles of 56 pixels: 16 patches.
@@ -22,7 +24,10 @@ GRID = [[56, 112], [112, 56], [112, 112]]
 
 @dataclass(frozen=True)
 class Kind:
-    """How a flower is drawn: petals and their colour, how slender, the centre's colour and share of the size."""
+    """Shape and colours of a flower.
+
+    Petals and their colour, how slender they are, the centre's colour and its share of the size.
+    """
 
     petals: int
     color: tuple[int, int, int]
@@ -42,7 +47,7 @@ KINDS: Mapping[str, Kind] = {
 
 
 def draw(name: str, seed: int) -> Any:
-    """Return a picture of a flower, RGB, 100 to 170 pixels a side; the same seed draws the same."""
+    """Return a drawn flower, RGB, 100 to 170 pixels a side, from a seed."""
     from PIL import Image, ImageDraw
 
     kind, chance = KINDS[name], random.Random(f"{name}:{seed}")
@@ -106,7 +111,10 @@ def write_flowers(folder: Path, *, training: int, heldout: int) -> None:
 
 
 def write_base(folder: Path, tower: Path, *, seed: int = 0, width: int = 128, layers: int = 3) -> None:
-    """Write an untrained LLaVA-NeXT (Vicuna's layout) and its tower; the tokenizer is the stand-ins' own."""
+    """Write an untrained LLaVA-NeXT and its tower.
+
+    It has Vicuna's layout; the tokenizer is the stand-ins' own.
+    """
     import numpy as np
     import torch
     from llava.model.language_model.llava_llama import LlavaConfig, LlavaLlamaForCausalLM

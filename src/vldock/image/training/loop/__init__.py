@@ -1,1 +1,8 @@
-""""""
+"""Training loop: HF Trainer, held-out scores, and the records a run leaves.
+
+Called by training.fit.
+
+trainer         HF Trainer with deterministic resume    gradient_sync   several processes: fit, mean gradients
+heldout         answers and metrics                     monitor         speed, memory, JSON log, early stop
+run_page        plots and one HTML page                 tensorboard     the same curves as event files
+"""

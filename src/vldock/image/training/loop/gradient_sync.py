@@ -1,4 +1,4 @@
-"""Several processes in one step: whether the batch fitted all of them, and only then the mean of their gradients.
+"""Agreement of several processes on a step: did it fit, then mean gradients.
 
 DistributedDataParallel averages during backward: where one process runs out of memory the others wait for it there.
 """
@@ -12,11 +12,14 @@ import torch
 
 
 class OutOfMemoryEverywhere(torch.cuda.OutOfMemoryError):  # type: ignore[misc]
-    """A batch did not fit one of the processes, and all of them know."""
+    """Out of memory in at least one process, known to all of them."""
 
 
 def require_fitted(trouble: str | None, device: Any) -> None:
-    """Raise OutOfMemoryEverywhere in every process where `trouble`, a process's own error, is not None in one."""
+    """Raise OutOfMemoryEverywhere in every process where one had `trouble`.
+
+    `trouble` is a process's own error, or None.
+    """
     if torch.distributed.is_initialized():
         failed = torch.tensor(float(trouble is not None), device=device)
         torch.distributed.all_reduce(failed, torch.distributed.ReduceOp.MAX)
@@ -27,7 +30,7 @@ def require_fitted(trouble: str | None, device: Any) -> None:
 
 
 def average(parameters: Iterable[torch.nn.Parameter]) -> None:
-    """Replace each gradient by its mean over the processes; a process without one counts as zeros."""
+    """Average each gradient over the processes; a missing one counts as zeros."""
     world = torch.distributed.get_world_size()
     for parameter in parameters:
         if parameter.grad is None:

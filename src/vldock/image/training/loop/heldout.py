@@ -1,4 +1,4 @@
-"""Held-out answers: what the model says to each question, right or wrong, and the loss of the answer it should give."""
+"""Held-out answers: generated text, correctness, and loss of the expected answer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ from vldock.image.training.data.records import Record
 
 @dataclass(frozen=True)
 class Answer:
-    """One held-out question, the answer wanted and the one given, and the loss of the wanted one."""
+    """Held-out question, its expected and generated answers, and the loss.
+
+    The loss is that of the expected answer (`wanted`).
+    """
 
     id: str
     group: str
@@ -27,12 +30,15 @@ class Answer:
 
     @property
     def right(self) -> bool:
-        """Whether both say the same, apart from case, articles and a full stop."""
+        """Whether both answers are equal after `normalize`."""
         return normalize(self.given) == normalize(self.wanted)
 
 
 def normalize(text: str) -> str:
-    """Return a text to compare: lower case, one blank between words, no article in front, no full stop behind."""
+    """Return a text normalized for comparison.
+
+    Lower case, one blank between words, no leading article, no full stop at the end.
+    """
     words = " ".join(text.casefold().split()).rstrip(".! ")
     return re.sub(r"^(a|an|the) ", "", words)
 
@@ -40,7 +46,10 @@ def normalize(text: str) -> str:
 def answer_questions(
     model: Any, records: Sequence[Record], encoder: Encoder, *, collator: Collator, tokens: int, autocast: Any
 ) -> list[Answer]:
-    """Ask the first question of each record, greedily, one by one; `model` is the LLaVA without adapters' wrapper."""
+    """Answer the first question of each record, greedily, one by one.
+
+    `model` is the LLaVA without the adapters' wrapper.
+    """
     was_training = model.training
     model.eval()
     try:
@@ -80,7 +89,10 @@ def to_device(batch: dict[str, Any], place: Any) -> dict[str, Any]:
 
 
 def metrics(answers: Sequence[Answer]) -> dict[str, float]:
-    """Return accuracy, loss, how many were asked, and score: accuracy, with the loss to settle a tie."""
+    """Return accuracy, loss, number of questions (asked), and score.
+
+    The score is the accuracy, with the loss to break a tie.
+    """
     if not answers:
         return {"accuracy": 0.0, "loss": 0.0, "asked": 0.0, "score": 0.0}
     accuracy = sum(answer.right for answer in answers) / len(answers)

@@ -1,4 +1,4 @@
-"""What a run shows of itself: positions per second, memory, the log as JSON lines; and when it stops early."""
+"""Monitoring of a run: speed, memory, JSON log, early stop."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ LOG = "log.jsonl"
 
 
 class Meter:
-    """Counts the positions (text and image) that reach the language model's last layer, and the time they took."""
+    """Meter of positions (text and image) per second, and of memory.
+
+    It counts those that reach the language model's last layer.
+    """
 
     def __init__(self, model: Any, device: str) -> None:
         self.device, self.positions, self.since = device, 0, time.monotonic()
@@ -30,7 +33,10 @@ class Meter:
             self.positions += inputs[0].shape[0] * inputs[0].shape[1]
 
     def read(self) -> dict[str, float]:
-        """Return tokens_per_second since the last reading, and memory_gb: the GPU's peak, else this process's."""
+        """Return tokens_per_second since the last reading, and memory_gb.
+
+        Memory is the GPU's peak, or that of this process.
+        """
         now = time.monotonic()
         speed = self.positions / max(now - self.since, 1e-9)
         self.positions, self.since = 0, now
@@ -45,14 +51,17 @@ def memory(device: str) -> int:
 
 
 class Log:
-    """One JSON object a line in the run's folder, each line whole; told to a person by `log`, and to `listeners`."""
+    """Log of JSON lines in the run's folder, also shown to `log` and `listeners`.
+
+    A line is appended whole.
+    """
 
     def __init__(self, path: Path, *, log: Callable[[str], None], active: bool = True) -> None:
         self.path, self.log, self.active = path, log, active
         self.listeners: list[Callable[[str, dict[str, Any]], None]] = []
 
     def __call__(self, event: str, **values: Any) -> None:
-        """Append an event; floats are kept as they are, None is left out."""
+        """Append an event: floats unrounded, None left out."""
         if not self.active:
             return
         line = {"event": event, "time": round(time.time(), 3), **{k: v for k, v in values.items() if v is not None}}
@@ -63,7 +72,7 @@ class Log:
         self.log(render(event, values))
 
     def truncate_after(self, step: int) -> None:
-        """Remove the lines of steps that a resumed run will make again, and a torn last line."""
+        """Remove lines of later steps, which a resumed run repeats, and a torn last line."""
         if not self.active or not self.path.is_file():
             return
         kept = [line for line in read(self.path) if line.get("step", 0) <= step]
@@ -73,7 +82,7 @@ class Log:
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """Return the lines of a log; one that a kill tore is left out."""
+    """Return the lines of a log, without one torn by a kill."""
     found = []
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []:
         try:
@@ -84,7 +93,7 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 
 def render(event: str, values: dict[str, Any]) -> str:
-    """Return an event as one line for a person."""
+    """Return an event as one readable line."""
     if event == "step":
         norm = "-" if values.get("gradient_norm") is None else f"{values['gradient_norm']:.3f}"
         return (
@@ -101,12 +110,12 @@ def render(event: str, values: dict[str, Any]) -> str:
 
 
 def has_stalled(scores: Sequence[float], patience: int) -> bool:
-    """Tell whether the last `patience` scores brought nothing better than the best before them."""
+    """Return whether the last `patience` scores brought no improvement."""
     return patience > 0 and len(scores) > patience and max(scores[-patience:]) <= max(scores[:-patience])
 
 
 class RunCallback(TrainerCallback):  # type: ignore[misc]
-    """Scores and saves at the last step too, stops when nothing gets better, proves the first checkpoint."""
+    """Callback that proves the first checkpoint, saves the last, and stops early."""
 
     def __init__(self, *, patience: int, prove: Callable[[], None], emit: Callable[..., None]) -> None:
         self.patience, self.prove, self.emit = patience, prove, emit
@@ -120,7 +129,10 @@ class RunCallback(TrainerCallback):  # type: ignore[misc]
         return control
 
     def on_evaluate(self, args: Any, state: Any, control: Any, **_: Any) -> Any:
-        """Stop early: judged from the history in the trainer's state, which a resumed run has too."""
+        """Stop early, by the history in the trainer's state.
+
+        A resumed run has that history too.
+        """
         scores = [line["eval_score"] for line in state.log_history if "eval_score" in line]
         if has_stalled(scores, self.patience) and state.global_step < state.max_steps:
             self.emit("early_stop", step=state.global_step, best=max(scores))
@@ -138,7 +150,7 @@ class RunCallback(TrainerCallback):  # type: ignore[misc]
 
 
 def replace_link(link: Path, name: str) -> None:
-    """Make `link` a relative link to `name`, at once and whole."""
+    """Replace `link` by a relative link to `name`, atomically."""
     fresh = link.with_name(f".{link.name}.{os.urandom(4).hex()}")
     fresh.unlink(missing_ok=True)
     fresh.symlink_to(name)

@@ -1,4 +1,7 @@
-"""The run page: what happened, as plots (PNG files) and one HTML file with the plots inside."""
+"""Run page: one HTML file with plots, accuracies, wrong answers and configuration.
+
+The plots are PNG files too.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,7 @@ text-align:left;vertical-align:top}.no{color:#a00}pre{background:#f4f4f4;padding
 
 
 def write(run: Path) -> Path:
-    """Draw the plots of a run's log and write its page; returns the page's path."""
+    """Draw the plots of a run's log, write its page, and return its path."""
     lines = monitor.read(run / monitor.LOG)
     plots = draw(lines, run / PLOTS)
     answers = monitor.read(run / "answers.jsonl")
@@ -74,7 +77,10 @@ def render(
     answers: Sequence[Mapping[str, Any]],
     config: str,
 ) -> str:
-    """Return the page: how it ended, the plots, accuracy by flower, wrong answers, the configuration."""
+    """Return the page as HTML.
+
+    How the run ended, the plots, accuracy by flower, wrong answers, the configuration.
+    """
     end = next((line for line in reversed(lines) if line.get("event") == "end"), None)
     head = (
         f"held-out accuracy {end['accuracy']:.1%} of {end['asked']:.0f} after {end['step']} steps ({end['weights']})"
@@ -96,14 +102,14 @@ def render(
 
 
 def _data(lines: Sequence[Mapping[str, Any]]) -> str:
-    """Return what of the data was accepted; nothing where nothing was."""
+    """Return the counts of accepted flaws; empty where there is none."""
     accepted = next((line.get("accepted") for line in reversed(lines) if line.get("event") == "start"), None)
     said = ", ".join(f"{count} {kind}" for kind, count in (accepted or {}).items())
     return f"<p>accepted in the data: {said}</p>" if said else ""
 
 
 def _features(lines: Sequence[Mapping[str, Any]]) -> str:
-    """Return what the feature cache did since the last start; nothing where the run has none."""
+    """Return the feature cache's totals since the last start; empty without a cache."""
     said = [line for line in lines if line.get("event") == "features" and "read" in line]
     if not said:
         return ""

@@ -1,4 +1,4 @@
-"""A run's curves as TensorBoard files, beside its log: `tensorboard --logdir checkpoints` on one's own machine.
+"""TensorBoard files of a run's curves: `tensorboard --logdir checkpoints`.
 
 Names are those of transformers' own callback where it has one. That callback, and tensorboardX's SummaryWriter, hand
 events to a thread whose queue a kill loses, and write the steps of a resumed run twice; so tensorboardX's plain writer
@@ -29,7 +29,9 @@ TAGS = {
 
 
 class Scalars:
-    """Writes what the log has of numbers; on the disk when a call returns. `after`: the step a run goes on from.
+    """Writer of the log's numbers, flushed at each call.
+
+    `after` is the step a resumed run continues from.
 
     Each start has a file of its own. One that follows another begins with the mark at which TensorBoard drops the
     steps above `after`: they are made again. Raises OSError where `folder` cannot be written.
@@ -41,7 +43,7 @@ class Scalars:
 
         folder.mkdir(parents=True, exist_ok=True)
         before = len(list(folder.glob(FILES)))
-        # TensorBoard reads files in the order of their names, which tell time to the second
+        # TensorBoard reads files in the order of their names, which have the time in seconds
         self._writer = EventsWriter(str(folder / "events"), filename_suffix=f".{before:04d}")
         if before:
             mark = SessionLog(status=SessionLog.START)
@@ -49,7 +51,7 @@ class Scalars:
         self._writer.flush()
 
     def __call__(self, event: str, values: Mapping[str, Any]) -> None:
-        """Write the numbers of a "step" or "heldout" event; any other event has none."""
+        """Write the numbers of a "step" or "heldout" event; ignore others."""
         from tensorboardX.proto.event_pb2 import Event
         from tensorboardX.proto.summary_pb2 import Summary
 

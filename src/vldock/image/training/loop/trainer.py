@@ -1,4 +1,6 @@
-"""HF Trainer (transformers 4.37.2, accelerate 0.21) with what it lacks for this.
+"""HF Trainer with deterministic resume, batch splitting and held-out scores.
+
+For transformers 4.37.2 and accelerate 0.21.
 
 The order of the whole run from the seed, so that a resumed run is the uninterrupted one; gradient norm, memory and
 tokens per second in the log; held-out answers as the metric; LLaVA's checkpoint formats; a batch in pieces where it
@@ -35,11 +37,11 @@ MIXED_PRECISION = "ACCELERATE_MIXED_PRECISION"
 
 
 class Diverged(VldockError):
-    """The loss is no number any more."""
+    """Loss that is no longer finite."""
 
 
 class FineTuner(Trainer):  # type: ignore[misc]
-    """Trains a LLaVA on records; `micro` is how many rows of a batch go through the model at once."""
+    """Trainer of a LLaVA on records; `micro` is the rows of a batch at once."""
 
     control: Any  # the Trainer's, which has no types
 
@@ -84,9 +86,11 @@ class FineTuner(Trainer):  # type: ignore[misc]
         return RunSampler(len(self.train_dataset), rows * self.args.world_size, self.config.train.seed)
 
     def training_step(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
-        """Forward and backward of one batch, whole or in pieces; returns its loss. Raises Diverged for a nan.
+        """Run forward and backward of a batch, whole or in parts; return its loss.
 
-        Raises together.OutOfMemoryEverywhere, in every process, where it did not fit one.
+        Raises Diverged for a loss that is not finite.
+
+        Raises gradient_sync.OutOfMemoryEverywhere, in every process, where it did not fit one of them.
         """
         model.train()
         inputs = self._prepare_inputs(inputs)
@@ -113,7 +117,7 @@ class FineTuner(Trainer):  # type: ignore[misc]
         return total / self.args.gradient_accumulation_steps
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
-        """Answer held-out questions and return eval_accuracy, eval_loss, eval_score."""
+        """Answer held-out questions; return eval_accuracy, eval_loss, eval_score."""
         begun = time.monotonic()
         limit = self.config.train.heldout_samples
         found = {f"eval_{name}": value for name, value in self.score(self.heldout[:limit]).items()}
@@ -124,7 +128,10 @@ class FineTuner(Trainer):  # type: ignore[misc]
         return found
 
     def flush_features(self) -> None:
-        """Write the features that wait, and emit what the cache did in all processes; nothing where there is none."""
+        """Write pending features and emit the cache's totals over all processes.
+
+        Nothing is done where there is no cache.
+        """
         if not self.config.model.feature_cache:
             return
         cached = self.encoder.cached
@@ -135,7 +142,7 @@ class FineTuner(Trainer):  # type: ignore[misc]
             self.emit("features", step=self.state.global_step, **summed)
 
     def score(self, records: Sequence[Record]) -> dict[str, float]:
-        """Answer `records`, each process its share, and return the metrics over all of them."""
+        """Answer `records`, split over the processes, and return overall metrics."""
         rank, world = self.args.process_index, self.args.world_size
         made = answers.answer_questions(
             self.loaded.inner,
@@ -157,7 +164,7 @@ class FineTuner(Trainer):  # type: ignore[misc]
         return values
 
     def log(self, logs: dict[str, float]) -> None:
-        """Add gradient norm, memory and speed to a line about the loss, and emit it."""
+        """Emit a line about the loss with gradient norm, memory and speed."""
         if "loss" in logs:
             epochs = (self.state.global_step * self.total_batch) / len(self.train_dataset)
             line: dict[str, Any] = {**logs, **self.meter.read(), "gradient_norm": self.norm, "epoch": round(epochs, 4)}
@@ -179,7 +186,7 @@ class FineTuner(Trainer):  # type: ignore[misc]
 
 
 def arguments_of(config: Config, *, steps: int, precision: str, device: str) -> TrainingArguments:
-    """Return HF's arguments for a configuration."""
+    """Return HF's TrainingArguments for a configuration."""
     train = config.train
     on_cpu = device == "cpu"
     # TrainingArguments reads it, and leaves it behind: a user's, or an earlier training's, would autocast this one
@@ -222,5 +229,5 @@ def arguments_of(config: Config, *, steps: int, precision: str, device: str) -> 
 
 
 def as_lines(scored: Sequence[answers.Answer]) -> list[dict[str, Any]]:
-    """Return held-out answers as JSON objects, each with whether it is right."""
+    """Return held-out answers as JSON objects, with `right`."""
     return [{**asdict(answer), "right": answer.right} for answer in scored]

@@ -1,8 +1,8 @@
-"""The frozen tower's features from the feature cache: a picture that was seen once never goes through the tower again.
+"""Frozen tower with cached features: each picture is computed once.
 
-A picture's row holds all its tiles in their order, under the key that `features build` gives it: the space tells grid,
-preprocessing, tower, layer and dtype. What goes wrong with the cache is told once, and computed: it never ends a
-training or changes a weight.
+A picture's row holds all its tiles in their order, under the key that `features build` gives it: the space names
+grid, preprocessing, tower, layer and dtype. A failure of the cache is reported once and the features are computed: it
+never ends a training or changes a weight.
 """
 
 from __future__ import annotations
@@ -30,20 +30,23 @@ from vldock.image.training.model import frozen_tower
 from vldock.image.training.model.checkpoint import bytes_needed
 from vldock.image.training.model.load import Loaded, base_path
 
-SHARD = 64_000_000  # bytes of a shard: what waits in memory, and what a kill loses
+SHARD = 64_000_000  # bytes of a shard: pending in memory, lost by a kill
 SPARE = 1_000_000_000  # bytes of the disk left free, with those of the checkpoints
 
 
 @dataclass
 class Counts:
-    """Pictures of this process: read from the cache, computed."""
+    """Pictures of this process: read from the cache, or computed."""
 
     read: int = 0
     computed: int = 0
 
 
 class CachedTower:
-    """Pictures as their features; `reserve` bytes of the disk stay free. Made by `opened`."""
+    """Cached features of a model's pictures; made by `open_cached_tower`.
+
+    `reserve` bytes of the disk stay free.
+    """
 
     def __init__(
         self, tower: frozen_tower.TrainingTower, processor: frozen_tower.TrainingProcessor, cache: FeatureCache,
@@ -55,7 +58,7 @@ class CachedTower:
         frozen_tower.pass_features_through(tower.vision)
 
     def images(self, record: Record) -> tuple[tuple[torch.Tensor, ...], tuple[tuple[int, int], ...]]:
-        """Return what the model gets for each picture, (tiles, 1, tokens, width), and sizes (w, h).
+        """Return features of each picture, (tiles, 1, tokens, width), and sizes (w, h).
 
         A record without pictures gets zeros, which no token refers to.
         """
@@ -67,15 +70,15 @@ class CachedTower:
         return tuple(features for features, _ in made), tuple(size for _, size in made)
 
     def flush(self) -> None:
-        """Write what waits."""
+        """Write pending features."""
         self._try("write", self.cache.flush)
 
     def close(self) -> None:
-        """Write what waits and end every lease."""
+        """Write pending features and release every lock."""
         self._try("write", self.cache.close)
 
     def totals(self) -> dict[str, int]:
-        """Return pictures read, computed and stored, and rows found damaged, since this process began."""
+        """Return pictures read, computed and stored, and damaged rows, of this process."""
         return {"read": self.counts.read, "computed": self.counts.computed, "stored": self.cache.counts.written,
                 "damaged": self.cache.counts.damaged}  # fmt: skip
 
@@ -94,7 +97,7 @@ class CachedTower:
         return made.unsqueeze(-3), image.size
 
     def _room(self) -> bool:
-        """Tell whether a shard may be written; from the first that may not none is."""
+        """Return whether the disk has room for a shard; False remains False."""
         free = self._try("write", lambda: shutil.disk_usage(_there(self.cache.root)).free)
         if free is not None and free < self.reserve + SHARD:
             self.storing = False
@@ -104,7 +107,10 @@ class CachedTower:
         return self.storing
 
     def _try(self, what: str, act: Callable[[], Any]) -> Any:
-        """Return what `act` does, None where the cache cannot; the first trouble is told, writing is given up."""
+        """Return the result of `act`; None where the cache fails.
+
+        The first failure is reported; after a failed write nothing more is stored.
+        """
         try:
             return act()
         except FAULTS as error:
@@ -121,7 +127,10 @@ class CachedTower:
 
 @contextlib.contextmanager
 def open_cached_tower(loaded: Loaded, config: Config, *, emit: Callable[..., None]) -> Iterator[CachedTower | None]:
-    """Yield the cached tower of a model in training; None where none is asked for, or, told, where none can be."""
+    """Yield the cached tower of a model in training; None without a cache.
+
+    A cache that was asked for and cannot be used is reported once.
+    """
     made = None
     try:
         made = _open(loaded, config, emit) if config.model.feature_cache else None

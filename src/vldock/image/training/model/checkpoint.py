@@ -27,7 +27,7 @@ ADAPTER = "adapter_model.safetensors"
 
 
 def save(model: Any, tokenizer: Any, folder: Path, config: Config) -> None:
-    """Write what was trained, the config and the tokenizer into `folder`."""
+    """Write trained weights, config and tokenizer into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     inner = model.get_base_model() if hasattr(model, "get_base_model") else model
     method = config.model.method
@@ -45,7 +45,10 @@ def save(model: Any, tokenizer: Any, folder: Path, config: Config) -> None:
 
 
 def load(model: Any, folder: Path, config: Config) -> None:
-    """Read into `model` what `save` wrote; raises InputRefused where a trained weight is missing or does not fit."""
+    """Load into `model` the weights written by `save`.
+
+    Raises InputRefused where a trained weight is missing or does not fit.
+    """
     found = read(folder, config)
     wanted = dict(trainable_parameters(model))
     wrong = sorted(name for name, value in wanted.items() if name not in found or found[name].shape != value.shape)
@@ -61,7 +64,10 @@ def load(model: Any, folder: Path, config: Config) -> None:
 
 
 def read(folder: Path, config: Config) -> dict[str, torch.Tensor]:
-    """Return {name in the LLaVA: tensor} of a checkpoint. Raises InputRefused where a file of it is missing."""
+    """Return a checkpoint's tensors by their names in the LLaVA.
+
+    Raises InputRefused where a file of it is missing.
+    """
     from safetensors.torch import load_file
 
     method = config.model.method
@@ -81,17 +87,23 @@ def read(folder: Path, config: Config) -> dict[str, torch.Tensor]:
 
 
 def _name_in_model(name: str) -> str:
-    """Return the name in the LLaVA of a tensor in peft's file, which leaves the adapter's own name out."""
+    """Return the model's name of a tensor in peft's file.
+
+    peft leaves the adapter's own name out.
+    """
     return re.sub(r"(lora_[AB])\.weight", r"\1.default.weight", name.removeprefix("base_model.model."))
 
 
 def has_own_tower(model: Any) -> bool:
-    """Tell whether the tower is part of the checkpoint (LLaVA-NeXT's tower was trained) and not openai's."""
+    """Return whether the checkpoint contains its own tower.
+
+    LLaVA-NeXT's tower was trained; LLaVA-1.5 has openai's.
+    """
     return bool(getattr(model.config, "unfreeze_mm_vision_tower", False))
 
 
 def state_of(model: Any) -> Mapping[str, torch.Tensor]:
-    """Return the weights of a LLaVA as its checkpoint holds them."""
+    """Return a LLaVA's weights as its checkpoint contains them."""
     state: Mapping[str, torch.Tensor] = model.state_dict()
     return (
         state if has_own_tower(model) else {name: value for name, value in state.items() if "vision_tower" not in name}
@@ -99,7 +111,10 @@ def state_of(model: Any) -> Mapping[str, torch.Tensor]:
 
 
 def write_whole(model: Any, folder: Path, *, dtype: torch.dtype | None = None) -> None:
-    """Write a whole LLaVA: safetensors shards, config, generation config; with `dtype` in that type."""
+    """Write a whole LLaVA: safetensors shards, config, generation config.
+
+    Weights are converted to `dtype` where it is given.
+    """
     state = {name: value if dtype is None else value.to(dtype) for name, value in state_of(model).items()}
     kept = model.config.use_cache, model.config.torch_dtype
     model.config.use_cache = True
@@ -110,7 +125,7 @@ def write_whole(model: Any, folder: Path, *, dtype: torch.dtype | None = None) -
 
 
 def sweep(run: Path) -> list[Path]:
-    """Remove what a killed process left half written, and return it."""
+    """Remove checkpoints a killed process left incomplete; return their paths."""
     left = [path for path in run.glob("tmp-checkpoint-*") if path.is_dir()]
     for path in left:
         shutil.rmtree(path)
@@ -118,5 +133,5 @@ def sweep(run: Path) -> list[Path]:
 
 
 def bytes_needed(loaded: Loaded) -> int:
-    """Return the bytes that the checkpoints of a run take at most."""
+    """Return the most bytes a run's checkpoints take."""
     return KEPT * 12 * int(sum(parameter.numel() for _, parameter in trainable_parameters(loaded.model)))

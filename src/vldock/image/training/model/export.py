@@ -1,4 +1,4 @@
-"""A finished model out of a checkpoint: base and what was trained, merged, in a folder for run.py and predict.py."""
+"""Export of a checkpoint: base and adapters merged, for run.py and predict.py."""
 
 from __future__ import annotations
 
@@ -29,7 +29,10 @@ CONFIG = "config.yaml"
 
 
 def find_checkpoint(run: Path) -> tuple[Path, Path]:
-    """Return (run, checkpoint) for a run's folder (its best) or one of its checkpoints; else raises UsageError."""
+    """Return (run, checkpoint) of a run's folder or one of its checkpoints.
+
+    Of a run it is the best checkpoint. Raises UsageError for another folder.
+    """
     for folder, point in ((run, run / "best"), (run, run / "last"), (run.parent, run)):
         if (folder / CONFIG).is_file() and point.is_dir() and (point / "trainer_state.json").is_file():
             return folder, point.resolve()
@@ -41,9 +44,11 @@ def find_checkpoint(run: Path) -> tuple[Path, Path]:
 
 
 def export(run: Path, out: Path, *, dtype: str = "fp16") -> Path:
-    """Write the merged model of a run (its best checkpoint) or a checkpoint to `out`, load it, and return its folder.
+    """Write the merged model of a run or checkpoint, load it, return its folder.
 
-    Raises UsageError where `out` is there already, InputRefused where what was written cannot be loaded.
+    Of a run the best checkpoint is exported.
+
+    Raises UsageError where `out` is there already, InputRefused where the result cannot be loaded.
     """
     folder, point = find_checkpoint(run)
     config = read_config(folder / CONFIG)
@@ -68,7 +73,7 @@ def export(run: Path, out: Path, *, dtype: str = "fp16") -> Path:
 
 
 def merge(config: Config, point: Path) -> Loaded:
-    """Return base and checkpoint as one LLaVA on the CPU, float32, adapters merged into the weights they adapt."""
+    """Return base and checkpoint as one LLaVA, adapters merged, float32 on the CPU."""
     path = str(base_path(config))
     tokenizer, model, processor = read(path, device="cpu", dtype=torch.float32)
     fix_generation_config(model)
@@ -80,7 +85,7 @@ def merge(config: Config, point: Path) -> Loaded:
 
 
 def write(loaded: Loaded, folder: Path, dtype: torch.dtype) -> None:
-    """Write a merged model in `dtype`, with what inference asks of its config."""
+    """Write a merged model in `dtype`, with the config inference needs."""
     folder.mkdir(parents=True)
     config = loaded.inner.config
     config.tune_mm_mlp_adapter = False
@@ -94,7 +99,10 @@ def write(loaded: Loaded, folder: Path, dtype: torch.dtype) -> None:
 
 
 def require_loads(folder: Path) -> Loaded:
-    """Load a folder as run.py does and return it; raises InputRefused where that fails or no image can be processed."""
+    """Load a folder as run.py does and return the model.
+
+    Raises InputRefused where that fails or no image can be processed.
+    """
     try:
         require_usable_config(folder)
         tokenizer, model, processor = read(str(folder), device="cpu", dtype=torch.float32)
@@ -104,7 +112,7 @@ def require_loads(folder: Path) -> Loaded:
 
 
 def require_usable_config(folder: Path) -> None:
-    """Raise InputRefused for a config inference could not use."""
+    """Raise InputRefused for a config inference cannot use."""
     from transformers import PretrainedConfig
 
     values, _ = PretrainedConfig.get_config_dict(str(folder))

@@ -1,6 +1,6 @@
-"""The tower of a model in training, as the feature cache knows towers, and features in place of pixels.
+"""Tower of a model in training, in the feature cache's interface.
 
-The model gets (tiles, 1, tokens, width) where pixels are (tiles, 3, side, side): one channel tells them apart.
+The model gets (tiles, 1, tokens, width) where pixels are (tiles, 3, side, side): one channel distinguishes them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ TURNING = ("16-bit", "exif-rotated")  # flaws whose acceptance makes other pixel
 
 @dataclass
 class TrainingTower(Tower):
-    """The tower of a model in training; `loaded` is that model."""
+    """Tower of `loaded`, a model in training."""
 
     loaded: Any = None
 
@@ -35,12 +35,18 @@ class TrainingTower(Tower):
 
     @property
     def computed(self) -> str:
-        """Return the dtype and library, as `features build` does on a CPU; autocast and a GPU compute otherwise."""
+        """Return dtype and library as `features build` does on a CPU.
+
+        Autocast and a GPU compute other bits, and are named.
+        """
         cast = "" if self.loaded.precision == "fp32" else f", autocast {self.loaded.precision}"
         return super().computed + cast + ("" if self.device == "cpu" else " on cuda")
 
     def encode(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Return float32 (B, tokens, width) of float32 pixels (B, 3, H, W), computed as a training step does."""
+        """Return float32 (B, tokens, width) of float32 pixels (B, 3, H, W).
+
+        They are computed as in a training step.
+        """
         # no_grad and not inference_mode, whose tensors no gradient may be computed with
         with torch.no_grad(), self.loaded.autocast():
             features: torch.Tensor = self.vision(pixels.to(self.device))
@@ -49,12 +55,12 @@ class TrainingTower(Tower):
 
 @dataclass
 class TrainingProcessor(ClipProcessor):
-    """LLaVA's preprocessing, told apart where `accept` turns or scales a picture first."""
+    """LLaVA's preprocessing; its settings say which accepted flaws change pixels."""
 
     accept: tuple[str, ...] = ()
 
     def settings(self) -> str:
-        """Return `features build`'s settings, and what is accepted of what it refuses."""
+        """Return `features build`'s settings, with accepted flaws that change pixels."""
         said, turned = super().settings(), sorted(set(self.accept) & set(TURNING))
         return json.dumps(json.loads(said) | {"accept": turned}, sort_keys=True) if turned else said
 
@@ -62,7 +68,7 @@ class TrainingProcessor(ClipProcessor):
 def tower_of(loaded: Loaded, base: str) -> TrainingTower:
     """Return the tower of the model loaded from `base`, a folder or repository.
 
-    Raises InputRefused for one whose files cannot be told apart, or that does not say the same of a picture twice.
+    Raises InputRefused for a tower whose files are not known, or that is not deterministic (dropout).
     """
     vision = loaded.inner.get_vision_tower()
     # a LLaVA trained with its tower carries that tower's weights in its own files
@@ -78,6 +84,9 @@ def tower_of(loaded: Loaded, base: str) -> TrainingTower:
 
 
 def pass_features_through(vision: Any) -> None:
-    """Make a tower hand (tiles, 1, tokens, width) on as (tiles, tokens, width); pixels it computes as before."""
+    """Patch a tower to pass features through: (tiles, 1, tokens, width) to (tiles, tokens, width).
+
+    Pixels are computed as before.
+    """
     forward = vision.forward
     vision.forward = lambda given: given.squeeze(1) if given.ndim == 4 and given.shape[1] == 1 else forward(given)

@@ -1,6 +1,6 @@
-"""The model to train: base, precision, adapters, and which weights learn. The vision tower never does.
+"""Model to train: base, precision, adapters, trainable weights. The tower is frozen.
 
-SDPA is what runs: llava/train/train_mem.py asks for flash-attn, which the image does not have; nothing here imports it.
+Attention is SDPA: llava/train/train_mem.py asks for flash-attn, which the image does not have; nothing here imports it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,10 @@ ADAPTED = ("lora", "qlora")
 
 @dataclass
 class Loaded:
-    """A model ready to train, and what encodes for it. `precision` is what was settled for the device."""
+    """Model ready to train, with tokenizer and processor.
+
+    `precision` is the one chosen for the device.
+    """
 
     model: Any
     tokenizer: Any
@@ -44,7 +47,7 @@ class Loaded:
         return self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
 
     def autocast(self) -> Any:
-        """Return the context in which this model computes outside the trainer."""
+        """Return the autocast context of this model outside the trainer."""
         if self.precision == "fp32":
             return nullcontext()
         return torch.autocast(self.device.partition(":")[0], dtype=DTYPES[self.precision])
@@ -56,14 +59,17 @@ class Loaded:
 
 
 def device_of(environ: Mapping[str, str] = os.environ) -> str:
-    """Return this process's device: the GPU torchrun gave it, the first GPU, or the CPU."""
+    """Return this process's device: torchrun's GPU, the first GPU, or the CPU."""
     if not torch.cuda.is_available():
         return "cpu"
     return f"cuda:{int(environ.get('LOCAL_RANK', '0'))}"
 
 
 def require_possible(config: Config, device: str) -> None:
-    """Raise EnvironmentUnfit for 4 bits without a GPU, InputRefused for a base that is not here while offline."""
+    """Raise an error for a configuration that cannot run here.
+
+    EnvironmentUnfit for 4 bits without a GPU, InputRefused for a base that is not here while offline.
+    """
     if config.model.method == "qlora" and device == "cpu":
         raise EnvironmentUnfit(
             "model.method=qlora: bitsandbytes computes 4-bit weights on a GPU only, and none is visible",
@@ -82,7 +88,10 @@ def require_possible(config: Config, device: str) -> None:
 
 
 def base_path(config: Config, environ: Mapping[str, str] = os.environ) -> Path | str:
-    """Return the base as a folder of the workspace (models/, weights/) where it is one, else the repository's name."""
+    """Return the base's folder in the workspace, else the repository's name.
+
+    It is looked for in models/ and weights/.
+    """
     for folder in ("models", "weights"):
         if (found := resolve(config.model.base, environ, folder)).is_dir():
             return found
@@ -90,7 +99,7 @@ def base_path(config: Config, environ: Mapping[str, str] = os.environ) -> Path |
 
 
 def load(config: Config, *, device: str) -> Loaded:
-    """Load the base, attach what the method trains, and freeze the rest; trained weights are float32 masters.
+    """Load the base, attach adapters, freeze the rest; trained weights are float32.
 
     Raises EnvironmentUnfit or InputRefused before anything large is read, see require_possible.
     """
@@ -113,7 +122,9 @@ def load(config: Config, *, device: str) -> Loaded:
 
 
 def read(path: str, *, device: str, dtype: torch.dtype, **options: Any) -> tuple[Any, Any, Any]:
-    """Return (tokenizer, model, image processor) as llava.model.builder loads them; raises InputRefused for a part.
+    """Return (tokenizer, model, image processor) as llava.model.builder loads them.
+
+    Raises InputRefused for a checkpoint that is only a part.
 
     A tower that was trained is in the checkpoint: LLaVA loads openai's into nothing first, and torch warns of that.
     """
@@ -136,7 +147,10 @@ def read(path: str, *, device: str, dtype: torch.dtype, **options: Any) -> tuple
 
 
 def quantization_of(dtype: torch.dtype) -> Any:
-    """Return QLoRA's quantization (nf4, nested); projector, tower and head stay whole. Source: Dettmers et al. 2023."""
+    """Return QLoRA's quantization config: nf4, nested.
+
+    Projector, tower and head are not quantized. Source: Dettmers et al. 2023.
+    """
     from transformers import BitsAndBytesConfig
 
     return BitsAndBytesConfig(
@@ -149,7 +163,10 @@ def quantization_of(dtype: torch.dtype) -> Any:
 
 
 def attach_adapters(model: Any, config: Config) -> Any:
-    """Return the model with adapters where the method has them; requires_grad is set on what trains and only there."""
+    """Attach adapters where the method has them, and set requires_grad.
+
+    Only what trains requires a gradient.
+    """
     method = config.model.method
     model.requires_grad_(False)
     if method in ADAPTED:
@@ -174,7 +191,7 @@ def attach_adapters(model: Any, config: Config) -> Any:
 
 
 def is_trainable(name: str, config: Config) -> bool:
-    """Tell whether a parameter of this name trains."""
+    """Return whether a parameter of this name trains."""
     method = config.model.method
     if "vision_tower" in name:
         return False
@@ -184,14 +201,14 @@ def is_trainable(name: str, config: Config) -> bool:
 
 
 def trainable_parameters(model: Any) -> Iterator[tuple[str, torch.nn.Parameter]]:
-    """Yield (name, parameter) of what trains, named as in the LLaVA itself."""
+    """Yield (name, parameter) of trained weights, named as in the LLaVA itself."""
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             yield name.removeprefix("base_model.model."), parameter
 
 
 def fix_generation_config(model: Any) -> list[str]:
-    """Drop sampling settings that contradict do_sample=False and return their names.
+    """Reset sampling settings that contradict do_sample=False; return their names.
 
     transformers 4.37 loads vicuna-v1.5's generation_config (temperature 0.9 without do_sample) and refuses to save it:
     a whole training would be lost in save_pretrained.
@@ -207,7 +224,10 @@ def fix_generation_config(model: Any) -> list[str]:
 
 
 def require_grid(config: Any, path: str) -> None:
-    """Raise InputRefused for a LLaVA-NeXT config inference could not use: anyres without its grid."""
+    """Raise InputRefused for a LLaVA-NeXT config without its grid of tiles.
+
+    Inference could not use it.
+    """
     if getattr(config, "image_aspect_ratio", None) == "anyres" and not getattr(config, "image_grid_pinpoints", None):
         raise InputRefused(
             f"{path}: its config says image_aspect_ratio=anyres and has no image_grid_pinpoints",

@@ -1,4 +1,4 @@
-"""Precision of a training: what a device can do, and what CPU autocast of torch 2.1 leaves undone in attention.
+"""Precision of a training, and attention's dtypes under CPU autocast.
 
 CUDA autocast casts all that scaled_dot_product_attention reads; CPU autocast casts nothing of it, and a mix is refused.
 Beside a bfloat16 query the mask has the dtype of the embeddings (float32 where these, or LLaVA's image_newline, learn),
@@ -15,12 +15,15 @@ DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
 
 
 def choose_precision(asked: str, device: str) -> str:
-    """Return the precision for a device: a CPU has no half convolution, so fp16 is fp32 there."""
+    """Return the precision for a device: fp16 becomes fp32 on a CPU.
+
+    A CPU has no half convolution.
+    """
     return "fp32" if device == "cpu" and asked == "fp16" else asked
 
 
 def match_attention(inner: Any) -> None:
-    """Cast mask and cached keys and values of a LLaVA's language model to the dtype of CPU autocast, while it is on."""
+    """Cast attention mask and KV cache to the dtype of CPU autocast, while it is on."""
     for layer in inner.model.layers:
         layer.self_attn.register_forward_pre_hook(_matched, with_kwargs=True)
 
