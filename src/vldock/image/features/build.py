@@ -60,7 +60,7 @@ def build(
     loader: LoaderOptions = LoaderOptions(),  # noqa: B008 - frozen
     broken: Literal["refuse", "skip"] = "refuse",
     rows_per_shard: int = ROWS,
-    on_progress: Progress = lambda said: None,
+    on_progress: Progress = lambda progress: None,
 ) -> BuildResult:
     """Compute and store the features of `rows` that are not cached.
 

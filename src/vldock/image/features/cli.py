@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         if name == "fsck":
             action.add_argument("--repair", action="store_true", help="remove damaged and unfinished files")
         if name == "evict":
-            action.add_argument("--limit", type=_gigabytes, required=True, metavar="GB", help="0: all that is not in use")
+            action.add_argument("--limit", type=_gigabytes, required=True, metavar="GB", help="0: all not in use")
             action.add_argument("--dry-run", action="store_true", help="print the plan, remove nothing")
 
 

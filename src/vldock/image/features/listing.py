@@ -61,19 +61,19 @@ def _group(members: list[tuple[shards.Shard, float]]) -> Group:
     )  # fmt: skip
 
 
-def render_groups(found: list[Group]) -> str:
+def render_groups(groups: list[Group]) -> str:
     """Return the table of `features ls`."""
     head = f"{'data set':<24} {'rows':>7} {'vlm_idx':>13} {'MB':>9}  {'tower':<12} {'layer':<18} {'dtype':<8} last used"
     lines = [head]
-    for one in found:
+    for one in groups:
         when = time.strftime("%Y-%m-%d %H:%M", time.gmtime(one.used))
         span = f"{one.first}-{one.last}"
         lines.append(
             f"{one.dataset:<24} {one.rows:>7} {span:>13} {one.size / 1e6:>9.1f}  {one.tower:<12} {one.layer:<18} "
             f"{one.dtype:<8} {when}" + (f"  prompt {one.folder}: {one.prompt!r}" if one.prompt is not None else "")
         )
-    total = sum(one.size for one in found)
-    return "\n".join([*lines, f"{sum(one.rows for one in found)} rows, {total / 1e6:.1f} MB"])
+    total = sum(one.size for one in groups)
+    return "\n".join([*lines, f"{sum(one.rows for one in groups)} rows, {total / 1e6:.1f} MB"])
 
 
 def render_report(report: Report, root: Path) -> str:

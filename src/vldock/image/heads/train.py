@@ -46,7 +46,7 @@ def cache_root(config: Config) -> Path:
     return Path(config.cache.folder) if config.cache.folder else default_root()
 
 
-def prepare(config: Config, *, on_progress: Progress = lambda said: None) -> BuildResult:
+def prepare(config: Config, *, on_progress: Progress = lambda progress: None) -> BuildResult:
     """Draw the data set and build its features, alone or under torchrun.
 
     Raises what `build` raises.
@@ -66,7 +66,7 @@ def prepare(config: Config, *, on_progress: Progress = lambda said: None) -> Bui
 
 
 def train(
-    config: Config, objective: str, *, cached: bool = True, on_epoch: OnEpoch = lambda said: None
+    config: Config, objective: str, *, cached: bool = True, on_epoch: OnEpoch = lambda progress: None
 ) -> TrainingResult:
     """Train a policy and write it, its configuration and measures below `config.out`.
 

@@ -137,15 +137,15 @@ def _name(flower: flower_questions.Flower) -> str:
     return flower.name
 
 
-def _path(data: Data, what: str) -> str:
+def _path(data: Data, expected: str) -> str:
     if not data.path:
         raise UsageError(
-            f"data.source={data.source} and no data.path", expected=what, hint="data.path=/workspace/data/..."
+            f"data.source={data.source} and no data.path", expected=expected, hint="data.path=/workspace/data/..."
         )
     return data.path
 
 
-def _digests(found: Iterable[Picture]) -> dict[Picture, str]:
+def _digests(pictures: Iterable[Picture]) -> dict[Picture, str]:
     """Return the sha256 of each picture's bytes, computed on several threads.
 
     A picture that cannot be read gets its name; decoding it reports the flaw.
@@ -157,7 +157,7 @@ def _digests(found: Iterable[Picture]) -> dict[Picture, str]:
         except OSError:
             return picture.name
 
-    each = list(dict.fromkeys(found))
+    each = list(dict.fromkeys(pictures))
     with ThreadPoolExecutor(THREADS) as pool:
         return dict(zip(each, pool.map(digest, each), strict=True))
 

@@ -44,8 +44,8 @@ def load_place(place: ModelLocation, base: str | None = None, name: str | None =
     return loaded
 
 
-def _base(place: ModelLocation, given: str | None) -> ModelLocation | None:
-    named = given or naming.named_base(place)
+def _base(place: ModelLocation, requested: str | None) -> ModelLocation | None:
+    named = requested or naming.named_base(place)
     if named is None:
         if place.local and naming.needs_base(place):
             raise UsageError(

@@ -17,14 +17,14 @@ MARKS = ("mm_vision_tower", "mm_projector_type")  # keys of LLaVA's configs only
 FAMILIES = ("mpt", "mistral")
 
 
-def model_name(place: ModelLocation, given: str | None = None) -> str:
+def model_name(place: ModelLocation, fallback: str | None = None) -> str:
     """Return the name for builder.py.
 
-    `given` is used where the weights are not here yet, or have no config.
+    `fallback` is used where the weights are not here yet, or have no config.
     """
     config = _config(place)
     if config is None:
-        return given or Path(place.repo or place.path).name
+        return fallback or Path(place.repo or place.path).name
     family = next((name for name in FAMILIES if name in _kind(config)), "llama")
     if not _is_llava(config):
         return family

@@ -46,7 +46,7 @@ class Host(BaseHTTPRequestHandler):
             return  # the client hung up, as it should
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture(scope="module")

@@ -160,7 +160,7 @@ def test_the_config_and_not_the_folder_names_the_class(
 ) -> None:
     model(tmp_path / folder, **config)
 
-    assert naming.model_name(ModelLocation("x", str(tmp_path / folder), "here"), given="wrong-mpt") == name
+    assert naming.model_name(ModelLocation("x", str(tmp_path / folder), "here"), fallback="wrong-mpt") == name
 
 
 def test_an_adapter_says_so_and_names_its_base(tmp_path: Path) -> None:

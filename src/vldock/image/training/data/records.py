@@ -69,16 +69,16 @@ def read(path: Path, images: Path, *, accept: Collection[str] = ()) -> tuple[lis
     seen: dict[str, int] = {}
     for number, row in enumerate(rows, 1):
         found = list(_flaws(row, number))
-        said = Conversation(())
+        conversation = Conversation(())
         if isinstance(row, dict) and "conversations" in row:
-            said = conversations.read(row["conversations"], len(_images(row)))
+            conversation = conversations.read(row["conversations"], len(_images(row)))
         name = str(row.get("id", "")) if isinstance(row, dict) else ""
-        found += [Flaw(number, name, odd.kind, odd.detail, acceptable=odd.acceptable) for odd in said.oddities]
+        found += [Flaw(number, name, odd.kind, odd.detail, acceptable=odd.acceptable) for odd in conversation.oddities]
         if name and seen.setdefault(name, number) != number:
             found.append(Flaw(number, name, "duplicate-id", f"{name} is row {seen[name]}'s id too", acceptable=True))
             name = f"{name} (row {number})"
         if all(flaw.in_kinds(accept) for flaw in found):
-            record = _record(row, number, name, said, images)
+            record = _record(row, number, name, conversation, images)
             if absent := _absent(record, accept):
                 found.append(absent)
             else:
@@ -87,9 +87,9 @@ def read(path: Path, images: Path, *, accept: Collection[str] = ()) -> tuple[lis
     return records, flaws
 
 
-def _record(row: dict[str, Any], number: int, name: str, said: Conversation, images: Path) -> Record:
-    pictures = tuple(FilePicture(images / path) for path in _images(row)) if said.asks else ()
-    return Record(number, name, pictures, said.turns, str(row.get("label", "")))
+def _record(row: dict[str, Any], number: int, name: str, conversation: Conversation, images: Path) -> Record:
+    pictures = tuple(FilePicture(images / path) for path in _images(row)) if conversation.asks else ()
+    return Record(number, name, pictures, conversation.turns, str(row.get("label", "")))
 
 
 def _absent(record: Record, accept: Collection[str]) -> Flaw | None:

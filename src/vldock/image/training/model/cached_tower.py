@@ -106,7 +106,7 @@ class CachedTower:
             )
         return self.storing
 
-    def _try(self, what: str, act: Callable[[], Any]) -> Any:
+    def _try(self, action: str, act: Callable[[], Any]) -> Any:
         """Return the result of `act`; None where the cache fails.
 
         The first failure is reported; after a failed write nothing more is stored.
@@ -114,8 +114,8 @@ class CachedTower:
         try:
             return act()
         except FAULTS as error:
-            self.storing &= what != "write"
-            self._report(f"cannot {what}: {error}; computed instead")
+            self.storing &= action != "write"
+            self._report(f"cannot {action}: {error}; computed instead")
             return None
 
     def _report(self, trouble: str) -> None:

@@ -89,4 +89,4 @@ def pass_features_through(vision: Any) -> None:
     Pixels are computed as before.
     """
     forward = vision.forward
-    vision.forward = lambda given: given.squeeze(1) if given.ndim == 4 and given.shape[1] == 1 else forward(given)
+    vision.forward = lambda inputs: inputs.squeeze(1) if inputs.ndim == 4 and inputs.shape[1] == 1 else forward(inputs)

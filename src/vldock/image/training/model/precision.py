@@ -14,12 +14,12 @@ import torch
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
 
 
-def choose_precision(asked: str, device: str) -> str:
+def choose_precision(requested: str, device: str) -> str:
     """Return the precision for a device: fp16 becomes fp32 on a CPU.
 
     A CPU has no half convolution.
     """
-    return "fp32" if device == "cpu" and asked == "fp16" else asked
+    return "fp32" if device == "cpu" and requested == "fp16" else requested
 
 
 def match_attention(inner: Any) -> None:
