@@ -1,4 +1,6 @@
-"""Writers and readers of one feature cache, killed at random: `python feature_writers.py --writers 4 --kills 20`.
+"""Writers and readers of one feature cache, killed at random.
+
+`python feature_writers.py --writers 4 --kills 20`
 
 Every tensor follows from its key, so that a reader knows a wrong hit when it sees one. One round: the writers and a
 reader run, some are killed with SIGKILL, the rest too at the end; then fsck must find nothing damaged.
@@ -34,7 +36,7 @@ FORK = multiprocessing.get_context("fork")
 
 @dataclass(frozen=True)
 class Tally:
-    """What the rounds came to."""
+    """Counts over all rounds."""
 
     kills: int
     shards: int
@@ -47,12 +49,12 @@ class Tally:
 
 
 def expected(number: int) -> torch.Tensor:
-    """Return the only right features of picture `number`: (64, 32) float16."""
+    """Return the expected features of picture `number`: (64, 32) float16."""
     return torch.full((64, 32), float(number), dtype=torch.float16) + torch.arange(32, dtype=torch.float16) / 64
 
 
 def work(root: Path, *, limit: int, seed: int, write: bool, hits: object, puts: object) -> None:
-    """Read, and write where asked, until killed; end with WRONG at a wrong hit."""
+    """Read, or read and write, until killed; exit with WRONG at a wrong hit."""
     chance = random.Random(seed)
     cache = FeatureCache(root, SPACE, limit=limit, rows=chance.randint(1, 8), keep_open=4)
     while True:
@@ -69,7 +71,10 @@ def work(root: Path, *, limit: int, seed: int, write: bool, hits: object, puts: 
 
 
 def campaign(root: Path, *, writers: int, kills: int, limit: int, seed: int, rows: int) -> Tally:
-    """Kill `kills` writers with SIGKILL, one in each round of `rows` put or fewer, and count what is left."""
+    """Kill `kills` writers with SIGKILL, one in each round, and count what remains.
+
+    A round is `rows` put or fewer.
+    """
     chance = random.Random(seed)
     hits = FORK.Value("L", 0, lock=False)
     wrong = damaged = most = 0
@@ -93,7 +98,7 @@ def campaign(root: Path, *, writers: int, kills: int, limit: int, seed: int, row
 
 
 def _wait_for(workers: list[ForkProcess], puts: Any, rows: int) -> None:
-    """Wait until the writers have put so many rows, or none works any more."""
+    """Wait until the writers have put so many rows, or all have ended."""
     while puts.value < rows and any(worker.is_alive() for worker in workers):
         time.sleep(0.005)
 
@@ -111,7 +116,7 @@ def _kill(process: ForkProcess) -> None:
 
 
 def main() -> int:
-    """Run the campaign in a folder of its own and print what it came to."""
+    """Run the campaign in a temporary folder and print its counts."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--writers", type=int, default=4)
     parser.add_argument("--kills", type=int, default=20)

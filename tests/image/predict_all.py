@@ -1,4 +1,4 @@
-"""As a script, `predict_all.py OUT BENCHMARK...`: run.py into OUT, then every sample of the same through predict.
+"""Script `predict_all.py OUT BENCHMARK...`: run.py into OUT, then predict on every sample.
 
 One process, because importing VLMEvalKit takes seconds; each loads its own model. The last line is a JSON object:
 
@@ -21,7 +21,10 @@ TEXTS = ("one two  three\n indented\n- a list", "한국어 문장 입니다", "e
 
 
 def as_request(message: list[dict[str, str]]) -> Any:
-    """Return VLMEvalKit's message as a person would type it: a question, with marks where images do not come first."""
+    """Return VLMEvalKit's message as a user's request.
+
+    Marks are written where images do not come first.
+    """
     from vldock.image.predict.request import MARK, Request
 
     images = tuple(item["value"] for item in message if item["type"] == "image")
@@ -31,7 +34,7 @@ def as_request(message: list[dict[str, str]]) -> Any:
 
 
 def in_pieces(tokenizer: Any, text: str) -> list[Any]:
-    """Return a text, and what a streamer makes of its tokens one by one."""
+    """Return a text, and the streamer's pieces of its tokens, one by one."""
     import torch
 
     from vldock.image.predict.answer_stream import AnswerStreamer

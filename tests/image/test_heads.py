@@ -1,4 +1,7 @@
-"""The policy heads: both learn from the cache; of two right actions one head takes the mean, the other takes one."""
+"""Policy heads: regression takes the mean of two right actions, flow matching one.
+
+Both learn from the cache.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,10 @@ BLIND = 0.68  # mean distance to the target of whoever always says the middle of
 
 @dataclass
 class Patches:
-    """A model of the builder's interface: how near each patch is to each colour. Counts what it computes."""
+    """Model of the builder's interface: distance of each patch to each colour.
+
+    It counts the pictures it computes.
+    """
 
     identity: str = "patches"
     layer: str = "only"
@@ -39,7 +45,7 @@ class Patches:
 
 
 class Plain:
-    """A processor: 48 pixels square, within -1..1."""
+    """Processor: 48 pixels square, within -1..1."""
 
     def settings(self) -> str:
         return "48"
@@ -51,7 +57,7 @@ class Plain:
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, train.TrainingResult], Path, list[int]]:
-    """Both heads, trained from one cache; their folder; pictures computed while building and while training."""
+    """Both heads, trained from one cache; their folder; pictures computed by then."""
     folder, model = tmp_path_factory.mktemp("heads"), Patches()
     places = (f"data.folder={folder / 'scenes'}", f"cache.folder={folder / 'cache'}", f"out={folder}")
     made = config.read(None, (*SETTINGS, *places))
@@ -83,7 +89,7 @@ def test_flow_matching_lowers_its_loss_on_the_same_path(
 
 @pytest.fixture(scope="module")
 def both() -> dict[str, torch.Tensor]:
-    """What each objective answers, 400 times, after it was shown -0.8 and 0.8 equally often."""
+    """Answers of each objective, 400 times, after -0.8 and 0.8 were shown equally often."""
     torch.manual_seed(0)
     heads = {
         "regression": Regression(width=4, actions=1),

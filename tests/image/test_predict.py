@@ -1,4 +1,7 @@
-"""predict gives run.py's answer: every sample of four benchmarks, by its question and its image, on the stand-in."""
+"""predict and run.py: the same answer to every sample of four benchmarks.
+
+Each sample is asked by its question and its image, on the stand-in.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,7 @@ def python(*command: str, stdin: str = "", **environ: str) -> subprocess.Complet
 
 @pytest.fixture(scope="module")
 def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
-    """The folder of a run.py over all samples, and what predict said to the same."""
+    """Folder of a run.py over all samples, and predict's answers to the same."""
     out = tmp_path_factory.mktemp("run")
     done = python(str(HERE / "predict_all.py"), str(out), *BENCHMARKS)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -1,4 +1,4 @@
-"""Features that depend on a prompt: of the right position, told apart by prompt, alone as in a build."""
+"""Prompt-dependent features: of the right position, keyed by prompt, alone as in a build."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ QUESTIONS = ("the cat", "a dog")
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A tiny random LLaVA-1.5 with its tower."""
+    """Tiny random LLaVA-1.5 with its tower."""
     folder = tmp_path_factory.mktemp("tiny")
     for name in ("tower", "llava"):
         (folder / name).mkdir()

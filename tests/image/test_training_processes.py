@@ -1,4 +1,4 @@
-"""Fine-tuning in two processes over gloo: the mean of their gradients, and memory that one of them runs out of."""
+"""Fine-tuning in two processes over gloo: mean gradients, and one out of memory."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def two(box: Box, out: Path, *words: str, rank: int = -1, rows: int = 0) -> Comp
 
 
 def steps(out: Path) -> list[tuple[float, float]]:
-    """Return loss and gradient norm of each step that is in the log at the end."""
+    """Return loss and gradient norm of each step in the log."""
     from vldock.image.training.loop import monitor
 
     return [

@@ -17,7 +17,7 @@ STEP = {"loss": 0.5, "gradient_norm": 2.0, "learning_rate": 1e-3, "memory_gb": 1
 
 
 def records(path: Path) -> list[Event]:
-    """Return the events of a file, each with both of its checksums right; a torn last record ends them."""
+    """Return the events of a file, checksums verified; a torn last record ends them."""
     data, found = path.read_bytes(), []
     while len(data) >= 16:
         head, (size,) = data[:8], struct.unpack("<Q", data[:8])

@@ -1,4 +1,4 @@
-"""One of torchrun's processes: trains on a box, and on one rank runs out of memory with more rows than fit.
+"""Process of torchrun: trains a box; one rank runs out of memory over a number of rows.
 
 python -m torch.distributed.run ... training_rank.py ROOT OUT RANK ROWS KEY=VALUE...
 """

@@ -1,4 +1,4 @@
-"""The files of the feature cache: keys, leases, the size limit, fsck. No torch is needed for any of it."""
+"""Files of the feature cache: keys, locks, the size limit, fsck; no torch needed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many questions: one that fails stops no other, and a run that was killed goes on with the same answers."""
+"""Batches of questions: a failure stops no other, a killed run resumes with the same answers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ QUESTIONS = "\n".join(json.dumps({"id": name, "image": f"{name}.png", "question"
 
 
 class Model:
-    """Answers with the question in capitals, and not for `broken`."""
+    """Model that answers with the question in capitals, and not to `broken`."""
 
     def __init__(self, broken: str = "") -> None:
         self.broken = broken

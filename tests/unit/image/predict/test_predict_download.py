@@ -1,4 +1,4 @@
-"""An image by URL, from a host on this machine that behaves, and from some that do not."""
+"""Downloads of images, from a well-behaved host and from some that are not."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BODY = b"x" * 1000
 
 
 class Host(BaseHTTPRequestHandler):
-    """Answers by path: whole, cut, endless, slow, missing, round in circles."""
+    """Host that answers by path: whole, cut, endless, slow, missing, in a redirect loop."""
 
     def do_GET(self) -> None:
         """Answer."""

@@ -1,4 +1,4 @@
-"""Images before a model sees them: what cannot be read is refused, what is unusual is said."""
+"""Images before prediction: unreadable ones are refused, unusual ones remarked."""
 
 from __future__ import annotations
 

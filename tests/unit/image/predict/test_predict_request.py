@@ -1,4 +1,4 @@
-"""A question and its images, from the command line or a line of JSON, and how much of an answer may be shown."""
+"""Requests from the command line or JSON, and the part of an answer that may be shown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""workspace_train.py: the workspace is set before the trainer is imported, and what the trainer says is passed on."""
+"""workspace_train.py: the workspace is set before the trainer is imported.
+
+The trainer's exit status is passed on.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from vldock.image.training import workspace_entry
 
 @pytest.fixture
 def trainer(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """A trainer that notes what it was called with and ends with 7."""
+    """Trainer that records its arguments and ends with 7."""
     calls: list[list[str]] = []
     package, module = ModuleType("vldock.image.training"), ModuleType("vldock.image.training.cli")
 

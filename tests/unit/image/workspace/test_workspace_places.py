@@ -1,4 +1,4 @@
-"""Where a name's weights are looked for, in which order, and the name LLaVA's builder is given for them."""
+"""Locations of a name's weights, in order, and the name LLaVA's builder is given."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ REPO, COMMIT = "liuhaotian/llava-v1.5-7b", "a" * 40
 
 @pytest.fixture
 def environ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """An offline process in an empty workspace."""
+    """Environment of an offline process in an empty workspace."""
     monkeypatch.chdir(tmp_path)
     values = {"WORKSPACE_ROOT": str(tmp_path), "TRANSFORMERS_CACHE": str(tmp_path / "hub"), "HF_HUB_OFFLINE": "1"}
     for name, value in values.items():
@@ -26,7 +26,7 @@ def environ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 
 
 def model(folder: Path, **config: Any) -> Path:
-    """Write a folder that looks like a model's."""
+    """Write a folder with a model's files."""
     folder.mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps({"model_type": "llava"} | config))
     (folder / "mm_projector.pt").write_bytes(b"\x80\x02x")
