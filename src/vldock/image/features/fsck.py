@@ -42,7 +42,7 @@ class Report:
 
     @property
     def clean(self) -> bool:
-        """Whether no damaged shard remains."""
+        """True if no damaged shard remains."""
         return not any(one.kind == "damaged" and not one.removed for one in self.findings)
 
 

@@ -1,4 +1,6 @@
-"""`python -m vldock.image train head`: a policy head on cached features; regression or conditional flow matching.
+"""`python -m vldock.image train head`: a policy head on cached features.
+
+The objective is regression or conditional flow matching.
 
 Exit status: 0 done, 2 wrong arguments or configuration, 3 unfit environment, 4 features that are not cached.
 """

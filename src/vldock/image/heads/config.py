@@ -41,7 +41,10 @@ class Cache:
 
 @dataclass(frozen=True)
 class Training:
-    """Epochs, rows a step, peak learning rate of a one-cycle schedule, width of the network, seed."""
+    """Training of a head.
+
+    Epochs, rows a step, peak learning rate of a one-cycle schedule, width of the network, seed.
+    """
 
     epochs: int = 24
     batch_size: int = 32

@@ -45,7 +45,7 @@ class ModelLocation:
 
     @property
     def local(self) -> bool:
-        """Whether the files are on this machine."""
+        """True if the files are on this machine."""
         return self.repo is None or self.revision is not None
 
     @property

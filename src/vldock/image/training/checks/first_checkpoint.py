@@ -22,7 +22,7 @@ TOLERANCE = 1e-3  # of logits: merged adapters round otherwise
 
 
 def prove(loaded: Loaded, config: Config, record: Record, folder: Path) -> str:
-    """Save the first checkpoint, read it back, and return what was proven.
+    """Save the first checkpoint, read it back, and return the proof as text.
 
     `folder` is removed afterwards, and the random state is restored.
 

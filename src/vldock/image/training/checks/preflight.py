@@ -41,7 +41,7 @@ def report(config: Config, data: Dataset, *, log: Callable[[str], None]) -> int:
 
 
 def run(config: Config, data: Dataset) -> Iterator[Check]:
-    """Yield each check as it finishes. Raises what loading the model raises."""
+    """Yield each check as it finishes. Raises the errors of loading the model."""
     yield check_leak(data)
     device = models.device_of()
     loaded = models.load(config, device=device)

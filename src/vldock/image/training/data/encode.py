@@ -58,7 +58,9 @@ def _tokens(
 def encode_text(
     turns: Sequence[ConversationTurn], tokenizer: Any, template: str, *, images: bool = True
 ) -> tuple[list[int], list[int]]:
-    """Return (ids, labels): IGNORE_INDEX outside the answers, each answer with the token that ends it.
+    """Return (ids, labels).
+
+    Labels are IGNORE_INDEX outside the answers; each answer has the token that ends it.
 
     Without `images`, <image> is text like any other, as it is to LLaVA's train.py in a row without an image.
 

@@ -1,4 +1,4 @@
-"""The 102 flowers of the Oxford set, in the order of its labels: label 1 is the first.
+"""Names of the 102 Oxford flowers, in the order of labels, from 1.
 
 Source: www.robots.ox.ac.uk/~vgg/data/flowers/102 (Nilsback and Zisserman, 2008), as named in the data set's web page.
 """

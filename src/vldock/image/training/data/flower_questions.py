@@ -27,7 +27,7 @@ CHOICE = WORDINGS[0]
 
 @dataclass(frozen=True)
 class Flower:
-    """A picture and the name of the flower in it; `row` is its number in its data set, from 1."""
+    """Picture and name of a flower; `row` counts from 1 in its data set."""
 
     row: int
     id: str
@@ -46,7 +46,7 @@ class ChoiceOptions:
 def records(
     flowers: Sequence[Flower], *, kinds: Sequence[str], names: Sequence[str], choices: int, seed: int
 ) -> list[Record]:
-    """Return one record of each kind for every flower; the same seed gives the same questions."""
+    """Return one record of each kind for every flower, drawn by `seed`."""
     return [_record(flower, kind, names, choices, seed) for flower in flowers for kind in kinds]
 
 

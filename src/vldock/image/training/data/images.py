@@ -75,7 +75,7 @@ class HubPicture:
 
 @dataclass(frozen=True)
 class Finding:
-    """Flaw of one image: a kind of problems.REMEDIES, and what was seen."""
+    """Flaw of one image: a kind of problems.REMEDIES, and a detail."""
 
     kind: str
     detail: str

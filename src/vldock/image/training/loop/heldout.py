@@ -30,7 +30,7 @@ class Answer:
 
     @property
     def right(self) -> bool:
-        """Whether both answers are equal after `normalize`."""
+        """True if both answers are equal after `normalize`."""
         return normalize(self.given) == normalize(self.wanted)
 
 

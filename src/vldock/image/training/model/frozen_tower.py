@@ -84,7 +84,9 @@ def tower_of(loaded: Loaded, base: str) -> TrainingTower:
 
 
 def pass_features_through(vision: Any) -> None:
-    """Patch a tower to pass features through: (tiles, 1, tokens, width) to (tiles, tokens, width).
+    """Patch a tower to pass features through.
+
+    (tiles, 1, tokens, width) becomes (tiles, tokens, width).
 
     Pixels are computed as before.
     """

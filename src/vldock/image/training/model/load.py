@@ -54,7 +54,7 @@ class Loaded:
 
     @property
     def anyres(self) -> bool:
-        """Whether images are cut into tiles (LLaVA-NeXT)."""
+        """True if images are cut into tiles (LLaVA-NeXT)."""
         return getattr(self.inner.config, "image_aspect_ratio", None) == "anyres"
 
 
