@@ -64,9 +64,9 @@ def measure_tower(name: str, wrapper: Any, pictures: list[picture_rows.ImageRow]
         wrapper, {"VLDOCK_ENGINE": "batched", "VLDOCK_FEATURE_CACHE": "1", "VLDOCK_FEATURES": str(root)}
     )
     identity = time.process_time() - begun
-    without, expected = answered(wrapper, asked, None)
-    cold, first = answered(wrapper, asked, root)
-    warm, second = answered(wrapper, asked, root)
+    without, expected = time_answers(wrapper, questions, None)
+    cold, first = time_answers(wrapper, questions, root)
+    warm, second = time_answers(wrapper, questions, root)
     size = sum(one.size for one in evict.list_shards(root))
     wrong = sum(one != two or one != three for one, two, three in zip(expected, first, second, strict=True))
     times = {"without_ms": without, "cold_ms": cold, "warm_ms": warm}

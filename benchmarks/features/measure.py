@@ -83,7 +83,7 @@ def seconds(work: Callable[[], Any], times: int, *, clock: Callable[[], float] =
 
 
 def forget(root: Path) -> None:
-    """Ask the kernel to drop the cached pages of every shard, so that the next read comes from the disk."""
+    """Ask the kernel to drop the cached pages of every shard: the next read comes from the disk."""
     for one in evict.list_shards(root):
         descriptor = os.open(one.path, os.O_RDONLY)
         os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)

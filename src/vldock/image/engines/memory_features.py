@@ -46,7 +46,7 @@ class VisionEncoder:
         self._device, self._dtype = model.device, model.dtype
         self._identity = (
             for_evaluation.digest_in_memory(self._tower), preprocessing(processor), str(self._dtype), str(self._device),
-            kept.space if kept else None,
+            disk.space if disk else None,
         )  # fmt: skip
         self.store, self.disk = store, disk
 
@@ -79,7 +79,7 @@ class VisionEncoder:
         if self.disk:
             found = for_evaluation.encode(self._tower, batch)
         else:
-            # a row of its own each, so that forgetting one image frees its memory
+            # a copy each, so that evicting one image frees its memory
             with torch.inference_mode(), for_evaluation.skip_unread_layers(self._tower):
                 found = [row.clone() for row in self._tower(batch)]
         self.store.computed += len(found)

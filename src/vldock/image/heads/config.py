@@ -72,7 +72,7 @@ class Config:
     sampling: Sampling = field(default_factory=Sampling)
 
 
-FILE = SettingsFile(Config, example="training.epochs=3", hint="see docs/features.md")
+FILE = SettingsFile(Config, example="training.epochs=3", hint="see docs/use/features.md")
 
 
 def read(path: Path | None, words: Sequence[str] = ()) -> Config:

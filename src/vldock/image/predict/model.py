@@ -89,7 +89,7 @@ class Loaded:
             path=self.place.path,
             device=self.facts.device,
             dtype=self.facts.dtype,
-            standin=standin(),
+            standin=is_standin(),
             notes=(*notes, *_cut(sent)),
         )
 

@@ -171,6 +171,6 @@ def _decoded(uri: str) -> bytes:
 
 def _scratch() -> Path:
     """Return the cache's folder for images that are not files."""
-    folder = file_hashes.memory().parent / "images"
+    folder = file_hashes.cache_path().parent / "images"
     folder.mkdir(parents=True, exist_ok=True)
     return folder

@@ -1,7 +1,7 @@
 """Fine-tuning of LLaVA-1.5 and LLaVA-NeXT with HF Trainer, accelerate and peft.
 
 Called by `python -m vldock.image train` and llava/train/workspace_train.py. llava/train/train.py is not used: it knows
-neither LLaVA-NeXT nor LoRA without deepspeed (docs/fine-tuning.md).
+neither LLaVA-NeXT nor LoRA without deepspeed (docs/use/train.md).
 
 cli               `train`: check, train, resume         export_cli   `train export`: merged weights
 config            every setting and its default         dataset      training and held-out records of a configuration
