@@ -8,13 +8,13 @@ not UTF-8, a blank at an end) is refused.
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
 from vldock.common.errors import UsageError
+from vldock.common.filesystem.atomic import write_text
 
 BEGIN = "# >>> vldock workspace (setup_workspace_cache.py writes these lines anew; yours go above)"
 END = "# <<< vldock workspace"
@@ -81,14 +81,4 @@ def write(path: Path, text: str, *, mode: int) -> None:
     """Write `path` whole or not at all; a file that is there keeps its mode."""
     if path.exists():
         mode = path.stat().st_mode & 0o777
-    aside = path.with_name(f".{path.name}.{os.urandom(4).hex()}.part")
-    try:
-        with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.chmod(mode)
-        aside.replace(path)
-    except BaseException:
-        aside.unlink(missing_ok=True)
-        raise
+    write_text(path, text, mode=mode)

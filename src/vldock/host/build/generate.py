@@ -14,6 +14,7 @@ from pathlib import Path
 
 from vldock.common.cache_env import render_dockerfile_env
 from vldock.common.errors import InputRefused
+from vldock.common.filesystem.atomic import write_text
 from vldock.host.build import exit_codes
 from vldock.host.reports import reference_scores
 from vldock.host.util import checkout
@@ -62,9 +63,7 @@ def main(argv: list[str]) -> int:
             )
             print(f"error: {name} is not {source}", file=sys.stderr)
             continue
-        aside = path.with_suffix(".tmp")
-        aside.write_text(new, encoding="utf-8")
-        aside.replace(path)
+        write_text(path, new)
         print(f"written: {path.relative_to(ROOT)}")
     if stale and "--check" in argv:
         print("hint: make generate", file=sys.stderr)

@@ -90,7 +90,7 @@ def repair(places: CacheLocations) -> list[hub_cache_layout.Reference]:
     broken = [one for one in _references(places) if one.mended]
     for one in broken:
         try:
-            write_text(one.path, str(one.mended))
+            write_text(one.path, str(one.mended), suffix=hub_cache_layout.UNFINISHED[0])
         except OSError as error:
             raise permission_hints.unfit(error, one.path.parent, whoami()) from error
     return broken

@@ -13,11 +13,12 @@ from typing import Any
 
 from vldock.common import hub_cache_layout, weight_files
 from vldock.common.errors import InputRefused
-from vldock.common.filesystem.atomic import write_json, write_text
+from vldock.common.filesystem.atomic import path_beside, write_json, write_text
 from vldock.host.downloads.locked_files import HubFile, LockedRepo
 
 VERSION_FILE = "version.txt"  # transformers 4.37 moves an older cache's files where this is missing
 VERSION = "1"
+UNFINISHED = hub_cache_layout.UNFINISHED[0]
 
 
 def publish(cache: Path, repo: LockedRepo) -> Path:
@@ -41,8 +42,8 @@ def publish(cache: Path, repo: LockedRepo) -> Path:
         )
     write_json(place / hub_cache_layout.RECORD, as_record(repo))
     if not (cache / VERSION_FILE).exists():
-        write_text(cache / VERSION_FILE, VERSION)
-    write_text(place / hub_cache_layout.MAIN, repo.revision)
+        write_text(cache / VERSION_FILE, VERSION, suffix=UNFINISHED)
+    write_text(place / hub_cache_layout.MAIN, repo.revision, suffix=UNFINISHED)
     return target
 
 
@@ -68,7 +69,6 @@ def from_record(raw: dict[str, Any]) -> LockedRepo:
 def _link(link: Path, target: str) -> None:
     if link.is_symlink() and str(link.readlink()) == target:
         return
-    aside = link.with_name(f".{link.name}.{os.urandom(4).hex()}.part")
-    aside.unlink(missing_ok=True)
-    aside.symlink_to(target)
-    aside.replace(link)
+    beside = path_beside(link, UNFINISHED)
+    beside.symlink_to(target)
+    beside.replace(link)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from vldock.common.filesystem.atomic import write_bytes
 from vldock.host.errors import RegistryFailed
 from vldock.host.registry.client import OCI_MANIFEST, Manifest, Remote, sha256
 from vldock.host.registry.upload import upload_bytes
@@ -120,11 +121,8 @@ class FolderShelf:
     def add(self, subject: Manifest, name: str, contents: Sequence[bytes]) -> None:
         """See ArtifactStore."""
         place = self._place(subject.digest)
-        place.mkdir(parents=True, exist_ok=True)
         for content in contents:
-            part = place / f".{title(name, content)}.part"
-            part.write_bytes(content)
-            part.replace(place / title(name, content))
+            write_bytes(place / title(name, content), content)
 
     def read_log(self) -> bytes:
         """See ArtifactStore: there is none but the local one."""

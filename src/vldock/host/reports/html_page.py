@@ -8,13 +8,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import os
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
+
+from vldock.common.filesystem.atomic import write_bytes
 
 
 def environment(*, autoescape: bool) -> Environment:
@@ -66,9 +67,7 @@ def as_json(value: Any) -> Markup:
 
 def write(path: Path, text: str) -> Path:
     """Write a page atomically."""
-    aside = path.with_name(f".{path.name}.{os.urandom(4).hex()}.tmp")
-    aside.write_text(text, encoding="utf-8", errors="replace")  # a lone surrogate in a prediction is no reason to fail
-    return aside.replace(path)
+    return write_bytes(path, text.encode(errors="replace"))  # a lone surrogate in a prediction is no reason to fail
 
 
 def _ours(name: str) -> Markup:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from vldock.common.cell_record import Cell
+from vldock.common.filesystem.atomic import write_bytes
 
 COLUMNS = (
     "model",
@@ -53,7 +53,7 @@ def write_csv(path: Path, cells: Sequence[Cell]) -> Path:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
     writer.writerows(row(cell) for cell in cells)
-    return _replace(path, text.getvalue().encode())
+    return write_bytes(path, text.getvalue().encode())
 
 
 def write_xlsx(path: Path, cells: Sequence[Cell], *, standin: bool) -> Path:
@@ -83,11 +83,4 @@ def write_xlsx(path: Path, cells: Sequence[Cell], *, standin: bool) -> Path:
         sheet.column_dimensions[letter].width = width
     made = io.BytesIO()
     book.save(made)
-    return _replace(path, made.getvalue())
-
-
-def _replace(path: Path, content: bytes) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.urandom(4).hex()}.tmp")
-    aside.write_bytes(content)
-    return aside.replace(path)
+    return write_bytes(path, made.getvalue())

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from vldock.common.errors import InputRefused, UsageError
+from vldock.common.filesystem.atomic import write_bytes
 from vldock.image.heads.network import Trunk
 from vldock.image.heads.objectives import FlowMatching, Regression
 from vldock.image.heads.scenes import VOCABULARY
@@ -48,12 +49,11 @@ class Policy(nn.Module):  # type: ignore[misc]
 
     def save(self, path: Path, **facts: Any) -> None:
         """Write weights, options and vocabulary; `facts` go into the header with them."""
-        from safetensors.torch import save_file
+        from safetensors.torch import save
 
         meta = {"policy": json.dumps(self.options), "vocabulary": json.dumps(VOCABULARY), "facts": json.dumps(facts)}
-        aside = path.with_name(f"{path.name}.part")
-        save_file({name: value.contiguous() for name, value in self.state_dict().items()}, aside, metadata=meta)
-        aside.replace(path)
+        tensors = {name: value.contiguous() for name, value in self.state_dict().items()}
+        write_bytes(path, save(tensors, metadata=meta))
 
     @classmethod
     def load(cls, path: Path) -> Policy:

@@ -8,7 +8,6 @@ asked again.
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from vldock.common.errors import InputRefused, VldockError
+from vldock.common.filesystem.atomic import write_text
 from vldock.image.predict.request import Answer, Request, from_json
 
 Row = dict[str, Any]
@@ -73,15 +73,7 @@ def run(lines: list[BatchLine], out: Path, ask: Ask, identity: list[Any]) -> tup
 
 def rewrite(out: Path, rows: list[Row]) -> None:
     """Replace the content of `out` by the rows, atomically."""
-    aside = out.with_name(f".{out.name}.{os.urandom(4).hex()}.part")
-    try:
-        with aside.open("w", encoding="utf-8") as stream:
-            stream.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-            stream.flush()
-            os.fsync(stream.fileno())
-        aside.replace(out)
-    finally:
-        aside.unlink(missing_ok=True)
+    write_text(out, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
 
 def _answered(line: BatchLine, key: str | None, ask: Ask) -> Row:

@@ -23,7 +23,7 @@ import torch
 from transformers import set_seed
 
 from vldock.common.errors import EnvironmentUnfit
-from vldock.common.filesystem.atomic import write_json
+from vldock.common.filesystem.atomic import write_json, write_text
 from vldock.image.training import run_folder
 from vldock.image.training.checks import first_checkpoint
 from vldock.image.training.config import Config
@@ -153,9 +153,7 @@ def _finish(
     emit("end", step=steps, weights=best.resolve().name if best.is_dir() else "last", **metrics)
     if rank == 0:
         lines = trainer.as_lines(tuner.scored)
-        partial = folder / f".{ANSWERS}.partial"
-        partial.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), encoding="utf-8")
-        partial.replace(folder / ANSWERS)
+        write_text(folder / ANSWERS, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
         before = json.loads((folder / run_folder.RUN).read_text(encoding="utf-8"))
         write_json(folder / run_folder.RUN, {**before, "ended": {"steps": steps, **metrics}})
         benchmark_tsv.write(data.heldout, folder / "heldout")

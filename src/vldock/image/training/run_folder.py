@@ -12,7 +12,7 @@ from typing import Any
 
 from vldock.common.errors import UsageError
 from vldock.common.filesystem import permission_hints
-from vldock.common.filesystem.atomic import write_json
+from vldock.common.filesystem.atomic import write_json, write_text
 from vldock.common.filesystem.permissions import whoami
 from vldock.image.training import config as settings
 from vldock.image.training.config import Config
@@ -46,9 +46,7 @@ def claim(folder: Path, config: Config, facts: dict[str, Any], notes: dict[str, 
         before = json.loads((folder / RUN).read_text(encoding="utf-8")) if (folder / RUN).is_file() else None
         if before is not None:
             _require_same(folder, config, facts, before)
-        partial = folder / f".{CONFIG}.partial"
-        partial.write_text(config.to_yaml(), encoding="utf-8")
-        partial.replace(folder / CONFIG)
+        write_text(folder / CONFIG, config.to_yaml())
         write_json(folder / RUN, {**(before or {}), **facts, **(notes or {})})
     except OSError as error:
         raise permission_hints.unfit(error, folder, whoami()) from error

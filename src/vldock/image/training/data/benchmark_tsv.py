@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 import csv
+import io
 import string
 from collections.abc import Sequence
 from pathlib import Path
 
+from vldock.common.filesystem.atomic import write_text
 from vldock.image.training.data.flower_questions import CHOICE
 from vldock.image.training.data.records import Record
 
@@ -26,14 +28,12 @@ def write(records: Sequence[Record], folder: Path, *, name: str = NAME) -> Path 
         return None
     rows = [_row(number, record) for number, record in enumerate(asked)]
     letters = [letter for letter in string.ascii_uppercase if any(letter in row for row in rows)]
-    folder.mkdir(parents=True, exist_ok=True)
-    partial, path = folder / f".{name}.partial", folder / f"{name}.tsv"
-    with partial.open("w", encoding="utf-8", newline="") as stream:
-        columns = ["index", "image", "question", *letters, "answer", "category"]
-        writer = csv.DictWriter(stream, columns, delimiter="\t", restval="")
-        writer.writeheader()
-        writer.writerows(rows)
-    return partial.replace(path)
+    text = io.StringIO(newline="")
+    columns = ["index", "image", "question", *letters, "answer", "category"]
+    writer = csv.DictWriter(text, columns, delimiter="\t", restval="")
+    writer.writeheader()
+    writer.writerows(rows)
+    return write_text(folder / f"{name}.tsv", text.getvalue())
 
 
 def _row(number: int, record: Record) -> dict[str, str]:

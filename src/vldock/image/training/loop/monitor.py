@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from transformers import TrainerCallback
 
+from vldock.common.filesystem.atomic import write_text
 from vldock.image import cuda_device
 
 LOG = "log.jsonl"
@@ -76,9 +77,7 @@ class Log:
         if not self.active or not self.path.is_file():
             return
         kept = [line for line in read(self.path) if line.get("step", 0) <= step]
-        partial = self.path.with_suffix(".partial")
-        partial.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in kept), encoding="utf-8")
-        partial.replace(self.path)
+        write_text(self.path, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in kept))
 
 
 def read(path: Path) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from vldock.common.filesystem.atomic import write_text
 from vldock.image.training.loop import monitor
 from vldock.image.training.model.export import CONFIG
 
@@ -39,9 +40,7 @@ def write(run: Path) -> Path:
     plots = draw(lines, run / PLOTS)
     answers = monitor.read(run / "answers.jsonl")
     text = render(run.name, lines, plots, answers, (run / CONFIG).read_text(encoding="utf-8"))
-    partial = run / f".{PAGE}.partial"
-    partial.write_text(text, encoding="utf-8")
-    return partial.replace(run / PAGE)
+    return write_text(run / PAGE, text)
 
 
 def draw(lines: Sequence[Mapping[str, Any]], folder: Path) -> list[Path]:

@@ -16,6 +16,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from vldock.common.errors import EvaluationFailed
+from vldock.common.filesystem.atomic import write_bytes
 from vldock.common.nvidia_smi import of_listing
 from vldock.image.vlmeval_hooks.process import error_lines
 
@@ -171,8 +172,6 @@ def gather_answers(folder: Path, model: str, benchmark: str) -> None:
     answers = pickle.loads(target.read_bytes()) if target.exists() else {}
     for path in found:
         answers.update(pickle.loads(path.read_bytes()))
-    aside = target.with_name(f".{target.name}")
-    aside.write_bytes(pickle.dumps(answers))
-    aside.replace(target)
+    write_bytes(target, pickle.dumps(answers))
     for path in found:
         path.unlink()
