@@ -9,10 +9,11 @@ that commit were fetched, so that their absence can be told without a network.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from pathlib import Path
 from typing import NamedTuple
+
+from vldock.common import hashing
 
 RECORD = "vldock.json"
 MAIN = "refs/main"
@@ -20,7 +21,6 @@ COMMIT = re.compile(r"[0-9a-f]{40}")
 BLOB = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 UNFINISHED = (".part", ".incomplete")
 REPAIR = "vldock cache verify --repair"
-CHUNK = 1 << 20
 
 
 def folder(cache: Path, repo: str) -> Path:
@@ -118,14 +118,7 @@ def snapshot(path: Path, commit: str) -> Path:
 
 def content_name(path: Path, name: str) -> str:
     """Return what a blob called `name` is called by its content: git object id or sha256, by the length of the name."""
-    if len(name) == 40:
-        digest = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
-    else:
-        digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while chunk := stream.read(CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
+    return hashing.git_blob_file(path) if len(name) == 40 else hashing.sha256_file(path)
 
 
 def unfinished(path: Path) -> list[str]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from vldock import __version__
+from vldock.common import hashing
 from vldock.common.errors import EnvironmentUnfit, UsageError, VldockError
 from vldock.host.build.log_parser import BuildLog
 from vldock.host.docker_engine import docker_cli
@@ -100,7 +101,7 @@ def from_checkout(folder: Path, base: str, **options: Any) -> BuildRequest:
     return BuildRequest(
         base=base,
         revision=checkout.revision(folder),
-        lock_sha256=checkout.sha256(folder / checkout.LOCK),
+        lock_sha256=hashing.sha256_file(folder / checkout.LOCK),
         **options,
     )
 

@@ -7,7 +7,6 @@ editions in locks/datasets.json.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -17,7 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from vldock.common import hub_cache_layout
+from vldock.common import hashing, hub_cache_layout
 from vldock.common.filesystem import permission_hints
 from vldock.common.filesystem.atomic import write_text
 from vldock.common.filesystem.permissions import whoami
@@ -27,10 +26,8 @@ from vldock.common.tables.editions import Editions
 from vldock.host.cache.items import PARTIAL
 from vldock.host.cache.locations import CacheLocations, listed, repositories
 
-CHUNK = 1 << 22
 LOCK = Path(__file__).resolve().parents[4] / "locks" / "datasets.json"  # of a checkout; without one no edition is known
 END_OF_STREAM = b"\xff\xff\xff\xff\x00\x00\x00\x00"
-SHA256, GIT_SHA1 = re.compile(r"[0-9a-f]{64}"), re.compile(r"[0-9a-f]{40}")
 
 
 @dataclass(frozen=True)
@@ -63,13 +60,9 @@ def _blobs(places: CacheLocations) -> Iterator[Callable[[], VerifyResult]]:
 
 def _blob(path: Path) -> VerifyResult:
     size = path.stat().st_size
-    if SHA256.fullmatch(path.name):
-        digest = hashlib.sha256()
-    elif GIT_SHA1.fullmatch(path.name):
-        digest = hashlib.sha1(f"blob {size}\0".encode(), usedforsecurity=False)
-    else:
+    if not hub_cache_layout.BLOB.fullmatch(path.name):
         return VerifyResult(path, size, checked=False)
-    seen = _hashed(path, digest)
+    seen = hub_cache_layout.content_name(path, path.name)
     if seen == path.name:
         return VerifyResult(path, size)
     cure = f"rm {path}, then load it with a network"
@@ -94,13 +87,6 @@ def repair(places: CacheLocations) -> list[hub_cache_layout.Reference]:
         except OSError as error:
             raise permission_hints.unfit(error, one.path.parent, whoami()) from error
     return broken
-
-
-def _hashed(path: Path, digest: hashlib._Hash) -> str:
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def _arrow_files(places: CacheLocations) -> Iterator[Callable[[], VerifyResult]]:
@@ -149,7 +135,7 @@ def _benchmarks(places: CacheLocations) -> Iterator[Callable[[], VerifyResult]]:
 
 def _benchmark(path: Path, md5: str | None, known: Editions) -> VerifyResult:
     size = path.stat().st_size
-    seen = _hashed(path, hashlib.md5(usedforsecurity=False))
+    seen = hashing.md5_file(path)
     if seen == md5:
         return VerifyResult(path, size)
     cure = f"move it away to have it downloaded, or accept it: {editions.cure(path.stem, seen, known)}"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from vldock.common import hashing
 from vldock.host.docker_engine import client as docker_client
 from vldock.host.images import local as local_images
 from vldock.host.util import checkout
@@ -30,4 +31,6 @@ def sbom_command(image: str, out: Path | None) -> None:
             found = local_images.find(client, image, hint="vldock build")
             out = Path("outputs") / f"sbom-{found.id.removeprefix('sha256:')[:12]}.json"
         made = sbom.write(client, image, out)
-    click.echo(f"{made.path}: {made.debian} Debian and {made.python} Python packages, sha256 {checkout.sha256(out)}")
+    click.echo(
+        f"{made.path}: {made.debian} Debian and {made.python} Python packages, sha256 {hashing.sha256_file(out)}"
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -15,7 +14,7 @@ from vldock.host.downloads.bundle_read import AGAIN, Manifest, Members, careful,
 from vldock.host.downloads.bundle_write import DATA
 from vldock.host.downloads.execute import require_bytes
 from vldock.host.downloads.hub_snapshot import publish
-from vldock.host.downloads.partial_file import ExpectedFile, PartialFile, file_checksums, rename
+from vldock.host.downloads.partial_file import ChecksumAccumulator, ExpectedFile, PartialFile, file_checksums, rename
 from vldock.host.downloads.plan import HUB_FOLDER
 from vldock.host.errors import WrongBytes, of_the_disk
 
@@ -88,11 +87,10 @@ def _check(
 
 def _read(name: str, stream: IO[bytes], expected: ExpectedFile, path: Path | None) -> None:
     if path is None:
-        digest, size = hashlib.sha256(), 0
+        running = ChecksumAccumulator(expected)
         while chunk := stream.read(CHUNK):
-            digest.update(chunk)
-            size += len(chunk)
-        same = (size, digest.hexdigest()) == (expected.size, expected.sha256)
+            running.update(chunk)
+        same = expected.problem(running.checksums()) is None
     else:
         path.unlink(missing_ok=True)
         part = PartialFile(path, expected)

@@ -21,12 +21,12 @@ from typing import Any
 import zstandard
 
 from vldock import __version__
+from vldock.common import hashing
 from vldock.common.filesystem.atomic import write_json
 from vldock.host.downloads.execute import Report, require_bytes, seen_repos
 from vldock.host.downloads.hub_snapshot import as_record
 from vldock.host.downloads.partial_file import rename
 from vldock.host.errors import of_the_disk
-from vldock.host.util import checkout
 from vldock.host.util.console import size_text
 
 MANIFEST = "manifest.json"
@@ -84,7 +84,7 @@ def make(report: Report, *, stage: Path, path: Path) -> Made:
         "files": files,
     }
     manifest = write_json(stage / MANIFEST, value)
-    digest, size = checkout.sha256(manifest), sum(got.checksums.size for got in report.got if got.checksums)
+    digest, size = hashing.sha256_file(manifest), sum(got.checksums.size for got in report.got if got.checksums)
     if path != stage:
         try:
             require_bytes(size, path.parent)

@@ -7,6 +7,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from vldock.common import hashing
+
 CHUNK = 1 << 20
 
 
@@ -60,8 +62,7 @@ class ChecksumAccumulator:
         self._sha256 = hashlib.sha256()
         self._md5 = hashlib.md5(usedforsecurity=False) if expected.md5 else None
         # git hashes the length first: with another length than declared, the size alone tells
-        git = hashlib.sha1(b"blob %d\0" % (expected.size or 0), usedforsecurity=False)
-        self._git = git if expected.git else None
+        self._git = hashing.new_git_blob(expected.size or 0) if expected.git else None
 
     def update(self, chunk: bytes | memoryview) -> None:
         """Count these bytes in."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vldock import __version__
+from vldock.common import hashing
 from vldock.host.images import local as local_images
 from vldock.host.receipts import envelope, image_facts
 from vldock.host.receipts import suite as receipt_suite
@@ -66,7 +67,7 @@ def write_receipt(
         time=(now or datetime.now(UTC)).isoformat(timespec="seconds"),
         vldock=__version__,
         signing="unsigned",
-        sbom=f"sha256:{checkout.sha256(sbom)}" if isinstance(sbom, Path) else sbom,
+        sbom=f"sha256:{hashing.sha256_file(sbom)}" if isinstance(sbom, Path) else sbom,
     )
     sealed = envelope.seal(receipt, private)
     envelope.save(sealed, path)

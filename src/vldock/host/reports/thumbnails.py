@@ -23,6 +23,7 @@ from datetime import datetime
 from pathlib import Path
 
 import vldock
+from vldock.common import hashing
 from vldock.common.cell_record import Cell
 from vldock.host.runs.plan import RunPlan
 
@@ -95,7 +96,7 @@ def find_tsv(plan: RunPlan, cell: Cell) -> tuple[Path | None, str | None]:
     if size > READ_UP_TO:
         return None, f"{path.name} is larger than {READ_UP_TO // 10**9} GB"
     if wanted and size <= HASHED_UP_TO:
-        same = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest() == wanted
+        same = hashing.md5_file(path) == wanted
         return (path, None) if same else (None, f"{path.name} is not the one this cell was made from")
     if path.stat().st_mtime > datetime.fromisoformat(cell.started).timestamp():
         return None, f"{path.name} is younger than this cell"

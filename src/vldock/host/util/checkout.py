@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 from vldock.common.errors import EnvironmentUnfit
@@ -51,9 +50,3 @@ def revision(folder: Path, *, run: Runner = capture) -> str:
     inputs = [name for name in IMAGE_INPUTS if (folder / name).exists()]
     status = run(["git", "-C", str(folder), "status", "--porcelain", "--", *inputs])
     return head.stdout.strip() + ("-dirty" if status.stdout.strip() else "")
-
-
-def sha256(path: Path) -> str:
-    """Return the sha256 of a file in hexadecimal."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

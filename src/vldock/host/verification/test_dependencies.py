@@ -8,8 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from vldock.common import hashing
 from vldock.common.errors import EnvironmentUnfit
-from vldock.host.util import checkout
 
 LOCK = "locks/test.lock"
 TARGET = "/opt/test"
@@ -21,7 +21,7 @@ def prepare(folder: Path) -> Path:
 
     Raises EnvironmentUnfit where pip cannot get them.
     """
-    kit = folder / ".vldock" / f"testkit-{checkout.sha256(folder / LOCK)[:12]}"
+    kit = folder / ".vldock" / f"testkit-{hashing.sha256_file(folder / LOCK)[:12]}"
     if kit.is_dir():
         return kit
     part = kit.with_suffix(f".{os.urandom(4).hex()}.part")

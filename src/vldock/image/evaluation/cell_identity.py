@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from vldock.common import inference_options
+from vldock.common import hashing, inference_options
 from vldock.common.build_digest import read_build_digest
 from vldock.common.cache_env import LMUDATA
 from vldock.common.filesystem import permissions
@@ -19,7 +18,6 @@ from vldock.image.vlmeval_hooks.files import text_changes
 from vldock.image.weights import model_files
 from vldock.image.weights.hub_snapshots import snapshot
 
-CHUNK = 1 << 20
 NOT_YET = ("weights", "weights_sha256")  # None before they were downloaded
 
 
@@ -57,13 +55,7 @@ def table_path(benchmark: str, environ: Mapping[str, str] = os.environ) -> Path:
 
 def table_md5(path: Path) -> str | None:
     """Return the md5 of a benchmark's TSV (VLMEvalKit's own checksum), or None where it is absent."""
-    if not path.is_file():
-        return None
-    digest = hashlib.md5(usedforsecurity=False)
-    with path.open("rb") as stream:
-        while chunk := stream.read(CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
+    return hashing.md5_file(path) if path.is_file() else None
 
 
 def weights_revision(model: str) -> str | None:

@@ -5,7 +5,6 @@ A file is read again when its size, time or inode has changed.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import sys
@@ -13,6 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from vldock.common import hashing
 from vldock.common.cache_env import CACHE_ROOT
 from vldock.common.filesystem.atomic import write_json
 
@@ -34,9 +34,7 @@ def sha256_of(paths: Iterable[Path]) -> dict[Path, str]:
     if size >= REPORT_BYTES:
         print(f"passport: reading {size / 1e9:.1f} GB once, for its sha256", file=sys.stderr, flush=True)
     for target in unread:
-        with target.open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
-        known[str(target)] = {"mark": marks[target], "sha256": digest}
+        known[str(target)] = {"mark": marks[target], "sha256": hashing.sha256_file(target)}
     if unread:
         _store(known)
     return {path: known[str(target)]["sha256"] for path, target in real.items()}

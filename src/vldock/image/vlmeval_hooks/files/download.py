@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from vldock.common import hashing
 from vldock.common.errors import EnvironmentUnfit, InputRefused
 from vldock.common.https import leaves_https
 from vldock.image.vlmeval_hooks.files.checksums import md5_of
@@ -47,7 +48,7 @@ def retrieve(
     )  # two containers may use the same process number
     try:
         _stream(url, aside, progress)
-        seen = md5_of(aside) if md5 else None
+        seen = hashing.md5_file(aside) if md5 else None
         if seen != md5:
             raise InputRefused(
                 f"{url} has md5 {seen}",

@@ -16,6 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from vldock.common import hashing
 from vldock.image.llava_hooks import positions
 
 IMAGE_TOKEN = -200  # llava.constants.IMAGE_TOKEN_INDEX
@@ -118,8 +119,7 @@ def file_digest(path: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _digest_of(path: str, _size: int, _time: int) -> str:
-    with Path(path).open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return hashing.sha256_file(Path(path))
 
 
 def short_hash(value: Any) -> str:
