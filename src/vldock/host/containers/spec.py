@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -120,26 +120,36 @@ class Spec:
 
     def docker_argv(self, docker: str = "docker", *, interactive: bool = False, stdin: bool = False) -> list[str]:
         """Return the `docker run` command that does the same; `stdin` hands standard input on without a terminal."""
-        words = [docker, "run", "-d" if self.detached else "--rm", *(["--init"] if self.init else [])]
-        words += [*(["-it"] if interactive else ["-i"] if stdin or self.stdin else []), f"--shm-size={SHM}"]
-        for option in ("name", "restart", "user", "network"):
-            words += [f"--{option}", value] if (value := getattr(self, option)) else []
-        words += ["--gpus", gpus_option(self.gpus)] if self.gpus != "none" else []
-        words += ["--cpus", str(self.cpus)] if self.cpus else []
-        words += ["--memory", str(self.memory)] if self.memory else []
-        words += ["--read-only"] if self.read_only else []
+        words = [docker, "run", "-d" if self.detached else "--rm", *_flag("--init", self.init)]
+        words += [*_flag("-it" if interactive else "-i", interactive or stdin or self.stdin), f"--shm-size={SHM}"]
+        for option, value in self._options():
+            words += [option, str(value)] if value else []
+        words += _flag("--read-only", self.read_only)
         words += self.health.options() if self.health else []
-        for path in self.tmpfs:
-            words += ["--tmpfs", path]
-        for key, value in self.labels.items():
-            words += ["--label", f"{key}={value}"]
-        for mount in self.mounts:
-            words += ["-v", mount.option()]
-        for key, value in self.env.items():
-            words += ["-e", f"{key}={value}"]
+        for option, values in self._repeated_options():
+            words += [word for value in values for word in (option, value)]
         if self.entrypoint is not None:
             words += ["--entrypoint", self.entrypoint[0]]
         return [*words, self.image, *(self.entrypoint or ())[1:], *self.argv]
+
+    def _options(self) -> Iterator[tuple[str, str | int | None]]:
+        """Yield (option, value) of what `docker run` takes once; no value: the option is left out."""
+        for name in ("name", "restart", "user", "network"):
+            yield f"--{name}", getattr(self, name)
+        yield "--gpus", None if self.gpus == "none" else gpus_option(self.gpus)
+        yield "--cpus", self.cpus
+        yield "--memory", self.memory
+
+    def _repeated_options(self) -> Iterator[tuple[str, Iterable[str]]]:
+        """Yield (option, values) of what `docker run` takes once a value."""
+        yield "--tmpfs", self.tmpfs
+        yield "--label", (f"{key}={value}" for key, value in self.labels.items())
+        yield "-v", (mount.option() for mount in self.mounts)
+        yield "-e", (f"{key}={value}" for key, value in self.env.items())
+
+
+def _flag(word: str, wanted: bool) -> list[str]:
+    return [word] if wanted else []
 
 
 def restart_policy(text: str) -> dict[str, Any]:

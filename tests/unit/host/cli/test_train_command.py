@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from vldock.common.errors import UsageError
-from vldock.host.cli import train as train_cli
+from vldock.host.containers import training
 from vldock.image import __main__ as image_commands
 from vldock.image.vlmeval_hooks.models import own_models
 
@@ -19,7 +19,7 @@ def spec(tmp_path: Path, *words: str, **changes: Any) -> Any:
         "cache": None, "env_file": None, "check": False, "print_config": False, "export": None, "processes": 1,
         "user": "7:7", "gpus": "none", "network": None,
     }  # fmt: skip
-    return train_cli.spec(words, **{**given, **changes})
+    return training.spec(words, **{**given, **changes})
 
 
 def test_checkpoints_go_to_a_folder_of_the_caller_and_data_cannot_be_written(tmp_path: Path) -> None:
