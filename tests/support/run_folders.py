@@ -19,7 +19,8 @@ from support.builders import TIME, a_cell, a_plan
 from vldock.common.matrix import Benchmark, matrix_benchmarks, matrix_models
 from vldock.host.reports.samples import ROTATION, TOTALS_ONLY
 from vldock.host.reports.thumbnails import STANDIN_DATA
-from vldock.host.runs.folder import RunFolder, RunRecord, WorkPeriod
+from vldock.host.runs.folder import RunFolder
+from vldock.host.runs.record import RunRecord, WorkPeriod
 
 HOSTILE = "</script><script>alert('a prediction')</script><img src=x onerror=alert(1)><!-- {{ 7 * 7 }} &lt;"
 FAILED = ("llava_v1.5_13b", "BLINK")

@@ -22,8 +22,9 @@ from vldock.host.matrix import progress as matrix_progress
 from vldock.host.runs import devices
 from vldock.host.runs import folder as run_folder
 from vldock.host.runs.devices import Machine, Placement
-from vldock.host.runs.folder import RunFolder, RunRecord
+from vldock.host.runs.folder import RunFolder
 from vldock.host.runs.plan import RunPlan, choose_benchmarks, choose_models
+from vldock.host.runs.record import RunRecord
 from vldock.host.util.console import console, print_json, say
 
 OF_THE_PLAN = (

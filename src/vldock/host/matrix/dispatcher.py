@@ -24,8 +24,8 @@ from vldock.host.runs import devices, log_files
 from vldock.host.runs.cell_records import Records, verdict
 from vldock.host.runs.devices import Device
 from vldock.host.runs.events import Event, Sink, event
-from vldock.host.runs.folder import JobRecord
 from vldock.host.runs.plan import Key
+from vldock.host.runs.record import JobRecord
 
 
 @dataclass

@@ -10,8 +10,9 @@ from vldock.host.matrix.estimates import Estimates
 from vldock.host.matrix.executor import DeviceJob
 from vldock.host.matrix.scheduler import Planned, Schedule, Task
 from vldock.host.runs.devices import Device, Placement
-from vldock.host.runs.folder import RunFolder, RunRecord
+from vldock.host.runs.folder import RunFolder
 from vldock.host.runs.plan import Key, RunPlan
+from vldock.host.runs.record import RunRecord
 from vldock.host.util.console import duration_text
 from vldock.host.util.process import copyable
 

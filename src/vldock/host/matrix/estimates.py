@@ -10,8 +10,9 @@ from vldock.common.cell_record import Cell
 from vldock.common.errors import InputRefused
 from vldock.common.matrix import find_model
 from vldock.host.matrix.scheduler import Task
-from vldock.host.runs.folder import RUN_FILE, RunFolder, RunRecord
+from vldock.host.runs.folder import RUN_FILE, RunFolder
 from vldock.host.runs.plan import Key, RunPlan
+from vldock.host.runs.record import RunRecord
 
 RUNS = 20  # the newest so many runs are looked at
 START = 10.0  # seconds from `docker run` to a process that has imported everything

@@ -23,13 +23,13 @@ from vldock.host.matrix.executor import DeviceJob, Executor, LocalContainers
 from vldock.host.reports import statistics
 from vldock.host.reports import tables as result_tables
 from vldock.host.reports import write as report_write
-from vldock.host.runs import folder as run_folder
 from vldock.host.runs import log_files
 from vldock.host.runs.cell_records import Records
 from vldock.host.runs.devices import Device
 from vldock.host.runs.events import Event, Sink, SummaryLog, event, fan_out
-from vldock.host.runs.folder import JobRecord, RunFolder, RunRecord, State
+from vldock.host.runs.folder import RunFolder
 from vldock.host.runs.plan import RunPlan
+from vldock.host.runs.record import JobRecord, RunRecord, State, WorkPeriod
 from vldock.host.util.signals import signals_interrupt
 
 ROLE = "matrix"
@@ -152,7 +152,7 @@ def execute(
     record = replace(
         record,
         state="running",
-        sessions=(*record.sessions, run_folder.WorkPeriod(started, started)),
+        sessions=(*record.sessions, WorkPeriod(started, started)),
     )
     folder.save(record)
     log = SummaryLog(folder.summary, now=now)

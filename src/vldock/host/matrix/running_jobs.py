@@ -21,8 +21,8 @@ from vldock.host.matrix.job_output import JobOutput
 from vldock.host.matrix.scheduler import DeviceState
 from vldock.host.runs import log_files
 from vldock.host.runs.cell_records import Records
-from vldock.host.runs.folder import JobRecord
 from vldock.host.runs.plan import Key
+from vldock.host.runs.record import JobRecord
 
 Item = Line | Exit | BaseException | None
 

@@ -14,7 +14,8 @@ from vldock.host.reports.sample_selection import SampleSelection
 from vldock.host.reports.score_intervals import Evidence, Gathered
 from vldock.host.reports.statistics import RESAMPLES
 from vldock.host.runs.events import score_text
-from vldock.host.runs.folder import RunFolder, RunRecord
+from vldock.host.runs.folder import RunFolder
+from vldock.host.runs.record import RunRecord
 
 TEMPLATE = "report.html.j2"
 LEVELS = 10

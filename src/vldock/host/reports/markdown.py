@@ -13,8 +13,9 @@ from vldock.host.reports import html_page, reference_scores, run_summary
 from vldock.host.reports.run_summary import CellsByKey
 from vldock.host.reports.score_intervals import Evidence, Gathered
 from vldock.host.runs.events import score_text
-from vldock.host.runs.folder import RunFolder, RunRecord
+from vldock.host.runs.folder import RunFolder
 from vldock.host.runs.plan import RunPlan
+from vldock.host.runs.record import RunRecord
 from vldock.host.util.console import duration_text
 
 TEMPLATE = "EVALUATION_REPORT.md.j2"

@@ -16,7 +16,8 @@ from vldock.host.reports import markdown as markdown_report
 from vldock.host.reports import score_intervals
 from vldock.host.reports.sample_selection import PER_CELL, SampleSelection
 from vldock.host.reports.score_intervals import Gathered
-from vldock.host.runs.folder import RunFolder, RunRecord
+from vldock.host.runs.folder import RunFolder
+from vldock.host.runs.record import RunRecord
 
 
 @dataclass(frozen=True)

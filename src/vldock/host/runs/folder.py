@@ -16,20 +16,8 @@ from vldock.common.errors import EnvironmentUnfit, InputRefused
 from vldock.common.filesystem.atomic import write_json
 from vldock.host.runs.devices import Placement
 from vldock.host.runs.plan import RunPlan, doubt
-from vldock.host.runs.record import RUN_SCHEMA, JobRecord, RunRecord, State, WorkPeriod
+from vldock.host.runs.record import RUN_SCHEMA, JobRecord, RunRecord, WorkPeriod
 from vldock.host.util import process_lock
-
-__all__ = [
-    "RUN_FILE",
-    "JobRecord",
-    "RunFolder",
-    "RunRecord",
-    "State",
-    "WorkPeriod",
-    "create",
-    "latest_unfinished",
-    "locked",
-]
 
 RUN_FILE = "run.json"
 LOCK_FILE = ".lock"
@@ -64,10 +52,6 @@ class RunFolder:
     def model_log(self, model: str) -> Path:
         """The log of a model: what all its containers said."""
         return self.path / "logs" / f"{model}.log"
-
-    def device_log(self, model: str, device: str) -> Path:
-        """The log a container writes while others of the same model may; afterwards it is part of the model's."""
-        return self.path / "logs" / f"{model}@{device}.log"
 
     def cell(self, model: str, benchmark: str) -> Path:
         """The folder of a cell."""

@@ -34,8 +34,9 @@ from vldock.host.matrix.estimates import Estimates
 from vldock.host.matrix.executor import DeviceJob
 from vldock.host.runs.cell_records import Records
 from vldock.host.runs.devices import Device
-from vldock.host.runs.folder import JobRecord, RunFolder
+from vldock.host.runs.folder import RunFolder
 from vldock.host.runs.plan import RunPlan
+from vldock.host.runs.record import JobRecord
 
 MODEL = MODELS[0]
 ONE = (Device("cpu0"),)

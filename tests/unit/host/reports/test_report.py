@@ -21,7 +21,8 @@ from vldock.host.reports import markdown as markdown_report
 from vldock.host.reports import run_summary
 from vldock.host.reports import tables as result_tables
 from vldock.host.runs.events import one_line, parse
-from vldock.host.runs.folder import RunFolder, RunRecord, WorkPeriod
+from vldock.host.runs.folder import RunFolder
+from vldock.host.runs.record import RunRecord, WorkPeriod
 
 GOLDEN = Path(__file__).parent / "golden" / "EVALUATION_REPORT.md"
 FOLDER = RunFolder(Path("/outputs/20260102-030405"))

@@ -13,7 +13,8 @@ from support.builders import TIME, a_cell, a_plan
 
 from vldock.common.errors import EnvironmentUnfit, InputRefused
 from vldock.host.runs import folder as run_folder
-from vldock.host.runs.folder import RunFolder, WorkPeriod
+from vldock.host.runs.folder import RunFolder
+from vldock.host.runs.record import RunRecord, WorkPeriod
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -95,7 +96,7 @@ def test_two_hosts_cannot_work_on_one_run(tmp_path: Path) -> None:
 def test_the_time_of_all_sessions_counts() -> None:
     later = WorkPeriod("2026-01-03T00:00:00+00:00", "2026-01-03T00:00:30+00:00")
 
-    record = run_folder.RunRecord("id", TIME, a_plan(), sessions=(WorkPeriod(TIME, TIME), later))
+    record = RunRecord("id", TIME, a_plan(), sessions=(WorkPeriod(TIME, TIME), later))
 
     assert record.seconds == 30
     assert record.ticked(datetime(2026, 1, 3, 0, 1, tzinfo=UTC)).seconds == 60

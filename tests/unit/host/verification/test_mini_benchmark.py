@@ -6,7 +6,8 @@ import pytest
 from support.builders import a_cell, a_plan
 
 from vldock.common.errors import InputRefused
-from vldock.host.runs.folder import RunFolder, RunRecord
+from vldock.host.runs.folder import RunFolder
+from vldock.host.runs.record import RunRecord
 from vldock.host.util import checkout
 from vldock.host.verification import mini_benchmark
 from vldock.host.verification.mini_benchmark import Bound
