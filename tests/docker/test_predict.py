@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from support.paths import VLDOCK
 
-from vldock.common.cache_env import is_inside
+from support.paths import is_writable
+
 from vldock.host.util import checkout
 
 pytestmark = pytest.mark.xdist_group("predict")
@@ -62,9 +63,9 @@ def test_nothing_is_written_outside_the_workspace(predicted):
     opened = {line.split(" ", 1)[1] for line in lines}
 
     assert any("/vldock/images/" in path for path in opened)
-    assert not {path for path in opened if not is_inside(path) and not path.startswith(NO_DISK)}
+    assert not {path for path in opened if not is_writable(path) and not path.startswith(NO_DISK)}
     parents = {"/workspace", "/opt", "/audit", "/opt/audit", "/site", "/run", "/etc"}
-    assert not [path for path in paths if not is_inside(path) and path not in parents]
+    assert not [path for path in paths if not is_writable(path) and path not in parents]
 
 
 def test_vldock_predict_hands_standard_input_on_and_prints_the_answer_only(image, sample, tmp_path):

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 from support.containers import log_lines
+from support.paths import is_writable
 
-from vldock.common.cache_env import is_inside
 from vldock.common.matrix import BENCHMARKS
 
 # one evaluation of twenty benchmarks for all tests of this module
@@ -58,13 +58,13 @@ def test_the_trace_saw_the_evaluation(traced):
 def test_no_python_process_opens_a_file_to_write_elsewhere(traced):
     lines, *_ = traced
     paths = {line.split(" ", 1)[1] for line in lines}
-    assert not {path for path in paths if not is_inside(path) and not path.startswith(NO_DISK)}
+    assert not {path for path in paths if not is_writable(path) and not path.startswith(NO_DISK)}
 
 
 def test_nothing_else_is_left_on_the_file_system(traced):
     _, paths, _ = traced
     parents = {"/workspace", "/opt", "/audit", "/opt/audit", "/run", "/etc"}
-    assert not [path for path in paths if not is_inside(path) and path not in parents]
+    assert not [path for path in paths if not is_writable(path) and path not in parents]
 
 
 def test_no_line_at_warning_or_above_is_printed_but_those_listed(traced):

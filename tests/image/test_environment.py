@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from conftest import FreshPython
 
-from vldock.common.cache_env import CACHE_ENV, CACHE_ROOT, is_inside
+from vldock.common.cache_env import CACHE_ENV, CACHE_ROOT
 from vldock.common.image_paths import CONSTRAINTS, LOCK
 
 pytestmark = pytest.mark.layout
@@ -44,7 +44,7 @@ print(torch.hub.get_dir(), matplotlib.get_cachedir())
     done = fresh_python(code)
 
     assert done.returncode == 0, done.stderr
-    assert all(is_inside(path, (CACHE_ROOT,)) for path in done.stdout.split())
+    assert all(Path(path).is_relative_to(CACHE_ROOT) for path in done.stdout.split())
 
 
 @pytest.mark.parametrize("program", COMPILERS)

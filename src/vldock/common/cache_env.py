@@ -17,9 +17,6 @@ OUTPUTS = f"{WORKSPACE}/outputs"
 LMUDATA = f"{WORKSPACE}/LMUData"
 FEATURES_VARIABLE = "VLDOCK_FEATURES"
 
-# Where the container may write; everything else is read-only to it.
-WRITABLE = (CACHE_ROOT, OUTPUTS, LMUDATA, "/tmp")
-
 CACHE_ENV: Mapping[str, str] = {
     "HOME": f"{CACHE_ROOT}/home",
     "XDG_CACHE_HOME": f"{CACHE_ROOT}/xdg",
@@ -43,14 +40,6 @@ CACHE_ENV: Mapping[str, str] = {
     "PIP_CACHE_DIR": f"{CACHE_ROOT}/pip",
     FEATURES_VARIABLE: f"{CACHE_ROOT}/features",
 }
-
-
-def is_inside(path: str, roots: tuple[str, ...] = WRITABLE) -> bool:
-    """Tell whether an absolute POSIX path lies in one of the writable roots."""
-    from pathlib import PurePosixPath  # every run.py imports this module
-
-    parts = PurePosixPath(path)
-    return any(parts.is_relative_to(root) for root in roots)
 
 
 def moved_to(root: str) -> dict[str, str]:

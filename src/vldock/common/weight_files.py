@@ -12,11 +12,11 @@ from __future__ import annotations
 import json
 import struct
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vldock.common import hub_cache_layout
 from vldock.common.errors import InputRefused
 
 WEIGHTS = (".safetensors", ".bin", ".pt", ".pth")
@@ -48,26 +48,13 @@ def faults(folder: Path, *, need_weights: bool = True) -> tuple[Fault, ...]:
     found = [fault for name, path in names.items() if (fault := file_fault(name, path))]
     if not names.keys() & {"config.json", "tokenizer_config.json"}:
         found.append(Fault("config.json", "is not there", missing=True))
-    told = {fault.file for fault in found}
-    indexes = [name for name in names if name.endswith(INDEX) and name not in told]
+    faulty = {fault.file for fault in found}
+    indexes = [name for name in names if name.endswith(INDEX) and name not in faulty]
     for index in indexes:
-        shards = sorted(_shards(names[index]))
-        found += [
-            Fault(shard, f"is not there, and {index} names it", missing=True) for shard in shards if shard not in names
-        ]
+        found += _missing_shards(index, names)
     if need_weights and not indexes and not any(name.endswith(WEIGHTS) for name in names):
         found.append(Fault("weights", f"no file ends in {', '.join(WEIGHTS)}", missing=True))
     return tuple(found)
-
-
-def repository_faults(cache: Path, repo: str, *, need_weights: bool = True) -> tuple[Fault, ...]:
-    """Return what is wrong with what `from_pretrained(repo)` takes offline from the hub cache `cache`."""
-    place = hub_cache_layout.folder(cache, repo)
-    found = hub_cache_layout.reference(place)
-    if found is None or found.commit is None:
-        what = f"{found}; {found.cure}" if found else f"{place} has no commit there"
-        return (Fault(hub_cache_layout.MAIN, what, missing=True),)
-    return faults(hub_cache_layout.snapshot(place, found.commit), need_weights=need_weights)
 
 
 def require_whole(folder: Path, *, repo: str, need_weights: bool = True) -> None:
@@ -112,8 +99,9 @@ def _json_fault(path: Path) -> str | None:
     return None
 
 
-def _shards(index: Path) -> set[str]:
-    return set(json.loads(index.read_bytes())["weight_map"].values())
+def _missing_shards(index: str, files: Mapping[str, Path]) -> list[Fault]:
+    shards = set(json.loads(files[index].read_bytes())["weight_map"].values())
+    return [Fault(name, f"is not there, and {index} names it", missing=True) for name in sorted(shards - files.keys())]
 
 
 def _safetensors_fault(path: Path, head: bytes, size: int) -> str | None:

@@ -28,7 +28,7 @@ class EngineStatus:
     version: str | None = None
     storage: str | None = None
     data_root: str | None = None
-    cgroup: str | None = None
+    cgroup: str | None = None  # in --json only: driver and version
     gpu_runtime: bool = False
     cores: int | None = None
     memory: int | None = None

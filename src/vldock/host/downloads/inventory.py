@@ -65,29 +65,35 @@ def repo_item(locked: LockedRepo, cache: Path, *, quick: bool = False) -> Item:
     place = hub_cache_layout.folder(cache, locked.repo)
     begun = tuple(f"blobs/{name} is unfinished" for name in hub_cache_layout.unfinished(place))
     reference = hub_cache_layout.reference(place)
-    commit = reference.commit if reference else None
-    if commit is None:
-        there = begun or any((place / "blobs").glob("*"))
-        if reference:
-            state: State = "corrupt" if reference.mended else "partial"
-            notes = (f"refs/main {reference.flaw}", *begun)
-            return Item(
-                "weights", locked.repo, state, str(place), _size(place), notes, mends=reference.mended is not None
-            )
-        notes = begun or (("no commit at refs/main",) if there else ("nothing of it is there",))
-        return Item("weights", locked.repo, "partial" if there else "absent", str(place), _size(place), notes)
-    files = hub_cache_layout.snapshot(place, commit)
-    if locked.revision and commit != locked.revision:
-        note = f"refs/main is at {commit}, the lock declares {locked.revision}"
+    if reference is None or reference.commit is None:
+        return _item_without_commit(locked, place, reference, begun)
+    files = hub_cache_layout.snapshot(place, reference.commit)
+    if locked.revision and reference.commit != locked.revision:
+        note = f"refs/main is at {reference.commit}, the lock declares {locked.revision}"
         return Item("weights", locked.repo, "foreign", str(files), _size(place), (note,))
     found = list(weight_files.faults(files, need_weights=locked.only is None)) + _lacking(locked, place, files)
     told = {fault.file for fault in found}
     if not quick:
         found += [fault for fault in _changed(files, locked) if fault.file not in told]
-    state = "complete"
+    state: State = "complete"
     if found:
         state = "partial" if all(fault.missing for fault in found) else "corrupt"
     return Item("weights", locked.repo, state, str(files), _size(place), (*map(str, found), *begun))
+
+
+def _item_without_commit(
+    locked: LockedRepo, place: Path, reference: hub_cache_layout.Reference | None, begun: tuple[str, ...]
+) -> Item:
+    """Return the item of a repository that loads nothing at refs/main."""
+    mends = reference is not None and reference.mended is not None
+    if reference:
+        state: State = "corrupt" if mends else "partial"
+        notes = (f"refs/main {reference.flaw}", *begun)
+    else:
+        there = begun or any((place / "blobs").glob("*"))
+        state = "partial" if there else "absent"
+        notes = begun or (("no commit at refs/main",) if there else ("nothing of it is there",))
+    return Item("weights", locked.repo, state, str(place), _size(place), notes, mends=mends)
 
 
 def foreign_data(root: Path, locked: Iterable[LockedData]) -> list[Item]:

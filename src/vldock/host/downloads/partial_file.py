@@ -41,11 +41,6 @@ class ExpectedFile:
                 return f"{LABEL[kind]} {found}"
         return None
 
-    @property
-    def verifiable(self) -> bool:
-        """Whether a checksum is declared, not a size alone."""
-        return bool(self.md5 or self.sha256 or self.git)
-
     def __str__(self) -> str:
         sums = [f"{LABEL[kind]} {value}" for kind in LABEL if (value := getattr(self, kind))]
         return ", ".join(([f"{self.size} bytes"] if self.size is not None else []) + sums) or "anything"

@@ -56,17 +56,24 @@ def choose_repos(names: Sequence[str], lock: WeightsLock) -> tuple[LockedRepo, .
     Without a name: the matrix's two models; 'all': the seven. A repository's own name is taken too.
     Raises UsageError for an unknown name.
     """
-    given = [name for text in names for name in text.split(",") if name]
-    if given == [ALL_MODELS]:
-        given = [model.name for model in matrix.MODELS]
+    requested = _names(names)
     declared = {item.repo for item in lock.repositories}
-    models = [name for name in given if name not in declared]
-    repos = [name for name in given if name in declared]
-    for name in run_plan.choose_models(",".join(models), standin=False) if models or not given else ():
-        model = matrix.find_model(name)
-        assert model is not None
-        repos += [model.repo, *model.needs]
+    models = [name for name in requested if name not in declared]
+    chosen = run_plan.choose_models(",".join(models), standin=False) if models or not requested else ()
+    repos = [name for name in requested if name in declared]
+    repos += [repo for name in chosen for repo in _repos_of(name)]
     return tuple(lock.find(repo) for repo in dict.fromkeys(repos))
+
+
+def _names(texts: Sequence[str]) -> list[str]:
+    names = [name for text in texts for name in text.split(",") if name]
+    return [model.name for model in matrix.MODELS] if names == [ALL_MODELS] else names
+
+
+def _repos_of(name: str) -> tuple[str, ...]:
+    model = matrix.find_model(name)
+    assert model is not None
+    return (model.repo, *model.needs)
 
 
 def data_job(

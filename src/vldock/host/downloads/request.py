@@ -54,10 +54,3 @@ class ProgressListener(Protocol):
 
     def at(self, wanted: FileRequest, size: int, total: int | None) -> None:
         """`size` bytes of `total` are here."""
-
-
-class NoProgress:
-    """Nobody."""
-
-    def at(self, wanted: FileRequest, size: int, total: int | None) -> None:
-        """Tell nobody."""

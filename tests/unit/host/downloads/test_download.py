@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pytest
 from support.fake_hub import COMMIT, TOKEN, FakeHub, running
+from support.no_progress import NoProgress
 
 from vldock.common.errors import EnvironmentUnfit, VldockError
 from vldock.host.downloads import http as download_http
 from vldock.host.downloads.file import obtain
 from vldock.host.downloads.http import Hub, Web
 from vldock.host.downloads.partial_file import ExpectedFile, PartialFile
-from vldock.host.downloads.request import FileRequest, NoProgress
+from vldock.host.downloads.request import FileRequest
 from vldock.host.errors import DownloadDenied, HostFailed, NoRoom, NotThere, Stopped, WrongBytes
 from vldock.host.util.redaction import bare
 from vldock.host.util.retry import RetryPolicy

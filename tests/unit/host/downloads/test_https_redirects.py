@@ -10,14 +10,15 @@ import requests
 from support.fake_hub import TOKEN
 from support.registries import tls_registry
 from support.registries.fake_registry import FakeRegistry, response
-from support.registries.tls_registry import PlainListener
+from support.no_progress import NoProgress
+from support.tls_registry import PlainListener
 
 from vldock.common.errors import InputRefused
 from vldock.common.https import leaves_https
 from vldock.host.downloads import file as download_file
 from vldock.host.downloads.http import Hub, Web
 from vldock.host.downloads.partial_file import ExpectedFile
-from vldock.host.downloads.request import FileRequest, NoProgress
+from vldock.host.downloads.request import FileRequest
 from vldock.host.errors import HostFailed
 from vldock.host.util.retry import RetryPolicy
 from vldock.image.predict.image_download import DownloadLimits

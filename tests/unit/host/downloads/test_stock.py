@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from support.fake_hub import COMMIT, etag, git_id
+from support.no_progress import NoProgress
 from support.paths import ROOT
 from support.tiny_weights import CLIP, LLAVA, model, safetensors, table, torch_archive, tower, write_locks
 
@@ -21,7 +22,7 @@ from vldock.host.downloads.file import keep
 from vldock.host.downloads.hub_snapshot import publish
 from vldock.host.downloads.locked_files import HubFile, LockedRepo
 from vldock.host.downloads.partial_file import ExpectedFile
-from vldock.host.downloads.request import FileRequest, NoProgress
+from vldock.host.downloads.request import FileRequest
 
 SHARD = "model-00002-of-00002.safetensors"
 LOCKS = ROOT / "locks"
@@ -112,7 +113,8 @@ def test_a_harmed_file_of_a_model_is_found_quickly_by_name(
 def test_a_harmed_archive_of_torch_is_found_quickly_by_name(cache: Path, harm: Callable[[Path], None]) -> None:
     harm(blob(cache, "pytorch_model.bin", CLIP))
 
-    assert [fault.file for fault in weight_files.repository_faults(cache, CLIP)] == ["pytorch_model.bin"]
+    files = hub_cache_layout.snapshot(hub_cache_layout.folder(cache, CLIP), COMMIT)
+    assert [fault.file for fault in weight_files.faults(files)] == ["pytorch_model.bin"]
 
 
 def test_an_archive_that_lost_bytes_in_front_is_found(tmp_path: Path) -> None:
