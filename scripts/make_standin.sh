@@ -10,7 +10,7 @@ if [ ! -d "$kit" ]; then
 fi
 assets=src/vldock/image/standin/assets new=.vldock/standin-new
 rm -rf "$new" && mkdir -p "$new"
-docker=$(.venv/bin/python -c 'from vldock.host.docker_engine.docker_cli import builder; print(builder().path)')
+docker=$(.venv/bin/python -c 'from vldock.host.docker_engine.docker_cli import require_builder; print(require_builder().path)')
 "$docker" run --rm --network none --label vldock.role=standin --user "$(id -u):$(id -g)" --shm-size=1g \
     -v "$PWD/$kit:/opt/standinkit:ro" -v "$PWD/src/vldock:/opt/vldock/vldock:ro" -v "$PWD/$new:/out" \
     -e PYTHONPATH=/opt/standinkit "${VLDOCK_IMAGE:-vldock:4.37}" \

@@ -15,5 +15,5 @@ if [ "${1:-}" ] && [ "${1#-}" = "$1" ]; then
     shift
     set -- /config.yaml "$@"
 fi
-docker=$(.venv/bin/python -c 'from vldock.host.docker_engine.docker_cli import builder; print(builder().path)')
+docker=$(.venv/bin/python -c 'from vldock.host.docker_engine.docker_cli import require_builder; print(require_builder().path)')
 exec "$docker" run "${options[@]}" "${VLDOCK_IMAGE:-vldock:4.37}" /workspace/scripts/total_train.sh "$@"

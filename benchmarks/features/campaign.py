@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from vldock.common.filesystem.atomic import write_json
-from vldock.host.docker_engine.docker_cli import builder
+from vldock.host.docker_engine.docker_cli import require_builder
 from vldock.host.util.checkout import root
 
 HERE = Path(__file__).parent
@@ -34,7 +34,7 @@ def inside(folder: Path, *command: str, environ: tuple[str, ...] = ()) -> list[d
         options += ["-v", f"{source / side}:/opt/vldock/vldock/{side}:ro"]
     for one in ("OMP_NUM_THREADS=1", "VLDOCK_FEATURES=/workspace/.cache/features", *environ):
         options += ["-e", one]
-    argv = [builder().path, "run", *options, IMAGE, *command]
+    argv = [require_builder().path, "run", *options, IMAGE, *command]
     done = subprocess.run(argv, stdout=subprocess.PIPE, text=True, check=True)
     return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
 

@@ -87,15 +87,15 @@ class Soak:
 def start_session(client: Any, image: str, outputs: Path) -> Iterator[Session]:
     """Yield a session on the stand-ins, removed afterwards."""
     asked = session_spec.SessionOptions(NAME, (MODEL,), None, "no", True, "soak")
-    careful = terminal.spec(
+    careful = terminal.make_spec(
         (),
         image=image,
-        env=terminal.environment((), standin=True),
+        env=terminal.parse_environment((), standin=True),
         outputs=outputs,
         data=None,
         cache=None,
         env_file=None,
-        user=terminal.caller(),
+        user=terminal.caller_user(),
         gpus="none",
         network="none",
     )
@@ -106,7 +106,7 @@ def start_session(client: Any, image: str, outputs: Path) -> Iterator[Session]:
     try:
         yield session
     finally:
-        cleanup.end(session.handle)
+        cleanup.end_container(session.handle)
 
 
 def wait_until_idle(session: Session) -> dict[str, Any]:

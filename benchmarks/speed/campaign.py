@@ -131,7 +131,7 @@ def main(
         ):
             setting = Setting(
                 image=timed,
-                docker=docker_cli.builder().path,
+                docker=docker_cli.require_builder().path,
                 models=tuple(_chosen(models, tuple(model.name for model in matrix_models()), "model")),
                 benchmarks=tuple(chosen[:cells]),
                 samples=samples,

@@ -153,7 +153,9 @@ def main(image: str, samples: int | None, batch_size: str, store: Path, out: Pat
     """Measure both engines and write honest.json and RESULTS.md."""
     chosen, begun, before = Size(**size), datetime.now(UTC), os.getloadavg()
     with docker_client.connected() as client, timed_image(client, image) as timed, signals_interrupt():
-        setting = Setting(timed, docker_cli.builder().path, (MODEL,), BENCHMARKS, samples, (store / "runs").resolve())
+        setting = Setting(
+            timed, docker_cli.require_builder().path, (MODEL,), BENCHMARKS, samples, (store / "runs").resolve()
+        )
         folder = make_inputs(setting, chosen, store.resolve())
         setting = use_inputs(setting, folder)
         begun = datetime.now(UTC)

@@ -128,7 +128,7 @@ def _wait_until_ready(container: Any) -> None:
 def _client() -> Any:
     from vldock.host.docker_engine import client as docker_client
 
-    return docker_client.client()
+    return docker_client.connect()
 
 
 def one_run(setting: Setting, measured: Measured, env: dict[str, str], *more: str) -> None:

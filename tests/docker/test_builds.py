@@ -63,7 +63,7 @@ def test_one_changed_hash_refuses_the_build_and_names_the_package(image, copy, s
     lock.write_text(text.replace(block[0], flipped))
     request = request_like(image, tag="vldock-test:refused", target="deps")
     with pytest.raises(image_build.BuildError) as refused:
-        image_build.build(request, cli=docker_cli.builder(), folder=copy, say=say[1])
+        image_build.build(request, cli=docker_cli.require_builder(), folder=copy, say=say[1])
     assert "pip" in refused.value.render()
     assert "DO NOT MATCH THE HASHES" in "\n".join(say[0])
 
@@ -71,7 +71,9 @@ def test_one_changed_hash_refuses_the_build_and_names_the_package(image, copy, s
 def test_an_edit_on_the_host_side_rebuilds_no_layer(image, copy, say, docker_client):
     with (copy / "src/vldock/host/__init__.py").open("a") as stream:
         stream.write("# edited\n")
-    image_build.build(request_like(image, tag="vldock-test:warm"), cli=docker_cli.builder(), folder=copy, say=say[1])
+    image_build.build(
+        request_like(image, tag="vldock-test:warm"), cli=docker_cli.require_builder(), folder=copy, say=say[1]
+    )
     warm = docker_client.images.get("vldock-test:warm")
     docker_client.images.remove("vldock-test:warm", noprune=True)
     assert warm.attrs["RootFS"]["Layers"] == image.attrs["RootFS"]["Layers"]
@@ -110,7 +112,7 @@ def snapshots() -> Iterator[str]:
 def test_os_packages_come_from_the_snapshot_that_was_asked_for(image, copy, say, docker_client, snapshots):
     tag, time = "vldock-test:snapshot", "20261121T000000Z"
     request = request_like(image, tag=tag, target="base", apt_snapshot=time, apt_archive=snapshots)
-    image_build.build(request, cli=docker_cli.builder(), folder=copy, say=say[1])
+    image_build.build(request, cli=docker_cli.require_builder(), folder=copy, say=say[1])
     sources = image_files.read(docker_client, tag, ["/etc/apt/sources.list"])["/etc/apt/sources.list"]
     docker_client.images.remove(tag)
     assert {path.split("/")[2] for path in SnapshotArchive.paths} == {time}

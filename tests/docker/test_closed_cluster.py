@@ -49,7 +49,7 @@ def shared(cluster) -> tuple[MatrixRun, bool]:
     """The matrix on a read-only store as an unknown uid, offline; and whether the store is unchanged."""
     bundle = cluster.bundles[ARCHIVE]
     before = bundle.files()
-    user = UNKNOWN_USER if os.geteuid() == 0 else terminal.caller()
+    user = UNKNOWN_USER if os.geteuid() == 0 else terminal.caller_user()
     switches = [f"{name}=1" for name in OFFLINE]
     run = cluster.matrix("shared", bundle, "--read-only-inputs", "--user", user, env=[ACCEPTED, *switches])
     return run, bundle.files() == before

@@ -99,5 +99,5 @@ def test_an_engine_is_started_by_hand_and_again_after_it_was_killed(second: Engi
     engine_start.start(machine=machine, places=second, say=silent)
 
     assert second.pidfile.read_text() != first
-    with contextlib.closing(engine_client.client(address=address)) as client:
+    with contextlib.closing(engine_client.connect(address=address)) as client:
         assert client.info()["Driver"] == "vfs"

@@ -42,7 +42,7 @@ CACHE_ENV: Mapping[str, str] = {
 }
 
 
-def moved_to(root: str) -> dict[str, str]:
+def variables_below(root: str) -> dict[str, str]:
     """Return `CACHE_ENV` with the cache root replaced by `root`, for a container whose own root cannot be written."""
     return {name: root + value.removeprefix(CACHE_ROOT) for name, value in CACHE_ENV.items()}
 

@@ -28,7 +28,7 @@ class Check:
         return {"name": self.name, "state": self.status, "seen": self.seen, "hint": self.hint}
 
 
-def guarded(name: str, look: Callable[[], list[Check]]) -> list[Check]:
+def run_check(name: str, look: Callable[[], list[Check]]) -> list[Check]:
     """Return what `look` finds; a look that breaks is itself a finding."""
     try:
         return look()

@@ -121,6 +121,6 @@ def content_name(path: Path, name: str) -> str:
     return hashing.git_blob_file(path) if len(name) == 40 else hashing.sha256_file(path)
 
 
-def unfinished(path: Path) -> list[str]:
+def list_unfinished(path: Path) -> list[str]:
     """Return the names of downloads that were begun in a repository's folder and not finished."""
     return sorted(file.name for file in (path / "blobs").glob("*") if file.name.endswith(UNFINISHED))

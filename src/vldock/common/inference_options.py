@@ -62,7 +62,7 @@ def choose(name: str, batch_size: str, *, feature_cache: bool = False) -> Engine
     return Engine(BATCHED, size or AUTO, feature_cache)
 
 
-def asked(env: Mapping[str, str]) -> Engine:
+def read_engine(env: Mapping[str, str]) -> Engine:
     """Return the engine the variables ask for; raises UsageError as `choose` does.
 
     The stock loop is not in the way of a batch size or the feature cache here: a .env file may set them for the runs
@@ -71,10 +71,10 @@ def asked(env: Mapping[str, str]) -> Engine:
     name = env.get(ENGINE_VARIABLE, "").strip()
     if name != BATCHED:
         return choose(name, "")
-    return choose(name, env.get(BATCH_VARIABLE, "").strip(), feature_cache=cache_asked(env))
+    return choose(name, env.get(BATCH_VARIABLE, "").strip(), feature_cache=read_feature_cache(env))
 
 
-def cache_asked(env: Mapping[str, str]) -> bool:
+def read_feature_cache(env: Mapping[str, str]) -> bool:
     """Tell whether VLDOCK_FEATURE_CACHE asks for the feature cache; raises UsageError for other words than 1 and 0."""
     text = env.get(CACHE_VARIABLE, "").strip()
     if text not in SWITCH:
@@ -82,7 +82,7 @@ def cache_asked(env: Mapping[str, str]) -> bool:
     return SWITCH[text]
 
 
-def cache_limit(env: Mapping[str, str]) -> int | None:
+def read_cache_limit(env: Mapping[str, str]) -> int | None:
     """Return VLDOCK_FEATURE_CACHE_LIMIT, gigabytes, in bytes; None: no limit. Raises UsageError for what is none."""
     text = env.get(LIMIT_VARIABLE, "").strip()
     if not text:

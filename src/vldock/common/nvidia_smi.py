@@ -7,7 +7,7 @@ import re
 UUID = re.compile(r"\b((?:GPU|MIG)-[\w/-]+)")
 
 
-def of_listing(text: str) -> list[str]:
+def parse_gpu_list(text: str) -> list[str]:
     """Return the UUIDs in the output of `nvidia-smi -L`; a GPU with MIG slices is its slices."""
     names: list[str] = []
     for line in text.splitlines():

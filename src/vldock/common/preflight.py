@@ -26,14 +26,14 @@ from vldock.common.filesystem.permissions import (
     Identity,
     can_read,
     can_write,
-    cure,
+    is_unreadable,
     make_writable,
     private_folder,
-    shut,
+    read_error,
     temporary_root,
-    unreadable,
     whoami,
-    why_not,
+    why_unwritable,
+    writable_hint,
 )
 from vldock.common.image_paths import ENV_FILES
 
@@ -63,7 +63,7 @@ def prepare(
     _name_user(environ, who, plan)
     _place_temporary(environ, who, plan)
     _place_caches(environ, who, plan)
-    if standin_choice.asked(environ) != standin_choice.ALL:  # which brings benchmarks and a folder for them along
+    if standin_choice.read_choice(environ) != standin_choice.ALL:  # which brings benchmarks and a folder for them along
         _place_data(environ, who, plan)
     _place_outputs(environ, who, plan)
     for path in env_files:
@@ -99,7 +99,7 @@ def _place_caches(environ: Mapping[str, str], who: Identity, plan: Preparation) 
             plan.env.update({} if variable in environ else {variable: str(path)})
         else:
             blocked[variable] = path
-    if shut(hub := Path(environ.get("HF_HOME", HUGGINGFACE))):
+    if is_unreadable(hub := Path(environ.get("HF_HOME", HUGGINGFACE))):
         plan.notes.append(_told(hub, who))
     if not blocked:
         make_writable(Path(environ.get("HOME", CACHE_ENV["HOME"])))
@@ -109,13 +109,13 @@ def _place_caches(environ: Mapping[str, str], who: Identity, plan: Preparation) 
         moved = Path(f"{root}{CACHE_ENV[variable].removeprefix(CACHE_ROOT)}")
         plan.env[variable] = str(moved)
     make_writable(Path(plan.env.get("HOME") or environ["HOME"]))
-    reason = why_not(next(iter(blocked.values())), who)
-    hint = cure(Path(CACHE_ROOT), who)
+    reason = why_unwritable(next(iter(blocked.values())), who)
+    hint = writable_hint(Path(CACHE_ROOT), who)
     plan.notes.append(f"{len(blocked)} caches go to {root}, lost with the container: {reason}. hint: {hint}")
 
 
 def _told(path: Path, who: Identity) -> str:
-    error = unreadable(path, who)
+    error = read_error(path, who)
     return f"{error.message}. hint: {error.hint}"
 
 
@@ -124,7 +124,7 @@ def _is_of_use(path: Path) -> bool:
 
     An empty one elsewhere in place of a shut one would only hide why the weights are not found.
     """
-    return shut(path) or (
+    return is_unreadable(path) or (
         can_read(path) and any(child.name.startswith(("models--", "datasets--")) for child in path.iterdir())
     )
 
@@ -140,7 +140,7 @@ def _place_data(environ: Mapping[str, str], who: Identity, plan: Preparation) ->
     if make_writable(path):
         plan.env.update({} if "LMUData" in environ else {"LMUData": str(path)})
         return
-    if shut(path):
+    if is_unreadable(path):
         plan.notes.append(_told(path, who))
         return
     face = private_folder(environ, who, DATA_FACE)
@@ -149,7 +149,7 @@ def _place_data(environ: Mapping[str, str], who: Identity, plan: Preparation) ->
         if not os.path.lexists(link):
             link.symlink_to(table)
     plan.env.update({"LMUData": str(face), DATA_MOUNT: str(path)})
-    reason, hint = why_not(path, who), cure(path, who)
+    reason, hint = why_unwritable(path, who), writable_hint(path, who)
     plan.notes.append(f"benchmark images go to {face}, lost with the container: {reason}. hint: {hint}")
 
 
@@ -160,7 +160,7 @@ def _place_outputs(environ: Mapping[str, str], who: Identity, plan: Preparation)
         return
     aside = private_folder(environ, who, "outputs")
     plan.env[OUTPUTS_VARIABLE] = str(aside)
-    reason, hint = why_not(path, who), cure(path, who)
+    reason, hint = why_unwritable(path, who), writable_hint(path, who)
     plan.notes.append(f"results go to {aside} and are lost with the container: {reason}. hint: {hint}")
 
 

@@ -20,7 +20,7 @@ WORDS = {
 }
 
 
-def asked(environ: Mapping[str, str]) -> str:
+def read_choice(environ: Mapping[str, str]) -> str:
     """Return NOTHING, ALL (weights and samples) or WEIGHTS (samples are $LMUData's); UsageError for another word."""
     word = environ.get(VARIABLE, "").strip().lower()
     if word not in WORDS:

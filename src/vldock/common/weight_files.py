@@ -39,7 +39,7 @@ class Fault:
         return f"{self.file}: {self.what}"
 
 
-def faults(folder: Path, *, need_weights: bool = True) -> tuple[Fault, ...]:
+def find_faults(folder: Path, *, need_weights: bool = True) -> tuple[Fault, ...]:
     """Return what is wrong with the files of a snapshot folder, none when it can be loaded.
 
     `need_weights` False is for a repository of which the tokenizer only is used.
@@ -59,7 +59,7 @@ def faults(folder: Path, *, need_weights: bool = True) -> tuple[Fault, ...]:
 
 def require_whole(folder: Path, *, repo: str, need_weights: bool = True) -> None:
     """Raise InputRefused, naming the files, when a snapshot folder cannot be loaded as it is."""
-    found = faults(folder, need_weights=need_weights)
+    found = find_faults(folder, need_weights=need_weights)
     if found:
         raise InputRefused(
             f"the weights of {repo} in {folder} are not whole: {'; '.join(map(str, found))}",

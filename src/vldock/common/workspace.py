@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vldock.common import env_files
-from vldock.common.cache_env import moved_to
+from vldock.common.cache_env import variables_below
 from vldock.common.filesystem import permission_hints
 from vldock.common.filesystem.permissions import Identity, whoami
 from vldock.common.matrix import MODELS
@@ -73,14 +73,14 @@ class TooLate(UserWarning):
     """The environment was set after a library had read it."""
 
 
-def root_of(environ: Mapping[str, str], given: str | os.PathLike[str] | None = None) -> Path:
+def find_root(environ: Mapping[str, str], given: str | os.PathLike[str] | None = None) -> Path:
     """Return the absolute root: the one given, else $WORKSPACE_ROOT, else the current folder."""
     return Path(os.path.abspath(Path(given or environ.get(ROOT_VARIABLE) or ".").expanduser()))  # noqa: PTH100 - links stay
 
 
 def variables(root: Path) -> dict[str, str]:
     """Return every variable of the workspace at `root`."""
-    caches = moved_to(f"{root}/cache")
+    caches = variables_below(f"{root}/cache")
     return {ROOT_VARIABLE: str(root), **{name: path for name, path in caches.items() if name not in NOT_CACHES}}
 
 
@@ -101,7 +101,7 @@ def make(root: Path, *, who: Identity | None = None) -> Workspace:
         env_files.write(made.env_file, env_files.merge(there, block), mode=0o600)  # tokens go there
         env_files.write(made.setup_file, script, mode=0o644)
     except OSError as error:
-        raise permission_hints.unfit(error, root, who) from error
+        raise permission_hints.write_error(error, root, who) from error
     return made
 
 
@@ -109,7 +109,7 @@ def activate(
     environ: MutableMapping[str, str], *, root: Path | None = None, loaded: Iterable[str] | None = None
 ) -> Activated:
     """Make the workspace and set its variables in `environ`; tell which loaded libraries had read the old ones."""
-    made = make(root or root_of(environ))
+    made = make(root or find_root(environ))
     values = variables(made.root)
     changed = tuple(name for name, value in values.items() if name != ROOT_VARIABLE and environ.get(name) != value)
     environ.update(values)

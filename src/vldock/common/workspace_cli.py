@@ -25,7 +25,7 @@ def main(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> int:
     """Make a workspace and say what was made, or run a command in it and tell whether it wrote elsewhere."""
     words, command = _split(argv)
     args = _parser().parse_args(words)
-    root = workspace.root_of(environ, args.root)
+    root = workspace.find_root(environ, args.root)
     try:
         if args.dry_run:
             return _plan(root)
@@ -84,11 +84,11 @@ def _told(made: workspace.Workspace) -> str:
 
 def _prove(made: workspace.Workspace, command: Sequence[str], environ: Mapping[str, str]) -> int:
     """Run the command and compare the usual places; returns its exit status, or 1 when it wrote outside."""
-    where = stray_writes.places(Path(environ.get("HOME") or Path.home()), Path.cwd(), made.root)
-    before = stray_writes.look(where)
+    where = stray_writes.watched_paths(Path(environ.get("HOME") or Path.home()), Path.cwd(), made.root)
+    before = stray_writes.take_snapshot(where)
     code = subprocess.run(list(command), env={**environ, **workspace.variables(made.root)}, check=False).returncode
-    after = stray_writes.look(where)
-    found = stray_writes.written(before, after)
+    after = stray_writes.take_snapshot(where)
+    found = stray_writes.find_changes(before, after)
     if not found:
         print(f"proved: nothing written outside {made.root} ({len(after)} paths in {len(where.deep)} usual places)")
         return code

@@ -26,7 +26,7 @@ DOCTOR = ("python", "-m", "vldock.image", "doctor")
 def host(image: str) -> list[Check]:
     """Return the findings on this machine; never raises for an unfit one."""
     status = docker_client.status()
-    checks = [check_engine(status), check_cli(docker_cli.installed()), check_gpu(status)]
+    checks = [check_engine(status), check_cli(docker_cli.find_installed()), check_gpu(status)]
     if not status.answers:
         return checks
     with docker_client.connected() as client:
@@ -49,7 +49,7 @@ def check_cli(found: Sequence[docker_cli.DockerCli]) -> Check:
 
 def check_gpu(status: docker_client.EngineStatus) -> Check:
     """Can a container be given a GPU? A machine without one is fit: it evaluates on the CPU."""
-    reason = gpus.available(status)
+    reason = gpus.why_unavailable(status)
     if reason is None:
         return Check("gpu", "ok", "the engine can hand out NVIDIA GPUs")
     hint = "install nvidia-container-toolkit, then restart the engine" if "toolkit" in reason else None

@@ -31,7 +31,7 @@ import errno
 from pathlib import Path
 
 from vldock.common.errors import EnvironmentUnfit, InputRefused, VldockError
-from vldock.common.filesystem.permissions import nearest, whoami, why_not
+from vldock.common.filesystem.permissions import nearest_existing, whoami, why_unwritable
 
 
 class Refusal(VldockError):
@@ -164,7 +164,7 @@ class Stopped(Exception):
     """Ctrl-C was pressed: a worker lets go at the next chunk."""
 
 
-def of_the_disk(error: OSError, path: Path) -> VldockError:
+def disk_error(error: OSError, path: Path) -> VldockError:
     """Return what a failed write means to the user."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return NoRoom(
@@ -172,9 +172,9 @@ def of_the_disk(error: OSError, path: Path) -> VldockError:
             expected="room for the rest of it",
             hint="free some; the same command goes on from the part that is there",
         )
-    where = nearest(path.parent)
+    where = nearest_existing(path.parent)
     return EnvironmentUnfit(
-        f"{path} cannot be written: {why_not(where, whoami()) if error.errno in PERMISSION else error}",
+        f"{path} cannot be written: {why_unwritable(where, whoami()) if error.errno in PERMISSION else error}",
         expected="a folder this user may write",
         hint=f"sudo chown -R $(id -u):$(id -g) {where}, or name another folder",
     )
@@ -183,7 +183,7 @@ def of_the_disk(error: OSError, path: Path) -> VldockError:
 PERMISSION = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
-def plain(error: BaseException) -> str:
+def error_text(error: BaseException) -> str:
     """Return in one line what went wrong: the engine's own words, or the innermost cause of a failed connection."""
     inner: BaseException = error
     while (below := inner.__cause__ or inner.__context__) is not None and not getattr(inner, "explanation", None):

@@ -30,7 +30,7 @@ def live(docker_client: Any, image: Any, tmp_path_factory: pytest.TempPathFactor
     yield made
     for handle in cleanup.find(docker_client, role=session_spec.ROLE):
         if handle.name == session_spec.container_name(made.name):
-            cleanup.end(handle)
+            cleanup.end_container(handle)
 
 
 def has_every_prediction(live: LiveSession, benchmark: str) -> bool:

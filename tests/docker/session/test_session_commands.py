@@ -39,7 +39,7 @@ def name(docker_client: Any) -> Iterator[str]:
     yield made
     for handle in cleanup.find(docker_client, role=session_spec.ROLE):
         if handle.name == session_spec.container_name(made):
-            cleanup.end(handle)
+            cleanup.end_container(handle)
 
 
 @pytest.fixture

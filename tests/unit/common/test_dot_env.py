@@ -43,7 +43,7 @@ def test_host_and_container_read_alike(line: str, value: str, form: tuple[bytes,
 
     env_file.load([tmp_path / ".env"], inside)
 
-    assert hub_token.hub_token(tmp_path / ".env", {}) == (value or None)
+    assert hub_token.find_token(tmp_path / ".env", {}) == (value or None)
     assert inside.get("HF_TOKEN") == (value or None)
 
 
@@ -58,6 +58,6 @@ def test_no_value_is_in_the_refusal_of_a_file_that_is_not_utf8(
 
     env_file.load([tmp_path / ".env"], {})
     with pytest.raises(Exception, match="not UTF-8 text") as refused:
-        hub_token.hub_token(tmp_path / ".env", {})
+        hub_token.find_token(tmp_path / ".env", {})
 
     assert "hf_secret" not in capsys.readouterr().err + str(refused.value) + str(refused.value.__context__)

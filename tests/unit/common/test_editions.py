@@ -50,9 +50,9 @@ def test_blink_has_two_editions_and_vlmevalkits_is_the_default() -> None:
 
 def test_accepted_md5_are_read_and_a_malformed_one_is_named() -> None:
     env = {editions.ACCEPT: f"POPE={md5('a').upper()}, MME={md5('b')}"}
-    assert editions.accepted(env) == {"POPE": md5("a"), "MME": md5("b")}
+    assert editions.accepted_md5s(env) == {"POPE": md5("a"), "MME": md5("b")}
     with pytest.raises(UsageError, match="'POPE=12'"):
-        editions.accepted({editions.ACCEPT: "POPE=12"})
+        editions.accepted_md5s({editions.ACCEPT: "POPE=12"})
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_both_sides_want_the_same_file(env: dict[str, str], md5_of_file: str) ->
 
 def test_an_edition_that_is_not_declared_is_refused_with_those_that_are() -> None:
     with pytest.raises(UsageError, match="no edition 'fixed'") as refused:
-        editions.chosen(KNOWN, {"VLDOCK_EDITION": "BLINK=fixed"})
+        editions.chosen_editions(KNOWN, {"VLDOCK_EDITION": "BLINK=fixed"})
 
     assert refused.value.expected == "BLINK=original, BLINK=corrected"
 

@@ -76,11 +76,11 @@ def test_a_batch_size_in_the_environment_alone_is_told_before_anything_runs() ->
 
 def test_an_engine_nobody_knows_is_refused() -> None:
     with pytest.raises(UsageError, match="vllm"):
-        inference_options.asked({"VLDOCK_ENGINE": "vllm"})
+        inference_options.read_engine({"VLDOCK_ENGINE": "vllm"})
 
 
 def test_the_stock_loop_has_no_batch() -> None:
-    assert inference_options.asked({}) == Engine("stock", None)
+    assert inference_options.read_engine({}) == Engine("stock", None)
 
 
 @pytest.mark.parametrize(
@@ -98,9 +98,9 @@ def test_the_feature_cache_is_off_unless_a_batched_run_asks_for_it_and_is_no_ide
 ) -> None:
     word = resolved(env, *argv)
 
-    assert inference_options.asked(env).feature_cache is cached
+    assert inference_options.read_engine(env).feature_cache is cached
     assert "cache" not in word
-    assert inference_options.cache_asked(env) is cached
+    assert inference_options.read_feature_cache(env) is cached
 
 
 def test_the_feature_cache_for_the_stock_loop_is_refused_with_the_way_out() -> None:
@@ -118,8 +118,8 @@ def test_a_limit_that_is_none_is_told_before_anything_runs(text: str) -> None:
 
 
 def test_a_limit_is_in_gigabytes() -> None:
-    assert inference_options.cache_limit({"VLDOCK_FEATURE_CACHE_LIMIT": "1.5"}) == 1_500_000_000
-    assert inference_options.cache_limit({}) is None
+    assert inference_options.read_cache_limit({"VLDOCK_FEATURE_CACHE_LIMIT": "1.5"}) == 1_500_000_000
+    assert inference_options.read_cache_limit({}) is None
 
 
 @pytest.mark.parametrize(

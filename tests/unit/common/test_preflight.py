@@ -182,7 +182,7 @@ def test_a_shut_model_cache_stays_and_is_told_with_what_opens_it(
     hub = Path(environ["HF_HOME"])
     hub.mkdir(parents=True)
     monkeypatch.setattr(preflight, "can_write", lambda path: path != hub)
-    monkeypatch.setattr(preflight, "shut", lambda path: path == hub)
+    monkeypatch.setattr(preflight, "is_unreadable", lambda path: path == hub)
 
     plan = prepare(environ)
 
@@ -194,7 +194,7 @@ def test_shut_data_gets_no_empty_face(environ: dict[str, str], monkeypatch: pyte
     data = Path(environ["LMUData"])
     data.mkdir()
     monkeypatch.setattr(preflight, "make_writable", lambda path: path != data)
-    monkeypatch.setattr(preflight, "shut", lambda path: path == data)
+    monkeypatch.setattr(preflight, "is_unreadable", lambda path: path == data)
 
     plan = prepare(environ)
 

@@ -24,12 +24,12 @@ NONE = "no stand-in exists for {}, only for llava_v1.5_7b and llava_v1.5_13b"
     [("1", "1"), ("yes", "1"), ("weights", "weights"), ("", ""), ("0", ""), ("False", "")],
 )
 def test_the_stand_in_switch(word: str, choice: str) -> None:
-    assert standin_choice.asked({"VLDOCK_STANDIN": word}) == choice
+    assert standin_choice.read_choice({"VLDOCK_STANDIN": word}) == choice
 
 
 def test_a_word_that_means_nothing_is_refused() -> None:
     with pytest.raises(UsageError, match="VLDOCK_STANDIN=wieghts"):
-        standin_choice.asked({"VLDOCK_STANDIN": "wieghts"})
+        standin_choice.read_choice({"VLDOCK_STANDIN": "wieghts"})
 
 
 def test_evaluate_refuses_a_model_without_a_stand_in(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -225,6 +225,6 @@ def test_the_command_s_own_failure_is_passed_on(tmp_path: Path) -> None:
 
 
 def test_a_new_file_s_owner_is_told_by_uid(tmp_path: Path) -> None:
-    from vldock.common.filesystem.permission_hints import make
+    from vldock.common.filesystem.permission_hints import mkdir_command
 
-    assert make(tmp_path / "new", Identity(5, 6, None)) == f"sudo install -d -o 5 -g 6 {tmp_path}/new"
+    assert mkdir_command(tmp_path / "new", Identity(5, 6, None)) == f"sudo install -d -o 5 -g 6 {tmp_path}/new"

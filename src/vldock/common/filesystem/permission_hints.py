@@ -7,28 +7,28 @@ import shlex
 from pathlib import Path
 
 from vldock.common.errors import EnvironmentUnfit
-from vldock.common.filesystem.permissions import Identity, nearest, why_not
+from vldock.common.filesystem.permissions import Identity, nearest_existing, why_unwritable
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 NO_PERMISSION = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
-def own(path: Path, who: Identity) -> str:
+def chown_command(path: Path, who: Identity) -> str:
     """Return the command that gives an existing tree to `who`."""
     return f"sudo chown -R {who.uid}:{who.gid} {shlex.quote(str(path))}"
 
 
-def make(path: Path, who: Identity) -> str:
+def mkdir_command(path: Path, who: Identity) -> str:
     """Return the command that makes the folder `path` for `who`, or gives it to them where it exists."""
     if path.is_dir():
-        return own(path, who)
+        return chown_command(path, who)
     return f"sudo install -d -o {who.uid} -g {who.gid} {shlex.quote(str(path))}"
 
 
-def unfit(error: OSError, path: Path, who: Identity) -> EnvironmentUnfit:
+def write_error(error: OSError, path: Path, who: Identity) -> EnvironmentUnfit:
     """Return the error to raise when `path` could not be written: no room, no permission, or whatever it was."""
     if error.errno in NO_SPACE:
-        there = shlex.quote(str(nearest(path)))
+        there = shlex.quote(str(nearest_existing(path)))
         return EnvironmentUnfit(
             f"no room left to write {path}",
             expected="free space and inodes, within the quota",
@@ -36,16 +36,18 @@ def unfit(error: OSError, path: Path, who: Identity) -> EnvironmentUnfit:
         )
     if error.errno == errno.EROFS:
         return EnvironmentUnfit(
-            f"{path}: {why_not(path, who)}",
+            f"{path}: {why_unwritable(path, who)}",
             expected="a file system mounted for writing",
             hint="name a folder on another file system, or mount this one without 'ro'",
         )
     if error.errno in NO_PERMISSION:
         return EnvironmentUnfit(
-            f"{path} cannot be written: {why_not(path, who)}",
+            f"{path} cannot be written: {why_unwritable(path, who)}",
             expected=f"a folder that uid {who.uid} can write",
-            hint=make(path, who),
+            hint=mkdir_command(path, who),
         )
     return EnvironmentUnfit(
-        f"{path} cannot be written: {error.strerror or error}", expected="a folder", hint=f"ls -ld {nearest(path)}"
+        f"{path} cannot be written: {error.strerror or error}",
+        expected="a folder",
+        hint=f"ls -ld {nearest_existing(path)}",
     )

@@ -34,7 +34,7 @@ def whoami() -> Identity:
 
 def can_write(path: Path) -> bool:
     """Tell whether this user may create files in `path`, or make it where it is absent. Creates nothing."""
-    there = nearest(path)
+    there = nearest_existing(path)
     return there.is_dir() and os.access(there, os.W_OK | os.X_OK, effective_ids=True)
 
 
@@ -47,7 +47,7 @@ def make_writable(path: Path) -> bool:
     return can_write(path)
 
 
-def nearest(path: Path) -> Path:
+def nearest_existing(path: Path) -> Path:
     """Return `path`, or the nearest folder above it that exists."""
     return next(folder for folder in (path, *path.parents) if os.path.lexists(folder))
 
@@ -58,14 +58,14 @@ def can_read(path: Path) -> bool:
     return os.access(path, wanted, effective_ids=True)
 
 
-def shut(path: Path) -> bool:
+def is_unreadable(path: Path) -> bool:
     """Tell whether `path`, or the folder above it at which looking ends, is there and cannot be read by this user."""
-    return not can_read(nearest(path))
+    return not can_read(nearest_existing(path))
 
 
-def unreadable(path: Path, who: Identity) -> EnvironmentUnfit:
+def read_error(path: Path, who: Identity) -> EnvironmentUnfit:
     """Return the error that names what cannot be read, whose it is, and what opens it."""
-    there = nearest(path.resolve())
+    there = nearest_existing(path.resolve())
     owner = there.stat()
     mounts = (str(folder) for folder in (there, *there.parents) if os.path.ismount(folder))
     return EnvironmentUnfit(
@@ -77,9 +77,9 @@ def unreadable(path: Path, who: Identity) -> EnvironmentUnfit:
     )
 
 
-def why_not(path: Path, who: Identity) -> str:
+def why_unwritable(path: Path, who: Identity) -> str:
     """Say in a few words why `path` cannot be written: read-only, or the owner, the mode and the uid seen."""
-    there = nearest(path)
+    there = nearest_existing(path)
     if not there.is_dir():
         return f"{there} is not a folder"
     if os.statvfs(there).f_flag & os.ST_RDONLY:
@@ -89,7 +89,7 @@ def why_not(path: Path, who: Identity) -> str:
     return f"{there} belongs to {seen.st_uid}:{seen.st_gid} (mode {mode:o}), this is {who.uid}:{who.gid}"
 
 
-def cure(path: Path, who: Identity) -> str:
+def writable_hint(path: Path, who: Identity) -> str:
     """Return the change to `docker run`, or to the host, that makes `path` writable."""
     if not path.is_mount():
         return f'mount a folder you own: -v "$PWD/{path.name}:{path}"'
@@ -113,4 +113,4 @@ def private_folder(environ: Mapping[str, str], who: Identity, kind: str) -> Path
 
     Raises EnvironmentUnfit when somebody else sits on that name, or no temporary folder can be written.
     """
-    return Path(private.made(private.folder_of(environ, who.uid, kind), who.uid))
+    return Path(private.make_private(private.folder_of(environ, who.uid, kind), who.uid))

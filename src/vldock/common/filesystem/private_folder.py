@@ -37,7 +37,7 @@ def folder_of(environ: Mapping[str, str], uid: int, kind: str) -> str:
     return os.path.join(temporary_root(environ, uid), f"vldock-{kind}-{uid}")  # noqa: PTH118
 
 
-def made(path: str, uid: int) -> str:
+def make_private(path: str, uid: int) -> str:
     """Return `path`, made with mode 0700 where it is missing; raises EnvironmentUnfit where it is somebody else's."""
     with suppress(FileExistsError):
         os.mkdir(path, 0o700)  # noqa: PTH102

@@ -25,13 +25,13 @@ class WatchedPaths:
     allowed: Path
 
 
-def places(home: Path, here: Path, allowed: Path) -> WatchedPaths:
+def watched_paths(home: Path, here: Path, allowed: Path) -> WatchedPaths:
     """Return the usual places below `home`, and `home` and the current folder themselves."""
     deep = tuple(home / name for name in USUAL)
     return WatchedPaths(deep, tuple(dict.fromkeys((home, here))), allowed)
 
 
-def look(where: WatchedPaths) -> dict[str, tuple[int, int]]:
+def take_snapshot(where: WatchedPaths) -> dict[str, tuple[int, int]]:
     """Return {path: (time of change in ns, size)} of every file and folder in the places, the allowed root left out.
 
     Links are not followed; what cannot be read is not there.
@@ -46,7 +46,7 @@ def look(where: WatchedPaths) -> dict[str, tuple[int, int]]:
     return seen
 
 
-def written(before: Seen, after: Seen) -> list[str]:
+def find_changes(before: Seen, after: Seen) -> list[str]:
     """Return the files that are new or changed, and new folders; a folder's own times say nothing."""
     return sorted(
         path

@@ -112,15 +112,15 @@ class _Table:
 
     def _pictures(self, row: _Row, *, asked: bool) -> None:
         try:
-            cells = table_images.texts(row["image"])
-            names = table_images.texts(row["image_path"]) if row["image_path"] else []
+            cells = table_images.split_cell(row["image"])
+            names = table_images.split_cell(row["image_path"]) if row["image_path"] else []
         except ValueError as error:
             self.found.add("list", row.line, str(error), index=row.index)
             return
         if "image" not in self.place:
             self._files(row, names, asked=asked)
             return
-        for name in filter(table_images.leaves, names):
+        for name in filter(table_images.leaves_folder, names):
             self.found.add("path-outside", row.line, name, index=row.index)
         if not row["image"]:
             return
@@ -129,11 +129,11 @@ class _Table:
         else:
             numbered = [f"{row.index}_{number}.png" for number in range(len(cells))]
             made = numbered if len(cells) > 1 else [f"{row.index}.png"]
-            if not names and any(map(table_images.leaves, made)):
+            if not names and any(map(table_images.leaves_folder, made)):
                 self.found.add("path-outside", row.line, made[0], index=row.index)
             self._names(row, cells, names or made)
             if asked:
-                jobs = [self.pool.submit(table_images.wrong, cell, self.decode) for cell in cells]
+                jobs = [self.pool.submit(table_images.why_broken_base64, cell, self.decode) for cell in cells]
                 self._wait(row, jobs)
 
     def _names(self, row: _Row, cells: Sequence[str], names: Sequence[str]) -> None:
@@ -147,7 +147,7 @@ class _Table:
         if self.own and not names and "image_path" in self.place:
             self.found.add("picture-file", row.line, "image_path is empty", index=row.index)
         for name in names:
-            if table_images.leaves(name, absolute=True):
+            if table_images.leaves_folder(name, absolute=True):
                 self.found.add("path-outside", row.line, name, index=row.index)
             elif self.own and (path := table_images.file_of(name, root=self.root, table=self.name)) is None:
                 self.found.add("picture-file", row.line, name, index=row.index)
@@ -169,11 +169,11 @@ class _Table:
         """Look at short image cells: the index of a row with a picture, or a picture that is that small."""
         short = {row.index: cell for cell, row, _ in self.short}
         for cell, row, asked in self.short:
-            small = cell in short and table_images.wrong(short[cell], self.decode) is None
+            small = cell in short and table_images.why_broken_base64(short[cell], self.decode) is None
             if table_images.is_reference(cell, self.indices) and (cell not in short or small):
                 if asked and cell in self.lost:
                     self._lose(row.line, row.index, self.lost[cell])
-            elif table_images.wrong(cell, self.decode):
+            elif table_images.why_broken_base64(cell, self.decode):
                 self.found.add("reference", row.line, repr(cell), index=row.index)
 
     def _lose(self, line: int, index: str, cause: str) -> None:

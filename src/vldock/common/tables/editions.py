@@ -49,13 +49,13 @@ def editions_of(row: dict[str, Any]) -> tuple[Edition, ...]:
     return (own, *(Edition(**item) for item in row.get("editions", ())))
 
 
-def accepted(env: Mapping[str, str] | None = None) -> dict[str, str]:
+def accepted_md5s(env: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return {benchmark: md5} of VLDOCK_ACCEPT_MD5; raise UsageError where it is malformed."""
     pairs = _pairs(ACCEPT, env, value="[0-9a-fA-F]{32}", expected="NAME=<md5> of 32 hexadecimal digits")
     return {name: md5.lower() for name, md5 in pairs.items()}
 
 
-def chosen(editions: Editions, env: Mapping[str, str] | None = None) -> dict[str, Edition]:
+def chosen_editions(editions: Editions, env: Mapping[str, str] | None = None) -> dict[str, Edition]:
     """Return {benchmark: edition} of VLDOCK_EDITION; raise UsageError for one that is not declared."""
     found = {}
     for benchmark, name in _pairs(CHOICE, env, value="[^=]+", expected="BENCHMARK=edition").items():
@@ -75,9 +75,9 @@ def wanted_md5(
     benchmark: str, declared: str | None, editions: Editions, env: Mapping[str, str] | None = None
 ) -> str | None:
     """Return the md5 a benchmark's file must have: as accepted, of the edition chosen, else `declared`."""
-    if benchmark in (allowed := accepted(env)):
+    if benchmark in (allowed := accepted_md5s(env)):
         return allowed[benchmark]
-    edition = chosen(editions, env).get(benchmark)
+    edition = chosen_editions(editions, env).get(benchmark)
     return edition.md5 if edition else declared
 
 
@@ -86,7 +86,7 @@ def name_of(benchmark: str, md5: str | None, editions: Editions) -> str | None:
     return next((edition.name for edition in editions.get(benchmark, ()) if edition.md5 == md5), None)
 
 
-def cure(benchmark: str, md5: str, editions: Editions) -> str:
+def accept_setting(benchmark: str, md5: str, editions: Editions) -> str:
     """Return the setting that accepts a file: its edition by name, else its md5."""
     name = name_of(benchmark, md5, editions)
     return f"{CHOICE}={benchmark}={name}" if name else f"{ACCEPT}={benchmark}={md5}"

@@ -23,7 +23,7 @@ NUMBER = re.compile(r"([+-]?)0*(\d+)(?:\.0*)?")
 Decode = Callable[[bytes], str | None]  # why these bytes are no picture, or None
 
 
-def texts(cell: str) -> list[str]:
+def split_cell(cell: str) -> list[str]:
     """Return what a cell holds: itself, or the texts of a Python list; raises ValueError for another [...]."""
     if not (cell.startswith("[") and cell.endswith("]")):
         return [cell]
@@ -42,7 +42,7 @@ def without_uri(text: str) -> str:
     return text[found.end() :] if found else text
 
 
-def wrong(text: str, decode: Decode) -> str | None:
+def why_broken_base64(text: str, decode: Decode) -> str | None:
     """Return why one base64 is no picture, or None; as in VLMEvalKit, other characters are skipped."""
     try:
         content = base64.b64decode(without_uri(text))
@@ -94,7 +94,7 @@ def is_reference(cell: str, indices: Mapping[str, object]) -> bool:
     return len(cell) <= REFERENCE_UP_TO and cell in indices
 
 
-def leaves(name: str, *, absolute: bool = False) -> bool:
+def leaves_folder(name: str, *, absolute: bool = False) -> bool:
     """Return whether a file name leads out of its folder; `absolute` allows a path from the root."""
     plain = posixpath.normpath(name.replace("\0", ""))
     return (plain.startswith("/") and not absolute) or plain == ".." or plain.startswith("../")
@@ -102,7 +102,7 @@ def leaves(name: str, *, absolute: bool = False) -> bool:
 
 def file_of(name: str, *, root: Path, table: str) -> Path | None:
     """Return the file of an image_path without an image beside it: absolute, or below images/<table> or the root."""
-    if leaves(name, absolute=True):
+    if leaves_folder(name, absolute=True):
         return None
     places = [Path(name)] if name.startswith("/") else [root / "images" / table / name, root / name]
     return next((place for place in places if place.is_file()), None)

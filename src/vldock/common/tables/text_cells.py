@@ -44,7 +44,7 @@ def word_columns(names: Collection[str]) -> set[str]:
     return (text_columns(names) | ({"answer"} & set(names))) - {"hint"}
 
 
-def shown(text: str) -> str:
+def cell_text(text: str) -> str:
     """Return what a cell of a workbook shows for a text: itself, if a workbook can hold it."""
     if len(text) * 2 > LONGEST:
         units = text.encode("utf-16-le", "surrogatepass")
@@ -53,7 +53,7 @@ def shown(text: str) -> str:
     return _OUTSIDE.sub("\ufffd", text.replace("\r\n", "\n"))
 
 
-def packed(cells: Iterable[tuple[int, int, str]]) -> Iterator[tuple[int, int, int, str]]:
+def pack(cells: Iterable[tuple[int, int, str]]) -> Iterator[tuple[int, int, int, str]]:
     """Yield the rows of the hidden sheet for (row, column, text), both counted from 0 below the header."""
     for row, column, text in cells:
         code = base64.b64encode(text.encode("utf-8", "surrogatepass")).decode()
@@ -61,7 +61,7 @@ def packed(cells: Iterable[tuple[int, int, str]]) -> Iterator[tuple[int, int, in
             yield row, column, number, code[start : start + PART]
 
 
-def unpacked(rows: Iterable[Sequence[object]]) -> dict[tuple[int, int], str]:
+def unpack(rows: Iterable[Sequence[object]]) -> dict[tuple[int, int], str]:
     """Return {(row, column): text} of the hidden sheet's rows; what is no base64 of a text is left out."""
     parts: dict[tuple[int, int], dict[int, str]] = {}
     for row, column, number, code in (tuple(values)[:4] for values in rows):
@@ -83,8 +83,8 @@ def sheet_rows(book: Any) -> list[list[Any]]:
         hidden = list(book[SHEET].values)[1:] if SHEET in book.sheetnames else []
     finally:
         book.close()
-    for (row, column), text in unpacked(hidden).items():
+    for (row, column), text in unpack(hidden).items():
         line = rows[row + 1] if row + 1 < len(rows) else []
-        if column < len(line) and line[column] == shown(text):
+        if column < len(line) and line[column] == cell_text(text):
             line[column] = text
     return rows

@@ -8,7 +8,7 @@ from string import ascii_uppercase
 from typing import Protocol
 
 from vldock.common.tables import text_cells
-from vldock.common.tables.images import texts
+from vldock.common.tables.images import split_cell
 from vldock.common.tables.problems import Found
 
 MISSING = text_cells.MISSING | {""}
@@ -48,7 +48,7 @@ def check_places(row: TextRow, header: Sequence[str], found: Found) -> None:
     if not asked:
         return
     try:
-        pictures = len(texts(row["image"]))
+        pictures = len(split_cell(row["image"]))
     except ValueError:
         return  # told of the cell itself
     for number in sorted(number for number in asked if not 1 <= number <= pictures):

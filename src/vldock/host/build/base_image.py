@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from vldock.common.errors import EnvironmentUnfit, InputRefused, VldockError
 from vldock.host.build import bootstrap
-from vldock.host.errors import plain
+from vldock.host.errors import error_text
 from vldock.host.util.console import Say
 
 Way = Literal["any", "registry", "bootstrap"]
@@ -145,7 +145,7 @@ def pull(client: Any, recipe: BaseRecipe, *, say: Say) -> Base:
         image = client.images.get(recipe.image)
         image.tag(recipe.tag)
     except (DockerException, RequestException) as error:
-        raise EnvironmentUnfit(f"no registry gave {recipe.image}: {plain(error)}") from error
+        raise EnvironmentUnfit(f"no registry gave {recipe.image}: {error_text(error)}") from error
     return Base(recipe.tag, image.id, "registry", fresh=True, reference=recipe.image)
 
 

@@ -54,7 +54,7 @@ def make(
     with tempfile.TemporaryDirectory(prefix="vldock-base-") as folder:
         target = Path(folder) / "base.tar"
         command = mmdebstrap_argv(suite=suite, options=options, target=target)
-        say(f"base: {process.copyable(command, env={'SOURCE_DATE_EPOCH': str(epoch)})}")
+        say(f"base: {process.shell_text(command, env={'SOURCE_DATE_EPOCH': str(epoch)})}")
         lines: list[str] = []
 
         def show(line: str) -> None:

@@ -153,7 +153,7 @@ def build(request: BuildRequest, *, cli: docker_cli.DockerCli, folder: Path, say
     Raises BuildError, naming the stage, and the package of a wrong hash.
     """
     argv = request.argv(cli.path)
-    say(process.copyable(argv, env=ENV))
+    say(process.shell_text(argv, env=ENV))
     if request.progress == "tty":
         done = BuildLog()
         code = _in(folder, argv)
@@ -170,7 +170,7 @@ def build(request: BuildRequest, *, cli: docker_cli.DockerCli, folder: Path, say
 
 
 def _in(folder: Path, argv: list[str]) -> int:
-    return process.attached(["env", "-C", str(folder), *argv], env=ENV)
+    return process.run_attached(["env", "-C", str(folder), *argv], env=ENV)
 
 
 def failure(log: BuildLog, *, code: int) -> BuildError:

@@ -45,7 +45,7 @@ def execute(client: Any, plan: CleanPlan, *, say: Say) -> None:
     from docker.errors import APIError
 
     for item in plan.containers:
-        cleanup.end(item)
+        cleanup.end_container(item)
     for image in plan.images:
         try:
             client.images.remove(image.id, force=True)

@@ -25,17 +25,17 @@ def examine(
     places: CacheLocations, *, user: str | None = None, mounts: Sequence[filesystem.MountPoint] | None = None
 ) -> list[Check]:
     """Return the findings on every tree; never raises for an unfit one. Raises UsageError for a --user that is none."""
-    known = filesystem.mounts() if mounts is None else mounts
+    known = filesystem.list_mounts() if mounts is None else mounts
     checks = [check for root in places.roots for check in _tree(root, user, known)]
     return [*checks, check_room(places), *check_flaws(places)]
 
 
 def _tree(root: Path, user: str | None, known: Sequence[filesystem.MountPoint]) -> list[Check]:
     try:
-        who = cache_permissions.intended(root, user)
+        who = cache_permissions.intended_user(root, user)
     except ValueError:
         raise UsageError(f"--user {user}", expected="UID:GID, for example 1000:1000") from None
-    return [check_mount(root, filesystem.mount_of(root, known)), check_trial(root), *check_access(root, who)]
+    return [check_mount(root, filesystem.find_mount(root, known)), check_trial(root), *check_access(root, who)]
 
 
 def check_mount(root: Path, mount: filesystem.MountPoint | None) -> Check:
@@ -50,7 +50,7 @@ def check_mount(root: Path, mount: filesystem.MountPoint | None) -> Check:
 def check_trial(root: Path) -> Check:
     """Do flock, links and rename work there?"""
     try:
-        tried = filesystem.trial(root)
+        tried = filesystem.try_operations(root)
     except OSError as error:
         return Check(
             "locks", "warn", f"{root} cannot be tried: {error.strerror}", hint="vldock cache doctor --user UID:GID"
@@ -64,7 +64,7 @@ def check_trial(root: Path) -> Check:
 
 def check_access(root: Path, who: Identity) -> list[Check]:
     """May its user read all of it and add to it?"""
-    seen = cache_permissions.look(root, who)
+    seen = cache_permissions.scan_access(root, who)
     command, name = seen.command(), f"uid {who.uid}"
     if not seen.fit:
         counts = [

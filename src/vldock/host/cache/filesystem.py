@@ -63,7 +63,7 @@ class MountPoint:
         return UNSAFE[self.network or ""]
 
 
-def mounts() -> list[MountPoint]:
+def list_mounts() -> list[MountPoint]:
     """Return every mount of this machine."""
     import psutil
 
@@ -71,7 +71,7 @@ def mounts() -> list[MountPoint]:
     return [MountPoint(one.mountpoint, one.fstype, frozenset(one.opts.split(","))) for one in found]
 
 
-def mount_of(path: Path, known: Iterable[MountPoint]) -> MountPoint | None:
+def find_mount(path: Path, known: Iterable[MountPoint]) -> MountPoint | None:
     """Return the mount `path` lies on: of the deepest mount point above it, the one mounted last."""
     best: MountPoint | None = None
     for one in known:
@@ -80,7 +80,7 @@ def mount_of(path: Path, known: Iterable[MountPoint]) -> MountPoint | None:
     return best
 
 
-def trial(folder: Path) -> dict[str, str | None]:
+def try_operations(folder: Path) -> dict[str, str | None]:
     """Try in `folder` what caches rely on: {what: None, or the reason it failed}; leaves nothing behind."""
     with tempfile.TemporaryDirectory(prefix=".vldock-trial-", dir=folder) as made:
         here = Path(made)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vldock.host.cache.locations import CacheLocations, listed, walk
+from vldock.host.cache.locations import CacheLocations, list_folder, walk
 
 PARTIAL = (".incomplete", ".part")
 
@@ -64,17 +64,17 @@ def scan(places: CacheLocations) -> list[Item]:
     return sorted(items, key=lambda item: (kinds.index(item.kind), -item.size, item.name))
 
 
-def torn(hub: Path) -> list[Torn]:
+def find_torn(hub: Path) -> list[Torn]:
     """Return the repositories huggingface_hub found corrupt; folders that are no repository are not meant."""
     found = []
     for warning in hub_info(hub).warnings:
-        path = next((path for path in listed(hub) if "--" in path.name and f"/{path.name}" in str(warning)), None)
+        path = next((path for path in list_folder(hub) if "--" in path.name and f"/{path.name}" in str(warning)), None)
         if path is not None:
             found.append(Torn(path, str(warning).splitlines()[0]))
     return found
 
 
-def measured(kind: str, name: str, path: Path, paths: Iterable[Path] = ()) -> Item:
+def measure(kind: str, name: str, path: Path, paths: Iterable[Path] = ()) -> Item:
     """Return an item measured on the disk: bytes, files, newest access."""
     own = [(path, path.lstat())] if path.is_file() else []
     states = [state for _, state in (*own, *walk(path)) if stat.S_ISREG(state.st_mode)]
@@ -93,42 +93,42 @@ def _repositories(hub: Path) -> Iterator[Item]:
         )
         last_used = repo.last_accessed or None
         yield Item(repo.repo_type, repo.repo_id, repo.repo_path, repo.size_on_disk, repo.nb_files, last_used, revisions)
-    for one in torn(hub):
-        yield measured("torn", one.path.name, one.path)
+    for one in find_torn(hub):
+        yield measure("torn", one.path.name, one.path)
 
 
 def _arrow(root: Path) -> Iterator[Item]:
     """`<root>/<org>___<name>/<config>/<version>/<hash>/`: one item per data set."""
-    for folder in listed(root):
+    for folder in list_folder(root):
         if folder.is_dir() and folder.name not in ("downloads", "modules"):
-            yield measured("arrow", folder.name.replace("___", "/"), folder)
+            yield measure("arrow", folder.name.replace("___", "/"), folder)
     if (root / "downloads").is_dir():
-        yield measured("arrow", "downloads (sources of the above)", root / "downloads")
+        yield measure("arrow", "downloads (sources of the above)", root / "downloads")
 
 
 def _data(root: Path) -> Iterator[Item]:
-    for path in listed(root):
+    for path in list_folder(root):
         if path.suffix == ".tsv":
-            yield measured("benchmark", path.stem, path)
-    for folder in listed(root / "images"):
-        yield measured("images", folder.name, folder)
+            yield measure("benchmark", path.stem, path)
+    for folder in list_folder(root / "images"):
+        yield measure("images", folder.name, folder)
 
 
 def _features(root: Path) -> Iterator[Item]:
     """`<root>/<prompt hash>/<data set>_vlm<index>`."""
-    for prompt in listed(root):
-        for path in listed(prompt):
+    for prompt in list_folder(root):
+        for path in list_folder(prompt):
             if not path.name.endswith(PARTIAL):
-                yield measured("features", f"{prompt.name}/{path.name}", path)
+                yield measure("features", f"{prompt.name}/{path.name}", path)
 
 
 def _others(places: CacheLocations) -> Iterator[Item]:
     """What other tools keep below the same root: torch, pip, matplotlib and the like."""
     known = (*places.hubs, *places.arrows, *([places.features] if places.features else []))
-    for path in listed(places.root):
+    for path in list_folder(places.root):
         if path.is_dir() and path not in known and "--" not in path.name and not path.name.startswith("."):
             if any(one.is_relative_to(path) for one in known):
                 continue
-            item = measured("other", path.name, path)
+            item = measure("other", path.name, path)
             if item.files:
                 yield item

@@ -59,12 +59,12 @@ def find(*, cache: Path | None = None, data: Path | None = None, features: Path 
     )
 
 
-def repositories(hub: Path) -> list[Path]:
+def list_repositories(hub: Path) -> list[Path]:
     """Return the folders of repositories in a hub cache."""
-    return sorted(path for path in listed(hub) if path.name.startswith(REPOSITORIES) and path.is_dir())
+    return sorted(path for path in list_folder(hub) if path.name.startswith(REPOSITORIES) and path.is_dir())
 
 
-def listed(folder: Path) -> list[Path]:
+def list_folder(folder: Path) -> list[Path]:
     """Return what is in a folder; nothing where it is none or may not be read."""
     try:
         return sorted(folder.iterdir())
@@ -84,4 +84,4 @@ def walk(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
 
 
 def _holds_repositories(folder: Path) -> bool:
-    return any(path.name.startswith(REPOSITORIES) for path in listed(folder))
+    return any(path.name.startswith(REPOSITORIES) for path in list_folder(folder))

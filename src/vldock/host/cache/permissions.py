@@ -40,7 +40,7 @@ class Access:
         return words if modes else None
 
 
-def intended(root: Path, given: str | None = None) -> Identity:
+def intended_user(root: Path, given: str | None = None) -> Identity:
     """Return for whom a cache is: UID:GID as given, else the caller; root asks for the owner of the folder.
 
     Raises ValueError for what is no UID:GID.
@@ -53,7 +53,7 @@ def intended(root: Path, given: str | None = None) -> Identity:
     return who if who.uid else Identity(owner.st_uid, owner.st_gid, None)
 
 
-def look(root: Path, who: Identity, *, groups: Iterable[int] | None = None) -> Access:
+def scan_access(root: Path, who: Identity, *, groups: Iterable[int] | None = None) -> Access:
     """Walk `root` and return what `who` cannot use; links have no modes of their own."""
     own_groups = {who.gid, *(os.getgroups() if groups is None and who.uid == os.geteuid() else groups or ())}
     foreign: list[Path] = []

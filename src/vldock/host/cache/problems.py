@@ -15,7 +15,7 @@ from typing import Literal
 
 from vldock.common import hub_cache_layout
 from vldock.host.cache.items import PARTIAL
-from vldock.host.cache.locations import CacheLocations, listed, repositories, walk
+from vldock.host.cache.locations import CacheLocations, list_folder, list_repositories, walk
 
 Kind = Literal["partial", "orphan", "torn"]
 
@@ -39,14 +39,14 @@ def find(places: CacheLocations, *, now: float | None = None) -> list[Flaw]:
     now = time.time() if now is None else now
     flaws = [flaw for root in places.roots for flaw in _partials(root, places, now)]
     for hub in places.hubs:
-        for repository in repositories(hub):
+        for repository in list_repositories(hub):
             flaws += [*_orphans(repository, hub, now), *_torn(repository)]
         flaws += _locks_of_nobody(hub)
     return sorted(flaws, key=lambda flaw: (flaw.kind, str(flaw.path)))
 
 
 @contextmanager
-def held(lock: Path | None) -> Iterator[bool]:
+def hold_lock(lock: Path | None) -> Iterator[bool]:
     """Hold a download's lock while deleting what it guards; yields False when somebody else has it.
 
     No lock file: nobody has taken it. A file system without flock: True, and only the age speaks (see cache_mounts).
@@ -66,10 +66,10 @@ def held(lock: Path | None) -> Iterator[bool]:
         os.close(handle)
 
 
-def busy(lock: Path | None) -> bool:
+def is_locked(lock: Path | None) -> bool:
     """Tell whether another process holds the lock now, or whether this user may not even ask."""
     try:
-        with held(lock) as ours:
+        with hold_lock(lock) as ours:
             return not ours
     except PermissionError:
         return True
@@ -87,7 +87,7 @@ def _partials(root: Path, places: CacheLocations, now: float) -> Iterator[Flaw]:
             size, newest = sum(one.st_size for one in below), max([newest, *(one.st_mtime for one in below)])
         lock = _lock_of(path, places)
         why = "a download or a build that was not finished"
-        yield Flaw("partial", path, size, why, lock, busy(lock), max(0.0, now - newest))
+        yield Flaw("partial", path, size, why, lock, is_locked(lock), max(0.0, now - newest))
 
 
 def _lock_of(path: Path, places: CacheLocations) -> Path | None:
@@ -103,13 +103,13 @@ def _orphans(repository: Path, hub: Path, now: float) -> Iterator[Flaw]:
     """Blobs to which no snapshot has a link: a revision was deleted by hand."""
     links = [path for path, state in walk(repository / "snapshots") if stat.S_ISLNK(state.st_mode)]
     named = {os.path.normpath(link.parent / link.readlink()) for link in links}
-    for blob in listed(repository / "blobs"):
+    for blob in list_folder(repository / "blobs"):
         if blob.name.endswith(PARTIAL) or str(blob) in named or not blob.is_file():
             continue
         state = blob.stat()
         lock = hub / ".locks" / repository.name / f"{blob.name}.lock"
         why = "no snapshot names it"
-        yield Flaw("orphan", blob, state.st_size, why, lock, busy(lock), max(0.0, now - state.st_mtime))
+        yield Flaw("orphan", blob, state.st_size, why, lock, is_locked(lock), max(0.0, now - state.st_mtime))
 
 
 def _torn(repository: Path) -> Iterator[Flaw]:
@@ -122,6 +122,6 @@ def _torn(repository: Path) -> Iterator[Flaw]:
 
 
 def _locks_of_nobody(hub: Path) -> Iterator[Flaw]:
-    for folder in listed(hub / ".locks"):
-        if "--" in folder.name and not (hub / folder.name).is_dir() and not any(map(busy, listed(folder))):
+    for folder in list_folder(hub / ".locks"):
+        if "--" in folder.name and not (hub / folder.name).is_dir() and not any(map(is_locked, list_folder(folder))):
             yield Flaw("orphan", folder, 0, "locks of a repository that is not here", age=float("inf"))

@@ -84,7 +84,7 @@ def execute(wanted: PrunePlan, *, say: Say) -> int:
     """Delete what the plan names; returns the bytes freed. What came into use meanwhile stays, and is told."""
     freed = 0
     for flaw in wanted.flaws:
-        with cache_problems.held(flaw.lock) as ours:
+        with cache_problems.hold_lock(flaw.lock) as ours:
             if ours and _delete(flaw.path):
                 freed += flaw.size
             elif not ours:

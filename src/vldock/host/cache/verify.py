@@ -24,7 +24,7 @@ from vldock.common.matrix import BENCHMARKS
 from vldock.common.tables import editions
 from vldock.common.tables.editions import Editions
 from vldock.host.cache.items import PARTIAL
-from vldock.host.cache.locations import CacheLocations, listed, repositories
+from vldock.host.cache.locations import CacheLocations, list_folder, list_repositories
 
 LOCK = Path(__file__).resolve().parents[4] / "locks" / "datasets.json"  # of a checkout; without one no edition is known
 END_OF_STREAM = b"\xff\xff\xff\xff\x00\x00\x00\x00"
@@ -52,8 +52,8 @@ def verify(places: CacheLocations, *, workers: int = 4) -> list[VerifyResult]:
 
 def _blobs(places: CacheLocations) -> Iterator[Callable[[], VerifyResult]]:
     for hub in places.hubs:
-        for repository in repositories(hub):
-            for blob in listed(repository / "blobs"):
+        for repository in list_repositories(hub):
+            for blob in list_folder(repository / "blobs"):
                 if blob.is_file() and not blob.name.endswith(PARTIAL):
                     yield partial(_blob, blob)
 
@@ -71,7 +71,7 @@ def _blob(path: Path) -> VerifyResult:
 
 def _references(places: CacheLocations) -> Iterator[hub_cache_layout.Reference]:
     for hub in places.hubs:
-        for repository in repositories(hub):
+        for repository in list_repositories(hub):
             yield from hub_cache_layout.references(repository)
 
 
@@ -85,7 +85,7 @@ def repair(places: CacheLocations) -> list[hub_cache_layout.Reference]:
         try:
             write_text(one.path, str(one.mended), suffix=hub_cache_layout.UNFINISHED[0])
         except OSError as error:
-            raise permission_hints.unfit(error, one.path.parent, whoami()) from error
+            raise permission_hints.write_error(error, one.path.parent, whoami()) from error
     return broken
 
 
@@ -138,5 +138,5 @@ def _benchmark(path: Path, md5: str | None, known: Editions) -> VerifyResult:
     seen = hashing.md5_file(path)
     if seen == md5:
         return VerifyResult(path, size)
-    cure = f"move it away to have it downloaded, or accept it: {editions.cure(path.stem, seen, known)}"
+    cure = f"move it away to have it downloaded, or accept it: {editions.accept_setting(path.stem, seen, known)}"
     return VerifyResult(path, size, f"md5 {seen}, not the declared {md5}", cure)

@@ -81,8 +81,8 @@ def _data(
 ) -> tuple[list[Item], list[Item]]:
     locked = locked_files.load_datasets(folder)
     known = {item.name for item in locked}
-    own = [name for name in names if name not in known and table_check.is_own(name, root)]
-    items = [table_check.own_item(name, root, quick=quick) for name in own]
+    own = [name for name in names if name not in known and table_check.is_custom(name, root)]
+    items = [table_check.custom_item(name, root, quick=quick) for name in own]
     if own and len(own) == len(names):
         return items, []
     if root is None:
@@ -90,7 +90,7 @@ def _data(
 
     def look(one: LockedData) -> Item:
         item = inventory.data_item(one, root, quick=quick)
-        return item if quick or item.state != "complete" else table_check.flawed(item)
+        return item if quick or item.state != "complete" else table_check.with_problems(item)
 
     chosen = fetch_plan.choose_data([name for name in names if name not in own], locked)
     ends = run_all(chosen, look, jobs=jobs, stop=threading.Event())

@@ -74,7 +74,7 @@ def fetch_command(kind: str | None, names: tuple[str, ...], **given: Any) -> int
     kinds = KINDS if kind is None else (kind,)
     folder = given["locks"] or checkout.root() / "locks"
     lock = locked_files.load_weights(folder)
-    hub = Hub((given["endpoint"] or lock.endpoint).rstrip("/"), hub_token.hub_token(given["env_file"], os.environ))
+    hub = Hub((given["endpoint"] or lock.endpoint).rstrip("/"), hub_token.find_token(given["env_file"], os.environ))
     web = Web(hub, patience=RetryPolicy(attempts=given["retries"]), stop=threading.Event(), say=say)
     try:
         return _fetch(web, kinds, names, folder, given)
@@ -95,18 +95,18 @@ def _fetch(web: Web, kinds: tuple[str, ...], names: tuple[str, ...], folder: Pat
         return 0
     with ExitStack() as stack:
         for place in {place for place in (roots.data, roots.hub) if place}:
-            stack.enter_context(fetch_execute.held(place))
+            stack.enter_context(fetch_execute.lock_folder(place))
         return _work(web, job, folder, roots, given)
 
 
 def _work(web: Web, job: DownloadJob, folder: Path, roots: Roots, given: dict[str, Any]) -> int:
     wanted: Path | None = given["bundle_path"]
     fetch_execute.require_room(job)
-    if wanted and wanted != bundle_write.stage_of(wanted):  # an archive, and the files it is made of
+    if wanted and wanted != bundle_write.staging_folder(wanted):  # an archive, and the files it is made of
         whole = sum(item.total or 0 for item in job.wanted)
         fetch_execute.require_bytes(job.missing_bytes() + whole, wanted.parent)
     screen = console(stderr=True)
-    with fetch_progress.display(screen, total=len(job.wanted)) as show:
+    with fetch_progress.open_display(screen, total=len(job.wanted)) as show:
         report = fetch_execute.execute(
             web,
             job,
@@ -116,16 +116,16 @@ def _work(web: Web, job: DownloadJob, folder: Path, roots: Roots, given: dict[st
             cache=None if wanted else roots.hub,
         )
     if given["record"]:
-        locked_files.record_data(folder, fetch_execute.seen_data(report))
-        locked_files.record_weights(folder, fetch_execute.seen_repos(report))
+        locked_files.record_data(folder, fetch_execute.data_for_lock(report))
+        locked_files.record_weights(folder, fetch_execute.repos_for_lock(report))
     made = (
-        bundle_write.make(report, stage=bundle_write.stage_of(wanted), path=wanted)
+        bundle_write.make(report, stage=bundle_write.staging_folder(wanted), path=wanted)
         if wanted and not report.failures
         else None
     )
     if given["as_json"]:
         print_json(report.as_json() | ({"bundle": made.as_json()} if made else {}))
-    lines = fetch_progress.closing(report) + (made.lines() if made else [])
+    lines = fetch_progress.closing_lines(report) + (made.lines() if made else [])
     click.echo("\n".join(lines), err=given["as_json"] or bool(report.failures))
     return report.exit_code
 
@@ -134,7 +134,7 @@ def _roots(kinds: tuple[str, ...], given: dict[str, Any]) -> Roots:
     data, cache, wanted = given["data"], given["cache"], given["bundle_path"]
     hub = cache / HUB_FOLDER if cache else None
     if wanted:
-        stage = bundle_write.stage_of(wanted)
+        stage = bundle_write.staging_folder(wanted)
         return Roots(stage / bundle_write.DATA, stage / HUB_FOLDER, data, hub)
     if "data" in kinds and data is None:
         raise UsageError("no folder for benchmarks", expected="--data FOLDER, or LMUData", hint="--data ~/LMUData")
@@ -149,8 +149,8 @@ def _job(
     lock = locked_files.load_weights(folder)
     job = DownloadJob()
     if "data" in kinds and roots.data:
-        job += fetch_plan.with_sizes(
-            fetch_plan.data_job(
+        job += fetch_plan.ask_sizes(
+            fetch_plan.plan_data(
                 fetch_plan.choose_data(names, locked_files.load_datasets(folder)),
                 roots.data,
                 hub=web.hub,
@@ -163,5 +163,5 @@ def _job(
         )
     if "weights" in kinds and roots.hub:
         repos = fetch_plan.choose_repos(names, lock)
-        job += fetch_plan.weights_job(repos, roots.hub, web=web, jobs=given["jobs"], seed=roots.hub_seed)
+        job += fetch_plan.plan_weights(repos, roots.hub, web=web, jobs=given["jobs"], seed=roots.hub_seed)
     return job

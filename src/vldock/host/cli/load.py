@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from vldock.host.downloads import bundle_load
-from vldock.host.downloads.execute import held
+from vldock.host.downloads.execute import lock_folder
 from vldock.host.downloads.plan import HUB_FOLDER
 from vldock.host.util.console import print_json, say
 
@@ -39,7 +39,7 @@ def load_command(
     with ExitStack() as stack:
         for place in (data, hub):
             if place:
-                stack.enter_context(held(place))
+                stack.enter_context(lock_folder(place))
         done = bundle_load.load(bundle, data=data, hub=hub, say=say, manifest_sha256=manifest_sha256)
     if as_json:
         print_json(asdict(done))

@@ -12,7 +12,7 @@ import click
 
 from vldock import __version__
 from vldock.common.errors import EnvironmentUnfit, VldockError
-from vldock.host.errors import plain
+from vldock.host.errors import error_text
 
 INTERRUPTED = 130
 EPILOG = """\b
@@ -117,7 +117,7 @@ def invoke(command: click.Command, argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:  # files and folders; requests' and docker's errors are OSErrors too
-        unfit = EnvironmentUnfit(plain(error), hint="vldock doctor")
+        unfit = EnvironmentUnfit(error_text(error), hint="vldock doctor")
         click.echo(unfit.render(), err=True)
         return unfit.exit_code
     return value if isinstance(value, int) else 0

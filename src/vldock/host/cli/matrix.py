@@ -106,7 +106,7 @@ def _machine(status: docker_client.EngineStatus) -> Machine:
 
 
 def _places(status: docker_client.EngineStatus, plan: RunPlan, where: Placement) -> tuple[devices.Device, ...]:
-    places = devices.found(plan.gpus, where, _machine(status))
+    places = devices.find_devices(plan.gpus, where, _machine(status))
     if len(places) > 1:
         say(f"devices: {', '.join(place.name for place in places)}")
     return places
@@ -137,7 +137,7 @@ def _plan(
         cache=_absolute(given["cache"]),
         env_file=_absolute(given["env_file"]),
         network=given["network"],
-        user=given["user"] or terminal.caller(),
+        user=given["user"] or terminal.caller_user(),
         timeout=given["timeout"],
         prompt=given["prompt"],
         engine=asked.name,
@@ -186,7 +186,7 @@ def _work(
     client: Any, folder: RunFolder, record: RunRecord, places: tuple[devices.Device, ...], *, as_json: bool
 ) -> int:
     plan = record.plan
-    with run_folder.locked(folder):
+    with run_folder.lock_run(folder):
         for name in cleanup.remove(client, run_id=record.run_id):
             say(f"container {name} was left by a killed run: removed")
         if record.sessions:

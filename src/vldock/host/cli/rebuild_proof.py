@@ -73,7 +73,7 @@ def rebuild_command(
                     folder, reference, tag=tag, target=target, no_cache=True, ca=image_build.ca_bundle(ca),
                     index_file=index_file, apt_snapshot=apt_snapshot, apt_archive=apt_archive,
                 )  # fmt: skip
-                image_build.build(request, cli=docker_cli.builder(), folder=folder, say=say)
+                image_build.build(request, cli=docker_cli.require_builder(), folder=folder, say=say)
                 made.append(tag)
                 images.append(str(local_images.find(client, tag).id))
             recorded = os_packages.OsPackages.load(folder / os_packages.FILE)

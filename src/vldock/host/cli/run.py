@@ -63,11 +63,11 @@ def start(
         raise EnvironmentUnfit(f"no Docker engine answers: {status.problem}", hint="vldock engine up")
     chosen, line = gpus.resolve(gpus_asked, status)
     say(line)
-    user = given.pop("user") or terminal.caller()
-    env = terminal.environment(pairs, standin=standin)
-    wanted = terminal.spec(argv, env=env, user=user, gpus=chosen, **given)
+    user = given.pop("user") or terminal.caller_user()
+    env = terminal.parse_environment(pairs, standin=standin)
+    wanted = terminal.make_spec(argv, env=env, user=user, gpus=chosen, **given)
     wanted = replace(wanted, mounts=(*wanted.mounts, *mounts))
-    return terminal.on_this_terminal(wanted, cli=docker_cli.any_installed(), say=say, stdin=stdin)
+    return terminal.run_attached(wanted, cli=docker_cli.require_any(), say=say, stdin=stdin)
 
 
 @click.command(name="run", context_settings={"ignore_unknown_options": False})
@@ -122,7 +122,7 @@ def doctor_command(image: str, gpus_asked: str, user: str | None, as_json: bool)
     if fit:
         with docker_client.connected() as client:
             chosen, _ = gpus.resolve(gpus_asked, docker_client.status())
-            user = user or terminal.caller()
+            user = user or terminal.caller_user()
             answer = doctor.inside(client, image, gpus_asked=chosen, as_json=as_json, user=user)
         code = answer.exit_code
     if as_json:

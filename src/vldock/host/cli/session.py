@@ -97,7 +97,7 @@ def logs_command(name: str, follow: bool, tail: int | None) -> int:
     with docker_client.connected() as client:
         found = session_find.require(client, name)
     words = [*(["--follow"] if follow else []), *(["--tail", str(tail)] if tail is not None else [])]
-    return process.attached([docker_cli.any_installed().path, "logs", *words, found.container])
+    return process.run_attached([docker_cli.require_any().path, "logs", *words, found.container])
 
 
 @session_group.command(name="stop")

@@ -95,7 +95,7 @@ def run_py(
 
 def in_session(found: Session, argv: Sequence[str], *, interrupt: session_exec.Interrupt, results: bool) -> int:
     """Run a command in a session with its streams on ours, tell where results are, and return its exit code."""
-    say(process.copyable(["docker", "exec", found.container, *argv]))
+    say(process.shell_text(["docker", "exec", found.container, *argv]))
     size = {"COLUMNS": str(shutil.get_terminal_size().columns)} if sys.stderr.isatty() else {}
     code = session_exec.run(found.handle, argv, request_id=session_exec.new_request_id(), env=size, interrupt=interrupt)
     if results and "--work-dir" not in argv:
@@ -119,4 +119,4 @@ def exec_command(name: str, argv: tuple[str, ...]) -> int:
         found = session_find.require_running(client, name)
         if not (sys.stdin.isatty() and sys.stdout.isatty()):
             return in_session(found, argv, interrupt=session_exec.end_command, results=False)
-    return process.attached([docker_cli.any_installed().path, "exec", "-it", found.container, *argv])
+    return process.run_attached([docker_cli.require_any().path, "exec", "-it", found.container, *argv])

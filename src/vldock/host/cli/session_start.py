@@ -60,7 +60,7 @@ def start_command(name: str, dry_run: bool, as_json: bool, timeout: float, keep_
     with docker_client.connected() as client:
         wanted = _spec(client, status, name, **given)
         if dry_run:
-            click.echo(process.copyable(wanted.docker_argv()))
+            click.echo(process.shell_text(wanted.docker_argv()))
             return 0
         session_start.refuse_taken_name(session_find.find_named(client, name))
         with session_display.show_loading(console(stderr=True), name=name) as show:
@@ -90,7 +90,7 @@ def _spec(client: Any, status: docker_client.EngineStatus, name: str, models: tu
     session_spec.container_name(name)
     chosen, line = gpus.resolve(given.pop("gpus_asked"), status)
     say(line)
-    env = terminal.environment(given.pop("pairs"), standin=standin)
-    user = given.pop("user") or terminal.caller()
+    env = terminal.parse_environment(given.pop("pairs"), standin=standin)
+    user = given.pop("user") or terminal.caller_user()
     reaps = session_spec.reaps_orphans(local_images.find(client, given["image"], hint="vldock build"))
-    return session_spec.container_spec(asked, terminal.spec((), env=env, user=user, gpus=chosen, **given), reaps=reaps)
+    return session_spec.container_spec(asked, terminal.make_spec((), env=env, user=user, gpus=chosen, **given), reaps=reaps)

@@ -50,8 +50,8 @@ def train_command(words: tuple[str, ...], gpus_asked: str, user: str | None, **g
         raise EnvironmentUnfit(f"no Docker engine answers: {status.problem}", hint="vldock engine up")
     chosen, line = gpus.resolve(gpus_asked, status)
     say(line)
-    found = docker_cli.installed()
+    found = docker_cli.find_installed()
     if not found:
         raise EnvironmentUnfit("no docker command is installed", hint="vldock engine up")
-    wanted = training.spec(words, user=user or terminal.caller(), gpus=chosen, **given)  # type: ignore[arg-type]
-    return terminal.on_this_terminal(wanted, cli=found[0], say=say)
+    wanted = training.make_spec(words, user=user or terminal.caller_user(), gpus=chosen, **given)  # type: ignore[arg-type]
+    return terminal.run_attached(wanted, cli=found[0], say=say)

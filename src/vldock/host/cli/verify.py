@@ -161,7 +161,7 @@ def choose_gpus(asked: str, status: EngineStatus, *, required: bool) -> tuple[st
     """
     if required and asked in ("auto", "none"):
         return "all", ""
-    absent = gpus_of.available(status)
+    absent = gpus_of.why_unavailable(status)
     if asked == "none" and absent is None:
         return "none", "by choice: --gpus none, and this engine has a GPU"
     chosen, _ = gpus_of.resolve(asked, status)

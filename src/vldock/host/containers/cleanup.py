@@ -6,12 +6,12 @@ from typing import Any
 
 from vldock.common.errors import EnvironmentUnfit
 from vldock.host.containers.spec import ROLE_LABEL, RUN_LABEL
-from vldock.host.errors import plain
+from vldock.host.errors import error_text
 
 STOP_SECONDS = 10
 
 
-def end(handle: Any, *, gently: bool = False) -> None:
+def end_container(handle: Any, *, gently: bool = False) -> None:
     """Kill and remove a container, or with `gently` ask it to stop and give it ten seconds; gone already is fine.
 
     Raises EnvironmentUnfit when it cannot be removed.
@@ -28,7 +28,7 @@ def end(handle: Any, *, gently: bool = False) -> None:
     except APIError as error:
         if not gently and error.status_code != 409:  # 409: its removal is already in progress
             raise EnvironmentUnfit(
-                f"container {handle.name} cannot be removed: {plain(error)}", hint=f"docker rm -f {handle.name}"
+                f"container {handle.name} cannot be removed: {error_text(error)}", hint=f"docker rm -f {handle.name}"
             ) from error
 
 
@@ -44,5 +44,5 @@ def remove(client: Any, *, run_id: str) -> list[str]:
     """Kill and remove the containers of a run whose host process died; return their names."""
     found = find(client, run_id=run_id)
     for handle in found:
-        end(handle)
+        end_container(handle)
     return [str(handle.name) for handle in found]

@@ -17,7 +17,7 @@ DEVICES = re.compile(r"^(\d+|GPU-[\w-]+|MIG-[\w-]+)(,(\d+|GPU-[\w-]+|MIG-[\w-]+)
 Which = Callable[[str], str | None]
 
 
-def available(status: EngineStatus, *, driver: Path = DRIVER, which: Which = shutil.which) -> str | None:
+def why_unavailable(status: EngineStatus, *, driver: Path = DRIVER, which: Which = shutil.which) -> str | None:
     """Return None when this engine can hand an NVIDIA GPU to a container, else the reason why not."""
     if status.gpu_runtime:
         return None
@@ -36,7 +36,7 @@ def resolve(asked: str, status: EngineStatus) -> tuple[str, str]:
     if asked == "none":
         return "none", "device: CPU, as asked"
     if asked == "auto":
-        reason = available(status)
+        reason = why_unavailable(status)
         return ("all", "device: all GPUs") if reason is None else ("none", f"device: CPU, because {reason}")
     if asked == "all" or DEVICES.match(asked):
         return asked, f"device: GPU {asked}"

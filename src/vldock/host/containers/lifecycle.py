@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from vldock.common.errors import EnvironmentUnfit, UsageError
-from vldock.host.containers.cleanup import STOP_SECONDS, end
+from vldock.host.containers.cleanup import STOP_SECONDS, end_container
 from vldock.host.containers.spec import Spec
 from vldock.host.containers.streams import Source, frames
-from vldock.host.errors import plain
+from vldock.host.errors import error_text
 
 TICK_SECONDS = 1.0
 
@@ -81,7 +81,7 @@ class Container:
         try:
             self.handle.start()
         except APIError as error:
-            raise cannot_start(error) from error
+            raise start_error(error) from error
         finally:
             self._reader.start()
 
@@ -127,7 +127,7 @@ class Container:
             self.handle.reload()
         except (DockerException, RequestException) as error:
             raise EnvironmentUnfit(
-                f"container {self.handle.name} was lost: {plain(error)}", hint="vldock engine status"
+                f"container {self.handle.name} was lost: {error_text(error)}", hint="vldock engine status"
             ) from error
         return Exit(code, bool(self.handle.attrs["State"].get("OOMKilled")))
 
@@ -152,7 +152,7 @@ class Container:
 
     def stop(self) -> None:
         """Ask it to end, and kill it after ten seconds."""
-        end(self.handle, gently=True)
+        end_container(self.handle, gently=True)
 
 
 def run_to_end(client: Any, spec: Spec) -> Completed:
@@ -180,10 +180,10 @@ def running(client: Any, spec: Spec) -> Iterator[Container]:
             container.start()
             yield container
         except BaseException:
-            end(handle, gently=True)
+            end_container(handle, gently=True)
             raise
     finally:
-        end(handle)
+        end_container(handle)
         container.join()
 
 
@@ -199,10 +199,10 @@ def create(client: Any, spec: Spec) -> Any:
     except ImageNotFound as error:
         raise EnvironmentUnfit(f"there is no image {spec.image} here", hint="vldock build") from error
     except APIError as error:
-        raise cannot_start(error) from error
+        raise start_error(error) from error
 
 
-def cannot_start(error: Any) -> EnvironmentUnfit:
+def start_error(error: Any) -> EnvironmentUnfit:
     """Return what an engine's refusal means to a user."""
     text = " ".join(str(getattr(error, "explanation", None) or error).split())
     hint = "vldock doctor"

@@ -14,12 +14,12 @@ from vldock.host.util import process
 from vldock.host.util.console import Say
 
 
-def caller() -> str:
+def caller_user() -> str:
     """Return UID:GID of whoever called, so that outputs belong to them."""
     return f"{os.getuid()}:{os.getgid()}"
 
 
-def environment(pairs: Sequence[str], *, standin: bool) -> dict[str, str]:
+def parse_environment(pairs: Sequence[str], *, standin: bool) -> dict[str, str]:
     """Return NAME=VALUE words as a mapping; raises UsageError for a word without a name or a value."""
     values = {"VLDOCK_STANDIN": "1"} if standin else {}
     for pair in pairs:
@@ -30,7 +30,7 @@ def environment(pairs: Sequence[str], *, standin: bool) -> dict[str, str]:
     return values
 
 
-def spec(
+def make_spec(
     argv: Sequence[str],
     *,
     image: str,
@@ -59,12 +59,12 @@ def spec(
     )
 
 
-def on_this_terminal(wanted: Spec, *, cli: DockerCli, say: Say, stdin: bool = False) -> int:
+def run_attached(wanted: Spec, *, cli: DockerCli, say: Say, stdin: bool = False) -> int:
     """Print the docker command, run it with this terminal as its own, and return its exit code.
 
     `stdin` hands standard input on where it is no terminal.
     """
     interactive = sys.stdin.isatty() and sys.stdout.isatty()
     argv = wanted.docker_argv(cli.path, interactive=interactive, stdin=stdin)
-    say(process.copyable(wanted.docker_argv("docker", interactive=interactive, stdin=stdin)))
-    return process.attached(argv)
+    say(process.shell_text(wanted.docker_argv("docker", interactive=interactive, stdin=stdin)))
+    return process.run_attached(argv)

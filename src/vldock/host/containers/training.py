@@ -17,7 +17,7 @@ TORCHRUN = ("torchrun", "--nnodes=1", "--master_addr=127.0.0.1", "--master_port=
 CONFIG = f"{WORKSPACE}/train.yaml"
 
 
-def spec(
+def make_spec(
     words: Sequence[str],
     *,
     image: str,
@@ -39,8 +39,10 @@ def spec(
 
     Raises UsageError for a file or folder that is not there: docker would make an empty folder of it.
     """
-    plain = terminal.spec((), image=image, env={}, outputs=None, data=None, cache=cache, env_file=env_file, user=user,
-                     gpus=gpus, network=network)  # fmt: skip
+    plain = terminal.make_spec(
+        (), image=image, env={}, outputs=None, data=None, cache=cache, env_file=env_file, user=user, gpus=gpus,
+        network=network,
+    )  # fmt: skip
     mounts = list(plain.mounts)
     if config is not None:
         if not config.is_file():

@@ -13,7 +13,7 @@ from typing import Any
 from vldock.common.errors import EnvironmentUnfit
 from vldock.host.docker_engine import docker_cli
 from vldock.host.docker_engine.docker_cli import DockerCli
-from vldock.host.errors import plain
+from vldock.host.errors import error_text
 
 DEFAULT_SOCKET = "/var/run/docker.sock"
 PING_SECONDS = 20  # an engine that hangs; one whose machine is busy takes some
@@ -58,7 +58,7 @@ def socket_path(address: str) -> Path | None:
     return Path(address.removeprefix("unix://")) if address.startswith("unix://") else None
 
 
-def client(*, address: str | None = None, seconds: float = 60) -> Any:
+def connect(*, address: str | None = None, seconds: float = 60) -> Any:
     """Return a docker SDK client of the engine, which has answered a ping.
 
     Raises EnvironmentUnfit when the SDK is missing or no engine answers.
@@ -81,7 +81,7 @@ def client(*, address: str | None = None, seconds: float = 60) -> Any:
         made.ping()
     except (DockerException, RequestException, OSError) as error:
         raise EnvironmentUnfit(
-            f"no Docker engine answers at {where}: {plain(error)}",
+            f"no Docker engine answers at {where}: {error_text(error)}",
             expected="a running engine that this user may talk to",
             hint="vldock engine up",
         ) from error
@@ -100,7 +100,7 @@ def _knock(address: str) -> None:
 @contextmanager
 def connected() -> Iterator[Any]:
     """Yield a client and close it afterwards; raises as `client` does."""
-    with closing(client()) as made:
+    with closing(connect()) as made:
         yield made
 
 
@@ -112,9 +112,9 @@ def _tls() -> dict[str, Any]:
 
 def status(*, seconds: float = PING_SECONDS) -> EngineStatus:
     """Look at the engine and at the docker commands; starts nothing, raises nothing."""
-    cli = docker_cli.choose(docker_cli.installed())
+    cli = docker_cli.choose(docker_cli.find_installed())
     try:
-        connection = client(seconds=seconds)
+        connection = connect(seconds=seconds)
     except EnvironmentUnfit as error:
         return EngineStatus(endpoint(), False, problem=error.message.partition(": ")[2] or error.message, cli=cli)
     info = connection.info()

@@ -34,7 +34,7 @@ class DockerCli:
         return f"{self.path} {self.version} ({how})"
 
 
-def on_path(path: str | None = None) -> Iterator[str]:
+def find_on_path(path: str | None = None) -> Iterator[str]:
     """Yield every executable named docker on PATH, then the usual places; each real file once."""
     folders = (path if path is not None else os.environ.get("PATH", "")).split(os.pathsep)
     seen: set[Path] = set()
@@ -57,15 +57,15 @@ def inspect(path: str, *, run: Runner = capture) -> DockerCli | None:
     return DockerCli(path, version, "buildx" if run([path, "buildx", "version"]).ok else None)
 
 
-def installed(candidates: Iterable[str] | None = None, *, run: Runner = capture) -> list[DockerCli]:
+def find_installed(candidates: Iterable[str] | None = None, *, run: Runner = capture) -> list[DockerCli]:
     """Return every docker command there is, in the order of PATH."""
-    paths = on_path() if candidates is None else candidates
+    paths = find_on_path() if candidates is None else candidates
     return [cli for cli in (inspect(path, run=run) for path in paths) if cli is not None]
 
 
-def any_installed() -> DockerCli:
+def require_any() -> DockerCli:
     """Return the first docker command there is, whether it can build or not; raises EnvironmentUnfit for none."""
-    found = installed()
+    found = find_installed()
     if not found:
         raise EnvironmentUnfit("no docker command is installed", hint="vldock engine up")
     return found[0]
@@ -76,12 +76,12 @@ def choose(clis: Iterable[DockerCli]) -> DockerCli | None:
     return next((cli for cli in clis if cli.buildkit), None)
 
 
-def builder(candidates: Iterable[str] | None = None, *, run: Runner = capture) -> DockerCli:
+def require_builder(candidates: Iterable[str] | None = None, *, run: Runner = capture) -> DockerCli:
     """Return a docker command that can build with BuildKit.
 
     Raises EnvironmentUnfit when there is none, naming those that cannot.
     """
-    found = installed(candidates, run=run)
+    found = find_installed(candidates, run=run)
     cli = choose(found)
     if cli is None:
         raise EnvironmentUnfit(

@@ -51,34 +51,34 @@ def up(*, say: Say, places: EnginePaths | None = None, seconds: float = START_SE
     """
     if not docker_client.status().answers:
         start(machine=Machine.here(), places=places or EnginePaths(), say=say, seconds=seconds)
-    if docker_cli.choose(docker_cli.installed()) is None and os.geteuid() == 0:
+    if docker_cli.choose(docker_cli.find_installed()) is None and os.geteuid() == 0:
         system_packages.install_builder(say=say)
-    docker_cli.builder()
+    docker_cli.require_builder()
     return docker_client.status()
 
 
 def start(*, machine: Machine, places: EnginePaths, say: Say, seconds: float = START_SECONDS) -> None:
     """Start the engine, whichever way fits the machine, and wait until it answers."""
-    refuse_what_cannot_work(machine, places)
+    require_startable(machine, places)
     if machine.dockerd is None:
         system_packages.install_engine(say=say)
     answers = lambda: _answers(places)  # noqa: E731
-    if machine.dockerd is None and answered(answers, seconds=3):
+    if machine.dockerd is None and wait_for_answer(answers, seconds=3):
         say("engine: started by its package")
     elif machine.systemd:
         say("engine: systemctl start docker")
         done = capture(["systemctl", "start", "docker"], timeout=seconds)
-        if not (done.ok and answered(answers, seconds=seconds)):
+        if not (done.ok and wait_for_answer(answers, seconds=seconds)):
             raise EnvironmentUnfit(
                 f"systemctl start docker: exit {done.code} {done.stderr.strip()}".rstrip(),
                 expected=f"an engine that answers within {seconds:g} s",
                 hint="journalctl -u docker -n 50",
             )
     else:
-        by_hand(places=places, say=say, seconds=seconds, answers=answers)
+        start_by_hand(places=places, say=say, seconds=seconds, answers=answers)
 
 
-def refuse_what_cannot_work(machine: Machine, places: EnginePaths) -> None:
+def require_startable(machine: Machine, places: EnginePaths) -> None:
     """Raise EnvironmentUnfit, with the next command, where this process cannot start an engine."""
     host = os.environ.get("DOCKER_HOST")
     if host and docker_client.socket_path(host) != places.socket:
@@ -96,7 +96,7 @@ def refuse_what_cannot_work(machine: Machine, places: EnginePaths) -> None:
         raise EnvironmentUnfit(f"no Docker engine answers at {places.socket} and this user is not root", hint=hint)
 
 
-def by_hand(*, places: EnginePaths, say: Say, seconds: float, answers: Callable[[], bool]) -> None:
+def start_by_hand(*, places: EnginePaths, say: Say, seconds: float, answers: Callable[[], bool]) -> None:
     """Start dockerd in a session of its own and wait until it answers.
 
     Another `vldock engine up` that starts it at the same moment is waited for, not raced.
@@ -116,9 +116,9 @@ def by_hand(*, places: EnginePaths, say: Say, seconds: float, answers: Callable[
                 start_new_session=True,
                 env={**os.environ, "PATH": f"{os.environ.get('PATH', '')}:{SBIN}"},
             )
-        if not answered(lambda: answers() or child.poll() is not None, seconds=seconds) or not answers():
+        if not wait_for_answer(lambda: answers() or child.poll() is not None, seconds=seconds) or not answers():
             raise EnvironmentUnfit(
-                f"dockerd does not answer: {last_complaint(places.log, offset)}",
+                f"dockerd does not answer: {last_error_line(places.log, offset)}",
                 expected=f"an answer at {places.socket} within {seconds:g} s",
                 hint=f"tail -n 40 {places.log}",
             )
@@ -138,7 +138,7 @@ def dockerd_argv(places: EnginePaths) -> list[str]:
     ]
 
 
-def last_complaint(log: Path, offset: int) -> str:
+def last_error_line(log: Path, offset: int) -> str:
     """Return the last line about a failure that a log gained since `offset`."""
     with log.open("rb") as stream:
         stream.seek(offset)
@@ -147,7 +147,7 @@ def last_complaint(log: Path, offset: int) -> str:
     return (failing or lines or ["it printed nothing"])[-1]
 
 
-def answered(answers: Callable[[], bool], *, seconds: float, every: float = 0.2) -> bool:
+def wait_for_answer(answers: Callable[[], bool], *, seconds: float, every: float = 0.2) -> bool:
     """Ask until the answer is yes or `seconds` have passed."""
     attempts = Retrying(
         retry=retry_if_result(lambda yes: not yes), stop=stop_after_delay(seconds), wait=wait_fixed(every)
@@ -160,7 +160,7 @@ def answered(answers: Callable[[], bool], *, seconds: float, every: float = 0.2)
 
 def _answers(places: EnginePaths) -> bool:
     try:
-        docker_client.client(address=f"unix://{places.socket}", seconds=docker_client.PING_SECONDS).close()
+        docker_client.connect(address=f"unix://{places.socket}", seconds=docker_client.PING_SECONDS).close()
     except EnvironmentUnfit:
         return False
     return True

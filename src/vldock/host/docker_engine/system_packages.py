@@ -49,7 +49,7 @@ def install_engine(*, say: Say) -> None:
 
 def install_builder(*, say: Say) -> None:
     """Install a docker command that can build with BuildKit, or the plug-in the one installed lacks."""
-    if not docker_cli.installed():
+    if not docker_cli.find_installed():
         install_engine(say=say)
-    if docker_cli.choose(docker_cli.installed()) is None:
+    if docker_cli.choose(docker_cli.find_installed()) is None:
         install(["docker-buildx"], say=say)

@@ -10,13 +10,19 @@ from pathlib import Path
 from typing import IO
 
 from vldock.common.errors import InputRefused, UsageError
-from vldock.host.downloads.bundle_read import AGAIN, Manifest, Members, careful, manifest_of, members_of
+from vldock.host.downloads.bundle_read import AGAIN, Manifest, Members, open_members, read_manifest, refuse_damaged
 from vldock.host.downloads.bundle_write import DATA
 from vldock.host.downloads.execute import require_bytes
 from vldock.host.downloads.hub_snapshot import publish
-from vldock.host.downloads.partial_file import ChecksumAccumulator, ExpectedFile, PartialFile, file_checksums, rename
+from vldock.host.downloads.partial_file import (
+    ChecksumAccumulator,
+    ExpectedFile,
+    PartialFile,
+    file_checksums,
+    rename_durably,
+)
 from vldock.host.downloads.plan import HUB_FOLDER
-from vldock.host.errors import WrongBytes, of_the_disk
+from vldock.host.errors import WrongBytes, disk_error
 
 TABLE = re.compile(rf"{DATA}/[A-Za-z0-9][\w.\-]*\.tsv")
 BLOB = re.compile(rf"{HUB_FOLDER}/models--[A-Za-z0-9][\w.\-]*/blobs/([0-9a-f]{{40}}|[0-9a-f]{{64}})")
@@ -25,7 +31,7 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Loaded:
+class LoadedBundle:
     """What a load did: files put in place, files that were there already, what the bundle is of."""
 
     placed: int
@@ -34,16 +40,18 @@ class Loaded:
     repositories: tuple[str, ...]
 
 
-def load(path: Path, *, data: Path | None, hub: Path | None, say: Say, manifest_sha256: str | None = None) -> Loaded:
+def load(
+    path: Path, *, data: Path | None, hub: Path | None, say: Say, manifest_sha256: str | None = None
+) -> LoadedBundle:
     """Put a bundle's benchmarks into `data` and its weights into the hub cache `hub`.
 
     Nothing gets its name before every byte of the bundle was checked; a second load keeps what is there.
     Raises WrongBytes naming the file that is changed, cut or missing, InputRefused for what is no bundle or for a
     benchmark that is there with other bytes, NoRoom, UsageError where a folder it needs was not given.
     """
-    with careful(path), ExitStack() as stack:
-        members = stack.enter_context(members_of(path))
-        manifest = manifest_of(members, path, manifest_sha256)
+    with refuse_damaged(path), ExitStack() as stack:
+        members = stack.enter_context(open_members(path))
+        manifest = read_manifest(members, path, manifest_sha256)
         targets = {name: _target(name, data=data, hub=hub) for name in manifest.files}
         kept = {name for name, target in targets.items() if _is_there(target, manifest.files[name])}
         for folder in {target.parent for target in targets.values()}:
@@ -51,12 +59,12 @@ def load(path: Path, *, data: Path | None, hub: Path | None, say: Say, manifest_
         _require_room(manifest, targets, kept)
         parts = _check(members, manifest, targets, kept, say=say, path=path)
     for name, part in parts.items():
-        rename(part, targets[name])
+        rename_durably(part, targets[name])
     for repo in manifest.repositories:
         assert hub is not None
         publish(hub, repo)
     repos = tuple(repo.repo for repo in manifest.repositories)
-    return Loaded(len(parts), len(kept), manifest.benchmarks, repos)
+    return LoadedBundle(len(parts), len(kept), manifest.benchmarks, repos)
 
 
 def _check(
@@ -100,7 +108,7 @@ def _read(name: str, stream: IO[bytes], expected: ExpectedFile, path: Path | Non
             same = expected.problem(part.checksums()) is None
             part.settle()
         except OSError as error:
-            raise of_the_disk(error, path) from error
+            raise disk_error(error, path) from error
         finally:
             part.close()
     if not same:

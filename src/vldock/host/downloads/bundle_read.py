@@ -16,7 +16,7 @@ import zstandard
 
 from vldock.common import hub_cache_layout
 from vldock.common.errors import InputRefused, UsageError
-from vldock.host.downloads.bundle_write import ARCHIVE, MANIFEST, read_manifest
+from vldock.host.downloads.bundle_write import ARCHIVE, MANIFEST, parse_manifest
 from vldock.host.downloads.hub_listing import SAFE_PATH
 from vldock.host.downloads.hub_snapshot import from_record
 from vldock.host.downloads.locked_files import LockedRepo
@@ -39,7 +39,7 @@ class Manifest:
     sha256: str
 
 
-def manifest_of(members: Members, path: Path, wanted: str | None) -> Manifest:
+def read_manifest(members: Members, path: Path, wanted: str | None) -> Manifest:
     """Return the manifest, the first member of `members`.
 
     Raises WrongBytes where its sha256 is not `wanted`, InputRefused where it is no manifest.
@@ -52,7 +52,7 @@ def manifest_of(members: Members, path: Path, wanted: str | None) -> Manifest:
     try:
         if name != MANIFEST:
             raise ValueError(f"it begins with {name}")
-        raw = read_manifest(io.BytesIO(text))
+        raw = parse_manifest(io.BytesIO(text))
         files = {str(item["path"]): ExpectedFile(size=item["size"], sha256=item["sha256"]) for item in raw["files"]}
         repos = tuple(from_record(item) for item in raw["repositories"])
         _refuse_strange(repos, files)
@@ -75,7 +75,7 @@ def _refuse_strange(repos: tuple[LockedRepo, ...], files: dict[str, Any]) -> Non
 
 
 @contextmanager
-def members_of(path: Path) -> Iterator[Members]:
+def open_members(path: Path) -> Iterator[Members]:
     """Yield (name, stream) of a bundle's files, the manifest first."""
     if path.is_dir():
         yield _of_folder(path)
@@ -104,7 +104,7 @@ def _of_archive(tar: tarfile.TarFile) -> Members:
 
 
 @contextmanager
-def careful(path: Path) -> Iterator[None]:
+def refuse_damaged(path: Path) -> Iterator[None]:
     """Refuse in words an archive that is cut or flipped, wherever that is noticed."""
     try:
         yield

@@ -23,10 +23,10 @@ import zstandard
 from vldock import __version__
 from vldock.common import hashing
 from vldock.common.filesystem.atomic import write_json
-from vldock.host.downloads.execute import Report, require_bytes, seen_repos
+from vldock.host.downloads.execute import FetchReport, repos_for_lock, require_bytes
 from vldock.host.downloads.hub_snapshot import as_record
-from vldock.host.downloads.partial_file import rename
-from vldock.host.errors import of_the_disk
+from vldock.host.downloads.partial_file import rename_durably
+from vldock.host.errors import disk_error
 from vldock.host.util.console import size_text
 
 MANIFEST = "manifest.json"
@@ -38,7 +38,7 @@ LEVEL = 3  # weights do not compress; text does
 
 
 @dataclass(frozen=True)
-class Made:
+class Bundle:
     """A bundle that is whole: where, how many files and bytes, and the sha256 of its manifest."""
 
     path: Path
@@ -59,12 +59,12 @@ class Made:
         ]
 
 
-def stage_of(path: Path) -> Path:
+def staging_folder(path: Path) -> Path:
     """Return the folder a bundle is gathered in: itself, or one beside an archive, kept until that is whole."""
     return path.with_name(f"{path.name}.staging") if path.name.endswith(ARCHIVE) else path
 
 
-def make(report: Report, *, stage: Path, path: Path) -> Made:
+def make(report: FetchReport, *, stage: Path, path: Path) -> Bundle:
     """Write the manifest of what was fetched into `stage`; for an archive pack it and remove the stage.
 
     Raises EnvironmentUnfit (NoRoom) when the archive does not fit.
@@ -80,7 +80,7 @@ def make(report: Report, *, stage: Path, path: Path) -> Made:
         "kind": KIND,
         "vldock": __version__,
         "benchmarks": [item.name for item in report.job.data],
-        "repositories": [as_record(repo) for repo in seen_repos(report)],
+        "repositories": [as_record(repo) for repo in repos_for_lock(report)],
         "files": files,
     }
     manifest = write_json(stage / MANIFEST, value)
@@ -90,9 +90,9 @@ def make(report: Report, *, stage: Path, path: Path) -> Made:
             require_bytes(size, path.parent)
             _pack(stage, path, [MANIFEST, *(str(item["path"]) for item in files)])
         except OSError as error:
-            raise of_the_disk(error, path) from error
+            raise disk_error(error, path) from error
         shutil.rmtree(stage)
-    return Made(path, len(files), size, digest)
+    return Bundle(path, len(files), size, digest)
 
 
 def _pack(stage: Path, path: Path, names: list[str]) -> None:
@@ -108,10 +108,10 @@ def _pack(stage: Path, path: Path, names: list[str]) -> None:
                     tar.addfile(member, stream)
         raw.flush()
         os.fsync(raw.fileno())
-    rename(part, path)
+    rename_durably(part, path)
 
 
-def read_manifest(stream: io.BufferedIOBase | Any) -> dict[str, Any]:
+def parse_manifest(stream: io.BufferedIOBase | Any) -> dict[str, Any]:
     """Return the manifest as it is written; raises ValueError where it is none."""
     raw = json.loads(stream.read())
     if not isinstance(raw, dict) or raw.get("kind") != KIND or raw.get("schema") != SCHEMA:

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from vldock.common.errors import EnvironmentUnfit, VldockError
-from vldock.common.filesystem.permissions import nearest
+from vldock.common.filesystem.permissions import nearest_existing
 from vldock.host.downloads import file as download_file
 from vldock.host.downloads.http import Web
 from vldock.host.downloads.hub_snapshot import publish
 from vldock.host.downloads.locked_files import HubFile, LockedData, LockedRepo
 from vldock.host.downloads.plan import DownloadJob
 from vldock.host.downloads.request import FetchedFile, FileRequest, ProgressListener
-from vldock.host.errors import NoRoom, of_the_disk
+from vldock.host.errors import NoRoom, disk_error
 from vldock.host.util import process_lock
 from vldock.host.util.console import size_text
 from vldock.host.util.worker_threads import Done, run_all
@@ -26,7 +26,7 @@ LOCK_FILE = ".vldock-fetch.lock"
 Free = Callable[[Path], int]
 
 
-class Show(ProgressListener, Protocol):
+class FetchDisplay(ProgressListener, Protocol):
     """Who is told of progress and of each file's end."""
 
     def ended(self, done: Done[FileRequest, FetchedFile]) -> None:
@@ -34,7 +34,7 @@ class Show(ProgressListener, Protocol):
 
 
 @dataclass(frozen=True)
-class Report:
+class FetchReport:
     """How a fetch ended: the files in place, and what was given up, each with its error."""
 
     job: DownloadJob
@@ -44,7 +44,7 @@ class Report:
     @property
     def exit_code(self) -> int:
         """0, the failures' common code, or 1."""
-        return exit_code_of(error for _, error in self.failures)
+        return common_exit_code(error for _, error in self.failures)
 
     def whole(self, owner: str) -> bool:
         """Tell whether nothing of a benchmark or repository was given up."""
@@ -65,21 +65,21 @@ class Report:
 
 
 def execute(
-    web: Web, job: DownloadJob, *, jobs: int, show: Show, quick: bool = False, cache: Path | None = None
-) -> Report:
+    web: Web, job: DownloadJob, *, jobs: int, show: FetchDisplay, quick: bool = False, cache: Path | None = None
+) -> FetchReport:
     """Fetch every file of a job; publish the repositories that are whole in the hub cache `cache` (None: leave them).
 
     Nothing is raised for a file that cannot be had: the others go on, and the report tells.
     """
     ends = run_all(
         job.wanted,
-        lambda item: download_file.obtain(web, item, watch=show, quick=quick),
+        lambda item: download_file.fetch_file(web, item, watch=show, quick=quick),
         jobs=jobs,
         stop=web.stop,
         told=show.ended,
     )
     got = tuple(end.result for end in ends if end.result)
-    report = Report(job, got, tuple((end.item.name, end.error) for end in ends if end.error))
+    report = FetchReport(job, got, tuple((end.item.name, end.error) for end in ends if end.error))
     for repo in job.repos if cache else ():
         assert cache is not None
         if report.whole(repo.repo):
@@ -92,14 +92,14 @@ def execute(
 
 def free_bytes(path: Path) -> int:
     """Return the free bytes of the file system that holds, or would hold, `path`."""
-    return shutil.disk_usage(nearest(path)).free
+    return shutil.disk_usage(nearest_existing(path)).free
 
 
 def require_room(job: DownloadJob, *, free: Free = free_bytes) -> None:
     """Raise NoRoom when what is missing does not fit; each file system by itself."""
     by_disk: dict[int, list[FileRequest]] = {}
     for item in job.wanted:
-        by_disk.setdefault(nearest(item.path).stat().st_dev, []).append(item)
+        by_disk.setdefault(nearest_existing(item.path).stat().st_dev, []).append(item)
     for items in by_disk.values():
         need = DownloadJob(wanted=tuple(items)).missing_bytes()
         require_bytes(need, items[0].path.parent, free=free)
@@ -117,7 +117,7 @@ def require_bytes(need: int, folder: Path, *, free: Free = free_bytes) -> None:
 
 
 @contextmanager
-def held(folder: Path) -> Iterator[None]:
+def lock_folder(folder: Path) -> Iterator[None]:
     """Keep a folder to this process: the kernel lets go of it when the process dies, however it dies.
 
     Raises EnvironmentUnfit when another process holds it, or it cannot be written.
@@ -126,7 +126,7 @@ def held(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         stream = (folder / LOCK_FILE).open("a+")
     except OSError as error:
-        raise of_the_disk(error, folder / LOCK_FILE) from error
+        raise disk_error(error, folder / LOCK_FILE) from error
 
     def busy(holder: str) -> EnvironmentUnfit:
         return EnvironmentUnfit(
@@ -140,7 +140,7 @@ def held(folder: Path) -> Iterator[None]:
         yield
 
 
-def seen_data(report: Report) -> list[LockedData]:
+def data_for_lock(report: FetchReport) -> list[LockedData]:
     """Return the benchmarks' files with their size and sha256, for the lock."""
     sums = {item.wanted.owner: item.checksums for item in report.got if item.checksums}
     return [
@@ -150,7 +150,7 @@ def seen_data(report: Report) -> list[LockedData]:
     ]
 
 
-def seen_repos(report: Report) -> list[LockedRepo]:
+def repos_for_lock(report: FetchReport) -> list[LockedRepo]:
     """Return the repositories that are whole, each file with its sha256, for the lock."""
     sums = {item.wanted.path.name: item.checksums for item in report.got if item.checksums}
 
@@ -177,7 +177,7 @@ def _file(got: FetchedFile) -> dict[str, Any]:
     }
 
 
-def exit_code_of(errors: Iterable[VldockError]) -> int:
+def common_exit_code(errors: Iterable[VldockError]) -> int:
     """Return the exit code all errors share; 1 where they differ, 0 where there are none."""
     codes = {error.exit_code for error in errors}
     return 0 if not codes else codes.pop() if len(codes) == 1 else 1

@@ -10,8 +10,8 @@ import requests
 from vldock.host.downloads.http import Web
 from vldock.host.downloads.partial_file import PartialFile, file_checksums
 from vldock.host.downloads.request import FetchedFile, FileRequest, ProgressListener
-from vldock.host.errors import HostFailed, Stopped, WrongBytes, of_the_disk
-from vldock.host.util.redaction import bare, cleaned
+from vldock.host.errors import HostFailed, Stopped, WrongBytes, disk_error
+from vldock.host.util.redaction import bare_url, clean_message
 from vldock.host.util.retry import LOST, RetryableError
 
 CHUNK = 1 << 16  # what a cut loses at most
@@ -19,25 +19,27 @@ RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 WHOLE_TRIES = 2  # a part resumed may be another version's beginning: once more from the first byte
 
 
-def obtain(web: Web, wanted: FileRequest, *, watch: ProgressListener, quick: bool = False) -> FetchedFile:
+def fetch_file(web: Web, wanted: FileRequest, *, watch: ProgressListener, quick: bool = False) -> FetchedFile:
     """Have a file in its place; what is there and right is kept.
 
     Raises WrongBytes, DownloadDenied, NotThere, HostFailed, EnvironmentUnfit (NoRoom where the disk is full), or
     Stopped; the part stays for the next try, except where its bytes are wrong.
     """
     try:
-        kept = keep(wanted, watch=watch, quick=quick)
+        kept = check_existing(wanted, watch=watch, quick=quick)
         if kept is not None:
             return kept
         wanted.path.parent.mkdir(parents=True, exist_ok=True)
         return _copy(wanted, watch=watch) or _download(web, wanted, watch=watch)
     except requests.RequestException as error:  # an OSError too
-        raise HostFailed(f"{bare(wanted.url)}: {cleaned(error)}", expected="an answer that can be read") from error
+        raise HostFailed(
+            f"{bare_url(wanted.url)}: {clean_message(error)}", expected="an answer that can be read"
+        ) from error
     except OSError as error:
-        raise of_the_disk(error, wanted.path) from error
+        raise disk_error(error, wanted.path) from error
 
 
-def keep(wanted: FileRequest, *, watch: ProgressListener, quick: bool) -> FetchedFile | None:
+def check_existing(wanted: FileRequest, *, watch: ProgressListener, quick: bool) -> FetchedFile | None:
     """Return the file that is in place and right, None where there is none; a wrong blob is discarded.
 
     Raises WrongBytes for a wrong file that is the user's.
@@ -95,7 +97,7 @@ def _download(web: Web, wanted: FileRequest, *, watch: ProgressListener) -> Fetc
         part.discard()
         web.say(f"{wanted.name}: {problem}, not {wanted.expected}; discarded")
     raise WrongBytes(
-        f"{wanted.name} from {bare(wanted.url)} has {problem}",
+        f"{wanted.name} from {bare_url(wanted.url)} has {problem}",
         expected=str(wanted.expected),
         hint="nothing of it was kept; take another host (HF_ENDPOINT, --mirror), or wait until this one is mended",
     )
@@ -133,7 +135,9 @@ def _pour(web: Web, wanted: FileRequest, part: PartialFile, watch: ProgressListe
                 if wanted.expected.size is not None and part.size > wanted.expected.size:
                     return  # too long: refused when it is checked
         except LOST as error:
-            raise RetryableError(f"cut after {part.size} of {total or 'unknown'} bytes: {cleaned(error)}") from error
+            raise RetryableError(
+                f"cut after {part.size} of {total or 'unknown'} bytes: {clean_message(error)}"
+            ) from error
     if total is not None and part.size < total:
         raise RetryableError(f"cut after {part.size} of {total} bytes")
 

@@ -14,7 +14,7 @@ from vldock.host.errors import DownloadDenied, HostFailed, NotThere, Stopped
 from vldock.host.util import retry
 from vldock.host.util.console import Say, silent
 from vldock.host.util.https_session import HttpsSession, LeftHttps, use_no_proxy
-from vldock.host.util.redaction import bare, cleaned
+from vldock.host.util.redaction import bare_url, clean_message
 from vldock.host.util.retry import AGAIN, LOST, Result, RetryableError, RetryPolicy
 
 CONNECT_SECONDS, READ_SECONDS = 10.0, 60.0
@@ -71,25 +71,29 @@ class Web:
             )
         except requests.exceptions.SSLError as error:
             raise HostFailed(
-                f"{bare(url)}: {cleaned(error)}",
+                f"{bare_url(url)}: {clean_message(error)}",
                 expected="a certificate this machine trusts",
                 hint="REQUESTS_CA_BUNDLE=FILE.pem for a CA of your own",
             ) from error
         except LOST as error:
-            raise RetryableError(cleaned(error)) from error
+            raise RetryableError(clean_message(error)) from error
         except LeftHttps as error:
             raise HostFailed(
-                cleaned(error), expected="https to the end", hint="take it from elsewhere: HF_ENDPOINT, --mirror URL"
+                clean_message(error),
+                expected="https to the end",
+                hint="take it from elsewhere: HF_ENDPOINT, --mirror URL",
             ) from error
         except requests.RequestException as error:
-            raise HostFailed(f"{bare(url)}: {cleaned(error)}", expected="an address that can be asked") from error
+            raise HostFailed(
+                f"{bare_url(url)}: {clean_message(error)}", expected="an address that can be asked"
+            ) from error
         if response.status_code in (200, 206, 416):
             return response
         with response:
             raise self._unwanted(url, response)
 
     def _unwanted(self, url: str, response: requests.Response) -> Exception:
-        said = f"{bare(url)}: {response.status_code} {response.reason}"
+        said = f"{bare_url(url)}: {response.status_code} {response.reason}"
         code = response.headers.get("X-Error-Code", "")
         if response.status_code in AGAIN:
             after = response.headers.get("Retry-After", "")

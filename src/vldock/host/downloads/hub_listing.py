@@ -15,7 +15,7 @@ from vldock.common.hub_cache_layout import BLOB, COMMIT
 from vldock.host.downloads.http import Web
 from vldock.host.downloads.locked_files import HubFile, LockedRepo
 from vldock.host.errors import HostFailed
-from vldock.host.util.redaction import cleaned
+from vldock.host.util.redaction import clean_message
 from vldock.host.util.retry import LOST, RetryableError
 
 MAIN = "main"
@@ -28,7 +28,7 @@ SAME_IN_PICKLE = re.compile(r"(.*/)?pytorch_model(-\d+-of-\d+)?\.bin(\.index\.js
 SAFE_PATH = re.compile(r"(?!/)(?!.*(^|/)\.\.?(/|$))[^\x00\\]+")
 
 
-def listing(web: Web, locked: LockedRepo) -> LockedRepo:
+def list_repo(web: Web, locked: LockedRepo) -> LockedRepo:
     """Return a repository with its commit and the files to have; what the lock records is not asked for again.
 
     Raises DownloadDenied, NotThere, HostFailed; InputRefused for an answer that is no listing.
@@ -49,7 +49,7 @@ def listing(web: Web, locked: LockedRepo) -> LockedRepo:
     return replace(locked, revision=commit, files=known)
 
 
-def address(endpoint: str, repo: str, commit: str, path: str) -> str:
+def file_url(endpoint: str, repo: str, commit: str, path: str) -> str:
     """Return where a file of a repository is downloaded."""
     return f"{endpoint}/{repo}/resolve/{commit}/{quote(path)}"
 
@@ -70,7 +70,7 @@ def _ask(web: Web, url: str, repo: str) -> Mapping[str, Any]:
             try:
                 return json.loads(response.content)
             except LOST as error:
-                raise RetryableError(cleaned(error)) from error
+                raise RetryableError(clean_message(error)) from error
 
     try:
         raw = web.persist(ask, what=f"{repo}: listing")
@@ -101,7 +101,7 @@ def _asked(web: Web, repo: str, commit: str, item: HubFile) -> HubFile:
     """Ask for a file's size and checksum by a HEAD, where the listing of a mirror has none."""
 
     def ask() -> tuple[str, str]:
-        with web.get(address(web.hub.endpoint, repo, commit, item.path), method="HEAD") as response:
+        with web.get(file_url(web.hub.endpoint, repo, commit, item.path), method="HEAD") as response:
             first = response.history[0] if response.history else response
             etag = first.headers.get("X-Linked-Etag") or first.headers.get("ETag") or ""
             length = first.headers.get("X-Linked-Size") or first.headers.get("Content-Length", "")

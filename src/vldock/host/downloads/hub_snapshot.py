@@ -33,7 +33,7 @@ def publish(cache: Path, repo: LockedRepo) -> Path:
         link = target / item.path
         link.parent.mkdir(parents=True, exist_ok=True)
         _link(link, os.path.relpath(place / "blobs" / item.blob, link.parent))
-    found = weight_files.faults(target, need_weights=repo.only is None)
+    found = weight_files.find_faults(target, need_weights=repo.only is None)
     if found:
         raise InputRefused(
             f"{repo.repo} at {repo.revision} is not whole: {'; '.join(map(str, found))}",
@@ -52,7 +52,7 @@ def as_record(repo: LockedRepo) -> dict[str, Any]:
     return {"schema": 1, **asdict(repo)}
 
 
-def recorded(place: Path) -> LockedRepo | None:
+def read_record(place: Path) -> LockedRepo | None:
     """Return what was fetched into a repository's folder, or None where nobody wrote it down."""
     try:
         return from_record(json.loads((place / hub_cache_layout.RECORD).read_text(encoding="utf-8")))

@@ -13,7 +13,7 @@ from vldock.common.image_paths import TOKEN_VARIABLES
 USUAL = Path(".env")
 
 
-def hub_token(env_file: Path | None, environ: Mapping[str, str]) -> str | None:
+def find_token(env_file: Path | None, environ: Mapping[str, str]) -> str | None:
     """Return the token of `env_file` (.env of this folder without one), else the environment's, or None.
 
     Raises UsageError when the file that was named is not there, InputRefused when it cannot be read.
@@ -21,7 +21,7 @@ def hub_token(env_file: Path | None, environ: Mapping[str, str]) -> str | None:
     if env_file is not None and not env_file.exists():
         raise UsageError(f"--env-file {env_file} is not there", expected="a file with HUGGING_FACE_HUB_TOKEN=...")
     path = env_file or USUAL
-    values = read(path) if path.is_file() else {}
+    values = read_env_file(path) if path.is_file() else {}
     for source in (values, environ):
         for name in TOKEN_VARIABLES:
             if source.get(name):
@@ -29,7 +29,7 @@ def hub_token(env_file: Path | None, environ: Mapping[str, str]) -> str | None:
     return None
 
 
-def read(path: Path) -> dict[str, str]:
+def read_env_file(path: Path) -> dict[str, str]:
     """Return the variables of a file as the container reads them; raises InputRefused where it cannot be read."""
     try:
         return parse_dot_env(path.read_bytes(), os.environ)

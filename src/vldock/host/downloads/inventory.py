@@ -10,7 +10,7 @@ from typing import Any, Literal
 from vldock.common import hub_cache_layout, weight_files
 from vldock.common.tables.editions import CHOICE
 from vldock.common.weight_files import Fault
-from vldock.host.downloads.hub_snapshot import recorded
+from vldock.host.downloads.hub_snapshot import read_record
 from vldock.host.downloads.locked_files import LockedData, LockedRepo
 from vldock.host.downloads.partial_file import file_checksums
 
@@ -63,7 +63,7 @@ def data_item(locked: LockedData, root: Path, *, quick: bool = False) -> Item:
 def repo_item(locked: LockedRepo, cache: Path, *, quick: bool = False) -> Item:
     """Look at one repository in the hub cache `cache`; `quick` reads heads and tails only, no whole file."""
     place = hub_cache_layout.folder(cache, locked.repo)
-    begun = tuple(f"blobs/{name} is unfinished" for name in hub_cache_layout.unfinished(place))
+    begun = tuple(f"blobs/{name} is unfinished" for name in hub_cache_layout.list_unfinished(place))
     reference = hub_cache_layout.reference(place)
     if reference is None or reference.commit is None:
         return _item_without_commit(locked, place, reference, begun)
@@ -71,7 +71,7 @@ def repo_item(locked: LockedRepo, cache: Path, *, quick: bool = False) -> Item:
     if locked.revision and reference.commit != locked.revision:
         note = f"refs/main is at {reference.commit}, the lock declares {locked.revision}"
         return Item("weights", locked.repo, "foreign", str(files), _size(place), (note,))
-    found = list(weight_files.faults(files, need_weights=locked.only is None)) + _lacking(locked, place, files)
+    found = list(weight_files.find_faults(files, need_weights=locked.only is None)) + _lacking(locked, place, files)
     told = {fault.file for fault in found}
     if not quick:
         found += [fault for fault in _changed(files, locked) if fault.file not in told]
@@ -119,7 +119,7 @@ def foreign_repos(cache: Path, locked: Iterable[LockedRepo]) -> list[Item]:
 
 def _lacking(locked: LockedRepo, place: Path, files: Path) -> list[Fault]:
     """Return the files that were declared, or were fetched at this commit, and are not there."""
-    written = recorded(place)
+    written = read_record(place)
     same = written if written and written.revision == files.name else None
     declared = locked.files or (same.files if same else None) or ()
     paths = [item.path for item in declared]

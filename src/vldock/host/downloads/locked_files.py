@@ -107,7 +107,7 @@ def load_datasets(folder: Path, env: Mapping[str, str] | None = None) -> tuple[L
     """
     declared = _declared(folder)
     named = {item.name: item.editions for item in declared}
-    allowed, chosen = editions.accepted(env), editions.chosen(named, env)
+    allowed, chosen = editions.accepted_md5s(env), editions.chosen_editions(named, env)
 
     def asked(item: LockedData) -> LockedData:
         one = chosen.get(item.name)

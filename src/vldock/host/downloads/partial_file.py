@@ -117,7 +117,7 @@ class PartialFile:
     def place(self, path: Path) -> None:
         """Give the file its name: fsync, rename, fsync of the folder."""
         self.settle()
-        rename(self.path, path)
+        rename_durably(self.path, path)
 
     def discard(self) -> None:
         """Remove it."""
@@ -138,7 +138,7 @@ def file_checksums(path: Path, expected: ExpectedFile) -> Checksums:
     return running.checksums()
 
 
-def rename(source: Path, target: Path) -> None:
+def rename_durably(source: Path, target: Path) -> None:
     """Rename within a file system, so that it outlives a power cut."""
     source.replace(target)
     handle = os.open(target.parent, os.O_RDONLY)

@@ -33,10 +33,10 @@ class DownloadJob:
 
     def missing_bytes(self) -> int:
         """Return how many bytes are not here yet, as far as sizes are known."""
-        return sum(max(0, (item.total or 0) - here(item)) for item in self.wanted)
+        return sum(max(0, (item.total or 0) - bytes_here(item)) for item in self.wanted)
 
 
-def here(wanted: FileRequest) -> int:
+def bytes_here(wanted: FileRequest) -> int:
     """Return how many bytes of a file are here, in its place or in its part."""
     for path in (wanted.path, wanted.part):
         if path.is_file():
@@ -76,7 +76,7 @@ def _repos_of(name: str) -> tuple[str, ...]:
     return (model.repo, *model.needs)
 
 
-def data_job(
+def plan_data(
     chosen: Iterable[LockedData], root: Path, *, hub: Hub, official: str, mirror: str | None, seed: Path | None = None
 ) -> DownloadJob:
     """Return the files of benchmarks. A mirror holds NAME.tsv each; `official` is the Hub's address in the lock."""
@@ -117,14 +117,14 @@ def _no_address(item: LockedData, root: Path) -> str:
     return ""
 
 
-def weights_job(
+def plan_weights(
     repos: Iterable[LockedRepo], cache: Path, *, web: Web, jobs: int, seed: Path | None = None
 ) -> DownloadJob:
     """Return the files of repositories, asking the Hub for what the lock does not record.
 
     `cache` is the hub cache itself. Raises what `hub_listing.listing` raises.
     """
-    ends = run_all(tuple(repos), lambda repo: hub_listing.listing(web, repo), jobs=jobs, stop=web.stop)
+    ends = run_all(tuple(repos), lambda repo: hub_listing.list_repo(web, repo), jobs=jobs, stop=web.stop)
     for end in ends:
         if end.error:
             raise end.error
@@ -138,7 +138,7 @@ def weights_job(
             wanted[path] = FileRequest(
                 name=f"{repo.repo}/{item.path}",
                 owner=repo.repo,
-                url=hub_listing.address(web.hub.endpoint, repo.repo, repo.revision or "", item.path),
+                url=hub_listing.file_url(web.hub.endpoint, repo.repo, repo.revision or "", item.path),
                 path=path,
                 expected=item.expected,
                 replace=True,
@@ -147,7 +147,7 @@ def weights_job(
     return DownloadJob(repos=listed, wanted=tuple(wanted.values()))
 
 
-def with_sizes(job: DownloadJob, *, web: Web, jobs: int) -> DownloadJob:
+def ask_sizes(job: DownloadJob, *, web: Web, jobs: int) -> DownloadJob:
     """Return the job with the sizes the hosts tell, where the lock has none; a host that does not tell is no error."""
 
     def ask(item: FileRequest) -> int | None:

@@ -11,17 +11,17 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
 
-from vldock.host.downloads.execute import Report, Show, free_bytes
-from vldock.host.downloads.plan import DownloadJob, here
+from vldock.host.downloads.execute import FetchDisplay, FetchReport, free_bytes
+from vldock.host.downloads.plan import DownloadJob, bytes_here
 from vldock.host.downloads.request import FetchedFile, FileRequest
 from vldock.host.util.console import size_text
-from vldock.host.util.redaction import bare
+from vldock.host.util.redaction import bare_url
 from vldock.host.util.worker_threads import Done
 
 NAME_WIDTH = 44
 
 
-class Lines:
+class LineDisplay:
     """One line for each file that ends; errors as they come."""
 
     def __init__(self, console: Console, *, total: int) -> None:
@@ -36,7 +36,7 @@ class Lines:
         self.console.print(f"[{self.count}/{self.total}] {_end(done)}", soft_wrap=True)
 
 
-class Bars(Lines):
+class BarDisplay(LineDisplay):
     """A bar for each file that is on its way, above them a line for each that ended."""
 
     def __init__(self, console: Console, progress: Progress, *, total: int) -> None:
@@ -63,14 +63,14 @@ class Bars(Lines):
 
 
 @contextmanager
-def display(console: Console, *, total: int) -> Iterator[Show]:
+def open_display(console: Console, *, total: int) -> Iterator[FetchDisplay]:
     """Yield what shows progress on `console`."""
     if not console.is_terminal:
-        yield Lines(console, total=total)
+        yield LineDisplay(console, total=total)
         return
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
-        yield Bars(progress.console, progress, total=total)
+        yield BarDisplay(progress.console, progress, total=total)
 
 
 def plan_lines(job: DownloadJob) -> list[str]:
@@ -93,7 +93,7 @@ def plan_json(job: DownloadJob) -> dict[str, Any]:
             "from": _source(item),
             "path": str(item.path),
             "size": item.total,
-            "here": here(item),
+            "here": bytes_here(item),
             "expected": str(item.expected),
         }
         for item in job.wanted
@@ -102,7 +102,7 @@ def plan_json(job: DownloadJob) -> dict[str, Any]:
     return {"files": files, "repositories": repos, "missing_bytes": job.missing_bytes()}
 
 
-def closing(report: Report) -> list[str]:
+def closing_lines(report: FetchReport) -> list[str]:
     """Return the last lines: each failure with its cure, or that all is there."""
     if not report.failures:
         size = sum(item.size for item in report.got)
@@ -125,8 +125,8 @@ def _state(item: FileRequest) -> str:
     size = "size unknown" if item.total is None else size_text(item.total)
     if item.path.is_file():
         return f"here, {size_text(item.path.stat().st_size)}"
-    return f"{size_text(here(item))} of {size}" if here(item) else size
+    return f"{size_text(bytes_here(item))} of {size}" if bytes_here(item) else size
 
 
 def _source(item: FileRequest) -> str:
-    return bare(item.url)
+    return bare_url(item.url)

@@ -13,33 +13,33 @@ from vldock.host.downloads.inventory import Item
 SUFFIX = ".tsv"
 
 
-def is_own(name: str, root: Path | None) -> bool:
+def is_custom(name: str, root: Path | None) -> bool:
     """Return whether a name is a user's own table: a path, or a TSV in the folder of benchmarks."""
     return name.endswith(SUFFIX) or (root is not None and (root / f"{name}{SUFFIX}").is_file())
 
 
-def own_item(name: str, root: Path | None, *, quick: bool = False) -> Item:
+def custom_item(name: str, root: Path | None, *, quick: bool = False) -> Item:
     """Look at a user's own table; raises UsageError where it is not there."""
     path = Path(name) if name.endswith(SUFFIX) or root is None else root / f"{name}{SUFFIX}"
     if not path.is_file():
         raise UsageError(f"{path} is not there", expected="a benchmark's name, or the path of a TSV")
     item = Item("data", path.stem, "complete", str(path), path.stat().st_size)
-    return item if quick else flawed(item, own=True)
+    return item if quick else with_problems(item, own=True)
 
 
-def flawed(item: Item, *, own: bool = False) -> Item:
+def with_problems(item: Item, *, own: bool = False) -> Item:
     """Return a table's item with what a look at its rows found; one that run.py would refuse is `flawed`."""
-    look = look_at(Path(item.path), own=own)
+    look = check_file(Path(item.path), own=own)
     notes = (*item.notes, *look.lines())
     return replace(item, state="flawed" if look.refused else item.state, notes=notes, rows=look.rows)
 
 
-def look_at(path: Path, *, own: bool) -> TableCheck:
+def check_file(path: Path, *, own: bool) -> TableCheck:
     """Return the look at a whole table, every picture decoded."""
-    return check_table(path, name=path.stem, root=path.parent, own=own, decode=wrong, threads=4)
+    return check_table(path, name=path.stem, root=path.parent, own=own, decode=why_broken, threads=4)
 
 
-def wrong(content: bytes) -> str | None:
+def why_broken(content: bytes) -> str | None:
     """Return why bytes are no picture that a model can see, or None."""
     from PIL import Image
 

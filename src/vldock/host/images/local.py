@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import IO, Any
 
 from vldock.common.errors import EnvironmentUnfit
-from vldock.host.errors import plain
+from vldock.host.errors import error_text
 from vldock.host.images import archive
 from vldock.host.images.identity import ImageIdentity
 
@@ -85,7 +85,7 @@ def save(client: Any, image: Any) -> IO[bytes]:
             yield from client.api.get_image(image.id)
         except (DockerException, RequestException) as error:
             raise EnvironmentUnfit(
-                f"the engine did not save {image.id}: {plain(error)}",
+                f"the engine did not save {image.id}: {error_text(error)}",
                 expected="the whole image; the engine needs its size as free disk meanwhile",
                 hint="vldock engine status",
             ) from error

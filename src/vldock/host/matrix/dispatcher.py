@@ -21,7 +21,7 @@ from vldock.host.matrix.job_output import REFUSALS, UNFIT
 from vldock.host.matrix.running_jobs import Item, RunningJob, RunningJobs
 from vldock.host.matrix.scheduler import Assignment, Task
 from vldock.host.runs import devices, log_files
-from vldock.host.runs.cell_records import Records, verdict
+from vldock.host.runs.cell_records import CellRecords, verdict
 from vldock.host.runs.devices import Device
 from vldock.host.runs.events import Event, Sink, event
 from vldock.host.runs.plan import Key
@@ -32,7 +32,7 @@ from vldock.host.runs.record import JobRecord
 class Dispatch:
     """The work on the cells that wait; `cells` gathers their records, `on_stint` is told what each job did."""
 
-    records: Records
+    records: CellRecords
     places: Sequence[Device]
     executor: Executor
     costs: Estimates
@@ -99,7 +99,7 @@ class Dispatch:
     def begin(self, choice: Assignment) -> None:
         """Start a job for a cell; a device on which none can be started is left out."""
         places = [self.by_name[name] for name in choice.seats]
-        device = places[0] if len(places) == 1 else devices.joined(places)
+        device = places[0] if len(places) == 1 else devices.join_devices(places)
         job = DeviceJob(
             choice.task.model, device, log_files.name_of(choice.task.model, device.name) if self.many else None
         )

@@ -14,7 +14,7 @@ from vldock.host.runs.folder import RunFolder
 from vldock.host.runs.plan import Key, RunPlan
 from vldock.host.runs.record import RunRecord
 from vldock.host.util.console import duration_text
-from vldock.host.util.process import copyable
+from vldock.host.util.process import shell_text
 
 
 def show(
@@ -45,7 +45,7 @@ def show(
             print(f"\n{model}: {len(names)} cells")
             if names:
                 spec = runner.spec(plan, folder=folder, run_id="RUN", job=DeviceJob(model, place), benchmarks=names)
-                print(copyable(spec.docker_argv()))
+                print(shell_text(spec.docker_argv()))
     return 0
 
 

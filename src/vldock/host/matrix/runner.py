@@ -24,7 +24,7 @@ from vldock.host.reports import statistics
 from vldock.host.reports import tables as result_tables
 from vldock.host.reports import write as report_write
 from vldock.host.runs import log_files
-from vldock.host.runs.cell_records import Records
+from vldock.host.runs.cell_records import CellRecords
 from vldock.host.runs.devices import Device
 from vldock.host.runs.events import Event, Sink, SummaryLog, event, fan_out
 from vldock.host.runs.folder import RunFolder
@@ -205,7 +205,7 @@ class RunInProgress:
         expected = estimates.expect(self.folder.path.parent, plan)
         wide = self.record.where.data_parallel == "auto"
         statistics.import_in_background()
-        work = Dispatch(Records(plan, self.folder), places, executor, expected, self.sink, self.add, wide=wide)
+        work = Dispatch(CellRecords(plan, self.folder), places, executor, expected, self.sink, self.add, wide=wide)
         work.cells = self.cells
         work.run(key for key in plan.cells if key not in self.cells)
 

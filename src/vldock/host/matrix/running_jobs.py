@@ -20,7 +20,7 @@ from vldock.host.matrix.executor import DeviceJob, Executor, Watched
 from vldock.host.matrix.job_output import JobOutput
 from vldock.host.matrix.scheduler import DeviceState
 from vldock.host.runs import log_files
-from vldock.host.runs.cell_records import Records
+from vldock.host.runs.cell_records import CellRecords
 from vldock.host.runs.plan import Key
 from vldock.host.runs.record import JobRecord
 
@@ -48,7 +48,7 @@ class RunningJob:
 class RunningJobs:
     """The workers; `on_stint` is told what each has done when it ends."""
 
-    records: Records
+    records: CellRecords
     executor: Executor
     on_stint: Callable[[JobRecord], None]
     clock: Callable[[], float]

@@ -12,7 +12,7 @@ from urllib.parse import urljoin, urlsplit, urlunsplit
 from vldock.host.errors import RegistryFailed
 from vldock.host.registry.answer import in_one_line
 from vldock.host.registry.reference import LOOPBACK
-from vldock.host.util.redaction import bare
+from vldock.host.util.redaction import bare_url
 
 PORTS = {"http": 80, "https": 443}
 
@@ -80,7 +80,7 @@ class Home:
 
     def _refusal(self, url: str, why: str) -> RegistryFailed:
         try:
-            shown = in_one_line(bare(url))
+            shown = in_one_line(bare_url(url))
         except ValueError:
             shown = repr(in_one_line(url))
         return RegistryFailed(

@@ -13,7 +13,7 @@ from typing import Any
 import requests
 
 from vldock.host.errors import RegistryFailed
-from vldock.host.util.redaction import bare
+from vldock.host.util.redaction import bare_url
 
 LONGEST = 300  # characters of a registry's words that are worth a line
 READ = 1 << 16  # bytes of an error page that are looked at
@@ -99,7 +99,7 @@ def stored_bytes(response: requests.Response) -> int | None:
 
 def unexpected(response: requests.Response, what: str, *, expected: str) -> RegistryFailed:
     """Return the error for an answer outside the API."""
-    asked = f"{response.request.method} {in_one_line(bare(str(response.url)))}"
+    asked = f"{response.request.method} {in_one_line(bare_url(str(response.url)))}"
     return RegistryFailed(
         f"{asked}: answered {_code(response)} with {what}",
         expected=f"{expected} ({DISTRIBUTION})",

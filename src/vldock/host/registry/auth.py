@@ -24,7 +24,7 @@ from vldock.host.registry.address import Home, Origin
 from vldock.host.registry.answer import in_one_line, parse_json, status_text, unexpected
 from vldock.host.registry.reference import LOOPBACK
 from vldock.host.util.console import Say, silent
-from vldock.host.util.redaction import bare
+from vldock.host.util.redaction import bare_url
 from vldock.host.util.retry import AGAIN, RetryableError
 
 PARAMETER = re.compile(r'(\w+)="([^"]*)"')
@@ -119,11 +119,11 @@ class RegistryAuth(AuthBase):
             who = _OneOriginHeader(realm, self.credentials.basic if self.credentials.user else None)
             answer = send("GET", realm, params=parameters, auth=who)
         if answer.status_code in AGAIN:
-            raise RetryableError(f"{in_one_line(bare(realm))} gave no token: {status_text(answer)}")
+            raise RetryableError(f"{in_one_line(bare_url(realm))} gave no token: {status_text(answer)}")
         if answer.status_code != 200:
             address = self.home().address
             raise RegistryDenied(
-                f"{in_one_line(bare(realm))} gave no token for {address}: {status_text(answer)}",
+                f"{in_one_line(bare_url(realm))} gave no token for {address}: {status_text(answer)}",
                 expected="the credentials of a user who may push",
                 hint=f"docker login {address}",
             )
@@ -138,7 +138,7 @@ class RegistryAuth(AuthBase):
         secret = self.credentials.user or self.credentials.identity_token
         if secret and parts.scheme != "https" and not (self.home().plain_http or LOOPBACK.match(parts.netloc)):
             raise RegistryDenied(
-                f"{in_one_line(bare(url))} asks for a password over plain http",
+                f"{in_one_line(bare_url(url))} asks for a password over plain http",
                 expected="https, or a registry on this machine",
                 hint="--plain-http sends it all the same",
             )

@@ -18,7 +18,7 @@ from vldock.host.registry.reference import Repository
 from vldock.host.util import retry
 from vldock.host.util.console import Say, silent
 from vldock.host.util.https_session import use_no_proxy
-from vldock.host.util.redaction import bare, cleaned
+from vldock.host.util.redaction import bare_url, clean_message
 from vldock.host.util.retry import AGAIN, LOST, Result, RetryableError, RetryPolicy
 
 CONNECT_SECONDS, READ_SECONDS = 10, 60
@@ -72,7 +72,7 @@ class Http:
         url = self.home.resolve(path, base=base)
         if path.lower().startswith("http:") and url.startswith("https:") and not self._told:
             self._told = True
-            shown = in_one_line(bare(path))
+            shown = in_one_line(bare_url(path))
             self.say(f"{self.repository.host} names itself {shown} (its proxy hides TLS from it): https is kept")
         return url
 
@@ -122,14 +122,14 @@ class Http:
                 response = self._send(method, url, **options)
         except requests.exceptions.SSLError as error:
             raise RegistryFailed(
-                f"{self.repository.host}: {cleaned(error)}",
+                f"{self.repository.host}: {clean_message(error)}",
                 expected="a certificate this machine trusts",
                 hint="REQUESTS_CA_BUNDLE=FILE.pem for a CA of your own; --plain-http where there is no TLS",
             ) from error
         except LOST as error:
-            raise RetryableError(cleaned(error)) from error
+            raise RetryableError(clean_message(error)) from error
         except (requests.RequestException, HTTPError, ValueError) as error:  # an address or header that is none
-            message = f"{self.repository.host}: {method} {bare(path)}: {cleaned(error)}"
+            message = f"{self.repository.host}: {method} {bare_url(path)}: {clean_message(error)}"
             raise RegistryFailed(message, expected=DISTRIBUTION) from error
         if response.status_code in ok:
             return response
@@ -149,7 +149,7 @@ class Http:
         return response
 
     def _status_error(self, method: str, path: str, response: requests.Response) -> Exception:
-        reason = f"{method} {bare(path)}: {status_text(response)}"
+        reason = f"{method} {bare_url(path)}: {status_text(response)}"
         if response.status_code in AGAIN:
             after = response.headers.get("Retry-After", "")
             return RetryableError(reason, after=float(after) if NUMBER.fullmatch(after) else None)

@@ -10,13 +10,13 @@ from vldock.common.cell_record import Cell
 from vldock.common.errors import InputRefused
 from vldock.host.runs.events import Event
 from vldock.host.runs.folder import RunFolder
-from vldock.host.runs.plan import Key, RunPlan, doubt
+from vldock.host.runs.plan import Key, RunPlan, why_not_success
 
 TAIL_LINES = 3
 
 
 @dataclass(frozen=True)
-class Records:
+class CellRecords:
     """The cells of a run's folder."""
 
     plan: RunPlan
@@ -31,7 +31,7 @@ class Records:
             return self.failed(key, error.message)
         if cell is None:
             return self.failed(key, f"the container reported an end but left no {path.name}/cell.json")
-        reason = doubt(cell, self.plan)
+        reason = why_not_success(cell, self.plan)
         if reason is None or cell.status == "failed":
             return cell
         return self.failed(key, reason)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vldock.common.errors import UsageError
-from vldock.common.nvidia_smi import UUID, of_listing
+from vldock.common.nvidia_smi import UUID, parse_gpu_list
 from vldock.host.docker_engine import client as docker_client
 from vldock.host.util.process import Runner, capture
 
@@ -63,13 +63,13 @@ class Machine:
     memory: int | None = None
 
 
-def found(gpus: str, where: Placement, machine: Machine, *, listed: List | None = None) -> tuple[Device, ...]:
+def find_devices(gpus: str, where: Placement, machine: Machine, *, listed: List | None = None) -> tuple[Device, ...]:
     """Return the devices of `gpus` ('none', 'all', or numbers and UUIDs).
 
     Raises UsageError for workers on GPUs, and for groups that the devices do not make up.
     """
     if gpus == "none":
-        return grouped(_cpus(where.workers, machine), where.group)
+        return group_devices(_cpus(where.workers, machine), where.group)
     if where.workers != 1:
         raise UsageError(
             f"--workers {where.workers} with --gpus {gpus}",
@@ -78,10 +78,10 @@ def found(gpus: str, where: Placement, machine: Machine, *, listed: List | None 
         )
     names = list((listed or list_gpus)()) if gpus == "all" else gpus.split(",")
     if not where.spread or len(names) < 2:
-        return grouped([Device("gpu0" if len(names) < 2 else "gpus", gpus)], where.group)
+        return group_devices([Device("gpu0" if len(names) < 2 else "gpus", gpus)], where.group)
     share = max(1, machine.cores // len(names))
     alone = [Device(f"gpu{name if name.isdecimal() else n}", name, share) for n, name in enumerate(names)]
-    return grouped(alone, where.group)
+    return group_devices(alone, where.group)
 
 
 def workers_for_standins(cells: int, machine: Machine) -> int:
@@ -96,7 +96,7 @@ def _cpus(workers: int, machine: Machine) -> list[Device]:
     return [Device(f"cpu{n}", threads=max(1, machine.cores // workers), memory=memory) for n in range(workers)]
 
 
-def grouped(devices: Sequence[Device], size: int) -> tuple[Device, ...]:
+def group_devices(devices: Sequence[Device], size: int) -> tuple[Device, ...]:
     """Return the devices joined by `size`; raises UsageError where they do not come out even."""
     if size == 1:
         return tuple(devices)
@@ -106,10 +106,10 @@ def grouped(devices: Sequence[Device], size: int) -> tuple[Device, ...]:
             expected=f"a number of devices that {size} divides",
             hint="--gpus or --workers says how many devices there are",
         )
-    return tuple(joined(devices[start : start + size]) for start in range(0, len(devices), size))
+    return tuple(join_devices(devices[start : start + size]) for start in range(0, len(devices), size))
 
 
-def joined(devices: Sequence[Device]) -> Device:
+def join_devices(devices: Sequence[Device]) -> Device:
     """Return several devices as one that a cell is spread over, a process on each."""
     threads, memory = [d.threads for d in devices], [d.memory for d in devices]
     return Device(
@@ -127,6 +127,6 @@ def list_gpus(*, run: Runner = capture, proc: Path = PROC) -> list[str]:
         return []
     answer = run(["nvidia-smi", "-L"])
     if answer.ok:
-        return of_listing(answer.stdout)
+        return parse_gpu_list(answer.stdout)
     texts = [path.read_text(encoding="utf-8") for path in sorted(proc.glob("*/information"))]
     return [match[1] for text in texts if (match := UUID.search(text))]

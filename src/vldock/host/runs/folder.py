@@ -15,7 +15,7 @@ from vldock.common.cell_record import Cell
 from vldock.common.errors import EnvironmentUnfit, InputRefused
 from vldock.common.filesystem.atomic import write_json
 from vldock.host.runs.devices import Placement
-from vldock.host.runs.plan import RunPlan, doubt
+from vldock.host.runs.plan import RunPlan, why_not_success
 from vldock.host.runs.record import RUN_SCHEMA, JobRecord, RunRecord, WorkPeriod
 from vldock.host.util import process_lock
 
@@ -92,12 +92,12 @@ class RunFolder:
                 cell = Cell.load(self.cell(model, benchmark))
             except InputRefused:
                 continue
-            if cell is not None and doubt(cell, plan) is None and not data_touched(plan, cell):
+            if cell is not None and why_not_success(cell, plan) is None and not is_data_newer(plan, cell):
                 found[model, benchmark] = cell
         return found
 
 
-def data_touched(plan: RunPlan, cell: Cell) -> bool:
+def is_data_newer(plan: RunPlan, cell: Cell) -> bool:
     """Tell whether the benchmark's TSV is younger than the cell."""
     path = Path(plan.data) / f"{cell.benchmark}.tsv" if plan.data else None
     return (
@@ -146,7 +146,7 @@ def latest_unfinished(outputs: Path) -> tuple[RunFolder, RunRecord] | None:
 
 
 @contextmanager
-def locked(folder: RunFolder) -> Iterator[None]:
+def lock_run(folder: RunFolder) -> Iterator[None]:
     """Hold the run: the kernel lets go of it when this process dies, however it dies.
 
     Raises EnvironmentUnfit when another process holds it.

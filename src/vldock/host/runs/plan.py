@@ -101,7 +101,7 @@ def _refuse_unknown(kind: str, names: Iterable[str], known: Sequence[str]) -> No
             )
 
 
-def doubt(cell: Cell, plan: RunPlan) -> str | None:
+def why_not_success(cell: Cell, plan: RunPlan) -> str | None:
     """Return why a cell's record is not this plan's success, or None when it is one."""
     if cell.status != "succeeded":
         return cell.error or "failed without a word"

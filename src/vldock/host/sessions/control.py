@@ -13,7 +13,7 @@ from typing import Any
 
 from vldock.common.errors import EnvironmentUnfit
 from vldock.host.containers.lifecycle import Completed, Container
-from vldock.host.errors import plain
+from vldock.host.errors import error_text
 from vldock.host.sessions import spec as session_spec
 from vldock.host.sessions.find import Session
 
@@ -66,7 +66,7 @@ def run_short(handle: Any, words: Sequence[str], *, seconds: float = SECONDS) ->
         return Container(handle, None).execute(["timeout", "-k", "2", f"{seconds:g}", *words])
     except APIError as error:
         raise EnvironmentUnfit(
-            f"nothing can be run in container {handle.name}: {plain(error)}", hint="vldock session ls"
+            f"nothing can be run in container {handle.name}: {error_text(error)}", hint="vldock session ls"
         ) from error
 
 

@@ -19,7 +19,7 @@ from typing import IO, Any
 
 from vldock.common.errors import EnvironmentUnfit
 from vldock.host.containers.streams import Source, frames
-from vldock.host.errors import plain
+from vldock.host.errors import error_text
 from vldock.host.sessions import control as session_control
 from vldock.host.util.console import Say, say
 
@@ -133,7 +133,7 @@ def _start(handle: Any, argv: Sequence[str], env: Mapping[str, str]) -> tuple[st
         made = str(api.exec_create(handle.id, list(argv), environment=dict(env))["Id"])
         return made, frames(api.exec_start(made, socket=True))
     except APIError as error:
-        raise EnvironmentUnfit(f"{argv[0]} cannot be run in {handle.name}: {plain(error)}") from error
+        raise EnvironmentUnfit(f"{argv[0]} cannot be run in {handle.name}: {error_text(error)}") from error
 
 
 def _wait(
@@ -175,7 +175,7 @@ def exit_code(handle: Any, made: str) -> int:
         state = _later_state(handle, before, seconds=LATE_SECONDS if code in (None, KILLED) else 0.0)
     except (DockerException, RequestException) as error:
         raise EnvironmentUnfit(
-            f"container {handle.name} was lost: {plain(error)}", hint="vldock engine status; vldock session ls"
+            f"container {handle.name} was lost: {error_text(error)}", hint="vldock engine status; vldock session ls"
         ) from error
     if state["Status"] == "running" and state["StartedAt"] == before["StartedAt"]:
         return KILLED if code is None else int(code)

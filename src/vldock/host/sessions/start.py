@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from vldock.common.errors import EnvironmentUnfit, InputRefused, UsageError, VldockError
-from vldock.host.containers.cleanup import end
+from vldock.host.containers.cleanup import end_container
 from vldock.host.containers.lifecycle import ATTACH, Container, Exit, Line, create
 from vldock.host.containers.spec import Spec, restart_policy
 from vldock.host.runs.events import Event, Sink, event, parse
@@ -99,7 +99,7 @@ def start(
             handle.update(restart_policy=restart_policy(spec.restart))
     except BaseException as error:
         if not (keep_failed and isinstance(error, VldockError)):
-            end(handle)
+            end_container(handle)
         raise
     handle.reload()
     return Session.of(handle)

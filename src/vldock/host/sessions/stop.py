@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from vldock.common.errors import EnvironmentUnfit
-from vldock.host.containers.cleanup import end
+from vldock.host.containers.cleanup import end_container
 from vldock.host.sessions import control as session_control
 from vldock.host.sessions import owner as session_owner
 from vldock.host.sessions import spec as session_spec
@@ -50,8 +50,8 @@ def stop(session: Session, *, force: bool, say: Say, seconds: float = GRACE_SECO
         _remove_restart_policy(session.handle)
     if session.runs and _ask_to_end(session):
         _wait(session.handle, seconds)
-    end(session.handle, gently=True)
-    end(session.handle)
+    end_container(session.handle, gently=True)
+    end_container(session.handle)
     say(f"session {session.name} ended: container {session.container} is removed")
 
 

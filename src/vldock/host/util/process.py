@@ -83,7 +83,7 @@ def stream(
     return child.returncode
 
 
-def attached(argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> int:
+def run_attached(argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> int:
     """Run `argv` on this terminal and return its exit code; Ctrl-C is the child's to handle, not ours."""
     with subprocess.Popen(list(argv), env={**os.environ, **(env or {})}) as child:
         while True:
@@ -93,7 +93,7 @@ def attached(argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> in
                 continue
 
 
-def copyable(argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> str:
+def shell_text(argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> str:
     """Return `argv` as a command that can be pasted into a shell, broken before an option where a line is full."""
     words = [f"{name}={shlex.quote(value)}" for name, value in (env or {}).items()]
     groups = [" ".join(words)] if words else []

@@ -18,15 +18,15 @@ from vldock.common.inference_options import (
     ENGINES,
     STOCK,
     Engine,
-    asked,
-    cache_asked,
-    cache_limit,
     choose,
+    read_cache_limit,
+    read_engine,
+    read_feature_cache,
 )
 
 WORKER_VARIABLE = "VLDOCK_WORKER"
 
-__all__ = ["Engine", "add", "asked", "describe", "resolve"]
+__all__ = ["Engine", "add", "describe", "resolve"]
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -63,7 +63,7 @@ def resolve(args: argparse.Namespace, env: MutableMapping[str, str] | None = Non
     batch_size = "" if args.engine == STOCK else env.get(BATCH_VARIABLE, "").strip()
     cached = args.feature_cache
     if cached is None:  # the variable applies to batched runs only
-        cached = name == BATCHED and cache_asked(env)
+        cached = name == BATCHED and read_feature_cache(env)
     engine = choose(name, args.batch_size or batch_size, feature_cache=cached)
     env[ENGINE_VARIABLE] = engine.name
     if engine.batch_size is None:
@@ -71,7 +71,7 @@ def resolve(args: argparse.Namespace, env: MutableMapping[str, str] | None = Non
     else:
         env[BATCH_VARIABLE] = str(engine.batch_size)
     if engine.feature_cache:
-        cache_limit(env)  # raises for a wrong value now, not after the model is loaded
+        read_cache_limit(env)  # raises for a wrong value now, not after the model is loaded
     env[CACHE_VARIABLE] = str(int(engine.feature_cache))
     if args.no_worker:
         env[WORKER_VARIABLE] = "0"
@@ -80,4 +80,4 @@ def resolve(args: argparse.Namespace, env: MutableMapping[str, str] | None = Non
 
 def describe(env: Mapping[str, str] | None = None) -> str:
     """Return this run's engine as one word, for its identity: `stock`, `batched/16` or `batched/auto`."""
-    return asked(os.environ if env is None else env).describe()
+    return read_engine(os.environ if env is None else env).describe()

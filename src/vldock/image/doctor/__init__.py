@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 
-from vldock.common.check import Check, guarded
+from vldock.common.check import Check, run_check
 from vldock.common.errors import EnvironmentUnfit
 from vldock.image.doctor import hardware, software, workspace
 from vldock.image.startup import prepare as startup
@@ -59,7 +59,7 @@ def examine(*, require_gpu: bool = False) -> list[Check]:
         "benchmarks": workspace.check_data,
         "weights": workspace.check_weights,
     }
-    return [check for name, look in looks.items() for check in guarded(name, look)]
+    return [check for name, look in looks.items() for check in run_check(name, look)]
 
 
 def render(checks: list[Check]) -> str:

@@ -11,10 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from vldock.common import standin_choice
-from vldock.common.cache_env import CACHE_ENV, CACHE_ROOT, HUGGINGFACE, LMUDATA, OUTPUTS, moved_to
+from vldock.common.cache_env import CACHE_ENV, CACHE_ROOT, HUGGINGFACE, LMUDATA, OUTPUTS, variables_below
 from vldock.common.check import Check
 from vldock.common.dot_env import parse_dot_env
-from vldock.common.filesystem.permissions import can_write, cure, whoami, why_not
+from vldock.common.filesystem.permissions import can_write, whoami, why_unwritable, writable_hint
 from vldock.common.image_paths import ENV_FILES, TOKEN_VARIABLES
 from vldock.common.matrix import BENCHMARKS, MODELS, Benchmark, Model
 from vldock.common.preflight import OUTPUTS_VARIABLE
@@ -38,8 +38,8 @@ def check_user(environ: Mapping[str, str] = os.environ) -> list[Check]:
 
 def check_caches(environ: Mapping[str, str] = os.environ) -> list[Check]:
     """Check that cache variables share one root, and outputs and data are writable."""
-    private = moved_to(str(Path(environ.get("TMPDIR", "/tmp")) / f"vldock-cache-{os.geteuid()}"))
-    own = CACHES if standin_choice.asked(environ) else ()
+    private = variables_below(str(Path(environ.get("TMPDIR", "/tmp")) / f"vldock-cache-{os.geteuid()}"))
+    own = CACHES if standin_choice.read_choice(environ) else ()
     astray = [
         name for name in CACHE_ENV if environ.get(name) not in (CACHE_ENV[name], private[name]) and name not in own
     ]
@@ -55,7 +55,7 @@ def check_caches(environ: Mapping[str, str] = os.environ) -> list[Check]:
         )
     elif moved:
         seen = f"{len(moved)} of {len(CACHE_ENV)} below {private['HOME'].rsplit('/', 1)[0]}, lost with the container"
-        found = Check("cache root", "warn", seen, CACHE_ROOT, cure(Path(CACHE_ROOT), whoami()))
+        found = Check("cache root", "warn", seen, CACHE_ROOT, writable_hint(Path(CACHE_ROOT), whoami()))
     else:
         found = Check("cache root", "ok", f"{len(CACHE_ENV)} variables below {CACHE_ROOT}")
     return [found, *_writable(environ)]
@@ -70,7 +70,9 @@ def _writable(environ: Mapping[str, str]) -> list[Check]:
         if can_write(path):
             checks.append(Check(f"{name} folder", "ok", f"{path}, writable"))
         else:
-            checks.append(Check(f"{name} folder", "fail", why_not(path, who), f"{path} writable", cure(path, who)))
+            checks.append(
+                Check(f"{name} folder", "fail", why_unwritable(path, who), f"{path} writable", writable_hint(path, who))
+            )
     return checks
 
 
@@ -105,7 +107,7 @@ def check_data(environ: Mapping[str, str] = os.environ) -> list[Check]:
     checks = [Check("benchmarks", "ok" if len(present) == len(BENCHMARKS) else "warn", seen, hint=_fetched(present))]
     if wrong:
         names = ", ".join(f"{one.name} {digests[one]}" for one in wrong)
-        first = editions.cure(wrong[0].name, str(digests[wrong[0]]), known)
+        first = editions.accept_setting(wrong[0].name, str(digests[wrong[0]]), known)
         hint = f"move them away to have them downloaded, or accept one: {first}"
         checks.append(Check("benchmark md5", "fail", names, "the md5 VLMEvalKit declares", hint))
     elif present:

@@ -38,7 +38,7 @@ def engine_of(model: Any) -> AnswersQuestions | None:
     resident: AnswersQuestions | None = getattr(model, "_vldock_engine", None)
     if resident is not None:
         return resident
-    options = inference_options.asked(os.environ)
+    options = inference_options.read_engine(os.environ)
     if options.batch_size is None:
         return None
     from vldock.image.engines import eligibility

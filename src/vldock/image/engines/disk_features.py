@@ -99,7 +99,7 @@ def open_for(wrapper: Any, env: Mapping[str, str] = os.environ) -> DiskFeatures 
 
     Prints one line, and returns None, where it is requested and cannot be used. Models with the same tower share it.
     """
-    if not inference_options.asked(env).feature_cache:
+    if not inference_options.read_engine(env).feature_cache:
         return None
     model, root = wrapper.model, default_root(env)
     if for_evaluation.name_of(model.dtype) not in DTYPES:
@@ -108,7 +108,7 @@ def open_for(wrapper: Any, env: Mapping[str, str] = os.environ) -> DiskFeatures 
     tower = model.get_vision_tower()
     known: Space | None = getattr(tower, "_vldock_space", None)
     try:
-        limit = inference_options.cache_limit(env)
+        limit = inference_options.read_cache_limit(env)
         space = known or for_evaluation.space_of(tower, wrapper.image_processor, dtype=model.dtype, device=model.device)
     except (*FAULTS, RuntimeError, ValueError) as error:  # of loading the tower's files, to compare them
         print(f"feature cache {root}: not used: {getattr(error, 'message', error)}", flush=True)

@@ -31,7 +31,7 @@ def cell_identity(*, model: str, benchmark: str, limit: int | None, standin: boo
         table, revision = table_md5(table_path(benchmark)), weights_revision(model)
         digest = model_files.digest(declared.repo) if (declared := find_model(model)) else None
     except PermissionError as error:
-        raise permissions.unreadable(Path(error.filename), permissions.whoami()) from error
+        raise permissions.read_error(Path(error.filename), permissions.whoami()) from error
     upstream = {"text": "as VLMEvalKit reads it"} if text_changes.reads_as_upstream() else {}
     return {
         **upstream,
@@ -42,7 +42,7 @@ def cell_identity(*, model: str, benchmark: str, limit: int | None, standin: boo
         "weights": revision,
         "weights_sha256": digest,
         "prompt": os.environ.get(VARIABLE) or UPSTREAM,
-        "engine": inference_options.asked(os.environ).describe(),
+        "engine": inference_options.read_engine(os.environ).describe(),
         "vldock": read_build_digest(),
         **({"foreign_python": foreign} if (foreign := foreign_python.describe_foreign(os.environ)) else {}),
     }

@@ -53,7 +53,7 @@ def require_model(name: str) -> None:
     """Raise UsageError for a model outside the matrix, or without a required stand-in."""
     if find_model(name) is None:
         raise unknown_name("model", name, [model.name for model in MODELS])
-    if standin_choice.asked(os.environ):
+    if standin_choice.read_choice(os.environ):
         standin_choice.require([name])
 
 

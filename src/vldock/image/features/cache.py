@@ -216,7 +216,7 @@ class FeatureCache:
         try:
             self._store(new)
         except OSError as error:
-            raise permission_hints.unfit(error, self.root, permissions.whoami()) from error
+            raise permission_hints.write_error(error, self.root, permissions.whoami()) from error
 
     def _store(self, new: dict[str, tuple[Entry, torch.Tensor]]) -> None:
         first, _ = next(iter(new.values()))

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from vldock.common.errors import EnvironmentUnfit, InputRefused, UsageError, VldockError
 from vldock.common.filesystem.permission_hints import NO_PERMISSION, NO_SPACE
-from vldock.common.filesystem.permissions import cure, nearest, whoami, why_not
+from vldock.common.filesystem.permissions import nearest_existing, whoami, why_unwritable, writable_hint
 from vldock.common.image_paths import TOKEN_VARIABLES
 
 
@@ -121,15 +121,16 @@ def _of_the_disk(error: OSError, folder: Path) -> VldockError | None:
         return NoSpace(
             f"no room left to write {where}",
             expected="free space, within the quota",
-            hint=f"df -h {nearest(folder)}; on the host, vldock cache prune shows what can go; or mount a larger disk",
+            hint=f"df -h {nearest_existing(folder)}; on the host, vldock cache prune shows what can go; "
+            "or mount a larger disk",
         )
     if error.errno in NO_PERMISSION:
         who = whoami()
-        access = why_not(where, who) if error.errno != errno.EROFS else f"{nearest(where)} is read-only"
+        access = why_unwritable(where, who) if error.errno != errno.EROFS else f"{nearest_existing(where)} is read-only"
         return NoPermission(
             f"{where}: permission denied: {access}",
             expected=f"a cache uid {who.uid} can read and write",
-            hint=cure(_mount_of(folder), who),
+            hint=writable_hint(_mount_of(folder), who),
         )
     return None
 

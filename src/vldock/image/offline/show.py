@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from vldock.common.errors import InputRefused, VldockError
-from vldock.common.filesystem.permissions import can_write, nearest
+from vldock.common.filesystem.permissions import can_write, nearest_existing
 from vldock.image.offline import mode
 from vldock.image.offline.cached import END_OF_STREAM, Cached, arrow_root, find, hub_root, image_arrow_root
 
@@ -99,7 +99,7 @@ def _head(number: int, title: str, *lines: str) -> None:
 
 
 def _folder(folder: Path) -> str:
-    there = nearest(folder)
+    there = nearest_existing(folder)
     access = "writable" if can_write(folder) else "read-only: Arrow files made anew go to a temporary folder"
     state = access if folder.is_dir() else "not there"
     return f"{folder}: {state}, {shutil.disk_usage(there).free / 1e9:.1f} GB free"

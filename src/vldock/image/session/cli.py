@@ -53,7 +53,7 @@ def _serve(args: argparse.Namespace) -> int:
     foreign_python.refuse_foreign(os.environ)
     if args.idle is not None and args.idle <= 0:
         raise UsageError(f"--idle {args.idle:g}", expected="a positive number of seconds")
-    if standin_choice.asked(os.environ):
+    if standin_choice.read_choice(os.environ):
         standin_choice.require(args.model)
     from vldock.image.session import bootstrap
 

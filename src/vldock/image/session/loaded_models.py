@@ -120,7 +120,7 @@ class LoadedModels:
 
         if name not in supported_VLM:
             raise UsageError(f"unknown model {name!r}", expected="a name of vlmutil mlist all")
-        if standin_choice.asked(os.environ):
+        if standin_choice.read_choice(os.environ):
             standin_choice.require(unknown_names.find_hub_models([name]))
         self._other[name] = {"name": name, "state": "loading", "error": None}
         self._on_change()

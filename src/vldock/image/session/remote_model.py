@@ -40,12 +40,12 @@ class RemoteModels:
             return
         if args.use_vllm:
             raise Declined("--use-vllm is not for the worker")
-        batched = inference_options.asked(os.environ).batch_size is not None
+        batched = inference_options.read_engine(os.environ).batch_size is not None
         if batched and prompts.template() != self._template:
             raise Declined(f"batches are prepared with {prompts.VARIABLE}={self._template} here")
         from vlmeval.config import supported_VLM
 
-        if standin_choice.asked(os.environ):
+        if standin_choice.read_choice(os.environ):
             standin_choice.require(unknown_names.find_hub_models(args.model))
         for name in args.model:
             if name in supported_VLM and not specs.is_api(supported_VLM[name]):
@@ -92,7 +92,7 @@ def make(name: str, description: Mapping[str, Any], worker: WorkerClient) -> Any
     for method in ("generate", "chat"):
         if hasattr(kind, method):
             model.__dict__[method] = _remote_method(name, method, worker)
-    engine = inference_options.asked(os.environ)
+    engine = inference_options.read_engine(os.environ)
     if engine.batch_size is not None and description["not_batched"]:
         log(f"engine {engine.describe()}: VLMEvalKit's own loop answers instead: {description['not_batched']}")
     elif engine.batch_size is not None:

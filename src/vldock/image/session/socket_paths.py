@@ -56,7 +56,7 @@ def make(environ: Mapping[str, str]) -> SocketPaths:
     """
     custom, uid = environ.get(VARIABLE, "").strip(), os.geteuid()
     paths = SocketPaths(
-        _make_custom(custom, uid) if custom else private_folder.made(_default_folder(environ, uid), uid)
+        _make_custom(custom, uid) if custom else private_folder.make_private(_default_folder(environ, uid), uid)
     )
     mode = stat.S_IMODE(os.stat(paths.folder).st_mode)  # noqa: PTH116
     if mode & 0o077:

@@ -24,7 +24,7 @@ def prepare(*, parent: Mapping[str, str] | None = None) -> bool:
     stand-ins are in use. Raises EnvironmentUnfit where nothing can be written, UsageError for an invalid
     VLDOCK_STANDIN.
     """
-    standin, before = standin_choice.asked(os.environ), standin_choice.asked(parent or {})
+    standin, before = standin_choice.read_choice(os.environ), standin_choice.read_choice(parent or {})
     if standin:
         from vldock.image.standin.activate import activate
 

@@ -49,7 +49,7 @@ def claim(folder: Path, config: Config, facts: dict[str, Any], notes: dict[str, 
         write_text(folder / CONFIG, config.to_yaml())
         write_json(folder / RUN, {**(before or {}), **facts, **(notes or {})})
     except OSError as error:
-        raise permission_hints.unfit(error, folder, whoami()) from error
+        raise permission_hints.write_error(error, folder, whoami()) from error
     return newest_checkpoint(folder)
 
 

@@ -65,7 +65,7 @@ def require_whole(repo: str | None) -> None:
         folder = folder_of(name) if name else None
         if name is None or folder is None:
             continue
-        found = [fault for fault in whole.faults(folder) if is_offline() or not fault.missing]
+        found = [fault for fault in whole.find_faults(folder) if is_offline() or not fault.missing]
         if found:
             raise InputRefused(
                 f"the weights of {name} are not whole: {'; '.join(map(str, found))}",

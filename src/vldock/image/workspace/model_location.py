@@ -92,7 +92,7 @@ def find_cached(
         if commit and hub_cache_layout.snapshot(place, commit).is_dir():
             path = str(hub_cache_layout.snapshot(place, commit))
             return ModelLocation(name or repo, path, f"the cache, revision {commit[:12]}", commit, repo)
-    if standin_choice.asked(environ):
+    if standin_choice.read_choice(environ):
         standin_choice.require([repo])
     if model_files.is_offline(environ):
         model_files.require_reference(repo, environ)
@@ -112,7 +112,7 @@ def require_whole(place: ModelLocation) -> None:
     """
     if not place.local:
         return
-    if found := whole.faults(place.folder):
+    if found := whole.find_faults(place.folder):
         again = f"vldock fetch weights {place.repo} --cache FOLDER" if place.repo else "copy the folder again"
         raise InputRefused(
             f"the weights of {place.name} in {place.path} are not whole: {'; '.join(map(str, found))}",

@@ -14,7 +14,7 @@ from support.hub_cache_builder import add_repo
 from vldock.common.filesystem.permissions import Identity
 from vldock.host.cache import checkup, filesystem, locations
 from vldock.host.cache import permissions as cache_permissions
-from vldock.host.cache.filesystem import MountPoint, mount_of
+from vldock.host.cache.filesystem import MountPoint, find_mount
 from vldock.host.cli import main as cli
 from vldock.host.cli.main import invoke
 
@@ -56,23 +56,23 @@ def test_nfs_without_locks_is_told() -> None:
 def test_the_deepest_mount_is_the_one_and_a_later_one_hides_it() -> None:
     known = [MountPoint("/", "ext4"), MountPoint("/data", "nfs4"), MountPoint("/data", "xfs"), MountPoint("/da", "9p")]
 
-    assert mount_of(Path("/data/cache"), known) == MountPoint("/data", "xfs")
-    assert mount_of(Path("/home"), known) == MountPoint("/", "ext4")
+    assert find_mount(Path("/data/cache"), known) == MountPoint("/data", "xfs")
+    assert find_mount(Path("/home"), known) == MountPoint("/", "ext4")
 
 
 def test_this_machine_s_own_mounts_are_known(tmp_path: Path) -> None:
-    assert mount_of(tmp_path, filesystem.mounts()) is not None
+    assert find_mount(tmp_path, filesystem.list_mounts()) is not None
 
 
 def test_the_trial_finds_a_working_disk_and_leaves_nothing(tmp_path: Path) -> None:
-    assert set(filesystem.trial(tmp_path).values()) == {None}
+    assert set(filesystem.try_operations(tmp_path).values()) == {None}
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_flock_that_does_nothing_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(filesystem.fcntl, "flock", lambda *_: None)
 
-    assert "two holders at once" in (filesystem.trial(tmp_path)["flock"] or "")
+    assert "two holders at once" in (filesystem.try_operations(tmp_path)["flock"] or "")
 
 
 def test_hard_links_that_are_refused_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,8 +148,8 @@ def test_files_anybody_may_write_are_a_warning_with_its_cure(cache: Path) -> Non
 def test_root_asks_for_the_folder_s_owner(tmp_path: Path) -> None:
     os.chown(tmp_path, 1234, 1235)
 
-    assert cache_permissions.intended(tmp_path)[:2] == (1234, 1235)
-    assert cache_permissions.intended(tmp_path, "5:6")[:2] == (5, 6)
+    assert cache_permissions.intended_user(tmp_path)[:2] == (1234, 1235)
+    assert cache_permissions.intended_user(tmp_path, "5:6")[:2] == (5, 6)
 
 
 def test_too_little_room_for_the_weights_is_told_with_what_is_to_come(

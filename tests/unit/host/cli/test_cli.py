@@ -95,7 +95,7 @@ def _fake_engine(monkeypatch: pytest.MonkeyPatch) -> None:
             pass
 
     monkeypatch.setattr(docker_client, "status", lambda: EngineStatus("unix:///x", True))
-    monkeypatch.setattr(docker_client, "client", lambda: Client())
+    monkeypatch.setattr(docker_client, "connect", lambda: Client())
     monkeypatch.delenv("LMUData", raising=False)
     monkeypatch.delenv("VLMEVAL_SAMPLE_LIMIT", raising=False)
 

@@ -19,7 +19,7 @@ def spec(tmp_path: Path, *words: str, **changes: Any) -> Any:
         "cache": None, "env_file": None, "check": False, "print_config": False, "export": None, "processes": 1,
         "user": "7:7", "gpus": "none", "network": None,
     }  # fmt: skip
-    return training.spec(words, **{**given, **changes})
+    return training.make_spec(words, **{**given, **changes})
 
 
 def test_checkpoints_go_to_a_folder_of_the_caller_and_data_cannot_be_written(tmp_path: Path) -> None:

@@ -77,13 +77,13 @@ def test_gpus_are_written_as_docker_wants_them(gpus_asked: str, option: str) -> 
 
 
 def test_no_driver_means_the_cpu_and_says_so(tmp_path: Path) -> None:
-    assert gpus.available(QUIET, driver=tmp_path / "none") == "this machine has no NVIDIA driver"
+    assert gpus.why_unavailable(QUIET, driver=tmp_path / "none") == "this machine has no NVIDIA driver"
 
 
 def test_a_driver_without_the_toolkit_is_told_apart(tmp_path: Path) -> None:
     (tmp_path / "version").touch()
 
-    assert "toolkit" in (gpus.available(QUIET, driver=tmp_path / "version", which=lambda name: None) or "")
+    assert "toolkit" in (gpus.why_unavailable(QUIET, driver=tmp_path / "version", which=lambda name: None) or "")
 
 
 @pytest.mark.parametrize("asked", ["all", "0", "0,1", "GPU-6ab2f0fe-1c2d", "MIG-6ab2f0fe-1c2d"])

@@ -10,7 +10,7 @@ from vldock.common.errors import EnvironmentUnfit
 from vldock.host.docker_engine import start as engine_start
 from vldock.host.docker_engine.paths import EnginePaths, clear_stale
 from vldock.host.docker_engine.start import Machine
-from vldock.host.errors import plain
+from vldock.host.errors import error_text
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def test_a_dockerd_that_ends_at_once_is_told_with_its_last_complaint(
     monkeypatch.setenv("PATH", f"{fake.parent}:/usr/bin:/bin")
 
     with pytest.raises(EnvironmentUnfit) as caught:
-        engine_start.by_hand(places=places, say=forget, seconds=10, answers=lambda: False)
+        engine_start.start_by_hand(places=places, say=forget, seconds=10, answers=lambda: False)
 
     assert "no iptables" in caught.value.message
     assert str(places.log) in (caught.value.hint or "")
@@ -110,7 +110,7 @@ def test_an_engine_another_process_just_started_is_not_started_twice(
 ) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
 
-    engine_start.by_hand(places=places, say=forget, seconds=1, answers=lambda: True)
+    engine_start.start_by_hand(places=places, say=forget, seconds=1, answers=lambda: True)
 
     assert not places.log.exists()
 
@@ -119,4 +119,4 @@ def test_a_failed_connection_is_told_by_its_innermost_cause() -> None:
     error = RuntimeError("Error while fetching server API version")
     error.__cause__ = FileNotFoundError(2, "No such file or directory")
 
-    assert plain(error) == "[Errno 2] No such file or directory"
+    assert error_text(error) == "[Errno 2] No such file or directory"

@@ -235,7 +235,7 @@ def test_what_does_not_fit_is_refused_before_a_byte(tmp_path: Path) -> None:
 def test_two_processes_do_not_fill_one_folder(tmp_path: Path) -> None:
     refused = pytest.raises(EnvironmentUnfit, match=f"process {os.getpid()}")
 
-    with fetch_execute.held(tmp_path), refused, fetch_execute.held(tmp_path):
+    with fetch_execute.lock_folder(tmp_path), refused, fetch_execute.lock_folder(tmp_path):
         pass
 
 

@@ -13,7 +13,7 @@ from vldock.common.errors import EnvironmentUnfit, InputRefused, UsageError
 from vldock.host.downloads import hub_token
 from vldock.host.downloads import plan as fetch_plan
 from vldock.host.downloads import progress as fetch_progress
-from vldock.host.downloads.execute import exit_code_of
+from vldock.host.downloads.execute import common_exit_code
 from vldock.host.downloads.hub_listing import worth_having
 from vldock.host.downloads.locked_files import HubFile, LockedRepo, WeightsLock
 from vldock.host.downloads.partial_file import Checksums, ExpectedFile
@@ -39,27 +39,27 @@ LOCK = WeightsLock("http://h", tuple(LockedRepo(repo) for repo in ("liuhaotian/l
 def test_a_token_is_read_from_a_file(tmp_path: Path, line: str, token: str | None) -> None:
     (tmp_path / "env").write_text(f"{line}\n")
 
-    assert hub_token.hub_token(tmp_path / "env", {}) == token
+    assert hub_token.find_token(tmp_path / "env", {}) == token
 
 
 def test_the_file_comes_before_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert hub_token.hub_token(None, {"HF_TOKEN": "theirs"}) == "theirs"
+    assert hub_token.find_token(None, {"HF_TOKEN": "theirs"}) == "theirs"
     (tmp_path / ".env").write_text("HUGGING_FACE_HUB_TOKEN=mine")
 
-    assert hub_token.hub_token(None, {"HF_TOKEN": "theirs"}) == "mine"
+    assert hub_token.find_token(None, {"HF_TOKEN": "theirs"}) == "mine"
 
 
 def test_a_file_that_is_named_and_not_there_is_a_wrong_command_line(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is not there"):
-        hub_token.hub_token(tmp_path / "env", {})
+        hub_token.find_token(tmp_path / "env", {})
 
 
 def test_a_file_that_is_no_text_is_refused_without_its_content(tmp_path: Path) -> None:
     (tmp_path / "env").write_bytes(b"HF_TOKEN=secret\xff")
 
     with pytest.raises(InputRefused, match="not UTF-8 text") as caught:
-        hub_token.hub_token(tmp_path / "env", {})
+        hub_token.find_token(tmp_path / "env", {})
     assert "secret" not in caught.value.render()
 
 
@@ -83,9 +83,9 @@ def test_the_pool_ends_at_once_for_what_nobody_foresaw() -> None:
 
 
 def test_an_exit_code_is_the_failures_common_one() -> None:
-    assert exit_code_of([]) == 0
-    assert exit_code_of([NotThere("a"), NotThere("b")]) == 41
-    assert exit_code_of([DownloadDenied("a"), HostFailed("b")]) == 1
+    assert common_exit_code([]) == 0
+    assert common_exit_code([NotThere("a"), NotThere("b")]) == 41
+    assert common_exit_code([DownloadDenied("a"), HostFailed("b")]) == 1
 
 
 def listed(*paths: str) -> list[HubFile]:
@@ -131,7 +131,7 @@ def test_a_terminal_shows_bars_and_a_line_for_each_end(tmp_path: Path) -> None:
     )
     screen = Console(file=io.StringIO(), force_terminal=True, width=120)
 
-    with fetch_progress.display(screen, total=2) as show:
+    with fetch_progress.open_display(screen, total=2) as show:
         show.at(item, 2, 4)
         show.ended(Done(item, FetchedFile(item, "downloaded", 4, Checksums(4, "0", git="0"))))
         show.ended(Done(item, error=NotThere("gone")))

@@ -18,7 +18,7 @@ from vldock.common.errors import InputRefused
 from vldock.host.cli import main as cli
 from vldock.host.cli.main import invoke
 from vldock.host.downloads import inventory, locked_files
-from vldock.host.downloads.file import keep
+from vldock.host.downloads.file import check_existing
 from vldock.host.downloads.hub_snapshot import publish
 from vldock.host.downloads.locked_files import HubFile, LockedRepo
 from vldock.host.downloads.partial_file import ExpectedFile
@@ -114,7 +114,7 @@ def test_a_harmed_archive_of_torch_is_found_quickly_by_name(cache: Path, harm: C
     harm(blob(cache, "pytorch_model.bin", CLIP))
 
     files = hub_cache_layout.snapshot(hub_cache_layout.folder(cache, CLIP), COMMIT)
-    assert [fault.file for fault in weight_files.faults(files)] == ["pytorch_model.bin"]
+    assert [fault.file for fault in weight_files.find_faults(files)] == ["pytorch_model.bin"]
 
 
 def test_an_archive_that_lost_bytes_in_front_is_found(tmp_path: Path) -> None:
@@ -169,8 +169,8 @@ def test_what_is_not_there_is_absent_and_what_was_begun_is_partial(cache: Path) 
 def test_a_tokenizer_alone_is_whole_where_nothing_else_is_wanted(tmp_path: Path) -> None:
     (tmp_path / "tokenizer_config.json").write_text("{}")
 
-    assert weight_files.faults(tmp_path, need_weights=False) == ()
-    assert [fault.file for fault in weight_files.faults(tmp_path)] == ["weights"]
+    assert weight_files.find_faults(tmp_path, need_weights=False) == ()
+    assert [fault.file for fault in weight_files.find_faults(tmp_path)] == ["weights"]
 
 
 def test_a_model_that_is_not_whole_is_refused_before_it_is_loaded(cache: Path) -> None:
@@ -241,7 +241,7 @@ def test_a_cut_blob_is_fetched_anew_though_its_name_is_right(cache: Path) -> Non
     cut_tail(path)
     item = FileRequest(SHARD, LLAVA, "http://h", path, declared, replace=True)
 
-    assert keep(item, watch=NoProgress(), quick=True) is None
+    assert check_existing(item, watch=NoProgress(), quick=True) is None
     assert not path.exists()
 
 

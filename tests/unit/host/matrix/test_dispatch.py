@@ -32,7 +32,7 @@ from vldock.host.matrix import estimates
 from vldock.host.matrix.dispatcher import Dispatch
 from vldock.host.matrix.estimates import Estimates
 from vldock.host.matrix.executor import DeviceJob
-from vldock.host.runs.cell_records import Records
+from vldock.host.runs.cell_records import CellRecords
 from vldock.host.runs.devices import Device
 from vldock.host.runs.folder import RunFolder
 from vldock.host.runs.plan import RunPlan
@@ -56,7 +56,7 @@ class Bench:
         self.plan: RunPlan = a_plan(**{"models": (MODEL,), **plan})
         clock = itertools.count(0, 10)
         self.work = Dispatch(
-            Records(self.plan, RunFolder(out)),
+            CellRecords(self.plan, RunFolder(out)),
             places,
             self.executor,
             self.costs(),

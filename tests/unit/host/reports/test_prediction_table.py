@@ -25,11 +25,13 @@ def workbook(path: Path, said: list[str], *, edited: dict[int, str] | None = Non
     sheet.append(["index", "prediction"])
     for row, text in enumerate(said):
         sheet.append([row, None])
-        cell = sheet.cell(row + 2, 2, (edited or {}).get(row, text_cells.shown(text)) or None)
+        cell = sheet.cell(row + 2, 2, (edited or {}).get(row, text_cells.cell_text(text)) or None)
         cell.data_type = "s" if text else "n"
     hidden = book.create_sheet(text_cells.SHEET)
     hidden.append(text_cells.HEADER)
-    for values in text_cells.packed((row, 1, text) for row, text in enumerate(said) if text_cells.shown(text) != text):
+    for values in text_cells.pack(
+        (row, 1, text) for row, text in enumerate(said) if text_cells.cell_text(text) != text
+    ):
         hidden.append(values)
     book.save(path)
     return path
@@ -50,13 +52,13 @@ def test_a_cell_that_was_edited_keeps_the_edit(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["plain", " blanks ", "tab\tand\nline", "é \U0001f600", "=5", "x" * 32_767])
 def test_what_a_workbook_can_hold_is_shown_as_it_is(text: str) -> None:
-    assert text_cells.shown(text) == text
+    assert text_cells.cell_text(text) == text
 
 
 @pytest.mark.parametrize("text", [LONG, "\U0001f600" * 20_000, "a\rb", "_x000D_", "\x00", "\ufffe", "\ud800"])
 def test_what_a_workbook_cannot_hold_is_kept_aside(text: str) -> None:
-    assert text_cells.shown(text) != text
-    assert text_cells.unpacked(text_cells.packed([(3, 1, text)])) == {(3, 1): text}
+    assert text_cells.cell_text(text) != text
+    assert text_cells.unpack(text_cells.pack([(3, 1, text)])) == {(3, 1): text}
 
 
 @pytest.mark.parametrize("suffix", ["tsv", "json"])

@@ -8,7 +8,7 @@ import pytest
 from support.builders import a_cell, a_plan
 
 from vldock.common.errors import UsageError
-from vldock.host.runs.plan import RunPlan, choose_benchmarks, choose_models, doubt
+from vldock.host.runs.plan import RunPlan, choose_benchmarks, choose_models, why_not_success
 
 
 def test_the_default_is_the_matrix_of_forty_cells() -> None:
@@ -85,8 +85,8 @@ def test_what_decides_no_score_does_not(change: dict[str, object]) -> None:
     ids=["failed", "a sample short", "no samples", "no score", "another limit", "real weights"],
 )
 def test_a_record_that_does_not_keep_the_plan_is_no_success(change: dict[str, object], reason: str) -> None:
-    assert doubt(a_cell(**change), a_plan()) == reason
+    assert why_not_success(a_cell(**change), a_plan()) == reason
 
 
 def test_a_stand_ins_score_is_never_taken_for_a_models() -> None:
-    assert doubt(a_cell(), a_plan(standin=False)) == "made by a STAND-IN"
+    assert why_not_success(a_cell(), a_plan(standin=False)) == "made by a STAND-IN"

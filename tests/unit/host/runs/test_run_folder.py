@@ -77,19 +77,19 @@ def test_a_cell_whose_data_was_touched_since_is_asked_for_again(tmp_path: Path) 
 def test_two_hosts_cannot_work_on_one_run(tmp_path: Path) -> None:
     folder, _ = run_folder.create(tmp_path, a_plan(), now=NOW)
     other = (
-        "import sys, pathlib; from vldock.host.runs.folder import RunFolder, locked\n"
-        "with locked(RunFolder(pathlib.Path(sys.argv[1]))): print('held', flush=True); sys.stdin.read()"
+        "import sys, pathlib; from vldock.host.runs.folder import RunFolder, lock_run\n"
+        "with lock_run(RunFolder(pathlib.Path(sys.argv[1]))): print('held', flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(
         [sys.executable, "-c", other, str(folder.path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as child:
         assert child.stdout is not None
         assert child.stdout.readline() == "held\n"
-        with pytest.raises(EnvironmentUnfit, match=f"process {child.pid}"), run_folder.locked(folder):
+        with pytest.raises(EnvironmentUnfit, match=f"process {child.pid}"), run_folder.lock_run(folder):
             pass
         child.kill()
 
-    with run_folder.locked(folder):
+    with run_folder.lock_run(folder):
         pass
 
 

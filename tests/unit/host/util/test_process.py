@@ -29,7 +29,7 @@ def test_lines_of_both_streams_come_as_they_are_printed() -> None:
 def test_a_printed_command_is_the_same_command_when_pasted() -> None:
     argv = ["docker", "run", "-e", "A=b c", "--label", "x" * 120, "image", "sh", "-c", "echo 'hi' \"$A\""]
 
-    text = process.copyable(argv, env={"DOCKER_BUILDKIT": "1"})
+    text = process.shell_text(argv, env={"DOCKER_BUILDKIT": "1"})
 
     assert "\\\n" in text
     assert shlex.split(text.replace("\\\n", " ")) == ["DOCKER_BUILDKIT=1", *argv]

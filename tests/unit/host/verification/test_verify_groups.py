@@ -68,7 +68,7 @@ ENGINE = EngineStatus(endpoint="unix:///var/run/docker.sock", answers=True)
     ],
 )
 def test_a_gpu_that_is_here_is_used_unless_it_is_declined_aloud(monkeypatch, asked, gpu, required, chosen, why):
-    monkeypatch.setattr(gpus, "available", lambda status: None if gpu else "this machine has no NVIDIA driver")
+    monkeypatch.setattr(gpus, "why_unavailable", lambda status: None if gpu else "this machine has no NVIDIA driver")
 
     found, said = verify_cli.choose_gpus(asked, ENGINE, required=required)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from vldock.common.cache_env import CACHE_ENV
-from vldock.common.check import Check, Status, guarded
+from vldock.common.check import Check, Status, run_check
 from vldock.common.matrix import BENCHMARKS
 from vldock.image import doctor
 from vldock.image.doctor import render, software, workspace
@@ -38,7 +38,7 @@ def test_a_check_that_breaks_is_a_finding() -> None:
     def broken() -> list[Check]:
         raise OSError("no such device")
 
-    assert guarded("gpu", broken) == [Check("gpu", "fail", "OSError: no such device", "a check that runs to its end")]
+    assert run_check("gpu", broken) == [Check("gpu", "fail", "OSError: no such device", "a check that runs to its end")]
 
 
 @pytest.mark.parametrize("name", ["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"])

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from support.feature_shards import SPACE, image, shard
 
-from vldock.common.cache_env import CACHE_ENV, moved_to
+from vldock.common.cache_env import CACHE_ENV, variables_below
 from vldock.host.cache import items as cache_items
 from vldock.host.cache import locations
 from vldock.image.__main__ import main
@@ -72,7 +72,7 @@ def test_vldock_cache_lists_a_data_set_of_features(tmp_path: Path) -> None:
 
 def test_the_root_is_declared_once_and_moves_with_the_caches() -> None:
     assert cache.default_root({}) == Path("/workspace/.cache/features")
-    assert cache.default_root(moved_to("/elsewhere")) == Path("/elsewhere/features")
+    assert cache.default_root(variables_below("/elsewhere")) == Path("/elsewhere/features")
     assert CACHE_ENV["VLDOCK_FEATURES"] == str(cache.default_root({}))
 
 

@@ -33,9 +33,9 @@ def resolve_cells(table: Any, *, root: Path, folder: str, separate: bool) -> Nam
         if not isinstance(cell, str) or not cell:
             cells.append(cell)
             continue
-        names = table_images.texts(cell)
+        names = table_images.split_cell(cell)
         for name in names:
-            if table_images.leaves(name, absolute=not written):
+            if table_images.leaves_folder(name, absolute=not written):
                 raise InputRefused(f"image_path of index {index} is {name}", expected="a file below its folder")
         if not written:
             names = [str(table_images.file_of(name, root=root, table=folder) or name) for name in names]
@@ -59,7 +59,7 @@ def _cell(names: list[str]) -> Any:
 
 def _separate(names: list[str], image: str, index: str, taken: dict[str, int]) -> list[str]:
     found = []
-    for name, content in zip(names, table_images.texts(image), strict=False):
+    for name, content in zip(names, table_images.split_cell(image), strict=False):
         mine = taken.setdefault(name, hash(content)) == hash(content)
         found.append(
             name if mine else str(PurePosixPath(name).with_name(f"{_plain(index)}-{PurePosixPath(name).name}"))

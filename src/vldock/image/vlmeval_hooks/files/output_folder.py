@@ -19,7 +19,7 @@ STANDIN_NOTE = (
 
 def is_standin(env: Mapping[str, str] | None = None) -> bool:
     """Return whether this process evaluates stand-ins."""
-    return bool(standin_choice.asked(os.environ if env is None else env))
+    return bool(standin_choice.read_choice(os.environ if env is None else env))
 
 
 def default_work_dir(env: Mapping[str, str] | None = None) -> str:

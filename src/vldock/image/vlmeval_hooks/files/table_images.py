@@ -50,7 +50,7 @@ def guard_save(save: Callable[[], None], suffix: str) -> None:
 
 def dump_if_whole(decode: Callable[[str, str], None], text: str, path: str) -> None:
     """Write an image of a table above 1 GB; skip references and broken images."""
-    if len(text) <= table_images.REFERENCE_UP_TO and table_images.wrong(text, why_broken):
+    if len(text) <= table_images.REFERENCE_UP_TO and table_images.why_broken_base64(text, why_broken):
         return
     try:
         decode(text, path)
@@ -73,10 +73,12 @@ def resolve_image(images: Mapping[str, str], index: str) -> str:
         if (
             len(cell) > table_images.REFERENCE_UP_TO
             or cell.startswith("[")
-            or table_images.wrong(cell, why_broken) is None
+            or table_images.why_broken_base64(cell, why_broken) is None
         ):
             return cell
-    elif len(images[cell]) > table_images.REFERENCE_UP_TO or table_images.wrong(images[cell], why_broken) is None:
+    elif (
+        len(images[cell]) > table_images.REFERENCE_UP_TO or table_images.why_broken_base64(images[cell], why_broken) is None
+    ):
         return images[cell]
     raise InputRefused(f"image of index {index} is {cell!r}", expected="a picture, or the index of a row that has one")
 

@@ -62,8 +62,8 @@ def read_workbook(path: str | io.BytesIO) -> Any:
         if text_cells.SHEET not in book.sheet_names:
             return frame
         hidden = book.parse(text_cells.SHEET, dtype=str, keep_default_na=False)
-    for (row, column), text in text_cells.unpacked(hidden.itertuples(index=False)).items():
-        if row < frame.shape[0] and column < frame.shape[1] and frame.iat[row, column] == text_cells.shown(text):
+    for (row, column), text in text_cells.unpack(hidden.itertuples(index=False)).items():
+        if row < frame.shape[0] and column < frame.shape[1] and frame.iat[row, column] == text_cells.cell_text(text):
             frame.iat[row, column] = text
     return frame
 
@@ -84,7 +84,7 @@ def write_workbook(frame: Any, path: str | io.BytesIO) -> None:
     with pandas.ExcelWriter(path, engine="xlsxwriter", engine_kwargs={"options": PLAIN}) as writer:
         shown.to_excel(writer, index=False)
         if aside:
-            hidden = pandas.DataFrame(list(text_cells.packed(aside)), columns=list(text_cells.HEADER))
+            hidden = pandas.DataFrame(list(text_cells.pack(aside)), columns=list(text_cells.HEADER))
             hidden.to_excel(writer, sheet_name=text_cells.SHEET, index=False)
             writer.sheets[text_cells.SHEET].hide()
 
@@ -97,7 +97,7 @@ def _show_column(frame: Any, column: int, aside: list[tuple[int, int, str]]) -> 
         text = _as_text(value)
         if text is None:
             continue
-        seen = text_cells.shown(text)
+        seen = text_cells.cell_text(text)
         if seen != text:
             aside.append((row, column, text))
         if seen is not value:

@@ -40,7 +40,8 @@ def ensure(benchmark: str, url: str, declared: str | None, root: str | os.PathLi
         raise InputRefused(
             f"{path} has md5 {actual}",
             expected=f"md5 {expected}",
-            hint=f"accept it with {editions.cure(benchmark, actual, known)}, or move it away to have it downloaded",
+            hint=f"accept it with {editions.accept_setting(benchmark, actual, known)}, "
+            "or move it away to have it downloaded",
         )
     local_copy.drop_stale(path)
     local_copy.drop_other_reading(path)
@@ -59,7 +60,7 @@ def _provide(benchmark: str, url: str, expected: str | None, path: Path) -> None
         raise InputRefused(f"{mount / path.name} does not exist", hint=f"put it there (-v HOST_FOLDER:{mount})")
     if reason := download.offline_reason():
         raise InputRefused(f"{mount / path.name} does not exist and {reason}", hint=hint)
-    chosen = editions.chosen(declared_editions()).get(benchmark)
+    chosen = editions.chosen_editions(declared_editions()).get(benchmark)
     if chosen and chosen.md5 == expected and chosen.url is None:
         raise InputRefused(
             f"{mount / path.name} does not exist, and the {chosen.name} edition of {benchmark} has no known address",

@@ -54,7 +54,7 @@ def _missing_from_cache(error: BaseException) -> str:
     offline = next((name for name in OFFLINE_VARIABLES if os.environ.get(name)), None)
     why = f"{offline}={os.environ[offline]}" if offline else "the Hub could not be reached"
     what = flat(str(error)).split(". ")[0]
-    if standin_choice.asked(os.environ):
+    if standin_choice.read_choice(os.environ):
         return f"it is none of the stand-ins in {cache}: leave out {standin_choice.VARIABLE} for real weights [{what}]"
     return f"not in {cache} and {why}: mount a cache that holds it (-v HOST_CACHE:{cache}) [{what}]"
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from vldock.common.errors import EvaluationFailed
 from vldock.common.filesystem.atomic import write_bytes
-from vldock.common.nvidia_smi import of_listing
+from vldock.common.nvidia_smi import parse_gpu_list
 from vldock.image.vlmeval_hooks.process import error_lines
 
 PLACED = "VLDOCK_RANK_GPUS"  # own, shared or none: set once GPUs are assigned
@@ -61,7 +61,7 @@ def visible_gpus(environ: MutableMapping[str, str]) -> list[str]:
         listing = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=True, timeout=60)
     except (OSError, subprocess.SubprocessError):
         return []
-    return of_listing(listing.stdout)
+    return parse_gpu_list(listing.stdout)
 
 
 def share_gpus(gpus: Sequence[str], local_rank: int, local_ranks: int) -> tuple[list[str], str]:
