@@ -36,7 +36,7 @@ def test_the_status_tells_version_storage_and_a_command_that_can_build() -> None
 def test_up_does_nothing_where_an_engine_answers() -> None:
     said: list[str] = []
 
-    assert engine_start.up(say=said.append).answers
+    assert engine_start.up(log=said.append).answers
     assert said == []
 
 
@@ -88,15 +88,15 @@ def test_an_engine_is_started_by_hand_and_again_after_it_was_killed(second: Engi
     machine = Machine(root=True, systemd=False, dockerd="dockerd")
     address = f"unix://{second.socket}"
 
-    engine_start.start(machine=machine, places=second, say=silent)
+    engine_start.start(machine=machine, paths=second, log=silent)
     first = second.pidfile.read_text()
-    engine_start.start(machine=machine, places=second, say=silent)
+    engine_start.start(machine=machine, paths=second, log=silent)
     assert second.pidfile.read_text() == first
 
     end(second.pidfile, "dockerd", signal.SIGKILL)
     assert second.pidfile.exists()
     assert second.containerd_pidfile.exists()
-    engine_start.start(machine=machine, places=second, say=silent)
+    engine_start.start(machine=machine, paths=second, log=silent)
 
     assert second.pidfile.read_text() != first
     with contextlib.closing(engine_client.connect(address=address)) as client:

@@ -8,5 +8,5 @@ from vldock.host.downloads.request import FileRequest
 class NoProgress:
     """Ignores progress."""
 
-    def at(self, wanted: FileRequest, size: int, total: int | None) -> None:
+    def on_progress(self, request: FileRequest, size: int, total: int | None) -> None:
         """Do nothing."""

@@ -73,9 +73,9 @@ class TooLate(UserWarning):
     """The environment was set after a library had read it."""
 
 
-def find_root(environ: Mapping[str, str], given: str | os.PathLike[str] | None = None) -> Path:
+def find_root(environ: Mapping[str, str], folder: str | os.PathLike[str] | None = None) -> Path:
     """Return the absolute root: the one given, else $WORKSPACE_ROOT, else the current folder."""
-    return Path(os.path.abspath(Path(given or environ.get(ROOT_VARIABLE) or ".").expanduser()))  # noqa: PTH100 - links stay
+    return Path(os.path.abspath(Path(folder or environ.get(ROOT_VARIABLE) or ".").expanduser()))  # noqa: PTH100 - links stay
 
 
 def variables(root: Path) -> dict[str, str]:

@@ -37,7 +37,7 @@ def require(*programs: tuple[str, str]) -> None:
     """Install, as root, the Debian packages of missing programs; takes pairs of program and package."""
     missing = [package for program, package in programs if shutil.which(program) is None]
     if missing:
-        system_packages.install(missing, say=silent)
+        system_packages.install(missing, log=silent)
 
 
 @dataclass

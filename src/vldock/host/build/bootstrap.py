@@ -50,7 +50,7 @@ def make(
     when mmdebstrap is missing and cannot be installed, or fails.
     """
     if shutil.which("mmdebstrap") is None:
-        system_packages.install(["mmdebstrap"], say=say)
+        system_packages.install(["mmdebstrap"], log=say)
     with tempfile.TemporaryDirectory(prefix="vldock-base-") as folder:
         target = Path(folder) / "base.tar"
         command = mmdebstrap_argv(suite=suite, options=options, target=target)

@@ -22,12 +22,12 @@ INODES_NEEDED = 10_000
 
 
 def examine(
-    places: CacheLocations, *, user: str | None = None, mounts: Sequence[filesystem.MountPoint] | None = None
+    locations: CacheLocations, *, user: str | None = None, mounts: Sequence[filesystem.MountPoint] | None = None
 ) -> list[Check]:
     """Return the findings on every tree; never raises for an unfit one. Raises UsageError for a --user that is none."""
     known = filesystem.list_mounts() if mounts is None else mounts
-    checks = [check for root in places.roots for check in _tree(root, user, known)]
-    return [*checks, check_room(places), *check_flaws(places)]
+    checks = [check for root in locations.roots for check in _tree(root, user, known)]
+    return [*checks, check_room(locations), *check_flaws(locations)]
 
 
 def _tree(root: Path, user: str | None, known: Sequence[filesystem.MountPoint]) -> list[Check]:
@@ -44,7 +44,7 @@ def check_mount(root: Path, mount: filesystem.MountPoint | None) -> Check:
         return Check("file system", "warn", f"{root}: its mount is not known")
     unsafe = mount.network is not None or mount.kind in filesystem.LOST
     hint = filesystem.ADVICE if mount.network else "a folder on a disk" if unsafe else None
-    return Check("file system", "warn" if unsafe else "ok", f"{root}: {mount.told()}", hint=hint)
+    return Check("file system", "warn" if unsafe else "ok", f"{root}: {mount.describe()}", hint=hint)
 
 
 def check_trial(root: Path) -> Check:
@@ -79,13 +79,13 @@ def check_access(root: Path, who: Identity) -> list[Check]:
     return [Check("access", "ok", f"{root}: {name} reads all and can add to it")]
 
 
-def check_room(places: CacheLocations) -> Check:
+def check_room(locations: CacheLocations) -> Check:
     """Is there room, and are there inodes, for the weights of the matrix that are not here?"""
-    here = {item.name for item in cache_items.scan(places) if item.kind == "model"}
+    here = {item.name for item in cache_items.scan(locations) if item.kind == "model"}
     absent = [model for model in MODELS if model.in_matrix and model.repo not in here]
     needed = sum(model.gigabytes for model in absent) * 1e9
-    free, stats = shutil.disk_usage(places.root).free, os.statvfs(places.root)
-    seen = f"{size_text(free)} free at {places.root}"
+    free, stats = shutil.disk_usage(locations.root).free, os.statvfs(locations.root)
+    seen = f"{size_text(free)} free at {locations.root}"
     if stats.f_files > 0 and stats.f_favail < INODES_NEEDED:
         return Check("room", "warn", f"{seen}, {stats.f_favail} inodes left", hint="vldock cache prune")
     if free < needed:
@@ -94,9 +94,9 @@ def check_room(places: CacheLocations) -> Check:
     return Check("room", "ok", seen)
 
 
-def check_flaws(places: CacheLocations) -> list[Check]:
+def check_flaws(locations: CacheLocations) -> list[Check]:
     """What was left over, and what is incomplete?"""
-    found = cache_problems.find(places)
+    found = cache_problems.find(locations)
     left, torn = [one for one in found if one.kind != "torn"], [one for one in found if one.kind == "torn"]
     size = size_text(sum(one.size for one in left))
     checks = [Check("torn", "warn", f"{one.path}: {one.why}", hint=one.cure) for one in torn]

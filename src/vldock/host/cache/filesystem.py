@@ -48,7 +48,7 @@ class MountPoint:
         """The name of a network file system; None for a local one."""
         return TYPES.get(self.kind)
 
-    def told(self) -> str:
+    def describe(self) -> str:
         """Return what to say of it: the type, and for a network file system what is unsafe there."""
         seen = f"{self.kind} at {self.point}"
         if self.network is None:

@@ -53,13 +53,13 @@ def hub_info(hub: Path) -> Any:
     return scan_cache_dir(hub)
 
 
-def scan(places: CacheLocations) -> list[Item]:
+def scan(locations: CacheLocations) -> list[Item]:
     """Return every item, the largest first within its kind."""
-    items = [item for hub in places.hubs for item in _repositories(hub)]
-    items += [item for arrow in places.arrows for item in _arrow(arrow)]
-    items += [] if places.data is None else _data(places.data)
-    items += [] if places.features is None else _features(places.features)
-    items += _others(places)
+    items = [item for hub in locations.hubs for item in _repositories(hub)]
+    items += [item for arrow in locations.arrows for item in _arrow(arrow)]
+    items += [] if locations.data is None else _data(locations.data)
+    items += [] if locations.features is None else _features(locations.features)
+    items += _others(locations)
     kinds = list(dict.fromkeys(item.kind for item in items))
     return sorted(items, key=lambda item: (kinds.index(item.kind), -item.size, item.name))
 
@@ -122,10 +122,10 @@ def _features(root: Path) -> Iterator[Item]:
                 yield measure("features", f"{prompt.name}/{path.name}", path)
 
 
-def _others(places: CacheLocations) -> Iterator[Item]:
+def _others(locations: CacheLocations) -> Iterator[Item]:
     """What other tools keep below the same root: torch, pip, matplotlib and the like."""
-    known = (*places.hubs, *places.arrows, *([places.features] if places.features else []))
-    for path in list_folder(places.root):
+    known = (*locations.hubs, *locations.arrows, *([locations.features] if locations.features else []))
+    for path in list_folder(locations.root):
         if path.is_dir() and path not in known and "--" not in path.name and not path.name.startswith("."):
             if any(one.is_relative_to(path) for one in known):
                 continue

@@ -40,13 +40,13 @@ class Access:
         return words if modes else None
 
 
-def intended_user(root: Path, given: str | None = None) -> Identity:
+def intended_user(root: Path, user: str | None = None) -> Identity:
     """Return for whom a cache is: UID:GID as given, else the caller; root asks for the owner of the folder.
 
     Raises ValueError for what is no UID:GID.
     """
-    if given:
-        uid, _, gid = given.partition(":")
+    if user:
+        uid, _, gid = user.partition(":")
         return Identity(int(uid), int(gid or uid), None)
     who = whoami()
     owner = root.stat()

@@ -34,11 +34,11 @@ class Flaw:
     cure: str = "load it with a network to complete it"
 
 
-def find(places: CacheLocations, *, now: float | None = None) -> list[Flaw]:
+def find(locations: CacheLocations, *, now: float | None = None) -> list[Flaw]:
     """Return every flaw; `now` in seconds since 1970."""
     now = time.time() if now is None else now
-    flaws = [flaw for root in places.roots for flaw in _partials(root, places, now)]
-    for hub in places.hubs:
+    flaws = [flaw for root in locations.roots for flaw in _partials(root, locations, now)]
+    for hub in locations.hubs:
         for repository in list_repositories(hub):
             flaws += [*_orphans(repository, hub, now), *_torn(repository)]
         flaws += _locks_of_nobody(hub)
@@ -75,7 +75,7 @@ def is_locked(lock: Path | None) -> bool:
         return True
 
 
-def _partials(root: Path, places: CacheLocations, now: float) -> Iterator[Flaw]:
+def _partials(root: Path, locations: CacheLocations, now: float) -> Iterator[Flaw]:
     inside: list[Path] = []
     for path, state in walk(root):
         if not path.name.endswith(PARTIAL) or any(path.is_relative_to(folder) for folder in inside):
@@ -85,16 +85,16 @@ def _partials(root: Path, places: CacheLocations, now: float) -> Iterator[Flaw]:
             inside.append(path)
             below = [found for _, found in walk(path) if stat.S_ISREG(found.st_mode)]
             size, newest = sum(one.st_size for one in below), max([newest, *(one.st_mtime for one in below)])
-        lock = _lock_of(path, places)
+        lock = _lock_of(path, locations)
         why = "a download or a build that was not finished"
         yield Flaw("partial", path, size, why, lock, is_locked(lock), max(0.0, now - newest))
 
 
-def _lock_of(path: Path, places: CacheLocations) -> Path | None:
+def _lock_of(path: Path, locations: CacheLocations) -> Path | None:
     """Return the lock huggingface_hub, or datasets, holds while it writes `path`."""
-    if path.parent.name == "blobs" and path.parents[2] in places.hubs:
+    if path.parent.name == "blobs" and path.parents[2] in locations.hubs:
         return path.parents[2] / ".locks" / path.parents[1].name / f"{path.name.split('.')[0]}.lock"
-    if path.name.endswith(".incomplete") and any(path.is_relative_to(root) for root in places.arrows):
+    if path.name.endswith(".incomplete") and any(path.is_relative_to(root) for root in locations.arrows):
         return path.with_name(path.name.removesuffix(".incomplete") + "_builder.lock")
     return None
 

@@ -69,27 +69,27 @@ class PrunePlan:
         ]
 
 
-def plan(places: CacheLocations, wish: PruneRequest, *, now: float | None = None) -> PrunePlan:
+def plan(locations: CacheLocations, request: PruneRequest, *, now: float | None = None) -> PrunePlan:
     """Look what can go. Raises UsageError for a repository that is not in the caches."""
     now = time.time() if now is None else now
-    found = cache_problems.find(places, now=now)
+    found = cache_problems.find(locations, now=now)
     # a torn reference or link is no rubbish: it says what to complete
     leftovers = [flaw for flaw in found if flaw.kind != "torn"]
-    going = tuple(flaw for flaw in leftovers if not flaw.in_use and flaw.age >= wish.older_than)
+    going = tuple(flaw for flaw in leftovers if not flaw.in_use and flaw.age >= request.older_than)
     spared = tuple(flaw for flaw in leftovers if flaw not in going)
-    return PrunePlan(going, spared, tuple(_deletions(places, wish, now)))
+    return PrunePlan(going, spared, tuple(_deletions(locations, request, now)))
 
 
-def execute(wanted: PrunePlan, *, say: Say) -> int:
+def execute(pruning: PrunePlan, *, log: Say) -> int:
     """Delete what the plan names; returns the bytes freed. What came into use meanwhile stays, and is told."""
     freed = 0
-    for flaw in wanted.flaws:
+    for flaw in pruning.flaws:
         with cache_problems.hold_lock(flaw.lock) as ours:
             if ours and _delete(flaw.path):
                 freed += flaw.size
             elif not ours:
-                say(f"{flaw.path} stays: it is being written now")
-    for one in wanted.deletions:
+                log(f"{flaw.path} stays: it is being written now")
+    for one in pruning.deletions:
         one.strategy.execute()
         freed += one.size
     return freed
@@ -103,19 +103,19 @@ def _delete(path: Path) -> bool:
     return True
 
 
-def _deletions(places: CacheLocations, wish: PruneRequest, now: float) -> Iterable[Deletion]:
+def _deletions(locations: CacheLocations, request: PruneRequest, now: float) -> Iterable[Deletion]:
     known: set[str] = set()
-    for hub in places.hubs:
+    for hub in locations.hubs:
         info = cache_items.hub_info(hub)
         known |= {repo.repo_id for repo in info.repos}
         for repo in sorted(info.repos, key=lambda repo: str(repo.repo_path)):
-            chosen = sorted(one.commit_hash for one in repo.revisions if _goes(repo, one, wish, now))
+            chosen = sorted(one.commit_hash for one in repo.revisions if _goes(repo, one, request, now))
             if chosen:
                 lines = sorted(_line(repo, one) for one in repo.revisions if one.commit_hash in chosen)
                 # a duplicated repository has the same commits as its original: the library is shown this one alone
                 alone = replace(info, repos=frozenset({repo}))
                 yield Deletion(tuple(lines), alone.delete_revisions(*chosen))
-    if unknown := sorted(set(wish.repos) - known):
+    if unknown := sorted(set(request.repos) - known):
         raise UsageError(
             f"--repo {unknown[0]}: not in the caches",
             expected=", ".join(sorted(known)) or "a repository",
@@ -123,11 +123,11 @@ def _deletions(places: CacheLocations, wish: PruneRequest, now: float) -> Iterab
         )
 
 
-def _goes(repo: Any, revision: Any, wish: PruneRequest, now: float) -> bool:
-    if repo.repo_id in wish.repos or (wish.detached and not revision.refs):
+def _goes(repo: Any, revision: Any, request: PruneRequest, now: float) -> bool:
+    if repo.repo_id in request.repos or (request.detached and not revision.refs):
         return True
     used = max(repo.last_accessed or 0.0, repo.last_modified or 0.0)
-    return wish.unused_days is not None and now - used >= wish.unused_days * DAY
+    return request.unused_days is not None and now - used >= request.unused_days * DAY
 
 
 def _line(repo: Any, revision: Any) -> str:

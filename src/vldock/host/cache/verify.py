@@ -41,17 +41,17 @@ class VerifyResult:
     checked: bool = True
 
 
-def verify(places: CacheLocations, *, workers: int = 4) -> list[VerifyResult]:
+def verify(locations: CacheLocations, *, workers: int = 4) -> list[VerifyResult]:
     """Read every blob, Arrow file and benchmark, and return one verdict each; then those references that are wrong."""
-    looks = [*_blobs(places), *_arrow_files(places), *_benchmarks(places)]
+    looks = [*_blobs(locations), *_arrow_files(locations), *_benchmarks(locations)]
     with ThreadPoolExecutor(max_workers=workers) as pool:
         read = list(pool.map(lambda look: look(), looks))
-    wrong = [one for one in _references(places) if one.flaw]
+    wrong = [one for one in _references(locations) if one.flaw]
     return [*read, *(VerifyResult(one.path, one.path.stat().st_size, one.flaw, one.cure) for one in wrong)]
 
 
-def _blobs(places: CacheLocations) -> Iterator[Callable[[], VerifyResult]]:
-    for hub in places.hubs:
+def _blobs(locations: CacheLocations) -> Iterator[Callable[[], VerifyResult]]:
+    for hub in locations.hubs:
         for repository in list_repositories(hub):
             for blob in list_folder(repository / "blobs"):
                 if blob.is_file() and not blob.name.endswith(PARTIAL):
@@ -69,18 +69,18 @@ def _blob(path: Path) -> VerifyResult:
     return VerifyResult(path, size, f"its content has the digest {seen[:12]}, not {path.name[:12]}", cure)
 
 
-def _references(places: CacheLocations) -> Iterator[hub_cache_layout.Reference]:
-    for hub in places.hubs:
+def _references(locations: CacheLocations) -> Iterator[hub_cache_layout.Reference]:
+    for hub in locations.hubs:
         for repository in list_repositories(hub):
             yield from hub_cache_layout.references(repository)
 
 
-def repair(places: CacheLocations) -> list[hub_cache_layout.Reference]:
+def repair(locations: CacheLocations) -> list[hub_cache_layout.Reference]:
     """Write every reference that names no snapshot and can be told what it meant; return those, as they were.
 
     Raises EnvironmentUnfit where one cannot be written.
     """
-    broken = [one for one in _references(places) if one.mended]
+    broken = [one for one in _references(locations) if one.mended]
     for one in broken:
         try:
             write_text(one.path, str(one.mended), suffix=hub_cache_layout.UNFINISHED[0])
@@ -89,8 +89,8 @@ def repair(places: CacheLocations) -> list[hub_cache_layout.Reference]:
     return broken
 
 
-def _arrow_files(places: CacheLocations) -> Iterator[Callable[[], VerifyResult]]:
-    for root in places.arrows:
+def _arrow_files(locations: CacheLocations) -> Iterator[Callable[[], VerifyResult]]:
+    for root in locations.arrows:
         for info in sorted(root.glob("*/*/*/*/dataset_info.json")):
             if not info.parent.name.endswith(PARTIAL):
                 yield partial(_prepared, info)
@@ -125,10 +125,10 @@ def _ends_well(path: Path) -> bool:
         return file.read() == END_OF_STREAM
 
 
-def _benchmarks(places: CacheLocations) -> Iterator[Callable[[], VerifyResult]]:
+def _benchmarks(locations: CacheLocations) -> Iterator[Callable[[], VerifyResult]]:
     known = editions.read_editions(LOCK)
-    for benchmark in BENCHMARKS if places.data else ():
-        path = (places.data or Path()) / f"{benchmark.name}.tsv"
+    for benchmark in BENCHMARKS if locations.data else ():
+        path = (locations.data or Path()) / f"{benchmark.name}.tsv"
         if path.is_file():
             yield partial(_benchmark, path, editions.wanted_md5(benchmark.name, benchmark.md5, known), known)
 

@@ -135,7 +135,7 @@ def prune_command(
     if dry_run:
         click.echo(f"{size_text(wanted.size)} would become free" + ("; --confirm does it" if wanted.size else ""))
         return
-    click.echo(f"{size_text(cache_prune.execute(wanted, say=say))} freed")
+    click.echo(f"{size_text(cache_prune.execute(wanted, log=say))} freed")
 
 
 @cache_group.command(name="doctor")

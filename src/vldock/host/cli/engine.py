@@ -35,7 +35,7 @@ def up_command(timeout: float, as_json: bool) -> None:
       vldock engine up
       sudo vldock engine up --timeout 120
     """
-    _tell(engine_start.up(say=say, seconds=timeout), as_json=as_json)
+    _tell(engine_start.up(log=say, seconds=timeout), as_json=as_json)
 
 
 @engine_group.command(name="status")

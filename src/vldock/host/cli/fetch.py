@@ -75,7 +75,7 @@ def fetch_command(kind: str | None, names: tuple[str, ...], **given: Any) -> int
     folder = given["locks"] or checkout.root() / "locks"
     lock = locked_files.load_weights(folder)
     hub = Hub((given["endpoint"] or lock.endpoint).rstrip("/"), hub_token.find_token(given["env_file"], os.environ))
-    web = Web(hub, patience=RetryPolicy(attempts=given["retries"]), stop=threading.Event(), say=say)
+    web = Web(hub, policy=RetryPolicy(attempts=given["retries"]), stop=threading.Event(), log=say)
     try:
         return _fetch(web, kinds, names, folder, given)
     except KeyboardInterrupt:
@@ -103,10 +103,10 @@ def _work(web: Web, job: DownloadJob, folder: Path, roots: Roots, given: dict[st
     wanted: Path | None = given["bundle_path"]
     fetch_execute.require_room(job)
     if wanted and wanted != bundle_write.staging_folder(wanted):  # an archive, and the files it is made of
-        whole = sum(item.total or 0 for item in job.wanted)
+        whole = sum(item.total or 0 for item in job.files)
         fetch_execute.require_bytes(job.missing_bytes() + whole, wanted.parent)
     screen = console(stderr=True)
-    with fetch_progress.open_display(screen, total=len(job.wanted)) as show:
+    with fetch_progress.open_display(screen, total=len(job.files)) as show:
         report = fetch_execute.execute(
             web,
             job,

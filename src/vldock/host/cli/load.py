@@ -40,7 +40,7 @@ def load_command(
         for place in (data, hub):
             if place:
                 stack.enter_context(lock_folder(place))
-        done = bundle_load.load(bundle, data=data, hub=hub, say=say, manifest_sha256=manifest_sha256)
+        done = bundle_load.load(bundle, data=data, hub=hub, log=say, manifest_sha256=manifest_sha256)
     if as_json:
         print_json(asdict(done))
     else:

@@ -67,7 +67,7 @@ def start(
     env = terminal.parse_environment(pairs, standin=standin)
     wanted = terminal.make_spec(argv, env=env, user=user, gpus=chosen, **given)
     wanted = replace(wanted, mounts=(*wanted.mounts, *mounts))
-    return terminal.run_attached(wanted, cli=docker_cli.require_any(), say=say, stdin=stdin)
+    return terminal.run_attached(wanted, cli=docker_cli.require_any(), log=say, stdin=stdin)
 
 
 @click.command(name="run", context_settings={"ignore_unknown_options": False})

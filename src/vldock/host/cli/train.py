@@ -54,4 +54,4 @@ def train_command(words: tuple[str, ...], gpus_asked: str, user: str | None, **g
     if not found:
         raise EnvironmentUnfit("no docker command is installed", hint="vldock engine up")
     wanted = training.make_spec(words, user=user or terminal.caller_user(), gpus=chosen, **given)  # type: ignore[arg-type]
-    return terminal.run_attached(wanted, cli=found[0], say=say)
+    return terminal.run_attached(wanted, cli=found[0], log=say)

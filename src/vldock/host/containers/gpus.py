@@ -28,16 +28,16 @@ def why_unavailable(status: EngineStatus, *, driver: Path = DRIVER, which: Which
     return None
 
 
-def resolve(asked: str, status: EngineStatus) -> tuple[str, str]:
+def resolve(option: str, status: EngineStatus) -> tuple[str, str]:
     """Return the GPUs to ask for ('none', 'all', or devices) and one line that says so.
 
     'auto' takes all when the engine can hand them out. Raises UsageError for anything that names no device.
     """
-    if asked == "none":
+    if option == "none":
         return "none", "device: CPU, as asked"
-    if asked == "auto":
+    if option == "auto":
         reason = why_unavailable(status)
         return ("all", "device: all GPUs") if reason is None else ("none", f"device: CPU, because {reason}")
-    if asked == "all" or DEVICES.match(asked):
-        return asked, f"device: GPU {asked}"
-    raise UsageError(f"--gpus {asked}", expected="auto, all, none, or device numbers or UUIDs: 0,1")
+    if option == "all" or DEVICES.match(option):
+        return option, f"device: GPU {option}"
+    raise UsageError(f"--gpus {option}", expected="auto, all, none, or device numbers or UUIDs: 0,1")

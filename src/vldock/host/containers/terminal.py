@@ -59,12 +59,12 @@ def make_spec(
     )
 
 
-def run_attached(wanted: Spec, *, cli: DockerCli, say: Say, stdin: bool = False) -> int:
+def run_attached(spec: Spec, *, cli: DockerCli, log: Say, stdin: bool = False) -> int:
     """Print the docker command, run it with this terminal as its own, and return its exit code.
 
     `stdin` hands standard input on where it is no terminal.
     """
     interactive = sys.stdin.isatty() and sys.stdout.isatty()
-    argv = wanted.docker_argv(cli.path, interactive=interactive, stdin=stdin)
-    say(process.shell_text(wanted.docker_argv("docker", interactive=interactive, stdin=stdin)))
+    argv = spec.docker_argv(cli.path, interactive=interactive, stdin=stdin)
+    log(process.shell_text(spec.docker_argv("docker", interactive=interactive, stdin=stdin)))
     return process.run_attached(argv)

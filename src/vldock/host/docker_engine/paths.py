@@ -25,16 +25,16 @@ class EnginePaths:
         return self.exec_root / "containerd" / "containerd.pid"
 
 
-def clear_stale(places: EnginePaths, *, say: Say, proc: Path = Path("/proc")) -> list[Path]:
+def clear_stale(paths: EnginePaths, *, log: Say, proc: Path = Path("/proc")) -> list[Path]:
     """Remove pid files whose process is gone or is another program by now; return those removed.
 
     dockerd refuses to start over a docker.pid whose number is taken, and waits for ever for a containerd it believes
     to be running. A containerd that really is left over is kept: dockerd takes it up again.
     """
     removed = []
-    for pidfile, program in ((places.pidfile, "dockerd"), (places.containerd_pidfile, "containerd")):
+    for pidfile, program in ((paths.pidfile, "dockerd"), (paths.containerd_pidfile, "containerd")):
         if pidfile.exists() and running_program(pidfile, proc=proc) != program:
-            say(f"engine: {pidfile} is stale, removed")
+            log(f"engine: {pidfile} is stale, removed")
             pidfile.unlink()
             removed.append(pidfile)
     return removed

@@ -44,29 +44,29 @@ class Machine:
         )
 
 
-def up(*, say: Say, places: EnginePaths | None = None, seconds: float = START_SECONDS) -> docker_client.EngineStatus:
+def up(*, log: Say, paths: EnginePaths | None = None, seconds: float = START_SECONDS) -> docker_client.EngineStatus:
     """Make an engine answer and a BuildKit-able docker command be there; return what there is then.
 
     Raises EnvironmentUnfit with what to do where it cannot.
     """
     if not docker_client.status().answers:
-        start(machine=Machine.here(), places=places or EnginePaths(), say=say, seconds=seconds)
+        start(machine=Machine.here(), paths=paths or EnginePaths(), log=log, seconds=seconds)
     if docker_cli.choose(docker_cli.find_installed()) is None and os.geteuid() == 0:
-        system_packages.install_builder(say=say)
+        system_packages.install_builder(log=log)
     docker_cli.require_builder()
     return docker_client.status()
 
 
-def start(*, machine: Machine, places: EnginePaths, say: Say, seconds: float = START_SECONDS) -> None:
+def start(*, machine: Machine, paths: EnginePaths, log: Say, seconds: float = START_SECONDS) -> None:
     """Start the engine, whichever way fits the machine, and wait until it answers."""
-    require_startable(machine, places)
+    require_startable(machine, paths)
     if machine.dockerd is None:
-        system_packages.install_engine(say=say)
-    answers = lambda: _answers(places)  # noqa: E731
+        system_packages.install_engine(log=log)
+    answers = lambda: _answers(paths)  # noqa: E731
     if machine.dockerd is None and wait_for_answer(answers, seconds=3):
-        say("engine: started by its package")
+        log("engine: started by its package")
     elif machine.systemd:
-        say("engine: systemctl start docker")
+        log("engine: systemctl start docker")
         done = capture(["systemctl", "start", "docker"], timeout=seconds)
         if not (done.ok and wait_for_answer(answers, seconds=seconds)):
             raise EnvironmentUnfit(
@@ -75,13 +75,13 @@ def start(*, machine: Machine, places: EnginePaths, say: Say, seconds: float = S
                 hint="journalctl -u docker -n 50",
             )
     else:
-        start_by_hand(places=places, say=say, seconds=seconds, answers=answers)
+        start_by_hand(paths=paths, log=log, seconds=seconds, answers=answers)
 
 
-def require_startable(machine: Machine, places: EnginePaths) -> None:
+def require_startable(machine: Machine, paths: EnginePaths) -> None:
     """Raise EnvironmentUnfit, with the next command, where this process cannot start an engine."""
     host = os.environ.get("DOCKER_HOST")
-    if host and docker_client.socket_path(host) != places.socket:
+    if host and docker_client.socket_path(host) != paths.socket:
         raise EnvironmentUnfit(
             f"no engine answers at DOCKER_HOST={host}, and vldock only starts the local one",
             hint="start that engine, or: unset DOCKER_HOST; vldock engine up",
@@ -89,52 +89,52 @@ def require_startable(machine: Machine, places: EnginePaths) -> None:
     if not machine.linux:
         raise EnvironmentUnfit("no Docker engine answers", hint="start Docker Desktop, then: vldock engine status")
     if not machine.root:
-        if places.socket.exists() and not os.access(places.socket, os.W_OK):
+        if paths.socket.exists() and not os.access(paths.socket, os.W_OK):
             hint = "sudo usermod -aG docker $USER, log in again, then: vldock engine status"
         else:
             hint = "sudo apt-get install -y docker.io" if machine.dockerd is None else "sudo systemctl start docker"
-        raise EnvironmentUnfit(f"no Docker engine answers at {places.socket} and this user is not root", hint=hint)
+        raise EnvironmentUnfit(f"no Docker engine answers at {paths.socket} and this user is not root", hint=hint)
 
 
-def start_by_hand(*, places: EnginePaths, say: Say, seconds: float, answers: Callable[[], bool]) -> None:
+def start_by_hand(*, paths: EnginePaths, log: Say, seconds: float, answers: Callable[[], bool]) -> None:
     """Start dockerd in a session of its own and wait until it answers.
 
     Another `vldock engine up` that starts it at the same moment is waited for, not raced.
     """
-    with _one_at_a_time(places.log.with_suffix(".lock")):
+    with _one_at_a_time(paths.log.with_suffix(".lock")):
         if answers():
             return
-        clear_stale(places, say=say)
-        say(f"engine: starting dockerd, its log is {places.log}")
-        with places.log.open("ab") as log:
-            offset = log.tell()
+        clear_stale(paths, log=log)
+        log(f"engine: starting dockerd, its log is {paths.log}")
+        with paths.log.open("ab") as stream:
+            offset = stream.tell()
             child = subprocess.Popen(
-                dockerd_argv(places),
+                dockerd_argv(paths),
                 stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
+                stdout=stream,
+                stderr=stream,
                 start_new_session=True,
                 env={**os.environ, "PATH": f"{os.environ.get('PATH', '')}:{SBIN}"},
             )
         if not wait_for_answer(lambda: answers() or child.poll() is not None, seconds=seconds) or not answers():
             raise EnvironmentUnfit(
-                f"dockerd does not answer: {last_error_line(places.log, offset)}",
-                expected=f"an answer at {places.socket} within {seconds:g} s",
-                hint=f"tail -n 40 {places.log}",
+                f"dockerd does not answer: {last_error_line(paths.log, offset)}",
+                expected=f"an answer at {paths.socket} within {seconds:g} s",
+                hint=f"tail -n 40 {paths.log}",
             )
         child.returncode = 0  # it outlives us on purpose: no warning that it was never waited for
 
 
-def dockerd_argv(places: EnginePaths) -> list[str]:
+def dockerd_argv(paths: EnginePaths) -> list[str]:
     """Return the command that starts the engine; nothing but options that differ from the package's own."""
-    if places == EnginePaths():
+    if paths == EnginePaths():
         return ["dockerd"]
     return [
         "dockerd",
-        f"--host=unix://{places.socket}",
-        f"--pidfile={places.pidfile}",
-        f"--exec-root={places.exec_root}",
-        *places.options,
+        f"--host=unix://{paths.socket}",
+        f"--pidfile={paths.pidfile}",
+        f"--exec-root={paths.exec_root}",
+        *paths.options,
     ]
 
 
@@ -158,9 +158,9 @@ def wait_for_answer(answers: Callable[[], bool], *, seconds: float, every: float
         return False
 
 
-def _answers(places: EnginePaths) -> bool:
+def _answers(paths: EnginePaths) -> bool:
     try:
-        docker_client.connect(address=f"unix://{places.socket}", seconds=docker_client.PING_SECONDS).close()
+        docker_client.connect(address=f"unix://{paths.socket}", seconds=docker_client.PING_SECONDS).close()
     except EnvironmentUnfit:
         return False
     return True

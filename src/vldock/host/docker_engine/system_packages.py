@@ -15,7 +15,7 @@ QUIET = {"DEBIAN_FRONTEND": "noninteractive"}
 APT = ("apt-get", "-o", "DPkg::Lock::Timeout=120", "-o", "Acquire::Retries=3")
 
 
-def install(names: Sequence[str], *, say: Say) -> None:
+def install(names: Sequence[str], *, log: Say) -> None:
     """Install packages with apt-get, showing its lines.
 
     Raises EnvironmentUnfit where there is no apt-get, no root, or apt-get fails.
@@ -25,12 +25,12 @@ def install(names: Sequence[str], *, say: Say) -> None:
         raise EnvironmentUnfit(f"{wanted}: not installed, and there is no apt-get here", hint=f"install {wanted}")
     if os.geteuid() != 0:
         raise EnvironmentUnfit(f"{wanted}: not installed", hint=f"sudo apt-get install -y {wanted}")
-    say(f"apt-get install {wanted}")
+    log(f"apt-get install {wanted}")
     last: list[str] = []
 
     def show(line: str) -> None:
         last.append(line)
-        say(f"  {line}")
+        log(f"  {line}")
 
     for step in (("update",), ("install", "-y", "--no-install-recommends", *names)):
         # A stale third-party source must not stop it: what the install then lacks is said by the install.
@@ -42,14 +42,14 @@ def install(names: Sequence[str], *, say: Say) -> None:
             )
 
 
-def install_engine(*, say: Say) -> None:
+def install_engine(*, log: Say) -> None:
     """Install Debian's or Ubuntu's own docker.io."""
-    install(["docker.io", "ca-certificates"], say=say)
+    install(["docker.io", "ca-certificates"], log=log)
 
 
-def install_builder(*, say: Say) -> None:
+def install_builder(*, log: Say) -> None:
     """Install a docker command that can build with BuildKit, or the plug-in the one installed lacks."""
     if not docker_cli.find_installed():
-        install_engine(say=say)
+        install_engine(log=log)
     if docker_cli.choose(docker_cli.find_installed()) is None:
-        install(["docker-buildx"], say=say)
+        install(["docker-buildx"], log=log)

@@ -41,7 +41,7 @@ class LoadedBundle:
 
 
 def load(
-    path: Path, *, data: Path | None, hub: Path | None, say: Say, manifest_sha256: str | None = None
+    path: Path, *, data: Path | None, hub: Path | None, log: Say, manifest_sha256: str | None = None
 ) -> LoadedBundle:
     """Put a bundle's benchmarks into `data` and its weights into the hub cache `hub`.
 
@@ -57,7 +57,7 @@ def load(
         for folder in {target.parent for target in targets.values()}:
             folder.mkdir(parents=True, exist_ok=True)
         _require_room(manifest, targets, kept)
-        parts = _check(members, manifest, targets, kept, say=say, path=path)
+        parts = _check(members, manifest, targets, kept, log=log, path=path)
     for name, part in parts.items():
         rename_durably(part, targets[name])
     for repo in manifest.repositories:
@@ -68,7 +68,7 @@ def load(
 
 
 def _check(
-    members: Members, manifest: Manifest, targets: dict[str, Path], kept: set[str], *, say: Say, path: Path
+    members: Members, manifest: Manifest, targets: dict[str, Path], kept: set[str], *, log: Say, path: Path
 ) -> dict[str, Path]:
     """Read every file of the bundle into a part beside its place; all parts go when one byte is wrong."""
     parts: dict[str, Path] = {}
@@ -76,7 +76,7 @@ def _check(
     try:
         for name, stream in members:
             if name not in manifest.files:
-                say(f"{name} is ignored: the manifest does not name it")
+                log(f"{name} is ignored: the manifest does not name it")
                 continue
             part = targets[name].with_name(f"{targets[name].name}.part")
             if name not in kept:

@@ -39,16 +39,16 @@ class Manifest:
     sha256: str
 
 
-def read_manifest(members: Members, path: Path, wanted: str | None) -> Manifest:
+def read_manifest(members: Members, path: Path, expected_sha256: str | None) -> Manifest:
     """Return the manifest, the first member of `members`.
 
-    Raises WrongBytes where its sha256 is not `wanted`, InputRefused where it is no manifest.
+    Raises WrongBytes where its sha256 is not `expected_sha256`, InputRefused where it is no manifest.
     """
     name, stream = next(members, (None, io.BytesIO()))
     text = stream.read()
     digest = hashlib.sha256(text).hexdigest()
-    if wanted and digest != wanted.lower():
-        raise WrongBytes(f"{path}: {MANIFEST} has sha256 {digest}", expected=f"sha256 {wanted}", hint=AGAIN)
+    if expected_sha256 and digest != expected_sha256.lower():
+        raise WrongBytes(f"{path}: {MANIFEST} has sha256 {digest}", expected=f"sha256 {expected_sha256}", hint=AGAIN)
     try:
         if name != MANIFEST:
             raise ValueError(f"it begins with {name}")

@@ -70,9 +70,13 @@ def make(report: FetchReport, *, stage: Path, path: Path) -> Bundle:
     Raises EnvironmentUnfit (NoRoom) when the archive does not fit.
     """
     files = [
-        {"path": str(got.wanted.path.relative_to(stage)), "size": got.checksums.size, "sha256": got.checksums.sha256}
-        for got in report.got
-        if got.checksums
+        {
+            "path": str(item.request.path.relative_to(stage)),
+            "size": item.checksums.size,
+            "sha256": item.checksums.sha256,
+        }
+        for item in report.fetched
+        if item.checksums
     ]
     files.sort(key=lambda item: str(item["path"]))
     value = {
@@ -84,7 +88,7 @@ def make(report: FetchReport, *, stage: Path, path: Path) -> Bundle:
         "files": files,
     }
     manifest = write_json(stage / MANIFEST, value)
-    digest, size = hashing.sha256_file(manifest), sum(got.checksums.size for got in report.got if got.checksums)
+    digest, size = hashing.sha256_file(manifest), sum(item.checksums.size for item in report.fetched if item.checksums)
     if path != stage:
         try:
             require_bytes(size, path.parent)

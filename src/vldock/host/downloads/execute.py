@@ -29,7 +29,7 @@ Free = Callable[[Path], int]
 class FetchDisplay(ProgressListener, Protocol):
     """Who is told of progress and of each file's end."""
 
-    def ended(self, done: Done[FileRequest, FetchedFile]) -> None:
+    def on_end(self, done: Done[FileRequest, FetchedFile]) -> None:
         """A file is in its place, or given up."""
 
 
@@ -38,7 +38,7 @@ class FetchReport:
     """How a fetch ended: the files in place, and what was given up, each with its error."""
 
     job: DownloadJob
-    got: tuple[FetchedFile, ...]
+    fetched: tuple[FetchedFile, ...]
     failures: tuple[tuple[str, VldockError], ...]
 
     @property
@@ -48,14 +48,14 @@ class FetchReport:
 
     def whole(self, owner: str) -> bool:
         """Tell whether nothing of a benchmark or repository was given up."""
-        names = {owner, *(item.name for item in self.job.wanted if item.owner == owner)}
+        names = {owner, *(item.name for item in self.job.files if item.owner == owner)}
         return not any(name in names for name, _ in self.failures)
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values."""
         return {
             "complete": not self.failures,
-            "files": [_file(item) for item in self.got],
+            "files": [_file(item) for item in self.fetched],
             "repositories": [{"repo": item.repo, "commit": item.revision} for item in self.job.repos],
             "failures": [
                 {"name": name, "error": e.message, "expected": e.expected, "hint": e.hint, "exit_code": e.exit_code}
@@ -72,14 +72,14 @@ def execute(
     Nothing is raised for a file that cannot be had: the others go on, and the report tells.
     """
     ends = run_all(
-        job.wanted,
-        lambda item: download_file.fetch_file(web, item, watch=show, quick=quick),
+        job.files,
+        lambda item: download_file.fetch_file(web, item, listener=show, quick=quick),
         jobs=jobs,
         stop=web.stop,
-        told=show.ended,
+        on_result=show.on_end,
     )
-    got = tuple(end.result for end in ends if end.result)
-    report = FetchReport(job, got, tuple((end.item.name, end.error) for end in ends if end.error))
+    fetched = tuple(end.result for end in ends if end.result)
+    report = FetchReport(job, fetched, tuple((end.item.name, end.error) for end in ends if end.error))
     for repo in job.repos if cache else ():
         assert cache is not None
         if report.whole(repo.repo):
@@ -98,10 +98,10 @@ def free_bytes(path: Path) -> int:
 def require_room(job: DownloadJob, *, free: Free = free_bytes) -> None:
     """Raise NoRoom when what is missing does not fit; each file system by itself."""
     by_disk: dict[int, list[FileRequest]] = {}
-    for item in job.wanted:
+    for item in job.files:
         by_disk.setdefault(nearest_existing(item.path).stat().st_dev, []).append(item)
     for items in by_disk.values():
-        need = DownloadJob(wanted=tuple(items)).missing_bytes()
+        need = DownloadJob(files=tuple(items)).missing_bytes()
         require_bytes(need, items[0].path.parent, free=free)
 
 
@@ -128,7 +128,7 @@ def lock_folder(folder: Path) -> Iterator[None]:
     except OSError as error:
         raise disk_error(error, folder / LOCK_FILE) from error
 
-    def busy(holder: str) -> EnvironmentUnfit:
+    def on_busy(holder: str) -> EnvironmentUnfit:
         return EnvironmentUnfit(
             f"{folder} is being filled by process {holder}",
             expected="one vldock fetch or load a folder",
@@ -136,13 +136,13 @@ def lock_folder(folder: Path) -> Iterator[None]:
         )
 
     with stream:
-        process_lock.take(stream, busy=busy)
+        process_lock.take(stream, on_busy=on_busy)
         yield
 
 
 def data_for_lock(report: FetchReport) -> list[LockedData]:
     """Return the benchmarks' files with their size and sha256, for the lock."""
-    sums = {item.wanted.owner: item.checksums for item in report.got if item.checksums}
+    sums = {item.request.owner: item.checksums for item in report.fetched if item.checksums}
     return [
         replace(item, size=found.size, sha256=found.sha256)
         for item in report.job.data
@@ -152,7 +152,7 @@ def data_for_lock(report: FetchReport) -> list[LockedData]:
 
 def repos_for_lock(report: FetchReport) -> list[LockedRepo]:
     """Return the repositories that are whole, each file with its sha256, for the lock."""
-    sums = {item.wanted.path.name: item.checksums for item in report.got if item.checksums}
+    sums = {item.request.path.name: item.checksums for item in report.fetched if item.checksums}
 
     def filled(item: HubFile) -> HubFile:
         found = sums.get(item.blob)
@@ -165,14 +165,14 @@ def repos_for_lock(report: FetchReport) -> list[LockedRepo]:
     ]
 
 
-def _file(got: FetchedFile) -> dict[str, Any]:
-    sums = got.checksums
+def _file(item: FetchedFile) -> dict[str, Any]:
+    sums = item.checksums
     return {
-        "name": got.wanted.name,
-        "owner": got.wanted.owner,
-        "path": str(got.wanted.path),
-        "how": got.how,
-        "size": got.size,
+        "name": item.request.name,
+        "owner": item.request.owner,
+        "path": str(item.request.path),
+        "how": item.how,
+        "size": item.size,
         "sha256": sums.sha256 if sums else None,
     }
 

@@ -45,13 +45,13 @@ class Web:
         self,
         hub: Hub,
         *,
-        patience: RetryPolicy | None = None,
+        policy: RetryPolicy | None = None,
         timeout: tuple[float, float] = (CONNECT_SECONDS, READ_SECONDS),
         stop: threading.Event | None = None,
-        say: Say = silent,
+        log: Say = silent,
     ) -> None:
-        self.hub, self.timeout, self.say = hub, timeout, say
-        self.patience = patience or RetryPolicy()
+        self.hub, self.timeout, self.log = hub, timeout, log
+        self.policy = policy or RetryPolicy()
         self.stop = stop or threading.Event()
         self.session, self.loopback = _session(), _session()
         use_no_proxy(self.loopback)
@@ -90,10 +90,10 @@ class Web:
         if response.status_code in (200, 206, 416):
             return response
         with response:
-            raise self._unwanted(url, response)
+            raise self._refusal(url, response)
 
-    def _unwanted(self, url: str, response: requests.Response) -> Exception:
-        said = f"{bare_url(url)}: {response.status_code} {response.reason}"
+    def _refusal(self, url: str, response: requests.Response) -> Exception:
+        answer = f"{bare_url(url)}: {response.status_code} {response.reason}"
         code = response.headers.get("X-Error-Code", "")
         if response.status_code in AGAIN:
             after = response.headers.get("Retry-After", "")
@@ -101,43 +101,43 @@ class Web:
                 f"{response.status_code} {response.reason}", after=float(after) if after.isdigit() else None
             )
         if response.status_code in (401, 403):
-            return self._denied(url, said, code)
+            return self._denied(url, answer, code)
         if response.status_code == 404:
             return NotThere(
-                f"{said}{f' ({code})' if code else ''}",
+                f"{answer}{f' ({code})' if code else ''}",
                 expected="a repository, revision and file the host knows",
                 hint="compare the name and the revision in locks/ with the host's page; a mirror may lack it",
             )
         return HostFailed(
-            said, expected="200 or 206", hint="the host refuses the request itself; try HF_ENDPOINT or --mirror"
+            answer, expected="200 or 206", hint="the host refuses the request itself; try HF_ENDPOINT or --mirror"
         )
 
-    def _denied(self, url: str, said: str, code: str) -> DownloadDenied:
+    def _denied(self, url: str, answer: str, code: str) -> DownloadDenied:
         ours = self.hub.owns(url)
         token = "the token given is not enough" if self.hub.token else "no token is set"
         page = f"{self.hub.endpoint}/{repo_of(url)}"
         cure = f"accept the licence at {page}, then put HUGGING_FACE_HUB_TOKEN=... of that account in .env (--env-file)"
         return DownloadDenied(
-            f"{said}{f' ({code})' if code else ''}; {token if ours else 'that host got no token of yours'}",
+            f"{answer}{f' ({code})' if code else ''}; {token if ours else 'that host got no token of yours'}",
             expected="a public file, or an account that may read it",
             hint=cure if ours else "take it from elsewhere: --mirror URL, or put the file there yourself",
         )
 
-    def persist(self, work: Callable[[], Result], *, what: str) -> Result:
+    def retry(self, work: Callable[[], Result], *, what: str) -> Result:
         """Call `work` again, with pauses, as long as it raises Again; raises HostFailed when patience ends."""
 
-        def gave_up(error: RetryableError) -> HostFailed:
+        def on_exhausted(error: RetryableError) -> HostFailed:
             return HostFailed(
-                f"{what}: given up after {self.patience.attempts} attempts: {error}",
+                f"{what}: given up after {self.policy.attempts} attempts: {error}",
                 expected="a host that answers",
                 hint=f"wait, or take another host (HF_ENDPOINT, --mirror); {GO_ON}",
             )
 
         return retry.retry(
             work,
-            patience=self.patience,
-            say=lambda line: self.say(f"{what}: {line}"),
-            gave_up=gave_up,
+            policy=self.policy,
+            log=lambda line: self.log(f"{what}: {line}"),
+            on_exhausted=on_exhausted,
             sleep=self._pause,
         )
 

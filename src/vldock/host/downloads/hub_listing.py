@@ -73,7 +73,7 @@ def _ask(web: Web, url: str, repo: str) -> Mapping[str, Any]:
                 raise RetryableError(clean_message(error)) from error
 
     try:
-        raw = web.persist(ask, what=f"{repo}: listing")
+        raw = web.retry(ask, what=f"{repo}: listing")
     except ValueError as error:
         raise HostFailed(
             f"{repo}: the host's listing is no JSON",
@@ -107,7 +107,7 @@ def _asked(web: Web, repo: str, commit: str, item: HubFile) -> HubFile:
             length = first.headers.get("X-Linked-Size") or first.headers.get("Content-Length", "")
             return etag.removeprefix("W/").strip('"'), length
 
-    etag, size = web.persist(ask, what=f"{repo}/{item.path}: HEAD")
+    etag, size = web.retry(ask, what=f"{repo}/{item.path}: HEAD")
     if not (BLOB.fullmatch(etag) and size.isdigit()):
         raise InputRefused(
             f"{repo}/{item.path}: the host tells no checksum ({etag or 'no ETag'})",

@@ -26,19 +26,19 @@ class DownloadJob:
 
     data: tuple[LockedData, ...] = ()
     repos: tuple[LockedRepo, ...] = ()
-    wanted: tuple[FileRequest, ...] = ()
+    files: tuple[FileRequest, ...] = ()
 
     def __add__(self, other: DownloadJob) -> DownloadJob:
-        return DownloadJob(self.data + other.data, self.repos + other.repos, self.wanted + other.wanted)
+        return DownloadJob(self.data + other.data, self.repos + other.repos, self.files + other.files)
 
     def missing_bytes(self) -> int:
         """Return how many bytes are not here yet, as far as sizes are known."""
-        return sum(max(0, (item.total or 0) - bytes_here(item)) for item in self.wanted)
+        return sum(max(0, (item.total or 0) - bytes_here(item)) for item in self.files)
 
 
-def bytes_here(wanted: FileRequest) -> int:
+def bytes_here(request: FileRequest) -> int:
     """Return how many bytes of a file are here, in its place or in its part."""
-    for path in (wanted.path, wanted.part):
+    for path in (request.path, request.part):
         if path.is_file():
             return path.stat().st_size
     return 0
@@ -91,7 +91,7 @@ def plan_data(
 
     return DownloadJob(
         data=data,
-        wanted=tuple(
+        files=tuple(
             FileRequest(
                 name=item.file,
                 owner=item.name,
@@ -129,13 +129,13 @@ def plan_weights(
         if end.error:
             raise end.error
     listed = tuple(end.result for end in ends if end.result)
-    wanted: dict[Path, FileRequest] = {}
+    files: dict[Path, FileRequest] = {}
     for repo in listed:
         blobs = hub_cache_layout.folder(cache, repo.repo) / "blobs"
         seeds = seed and hub_cache_layout.folder(seed, repo.repo) / "blobs"
         for item in repo.files or ():
             path = blobs / item.blob
-            wanted[path] = FileRequest(
+            files[path] = FileRequest(
                 name=f"{repo.repo}/{item.path}",
                 owner=repo.repo,
                 url=hub_listing.file_url(web.hub.endpoint, repo.repo, repo.revision or "", item.path),
@@ -144,7 +144,7 @@ def plan_weights(
                 replace=True,
                 seed=seeds and seeds / item.blob,
             )
-    return DownloadJob(repos=listed, wanted=tuple(wanted.values()))
+    return DownloadJob(repos=listed, files=tuple(files.values()))
 
 
 def ask_sizes(job: DownloadJob, *, web: Web, jobs: int) -> DownloadJob:
@@ -160,5 +160,5 @@ def ask_sizes(job: DownloadJob, *, web: Web, jobs: int) -> DownloadJob:
             return None
         return int(length) if length.isdigit() and int(length) else None
 
-    ends = run_all(job.wanted, ask, jobs=jobs, stop=web.stop)
-    return replace(job, wanted=tuple(replace(end.item, size=end.result) for end in ends))
+    ends = run_all(job.files, ask, jobs=jobs, stop=web.stop)
+    return replace(job, files=tuple(replace(end.item, size=end.result) for end in ends))

@@ -27,10 +27,10 @@ class LineDisplay:
     def __init__(self, console: Console, *, total: int) -> None:
         self.console, self.total, self.count = console, total, 0
 
-    def at(self, wanted: FileRequest, size: int, total: int | None) -> None:
+    def on_progress(self, request: FileRequest, size: int, total: int | None) -> None:
         """Bars only."""
 
-    def ended(self, done: Done[FileRequest, FetchedFile]) -> None:
+    def on_end(self, done: Done[FileRequest, FetchedFile]) -> None:
         """Print the file's end."""
         self.count += 1
         self.console.print(f"[{self.count}/{self.total}] {_end(done)}", soft_wrap=True)
@@ -45,21 +45,21 @@ class BarDisplay(LineDisplay):
         self.tasks: dict[str, TaskID] = {}
         self.lock = threading.Lock()
 
-    def at(self, wanted: FileRequest, size: int, total: int | None) -> None:
+    def on_progress(self, request: FileRequest, size: int, total: int | None) -> None:
         """Move the file's bar."""
         with self.lock:
-            if wanted.name not in self.tasks:
-                name = wanted.name if len(wanted.name) <= NAME_WIDTH else f"…{wanted.name[1 - NAME_WIDTH :]}"
-                self.tasks[wanted.name] = self.progress.add_task(escape(name), total=total)
-        self.progress.update(self.tasks[wanted.name], completed=size, total=total)
+            if request.name not in self.tasks:
+                name = request.name if len(request.name) <= NAME_WIDTH else f"…{request.name[1 - NAME_WIDTH :]}"
+                self.tasks[request.name] = self.progress.add_task(escape(name), total=total)
+        self.progress.update(self.tasks[request.name], completed=size, total=total)
 
-    def ended(self, done: Done[FileRequest, FetchedFile]) -> None:
+    def on_end(self, done: Done[FileRequest, FetchedFile]) -> None:
         """Replace the bar by a line."""
         with self.lock:
             task = self.tasks.pop(done.item.name, None)
         if task is not None:
             self.progress.remove_task(task)
-        super().ended(done)
+        super().on_end(done)
 
 
 @contextmanager
@@ -75,12 +75,12 @@ def open_display(console: Console, *, total: int) -> Iterator[FetchDisplay]:
 
 def plan_lines(job: DownloadJob) -> list[str]:
     """Return a line for each file: what is here, from where the rest comes; then the sums."""
-    lines = [f"{_state(item):>22}  {item.name}  from {_source(item)}" for item in job.wanted]
-    unknown = sum(item.total is None and not item.path.is_file() for item in job.wanted)
+    lines = [f"{_state(item):>22}  {item.name}  from {_source(item)}" for item in job.files]
+    unknown = sum(item.total is None and not item.path.is_file() for item in job.files)
     missing = size_text(job.missing_bytes()) + (f" and {unknown} files of unknown size" if unknown else "")
-    folders = sorted({str(item.path.parents[2 if item.replace else 0]) for item in job.wanted})
-    return [*lines, f"{len(job.wanted)} files; {missing} to download"] + [
-        f"into {folder}: {size_text(free_bytes(job.wanted[0].path))} free" for folder in folders
+    folders = sorted({str(item.path.parents[2 if item.replace else 0]) for item in job.files})
+    return [*lines, f"{len(job.files)} files; {missing} to download"] + [
+        f"into {folder}: {size_text(free_bytes(job.files[0].path))} free" for folder in folders
     ]
 
 
@@ -96,7 +96,7 @@ def plan_json(job: DownloadJob) -> dict[str, Any]:
             "here": bytes_here(item),
             "expected": str(item.expected),
         }
-        for item in job.wanted
+        for item in job.files
     ]
     repos = [{"repo": item.repo, "commit": item.revision} for item in job.repos]
     return {"files": files, "repositories": repos, "missing_bytes": job.missing_bytes()}
@@ -105,20 +105,20 @@ def plan_json(job: DownloadJob) -> dict[str, Any]:
 def closing_lines(report: FetchReport) -> list[str]:
     """Return the last lines: each failure with its cure, or that all is there."""
     if not report.failures:
-        size = sum(item.size for item in report.got)
-        fetched = sum(item.how != "kept" for item in report.got)
-        return [f"complete: {len(report.got)} files, {size_text(size)}, {fetched} of them new"]
+        size = sum(item.size for item in report.fetched)
+        fetched = sum(item.how != "kept" for item in report.fetched)
+        return [f"complete: {len(report.fetched)} files, {size_text(size)}, {fetched} of them new"]
     told = [f"{name}\n{error.render()}" for name, error in report.failures]
-    return [*told, f"{len(report.failures)} of {len(report.job.wanted)} given up; the same command goes on from here"]
+    return [*told, f"{len(report.failures)} of {len(report.job.files)} given up; the same command goes on from here"]
 
 
 def _end(done: Done[FileRequest, FetchedFile]) -> str:
     if done.result is None:
         return f"FAILED {done.item.name}: {done.error}"
-    got = done.result
-    verified = [kind for kind in ("sha256", "md5", "git") if getattr(got.wanted.expected, kind)]
-    proof = f"{' and '.join(verified)} verified" if got.checksums else "size only"
-    return f"{got.how} {got.wanted.name} ({size_text(got.size)}, {proof})"
+    fetched = done.result
+    verified = [kind for kind in ("sha256", "md5", "git") if getattr(fetched.request.expected, kind)]
+    proof = f"{' and '.join(verified)} verified" if fetched.checksums else "size only"
+    return f"{fetched.how} {fetched.request.name} ({size_text(fetched.size)}, {proof})"
 
 
 def _state(item: FileRequest) -> str:

@@ -43,7 +43,7 @@ class FileRequest:
 class FetchedFile:
     """A file that is in its place: how it came there, and its checksums (none where `--quick` trusted its size)."""
 
-    wanted: FileRequest
+    request: FileRequest
     how: How
     size: int
     checksums: Checksums | None
@@ -52,5 +52,5 @@ class FetchedFile:
 class ProgressListener(Protocol):
     """Who is told of progress."""
 
-    def at(self, wanted: FileRequest, size: int, total: int | None) -> None:
+    def on_progress(self, request: FileRequest, size: int, total: int | None) -> None:
         """`size` bytes of `total` are here."""

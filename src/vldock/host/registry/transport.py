@@ -186,5 +186,8 @@ class Http:
             )
 
         return retry.retry(
-            work, patience=self.patience, say=lambda line: self.say(f"{self.repository.host}: {line}"), gave_up=gave_up
+            work,
+            policy=self.patience,
+            log=lambda line: self.say(f"{self.repository.host}: {line}"),
+            on_exhausted=gave_up,
         )

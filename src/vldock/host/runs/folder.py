@@ -152,7 +152,7 @@ def lock_run(folder: RunFolder) -> Iterator[None]:
     Raises EnvironmentUnfit when another process holds it.
     """
 
-    def busy(holder: str) -> EnvironmentUnfit:
+    def on_busy(holder: str) -> EnvironmentUnfit:
         return EnvironmentUnfit(
             f"{folder.path} is being worked on by process {holder}",
             expected="one vldock matrix for one run",
@@ -160,5 +160,5 @@ def lock_run(folder: RunFolder) -> Iterator[None]:
         )
 
     with (folder.path / LOCK_FILE).open("a+") as stream:
-        process_lock.take(stream, busy=busy)
+        process_lock.take(stream, on_busy=on_busy)
         yield

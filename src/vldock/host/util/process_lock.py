@@ -10,16 +10,16 @@ from typing import IO
 from vldock.common.errors import EnvironmentUnfit
 
 
-def take(stream: IO[str], *, busy: Callable[[str], EnvironmentUnfit]) -> None:
+def take(stream: IO[str], *, on_busy: Callable[[str], EnvironmentUnfit]) -> None:
     """Lock an open file (mode a+) until it is closed, and write this process's number into it.
 
-    Raises `busy(holder)` where another process, of that number, has it.
+    Raises `on_busy(holder)` where another process, of that number, has it.
     """
     try:
         fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         stream.seek(0)
-        raise busy(stream.read().strip() or "unknown") from None
+        raise on_busy(stream.read().strip() or "unknown") from None
     stream.truncate(0)
     stream.write(str(os.getpid()))
     stream.flush()

@@ -42,9 +42,9 @@ class RetryPolicy:
 class Wait(wait_base):
     """What the host asked for (Retry-After), else longer each time, with chance in it; never above the longest."""
 
-    def __init__(self, patience: RetryPolicy) -> None:
-        self.longest = patience.longest
-        self.growing = wait_random_exponential(multiplier=patience.first, max=patience.longest)
+    def __init__(self, policy: RetryPolicy) -> None:
+        self.longest = policy.longest
+        self.growing = wait_random_exponential(multiplier=policy.first, max=policy.longest)
 
     def __call__(self, retry_state: RetryCallState) -> float:
         error = retry_state.outcome.exception() if retry_state.outcome else None
@@ -55,27 +55,27 @@ class Wait(wait_base):
 def retry(
     work: Callable[[], Result],
     *,
-    patience: RetryPolicy,
-    say: Say,
-    gave_up: Callable[[RetryableError], Exception],
+    policy: RetryPolicy,
+    log: Say,
+    on_exhausted: Callable[[RetryableError], Exception],
     sleep: Callable[[float], None] = nap.sleep,
 ) -> Result:
-    """Call `work` again, with pauses, as long as it raises Again; raises `gave_up(error)` when patience ends."""
+    """Call `work` again, with pauses, as long as it raises Again; raises `on_exhausted(error)` when patience ends."""
 
-    def tell(state: RetryCallState) -> None:
+    def log_pause(state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
         pause = state.next_action.sleep if state.next_action else 0.0
-        say(f"{error}; attempt {state.attempt_number + 1} in {pause:.1f} s")
+        log(f"{error}; attempt {state.attempt_number + 1} in {pause:.1f} s")
 
     retrying = Retrying(
-        stop=stop_after_attempt(patience.attempts),
-        wait=Wait(patience),
+        stop=stop_after_attempt(policy.attempts),
+        wait=Wait(policy),
         sleep=sleep,
         retry=retry_if_exception_type(RetryableError),
-        before_sleep=tell,
+        before_sleep=log_pause,
         reraise=True,
     )
     try:
         return retrying(work)
     except RetryableError as error:
-        raise gave_up(error) from error
+        raise on_exhausted(error) from error

@@ -31,7 +31,7 @@ def run_all(
     *,
     jobs: int,
     stop: threading.Event,
-    told: Callable[[Done[Item, Result]], None] = lambda done: None,
+    on_result: Callable[[Done[Item, Result]], None] = lambda done: None,
 ) -> list[Done[Item, Result]]:
     """Call `work` for each item, `jobs` at a time, and return how each ended, in the order of `items`.
 
@@ -42,8 +42,8 @@ def run_all(
     ended: queue.SimpleQueue[tuple[int, Done[Item, Result] | BaseException]] = queue.SimpleQueue()
     for number in range(len(items)):
         waiting.put(number)
-    given = (items, work, waiting, ended, stop)
-    threads = [threading.Thread(target=_labour, args=given, daemon=True) for _ in range(min(jobs, len(items)))]
+    arguments = (items, work, waiting, ended, stop)
+    threads = [threading.Thread(target=_work, args=arguments, daemon=True) for _ in range(min(jobs, len(items)))]
     for thread in threads:
         thread.start()
     found: dict[int, Done[Item, Result]] = {}
@@ -53,7 +53,7 @@ def run_all(
             if isinstance(end, BaseException):
                 raise end
             found[number] = end
-            told(end)
+            on_result(end)
     except BaseException:
         stop.set()
         for thread in threads:
@@ -62,7 +62,7 @@ def run_all(
     return [found[number] for number in range(len(items))]
 
 
-def _labour(
+def _work(
     items: Sequence[Item],
     work: Callable[[Item], Result],
     waiting: queue.SimpleQueue[int],

@@ -45,12 +45,12 @@ def test_a_local_disk_is_fit_and_what_is_lost_is_told(kind: str, state: str, tmp
 
 
 def test_lustre_mounted_with_flock_is_told_apart() -> None:
-    assert "locks hold" in MountPoint("/l", "lustre", frozenset({"rw", "flock"})).told()
-    assert "locks hold" not in MountPoint("/l", "lustre", frozenset({"rw", "localflock"})).told()
+    assert "locks hold" in MountPoint("/l", "lustre", frozenset({"rw", "flock"})).describe()
+    assert "locks hold" not in MountPoint("/l", "lustre", frozenset({"rw", "localflock"})).describe()
 
 
 def test_nfs_without_locks_is_told() -> None:
-    assert "do not see each other's locks" in MountPoint("/n", "nfs4", frozenset({"nolock"})).told()
+    assert "do not see each other's locks" in MountPoint("/n", "nfs4", frozenset({"nolock"})).describe()
 
 
 def test_the_deepest_mount_is_the_one_and_a_later_one_hides_it() -> None:

@@ -127,7 +127,7 @@ def test_a_blob_no_snapshot_names_is_an_orphan_and_goes(cache: Path) -> None:
     places = locations.find(cache=cache)
 
     wanted = cache_prune.plan(places, PruneRequest(), now=later())
-    freed = cache_prune.execute(wanted, say=silent)
+    freed = cache_prune.execute(wanted, log=silent)
 
     assert ([flaw.path for flaw in wanted.flaws], freed) == ([orphan], 21)
     assert not orphan.exists()
@@ -144,7 +144,7 @@ def test_a_file_whose_lock_is_taken_between_plan_and_deletion_stays(cache: Path)
 
     with lock.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        freed = cache_prune.execute(wanted, say=told.append)
+        freed = cache_prune.execute(wanted, log=told.append)
 
     assert (freed, partial.exists()) == (0, True)
     assert told == [f"{partial} stays: it is being written now"]
@@ -168,7 +168,7 @@ def test_a_named_repository_goes_whole_and_one_with_the_same_commit_stays(cache:
     places = locations.find(cache=cache)
 
     wanted = cache_prune.plan(places, PruneRequest(repos=(REPO,)))
-    cache_prune.execute(wanted, say=silent)
+    cache_prune.execute(wanted, log=silent)
 
     assert wanted.lines()[0].endswith(f"{REPO} {COMMIT[:12]} (main)")
     assert wanted.size == 9
@@ -190,7 +190,7 @@ def test_only_a_detached_revision_goes_and_what_it_shares_stays(cache: Path) -> 
     places = locations.find(cache=cache)
 
     wanted = cache_prune.plan(places, PruneRequest(detached=True))
-    cache_prune.execute(wanted, say=silent)
+    cache_prune.execute(wanted, log=silent)
 
     assert wanted.size == 5
     assert (blob(cache).exists(), blob(cache, b"extra").exists()) == (True, False)

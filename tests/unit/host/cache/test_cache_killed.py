@@ -80,7 +80,7 @@ def test_what_a_killed_download_left_goes_after_an_hour_and_never_while_it_is_wr
     process.communicate()
     soon = cache_prune.plan(places, cache_prune.PruneRequest())
     later = cache_prune.plan(places, cache_prune.PruneRequest(), now=tomorrow)
-    freed = cache_prune.execute(later, say=silent)
+    freed = cache_prune.execute(later, log=silent)
 
     assert (during.flaws, soon.flaws) == ((), ())
     assert "being written now" in during.lines()[0]

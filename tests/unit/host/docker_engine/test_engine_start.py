@@ -48,7 +48,7 @@ def test_a_user_who_is_not_root_is_told_the_command(places: EnginePaths, dockerd
     machine = Machine(root=False, systemd=True, dockerd=dockerd)
 
     with pytest.raises(EnvironmentUnfit) as caught:
-        engine_start.start(machine=machine, places=places, say=forget)
+        engine_start.start(machine=machine, paths=places, log=forget)
 
     assert caught.value.hint == command
     assert caught.value.exit_code == 3
@@ -58,7 +58,7 @@ def test_an_engine_elsewhere_is_not_started_here(places: EnginePaths, monkeypatc
     monkeypatch.setenv("DOCKER_HOST", "tcp://far.example:2376")
 
     with pytest.raises(EnvironmentUnfit, match=r"DOCKER_HOST=tcp://far\.example:2376"):
-        engine_start.start(machine=Machine(root=True, systemd=False, dockerd="d"), places=places, say=forget)
+        engine_start.start(machine=Machine(root=True, systemd=False, dockerd="d"), paths=places, log=forget)
 
 
 def test_a_pid_file_whose_number_another_program_has_by_now_is_removed(places: EnginePaths, tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_a_pid_file_whose_number_another_program_has_by_now_is_removed(places: E
     process(proc, 41, "sshd")
     places.pidfile.write_text("41")
 
-    assert clear_stale(places, say=forget, proc=proc) == [places.pidfile]
+    assert clear_stale(places, log=forget, proc=proc) == [places.pidfile]
     assert not places.pidfile.exists()
 
 
@@ -76,7 +76,7 @@ def test_a_containerd_that_is_left_over_and_alive_is_kept(places: EnginePaths, t
     places.containerd_pidfile.parent.mkdir(parents=True)
     places.containerd_pidfile.write_text("42")
 
-    assert clear_stale(places, say=forget, proc=proc) == []
+    assert clear_stale(places, log=forget, proc=proc) == []
     assert places.containerd_pidfile.exists()
 
 
@@ -86,7 +86,7 @@ def test_a_dead_containerd_nobody_reaped_is_not_taken_for_a_running_one(places: 
     places.containerd_pidfile.parent.mkdir(parents=True)
     places.containerd_pidfile.write_text("42")
 
-    assert clear_stale(places, say=forget, proc=proc) == [places.containerd_pidfile]
+    assert clear_stale(places, log=forget, proc=proc) == [places.containerd_pidfile]
 
 
 def test_a_dockerd_that_ends_at_once_is_told_with_its_last_complaint(
@@ -99,7 +99,7 @@ def test_a_dockerd_that_ends_at_once_is_told_with_its_last_complaint(
     monkeypatch.setenv("PATH", f"{fake.parent}:/usr/bin:/bin")
 
     with pytest.raises(EnvironmentUnfit) as caught:
-        engine_start.start_by_hand(places=places, say=forget, seconds=10, answers=lambda: False)
+        engine_start.start_by_hand(paths=places, log=forget, seconds=10, answers=lambda: False)
 
     assert "no iptables" in caught.value.message
     assert str(places.log) in (caught.value.hint or "")
@@ -110,7 +110,7 @@ def test_an_engine_another_process_just_started_is_not_started_twice(
 ) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
 
-    engine_start.start_by_hand(places=places, say=forget, seconds=1, answers=lambda: True)
+    engine_start.start_by_hand(paths=places, log=forget, seconds=1, answers=lambda: True)
 
     assert not places.log.exists()
 

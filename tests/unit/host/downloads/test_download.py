@@ -42,14 +42,14 @@ def hub(server: FakeHub) -> FakeHub:
 
 
 def web(hub: FakeHub, *, token: str | None = None, seconds: float = 300.0, patience: RetryPolicy = HURRY) -> Web:
-    return Web(Hub(hub.url, token), patience=patience, timeout=(300.0, seconds))
+    return Web(Hub(hub.url, token), policy=patience, timeout=(300.0, seconds))
 
 
 class Invisible(NoProgress):
     """Watches that nothing has its final name before it is whole."""
 
-    def at(self, wanted: FileRequest, size: int, total: int | None) -> None:
-        assert not wanted.path.exists()
+    def on_progress(self, request: FileRequest, size: int, total: int | None) -> None:
+        assert not request.path.exists()
 
 
 def content(seed: int) -> bytes:
@@ -94,12 +94,12 @@ def test_a_faulty_download_is_whole_in_the_end_or_not_there(
     asking = web(hub, seconds=0.03, patience=STUBBORN) if fault == "slow" and not always else web(hub)
 
     if error is None:
-        fetch_file(asking, item, watch=Invisible())
+        fetch_file(asking, item, listener=Invisible())
         assert item.path.read_bytes() == body
         assert not item.part.exists()
         return
     with pytest.raises(error) as caught:
-        fetch_file(asking, item, watch=Invisible())
+        fetch_file(asking, item, listener=Invisible())
 
     assert not item.path.exists()
     assert caught.value.expected
@@ -112,7 +112,7 @@ def test_a_part_is_gone_on_from_and_not_sent_again(hub: FakeHub, tmp_path: Path)
     item = wanted(hub, tmp_path, body)
     item.part.write_bytes(body[:1000])
 
-    got = fetch_file(web(hub), item, watch=NoProgress())
+    got = fetch_file(web(hub), item, listener=NoProgress())
 
     assert got.how == "resumed"
     assert [headers.get("Range") for headers in hub.requests_for(PATH)] == ["bytes=1000-"]
@@ -123,7 +123,7 @@ def test_a_part_of_another_file_is_thrown_away(hub: FakeHub, tmp_path: Path) -> 
     item = wanted(hub, tmp_path, body)
     item.part.write_bytes(b"x" * 1000)
 
-    fetch_file(web(hub), item, watch=NoProgress())
+    fetch_file(web(hub), item, listener=NoProgress())
 
     assert item.path.read_bytes() == body
 
@@ -133,7 +133,7 @@ def test_a_part_longer_than_the_file_is_thrown_away(hub: FakeHub, tmp_path: Path
     item = wanted(hub, tmp_path, body)
     item.part.write_bytes(body + b"x")
 
-    fetch_file(web(hub), item, watch=NoProgress())
+    fetch_file(web(hub), item, listener=NoProgress())
 
     assert item.path.read_bytes() == body
 
@@ -142,7 +142,7 @@ def test_a_file_that_is_there_and_right_is_not_asked_for(hub: FakeHub, tmp_path:
     item = wanted(hub, tmp_path, b"right")
     item.path.write_bytes(b"right")
 
-    assert fetch_file(web(hub), item, watch=NoProgress()).how == "kept"
+    assert fetch_file(web(hub), item, listener=NoProgress()).how == "kept"
     assert hub.requests == []
 
 
@@ -151,7 +151,7 @@ def test_a_users_file_with_other_bytes_is_refused_and_left_alone(hub: FakeHub, t
     item.path.write_bytes(b"mine!")
 
     with pytest.raises(WrongBytes, match="is there and has md5") as caught:
-        fetch_file(web(hub), item, watch=NoProgress())
+        fetch_file(web(hub), item, listener=NoProgress())
 
     assert item.path.read_bytes() == b"mine!"
     assert "mv " in str(caught.value.hint)
@@ -161,7 +161,7 @@ def test_a_wrong_blob_is_replaced(hub: FakeHub, tmp_path: Path) -> None:
     item = wanted(hub, tmp_path, b"right", replace=True)
     item.path.write_bytes(b"wrong")
 
-    fetch_file(web(hub), item, watch=NoProgress())
+    fetch_file(web(hub), item, listener=NoProgress())
 
     assert item.path.read_bytes() == b"right"
 
@@ -170,7 +170,7 @@ def test_a_seed_with_the_right_bytes_spares_the_download(hub: FakeHub, tmp_path:
     seed = tmp_path / "elsewhere.tsv"
     seed.write_bytes(b"right")
 
-    got = fetch_file(web(hub), wanted(hub, tmp_path, b"right", seed=seed), watch=NoProgress())
+    got = fetch_file(web(hub), wanted(hub, tmp_path, b"right", seed=seed), listener=NoProgress())
 
     assert (got.how, hub.requests) == ("copied", [])
 
@@ -179,16 +179,16 @@ def test_a_seed_with_other_bytes_is_not_taken(hub: FakeHub, tmp_path: Path) -> N
     seed = tmp_path / "elsewhere.tsv"
     seed.write_bytes(b"wrong")
 
-    got = fetch_file(web(hub), wanted(hub, tmp_path, b"right", seed=seed), watch=NoProgress())
+    got = fetch_file(web(hub), wanted(hub, tmp_path, b"right", seed=seed), listener=NoProgress())
 
-    assert (got.how, got.wanted.path.read_bytes()) == ("downloaded", b"right")
+    assert (got.how, got.request.path.read_bytes()) == ("downloaded", b"right")
 
 
 def test_the_token_goes_to_the_hub_only(hub: FakeHub, tmp_path: Path) -> None:
     item = wanted(hub, tmp_path, b"right")
-    other = Web(Hub("http://hub.example", TOKEN), patience=HURRY)
+    other = Web(Hub("http://hub.example", TOKEN), policy=HURRY)
 
-    fetch_file(other, item, watch=NoProgress())
+    fetch_file(other, item, listener=NoProgress())
 
     assert "Authorization" not in hub.requests_for(PATH)[0]
 
@@ -200,7 +200,7 @@ def test_a_gated_model_names_the_page_and_the_variable_and_never_the_token(hub: 
     item = FileRequest("a.bin", "org/name", hub.url + path, tmp_path / "a", ExpectedFile(size=1))
 
     with pytest.raises(DownloadDenied) as caught:
-        fetch_file(web(hub, token=TOKEN), item, watch=NoProgress())
+        fetch_file(web(hub, token=TOKEN), item, listener=NoProgress())
 
     text = caught.value.render()
     assert f"{hub.url}/org/name" in text
@@ -216,7 +216,7 @@ def test_a_host_that_does_not_answer_is_told_with_the_way_on(tmp_path: Path) -> 
     item = FileRequest("a", "a", "http://127.0.0.1:1/a?Signature=secret", tmp_path / "a", ExpectedFile())
 
     with pytest.raises(HostFailed, match="given up after 3 attempts") as caught:
-        fetch_file(Web(Hub("http://127.0.0.1:1"), patience=HURRY), item, watch=NoProgress())
+        fetch_file(Web(Hub("http://127.0.0.1:1"), policy=HURRY), item, listener=NoProgress())
 
     assert "secret" not in caught.value.render()
     assert "HF_ENDPOINT" in str(caught.value.hint)
@@ -227,7 +227,7 @@ def test_a_full_disk_is_told_and_the_part_stays(hub: FakeHub, tmp_path: Path, mo
     monkeypatch.setattr(PartialFile, "append", lambda self, chunk: (_ for _ in ()).throw(OSError(28, "No space left")))
 
     with pytest.raises(NoRoom, match="the disk is full") as caught:
-        fetch_file(web(hub), item, watch=NoProgress())
+        fetch_file(web(hub), item, listener=NoProgress())
 
     assert "goes on" in str(caught.value.hint)
     assert item.part.exists()
@@ -240,7 +240,7 @@ def test_a_folder_that_cannot_be_written_names_its_cure(
     monkeypatch.setattr(PartialFile, "__init__", lambda *given: (_ for _ in ()).throw(PermissionError(13, "denied")))
 
     with pytest.raises(EnvironmentUnfit, match="cannot be written") as caught:
-        fetch_file(web(hub), item, watch=NoProgress())
+        fetch_file(web(hub), item, listener=NoProgress())
 
     assert "chown" in str(caught.value.hint)
 
@@ -249,11 +249,11 @@ def test_a_stop_leaves_the_part(hub: FakeHub, tmp_path: Path) -> None:
     item, asking = wanted(hub, tmp_path, content(1)), web(hub)
 
     class Stopper(NoProgress):
-        def at(self, wanted: FileRequest, size: int, total: int | None) -> None:
+        def on_progress(self, request: FileRequest, size: int, total: int | None) -> None:
             asking.stop.set()
 
     with pytest.raises(Stopped):
-        fetch_file(asking, item, watch=Stopper())
+        fetch_file(asking, item, listener=Stopper())
 
     assert item.part.stat().st_size > 0
     assert not item.path.exists()
@@ -262,11 +262,11 @@ def test_a_stop_leaves_the_part(hub: FakeHub, tmp_path: Path) -> None:
 def test_a_pause_between_attempts_ends_at_a_stop(hub: FakeHub, tmp_path: Path) -> None:
     item = wanted(hub, tmp_path, b"right")
     hub.faults[PATH] = ["429 600"] * 9
-    asking = Web(Hub(hub.url), patience=RetryPolicy(longest=600.0), timeout=(300.0, 300.0))
+    asking = Web(Hub(hub.url), policy=RetryPolicy(longest=600.0), timeout=(300.0, 300.0))
     threading.Timer(0.02, asking.stop.set).start()
 
     with pytest.raises(Stopped):
-        fetch_file(asking, item, watch=NoProgress())
+        fetch_file(asking, item, listener=NoProgress())
 
 
 @pytest.mark.parametrize(

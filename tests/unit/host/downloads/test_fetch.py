@@ -229,7 +229,7 @@ def test_what_does_not_fit_is_refused_before_a_byte(tmp_path: Path) -> None:
     big = FileRequest("a", "a", "http://h/a", tmp_path / "sub" / "a", ExpectedFile(size=3_000))
 
     with pytest.raises(NoRoom, match=r"2.00 kB free, 3.00 kB are missing"):
-        fetch_execute.require_room(DownloadJob(wanted=(big,)), free=lambda path: 2_000)
+        fetch_execute.require_room(DownloadJob(files=(big,)), free=lambda path: 2_000)
 
 
 def test_two_processes_do_not_fill_one_folder(tmp_path: Path) -> None:

@@ -132,9 +132,9 @@ def test_a_terminal_shows_bars_and_a_line_for_each_end(tmp_path: Path) -> None:
     screen = Console(file=io.StringIO(), force_terminal=True, width=120)
 
     with fetch_progress.open_display(screen, total=2) as show:
-        show.at(item, 2, 4)
-        show.ended(Done(item, FetchedFile(item, "downloaded", 4, Checksums(4, "0", git="0"))))
-        show.ended(Done(item, error=NotThere("gone")))
+        show.on_progress(item, 2, 4)
+        show.on_end(Done(item, FetchedFile(item, "downloaded", 4, Checksums(4, "0", git="0"))))
+        show.on_end(Done(item, error=NotThere("gone")))
 
     text = screen.file.getvalue()  # type: ignore[attr-defined]
     assert "model[1].safetensors" in text

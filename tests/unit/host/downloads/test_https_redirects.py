@@ -30,9 +30,9 @@ Fetch = Callable[[str, Path], object]
 
 def obtain(url: str, path: Path) -> object:
     """Download as `vldock fetch` does, with a token for the host."""
-    web = Web(Hub(url.rpartition("/")[0], TOKEN), patience=RetryPolicy(2, 0, 0))
+    web = Web(Hub(url.rpartition("/")[0], TOKEN), policy=RetryPolicy(2, 0, 0))
     with web.loopback, web.session:
-        return download_file.fetch_file(web, FileRequest("a", "a", url, path, ExpectedFile()), watch=NoProgress())
+        return download_file.fetch_file(web, FileRequest("a", "a", url, path, ExpectedFile()), listener=NoProgress())
 
 
 @pytest.fixture

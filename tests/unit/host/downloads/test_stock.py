@@ -241,7 +241,7 @@ def test_a_cut_blob_is_fetched_anew_though_its_name_is_right(cache: Path) -> Non
     cut_tail(path)
     item = FileRequest(SHARD, LLAVA, "http://h", path, declared, replace=True)
 
-    assert check_existing(item, watch=NoProgress(), quick=True) is None
+    assert check_existing(item, listener=NoProgress(), quick=True) is None
     assert not path.exists()
 
 
