@@ -1,4 +1,6 @@
-"""The digest of an image's build: sha256 of its build facts, which name its content and no time or place.
+"""Digest of an image's build.
+
+The sha256 of its build facts, which name its content and no time or place.
 
 Read by every run.py on its way to a session: no layout, no json, and not hashlib, which loads OpenSSL (2 ms).
 """
@@ -9,7 +11,10 @@ BUILD_FACTS = "/opt/vldock/build.json"  # written by image/build/build_facts.py
 
 
 def read_build_digest(path: str = BUILD_FACTS) -> str | None:
-    """Return the sha256 of the build facts, the same for two builds of the same inputs; None outside an image."""
+    """Return the sha256 of the build facts; None outside an image.
+
+    Two builds of the same inputs have the same.
+    """
     try:
         with open(path, "rb") as stream:  # noqa: PTH123  pathlib takes longer than the rest
             facts = stream.read()

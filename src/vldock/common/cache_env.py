@@ -1,4 +1,4 @@
-"""The one cache root: every variable that tells a tool where to write, declared once.
+"""The one cache root: every variable naming a tool's folder, declared once.
 
 The Dockerfile's ENV block is rendered from `CACHE_ENV` between two "generated" marks (`make generate`), and
 `make check` fails on a difference. Python code imports it from here.
@@ -43,7 +43,10 @@ CACHE_ENV: Mapping[str, str] = {
 
 
 def variables_below(root: str) -> dict[str, str]:
-    """Return `CACHE_ENV` with the cache root replaced by `root`, for a container whose own root cannot be written."""
+    """Return `CACHE_ENV` with the cache root replaced by `root`.
+
+    For a container whose own cache root cannot be written.
+    """
     return {name: root + value.removeprefix(CACHE_ROOT) for name, value in CACHE_ENV.items()}
 
 

@@ -1,4 +1,4 @@
-"""The record of one cell, written as cell.json by the container and read by the host."""
+"""The record of one cell: cell.json, written in the container, read on the host."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Cell:
     `score` is 0-100 or None; `metric` is VLMEvalKit's name of it and `metrics` all it reported, unscaled.
     `samples` is the number of rows asked, `predictions` the rows answered; `error` is one line or None.
     `seconds` is wall time of the cell without the model load. Times are ISO 8601 in UTC.
-    `findings` counts what the look at the table told, by kind (common/table_check); records of before have none.
+    `findings` counts the remarks on the table, by kind (common/tables); records of before have none.
     """
 
     model: str

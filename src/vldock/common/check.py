@@ -12,7 +12,7 @@ MARK = {"ok": "ok  ", "warn": "warn", "fail": "FAIL", "skip": "skip"}
 
 @dataclass(frozen=True)
 class Check:
-    """One finding: its name, whether it is fit, what was seen, what was expected, and what to do where it is not."""
+    """One finding: its name, status, actual value, expected value and hint."""
 
     name: str
     status: Status
@@ -29,7 +29,7 @@ class Check:
 
 
 def run_check(name: str, look: Callable[[], list[Check]]) -> list[Check]:
-    """Return what `look` finds; a look that breaks is itself a finding."""
+    """Return the findings of `look`; an exception in it is a finding too."""
     try:
         return look()
     except Exception as error:  # noqa: BLE001 - the doctor reports, whatever state the container is in

@@ -1,4 +1,4 @@
-"""A .env file as host and container read it: one grammar for both, python-dotenv's for what people write.
+"""Reader of .env files: one grammar for host and container, python-dotenv's.
 
     # comment
     export NAME=value          # a comment after a blank; blanks around the value do not count
@@ -26,7 +26,9 @@ _ESCAPED = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v
 
 
 def parse_dot_env(content: bytes, environ: Mapping[str, str]) -> dict[str, str]:
-    """Return {name: value} of a file's bytes; `environ` is what ${NAME} means where the file does not set it.
+    """Return {name: value} of a file's bytes.
+
+    `environ` gives the value of ${NAME} where the file does not set it.
 
     What is no line of a variable is left out. Raises UnicodeDecodeError for what is not UTF-8.
     """

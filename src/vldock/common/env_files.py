@@ -1,4 +1,4 @@
-"""Variables as files: `.env` for `docker run --env-file`, setup_env.sh for bash; any path that both can carry.
+"""Writer of .env for `docker run --env-file` and of setup_env.sh for bash.
 
 docker takes what stands after the first `=` as it is: no quotes, no escapes, no continued lines; bash acts on spaces,
 quotes and `$`, and exports nothing by itself. So `.env` holds raw values below one line that sends bash to setup_env.sh
@@ -43,7 +43,7 @@ def check(value: str) -> None:
 
 
 def dot_env(values: Mapping[str, str], setup: Path) -> str:
-    """Return the block of lines for `.env`; `setup` is the path of setup_env.sh."""
+    """Return our block of lines for `.env`; `setup` is the path of setup_env.sh."""
     for value in (*values.values(), str(setup)):
         check(value)
     lines = [
@@ -56,7 +56,10 @@ def dot_env(values: Mapping[str, str], setup: Path) -> str:
 
 
 def merge(text: str, block: str) -> str:
-    """Return the text of an existing `.env` with our block at its end, its other lines (tokens) as they are."""
+    """Return the text of an existing `.env` with our block at its end.
+
+    Its other lines (tokens) are unchanged.
+    """
     before, begin, rest = text.partition(BEGIN)
     if begin:
         _, _, after = rest.partition(END)
@@ -78,7 +81,7 @@ def setup_env(values: Mapping[str, str]) -> str:
 
 
 def write(path: Path, text: str, *, mode: int) -> None:
-    """Write `path` whole or not at all; a file that is there keeps its mode."""
+    """Write `path` atomically; an existing file keeps its mode."""
     if path.exists():
         mode = path.stat().st_mode & 0o777
     write_text(path, text, mode=mode)

@@ -1,4 +1,4 @@
-"""Two sets of predictions of one cell, held against each other: answer by answer, and token by token where noted."""
+"""Comparison of two prediction files of one cell, by answer and by token."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NOTES = "_prompts.jsonl"
 
 @dataclass(frozen=True)
 class Predictions:
-    """One prediction file: {index: answer}, and {index: token ids} where they were noted."""
+    """One prediction file: {index: answer}, and {index: token ids} where noted."""
 
     path: Path
     answers: Mapping[str, str]
@@ -22,7 +22,10 @@ class Predictions:
 
 @dataclass(frozen=True)
 class Difference:
-    """One sample answered differently; `token` is the first position at which the tokens differ, if both are known."""
+    """One sample answered differently.
+
+    `token` is the first position at which the tokens differ, where both are known.
+    """
 
     index: str
     first: str
@@ -32,7 +35,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Equality:
-    """Two prediction files compared. `tokens` counts positions of samples whose tokens both sides noted.
+    """Comparison of two prediction files. `tokens` counts positions of samples noted on both sides.
 
     A token that only one side has, because its answer is longer, differs.
     """
@@ -49,7 +52,7 @@ class Equality:
 
     @property
     def equal(self) -> bool:
-        """Whether both have the same samples with the same answers and the same tokens."""
+        """Whether samples, answers and tokens are the same."""
         return not (self.answers or self.differing_tokens or self.only_first or self.only_second)
 
     def as_json(self) -> dict[str, Any]:
@@ -63,7 +66,10 @@ def predictions(path: Path, answers: Mapping[str, str]) -> Predictions:
 
 
 def noted_tokens(path: Path) -> dict[str, tuple[int, ...]]:
-    """Return {sample: token ids} of the last note of each; a line that a kill tore is left out."""
+    """Return {sample: token ids} of the last note of each sample.
+
+    A line torn by a kill is left out.
+    """
     found: dict[str, tuple[int, ...]] = {}
     if not path.is_file():
         return found
@@ -102,6 +108,9 @@ def equality(name: str, one: Predictions, two: Predictions) -> Equality:
 
 
 def _wrong(one: tuple[int, ...], two: tuple[int, ...]) -> list[int]:
-    """Return the positions at which two answers differ; beyond the end of one, all do."""
+    """Return the positions at which two answers differ.
+
+    Beyond the end of the shorter one, all do.
+    """
     longest = max(len(one), len(two))
     return [i for i in range(longest) if one[i : i + 1] != two[i : i + 1]]

@@ -13,7 +13,10 @@ from __future__ import annotations
 
 
 class VldockError(Exception):
-    """What happened, with the value seen; `expected` and `hint` are printed on lines of their own."""
+    """An error with the value seen.
+
+    `expected` and `hint` are printed on lines of their own.
+    """
 
     exit_code = 1
 
@@ -40,13 +43,13 @@ class UsageError(VldockError):
 
 
 class EnvironmentUnfit(VldockError):
-    """The machine cannot do what was asked: engine, disk, permission, driver."""
+    """The machine lacks what the command needs: engine, disk, permission, driver."""
 
     exit_code = 3
 
 
 class InputRefused(VldockError):
-    """A lock, a patch target, a data file or a weight is not what was declared."""
+    """A lock, patch target, data file or weight differs from its declaration."""
 
     exit_code = 4
 

@@ -1,4 +1,7 @@
-"""The image's HEALTHCHECK: can this container still evaluate? Exit 0 yes, 1 no with one line per reason.
+"""The image's HEALTHCHECK: exit 0 where this container can evaluate, else 1.
+
+Prints one line per reason. The path of this file is named in images already shipped (HEALTHCHECK, sessions): it must
+stay here.
 
 Checked: outputs, data and caches writable; free disk; and, where the container was started with a GPU, that the driver
 still answers. A container can lose its GPU while it runs (a systemd reload on the host, NVIDIA container toolkit #48),
@@ -20,7 +23,10 @@ FOLDERS = ("/workspace/outputs", "/workspace/LMUData", "/workspace/.cache")
 
 
 def unwritable(folder: str) -> str | None:
-    """Return why a file cannot be made in `folder`, or None when one can or the root is read-only on purpose."""
+    """Return why a file cannot be made in `folder`; None when one can.
+
+    A root that is read-only on purpose is no reason.
+    """
     try:
         with tempfile.TemporaryFile(dir=folder):
             return None
@@ -37,7 +43,7 @@ def short_of_disk(folder: str) -> str | None:
 
 
 def lost_gpu() -> str | None:
-    """Return a reason when device files are here and NVML, the driver's library, no longer answers."""
+    """Return a reason when device files are here and NVML does not answer."""
     if not list(Path("/dev").glob("nvidia[0-9]*")):
         return None
     try:

@@ -1,4 +1,4 @@
-"""The rule for redirects: what was asked for over https is not fetched over anything less."""
+"""Rule for redirects: a request over https stays on https."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ from urllib.parse import urljoin, urlsplit
 
 
 def leaves_https(url: str, location: str) -> bool:
-    """Return whether a redirect from `url` to `location`, which may be relative, gives up https."""
+    """Return whether a redirect gives up https; `location` may be relative."""
     return urlsplit(url).scheme == "https" and urlsplit(urljoin(url, location)).scheme != "https"

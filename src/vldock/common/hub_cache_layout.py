@@ -1,4 +1,4 @@
-"""Where huggingface_hub keeps a model: models--ORG--NAME/{blobs,snapshots,refs}, read as files.
+"""Layout of huggingface_hub's cache: models--ORG--NAME/{blobs,snapshots,refs}, read as files.
 
 A blob is named by its content: the sha256 of an LFS file (64 digits), the git object id of any other (40 digits).
 `refs/main` holds the commit `from_pretrained(repo)` takes offline; huggingface_hub 0.25 uses its text as it is, so that
@@ -24,7 +24,10 @@ REPAIR = "vldock cache verify --repair"
 
 
 def folder(cache: Path, repo: str) -> Path:
-    """Return the folder of a model repository below `cache`, which is the hub cache itself (HUGGINGFACE_HUB_CACHE)."""
+    """Return a model repository's folder below `cache`.
+
+    `cache` is the hub cache itself (HUGGINGFACE_HUB_CACHE).
+    """
     return cache / f"models--{repo.replace('/', '--')}"
 
 
@@ -34,7 +37,7 @@ def repo_of(path: Path) -> str:
 
 
 class Reference(NamedTuple):
-    """One file below refs/: the folder of snapshots/ huggingface_hub takes for it, or what is wrong and what mends it.
+    """One file below refs/: the snapshot it loads, or its flaw and remedy.
 
     `said` is the commit whoever wrote it meant; `commit` is None where nothing loads by this name; `mended` is what the
     file should hold, where that can be told.
@@ -48,7 +51,7 @@ class Reference(NamedTuple):
 
     @property
     def cure(self) -> str:
-        """What to type on the host."""
+        """The command to type on the host."""
         repository = next(folder for folder in self.path.parents if folder.name == "refs").parent
         if self.mended:
             return f"on the host: {REPAIR} --cache FOLDER"
@@ -61,7 +64,7 @@ class Reference(NamedTuple):
 
 
 def reference(path: Path, name: str = "main") -> Reference | None:
-    """Read refs/NAME of a repository's folder as huggingface_hub does; None where there is no such file."""
+    """Read refs/NAME of a repository as huggingface_hub does; None without one."""
     file = path / "refs" / name
     if not file.is_file():
         return None
@@ -100,7 +103,7 @@ def _has_snapshot(path: Path, commit: str) -> bool:
 
 
 def _said(raw: bytes) -> str:
-    """Return what whoever wrote a reference meant: without byte-order mark, blanks, line ends and NULs."""
+    """Return the commit a reference's writer meant: no byte-order mark, blanks, line ends, NULs."""
     encoding = "utf-16" if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     return "".join(raw.decode(encoding, errors="ignore").replace("\0", " ").split())
 
@@ -117,10 +120,13 @@ def snapshot(path: Path, commit: str) -> Path:
 
 
 def content_name(path: Path, name: str) -> str:
-    """Return what a blob called `name` is called by its content: git object id or sha256, by the length of the name."""
+    """Return a blob's name by its content: git object id or sha256.
+
+    The length of `name` decides which.
+    """
     return hashing.git_blob_file(path) if len(name) == 40 else hashing.sha256_file(path)
 
 
 def list_unfinished(path: Path) -> list[str]:
-    """Return the names of downloads that were begun in a repository's folder and not finished."""
+    """Return the names of unfinished downloads in a repository's folder."""
     return sorted(file.name for file in (path / "blobs").glob("*") if file.name.endswith(UNFINISHED))

@@ -1,4 +1,4 @@
-"""Where things lie in the image."""
+"""Paths in the image."""
 
 from __future__ import annotations
 

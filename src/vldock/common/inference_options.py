@@ -1,4 +1,4 @@
-"""Which engine answers, VLMEvalKit's own loop or ours; in which batches, and with or without a feature cache."""
+"""Inference engine of a run: stock loop or batched, batch size, feature cache."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BatchSize = int | Literal["auto"]
 
 @dataclass(frozen=True)
 class Engine:
-    """The engine that was asked for; `batch_size` is None for the stock loop, which has no batches.
+    """The requested engine; `batch_size` is None for the stock loop, without batches.
 
     `feature_cache`: vision features come from the disk where they are there. It moves no answer, so it is no identity.
     """
@@ -37,7 +37,9 @@ class Engine:
 
 
 def choose(name: str, batch_size: str, *, feature_cache: bool = False) -> Engine:
-    """Return the engine of two words, each empty where nothing was asked: the stock loop, batches of `auto`.
+    """Return the engine of two words, each empty where nothing was requested.
+
+    The stock loop; batches of `auto`.
 
     Raises UsageError for another engine, a batch size that is neither a whole number of at least 1 nor `auto`, and a
     batch size or the feature cache for the stock loop.
@@ -63,7 +65,7 @@ def choose(name: str, batch_size: str, *, feature_cache: bool = False) -> Engine
 
 
 def read_engine(env: Mapping[str, str]) -> Engine:
-    """Return the engine the variables ask for; raises UsageError as `choose` does.
+    """Return the engine of the environment; raises UsageError as `choose` does.
 
     The stock loop is not in the way of a batch size or the feature cache here: a .env file may set them for the runs
     that have batches.
@@ -75,7 +77,7 @@ def read_engine(env: Mapping[str, str]) -> Engine:
 
 
 def read_feature_cache(env: Mapping[str, str]) -> bool:
-    """Tell whether VLDOCK_FEATURE_CACHE asks for the feature cache; raises UsageError for other words than 1 and 0."""
+    """Return whether VLDOCK_FEATURE_CACHE is 1; raises UsageError unless 1 or 0."""
     text = env.get(CACHE_VARIABLE, "").strip()
     if text not in SWITCH:
         raise UsageError(f"{CACHE_VARIABLE}={text}", expected="1 or 0")
@@ -83,7 +85,10 @@ def read_feature_cache(env: Mapping[str, str]) -> bool:
 
 
 def read_cache_limit(env: Mapping[str, str]) -> int | None:
-    """Return VLDOCK_FEATURE_CACHE_LIMIT, gigabytes, in bytes; None: no limit. Raises UsageError for what is none."""
+    """Return VLDOCK_FEATURE_CACHE_LIMIT, gigabytes, in bytes; None: no limit.
+
+    Raises UsageError for anything but a number above 0.
+    """
     text = env.get(LIMIT_VARIABLE, "").strip()
     if not text:
         return None

@@ -24,7 +24,7 @@ BY_SPLIT = tuple(f"split={split}|Overall" for split in ("test", "validation", "v
 
 @dataclass(frozen=True)
 class Model:
-    """A model of the image: VLMEvalKit's name, its repository on the Hub, whether a stand-in exists.
+    """A model of the image: VLMEvalKit's name, Hub repository, stand-in.
 
     `gigabytes` is about what the weights weigh; `needs` are the other repositories that loading it reads.
     """
@@ -39,7 +39,7 @@ class Model:
 
 @dataclass(frozen=True)
 class Benchmark:
-    """A benchmark: VLMEvalKit's name, what is asked (VLMEvalKit's TYPE), how its headline is found and scaled."""
+    """A benchmark: VLMEvalKit's name and TYPE, headline figure and its scale."""
 
     name: str
     kind: Literal["MCQ", "VQA", "Y/N"]

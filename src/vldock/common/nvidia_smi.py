@@ -1,4 +1,7 @@
-"""What `nvidia-smi -L` says, on both sides: the UUIDs that --gpus and CUDA_VISIBLE_DEVICES take."""
+"""GPU UUIDs in the output of `nvidia-smi -L`, on both sides.
+
+--gpus and CUDA_VISIBLE_DEVICES take them.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,10 @@ UUID = re.compile(r"\b((?:GPU|MIG)-[\w/-]+)")
 
 
 def parse_gpu_list(text: str) -> list[str]:
-    """Return the UUIDs in the output of `nvidia-smi -L`; a GPU with MIG slices is its slices."""
+    """Return the UUIDs in `nvidia-smi -L`'s output.
+
+    A GPU with MIG slices is listed as its slices.
+    """
     names: list[str] = []
     for line in text.splitlines():
         match = UUID.search(line)

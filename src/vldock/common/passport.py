@@ -1,4 +1,4 @@
-"""Passports: what a score came from, and in plain words what moved between two of them.
+"""Passports: provenance of a score, and the differences between two.
 
 An evaluation writes `passport.json` (a cell's folder) or `<model>_<benchmark>_passport.json` (run.py's); its fields are
 in docs/trust/passport.schema.json. What differs from run to run without touching a score is under `run` and `outcome`.
@@ -51,12 +51,12 @@ class Difference:
 
     @property
     def word(self) -> str:
-        """What kind of thing moved: image, code, weights, data, prompts, generation, judge, hardware."""
+        """The kind of difference: image, code, weights, data, prompts, generation, judge, hardware."""
         return ASPECTS[self.aspect][0]
 
     @property
     def effect(self) -> str:
-        """What that can do to the score."""
+        """The effect such a difference can have on the score."""
         return ASPECTS[self.aspect][1]
 
     def __str__(self) -> str:
@@ -64,7 +64,7 @@ class Difference:
 
 
 def load(path: Path) -> dict[str, Any]:
-    """Read a passport; raises InputRefused where the file is none, or of a schema this version does not know."""
+    """Read a passport; raises InputRefused for another file or an unknown schema."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
         schema = value["schema"]
@@ -77,7 +77,7 @@ def load(path: Path) -> dict[str, Any]:
 
 
 def find(place: Path) -> list[Path]:
-    """Return the passports in a file or below a folder; what was set aside does not count.
+    """Return the passports in a file or below a folder, without set-aside ones.
 
     Raises InputRefused where there is none.
     """
@@ -94,7 +94,10 @@ def find(place: Path) -> list[Path]:
 
 
 def differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[Difference]:
-    """Return every field in which two passports differ, but for when and where they ran."""
+    """Return every field in which two passports differ.
+
+    Time and place of the run are ignored.
+    """
     found = []
     first, second = _same_image_named_twice(first, second)
     for aspect in ASPECTS:
@@ -110,7 +113,10 @@ def differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[Dif
 
 
 def _same_image_named_twice(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Return both without the image's id where Docker named one, the build the other, and their builds are the same."""
+    """Return both without image ids where one image was named in two ways.
+
+    Docker named one, the build the other, and their builds are the same.
+    """
     images = [one.get("image") or {} for one in (first, second)]
     build, sources = images[0].get("build_digest"), {image.get("id_source") for image in images}
     if not build or build != images[1].get("build_digest") or len(sources) == 1:
@@ -120,7 +126,7 @@ def _same_image_named_twice(first: Mapping[str, Any], second: Mapping[str, Any])
 
 
 def _features(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[Difference]:
-    """Return the difference the feature cache makes: none in float32, whose answers are the same with and without.
+    """Return the difference the feature cache makes; none in float32.
 
     In half precision a picture that was alone in the tower (with the cache, or in VLMEvalKit's loop) is rounded
     otherwise than one in a batch.
@@ -147,7 +153,7 @@ def _walk(first: Any, second: Any, *names: str) -> Iterator[tuple[tuple[str, ...
 
 
 def _prompts(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[Difference]:
-    """Compare prompts sample by sample: how many differ is what a person wants to know."""
+    """Compare prompts sample by sample and report how many differ."""
     one, two = first.get("samples") or {}, second.get("samples") or {}
     found = [
         Difference("prompts", f"prompts.{name}", _short(first.get(name)), _short(second.get(name)))

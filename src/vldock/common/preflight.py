@@ -1,4 +1,6 @@
-"""Before anything runs in the container: who we are, and where we can write.
+"""Preparation of a container before anything runs: user, writable folders, .env.
+
+The path of this file is named in images already shipped (entrypoint.sh): it must stay here.
 
 The entrypoint evaluates what `python -I -S -B preflight.py --shell` prints; run.py and `python -m vldock.image` call
 `apply`, because a `docker exec` does not pass through an entrypoint. What cannot be written is moved below a private
@@ -43,7 +45,7 @@ SHARED_UMASK = 0o002  # what a container writes can be tidied up by the caller's
 
 
 class Preparation(NamedTuple):
-    """Variables to set, and what to tell the user, each with its cure."""
+    """Variables to set, and notes for the user, each with its hint."""
 
     env: dict[str, str]
     notes: list[str]
@@ -52,7 +54,7 @@ class Preparation(NamedTuple):
 def prepare(
     environ: Mapping[str, str], *, who: Identity | None = None, env_files: tuple[str, ...] = ENV_FILES
 ) -> Preparation:
-    """Return the variables that make this container usable for this user, and the notes that go with them.
+    """Return the variables that fit this container to its user, and notes.
 
     Creates outputs, data and home; the caches are made by the tools that use them.
     Raises EnvironmentUnfit when a folder must be moved and nothing is writable, UsageError for a VLDOCK_STANDIN that
@@ -72,7 +74,10 @@ def prepare(
 
 
 def apply(environ: MutableMapping[str, str]) -> None:
-    """Prepare `environ` in place, set the umask, and print the notes on standard error (.env has its own reader)."""
+    """Prepare `environ` in place, set the umask, and print the notes.
+
+    Notes go to standard error; .env has its own reader.
+    """
     os.umask(SHARED_UMASK)
     plan = prepare(environ, env_files=())
     environ.update(plan.env)
@@ -120,9 +125,10 @@ def _told(path: Path, who: Identity) -> str:
 
 
 def _is_of_use(path: Path) -> bool:
-    """Tell whether to stay at a model cache nothing can be added to: it holds models, or nobody can look.
+    """Return whether an unwritable model cache is to be used all the same.
 
-    An empty one elsewhere in place of a shut one would only hide why the weights are not found.
+    It holds models, or cannot be read. An empty one elsewhere in place of an unreadable one would only hide why the
+    weights are not found.
     """
     return is_unreadable(path) or (
         can_read(path) and any(child.name.startswith(("models--", "datasets--")) for child in path.iterdir())
@@ -130,12 +136,15 @@ def _is_of_use(path: Path) -> bool:
 
 
 def _holds_features(path: Path) -> bool:
-    """Tell whether to stay at a feature cache nothing can be added to: what is in it can be read."""
+    """Return whether an unwritable feature cache holds features to read."""
     return can_read(path) and path.is_dir() and any(child.is_dir() for child in path.iterdir())
 
 
 def _place_data(environ: Mapping[str, str], who: Identity, plan: Preparation) -> None:
-    """VLMEvalKit writes each benchmark's images beside its TSV: a read-only folder gets a writable face of links."""
+    """Place $LMUData: a read-only folder gets a writable folder of links.
+
+    VLMEvalKit writes each benchmark's images beside its TSV.
+    """
     path = Path(environ.get("LMUData", LMUDATA))
     if make_writable(path):
         plan.env.update({} if "LMUData" in environ else {"LMUData": str(path)})

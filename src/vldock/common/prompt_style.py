@@ -1,4 +1,4 @@
-"""How LLaVA's wrapper may word a question (VLDOCK_PROMPT)."""
+"""Wording of a question by LLaVA's wrapper (VLDOCK_PROMPT)."""
 
 from __future__ import annotations
 

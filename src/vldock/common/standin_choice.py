@@ -1,6 +1,6 @@
-"""VLDOCK_STANDIN: whether the embedded stand-ins answer, on their own samples or on the tables in $LMUData.
+"""VLDOCK_STANDIN: stand-ins, on their own samples or on $LMUData's tables.
 
-It is read at every start, so it imports nothing slow.
+Read at every start, so it imports nothing slow.
 """
 
 from __future__ import annotations
@@ -21,7 +21,10 @@ WORDS = {
 
 
 def read_choice(environ: Mapping[str, str]) -> str:
-    """Return NOTHING, ALL (weights and samples) or WEIGHTS (samples are $LMUData's); UsageError for another word."""
+    """Return NOTHING, ALL (weights and samples) or WEIGHTS (samples are $LMUData's).
+
+    Raises UsageError for another word.
+    """
     word = environ.get(VARIABLE, "").strip().lower()
     if word not in WORDS:
         raise UsageError(

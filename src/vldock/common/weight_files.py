@@ -1,4 +1,4 @@
-"""Is a model's snapshot folder whole? Told in milliseconds, before anything is loaded: heads and tails are read only.
+"""Check of a model's snapshot folder in milliseconds, by heads and tails of files.
 
 Found: a shard its index names that is not there, a link into nowhere, an empty file, a Git LFS pointer in a file's
 place, JSON that is none, a safetensors file whose length is not what its header says, a zip archive (.bin, .pt) cut
@@ -29,7 +29,7 @@ LONGEST_HEADER = 100_000_000  # bytes; the limit of the safetensors library
 
 @dataclass(frozen=True)
 class Fault:
-    """What is wrong with one file of a snapshot; `missing` when it is not there at all."""
+    """One fault of a snapshot's file; `missing` when it is absent."""
 
     file: str
     what: str
@@ -40,7 +40,7 @@ class Fault:
 
 
 def find_faults(folder: Path, *, need_weights: bool = True) -> tuple[Fault, ...]:
-    """Return what is wrong with the files of a snapshot folder, none when it can be loaded.
+    """Return the faults of a snapshot folder; none when it can be loaded.
 
     `need_weights` False is for a repository of which the tokenizer only is used.
     """
@@ -58,7 +58,7 @@ def find_faults(folder: Path, *, need_weights: bool = True) -> tuple[Fault, ...]
 
 
 def require_whole(folder: Path, *, repo: str, need_weights: bool = True) -> None:
-    """Raise InputRefused, naming the files, when a snapshot folder cannot be loaded as it is."""
+    """Raise InputRefused, naming the files, when a snapshot folder is not whole."""
     found = find_faults(folder, need_weights=need_weights)
     if found:
         raise InputRefused(
@@ -69,7 +69,7 @@ def require_whole(folder: Path, *, repo: str, need_weights: bool = True) -> None
 
 
 def file_fault(name: str, path: Path) -> Fault | None:
-    """Return what is wrong with one file, told from its head and tail."""
+    """Return the fault of one file by its head and tail, or None."""
     if not path.exists():
         return Fault(name, "is a link into nowhere", missing=True)
     size = path.stat().st_size

@@ -1,4 +1,4 @@
-"""A workspace: one folder that holds every cache, model, weight, data set and checkpoint, and the variables for it.
+"""A workspace: one folder for caches, models, weights, data, checkpoints, and its variables.
 
     root/cache/         every tool's cache, laid out as /workspace/.cache is in the image
     root/models/        models as downloaded or converted, one folder each
@@ -35,7 +35,7 @@ READ_AT_IMPORT = ("huggingface_hub", "transformers", "datasets", "matplotlib", "
 
 @dataclass(frozen=True)
 class Workspace:
-    """A workspace that was made: its root, and remarks (little disk space), each with what to do."""
+    """A workspace on disk: its root, and remarks (little disk space) with hints."""
 
     root: Path
     notes: tuple[str, ...] = ()
@@ -53,7 +53,7 @@ class Workspace:
 
 @dataclass(frozen=True)
 class Activated:
-    """What setting the environment changed, and the libraries that had already read the old values."""
+    """The variables changed, and the libraries that had read the old values."""
 
     root: Path
     changed: tuple[str, ...]
@@ -74,7 +74,7 @@ class TooLate(UserWarning):
 
 
 def find_root(environ: Mapping[str, str], folder: str | os.PathLike[str] | None = None) -> Path:
-    """Return the absolute root: the one given, else $WORKSPACE_ROOT, else the current folder."""
+    """Return the absolute root: `folder`, else $WORKSPACE_ROOT, else the current folder."""
     return Path(os.path.abspath(Path(folder or environ.get(ROOT_VARIABLE) or ".").expanduser()))  # noqa: PTH100 - links stay
 
 
@@ -85,7 +85,7 @@ def variables(root: Path) -> dict[str, str]:
 
 
 def make(root: Path, *, who: Identity | None = None) -> Workspace:
-    """Make the folders, write .env and setup_env.sh; what is there already stays.
+    """Make the folders, write .env and setup_env.sh; existing files stay.
 
     Raises UsageError for a path env files cannot carry, EnvironmentUnfit with the command that mends it when the root
     cannot be written.
@@ -108,7 +108,10 @@ def make(root: Path, *, who: Identity | None = None) -> Workspace:
 def activate(
     environ: MutableMapping[str, str], *, root: Path | None = None, loaded: Iterable[str] | None = None
 ) -> Activated:
-    """Make the workspace and set its variables in `environ`; tell which loaded libraries had read the old ones."""
+    """Make the workspace and set its variables in `environ`.
+
+    The result names the loaded libraries that had read the old ones.
+    """
     made = make(root or find_root(environ))
     values = variables(made.root)
     changed = tuple(name for name, value in values.items() if name != ROOT_VARIABLE and environ.get(name) != value)

@@ -22,7 +22,7 @@ SHOWN = 20
 
 
 def main(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> int:
-    """Make a workspace and say what was made, or run a command in it and tell whether it wrote elsewhere."""
+    """Make a workspace and print it, or run a command in it under --prove."""
     words, command = _split(argv)
     args = _parser().parse_args(words)
     root = workspace.find_root(environ, args.root)
@@ -83,7 +83,10 @@ def _told(made: workspace.Workspace) -> str:
 
 
 def _prove(made: workspace.Workspace, command: Sequence[str], environ: Mapping[str, str]) -> int:
-    """Run the command and compare the usual places; returns its exit status, or 1 when it wrote outside."""
+    """Run the command and compare the usual places before and after.
+
+    Returns its exit status, or 1 when it wrote outside.
+    """
     where = stray_writes.watched_paths(Path(environ.get("HOME") or Path.home()), Path.cwd(), made.root)
     before = stray_writes.take_snapshot(where)
     code = subprocess.run(list(command), env={**environ, **workspace.variables(made.root)}, check=False).returncode

@@ -35,7 +35,7 @@ from vldock.common.filesystem.permissions import nearest_existing, whoami, why_u
 
 
 class Refusal(VldockError):
-    """A receipt, an image or a registry that does not hold what a promotion needs."""
+    """A receipt, image or registry lacks what a promotion needs."""
 
 
 class ReceiptUnreadable(Refusal):
@@ -57,7 +57,7 @@ class BadSignature(Refusal):
 
 
 class UnknownKey(Refusal):
-    """Signed, but by none of the keys given."""
+    """The signature is by none of the keys."""
 
     exit_code = 23
 
@@ -75,13 +75,13 @@ class GroupFailed(Refusal):
 
 
 class GroupMissing(Refusal):
-    """A group that is asked for was not run."""
+    """A required group was not run."""
 
     exit_code = 26
 
 
 class GpuMissing(Refusal):
-    """The gpu group is asked for and did not pass."""
+    """The gpu group is required and did not pass."""
 
     exit_code = 27
 
@@ -99,7 +99,7 @@ class Damaged(Refusal):
 
 
 class TagWouldMove(Refusal):
-    """A tag is at another image, and --move was not given."""
+    """A tag points to another image, and --move is not set."""
 
     exit_code = 30
 
@@ -147,13 +147,13 @@ class NotThere(VldockError):
 
 
 class HostFailed(VldockError):
-    """The host did not answer, or said 'later' until patience ended."""
+    """The host did not answer, or said 'later' at every try."""
 
     exit_code = 42
 
 
 class WrongBytes(InputRefused):
-    """What came is not what was declared."""
+    """The bytes differ from the declared ones."""
 
 
 class NoRoom(EnvironmentUnfit):
@@ -161,11 +161,11 @@ class NoRoom(EnvironmentUnfit):
 
 
 class Stopped(Exception):
-    """Ctrl-C was pressed: a worker lets go at the next chunk."""
+    """Ctrl-C was pressed: a worker ends at the next chunk."""
 
 
 def disk_error(error: OSError, path: Path) -> VldockError:
-    """Return what a failed write means to the user."""
+    """Return the user's error for a failed write."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return NoRoom(
             f"the disk is full: {path}",
@@ -184,7 +184,10 @@ PERMISSION = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def error_text(error: BaseException) -> str:
-    """Return in one line what went wrong: the engine's own words, or the innermost cause of a failed connection."""
+    """Return an error in one line.
+
+    The engine's own words, or the innermost cause of a failed connection.
+    """
     inner: BaseException = error
     while (below := inner.__cause__ or inner.__context__) is not None and not getattr(inner, "explanation", None):
         inner = below

@@ -21,7 +21,9 @@ def path_beside(path: Path, suffix: str) -> Path:
 
 @contextmanager
 def write_atomically(path: Path, *, suffix: str = ".tmp", mode: int | None = None) -> Iterator[IO[bytes]]:
-    """Yield a stream for the content of `path`, which takes its place at the end; nothing changes on an exception.
+    """Yield a stream for the new content of `path`.
+
+    At the end it takes the place of `path`; on an exception nothing changes.
 
     Parent folders are made. `mode` is the file's exact mode; None: as the umask has it.
     """

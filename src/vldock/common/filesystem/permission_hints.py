@@ -1,4 +1,4 @@
-"""What to type when a folder cannot be written: the one command that mends it, per kind of failure."""
+"""Commands to type when a folder cannot be written, by kind of failure."""
 
 from __future__ import annotations
 
@@ -19,14 +19,20 @@ def chown_command(path: Path, who: Identity) -> str:
 
 
 def mkdir_command(path: Path, who: Identity) -> str:
-    """Return the command that makes the folder `path` for `who`, or gives it to them where it exists."""
+    """Return the command that makes the folder `path` for `who`.
+
+    Where it exists, the command that gives it to them.
+    """
     if path.is_dir():
         return chown_command(path, who)
     return f"sudo install -d -o {who.uid} -g {who.gid} {shlex.quote(str(path))}"
 
 
 def write_error(error: OSError, path: Path, who: Identity) -> EnvironmentUnfit:
-    """Return the error to raise when `path` could not be written: no room, no permission, or whatever it was."""
+    """Return the error to raise when `path` could not be written.
+
+    No room, no permission, or the system's own reason.
+    """
     if error.errno in NO_SPACE:
         there = shlex.quote(str(nearest_existing(path)))
         return EnvironmentUnfit(

@@ -1,4 +1,4 @@
-"""Can this user write there; if not, why, and which mount cures it."""
+"""Write and read permissions of this user, and the mount that lacks them."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def whoami() -> Identity:
 
 
 def can_write(path: Path) -> bool:
-    """Tell whether this user may create files in `path`, or make it where it is absent. Creates nothing."""
+    """Return whether this user may create files in `path`, or make it; creates nothing."""
     there = nearest_existing(path)
     return there.is_dir() and os.access(there, os.W_OK | os.X_OK, effective_ids=True)
 
 
 def make_writable(path: Path) -> bool:
-    """Make the folder `path` where it is absent; tell whether this user may create files in it."""
+    """Make the folder `path` and return whether this user may write in it."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError:
@@ -53,18 +53,21 @@ def nearest_existing(path: Path) -> Path:
 
 
 def can_read(path: Path) -> bool:
-    """Tell whether this user may read `path`, and list it where it is a folder."""
+    """Return whether this user may read `path`, and list it if a folder."""
     wanted = os.R_OK | (os.X_OK if os.path.isdir(path) else 0)  # noqa: PTH112 - Path.is_dir raises below a shut folder
     return os.access(path, wanted, effective_ids=True)
 
 
 def is_unreadable(path: Path) -> bool:
-    """Tell whether `path`, or the folder above it at which looking ends, is there and cannot be read by this user."""
+    """Return whether `path` is there and this user cannot read it.
+
+    Also where the folder above it, at which looking ends, is closed.
+    """
     return not can_read(nearest_existing(path))
 
 
 def read_error(path: Path, who: Identity) -> EnvironmentUnfit:
-    """Return the error that names what cannot be read, whose it is, and what opens it."""
+    """Return the error naming an unreadable path, its owner and the remedy."""
     there = nearest_existing(path.resolve())
     owner = there.stat()
     mounts = (str(folder) for folder in (there, *there.parents) if os.path.ismount(folder))
@@ -78,7 +81,10 @@ def read_error(path: Path, who: Identity) -> EnvironmentUnfit:
 
 
 def why_unwritable(path: Path, who: Identity) -> str:
-    """Say in a few words why `path` cannot be written: read-only, or the owner, the mode and the uid seen."""
+    """Return in a few words why `path` cannot be written.
+
+    Read-only, or its owner and mode beside this user.
+    """
     there = nearest_existing(path)
     if not there.is_dir():
         return f"{there} is not a folder"

@@ -1,4 +1,6 @@
-"""A folder of this user's own below the temporary folder, as strings: what every `docker exec` of run.py looks for.
+"""A user's own folder below the temporary folder, as strings.
+
+Every `docker exec` of run.py looks for it.
 
 Like all that such a run imports it does without typing and pathlib, which take longer than the rest of it.
 """
@@ -38,7 +40,10 @@ def folder_of(environ: Mapping[str, str], uid: int, kind: str) -> str:
 
 
 def make_private(path: str, uid: int) -> str:
-    """Return `path`, made with mode 0700 where it is missing; raises EnvironmentUnfit where it is somebody else's."""
+    """Return `path`, made with mode 0700 where missing.
+
+    Raises EnvironmentUnfit where it belongs to another user.
+    """
     with suppress(FileExistsError):
         os.mkdir(path, 0o700)  # noqa: PTH102
     seen = os.lstat(path)

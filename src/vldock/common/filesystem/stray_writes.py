@@ -1,4 +1,4 @@
-"""Was anything written outside the workspace: the usual places of every tool, looked at before and after a command."""
+"""Files written outside the workspace: usual places, compared before and after a command."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Seen = Mapping[str, tuple[int, int]]
 
 @dataclass(frozen=True)
 class WatchedPaths:
-    """Folders looked at with all below them, folders looked at alone, and the root that is allowed."""
+    """Folders watched with all below them, folders watched alone, and the allowed root."""
 
     deep: tuple[Path, ...]
     flat: tuple[Path, ...]
@@ -32,9 +32,9 @@ def watched_paths(home: Path, here: Path, allowed: Path) -> WatchedPaths:
 
 
 def take_snapshot(where: WatchedPaths) -> dict[str, tuple[int, int]]:
-    """Return {path: (time of change in ns, size)} of every file and folder in the places, the allowed root left out.
+    """Return {path: (time of change in ns, size)} of the watched files and folders.
 
-    Links are not followed; what cannot be read is not there.
+    The allowed root is left out. Links are not followed; unreadable paths are left out.
     """
     seen: dict[str, tuple[int, int]] = {}
     for path in _paths(where):
@@ -47,7 +47,10 @@ def take_snapshot(where: WatchedPaths) -> dict[str, tuple[int, int]]:
 
 
 def find_changes(before: Seen, after: Seen) -> list[str]:
-    """Return the files that are new or changed, and new folders; a folder's own times say nothing."""
+    """Return new or changed files and new folders, sorted.
+
+    A folder's own times are ignored.
+    """
     return sorted(
         path
         for path, state in after.items()

@@ -1,11 +1,15 @@
-"""The look at a benchmark's table before its first question: its flaws, each with its row and cure.
+"""Check of a benchmark's table before its first question: problems by row, with remedies.
 
-reader    a TSV as pandas' parser takes it apart, with the places where the two disagree
-problems  what can be wrong: which flaws refuse the table, which are only told and counted
-images    the image cells: references, base64, names of files
-check     check_table(): one pass over the file, the same for a published benchmark and a user's own TSV
+Called by run.py's hooks and `vldock check data`. Standard library only; the caller brings the function that decodes an
+image.
 
-Standard library only; whoever calls brings the function that decodes a picture.
+check       check_table(): one pass over the file, for a published benchmark and a user's own TSV
+reader      a TSV as pandas' parser splits it, with the places where the two disagree
+problems    kinds of problems: those that refuse the table, those reported and counted
+images      image cells: references, base64, names of files
+texts       text cells of a row: options, answers, image markers
+text_cells  which columns hold text, and its storage in a workbook
+editions    which edition of a benchmark's file is accepted
 """
 
 from vldock.common.tables.check import check_table

@@ -1,4 +1,4 @@
-"""check_table(): one pass over a table's file, every flaw named with its row."""
+"""check_table(): one pass over a table's file, every problem with its row."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ WAITING = 64  # pictures that are on their way to be decoded
 def check_table(
     path: Path, *, name: str, root: Path, own: bool, decode: Decode, limit: int | None = None, threads: int = 1
 ) -> TableCheck:
-    """Return the look at a table called `name` whose pictures lie below `root`; raises OSError where it cannot be read.
+    """Return the check of a table called `name`, whose images lie below `root`.
+
+    Raises OSError where it cannot be read.
 
     The whole file is read. Remarks and pictures are of the first `limit` rows, which will be asked. `own`: a user's own
     table, not a benchmark whose class in VLMEvalKit brings its columns and files.
@@ -37,7 +39,7 @@ def check_table(
 
 
 class _AtOnce(Executor):
-    """Runs what it is given before it returns."""
+    """An executor that runs each call before it returns."""
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Return the finished call."""
@@ -61,7 +63,7 @@ class _Table:
         self.waiting: deque[tuple[int, str, list[Future[str | None]]]] = deque()
 
     def add(self, record: Record) -> None:
-        """Look at one row, the header first."""
+        """Check one row, the header first."""
         if not self.header:
             self._add_header(record)
             return
@@ -143,7 +145,7 @@ class _Table:
                 self.found.add(kind, row.line, name, index=row.index)
 
     def _files(self, row: _Row, names: Sequence[str], *, asked: bool) -> None:
-        """Look at pictures that are files: those of a benchmark are its class's to provide."""
+        """Check images that are files; a benchmark's class provides its own."""
         if self.own and not names and "image_path" in self.place:
             self.found.add("picture-file", row.line, "image_path is empty", index=row.index)
         for name in names:
@@ -166,7 +168,7 @@ class _Table:
             self._lose(line, index, causes[0])
 
     def _references(self) -> None:
-        """Look at short image cells: the index of a row with a picture, or a picture that is that small."""
+        """Check short image cells: another row's index, or a very small image."""
         short = {row.index: cell for cell, row, _ in self.short}
         for cell, row, asked in self.short:
             small = cell in short and table_images.why_broken_base64(short[cell], self.decode) is None
@@ -181,7 +183,7 @@ class _Table:
         self.lost[index] = cause
 
     def look(self) -> TableCheck:
-        """Return what was found."""
+        """Return the result."""
         while self.waiting:
             self._decoded()
         self._references()

@@ -1,4 +1,4 @@
-"""Editions of a benchmark's file: which are declared by name, and which file a run is to accept.
+"""Editions of a benchmark's file: those declared, and the one to accept.
 
     VLDOCK_EDITION=BLINK=corrected[,...]       an edition that locks/datasets.json declares, by its name
     VLDOCK_ACCEPT_MD5=NAME=<md5>[,...]         any other file, by its md5; it comes before an edition
@@ -24,7 +24,7 @@ CHOICE = "VLDOCK_EDITION"
 
 @dataclass(frozen=True)
 class Edition:
-    """One file of a benchmark: its name, md5, address (null: not known) and what is to be known of it."""
+    """One file of a benchmark: name, md5, address (null: not known), note."""
 
     name: str
     md5: str
@@ -36,13 +36,19 @@ Editions = Mapping[str, tuple[Edition, ...]]
 
 
 def read_editions(lock: Path) -> dict[str, tuple[Edition, ...]]:
-    """Return {benchmark: editions, the default first} of datasets.json; none where there is no such file."""
+    """Return {benchmark: editions, the default first} of datasets.json.
+
+    Empty where there is no such file.
+    """
     rows = json.loads(lock.read_text(encoding="utf-8"))["benchmarks"] if lock.is_file() else []
     return {row["name"]: editions_of(row) for row in rows}
 
 
 def editions_of(row: dict[str, Any]) -> tuple[Edition, ...]:
-    """Return the editions of a row of datasets.json: its own file, then the others it lists; none without a name."""
+    """Return the editions of a row of datasets.json, its own file first.
+
+    Empty where the row names none.
+    """
     if not row.get("edition"):
         return ()
     own = Edition(row["edition"], row["md5"], row["url"], row.get("note"))
@@ -50,13 +56,13 @@ def editions_of(row: dict[str, Any]) -> tuple[Edition, ...]:
 
 
 def accepted_md5s(env: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return {benchmark: md5} of VLDOCK_ACCEPT_MD5; raise UsageError where it is malformed."""
+    """Return {benchmark: md5} of VLDOCK_ACCEPT_MD5; raises UsageError where malformed."""
     pairs = _pairs(ACCEPT, env, value="[0-9a-fA-F]{32}", expected="NAME=<md5> of 32 hexadecimal digits")
     return {name: md5.lower() for name, md5 in pairs.items()}
 
 
 def chosen_editions(editions: Editions, env: Mapping[str, str] | None = None) -> dict[str, Edition]:
-    """Return {benchmark: edition} of VLDOCK_EDITION; raise UsageError for one that is not declared."""
+    """Return {benchmark: edition} of VLDOCK_EDITION; raises UsageError for an undeclared one."""
     found = {}
     for benchmark, name in _pairs(CHOICE, env, value="[^=]+", expected="BENCHMARK=edition").items():
         known = {edition.name: edition for edition in editions.get(benchmark, ())}
@@ -74,7 +80,10 @@ def chosen_editions(editions: Editions, env: Mapping[str, str] | None = None) ->
 def wanted_md5(
     benchmark: str, declared: str | None, editions: Editions, env: Mapping[str, str] | None = None
 ) -> str | None:
-    """Return the md5 a benchmark's file must have: as accepted, of the edition chosen, else `declared`."""
+    """Return the md5 a benchmark's file must have.
+
+    As accepted, else of the edition chosen, else `declared`.
+    """
     if benchmark in (allowed := accepted_md5s(env)):
         return allowed[benchmark]
     edition = chosen_editions(editions, env).get(benchmark)

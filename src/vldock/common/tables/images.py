@@ -24,7 +24,10 @@ Decode = Callable[[bytes], str | None]  # why these bytes are no picture, or Non
 
 
 def split_cell(cell: str) -> list[str]:
-    """Return what a cell holds: itself, or the texts of a Python list; raises ValueError for another [...]."""
+    """Return the texts of a cell: itself, or those of a Python list.
+
+    Raises ValueError for another [...].
+    """
     if not (cell.startswith("[") and cell.endswith("]")):
         return [cell]
     try:
@@ -43,7 +46,10 @@ def without_uri(text: str) -> str:
 
 
 def why_broken_base64(text: str, decode: Decode) -> str | None:
-    """Return why one base64 is no picture, or None; as in VLMEvalKit, other characters are skipped."""
+    """Return why one base64 text is no image, or None.
+
+    As in VLMEvalKit, other characters are skipped.
+    """
     try:
         content = base64.b64decode(without_uri(text))
     except ValueError as error:
@@ -52,7 +58,9 @@ def why_broken_base64(text: str, decode: Decode) -> str | None:
 
 
 def load_picture(content: bytes, pillow: Any, *, draft: bool = False) -> Any:
-    """Return a picture read to its end by `pillow`, which is PIL.Image; `draft`: a JPEG at an eighth, in half the time.
+    """Return an image read to its end by `pillow`, which is PIL.Image.
+
+    `draft`: a JPEG at an eighth of its size, in half the time.
 
     Modes of AS_IT_IS stay, others become RGB. Raises one of BROKEN.
     """
@@ -69,7 +77,7 @@ def load_picture(content: bytes, pillow: Any, *, draft: bool = False) -> Any:
 
 
 def why_broken(content: bytes, pillow: Any) -> str | None:
-    """Return why bytes are no picture that a model can see, or None."""
+    """Return why bytes are no image a model can see, or None."""
     try:
         load_picture(content, pillow, draft=True)
     except BROKEN as error:
@@ -84,7 +92,10 @@ def shortened(error: BaseException) -> str:
 
 
 def as_number(index: str) -> str:
-    """Return an index as pandas reads a column of numbers: `01`, `1.0` and `1` are one; another text as it is."""
+    """Return an index as pandas reads a column of numbers.
+
+    `01`, `1.0` and `1` are one; another text is unchanged.
+    """
     match = NUMBER.fullmatch(index.strip())
     return f"{match[1].strip('+')}{match[2]}" if match else index
 
@@ -95,13 +106,19 @@ def is_reference(cell: str, indices: Mapping[str, object]) -> bool:
 
 
 def leaves_folder(name: str, *, absolute: bool = False) -> bool:
-    """Return whether a file name leads out of its folder; `absolute` allows a path from the root."""
+    """Return whether a file name leads out of its folder.
+
+    `absolute` allows a path from the root.
+    """
     plain = posixpath.normpath(name.replace("\0", ""))
     return (plain.startswith("/") and not absolute) or plain == ".." or plain.startswith("../")
 
 
 def file_of(name: str, *, root: Path, table: str) -> Path | None:
-    """Return the file of an image_path without an image beside it: absolute, or below images/<table> or the root."""
+    """Return the file of an image_path without an image beside it, or None.
+
+    Absolute, or below images/<table> or the root.
+    """
     if leaves_folder(name, absolute=True):
         return None
     places = [Path(name)] if name.startswith("/") else [root / "images" / table / name, root / name]

@@ -1,4 +1,4 @@
-"""What can be wrong with a table: which flaws refuse it, which are told and counted, and how each is cured."""
+"""Kinds of problems of a table: refusals, remarks, and the remedy of each."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ KINDS = {**ERRORS, **REMARKS}
 
 @dataclass(frozen=True)
 class Flaw:
-    """One flaw: its kind, the line of the file it is on, the row's index where it has one, and what was seen."""
+    """One problem: its kind, line, the row's index where it has one, the value seen."""
 
     kind: str
     line: int
@@ -64,7 +64,7 @@ class Flaw:
 
 @dataclass(frozen=True)
 class TableCheck:
-    """What a look found: rows, how many flaws of each kind, the first of them by row, and samples without a picture.
+    """The check of a table: rows, problems by kind, samples without an image.
 
     `lost` is {index: why its picture cannot be decoded}, of the rows that will be asked.
     """
@@ -76,16 +76,16 @@ class TableCheck:
 
     @property
     def refused(self) -> bool:
-        """Whether anything was found that a run must not begin with."""
+        """Whether a run must not begin with this table."""
         return any(kind in ERRORS for kind in self.counts)
 
     @property
     def findings(self) -> dict[str, int]:
-        """Return {kind: rows} of what is told and counted, for cell.json and the passport."""
+        """Return {kind: rows} of the remarks, for cell.json and the passport."""
         return {kind: count for kind, count in self.counts.items() if kind in REMARKS}
 
     def lines(self) -> Iterator[str]:
-        """Yield one line for each flaw that is listed, and one for each kind of which more were found."""
+        """Yield one line a listed problem, and one a kind with more of them."""
         for flaw in sorted(self.flaws, key=lambda flaw: (not flaw.refuses, flaw.line)):
             yield str(flaw)
         for kind, count in self.counts.items():
@@ -93,20 +93,23 @@ class TableCheck:
                 yield f"and {count - SHOWN} more: {KINDS[kind][0]}"
 
     def as_json(self) -> dict[str, Any]:
-        """Return plain values, from which `from_json` makes the same look."""
+        """Return plain values, from which `from_json` makes the same check."""
         flaws = [[flaw.kind, flaw.line, flaw.index, flaw.said] for flaw in self.flaws]
         return {"rows": self.rows, "counts": dict(self.counts), "flaws": flaws, "lost": dict(self.lost)}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> TableCheck:
-        """Return the look that `as_json` wrote; raises KeyError, TypeError or ValueError for anything else."""
+        """Return the check written by `as_json`.
+
+        Raises KeyError, TypeError or ValueError for anything else.
+        """
         flaws = tuple(Flaw(*one) for one in value["flaws"])
         return cls(value["rows"], dict(value["counts"]), flaws, dict(value["lost"]))
 
 
 @dataclass
 class Found:
-    """The flaws of a look as they are found; of each kind the first SHOWN are kept by row."""
+    """The problems found so far; of each kind the first SHOWN are listed by row."""
 
     counts: Counter[str] = field(default_factory=Counter)
     flaws: list[Flaw] = field(default_factory=list)

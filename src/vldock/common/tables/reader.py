@@ -1,4 +1,4 @@
-"""A TSV row by row, as pandas' parser takes it apart, and what it would misread.
+"""Reader of a TSV as pandas' parser splits it, with the places it misreads.
 
 pandas: a quote opens a cell only at its start, a doubled quote is one, a lone carriage return ends a row, blank lines
 are skipped. Source: pandas/_libs/src/parser/tokenizer.c.
@@ -133,7 +133,10 @@ def _quoted(text: str, place: int) -> tuple[str, int]:
 
 
 def _swallowed(cells: list[str], columns: int, after: str) -> bool:
-    """Return whether a cell of several lines is whole rows: one has a row's tabs, or its quote ends in mid-word."""
+    """Return whether a cell of several lines is whole rows.
+
+    One line has a row's tabs, or its quote ends in mid-word.
+    """
     several = [cell for cell in cells if "\n" in cell and "\t" in cell]
     return bool(several) and (bool(after) or any(line.count("\t") == columns - 1 for line in _inner(several)))
 

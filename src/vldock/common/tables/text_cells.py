@@ -1,4 +1,4 @@
-"""Cells that are text: which columns of a table hold it, and how a workbook keeps what it cannot hold.
+"""Text cells: the columns that hold text, and its storage in a workbook.
 
 A workbook cuts a cell at 32,767 characters and has no control characters. Such a cell is shown as near as can be, and
 its text stands in base64 on a hidden second sheet, by row and column. A text counts only while its cell shows what it
@@ -31,7 +31,7 @@ _OUTSIDE = re.compile("[\x00-\x08\x0b-\x1f\ud800-\udfff\ufffe\uffff]|x(?=[0-9A-F
 
 
 def text_columns(names: Collection[str]) -> set[str]:
-    """Return which columns hold text as it was written, whatever number or word it looks like.
+    """Return the columns of text, whatever number or word it looks like.
 
     Options are the letters from A on without a gap: X and Y alone may be coordinates.
     """
@@ -40,12 +40,18 @@ def text_columns(names: Collection[str]) -> set[str]:
 
 
 def word_columns(names: Collection[str]) -> set[str]:
-    """Return in which columns "None" or "NA" is a word; in a hint it stays a missing one, which no prompt shows."""
+    """Return the columns in which "None" or "NA" is a word.
+
+    In a hint it stays a missing value, which no prompt shows.
+    """
     return (text_columns(names) | ({"answer"} & set(names))) - {"hint"}
 
 
 def cell_text(text: str) -> str:
-    """Return what a cell of a workbook shows for a text: itself, if a workbook can hold it."""
+    """Return the text a workbook's cell shows for `text`.
+
+    Unchanged where a workbook can hold it.
+    """
     if len(text) * 2 > LONGEST:
         units = text.encode("utf-16-le", "surrogatepass")
         if len(units) > 2 * LONGEST:
@@ -54,7 +60,10 @@ def cell_text(text: str) -> str:
 
 
 def pack(cells: Iterable[tuple[int, int, str]]) -> Iterator[tuple[int, int, int, str]]:
-    """Yield the rows of the hidden sheet for (row, column, text), both counted from 0 below the header."""
+    """Yield the rows of the hidden sheet for (row, column, text).
+
+    Both are counted from 0 below the header.
+    """
     for row, column, text in cells:
         code = base64.b64encode(text.encode("utf-8", "surrogatepass")).decode()
         for number, start in enumerate(range(0, len(code), PART)):
@@ -62,7 +71,10 @@ def pack(cells: Iterable[tuple[int, int, str]]) -> Iterator[tuple[int, int, int,
 
 
 def unpack(rows: Iterable[Sequence[object]]) -> dict[tuple[int, int], str]:
-    """Return {(row, column): text} of the hidden sheet's rows; what is no base64 of a text is left out."""
+    """Return {(row, column): text} of the hidden sheet's rows.
+
+    Rows that are no base64 of a text are left out.
+    """
     parts: dict[tuple[int, int], dict[int, str]] = {}
     for row, column, number, code in (tuple(values)[:4] for values in rows):
         parts.setdefault((int(str(row)), int(str(column))), {})[int(str(number))] = str(code)
@@ -77,7 +89,10 @@ def unpack(rows: Iterable[Sequence[object]]) -> dict[tuple[int, int], str]:
 
 
 def sheet_rows(book: Any) -> list[list[Any]]:
-    """Return the rows of an openpyxl workbook's first sheet, header included, texts as they were written; close it."""
+    """Return the rows of a workbook's first sheet, header included, and close it.
+
+    `book` is openpyxl's; texts are as they were written.
+    """
     try:
         rows = [list(row) for row in book.worksheets[0].values]
         hidden = list(book[SHEET].values)[1:] if SHEET in book.sheetnames else []

@@ -1,4 +1,4 @@
-"""Text cells of a row: options that vanish, answers that are not offered, image markers."""
+"""Checks of text cells: vanishing options, answers not offered, image markers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class TextRow(Protocol):
 
 
 def check(row: TextRow, header: Sequence[str], found: Found) -> None:
-    """Look at the texts of a row that will be asked."""
+    """Check the texts of a row."""
     letters = [column for column in header if len(column) == 1 and column in ascii_uppercase]
     for column in (*letters, *(["answer"] if "answer" in header else [])):
         if row[column] and row[column] in MISSING:
@@ -43,7 +43,7 @@ def check(row: TextRow, header: Sequence[str], found: Found) -> None:
 
 
 def check_places(row: TextRow, header: Sequence[str], found: Found) -> None:
-    """Look whether every `<image 1>` of a row has its picture."""
+    """Check that every `<image 1>` of a row has its image."""
     asked = {int(number) for column in header if column != "image" for number in PLACE.findall(row[column])}
     if not asked:
         return

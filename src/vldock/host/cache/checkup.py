@@ -1,4 +1,4 @@
-"""`vldock cache doctor`: are the caches fit: file systems, locks, owners and modes, room, leftovers."""
+"""`vldock cache doctor`: file systems, locks, owners, modes, room, leftovers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ INODES_NEEDED = 10_000
 def examine(
     locations: CacheLocations, *, user: str | None = None, mounts: Sequence[filesystem.MountPoint] | None = None
 ) -> list[Check]:
-    """Return the findings on every tree; never raises for an unfit one. Raises UsageError for a --user that is none."""
+    """Return the findings on every tree; an unfit one raises nothing.
+
+    Raises UsageError for a --user that is none.
+    """
     known = filesystem.list_mounts() if mounts is None else mounts
     checks = [check for root in locations.roots for check in _tree(root, user, known)]
     return [*checks, check_room(locations), *check_flaws(locations)]
@@ -39,7 +42,7 @@ def _tree(root: Path, user: str | None, known: Sequence[filesystem.MountPoint]) 
 
 
 def check_mount(root: Path, mount: filesystem.MountPoint | None) -> Check:
-    """Is it a file system to fill a cache on?"""
+    """Check that a cache can be filled on this file system."""
     if mount is None:
         return Check("file system", "warn", f"{root}: its mount is not known")
     unsafe = mount.network is not None or mount.kind in filesystem.LOST
@@ -48,7 +51,7 @@ def check_mount(root: Path, mount: filesystem.MountPoint | None) -> Check:
 
 
 def check_trial(root: Path) -> Check:
-    """Do flock, links and rename work there?"""
+    """Check that flock, links and rename work there."""
     try:
         tried = filesystem.try_operations(root)
     except OSError as error:
@@ -63,7 +66,7 @@ def check_trial(root: Path) -> Check:
 
 
 def check_access(root: Path, who: Identity) -> list[Check]:
-    """May its user read all of it and add to it?"""
+    """Check that its user can read all of it and add to it."""
     seen = cache_permissions.scan_access(root, who)
     command, name = seen.command(), f"uid {who.uid}"
     if not seen.fit:
@@ -80,7 +83,7 @@ def check_access(root: Path, who: Identity) -> list[Check]:
 
 
 def check_room(locations: CacheLocations) -> Check:
-    """Is there room, and are there inodes, for the weights of the matrix that are not here?"""
+    """Check room and inodes for the matrix's weights still to download."""
     here = {item.name for item in cache_items.scan(locations) if item.kind == "model"}
     absent = [model for model in MODELS if model.in_matrix and model.repo not in here]
     needed = sum(model.gigabytes for model in absent) * 1e9
@@ -95,7 +98,7 @@ def check_room(locations: CacheLocations) -> Check:
 
 
 def check_flaws(locations: CacheLocations) -> list[Check]:
-    """What was left over, and what is incomplete?"""
+    """Check for leftovers and incomplete repositories."""
     found = cache_problems.find(locations)
     left, torn = [one for one in found if one.kind != "torn"], [one for one in found if one.kind == "torn"]
     size = size_text(sum(one.size for one in left))

@@ -1,4 +1,4 @@
-"""On which file system a cache lies, what is unsafe there, and what a short trial says: flock, links, rename.
+"""File systems of caches: their known hazards, and a trial of flock, links, rename.
 
 Sources: huggingface_hub's WeakFileLock (falls back to a lock file where flock is refused); nfs(5); mount.lustre(8);
 IBM Storage Scale's notes on hard links across filesets; BeeGFS's tuneUseGlobalFileLocks.
@@ -49,7 +49,7 @@ class MountPoint:
         return TYPES.get(self.kind)
 
     def describe(self) -> str:
-        """Return what to say of it: the type, and for a network file system what is unsafe there."""
+        """Return its type, and the hazards of a network file system."""
         seen = f"{self.kind} at {self.point}"
         if self.network is None:
             return f"{seen}: {LOST[self.kind]}" if self.kind in LOST else seen
@@ -72,7 +72,10 @@ def list_mounts() -> list[MountPoint]:
 
 
 def find_mount(path: Path, known: Iterable[MountPoint]) -> MountPoint | None:
-    """Return the mount `path` lies on: of the deepest mount point above it, the one mounted last."""
+    """Return the mount `path` lies on.
+
+    Of the deepest mount point above it, the one mounted last.
+    """
     best: MountPoint | None = None
     for one in known:
         if path.is_relative_to(one.point) and (best is None or len(one.point) >= len(best.point)):
@@ -81,7 +84,10 @@ def find_mount(path: Path, known: Iterable[MountPoint]) -> MountPoint | None:
 
 
 def try_operations(folder: Path) -> dict[str, str | None]:
-    """Try in `folder` what caches rely on: {what: None, or the reason it failed}; leaves nothing behind."""
+    """Return {operation: None, or the reason it failed} of a trial in `folder`.
+
+    The operations are those caches rely on; nothing is left behind.
+    """
     with tempfile.TemporaryDirectory(prefix=".vldock-trial-", dir=folder) as made:
         here = Path(made)
         (here / "a").write_bytes(b"a")

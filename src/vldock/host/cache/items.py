@@ -1,4 +1,4 @@
-"""What is in the caches, one item per model, data set, benchmark and set of features: size, files, last use.
+"""Items of the caches: models, data sets, benchmarks, features; size, files, last use.
 
 Repositories are read by huggingface_hub's own cache manager; nothing it knows is told anew here.
 """
@@ -18,7 +18,7 @@ PARTIAL = (".incomplete", ".part")
 
 @dataclass(frozen=True)
 class Revision:
-    """One revision of a repository: its commit, the names that point at it (none: detached), its size in bytes."""
+    """One revision of a repository: commit, names (none: detached), size in bytes."""
 
     commit: str
     refs: tuple[str, ...]
@@ -27,7 +27,10 @@ class Revision:
 
 @dataclass(frozen=True)
 class Item:
-    """One thing in a cache. `last_used` is the newest time of access in seconds since 1970, None where unknown."""
+    """One thing in a cache.
+
+    `last_used` is the newest time of access in seconds since 1970, None where unknown.
+    """
 
     kind: str
     name: str
@@ -40,7 +43,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Torn:
-    """A repository huggingface_hub cannot read, and why."""
+    """A repository huggingface_hub cannot read, and the reason."""
 
     path: Path
     why: str
@@ -65,7 +68,10 @@ def scan(locations: CacheLocations) -> list[Item]:
 
 
 def find_torn(hub: Path) -> list[Torn]:
-    """Return the repositories huggingface_hub found corrupt; folders that are no repository are not meant."""
+    """Return the repositories huggingface_hub found corrupt.
+
+    Folders that are no repository do not count.
+    """
     found = []
     for warning in hub_info(hub).warnings:
         path = next((path for path in list_folder(hub) if "--" in path.name and f"/{path.name}" in str(warning)), None)
@@ -123,7 +129,7 @@ def _features(root: Path) -> Iterator[Item]:
 
 
 def _others(locations: CacheLocations) -> Iterator[Item]:
-    """What other tools keep below the same root: torch, pip, matplotlib and the like."""
+    """Yield the folders of other tools below the root: torch, pip, matplotlib."""
     known = (*locations.hubs, *locations.arrows, *([locations.features] if locations.features else []))
     for path in list_folder(locations.root):
         if path.is_dir() and path not in known and "--" not in path.name and not path.name.startswith("."):

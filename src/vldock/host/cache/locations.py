@@ -1,4 +1,4 @@
-"""Where caches lie on this machine: the Hub's, the datasets library's, benchmarks, features."""
+"""Folders of caches on this machine: the Hub's, datasets', benchmarks, features."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ARROW_BELOW = ("datasets", "huggingface/datasets")
 
 @dataclass(frozen=True)
 class CacheLocations:
-    """The folders to look at; a folder that was not named and is not there is None or absent."""
+    """The folders of caches; one neither named nor there is None or absent."""
 
     root: Path
     hubs: tuple[Path, ...]
@@ -41,7 +41,7 @@ def default_root(environ: Mapping[str, str] = os.environ) -> Path:
 
 
 def find(*, cache: Path | None = None, data: Path | None = None, features: Path | None = None) -> CacheLocations:
-    """Return what is in the folders named; `cache` None is this machine's own.
+    """Return the caches in the folders named; `cache` None: this machine's own.
 
     Raises UsageError for a folder that is not there.
     """
@@ -65,7 +65,7 @@ def list_repositories(hub: Path) -> list[Path]:
 
 
 def list_folder(folder: Path) -> list[Path]:
-    """Return what is in a folder; nothing where it is none or may not be read."""
+    """Return the paths in a folder; none where it cannot be read."""
     try:
         return sorted(folder.iterdir())
     except OSError:
@@ -73,7 +73,10 @@ def list_folder(folder: Path) -> list[Path]:
 
 
 def walk(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
-    """Yield every file, link and folder below `folder` with its own status; links are not followed."""
+    """Yield every path below `folder` with its own status.
+
+    Links are not followed.
+    """
     for parent, folders, files in os.walk(folder):
         for name in (*folders, *files):
             path = Path(parent, name)

@@ -1,4 +1,4 @@
-"""Who may read and write a cache: wrong owners and modes, counted, and the one command that mends them."""
+"""Owners and modes of a cache, and the one command that repairs them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ READ, WRITE, ENTER = 4, 2, 1
 
 @dataclass(frozen=True)
 class Access:
-    """What `who` cannot use below a root: others' paths, own paths by their mode, and paths anybody may write."""
+    """Paths `who` cannot use below a root.
+
+    Others' paths, own paths closed by their mode, and paths anybody may write.
+    """
 
     root: Path
     who: Identity
@@ -27,11 +30,14 @@ class Access:
 
     @property
     def fit(self) -> bool:
-        """Whether everything can be read, and every folder written."""
+        """Whether every file can be read, and every folder written."""
         return not (self.foreign or self.closed)
 
     def command(self) -> str | None:
-        """Return the one command that mends it, run by whoever may; None where there is nothing to mend."""
+        """Return the one command that repairs it, or None.
+
+        It is for whoever may run it.
+        """
         root = shlex.quote(str(self.root))
         modes = ",".join([*(["u+rwX"] if self.closed or self.foreign else []), *(["o-w"] if self.open_to_all else [])])
         words = f"chmod -R {modes} {root}"
@@ -41,7 +47,9 @@ class Access:
 
 
 def intended_user(root: Path, user: str | None = None) -> Identity:
-    """Return for whom a cache is: UID:GID as given, else the caller; root asks for the owner of the folder.
+    """Return the user of a cache: UID:GID of --user, else the caller.
+
+    For root: the owner of the folder.
 
     Raises ValueError for what is no UID:GID.
     """
@@ -54,7 +62,10 @@ def intended_user(root: Path, user: str | None = None) -> Identity:
 
 
 def scan_access(root: Path, who: Identity, *, groups: Iterable[int] | None = None) -> Access:
-    """Walk `root` and return what `who` cannot use; links have no modes of their own."""
+    """Walk `root` and return the paths `who` cannot use.
+
+    Links have no modes of their own.
+    """
     own_groups = {who.gid, *(os.getgroups() if groups is None and who.uid == os.geteuid() else groups or ())}
     foreign: list[Path] = []
     closed: list[Path] = []
@@ -71,7 +82,7 @@ def scan_access(root: Path, who: Identity, *, groups: Iterable[int] | None = Non
 
 
 def allows(state: os.stat_result, uid: int, groups: Iterable[int], wanted: int) -> bool:
-    """Tell whether a mode gives `wanted` (4 read, 2 write, 1 enter) to a user; root may everything."""
+    """Return whether a mode grants `wanted` (4 read, 2 write, 1 enter); root may everything."""
     if uid == 0:
         return True
     shift = 6 if state.st_uid == uid else 3 if state.st_gid in groups else 0

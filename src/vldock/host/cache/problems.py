@@ -1,4 +1,4 @@
-"""What should not be in a cache: downloads nobody finished, blobs nobody names, links and references into nowhere."""
+"""Problems of a cache: unfinished downloads, orphaned blobs, dangling links and references."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ Kind = Literal["partial", "orphan", "torn"]
 
 @dataclass(frozen=True)
 class Flaw:
-    """One path that should not be there, what it costs, why, what mends it; `lock` is held by who may be writing it."""
+    """One problematic path: kind, size, reason, remedy.
+
+    `lock` is the lock its writer would hold.
+    """
 
     kind: Kind
     path: Path
@@ -35,7 +38,7 @@ class Flaw:
 
 
 def find(locations: CacheLocations, *, now: float | None = None) -> list[Flaw]:
-    """Return every flaw; `now` in seconds since 1970."""
+    """Return every problem; `now` in seconds since 1970."""
     now = time.time() if now is None else now
     flaws = [flaw for root in locations.roots for flaw in _partials(root, locations, now)]
     for hub in locations.hubs:
@@ -47,9 +50,10 @@ def find(locations: CacheLocations, *, now: float | None = None) -> list[Flaw]:
 
 @contextmanager
 def hold_lock(lock: Path | None) -> Iterator[bool]:
-    """Hold a download's lock while deleting what it guards; yields False when somebody else has it.
+    """Hold a download's lock during a deletion; yields False when it is taken.
 
-    No lock file: nobody has taken it. A file system without flock: True, and only the age speaks (see cache_mounts).
+    No lock file: nobody has taken it. A file system without flock: True, and only the age decides (see
+    cache.filesystem).
     """
     if lock is None or not lock.exists():
         yield True
@@ -67,7 +71,7 @@ def hold_lock(lock: Path | None) -> Iterator[bool]:
 
 
 def is_locked(lock: Path | None) -> bool:
-    """Tell whether another process holds the lock now, or whether this user may not even ask."""
+    """Return whether another process holds the lock, or this user may not ask."""
     try:
         with hold_lock(lock) as ours:
             return not ours
@@ -100,7 +104,7 @@ def _lock_of(path: Path, locations: CacheLocations) -> Path | None:
 
 
 def _orphans(repository: Path, hub: Path, now: float) -> Iterator[Flaw]:
-    """Blobs to which no snapshot has a link: a revision was deleted by hand."""
+    """Yield blobs without a link in any snapshot: a revision was deleted by hand."""
     links = [path for path, state in walk(repository / "snapshots") if stat.S_ISLNK(state.st_mode)]
     named = {os.path.normpath(link.parent / link.readlink()) for link in links}
     for blob in list_folder(repository / "blobs"):

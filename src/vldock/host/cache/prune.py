@@ -1,4 +1,6 @@
-"""What can go from the caches: a plan that prints, then is carried out. Revisions go by huggingface_hub's own hand.
+"""Pruning of caches: a plan that prints, then is executed.
+
+Revisions are deleted by huggingface_hub itself.
 
 Nothing that is in use goes: a partial file whose lock is held, or that changed within the last hour, is left alone;
 the lock is held while a file is deleted, so a download that starts meanwhile waits.
@@ -26,7 +28,10 @@ DAY = 24 * HOUR
 
 @dataclass(frozen=True)
 class PruneRequest:
-    """What is asked for beside leftovers: repositories by name, unused for so many days, revisions without a name."""
+    """Deletions requested beside leftovers.
+
+    Repositories by name, unused for so many days, revisions without a name.
+    """
 
     repos: tuple[str, ...] = ()
     unused_days: float | None = None
@@ -36,7 +41,7 @@ class PruneRequest:
 
 @dataclass(frozen=True)
 class Deletion:
-    """Revisions of one repository that would go, with the strategy huggingface_hub made for them."""
+    """Revisions of one repository to delete, with huggingface_hub's strategy."""
 
     lines: tuple[str, ...]
     strategy: Any
@@ -49,7 +54,7 @@ class Deletion:
 
 @dataclass(frozen=True)
 class PrunePlan:
-    """Leftovers to delete, leftovers left alone, and revisions to delete."""
+    """Leftovers to delete, leftovers to spare, and revisions to delete."""
 
     flaws: tuple[Flaw, ...]
     spared: tuple[Flaw, ...]
@@ -61,7 +66,7 @@ class PrunePlan:
         return sum(flaw.size for flaw in self.flaws) + sum(one.size for one in self.deletions)
 
     def lines(self) -> list[str]:
-        """Return one line per thing that goes, then what is left alone."""
+        """Return one line a deletion, then one a path that is spared."""
         return [
             *(f"{flaw.kind:<8} {size_text(flaw.size):>10}  {flaw.path}: {flaw.why}" for flaw in self.flaws),
             *(line for one in self.deletions for line in one.lines),
@@ -70,7 +75,7 @@ class PrunePlan:
 
 
 def plan(locations: CacheLocations, request: PruneRequest, *, now: float | None = None) -> PrunePlan:
-    """Look what can go. Raises UsageError for a repository that is not in the caches."""
+    """Plan a pruning. Raises UsageError for a repository that is not in the caches."""
     now = time.time() if now is None else now
     found = cache_problems.find(locations, now=now)
     # a torn reference or link is no rubbish: it says what to complete
@@ -81,7 +86,10 @@ def plan(locations: CacheLocations, request: PruneRequest, *, now: float | None 
 
 
 def execute(pruning: PrunePlan, *, log: Say) -> int:
-    """Delete what the plan names; returns the bytes freed. What came into use meanwhile stays, and is told."""
+    """Delete the planned paths and return the bytes freed.
+
+    A path that came into use since the plan is kept, and logged.
+    """
     freed = 0
     for flaw in pruning.flaws:
         with cache_problems.hold_lock(flaw.lock) as ours:

@@ -1,4 +1,4 @@
-"""Are the bytes in the caches what they were when they were downloaded: told without a network.
+"""Verification of caches: content against checksums, without a network.
 
 A blob of the Hub is named after its content: the SHA-256 of a large file, git's SHA-1 of a small one. An Arrow stream
 ends in a marker of its own. A benchmark's md5 is declared in common/matrix.py, its other
@@ -32,7 +32,10 @@ END_OF_STREAM = b"\xff\xff\xff\xff\x00\x00\x00\x00"
 
 @dataclass(frozen=True)
 class VerifyResult:
-    """One file: its size in bytes, what is wrong (None: nothing), the cure; `checked` False where nothing is known."""
+    """Result for one file: size in bytes, problem (None: none), remedy.
+
+    `checked` is False where no checksum is known.
+    """
 
     path: Path
     size: int
@@ -42,7 +45,10 @@ class VerifyResult:
 
 
 def verify(locations: CacheLocations, *, workers: int = 4) -> list[VerifyResult]:
-    """Read every blob, Arrow file and benchmark, and return one verdict each; then those references that are wrong."""
+    """Read every blob, Arrow file and benchmark, and return one result each.
+
+    Then one for each wrong reference.
+    """
     looks = [*_blobs(locations), *_arrow_files(locations), *_benchmarks(locations)]
     with ThreadPoolExecutor(max_workers=workers) as pool:
         read = list(pool.map(lambda look: look(), looks))
@@ -76,7 +82,7 @@ def _references(locations: CacheLocations) -> Iterator[hub_cache_layout.Referenc
 
 
 def repair(locations: CacheLocations) -> list[hub_cache_layout.Reference]:
-    """Write every reference that names no snapshot and can be told what it meant; return those, as they were.
+    """Rewrite every broken reference whose meaning is known; return them as they were.
 
     Raises EnvironmentUnfit where one cannot be written.
     """
@@ -97,7 +103,7 @@ def _arrow_files(locations: CacheLocations) -> Iterator[Callable[[], VerifyResul
 
 
 def _prepared(info: Path) -> VerifyResult:
-    """Judge one prepared data set: every split it declares is there, every Arrow file runs to its end."""
+    """Check one prepared data set: every split present, every Arrow file whole."""
     files = sorted(info.parent.glob("*.arrow"))
     size = sum(file.stat().st_size for file in files)
     cure = f"rm -r {info.parent}, then load it with a network"

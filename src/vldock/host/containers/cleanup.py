@@ -1,4 +1,4 @@
-"""End containers, and find those a killed process left behind, by their labels."""
+"""Stop and remove containers; find leftovers of killed processes by label."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ STOP_SECONDS = 10
 
 
 def end_container(handle: Any, *, gently: bool = False) -> None:
-    """Kill and remove a container, or with `gently` ask it to stop and give it ten seconds; gone already is fine.
+    """Remove a container by force; `gently` stops it, with ten seconds to end.
+
+    A container that is gone is fine.
 
     Raises EnvironmentUnfit when it cannot be removed.
     """
@@ -33,7 +35,10 @@ def end_container(handle: Any, *, gently: bool = False) -> None:
 
 
 def find(client: Any, *, role: str | None = None, run_id: str | None = None) -> list[Any]:
-    """Return every container of vldock, running or not; of one role or one run where these are given."""
+    """Return every container of vldock, running or not.
+
+    Of one role or one run, where given.
+    """
     labels = [ROLE_LABEL if role is None else f"{ROLE_LABEL}={role}"]
     if run_id is not None:
         labels.append(f"{RUN_LABEL}={run_id}")
@@ -41,7 +46,7 @@ def find(client: Any, *, role: str | None = None, run_id: str | None = None) -> 
 
 
 def remove(client: Any, *, run_id: str) -> list[str]:
-    """Kill and remove the containers of a run whose host process died; return their names."""
+    """Remove the containers of a run whose host process died; return their names."""
     found = find(client, run_id=run_id)
     for handle in found:
         end_container(handle)

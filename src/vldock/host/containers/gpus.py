@@ -1,4 +1,4 @@
-"""Which GPUs a container is given, decided before it starts and said aloud."""
+"""GPUs of a container, resolved and printed before it starts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Which = Callable[[str], str | None]
 
 
 def why_unavailable(status: EngineStatus, *, driver: Path = DRIVER, which: Which = shutil.which) -> str | None:
-    """Return None when this engine can hand an NVIDIA GPU to a container, else the reason why not."""
+    """Return why this engine cannot offer an NVIDIA GPU; None when it can."""
     if status.gpu_runtime:
         return None
     if not driver.exists():
@@ -29,7 +29,7 @@ def why_unavailable(status: EngineStatus, *, driver: Path = DRIVER, which: Which
 
 
 def resolve(option: str, status: EngineStatus) -> tuple[str, str]:
-    """Return the GPUs to ask for ('none', 'all', or devices) and one line that says so.
+    """Return the GPUs to request ('none', 'all', devices) and a line for the user.
 
     'auto' takes all when the engine can hand them out. Raises UsageError for anything that names no device.
     """

@@ -1,4 +1,4 @@
-"""A thin typed wrapper over the docker SDK: containers that are labelled, watched and always removed."""
+"""Containers over the docker SDK: labelled, watched and always removed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ATTACH = {"stdout": 1, "stderr": 1, "stream": 1, "logs": 1}
 
 @dataclass(frozen=True)
 class Line:
-    """One line a container printed."""
+    """One line printed by a container."""
 
     source: Source
     text: str
@@ -32,7 +32,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Exit:
-    """How a container ended; `oom` when the kernel killed it for memory."""
+    """The end of a container; `oom` when the kernel killed it for memory."""
 
     code: int
     oom: bool = False
@@ -106,7 +106,10 @@ class Container:
             self._lines.put(Line(source, line.decode("utf-8", "replace").rstrip("\r").rpartition("\r")[2]))
 
     def lines(self, *, tick: float = TICK_SECONDS) -> Iterator[Line | None]:
-        """Yield each line as it comes and None after every `tick` seconds of silence; ends when the container does."""
+        """Yield each line, and None after every `tick` seconds of silence.
+
+        Ends when the container does.
+        """
         while True:
             try:
                 line = self._lines.get(timeout=tick)
@@ -118,7 +121,10 @@ class Container:
             yield line
 
     def wait(self) -> Exit:
-        """Wait for the end and tell how it came; raises EnvironmentUnfit when the engine went away."""
+        """Wait for the end and return it.
+
+        Raises EnvironmentUnfit when the engine went away.
+        """
         from docker.errors import DockerException
         from requests.exceptions import RequestException
 
@@ -132,7 +138,10 @@ class Container:
         return Exit(code, bool(self.handle.attrs["State"].get("OOMKilled")))
 
     def execute(self, argv: Sequence[str], **options: Any) -> Completed:
-        """Run one more command in it, as `docker exec` would; argv is a list, for there is no shell to split a text."""
+        """Run one more command in it, as `docker exec` would.
+
+        argv is a list, for there is no shell to split a text.
+        """
         if isinstance(argv, str):
             raise UsageError(f"execute({argv!r}): a text", expected="a list of words", hint="bash -c TEXT is a list")
         api = self.handle.client.api
@@ -146,7 +155,10 @@ class Container:
         )
 
     def tell(self, line: str) -> None:
-        """Write one line to its standard input (Spec.stdin); a container that has ended does not hear it."""
+        """Write one line to its standard input (Spec.stdin).
+
+        A container that has ended does not hear it.
+        """
         with contextlib.suppress(OSError):
             getattr(self._sock, "_sock", self._sock).sendall(f"{line}\n".encode())
 
@@ -156,7 +168,7 @@ class Container:
 
 
 def run_to_end(client: Any, spec: Spec) -> Completed:
-    """Start a container, wait for its end, and return what it printed."""
+    """Run a container to its end and return its output."""
     out: dict[Source, list[str]] = {"stdout": [], "stderr": []}
     with running(client, spec) as container:
         for line in container.lines():
@@ -168,7 +180,7 @@ def run_to_end(client: Any, spec: Spec) -> Completed:
 
 @contextmanager
 def running(client: Any, spec: Spec) -> Iterator[Container]:
-    """Start a container and yield it; stopped and removed at the end, whatever happens in between.
+    """Start a container and yield it; stop and remove it at the end.
 
     Raises EnvironmentUnfit when the image is missing or the engine cannot start it (no GPU, a bad mount).
     """
@@ -188,7 +200,7 @@ def running(client: Any, spec: Spec) -> Iterator[Container]:
 
 
 def create(client: Any, spec: Spec) -> Any:
-    """Return the container, made and not yet started, as the SDK's object.
+    """Create a container without starting it; returns the SDK's object.
 
     Raises EnvironmentUnfit when the image is missing or the engine refuses.
     """
@@ -203,7 +215,7 @@ def create(client: Any, spec: Spec) -> Any:
 
 
 def start_error(error: Any) -> EnvironmentUnfit:
-    """Return what an engine's refusal means to a user."""
+    """Return the error for an engine's refusal, with its remedy."""
     text = " ".join(str(getattr(error, "explanation", None) or error).split())
     hint = "vldock doctor"
     if "could not select device driver" in text or "nvidia" in text.lower():

@@ -1,4 +1,4 @@
-"""`vldock predict`: the files its words name, mounted, and the words as they read in the container."""
+"""Path arguments of `vldock predict`: mounts, and the words inside the container."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PLAIN = ("--json", "--stream", "--no-stream", "-h", "--help")  # options without
 
 @dataclass(frozen=True)
 class MountedArguments:
-    """What to run: the words in the container, what it must see of this machine, whether it reads standard input."""
+    """A command in the container: words, mounts, standard input, variables."""
 
     argv: tuple[str, ...]
     mounts: tuple[Mount, ...] = ()
@@ -27,7 +27,9 @@ class MountedArguments:
 
 
 def translate(words: Sequence[str], *, root: Path | None = None) -> MountedArguments:
-    """Return the words of `python -m vldock.image predict` with each file of this machine mounted; UsageError for none.
+    """Return the words of `vldock.image predict` with each file of this machine mounted.
+
+    UsageError for a file that is not there.
 
     Images and models are mounted read-only, the folder of --questions too (its images are beside it), the folder of
     --out writable; `root` is a workspace, mounted at its own path.
@@ -74,7 +76,7 @@ def _pairs(words: Sequence[str]) -> Iterator[tuple[str, str | None]]:
 
 
 def _value(option: str, value: str, mounts: list[Mount]) -> str:
-    """Return the value as it reads in the container, and mount what it names."""
+    """Mount the path a value names, and return the value inside the container."""
     inputs = f"{INPUTS}/{len(mounts)}"
     if option == "--image" and not _elsewhere(value):
         return _mounted(_file(option, value), inputs, mounts)
@@ -110,7 +112,10 @@ def _mounted(path: Path, target: str, mounts: list[Mount]) -> str:
 
 
 def _model(path: Path, mounts: list[Mount]) -> str:
-    """Mount a folder of weights below models/; a snapshot of a Hub cache with the blobs its links point to."""
+    """Mount a folder of weights below models/.
+
+    A snapshot of a Hub cache is mounted with the blobs its links point to.
+    """
     if path.parent.name == "snapshots":
         repo = path.parents[1]
         mounts.append(Mount(repo, f"{MODELS}/{repo.name}", read_only=True))

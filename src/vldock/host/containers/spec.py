@@ -1,4 +1,4 @@
-"""What a container is started with, as a value: for the docker SDK, and as the `docker run` a person would type."""
+"""Container specification: for the docker SDK, and as a `docker run` command."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Mount:
 
 @dataclass(frozen=True)
 class Health:
-    """How the engine tells whether a container is well: a command for its shell, and times in seconds."""
+    """Health check of a container: a command for its shell, times in seconds."""
 
     command: str
     interval: float
@@ -54,7 +54,7 @@ class Health:
 
 @dataclass(frozen=True)
 class Spec:
-    """A container to be: image, command, and everything of the machine it may see.
+    """A container to start: image, command, and its access to this machine.
 
     `gpus` is 'none', 'all' or device numbers and UUIDs with commas; `network` None is the engine's default. `detached`
     ones outlive their command and are removed by name; `restart` is docker's policy for them, None for none.
@@ -119,7 +119,10 @@ class Spec:
         return {name: value for name, value in arguments.items() if value not in (None, False, {}, [])}
 
     def docker_argv(self, docker: str = "docker", *, interactive: bool = False, stdin: bool = False) -> list[str]:
-        """Return the `docker run` command that does the same; `stdin` hands standard input on without a terminal."""
+        """Return the equivalent `docker run` command.
+
+        `stdin` passes standard input on without a terminal.
+        """
         words = [docker, "run", "-d" if self.detached else "--rm", *_flag("--init", self.init)]
         words += [*_flag("-it" if interactive else "-i", interactive or stdin or self.stdin), f"--shm-size={SHM}"]
         for option, value in self._options():
@@ -133,7 +136,7 @@ class Spec:
         return [*words, self.image, *(self.entrypoint or ())[1:], *self.argv]
 
     def _options(self) -> Iterator[tuple[str, str | int | None]]:
-        """Yield (option, value) of what `docker run` takes once; no value: the option is left out."""
+        """Yield (option, value) of single `docker run` options; no value: left out."""
         for name in ("name", "restart", "user", "network"):
             yield f"--{name}", getattr(self, name)
         yield "--gpus", None if self.gpus == "none" else gpus_option(self.gpus)
@@ -141,7 +144,7 @@ class Spec:
         yield "--memory", self.memory
 
     def _repeated_options(self) -> Iterator[tuple[str, Iterable[str]]]:
-        """Yield (option, values) of what `docker run` takes once a value."""
+        """Yield (option, values) of repeated `docker run` options."""
         yield "--tmpfs", self.tmpfs
         yield "--label", (f"{key}={value}" for key, value in self.labels.items())
         yield "-v", (mount.option() for mount in self.mounts)
@@ -159,7 +162,10 @@ def restart_policy(text: str) -> dict[str, Any]:
 
 
 def gpus_option(gpus: str) -> str:
-    """Return the value of `docker run --gpus`; a list of devices needs quotes of its own inside the word."""
+    """Return the value of `docker run --gpus`.
+
+    A list of devices needs quotes of its own inside the word.
+    """
     return gpus if gpus == "all" else f'"device={gpus}"' if "," in gpus else f"device={gpus}"
 
 
@@ -171,7 +177,9 @@ def workspace_mounts(
     env_file: Path | None = None,
     read_only_inputs: bool = False,
 ) -> tuple[Mount, ...]:
-    """Return the mounts of a careful user's `docker run`; outputs and cache are made where missing.
+    """Return the mounts of the workspace's folders.
+
+    Outputs and cache are made where missing.
 
     `read_only_inputs` mounts data and cache read-only.
 

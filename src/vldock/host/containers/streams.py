@@ -1,4 +1,4 @@
-"""The two streams of a container or an exec, told apart as they come.
+"""Standard output and error of a container or an exec, kept apart.
 
 docker-py reads them too (`attach(demux=True)`, `exec_run(demux=True)`), but never closes the socket it reads from.
 """

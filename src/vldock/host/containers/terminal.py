@@ -1,4 +1,4 @@
-"""`vldock run` and `vldock shell`: a careful user's `docker run`, with the mounts right, on this terminal."""
+"""`vldock run` and `vldock shell`: `docker run` on this terminal."""
 
 from __future__ import annotations
 
@@ -15,12 +15,15 @@ from vldock.host.util.console import Say
 
 
 def caller_user() -> str:
-    """Return UID:GID of whoever called, so that outputs belong to them."""
+    """Return UID:GID of the caller, so that outputs belong to them."""
     return f"{os.getuid()}:{os.getgid()}"
 
 
 def parse_environment(pairs: Sequence[str], *, standin: bool) -> dict[str, str]:
-    """Return NAME=VALUE words as a mapping; raises UsageError for a word without a name or a value."""
+    """Return NAME=VALUE words as a mapping.
+
+    Raises UsageError for a word without a name or a value.
+    """
     values = {"VLDOCK_STANDIN": "1"} if standin else {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
@@ -60,7 +63,7 @@ def make_spec(
 
 
 def run_attached(spec: Spec, *, cli: DockerCli, log: Say, stdin: bool = False) -> int:
-    """Print the docker command, run it with this terminal as its own, and return its exit code.
+    """Print the docker command, run it on this terminal, return its exit code.
 
     `stdin` hands standard input on where it is no terminal.
     """

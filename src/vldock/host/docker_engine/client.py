@@ -1,4 +1,4 @@
-"""Is a Docker engine answering, and with which command can it be made to build?"""
+"""Connection to the Docker engine, and its status."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PING_SECONDS = 20  # an engine that hangs; one whose machine is busy takes some
 
 @dataclass(frozen=True)
 class EngineStatus:
-    """One look at the engine; `problem` is None when it answers, else why it does not."""
+    """Status of the engine; `problem` is None when it answers."""
 
     endpoint: str
     answers: bool
@@ -89,7 +89,10 @@ def connect(*, address: str | None = None, seconds: float = 60) -> Any:
 
 
 def _knock(address: str) -> None:
-    """Connect to a socket and hang up: the SDK leaves its own half-open where nobody answers."""
+    """Connect to a socket and hang up.
+
+    The SDK leaves its own connection half-open where nobody answers.
+    """
     path = socket_path(address)
     if path is not None:
         with socket.socket(socket.AF_UNIX) as sock:
@@ -111,7 +114,10 @@ def _tls() -> dict[str, Any]:
 
 
 def status(*, seconds: float = PING_SECONDS) -> EngineStatus:
-    """Look at the engine and at the docker commands; starts nothing, raises nothing."""
+    """Return the status of the engine and of the docker commands.
+
+    Starts nothing, raises nothing.
+    """
     cli = docker_cli.choose(docker_cli.find_installed())
     try:
         connection = connect(seconds=seconds)

@@ -23,7 +23,7 @@ VERSION = re.compile(r"^Docker version (\d+)(\.[^\s,]+)?")
 
 @dataclass(frozen=True)
 class DockerCli:
-    """A docker command: its path, its version, and how it does BuildKit ('built in', 'buildx', or None)."""
+    """A docker command: path, version, BuildKit ('built in', 'buildx', or None)."""
 
     path: str
     version: str
@@ -35,7 +35,10 @@ class DockerCli:
 
 
 def find_on_path(path: str | None = None) -> Iterator[str]:
-    """Yield every executable named docker on PATH, then the usual places; each real file once."""
+    """Yield every executable named docker on PATH, then the usual places.
+
+    Each real file once.
+    """
     folders = (path if path is not None else os.environ.get("PATH", "")).split(os.pathsep)
     seen: set[Path] = set()
     for name in (*(f"{folder}/docker" for folder in folders if folder), *ELSEWHERE):
@@ -46,7 +49,10 @@ def find_on_path(path: str | None = None) -> Iterator[str]:
 
 
 def inspect(path: str, *, run: Runner = capture) -> DockerCli | None:
-    """Return what the command at `path` is; None where it is not Docker's (podman answers to the same name)."""
+    """Return the docker command at `path`; None for another program.
+
+    podman answers to the same name.
+    """
     answer = run([path, "--version"])
     match = VERSION.match(answer.stdout) if answer.ok else None
     if match is None:
@@ -64,7 +70,10 @@ def find_installed(candidates: Iterable[str] | None = None, *, run: Runner = cap
 
 
 def require_any() -> DockerCli:
-    """Return the first docker command there is, whether it can build or not; raises EnvironmentUnfit for none."""
+    """Return the first docker command, able to build or not.
+
+    Raises EnvironmentUnfit for none.
+    """
     found = find_installed()
     if not found:
         raise EnvironmentUnfit("no docker command is installed", hint="vldock engine up")

@@ -1,4 +1,4 @@
-"""Where an engine started by hand keeps its things, and what a killed one leaves behind."""
+"""Files of an engine started by hand, and the stale ones of a killed engine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from vldock.host.util.console import Say
 
 @dataclass(frozen=True)
 class EnginePaths:
-    """Where a hand-started engine keeps its things; another set makes a second engine beside the first."""
+    """Files of a hand-started engine.
+
+    Another set makes a second engine beside the first.
+    """
 
     socket: Path = Path(docker_client.DEFAULT_SOCKET)
     pidfile: Path = Path("/var/run/docker.pid")
@@ -26,7 +29,7 @@ class EnginePaths:
 
 
 def clear_stale(paths: EnginePaths, *, log: Say, proc: Path = Path("/proc")) -> list[Path]:
-    """Remove pid files whose process is gone or is another program by now; return those removed.
+    """Remove pid files of other or dead processes; return those removed.
 
     dockerd refuses to start over a docker.pid whose number is taken, and waits for ever for a containerd it believes
     to be running. A containerd that really is left over is kept: dockerd takes it up again.
@@ -41,7 +44,7 @@ def clear_stale(paths: EnginePaths, *, log: Say, proc: Path = Path("/proc")) -> 
 
 
 def running_program(pidfile: Path, *, proc: Path = Path("/proc")) -> str | None:
-    """Return the name of the program a pid file points at; None where it runs no more.
+    """Return the name of the program of a pid file; None where it has ended.
 
     A zombie runs no more, but still has its number: where process 1 reaps nobody, dockerd takes a dead containerd for a
     running one and waits for it in vain.

@@ -1,4 +1,7 @@
-"""Start a Docker engine where none answers: by systemd, or by hand as root; idempotent, bounded, its log kept."""
+"""Start a Docker engine where none answers.
+
+By systemd, or by hand as root; idempotent, with a time limit and a log.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ SBIN = "/usr/local/sbin:/usr/sbin:/sbin"  # dockerd calls iptables; a user's PAT
 
 @dataclass(frozen=True)
 class Machine:
-    """What of this machine decides how an engine is started; a test passes another."""
+    """Facts of this machine that decide how an engine is started."""
 
     root: bool
     systemd: bool
@@ -35,7 +38,7 @@ class Machine:
 
     @classmethod
     def here(cls) -> Machine:
-        """Look at this machine."""
+        """Return the facts of this machine."""
         return cls(
             root=os.geteuid() == 0,
             systemd=Path("/run/systemd/system").is_dir(),
@@ -45,7 +48,9 @@ class Machine:
 
 
 def up(*, log: Say, paths: EnginePaths | None = None, seconds: float = START_SECONDS) -> docker_client.EngineStatus:
-    """Make an engine answer and a BuildKit-able docker command be there; return what there is then.
+    """Start an engine and install a BuildKit-capable docker command where missing.
+
+    Returns the engine's status.
 
     Raises EnvironmentUnfit with what to do where it cannot.
     """
@@ -58,7 +63,7 @@ def up(*, log: Say, paths: EnginePaths | None = None, seconds: float = START_SEC
 
 
 def start(*, machine: Machine, paths: EnginePaths, log: Say, seconds: float = START_SECONDS) -> None:
-    """Start the engine, whichever way fits the machine, and wait until it answers."""
+    """Start the engine in the way that fits the machine; wait until it answers."""
     require_startable(machine, paths)
     if machine.dockerd is None:
         system_packages.install_engine(log=log)
@@ -126,7 +131,10 @@ def start_by_hand(*, paths: EnginePaths, log: Say, seconds: float, answers: Call
 
 
 def dockerd_argv(paths: EnginePaths) -> list[str]:
-    """Return the command that starts the engine; nothing but options that differ from the package's own."""
+    """Return the command that starts the engine.
+
+    Only options that differ from the package's own.
+    """
     if paths == EnginePaths():
         return ["dockerd"]
     return [

@@ -1,4 +1,4 @@
-"""Install what is missing from the distribution's archive, as root, by apt-get."""
+"""Install system packages with apt-get, as root."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def install_engine(*, log: Say) -> None:
 
 
 def install_builder(*, log: Say) -> None:
-    """Install a docker command that can build with BuildKit, or the plug-in the one installed lacks."""
+    """Install a docker command with BuildKit, or the plug-in the present one lacks."""
     if not docker_cli.find_installed():
         install_engine(log=log)
     if docker_cli.choose(docker_cli.find_installed()) is None:

@@ -1,1 +1,22 @@
-""""""
+"""Downloads of benchmarks and weights, whole and verified.
+
+Called by cli.fetch, cli.check and cli.load. Knows the locks and the layout of a hub cache; never prints but by the
+listener and the log it is given.
+
+plan            files of a fetch, with address, path and expected content
+execute         runs a plan: room, lock, files in parallel, report
+progress        display of a fetch: bars or lines, plan, end
+request         values: FileRequest, FetchedFile, ProgressListener
+file            one file: resumed, checked, renamed
+partial_file    NAME.part, its running checksums, its expected content
+http            requests with retries; a token for its own host only
+hub_listing     files of a repository at a commit, and those worth having
+hub_snapshot    verified blobs published as from_pretrained finds them
+hub_token       the Hub's token, from .env or the environment
+locked_files    locks/datasets.json and locks/weights.json
+inventory       benchmarks and weights on disk, compared with the locks
+table_check     problems of a benchmark's table, as run.py finds them
+bundle_write    a folder or .tar.zst for a closed cluster
+bundle_read     its members, the manifest first
+bundle_load     unpacks it: all checked, then renamed
+"""

@@ -1,4 +1,7 @@
-"""Unpack a bundle where there is no network: every byte checked first, then every file named, refs/main last."""
+"""Unpack a bundle without a network.
+
+Every byte is checked first, then every file renamed, refs/main last.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class LoadedBundle:
-    """What a load did: files put in place, files that were there already, what the bundle is of."""
+    """Result of a load: files placed, files already there, contents of the bundle."""
 
     placed: int
     kept: int
@@ -70,7 +73,10 @@ def load(
 def _check(
     members: Members, manifest: Manifest, targets: dict[str, Path], kept: set[str], *, log: Say, path: Path
 ) -> dict[str, Path]:
-    """Read every file of the bundle into a part beside its place; all parts go when one byte is wrong."""
+    """Read every file of the bundle into a part beside its place.
+
+    All parts are removed when one byte is wrong.
+    """
     parts: dict[str, Path] = {}
     seen: set[str] = set()
     try:
@@ -116,7 +122,10 @@ def _read(name: str, stream: IO[bytes], expected: ExpectedFile, path: Path | Non
 
 
 def _is_there(target: Path, expected: ExpectedFile) -> bool:
-    """Tell whether the file is in place; a wrong blob is removed, a wrong benchmark is the user's and refused."""
+    """Return whether the file is in place and right.
+
+    A wrong blob is removed, a wrong benchmark is the user's and refused.
+    """
     if not target.is_file():
         return False
     problem = expected.problem(file_checksums(target, expected))
@@ -143,7 +152,10 @@ def _require_room(manifest: Manifest, targets: dict[str, Path], kept: set[str]) 
 
 
 def _target(name: str, *, data: Path | None, hub: Path | None) -> Path:
-    """Return where a file of the bundle goes; raises InputRefused for a path that is none of a bundle's."""
+    """Return the path of a file of the bundle.
+
+    Raises InputRefused for a path that is none of a bundle's.
+    """
     root, option = (data, "--data") if TABLE.fullmatch(name) else (hub, "--cache")
     if not TABLE.fullmatch(name) and not BLOB.fullmatch(name):
         raise InputRefused(

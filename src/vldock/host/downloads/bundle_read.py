@@ -1,4 +1,7 @@
-"""Read a bundle, a folder or a .tar.zst, as a stream of members with the manifest first; nothing is written here."""
+"""Reader of a bundle (folder or .tar.zst): members in a stream, the manifest first.
+
+Nothing is written here.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,7 @@ Members = Iterator[tuple[str, IO[bytes]]]
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a bundle says it holds: files by path, repositories; `sha256` is its own."""
+    """Contents of a bundle: files by path, repositories; `sha256` is its own."""
 
     files: dict[str, ExpectedFile]
     benchmarks: tuple[str, ...]
@@ -64,7 +67,7 @@ def read_manifest(members: Members, path: Path, expected_sha256: str | None) -> 
 
 
 def _refuse_strange(repos: tuple[LockedRepo, ...], files: dict[str, Any]) -> None:
-    """Raise ValueError for a link that would leave its repository, or to a blob the bundle has not."""
+    """Raise ValueError for a link out of its repository or to a missing blob."""
     for repo in repos:
         if not hub_cache_layout.COMMIT.fullmatch(repo.revision or "") or not REPO.fullmatch(repo.repo):
             raise ValueError(f"{repo.repo} at {repo.revision}")
@@ -105,7 +108,7 @@ def _of_archive(tar: tarfile.TarFile) -> Members:
 
 @contextmanager
 def refuse_damaged(path: Path) -> Iterator[None]:
-    """Refuse in words an archive that is cut or flipped, wherever that is noticed."""
+    """Raise WrongBytes for a cut or flipped archive, wherever that is noticed."""
     try:
         yield
     except (tarfile.TarError, zstandard.ZstdError, EOFError) as error:

@@ -1,4 +1,6 @@
-"""A bundle: one folder, or one .tar.zst, with benchmarks and weights and a manifest, to carry into a closed cluster.
+"""Writer of a bundle: benchmarks, weights and a manifest for a closed cluster.
+
+One folder, or one .tar.zst:
 
     manifest.json            every file with its size and sha256; every repository with its commit and its files
     LMUData/NAME.tsv         benchmarks
@@ -39,7 +41,7 @@ LEVEL = 3  # weights do not compress; text does
 
 @dataclass(frozen=True)
 class Bundle:
-    """A bundle that is whole: where, how many files and bytes, and the sha256 of its manifest."""
+    """A written bundle: path, files, bytes, and the sha256 of its manifest."""
 
     path: Path
     files: int
@@ -60,12 +62,17 @@ class Bundle:
 
 
 def staging_folder(path: Path) -> Path:
-    """Return the folder a bundle is gathered in: itself, or one beside an archive, kept until that is whole."""
+    """Return the folder a bundle is gathered in.
+
+    The bundle itself, or one beside an archive, kept until that is whole.
+    """
     return path.with_name(f"{path.name}.staging") if path.name.endswith(ARCHIVE) else path
 
 
 def make(report: FetchReport, *, stage: Path, path: Path) -> Bundle:
-    """Write the manifest of what was fetched into `stage`; for an archive pack it and remove the stage.
+    """Write the manifest of a fetch into `stage`; pack it for an archive.
+
+    The stage of an archive is removed.
 
     Raises EnvironmentUnfit (NoRoom) when the archive does not fit.
     """
@@ -100,7 +107,10 @@ def make(report: FetchReport, *, stage: Path, path: Path) -> Bundle:
 
 
 def _pack(stage: Path, path: Path, names: list[str]) -> None:
-    """Write the files as a tar, the manifest first, nothing in it of who packed it or when."""
+    """Write the files as a tar, the manifest first.
+
+    It names neither who packed it nor when.
+    """
     part = path.with_name(f"{path.name}.part")
     packer = zstandard.ZstdCompressor(level=LEVEL, write_checksum=True)
     with part.open("wb") as raw:

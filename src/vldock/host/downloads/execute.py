@@ -1,4 +1,7 @@
-"""Carry out a fetch: one process a folder, room first, files in parallel, repositories made visible when whole."""
+"""Execute a fetch: one process a folder, room first, files in parallel.
+
+Repositories become visible when they are whole.
+"""
 
 from __future__ import annotations
 
@@ -27,15 +30,15 @@ Free = Callable[[Path], int]
 
 
 class FetchDisplay(ProgressListener, Protocol):
-    """Who is told of progress and of each file's end."""
+    """Listener of progress and of each file's end."""
 
     def on_end(self, done: Done[FileRequest, FetchedFile]) -> None:
-        """A file is in its place, or given up."""
+        """Called when a file is in its place, or given up."""
 
 
 @dataclass(frozen=True)
 class FetchReport:
-    """How a fetch ended: the files in place, and what was given up, each with its error."""
+    """Result of a fetch: files in place, and failures with their errors."""
 
     job: DownloadJob
     fetched: tuple[FetchedFile, ...]
@@ -47,7 +50,7 @@ class FetchReport:
         return common_exit_code(error for _, error in self.failures)
 
     def whole(self, owner: str) -> bool:
-        """Tell whether nothing of a benchmark or repository was given up."""
+        """Return whether no file of a benchmark or repository failed."""
         names = {owner, *(item.name for item in self.job.files if item.owner == owner)}
         return not any(name in names for name, _ in self.failures)
 
@@ -67,7 +70,9 @@ class FetchReport:
 def execute(
     web: Web, job: DownloadJob, *, jobs: int, show: FetchDisplay, quick: bool = False, cache: Path | None = None
 ) -> FetchReport:
-    """Fetch every file of a job; publish the repositories that are whole in the hub cache `cache` (None: leave them).
+    """Fetch every file of a job; publish the whole repositories.
+
+    They are published in the hub cache `cache`; None: not at all.
 
     Nothing is raised for a file that cannot be had: the others go on, and the report tells.
     """
@@ -96,7 +101,7 @@ def free_bytes(path: Path) -> int:
 
 
 def require_room(job: DownloadJob, *, free: Free = free_bytes) -> None:
-    """Raise NoRoom when what is missing does not fit; each file system by itself."""
+    """Raise NoRoom when the missing bytes do not fit; each file system by itself."""
     by_disk: dict[int, list[FileRequest]] = {}
     for item in job.files:
         by_disk.setdefault(nearest_existing(item.path).stat().st_dev, []).append(item)
@@ -118,7 +123,7 @@ def require_bytes(need: int, folder: Path, *, free: Free = free_bytes) -> None:
 
 @contextmanager
 def lock_folder(folder: Path) -> Iterator[None]:
-    """Keep a folder to this process: the kernel lets go of it when the process dies, however it dies.
+    """Lock a folder for this process; the kernel releases it when it dies.
 
     Raises EnvironmentUnfit when another process holds it, or it cannot be written.
     """
@@ -178,6 +183,6 @@ def _file(item: FetchedFile) -> dict[str, Any]:
 
 
 def common_exit_code(errors: Iterable[VldockError]) -> int:
-    """Return the exit code all errors share; 1 where they differ, 0 where there are none."""
+    """Return the exit code all errors share; 1 where they differ, 0 for none."""
     codes = {error.exit_code for error in errors}
     return 0 if not codes else codes.pop() if len(codes) == 1 else 1

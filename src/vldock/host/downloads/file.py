@@ -1,4 +1,7 @@
-"""One file, whole and verified or not at all: `NAME.part` beside its place, resumed, checked, fsynced, renamed."""
+"""Download of one file, whole and verified or not at all.
+
+`NAME.part` beside its place is resumed, checked, fsynced, renamed.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ WHOLE_TRIES = 2  # a part resumed may be another version's beginning: once more 
 
 
 def fetch_file(web: Web, request: FileRequest, *, listener: ProgressListener, quick: bool = False) -> FetchedFile:
-    """Have a file in its place; what is there and right is kept.
+    """Fetch a file into its place; an existing right one is kept.
 
     Raises WrongBytes, DownloadDenied, NotThere, HostFailed, EnvironmentUnfit (NoRoom where the disk is full), or
     Stopped; the part stays for the next try, except where its bytes are wrong.
@@ -40,7 +43,7 @@ def fetch_file(web: Web, request: FileRequest, *, listener: ProgressListener, qu
 
 
 def check_existing(request: FileRequest, *, listener: ProgressListener, quick: bool) -> FetchedFile | None:
-    """Return the file that is in place and right, None where there is none; a wrong blob is discarded.
+    """Return the right file in place; None without one; a wrong blob is discarded.
 
     Raises WrongBytes for a wrong file that is the user's.
     """
@@ -65,7 +68,7 @@ def check_existing(request: FileRequest, *, listener: ProgressListener, quick: b
 
 
 def _copy(request: FileRequest, *, listener: ProgressListener) -> FetchedFile | None:
-    """Take the bytes from the seed, where it holds the right ones."""
+    """Copy the bytes of the seed, where it holds the right ones."""
     if request.seed is None or not request.seed.is_file() or request.path == request.seed:
         return None
     if request.expected.size not in (None, request.seed.stat().st_size):
@@ -104,7 +107,10 @@ def _download(web: Web, request: FileRequest, *, listener: ProgressListener) -> 
 
 
 def _fill(web: Web, request: FileRequest, part: PartialFile, listener: ProgressListener) -> None:
-    """Add bytes until the host says that was all; patience begins anew as long as every round brings some."""
+    """Add bytes until the host has sent all.
+
+    The attempts begin anew as long as every round brings some bytes.
+    """
     longest = -1
     while True:
         try:
@@ -117,7 +123,10 @@ def _fill(web: Web, request: FileRequest, part: PartialFile, listener: ProgressL
 
 
 def _pour(web: Web, request: FileRequest, part: PartialFile, listener: ProgressListener) -> None:
-    """Ask for the rest once and append it; raises Again when the line is cut before the end."""
+    """Request the rest once and append it.
+
+    Raises RetryableError when the connection is cut before the end.
+    """
     if part.size and part.size == request.expected.size:
         return
     with web.get(request.url, start=part.size) as response:
@@ -143,7 +152,10 @@ def _pour(web: Web, request: FileRequest, part: PartialFile, listener: ProgressL
 
 
 def _fits(response: requests.Response, request: FileRequest, part: PartialFile) -> bool:
-    """Tell whether the body continues the part; a host that sends all of it again empties the part first."""
+    """Return whether the body continues the part.
+
+    A host that sends all of it again empties the part first.
+    """
     if response.status_code == 416:
         return False
     if response.status_code == 206:

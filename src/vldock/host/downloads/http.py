@@ -1,4 +1,4 @@
-"""One session for downloads: retries with pauses, a token for its own host only, errors that carry their cure."""
+"""HTTP of downloads: retries, a token for its own host only, errors with hints."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ GO_ON = "the same command goes on from the bytes that are here"
 
 @dataclass(frozen=True)
 class Hub:
-    """The Hugging Face Hub, or a mirror of it: its address, and the token that is for it alone."""
+    """The Hugging Face Hub or a mirror: its address, and its own token."""
 
     endpoint: str
     token: str | None = None
@@ -34,12 +34,12 @@ class Hub:
         return urlsplit(url)[:2] == urlsplit(self.endpoint)[:2]
 
     def headers(self, url: str) -> dict[str, str]:
-        """Return the authorization for an address, none for a host that is not the hub's."""
+        """Return the authorization for an address of the hub; none for others."""
         return {"Authorization": f"Bearer {self.token}"} if self.token and self.owns(url) else {}
 
 
 class Web:
-    """What fetches: requests, tried again with pauses until answered; `stop` ends it at the next chunk or pause."""
+    """Requests with retries; `stop` ends them at the next chunk or pause."""
 
     def __init__(
         self,
@@ -57,9 +57,10 @@ class Web:
         use_no_proxy(self.loopback)
 
     def get(self, url: str, *, start: int = 0, method: str = "GET") -> requests.Response:
-        """Send one request, of the bytes from `start` on; the body is not read yet.
+        """Send one request, of the bytes from `start` on; its body is unread.
 
-        Raises Again where another try may help, DownloadDenied for 401 and 403, NotThere for 404, else HostFailed.
+        Raises RetryableError where another try may help, DownloadDenied for 401 and 403, NotThere for 404, else
+        HostFailed.
         """
         if self.stop.is_set():
             raise Stopped
@@ -124,7 +125,7 @@ class Web:
         )
 
     def retry(self, work: Callable[[], Result], *, what: str) -> Result:
-        """Call `work` again, with pauses, as long as it raises Again; raises HostFailed when patience ends."""
+        """Call `work` until it does not raise RetryableError; raises HostFailed at last."""
 
         def on_exhausted(error: RetryableError) -> HostFailed:
             return HostFailed(

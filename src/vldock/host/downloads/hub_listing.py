@@ -1,4 +1,9 @@
-"""Which files a model's repository has at a commit, by the Hub's own word, and which of them are worth having."""
+"""Files of a model's repository at a commit, and those worth having.
+
+The request is ours, not HfApi.model_info's. Seen with huggingface_hub 2.4: it follows a redirect from https to http,
+ignores REQUESTS_CA_BUNDLE, sends a hub on this machine through a proxy, refuses under HF_HUB_OFFLINE, and cannot read a
+mirror's listing whose LFS entries say `oid`; a client of our own for it is global to the process.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +34,9 @@ SAFE_PATH = re.compile(r"(?!/)(?!.*(^|/)\.\.?(/|$))[^\x00\\]+")
 
 
 def list_repo(web: Web, locked: LockedRepo) -> LockedRepo:
-    """Return a repository with its commit and the files to have; what the lock records is not asked for again.
+    """Return a repository with its commit and files.
+
+    What the lock records is not requested again.
 
     Raises DownloadDenied, NotThere, HostFailed; InputRefused for an answer that is no listing.
     """
@@ -55,7 +62,10 @@ def file_url(endpoint: str, repo: str, commit: str, path: str) -> str:
 
 
 def worth_having(files: Iterable[HubFile], *, only: tuple[str, ...] | None) -> tuple[HubFile, ...]:
-    """Return the files the image can load: of weights in two formats, the one transformers takes (safetensors)."""
+    """Return the files the image can load.
+
+    Of weights in two formats, the one transformers takes (safetensors).
+    """
     chosen = [item for item in files if not any(fnmatch(item.path, pattern) for pattern in UNUSED)]
     if only is not None:
         return tuple(item for item in chosen if any(fnmatch(item.path, pattern) for pattern in only))
@@ -98,7 +108,10 @@ def _known(item: HubFile) -> bool:
 
 
 def _asked(web: Web, repo: str, commit: str, item: HubFile) -> HubFile:
-    """Ask for a file's size and checksum by a HEAD, where the listing of a mirror has none."""
+    """Request a file's size and checksum by a HEAD.
+
+    The listing of a mirror may lack them.
+    """
 
     def ask() -> tuple[str, str]:
         with web.get(file_url(web.hub.endpoint, repo, commit, item.path), method="HEAD") as response:

@@ -1,4 +1,6 @@
-"""Make a repository's verified blobs a snapshot `from_pretrained(repo)` finds offline, as huggingface_hub writes it.
+"""Publish verified blobs as a snapshot in huggingface_hub's layout.
+
+`from_pretrained(repo)` finds it offline.
 
 Links first, each by a rename; then the quick check of the whole; refs/main last: before that nobody sees the commit.
 """
@@ -22,7 +24,9 @@ UNFINISHED = hub_cache_layout.UNFINISHED[0]
 
 
 def publish(cache: Path, repo: LockedRepo) -> Path:
-    """Link a repository's files into snapshots/COMMIT, check the whole, set refs/main; return the snapshot's folder.
+    """Link a repository's files into snapshots/COMMIT and set refs/main.
+
+    The whole is checked before refs/main; returns the snapshot's folder.
 
     Raises InputRefused where the files the host has do not make a model (a shard its index names is not listed).
     """
@@ -48,12 +52,12 @@ def publish(cache: Path, repo: LockedRepo) -> Path:
 
 
 def as_record(repo: LockedRepo) -> dict[str, Any]:
-    """Return what is written beside the blobs: which files of which commit were fetched."""
+    """Return the record beside the blobs: commit and files fetched."""
     return {"schema": 1, **asdict(repo)}
 
 
 def read_record(place: Path) -> LockedRepo | None:
-    """Return what was fetched into a repository's folder, or None where nobody wrote it down."""
+    """Return the record of a repository's folder; None without one."""
     try:
         return from_record(json.loads((place / hub_cache_layout.RECORD).read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError):
@@ -61,7 +65,7 @@ def read_record(place: Path) -> LockedRepo | None:
 
 
 def from_record(raw: dict[str, Any]) -> LockedRepo:
-    """Read back what `as_record` gave; raises KeyError or TypeError where it is something else."""
+    """Return the repository written by `as_record`; KeyError or TypeError otherwise."""
     only = None if raw["only"] is None else tuple(raw["only"])
     return LockedRepo(raw["repo"], raw["revision"], only, tuple(HubFile(**item) for item in raw["files"]))
 

@@ -1,4 +1,4 @@
-"""The Hub's token: from .env, else from the environment; handed on, never printed."""
+"""The Hub's token: from .env, else from the environment; never printed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ USUAL = Path(".env")
 
 
 def find_token(env_file: Path | None, environ: Mapping[str, str]) -> str | None:
-    """Return the token of `env_file` (.env of this folder without one), else the environment's, or None.
+    """Return the token of `env_file`, else of the environment, or None.
+
+    Without an `env_file`: .env of this folder.
 
     Raises UsageError when the file that was named is not there, InputRefused when it cannot be read.
     """
@@ -30,7 +32,10 @@ def find_token(env_file: Path | None, environ: Mapping[str, str]) -> str | None:
 
 
 def read_env_file(path: Path) -> dict[str, str]:
-    """Return the variables of a file as the container reads them; raises InputRefused where it cannot be read."""
+    """Return the variables of a file as the container reads them.
+
+    Raises InputRefused where it cannot be read.
+    """
     try:
         return parse_dot_env(path.read_bytes(), os.environ)
     except (OSError, UnicodeDecodeError) as error:

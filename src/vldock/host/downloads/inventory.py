@@ -1,4 +1,7 @@
-"""What the disk has of benchmarks and weights, held against the locks: complete, partial, corrupt, foreign, absent."""
+"""Inventory of benchmarks and weights on disk, compared with the locks.
+
+Complete, partial, corrupt, foreign or absent.
+"""
 
 from __future__ import annotations
 
@@ -20,9 +23,9 @@ DERIVED = "_local.tsv"  # VLMEvalKit's own copy of a file above 1 GB, without th
 
 @dataclass(frozen=True)
 class Item:
-    """One benchmark or repository: its state, where, how many bytes, what is wrong with which file; a table's rows.
+    """One benchmark or repository: state, path, size, notes by file; a table's rows.
 
-    `mends`: nothing is lost; the command hub_layout.REPAIR makes it loadable.
+    `mends`: nothing is lost; the command hub_cache_layout.REPAIR makes it loadable.
     """
 
     kind: Literal["data", "weights"]
@@ -40,7 +43,10 @@ class Item:
 
 
 def data_item(locked: LockedData, root: Path, *, quick: bool = False) -> Item:
-    """Look at one benchmark's file; `quick` believes a size that is declared, or any without one."""
+    """Return the item of one benchmark's file.
+
+    `quick` trusts a declared size, or any without one.
+    """
     path = root / locked.file
     if not path.is_file():
         part = path.with_name(f"{path.name}.part")
@@ -61,7 +67,10 @@ def data_item(locked: LockedData, root: Path, *, quick: bool = False) -> Item:
 
 
 def repo_item(locked: LockedRepo, cache: Path, *, quick: bool = False) -> Item:
-    """Look at one repository in the hub cache `cache`; `quick` reads heads and tails only, no whole file."""
+    """Return the item of one repository in the hub cache `cache`.
+
+    `quick` reads heads and tails only, no whole file.
+    """
     place = hub_cache_layout.folder(cache, locked.repo)
     begun = tuple(f"blobs/{name} is unfinished" for name in hub_cache_layout.list_unfinished(place))
     reference = hub_cache_layout.reference(place)
@@ -118,7 +127,7 @@ def foreign_repos(cache: Path, locked: Iterable[LockedRepo]) -> list[Item]:
 
 
 def _lacking(locked: LockedRepo, place: Path, files: Path) -> list[Fault]:
-    """Return the files that were declared, or were fetched at this commit, and are not there."""
+    """Return the files declared, or fetched at this commit, and absent."""
     written = read_record(place)
     same = written if written and written.revision == files.name else None
     declared = locked.files or (same.files if same else None) or ()
@@ -131,7 +140,10 @@ def _lacking(locked: LockedRepo, place: Path, files: Path) -> list[Fault]:
 
 
 def _changed(files: Path, locked: LockedRepo) -> list[Fault]:
-    """Return the files whose bytes are not what their blob's name, or the lock, says: a checksum needs no network."""
+    """Return the files whose bytes differ from their blob's name or the lock.
+
+    A checksum needs no network.
+    """
     declared = {item.path: item for item in locked.files or ()}
     found = []
     for path in sorted(files.rglob("*")):

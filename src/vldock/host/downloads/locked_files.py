@@ -1,4 +1,4 @@
-"""locks/datasets.json and locks/weights.json: what is declared of benchmarks' files and of models' repositories.
+"""locks/datasets.json and locks/weights.json: declared files of benchmarks and repositories.
 
 null means "not known when the lock was written": such a file is verified by what else is declared (a benchmark by
 VLMEvalKit's md5, a weight by the Hub's LFS sha256 or git object id), and `vldock fetch ... --record` writes it down.
@@ -24,7 +24,7 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class LockedData:
-    """One benchmark's file: VLMEvalKit's URL and md5; size and sha256 once recorded; its other editions.
+    """One benchmark's file: VLMEvalKit's URL and md5; size and sha256 once recorded.
 
     `url` is None for an edition whose address is not known.
     """
@@ -39,18 +39,20 @@ class LockedData:
 
     @property
     def file(self) -> str:
-        """What VLMEvalKit calls it in LMUData."""
+        """Its name in LMUData."""
         return f"{self.name}.tsv"
 
     @property
     def expected(self) -> ExpectedFile:
-        """What its bytes must be."""
+        """Its declared size and checksums."""
         return ExpectedFile(size=self.size, md5=self.md5, sha256=self.sha256)
 
 
 @dataclass(frozen=True)
 class HubFile:
-    """One file of a repository: `git` is its object id; `sha256` is the Hub's own for an LFS file, else recorded.
+    """One file of a repository: git object id, or the Hub's sha256 of an LFS file.
+
+    `sha256` of another file is recorded after a fetch.
 
     `lfs` tells which of the two names its blob in the cache.
     """
@@ -63,7 +65,7 @@ class HubFile:
 
     @property
     def blob(self) -> str:
-        """The name of its blob; raises InputRefused where the host told no checksum."""
+        """The name of its blob; raises InputRefused without a checksum."""
         name = self.sha256 if self.lfs else self.git
         if not name:
             raise InputRefused(f"{self.path} has no checksum", expected="an LFS sha256 or a git object id of the Hub")
@@ -71,13 +73,13 @@ class HubFile:
 
     @property
     def expected(self) -> ExpectedFile:
-        """What its bytes must be."""
+        """Its declared size and checksums."""
         return ExpectedFile(size=self.size, sha256=self.sha256, git=None if self.lfs else self.git)
 
 
 @dataclass(frozen=True)
 class LockedRepo:
-    """One repository: its commit (null: the Hub's main), file patterns to keep to, and its files once recorded."""
+    """One repository: commit (null: main), file patterns, and files once recorded."""
 
     repo: str
     revision: str | None = None
@@ -93,7 +95,7 @@ class WeightsLock:
     repositories: tuple[LockedRepo, ...]
 
     def find(self, repo: str) -> LockedRepo:
-        """Return what is declared of a repository; raises InputRefused where nothing is."""
+        """Return the declared repository; raises InputRefused where there is none."""
         for locked in self.repositories:
             if locked.repo == repo:
                 return locked
@@ -101,7 +103,9 @@ class WeightsLock:
 
 
 def load_datasets(folder: Path, env: Mapping[str, str] | None = None) -> tuple[LockedData, ...]:
-    """Read datasets.json in `folder`, each benchmark in the edition or with the md5 that `env` asks for.
+    """Read datasets.json in `folder`, each benchmark in the requested edition.
+
+    `env` names the edition or the md5.
 
     Raises InputRefused where it is not one, UsageError for a malformed VLDOCK_EDITION or VLDOCK_ACCEPT_MD5.
     """
@@ -143,7 +147,9 @@ def load_weights(folder: Path) -> WeightsLock:
 
 
 def record_data(folder: Path, seen: Iterable[LockedData]) -> Path:
-    """Write size and sha256 of what was fetched into datasets.json; what is recorded already stays.
+    """Write size and sha256 of fetched benchmarks into datasets.json.
+
+    What is recorded already stays.
 
     A file that only VLDOCK_EDITION or VLDOCK_ACCEPT_MD5 made acceptable is not recorded.
     """
@@ -157,7 +163,10 @@ def record_data(folder: Path, seen: Iterable[LockedData]) -> Path:
 
 
 def record_weights(folder: Path, seen: Iterable[LockedRepo]) -> Path:
-    """Write commit and files of what was fetched into weights.json; a repository recorded already stays."""
+    """Write commit and files of fetched repositories into weights.json.
+
+    A repository recorded already stays.
+    """
     found = {item.repo: item for item in seen}
     raw = _read(folder / WEIGHTS)
     rows = [

@@ -1,4 +1,4 @@
-"""A file in the making: `NAME.part`, its running checksums, and what it must be before it gets its name."""
+"""A partial file: `NAME.part`, its running checksums, its expected content."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CHUNK = 1 << 20
 
 @dataclass(frozen=True)
 class Checksums:
-    """What a file's bytes are; md5 and `git` (its object id in git) where they were asked for."""
+    """Size and sha256 of a file; md5 and git object id where required."""
 
     size: int
     sha256: str
@@ -24,7 +24,7 @@ class Checksums:
 
 @dataclass(frozen=True)
 class ExpectedFile:
-    """What is declared of a file; None where nothing is."""
+    """Declared size and checksums of a file; None where not declared."""
 
     size: int | None = None
     md5: str | None = None
@@ -32,7 +32,7 @@ class ExpectedFile:
     git: str | None = None
 
     def problem(self, seen: Checksums) -> str | None:
-        """Return what is seen instead of the first thing that differs, or None."""
+        """Return the first value that differs from the declaration, or None."""
         if self.size is not None and seen.size != self.size:
             return f"{seen.size} bytes"
         for kind in ("sha256", "md5", "git"):
@@ -50,7 +50,7 @@ LABEL = {"sha256": "sha256", "md5": "md5", "git": "git object id"}
 
 
 class ChecksumAccumulator:
-    """Checksums of bytes as they pass: sha256, and what else is declared."""
+    """Running checksums of bytes: sha256, and the other declared ones."""
 
     def __init__(self, expected: ExpectedFile) -> None:
         self.size = 0
@@ -67,7 +67,7 @@ class ChecksumAccumulator:
                 digest.update(chunk)
 
     def checksums(self) -> Checksums:
-        """Return them."""
+        """Return the checksums so far."""
         return Checksums(
             self.size,
             self._sha256.hexdigest(),
@@ -77,7 +77,10 @@ class ChecksumAccumulator:
 
 
 class PartialFile:
-    """Bytes received so far, of this process or one before it. One process at a time: a lock is held outside."""
+    """Bytes received so far, of this process or an earlier one.
+
+    One process at a time: a lock is held outside.
+    """
 
     def __init__(self, path: Path, expected: ExpectedFile) -> None:
         self.path = path
@@ -107,15 +110,15 @@ class PartialFile:
         self._running = ChecksumAccumulator(self._expected)
 
     def checksums(self) -> Checksums:
-        """Return what the bytes so far are."""
+        """Return the checksums of the bytes so far."""
         return self._running.checksums()
 
     def settle(self) -> None:
-        """Have the bytes on the disk before their name is."""
+        """Sync the bytes to the disk, before the file gets its name."""
         os.fsync(self._stream.fileno())
 
     def place(self, path: Path) -> None:
-        """Give the file its name: fsync, rename, fsync of the folder."""
+        """Rename it to `path`: fsync, rename, fsync of the folder."""
         self.settle()
         rename_durably(self.path, path)
 
@@ -125,7 +128,7 @@ class PartialFile:
         self.path.unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Let go of the file; it stays where it is."""
+        """Close the file; it stays where it is."""
         self._stream.close()
 
 

@@ -1,4 +1,4 @@
-"""What is to be fetched: names chosen, each file with its address, its place and what it must be."""
+"""Plan of a fetch: names chosen, each file with address, path and expected content."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class DownloadJob:
 
 
 def bytes_here(request: FileRequest) -> int:
-    """Return how many bytes of a file are here, in its place or in its part."""
+    """Return the bytes of a file on disk, in its place or in its part."""
     for path in (request.path, request.part):
         if path.is_file():
             return path.stat().st_size
@@ -45,13 +45,16 @@ def bytes_here(request: FileRequest) -> int:
 
 
 def choose_data(names: Sequence[str], locked: Iterable[LockedData]) -> tuple[LockedData, ...]:
-    """Return the benchmarks asked for: all 20 of the matrix without a name; raises UsageError for an unknown one."""
+    """Return the chosen benchmarks; without a name all 20 of the matrix.
+
+    Raises UsageError for an unknown one.
+    """
     chosen = run_plan.choose_benchmarks(",".join(names) or "all")
     return tuple(item for name in chosen for item in locked if item.name == name)
 
 
 def choose_repos(names: Sequence[str], lock: WeightsLock) -> tuple[LockedRepo, ...]:
-    """Return the repositories of the models asked for, with their towers and tokenizers, each once.
+    """Return the repositories of the models, towers and tokenizers included.
 
     Without a name: the matrix's two models; 'all': the seven. A repository's own name is taken too.
     Raises UsageError for an unknown name.
@@ -79,7 +82,10 @@ def _repos_of(name: str) -> tuple[str, ...]:
 def plan_data(
     chosen: Iterable[LockedData], root: Path, *, hub: Hub, official: str, mirror: str | None, seed: Path | None = None
 ) -> DownloadJob:
-    """Return the files of benchmarks. A mirror holds NAME.tsv each; `official` is the Hub's address in the lock."""
+    """Return the files of benchmarks.
+
+    A mirror holds NAME.tsv each; `official` is the Hub's address in the lock.
+    """
     data = tuple(chosen)
 
     def url(item: LockedData) -> str:
@@ -106,7 +112,10 @@ def plan_data(
 
 
 def _no_address(item: LockedData, root: Path) -> str:
-    """Return no address for a file that is there; raises InputRefused where it would have to be downloaded."""
+    """Return an empty address for a file that is there.
+
+    Raises InputRefused where it would have to be downloaded.
+    """
     path = root / item.file
     if not path.is_file():
         raise InputRefused(
@@ -120,7 +129,7 @@ def _no_address(item: LockedData, root: Path) -> str:
 def plan_weights(
     repos: Iterable[LockedRepo], cache: Path, *, web: Web, jobs: int, seed: Path | None = None
 ) -> DownloadJob:
-    """Return the files of repositories, asking the Hub for what the lock does not record.
+    """Return the files of repositories; the Hub lists what the lock lacks.
 
     `cache` is the hub cache itself. Raises what `hub_listing.listing` raises.
     """
@@ -148,7 +157,10 @@ def plan_weights(
 
 
 def ask_sizes(job: DownloadJob, *, web: Web, jobs: int) -> DownloadJob:
-    """Return the job with the sizes the hosts tell, where the lock has none; a host that does not tell is no error."""
+    """Return the job with sizes the lock lacks, as the hosts report them.
+
+    A host without one is no error.
+    """
 
     def ask(item: FileRequest) -> int | None:
         if item.expected.size is not None or item.path.is_file():

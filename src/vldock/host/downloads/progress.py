@@ -1,4 +1,4 @@
-"""What a fetch shows: bars on a terminal, one line a file elsewhere; its plan and its end."""
+"""Display of a fetch: bars on a terminal, lines elsewhere; its plan and its end."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class LineDisplay:
         self.console, self.total, self.count = console, total, 0
 
     def on_progress(self, request: FileRequest, size: int, total: int | None) -> None:
-        """Bars only."""
+        """Do nothing: progress is for bars only."""
 
     def on_end(self, done: Done[FileRequest, FetchedFile]) -> None:
         """Print the file's end."""
@@ -37,7 +37,7 @@ class LineDisplay:
 
 
 class BarDisplay(LineDisplay):
-    """A bar for each file that is on its way, above them a line for each that ended."""
+    """A bar for each file under way; above them a line for each that ended."""
 
     def __init__(self, console: Console, progress: Progress, *, total: int) -> None:
         super().__init__(console, total=total)
@@ -64,7 +64,7 @@ class BarDisplay(LineDisplay):
 
 @contextmanager
 def open_display(console: Console, *, total: int) -> Iterator[FetchDisplay]:
-    """Yield what shows progress on `console`."""
+    """Yield the display of progress on `console`."""
     if not console.is_terminal:
         yield LineDisplay(console, total=total)
         return
@@ -74,7 +74,7 @@ def open_display(console: Console, *, total: int) -> Iterator[FetchDisplay]:
 
 
 def plan_lines(job: DownloadJob) -> list[str]:
-    """Return a line for each file: what is here, from where the rest comes; then the sums."""
+    """Return a line for each file, with its state and source; then the sums."""
     lines = [f"{_state(item):>22}  {item.name}  from {_source(item)}" for item in job.files]
     unknown = sum(item.total is None and not item.path.is_file() for item in job.files)
     missing = size_text(job.missing_bytes()) + (f" and {unknown} files of unknown size" if unknown else "")
@@ -103,7 +103,7 @@ def plan_json(job: DownloadJob) -> dict[str, Any]:
 
 
 def closing_lines(report: FetchReport) -> list[str]:
-    """Return the last lines: each failure with its cure, or that all is there."""
+    """Return the last lines: each failure with its hint, or the total."""
     if not report.failures:
         size = sum(item.size for item in report.fetched)
         fetched = sum(item.how != "kept" for item in report.fetched)

@@ -1,4 +1,4 @@
-"""A file that is wanted, a file that was got, and who watches between the two."""
+"""Values of a download: the request, the result, the progress listener."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ How = Literal["downloaded", "resumed", "copied", "kept"]
 
 @dataclass(frozen=True)
 class FileRequest:
-    """One file to have: how a person calls it, where it comes from, where it lies, what it must be.
+    """One file to fetch: name, owner, address, path, expected content.
 
     `owner` is the benchmark or repository it belongs to. `replace`: a wrong file in its place is ours to discard (a
     blob, named by its content); else it is the user's and refused. `seed` is a place that may hold the same bytes.
@@ -30,18 +30,21 @@ class FileRequest:
 
     @property
     def total(self) -> int | None:
-        """The size, declared or told."""
+        """The size, declared or reported by the host."""
         return self.size if self.expected.size is None else self.expected.size
 
     @property
     def part(self) -> Path:
-        """Where its bytes are until they are known to be right."""
+        """The path of its bytes until they are verified."""
         return self.path.with_name(f"{self.path.name}.part")
 
 
 @dataclass(frozen=True)
 class FetchedFile:
-    """A file that is in its place: how it came there, and its checksums (none where `--quick` trusted its size)."""
+    """A file in its place: its origin and its checksums.
+
+    No checksums where `--quick` trusted its size.
+    """
 
     request: FileRequest
     how: How
@@ -50,7 +53,7 @@ class FetchedFile:
 
 
 class ProgressListener(Protocol):
-    """Who is told of progress."""
+    """Listener of progress."""
 
     def on_progress(self, request: FileRequest, size: int, total: int | None) -> None:
-        """`size` bytes of `total` are here."""
+        """Called when `size` bytes of `total` are here."""

@@ -1,4 +1,4 @@
-"""Cells as the host believes them: the record on disk, judged by the plan; and those no container finished."""
+"""Cell records judged by the plan, and records of cells no container finished."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ class CellRecords:
     folder: RunFolder
 
     def read(self, key: Key) -> Cell:
-        """Return the record of a finished cell, made a failure where it does not keep what the plan asks."""
+        """Return the record of a finished cell.
+
+        It is made a failure where it does not fit the plan.
+        """
         path = self.folder.cell(*key)
         try:
             cell = Cell.load(path)
@@ -37,7 +40,7 @@ class CellRecords:
         return self.failed(key, reason)
 
     def give_up(self, key: Key, cause: str, attempts: int) -> Cell:
-        """Record and return a cell no container finished."""
+        """Write and return the failed record of a cell no container finished."""
         cell = self.failed(key, cause, attempts)
         cell.save(self.folder.cell(*key))
         return cell
@@ -70,12 +73,15 @@ class CellRecords:
 
 
 def verdict(cell: Cell) -> Event:
-    """Return what an event tells of a cell: not what the container said, but what is on disk."""
+    """Return an event's fields for a cell, from the record on disk.
+
+    What the container said does not count.
+    """
     return {"status": cell.status, "score": cell.score, "error": cell.error, "standin": cell.standin}
 
 
 def tail(path: Path, lines: int = TAIL_LINES) -> list[str]:
-    """Return the last lines of a log that say something; none where there is no log."""
+    """Return the last non-empty lines of a log; none where there is no log."""
     if not path.is_file():
         return []
     with path.open("rb") as stream:

@@ -1,4 +1,7 @@
-"""Where a run works: the GPUs of this machine one by one, or so many shares of its CPU. What is run is plan.py's."""
+"""Devices of a run: this machine's GPUs one by one, or shares of its CPU.
+
+What is run is in plan.py.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ List = Callable[[], Sequence[str]]
 
 @dataclass(frozen=True)
 class Placement:
-    """How a run is spread: CPU workers, a container for each GPU or one for all, and cells on several devices at once.
+    """Distribution of a run: CPU workers, containers, cells on several devices at once.
 
     `data_parallel` is 'auto' (where it ends sooner), 'off', or a number of devices for every cell.
     """
@@ -36,7 +39,7 @@ class Placement:
 
     @property
     def group(self) -> int:
-        """How many devices every cell is given."""
+        """Number of devices of every cell."""
         return int(self.data_parallel) if self.data_parallel.isdecimal() else 1
 
 
@@ -57,7 +60,7 @@ class Device:
 
 @dataclass(frozen=True)
 class Machine:
-    """What is shared out: CPU cores and bytes of memory."""
+    """Resources to share out: CPU cores and bytes of memory."""
 
     cores: int
     memory: int | None = None
@@ -85,7 +88,10 @@ def find_devices(gpus: str, where: Placement, machine: Machine, *, listed: List 
 
 
 def workers_for_standins(cells: int, machine: Machine) -> int:
-    """Return how many shares of the CPU so many cells of stand-ins keep busy; their models take next to no memory."""
+    """Return the number of CPU shares that stand-in cells keep busy.
+
+    Their models take next to no memory.
+    """
     return min(MOST_WORKERS, machine.cores, max(1, cells // CELLS_A_WORKER))
 
 
@@ -97,7 +103,7 @@ def _cpus(workers: int, machine: Machine) -> list[Device]:
 
 
 def group_devices(devices: Sequence[Device], size: int) -> tuple[Device, ...]:
-    """Return the devices joined by `size`; raises UsageError where they do not come out even."""
+    """Return the devices joined by `size`; raises UsageError where not divisible."""
     if size == 1:
         return tuple(devices)
     if len(devices) % size:
@@ -110,7 +116,10 @@ def group_devices(devices: Sequence[Device], size: int) -> tuple[Device, ...]:
 
 
 def join_devices(devices: Sequence[Device]) -> Device:
-    """Return several devices as one that a cell is spread over, a process on each."""
+    """Return several devices as one that a cell is spread over.
+
+    A process runs on each.
+    """
     threads, memory = [d.threads for d in devices], [d.memory for d in devices]
     return Device(
         "+".join(device.name for device in devices),
@@ -122,7 +131,10 @@ def join_devices(devices: Sequence[Device]) -> Device:
 
 
 def list_gpus(*, run: Runner = capture, proc: Path = PROC) -> list[str]:
-    """Return the UUIDs of this machine's GPUs, of its MIG slices where a GPU is cut; none with a remote engine."""
+    """Return the UUIDs of this machine's GPUs, or of their MIG slices.
+
+    None with a remote engine.
+    """
     if docker_client.socket_path(docker_client.endpoint()) is None:
         return []
     answer = run(["nvidia-smi", "-L"])

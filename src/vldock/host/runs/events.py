@@ -1,4 +1,4 @@
-"""Events: the JSON lines a container prints, and the log of them that stays with the run."""
+"""Events: JSON lines printed by a container, and the run's log of them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,10 @@ def fan_out(*sinks: Sink) -> Sink:
 
 
 class SummaryLog:
-    """logs/evaluation_summary.log: one line per event with its time, flushed as it comes; no line per sample."""
+    """logs/evaluation_summary.log: one line an event with its time.
+
+    Flushed at once; no line per sample.
+    """
 
     def __init__(self, path: Path, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""outputs/<timestamp>/: one run's folder, its run.json, and the lock that keeps two hosts from it."""
+"""outputs/<timestamp>/: a run's folder, its run.json, and its lock."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class RunFolder:
         return self.path / "report.html"
 
     def model_log(self, model: str) -> Path:
-        """The log of a model: what all its containers said."""
+        """The log of a model: the output of all its containers."""
         return self.path / "logs" / f"{model}.log"
 
     def cell(self, model: str, benchmark: str) -> Path:
@@ -82,7 +82,9 @@ class RunFolder:
             ) from error
 
     def finished_cells(self, plan: RunPlan) -> dict[tuple[str, str], Cell]:
-        """Return the cells on disk that are successes of this plan; a record that cannot be read is not one.
+        """Return the cells on disk that are successes of this plan.
+
+        A record that cannot be read is not one.
 
         A cell whose TSV was touched after it began is left to the container, which compares the file's digest.
         """
@@ -98,7 +100,7 @@ class RunFolder:
 
 
 def is_data_newer(plan: RunPlan, cell: Cell) -> bool:
-    """Tell whether the benchmark's TSV is younger than the cell."""
+    """Return whether the benchmark's TSV is younger than the cell."""
     path = Path(plan.data) / f"{cell.benchmark}.tsv" if plan.data else None
     return (
         path is not None and path.is_file() and path.stat().st_mtime > datetime.fromisoformat(cell.started).timestamp()
@@ -108,7 +110,10 @@ def is_data_newer(plan: RunPlan, cell: Cell) -> bool:
 def create(
     outputs: Path, plan: RunPlan, *, now: datetime, where: Placement | None = None
 ) -> tuple[RunFolder, RunRecord]:
-    """Make outputs/<timestamp>/ (UTC) with its run.json; a folder of the same second gets a number."""
+    """Make outputs/<timestamp>/ (UTC) with its run.json.
+
+    A folder of the same second gets a number.
+    """
     stamp = now.astimezone(UTC).strftime("%Y%m%d-%H%M%S")
     for number in range(1, 100):
         folder = RunFolder(outputs / (stamp if number == 1 else f"{stamp}-{number}"))
@@ -125,7 +130,7 @@ def create(
 
 
 def give_to_user(folder: RunFolder, user: str | None) -> None:
-    """Make the folders a container writes in, and let its user write there."""
+    """Make the folders a container writes in, writable for its user."""
     for path in (folder.path, folder.path / "logs", folder.path / "results"):
         path.mkdir(exist_ok=True)
         uid, _, gid = (user or "").partition(":")
@@ -147,7 +152,7 @@ def latest_unfinished(outputs: Path) -> tuple[RunFolder, RunRecord] | None:
 
 @contextmanager
 def lock_run(folder: RunFolder) -> Iterator[None]:
-    """Hold the run: the kernel lets go of it when this process dies, however it dies.
+    """Lock the run; the kernel releases it when this process dies.
 
     Raises EnvironmentUnfit when another process holds it.
     """

@@ -1,4 +1,7 @@
-"""logs/<model>.log holds all that a model's containers said; while several run, each writes a file of its own."""
+"""logs/<model>.log: output of all containers of a model.
+
+While several run, each writes a file of its own.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +14,15 @@ SUFFIX = ".log"
 
 
 def name_of(model: str, device: str) -> str:
-    """Return the name of the log a container writes while others of its model may: <model>@<device>.log."""
+    """Return the log name of a container among several: <model>@<device>.log."""
     return f"{model}@{device}{SUFFIX}"
 
 
 def merge(folder: RunFolder, model: str, name: str, *, device: str, user: str | None) -> None:
-    """Append a container's log to its model's, below a line that names the device, and remove it."""
+    """Append a container's log to its model's and remove it.
+
+    A line above it names the device.
+    """
     part, whole = folder.path / "logs" / name, folder.model_log(model)
     if not part.is_file():
         return
@@ -30,7 +36,7 @@ def merge(folder: RunFolder, model: str, name: str, *, device: str, user: str | 
 
 
 def gather(folder: RunFolder, user: str | None) -> None:
-    """Append what containers of a killed run left, so that nothing is written over."""
+    """Append the logs left by a killed run, so that nothing is overwritten."""
     for part in sorted((folder.path / "logs").glob(f"*@*{SUFFIX}")):
         model, _, device = part.name.removesuffix(SUFFIX).partition("@")
         merge(folder, model, part.name, device=device, user=user)

@@ -1,4 +1,4 @@
-"""What a matrix run is asked to do, as a value that is written down before the first container starts."""
+"""Plan of a matrix run: written to disk before the first container starts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from vldock.common.prompt_style import UPSTREAM
 
 @dataclass(frozen=True)
 class RunPlan:
-    """Models, benchmarks, and everything that decides a score; then what does not (`INCIDENTAL`).
+    """Models, benchmarks and settings of a run.
+
+    First all that decides a score, then what does not (`INCIDENTAL`).
 
     `samples` None means all. `gpus` is 'none', 'all' or device numbers; folders are absolute paths.
     """
@@ -50,7 +52,10 @@ class RunPlan:
 
     @classmethod
     def from_json(cls, raw: dict[str, Any]) -> RunPlan:
-        """Read back what `as_json` gave; raises KeyError or TypeError where it is something else."""
+        """Return the plan written by `as_json`.
+
+        Raises KeyError or TypeError for anything else.
+        """
         values = {item.name: raw[item.name] for item in fields(cls) if item.name in raw or item.default is MISSING}
         return cls(**{**values, "models": tuple(raw["models"]), "benchmarks": tuple(raw["benchmarks"])})
 
@@ -78,7 +83,10 @@ def choose_models(text: str | None, *, standin: bool) -> tuple[str, ...]:
 
 
 def choose_benchmarks(text: str) -> tuple[str, ...]:
-    """Return the benchmarks of 'all' (20), 'all24' or a comma list; raises UsageError for an unknown name."""
+    """Return the benchmarks of 'all' (20), 'all24' or a comma list.
+
+    Raises UsageError for an unknown name.
+    """
     if text in ("all", "all24"):
         return tuple(item.name for item in matrix.matrix_benchmarks(extra=text == "all24"))
     names = _split(text)
@@ -102,7 +110,7 @@ def _refuse_unknown(kind: str, names: Iterable[str], known: Sequence[str]) -> No
 
 
 def why_not_success(cell: Cell, plan: RunPlan) -> str | None:
-    """Return why a cell's record is not this plan's success, or None when it is one."""
+    """Return why a cell's record is not this plan's success; None when it is."""
     if cell.status != "succeeded":
         return cell.error or "failed without a word"
     if cell.standin != plan.standin:

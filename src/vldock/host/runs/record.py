@@ -1,4 +1,4 @@
-"""run.json as a value: the plan, where and when it was worked on, and what each container did."""
+"""run.json as a value: plan, work periods, and each container's work."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ State = Literal["running", "interrupted", "finished"]
 
 @dataclass(frozen=True)
 class WorkPeriod:
-    """One stretch of work of a host process; `finished` moves on with every cell, so a kill loses one cell of it."""
+    """One period of work of a host process.
+
+    `finished` moves on with every cell, so a kill loses one cell of it.
+    """
 
     started: str
     finished: str
@@ -29,7 +32,7 @@ class WorkPeriod:
 
 @dataclass(frozen=True)
 class JobRecord:
-    """One container's work: where, which cells it finished, how it ended ('done', or why not).
+    """One container's work: device, cells finished, end ('done', or the reason).
 
     `seconds` is wall time from its start to its end; `load_seconds` None where no model was loaded. `ranks` are the
     devices that shared its cells.
@@ -47,7 +50,7 @@ class JobRecord:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """run.json: the plan, where and when it was worked on, and whether it is finished."""
+    """run.json: the plan, its work periods, and whether it is finished."""
 
     run_id: str
     created: str

@@ -1,4 +1,4 @@
-"""The checkout vldock runs from: where it is, which revision it is, what of it enters the image."""
+"""The checkout vldock runs from: folder, revision, and inputs of the image."""
 
 from __future__ import annotations
 
@@ -43,7 +43,10 @@ def root() -> Path:
 
 
 def revision(folder: Path, *, run: Runner = capture) -> str:
-    """Return the git commit, with -dirty when a file that enters the image is changed; 'unknown' without git."""
+    """Return the git commit; 'unknown' without git.
+
+    With -dirty when a file that enters the image is changed.
+    """
     head = run(["git", "-C", str(folder), "rev-parse", "HEAD"])
     if not head.ok:
         return "unknown"

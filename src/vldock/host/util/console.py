@@ -1,4 +1,4 @@
-"""Where text goes: results to standard output, progress and remarks to standard error."""
+"""Output: results to standard output, progress and remarks to standard error."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ def silent(text: str) -> None:
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Return a console; where no terminal listens, lines are wide enough not to be broken."""
+    """Return a console.
+
+    Without a terminal, lines are wide enough not to be broken.
+    """
     made = Console(stderr=stderr, highlight=False, markup=False, soft_wrap=False)
     if made.is_terminal:
         return made
@@ -46,7 +49,7 @@ def size_text(size: float) -> str:
 
 
 def duration_text(seconds: float) -> str:
-    """Return a duration as a person would say it: 4.2 s, 3 min 05 s, 1 h 02 min."""
+    """Return a duration for a person: 4.2 s, 3 min 05 s, 1 h 02 min."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)

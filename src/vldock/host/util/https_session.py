@@ -1,4 +1,4 @@
-"""A session of requests whose redirects stay on https and carry no password to another host."""
+"""A requests session: redirects stay on https and carry no password elsewhere."""
 
 from __future__ import annotations
 
@@ -27,13 +27,19 @@ class HttpsSession(requests.Session):
         return target
 
     def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
-        """Called by requests for each redirect: another host gets no password, not one of a .netrc either."""
+        """Remove the password at a redirect to another host.
+
+        Called by requests for each redirect; a password of a .netrc is removed too.
+        """
         before, after = response.request.url, prepared_request.url
         if self.should_strip_auth(before, after):  # type: ignore[no-untyped-call]
             prepared_request.headers.pop("Authorization", None)
 
 
 def use_no_proxy(session: requests.Session) -> None:
-    """Set a session up for a host on this machine: no proxy and no .netrc; a CA of the user's own counts."""
+    """Set a session up for a host on this machine: no proxy, no .netrc.
+
+    A CA of the user's own counts.
+    """
     session.trust_env = False
     session.verify = next(filter(None, map(os.environ.get, CA_VARIABLES)), True)

@@ -16,7 +16,7 @@ LINE_WIDTH = 110
 
 @dataclass(frozen=True)
 class Result:
-    """What a finished program left: its argv, exit code and both streams as text."""
+    """A finished program: argv, exit code and both streams as text."""
 
     argv: tuple[str, ...]
     code: int
@@ -25,7 +25,7 @@ class Result:
 
     @property
     def ok(self) -> bool:
-        """Tell whether the exit code was 0."""
+        """Whether the exit code was 0."""
         return self.code == 0
 
 
@@ -35,7 +35,7 @@ Runner = Callable[[Sequence[str]], Result]
 def capture(
     argv: Sequence[str], *, timeout: float = 30, env: Mapping[str, str] | None = None, cwd: Path | None = None
 ) -> Result:
-    """Run `argv` to its end and return what it printed.
+    """Run `argv` to its end and return its output.
 
     A program that is not there gives code 127 and one that outlives `timeout` seconds 124, as a shell would; nothing
     is raised. `env` is added to the environment.
@@ -66,7 +66,10 @@ def stream(
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
 ) -> int:
-    """Run `argv`, hand over each line of its two streams (merged) as it comes, and return the exit code."""
+    """Run `argv`, pass each line on as it comes, and return the exit code.
+
+    Its two streams are merged.
+    """
     with subprocess.Popen(
         list(argv),
         stdout=subprocess.PIPE,
@@ -84,7 +87,10 @@ def stream(
 
 
 def run_attached(argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> int:
-    """Run `argv` on this terminal and return its exit code; Ctrl-C is the child's to handle, not ours."""
+    """Run `argv` on this terminal and return its exit code.
+
+    Ctrl-C is the child's to handle, not ours.
+    """
     with subprocess.Popen(list(argv), env={**os.environ, **(env or {})}) as child:
         while True:
             try:
@@ -94,7 +100,10 @@ def run_attached(argv: Sequence[str], *, env: Mapping[str, str] | None = None) -
 
 
 def shell_text(argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> str:
-    """Return `argv` as a command that can be pasted into a shell, broken before an option where a line is full."""
+    """Return `argv` as a shell command to paste.
+
+    A full line is broken before an option.
+    """
     words = [f"{name}={shlex.quote(value)}" for name, value in (env or {}).items()]
     groups = [" ".join(words)] if words else []
     for word in argv:

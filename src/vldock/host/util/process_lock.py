@@ -1,4 +1,4 @@
-"""A folder kept to one process: the kernel lets go of it when the process dies, however it dies."""
+"""A lock of one process on a folder; the kernel releases it when the process dies."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vldock.common.errors import EnvironmentUnfit
 
 
 def take(stream: IO[str], *, on_busy: Callable[[str], EnvironmentUnfit]) -> None:
-    """Lock an open file (mode a+) until it is closed, and write this process's number into it.
+    """Lock an open file (mode a+) until it is closed; write this process's number into it.
 
     Raises `on_busy(holder)` where another process, of that number, has it.
     """

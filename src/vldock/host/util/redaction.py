@@ -1,4 +1,4 @@
-"""Addresses and errors without what they may hold of secrets."""
+"""Addresses and errors without secrets."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ SECRETS = re.compile(r"\?[^\s'\")]*|(?<=://)[^/@\s]*@")
 
 
 def bare_url(url: str) -> str:
-    """Return an address without user, password and query: what may be printed."""
+    """Return an address without user, password and query, for printing."""
     parts = urlsplit(url)
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 def clean_message(error: BaseException) -> str:
-    """Return an error's words in one line, without what an address may hold of secrets."""
+    """Return an error's text in one line, without an address's secrets."""
     return SECRETS.sub("", error_text(error))

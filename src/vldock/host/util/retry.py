@@ -1,4 +1,4 @@
-"""Work over a network, tried again with pauses while its failure says that a later try may do."""
+"""Retries of network requests, with pauses, while the failure is temporary."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ Result = TypeVar("Result")
 
 
 class RetryableError(Exception):
-    """Worth another try: a lost connection, or an answer that says 'later'; `after` is what it asked for, seconds."""
+    """A temporary failure: a lost connection, or an answer 'later'.
+
+    `after` is the pause the host requested, in seconds.
+    """
 
     def __init__(self, what: str, *, after: float | None = None) -> None:
         super().__init__(what)
@@ -32,7 +35,7 @@ class RetryableError(Exception):
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """How often a request is tried, and how long the pauses between may grow, in seconds."""
+    """Number of attempts, and limits of the pauses between, in seconds."""
 
     attempts: int = 6
     longest: float = 20.0
@@ -40,7 +43,10 @@ class RetryPolicy:
 
 
 class Wait(wait_base):
-    """What the host asked for (Retry-After), else longer each time, with chance in it; never above the longest."""
+    """The pause before the next attempt.
+
+    What the host requested (Retry-After), else longer each time, with chance in it; never above the longest.
+    """
 
     def __init__(self, policy: RetryPolicy) -> None:
         self.longest = policy.longest
@@ -60,7 +66,10 @@ def retry(
     on_exhausted: Callable[[RetryableError], Exception],
     sleep: Callable[[float], None] = nap.sleep,
 ) -> Result:
-    """Call `work` again, with pauses, as long as it raises Again; raises `on_exhausted(error)` when patience ends."""
+    """Call `work` until it does not raise RetryableError, with pauses between.
+
+    Raises `on_exhausted(error)` after the last attempt.
+    """
 
     def log_pause(state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None

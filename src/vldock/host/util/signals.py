@@ -10,7 +10,7 @@ from types import FrameType
 
 @contextmanager
 def signals_interrupt() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP do what Ctrl-C does, so that no container is left behind by a polite end."""
+    """Treat SIGTERM and SIGHUP as Ctrl-C, so that containers are removed."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt

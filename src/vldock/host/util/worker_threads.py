@@ -1,4 +1,7 @@
-"""Work on several files at once, so that Ctrl-C ends it at once: daemon threads, and a main thread that only waits."""
+"""Parallel work on daemon threads; Ctrl-C ends it at once.
+
+The main thread only waits.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Done(Generic[Item, Result]):
-    """One item's end: a result, or the error to tell."""
+    """The end of one item: a result, or an error."""
 
     item: Item
     result: Result | None = None
@@ -33,7 +36,7 @@ def run_all(
     stop: threading.Event,
     on_result: Callable[[Done[Item, Result]], None] = lambda done: None,
 ) -> list[Done[Item, Result]]:
-    """Call `work` for each item, `jobs` at a time, and return how each ended, in the order of `items`.
+    """Call `work` for each item, `jobs` at a time; return the ends in order.
 
     A VldockError is that item's end and the others go on; any other exception stops all and is raised here. Ctrl-C sets
     `stop`, gives the threads a moment to let go, and is raised.
