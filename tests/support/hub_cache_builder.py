@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from pathlib import Path
 
 COMMIT = "4481d270cc22fd5c4d1bb5df129622006ccd9234"
@@ -26,3 +27,14 @@ def add_repo(
         (folder / "refs").mkdir(exist_ok=True)
         (folder / "refs" / ref).write_text(commit, encoding="utf-8")
     return folder
+
+
+def blob(cache: Path, content: bytes = b"weights") -> Path:
+    """Return the path of a blob of REPO in a cache root."""
+    name = hashlib.sha256(content).hexdigest()
+    return cache / "huggingface/models--liuhaotian--llava-v1.5-7b/blobs" / name
+
+
+def later(hours: float = 2) -> float:
+    """Return the time in some hours, in seconds since 1970."""
+    return time.time() + hours * 3600

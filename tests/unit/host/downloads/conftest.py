@@ -1,0 +1,33 @@
+"""A hub with a model, its tower and two benchmarks, and the locks of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.fake_hub import COMMIT, FakeHub, running
+from support.fetch_command import TABLES
+from support.tiny_weights import CLIP, LLAVA, model, tower, write_locks
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[FakeHub]:
+    with running() as hub:
+        yield hub
+
+
+@pytest.fixture
+def hub(server: FakeHub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeHub:
+    server.repos = {LLAVA: model(), CLIP: tower()}
+    server.files = {f"/tsv/{name}.tsv": content for name, content in TABLES.items()}
+    server.gated, server.faults, server.requests, server.sums_in_listing = set(), {}, [], True
+    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACE_HUB_TOKEN", "HF_ENDPOINT", "LMUData"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    return server
+
+
+@pytest.fixture
+def locks(hub: FakeHub, tmp_path: Path) -> Path:
+    return write_locks(tmp_path / "locks", endpoint=hub.url, tables=TABLES, revision=COMMIT)
