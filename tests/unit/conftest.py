@@ -13,11 +13,11 @@ from vldock.host.reports.write import ReportFiles
 
 @pytest.fixture
 def update_golden() -> bool:
-    """Tell whether golden files are to be written anew: UPDATE_GOLDEN=1 pytest tests/unit."""
+    """Whether golden files are to be rewritten: UPDATE_GOLDEN=1 pytest tests/unit."""
     return os.environ.get("UPDATE_GOLDEN") == "1"
 
 
 @pytest.fixture(scope="session")
 def forty_cells(tmp_path_factory: pytest.TempPathFactory) -> ReportFiles:
-    """Return the reports of a run of 40 cells (support.run_folders); tests read it and change nothing."""
+    """Reports of a run of 40 cells (support.run_folders), read-only to tests."""
     return report_write.rewrite_reports(a_run(tmp_path_factory.mktemp("outputs") / "20260102-030405"))

@@ -1,4 +1,4 @@
-"""The build digest: what names an image by its content, cheap enough for every run.py."""
+"""The build digest names an image by its content, cheap enough for every run.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-""".env files: one grammar for host and container, python-dotenv's for what people write."""
+""".env files: one grammar for host and container, python-dotenv's."""
 
 from __future__ import annotations
 

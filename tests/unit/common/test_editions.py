@@ -1,4 +1,4 @@
-"""Editions of a benchmark by name, and files by md5: host and container read the two variables alike."""
+"""Editions of a benchmark by name, files by md5: alike on host and in container."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def md5(text: str) -> str:
 
 @pytest.fixture
 def locks(tmp_path: Path) -> Path:
-    """Locks in which BLINK has the editions `old`, the default, and `new`, whose address is not known."""
+    """Locks in which BLINK has the editions `old`, the default, and `new`, without an address."""
     folder = write_locks(tmp_path / "locks", endpoint="https://example.invalid", tables={"BLINK": b"old"})
     lock = json.loads((folder / "datasets.json").read_text())
     lock["benchmarks"][0] |= {"edition": "old", "editions": [{"name": "new", "md5": md5("new"), "url": None}]}

@@ -1,4 +1,4 @@
-"""--engine and --batch-size: what they may be, in the image and on the host, and what they are written down as."""
+"""--engine and --batch-size: valid values in the image and on the host, and their record."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`vldock passport`: in plain words what moved between two scores."""
+"""`vldock passport`: the differences between two scores in plain words."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def changed(aspect, field, value):
 
 @pytest.fixture
 def write(tmp_path):
-    """A function that writes a passport into a folder of a cell and returns the folder of the run."""
+    """A function that writes a cell's passport and returns the run's folder."""
 
     def make(name, value):
         path = tmp_path / name / value["model"] / value["benchmark"] / "passport.json"

@@ -1,4 +1,4 @@
-"""Who we are and where we can write, decided before anything heavy is imported."""
+"""User and writable folders, settled before anything heavy is imported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The look at a table: every flaw of one pass named with its line and index, and nothing said of a sound table."""
+"""Table check: every problem in one pass with line and index; none in a sound table."""
 
 from __future__ import annotations
 

@@ -39,7 +39,10 @@ hard_paths = pytest.mark.parametrize("name", HARD.values(), ids=HARD)
 
 
 def as_docker_reads(path: Path) -> dict[str, str]:
-    """Read an env file by the rules of docker's own command: blanks before a line, `#`, the first `=`, nothing else."""
+    """Read an env file by docker's own rules.
+
+    Blanks before a line, `#`, the first `=`, nothing else.
+    """
     lines = [line.lstrip() for line in path.read_text(encoding="utf-8").split("\n")]
     pairs = [line.partition("=") for line in lines if line and not line.startswith("#")]
     assert not [name for name, _, _ in pairs if any(letter.isspace() for letter in name)]

@@ -1,4 +1,4 @@
-"""Why a folder cannot be written, and what cures it."""
+"""Reasons why a folder cannot be written, and the remedies."""
 
 from __future__ import annotations
 

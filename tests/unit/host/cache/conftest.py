@@ -15,7 +15,10 @@ END = cache_verify.END_OF_STREAM
 
 @pytest.fixture
 def cache(tmp_path: Path) -> Path:
-    """A cache root as `vldock run --cache` mounts it: a model, a data set twice, features, torch's folder."""
+    """A cache root of `vldock run --cache`.
+
+    A model, a data set twice, features, torch's folder.
+    """
     root = tmp_path / "cache"
     add_repo(root / "huggingface", config_json=b"{}", model_bin=b"weights")
     add_repo(root / "huggingface", repo="nelorth/oxford-flowers", kind="datasets", train_parquet=b"PAR1")

@@ -1,4 +1,4 @@
-"""`vldock cache doctor`: network file systems by name, owners and modes with one command, room, leftovers."""
+"""`vldock cache doctor`: network file systems, owners, modes, room, leftovers."""
 
 from __future__ import annotations
 

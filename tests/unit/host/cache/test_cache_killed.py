@@ -1,4 +1,7 @@
-"""Two processes fill one cache at once and one is killed: the cache is whole, and what is left over is found."""
+"""Two processes fill one cache and one is killed: the cache is whole.
+
+What is left over is found.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +44,10 @@ def download(server: LoopbackHub, cache: Path) -> subprocess.Popen[str]:
 
 
 def wait_for_bytes(places: locations.CacheLocations) -> None:
-    """Wait until half the file has reached the disk: the server pauses before its client has read all it was sent."""
+    """Wait until half the file is on the disk.
+
+    The server pauses before its client has read all it was sent.
+    """
     wait_until.until(lambda: any(flaw.size for flaw in cache_problems.find(places)))
 
 

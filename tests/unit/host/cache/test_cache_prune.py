@@ -1,4 +1,4 @@
-"""`vldock cache prune`: leftovers found, planned, and deleted when nobody uses them."""
+"""`vldock cache prune`: leftovers found, planned, and deleted when not in use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A container is a value: the SDK's arguments and the command a person would type say the same."""
+"""A container's value: SDK arguments and `docker run` command agree."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`vldock predict`: what is named on this machine is mounted, and the words say where it is in the container."""
+"""`vldock predict`: files of this machine mounted, and named as in the container."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An engine is started once, by the way that fits the machine, or the user is told what to do."""
+"""An engine is started once, in the way that fits the machine, or refused with a hint."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def process(proc: Path, pid: int, name: str, *, state: str = "S") -> None:
 
 
 def forget(text: str) -> None:
-    """Say nothing."""
+    """Ignore a line."""
 
 
 @pytest.fixture(autouse=True)

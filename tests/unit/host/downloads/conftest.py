@@ -1,4 +1,4 @@
-"""A hub with a model, its tower and two benchmarks, and the locks of it."""
+"""A hub with a model, its tower and two benchmarks, and their locks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A bundle is made, carried, unpacked into an empty place, and found complete; a changed byte stops it by name."""
+"""A bundle is made, carried, unpacked elsewhere and complete; a changed byte is refused."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ NAMES = ("POPE", "MMStar")
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Locks, a folder bundle and an archive bundle of two benchmarks and one model with its tower; the host is gone."""
+    """Locks, a folder bundle and an archive bundle; the host is gone.
+
+    Of two benchmarks and one model with its tower.
+    """
     root = tmp_path_factory.mktemp("world")
     with running() as hub:
         hub.repos = {LLAVA: model(), CLIP: tower()}

@@ -1,4 +1,4 @@
-"""Files over a bad line from a bad host: whole and right, or not there; and every refusal says what to do."""
+"""Files over a bad connection: whole and right, or absent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Downloads that fail or stop: every refusal says what to do and keeps its secrets."""
+"""Downloads that fail or stop: every refusal has a hint and keeps secrets."""
 
 from __future__ import annotations
 

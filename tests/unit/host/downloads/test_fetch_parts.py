@@ -1,4 +1,4 @@
-"""The pieces of a fetch: tokens, the pool, what of a repository is worth having, what a terminal shows."""
+"""Parts of a fetch: tokens, worker threads, files worth having, the display."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Downloads, in the container and here: a redirect from https to plain http is refused, and nothing is sent there."""
+"""Downloads on both sides refuse a redirect from https to http.
+
+Nothing is sent there.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +49,7 @@ def listener(monkeypatch: pytest.MonkeyPatch) -> Iterator[PlainListener]:
 
 @pytest.fixture
 def host(listener: PlainListener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A host over TLS that redirects /fine to itself, and anything else to the port without TLS."""
+    """A host over TLS: /fine redirects to itself, all else to the port without TLS."""
     pem = tls_registry.certificate(tmp_path)
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(pem))
     monkeypatch.setenv("SSL_CERT_FILE", str(pem))

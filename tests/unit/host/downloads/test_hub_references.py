@@ -1,4 +1,4 @@
-"""refs/ of the Hub's cache: read as huggingface_hub reads it, found by every command that looks, mended by one."""
+"""refs/ of the Hub's cache: read as huggingface_hub does, repaired by one command."""
 
 from __future__ import annotations
 
@@ -38,7 +38,10 @@ LOST = {"another revision": OTHER.encode(), "a path": b"../refs", "two words": f
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A folder for --cache with a whole model and its tower, as `vldock fetch weights` leaves it."""
+    """A folder for --cache with a whole model and its tower.
+
+    As `vldock fetch weights` leaves it.
+    """
     hub = tmp_path / "cache" / "huggingface"
     files = {name: content for name, content in model().items() if not name.endswith((".msgpack", ".bin"))}
     publish(hub, put(hub, LLAVA, files))

@@ -1,4 +1,7 @@
-"""`vldock check` and the quick check of a snapshot: what is missing, cut, flipped or foreign is told by name."""
+"""`vldock check`: missing, cut, flipped and foreign files by name.
+
+The quick check of a snapshot too.
+"""
 
 from __future__ import annotations
 

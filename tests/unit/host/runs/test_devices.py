@@ -1,4 +1,4 @@
-"""What devices there are, and what each may use."""
+"""Devices of a machine, and the share of each."""
 
 from __future__ import annotations
 

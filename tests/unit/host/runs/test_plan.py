@@ -1,4 +1,4 @@
-"""A plan is chosen by name, compared by what decides a score, and a cell is judged against it."""
+"""A plan is chosen by name, compared by its decisive values, and judges cells."""
 
 from __future__ import annotations
 

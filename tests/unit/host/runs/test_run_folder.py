@@ -1,4 +1,4 @@
-"""A run's folder: found again, held by one process, and its finished cells read back."""
+"""A run's folder: found again, locked by one process, its finished cells read."""
 
 from __future__ import annotations
 
