@@ -4,7 +4,7 @@ A blob is named by its content: the sha256 of an LFS file (64 digits), the git o
 `refs/main` holds the commit `from_pretrained(repo)` takes offline; huggingface_hub 0.25 uses its text as it is, so that
 a newline at its end, which `echo` writes, hides every file (file_download.py, _hf_hub_download_to_cache_dir, and
 try_to_load_from_cache). `vldock.json` beside them is our own: which files of
-that commit were fetched, so that their absence can be told without a network.
+that commit were fetched, so that their absence shows without a network.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Reference(NamedTuple):
     """One file below refs/: the snapshot it loads, or its flaw and remedy.
 
     `said` is the commit whoever wrote it meant; `commit` is None where nothing loads by this name; `mended` is what the
-    file should hold, where that can be told.
+    file should hold, where that is known.
     """
 
     path: Path

@@ -128,7 +128,7 @@ def _same_image_named_twice(first: Mapping[str, Any], second: Mapping[str, Any])
 def _features(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[Difference]:
     """Return the difference the feature cache makes; none in float32.
 
-    In half precision a picture that was alone in the tower (with the cache, or in VLMEvalKit's loop) is rounded
+    In half precision an image that was alone in the tower (with the cache, or in VLMEvalKit's loop) is rounded
     otherwise than one in a batch.
     """
     batched = [one for one in (first, second) if (one.get("generation") or {}).get("engine") == BATCHED]

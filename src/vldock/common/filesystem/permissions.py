@@ -54,7 +54,7 @@ def nearest_existing(path: Path) -> Path:
 
 def can_read(path: Path) -> bool:
     """Return whether this user may read `path`, and list it if a folder."""
-    wanted = os.R_OK | (os.X_OK if os.path.isdir(path) else 0)  # noqa: PTH112 - Path.is_dir raises below a shut folder
+    wanted = os.R_OK | (os.X_OK if os.path.isdir(path) else 0)  # noqa: PTH112 - Path.is_dir raises below a closed folder
     return os.access(path, wanted, effective_ids=True)
 
 
@@ -117,6 +117,6 @@ def temporary_root(environ: Mapping[str, str], who: Identity) -> Path:
 def private_folder(environ: Mapping[str, str], who: Identity, kind: str) -> Path:
     """Return <tmp>/vldock-<kind>-<uid>, made with mode 0700.
 
-    Raises EnvironmentUnfit when somebody else sits on that name, or no temporary folder can be written.
+    Raises EnvironmentUnfit when another user owns that name, or no temporary folder can be written.
     """
     return Path(private.make_private(private.folder_of(environ, who.uid, kind), who.uid))

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-# Below a home folder: where the tools of cache_env.py, and VLMEvalKit, write when nobody tells them otherwise.
+# Below a home folder: where the tools of cache_env.py, and VLMEvalKit, write by default.
 USUAL = (
     ".cache", ".config", ".local", ".huggingface", ".torch", ".triton", ".nv", ".matplotlib", ".ipython", ".nltk_data",
     "nltk_data", ".keras", ".pip", "LMUData",

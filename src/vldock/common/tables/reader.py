@@ -27,7 +27,9 @@ class Record:
 
 
 def records(path: Path, found: Found) -> Iterator[Record]:
-    """Yield the rows of a file, the header first; what pandas would misread goes to `found`.
+    """Yield the rows of a file, the header first.
+
+    What pandas would misread goes to `found`.
 
     A row swallowed by an opened quote is yielded as it was meant. Raises OSError.
     """
@@ -78,7 +80,10 @@ def _pieces(stream: Iterator[bytes], found: Found) -> Iterator[tuple[int, str]]:
 
 
 def _record(number: int, text: str, lines: _Lines, columns: int, found: Found) -> Record:
-    """Return the row that begins with this line, reading on where a quoted cell goes over it."""
+    """Return the row that begins with this line.
+
+    A quoted cell may go on over the next lines.
+    """
     if '"' not in text:
         return Record(number, text.split("\t"))
     taken: list[tuple[int, str]] = []
@@ -103,7 +108,7 @@ def _record(number: int, text: str, lines: _Lines, columns: int, found: Found) -
 
 
 def _split(text: str) -> tuple[list[str], bool, str]:
-    """Return the cells, whether the last is still in its quotes, and a cell with text after its closing quote."""
+    """Return (cells, whether the last is still quoted, a cell with text after its quote)."""
     cells, place, after = list[str](), 0, ""
     while True:
         value, begun = "", place
@@ -122,7 +127,7 @@ def _split(text: str) -> tuple[list[str], bool, str]:
 
 
 def _quoted(text: str, place: int) -> tuple[str, int]:
-    """Return the value up to the closing quote and the place after it; -1 where there is none."""
+    """Return (value up to the closing quote, the place after it); -1 without one."""
     pieces: list[str] = []
     while (end := text.find('"', place)) >= 0:
         if not text.startswith('"', end + 1):

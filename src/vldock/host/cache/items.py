@@ -1,6 +1,6 @@
 """Items of the caches: models, data sets, benchmarks, features; size, files, last use.
 
-Repositories are read by huggingface_hub's own cache manager; nothing it knows is told anew here.
+Repositories are read by huggingface_hub's own cache manager.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Revisions are deleted by huggingface_hub itself.
 
 Nothing that is in use goes: a partial file whose lock is held, or that changed within the last hour, is left alone;
-the lock is held while a file is deleted, so a download that starts meanwhile waits.
+the lock is held while a file is deleted, so a download that starts then waits.
 """
 
 from __future__ import annotations

@@ -154,7 +154,7 @@ class Container:
             tuple(argv), code, out["stdout"].decode("utf-8", "replace"), out["stderr"].decode("utf-8", "replace")
         )
 
-    def tell(self, line: str) -> None:
+    def write_line(self, line: str) -> None:
         """Write one line to its standard input (Spec.stdin).
 
         A container that has ended does not hear it.

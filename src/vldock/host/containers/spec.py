@@ -151,8 +151,8 @@ class Spec:
         yield "-e", (f"{key}={value}" for key, value in self.env.items())
 
 
-def _flag(word: str, wanted: bool) -> list[str]:
-    return [word] if wanted else []
+def _flag(word: str, is_set: bool) -> list[str]:
+    return [word] if is_set else []
 
 
 def restart_policy(text: str) -> dict[str, Any]:

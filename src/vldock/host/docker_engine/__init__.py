@@ -1,4 +1,4 @@
-"""The Docker engine and its command line: found, started, asked.
+"""The Docker engine and its command line: detection, start, connection.
 
 Called by everything that needs an engine. Starts one only by `vldock engine up`.
 

@@ -49,7 +49,7 @@ class FetchReport:
         """0, the failures' common code, or 1."""
         return common_exit_code(error for _, error in self.failures)
 
-    def whole(self, owner: str) -> bool:
+    def is_whole(self, owner: str) -> bool:
         """Return whether no file of a benchmark or repository failed."""
         names = {owner, *(item.name for item in self.job.files if item.owner == owner)}
         return not any(name in names for name, _ in self.failures)
@@ -87,7 +87,7 @@ def execute(
     report = FetchReport(job, fetched, tuple((end.item.name, end.error) for end in ends if end.error))
     for repo in job.repos if cache else ():
         assert cache is not None
-        if report.whole(repo.repo):
+        if report.is_whole(repo.repo):
             try:
                 publish(cache, repo)
             except VldockError as error:
@@ -166,7 +166,7 @@ def repos_for_lock(report: FetchReport) -> list[LockedRepo]:
     return [
         replace(repo, files=tuple(filled(item) for item in repo.files or ()))
         for repo in report.job.repos
-        if report.whole(repo.repo)
+        if report.is_whole(repo.repo)
     ]
 
 

@@ -42,12 +42,12 @@ def list_repo(web: Web, locked: LockedRepo) -> LockedRepo:
     """
     if locked.files is not None and locked.revision:
         return locked
-    wanted = locked.revision or MAIN
-    raw = _ask(web, f"{web.hub.endpoint}/api/models/{locked.repo}/revision/{wanted}?blobs=true", locked.repo)
+    revision = locked.revision or MAIN
+    raw = _ask(web, f"{web.hub.endpoint}/api/models/{locked.repo}/revision/{revision}?blobs=true", locked.repo)
     commit = str(raw.get("sha", ""))
     if not COMMIT.fullmatch(commit) or (locked.revision and commit != locked.revision):
         raise InputRefused(
-            f"{locked.repo}: the host answers with commit {commit or 'none'}", expected=f"commit {wanted}"
+            f"{locked.repo}: the host answers with commit {commit or 'none'}", expected=f"commit {revision}"
         )
     files = worth_having((_file(item, locked.repo) for item in raw.get("siblings") or ()), only=locked.only)
     if not files:

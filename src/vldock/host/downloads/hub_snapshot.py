@@ -2,7 +2,7 @@
 
 `from_pretrained(repo)` finds it offline.
 
-Links first, each by a rename; then the quick check of the whole; refs/main last: before that nobody sees the commit.
+Links come first, each by a rename; then the quick check of the whole; refs/main last, which makes the commit visible.
 """
 
 from __future__ import annotations

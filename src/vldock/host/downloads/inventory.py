@@ -81,9 +81,9 @@ def repo_item(locked: LockedRepo, cache: Path, *, quick: bool = False) -> Item:
         note = f"refs/main is at {reference.commit}, the lock declares {locked.revision}"
         return Item("weights", locked.repo, "foreign", str(files), _size(place), (note,))
     found = list(weight_files.find_faults(files, need_weights=locked.only is None)) + _lacking(locked, place, files)
-    told = {fault.file for fault in found}
+    faulty = {fault.file for fault in found}
     if not quick:
-        found += [fault for fault in _changed(files, locked) if fault.file not in told]
+        found += [fault for fault in _changed(files, locked) if fault.file not in faulty]
     state: State = "complete"
     if found:
         state = "partial" if all(fault.missing for fault in found) else "corrupt"

@@ -108,8 +108,11 @@ def closing_lines(report: FetchReport) -> list[str]:
         size = sum(item.size for item in report.fetched)
         fetched = sum(item.how != "kept" for item in report.fetched)
         return [f"complete: {len(report.fetched)} files, {size_text(size)}, {fetched} of them new"]
-    told = [f"{name}\n{error.render()}" for name, error in report.failures]
-    return [*told, f"{len(report.failures)} of {len(report.job.files)} given up; the same command goes on from here"]
+    failures = [f"{name}\n{error.render()}" for name, error in report.failures]
+    return [
+        *failures,
+        f"{len(report.failures)} of {len(report.job.files)} given up; the same command goes on from here",
+    ]
 
 
 def _end(done: Done[FileRequest, FetchedFile]) -> str:

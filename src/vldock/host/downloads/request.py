@@ -26,7 +26,7 @@ class FileRequest:
     expected: ExpectedFile
     replace: bool = False
     seed: Path | None = None
-    size: int | None = None  # what the host told; not declared, so not held against the file
+    size: int | None = None  # reported by the host; not declared, so not checked
 
     @property
     def total(self) -> int | None:

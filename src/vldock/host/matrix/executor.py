@@ -70,11 +70,11 @@ class Fed:
 
     def give(self, benchmark: str) -> None:
         """Write the benchmark's name."""
-        self.container.tell(benchmark)
+        self.container.write_line(benchmark)
 
     def finish(self) -> None:
         """Write the empty line."""
-        self.container.tell("")
+        self.container.write_line("")
 
     def lines(self) -> Iterator[Line | None]:
         """Yield what it prints."""

@@ -110,7 +110,7 @@ def cell_text(item: Event) -> str:
 
 def table(outcome: RunOutcome) -> Table:
     """Return the table of all cells."""
-    standin, placed = outcome.record.plan.standin, outcome.record.placed
+    standin, placed = outcome.record.plan.standin, outcome.record.cell_devices
     on = [("on", "left")] if len(set(placed.values())) > 1 else []
     made = Table(title=f"{STANDIN}: no model's scores" if standin else None, title_justify="left")
     for name, justify in (

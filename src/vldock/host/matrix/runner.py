@@ -180,7 +180,7 @@ class RunInProgress:
     def sink(self, item: Event) -> None:
         self._sink(item)
         if item["event"] == "cell_end":
-            self.record = self._told(self.record.ticked(self.now()))
+            self.record = self._told(self.record.with_time(self.now()))
             self.folder.save(self.record)
             keys = [key for key in self.plan.cells if key[0] == item["model"]]
             if all(key in self.cells for key in keys):
@@ -191,7 +191,7 @@ class RunInProgress:
         return replace(record, facts=self._meanwhile.facts(wait=wait) or record.facts)
 
     def add(self, stint: JobRecord) -> None:
-        self.record = replace(self.record.ticked(self.now()), stints=(*self.record.stints, stint))
+        self.record = replace(self.record.with_time(self.now()), stints=(*self.record.stints, stint))
         self.folder.save(self.record)
 
     def all_cells(self, executor: Executor, places: Sequence[Device]) -> None:
@@ -217,7 +217,7 @@ class RunInProgress:
     def close(self, state: State, *, reason: str | None = None) -> RunOutcome:
         if state == "interrupted":
             self.cells |= self.folder.finished_cells(self.plan)
-        self.record = self._told(replace(self.record.ticked(self.now()), state=state), wait=True)
+        self.record = self._told(replace(self.record.with_time(self.now()), state=state), wait=True)
         self.folder.save(self.record)
         cells = tuple(self.cells[key] for key in self.plan.cells if key in self.cells)
         outcome = RunOutcome(self.folder, self.record, cells)

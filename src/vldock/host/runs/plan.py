@@ -72,7 +72,7 @@ DECISIVE = tuple(item.name for item in fields(RunPlan) if item.name not in INCID
 def choose_models(text: str | None, *, standin: bool) -> tuple[str, ...]:
     """Return the models of a comma list, or the matrix's two.
 
-    Raises UsageError for a name nobody declared, and for a model that has no stand-in when one is asked for.
+    Raises UsageError for an undeclared name, and for a model without a stand-in where one is requested.
     """
     names = _split(text) or [model.name for model in matrix.matrix_models()]
     known = [model.name for model in matrix.MODELS]

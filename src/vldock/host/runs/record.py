@@ -69,11 +69,11 @@ class RunRecord:
         return sum(session.seconds for session in self.sessions)
 
     @property
-    def placed(self) -> dict[tuple[str, str], str]:
+    def cell_devices(self) -> dict[tuple[str, str], str]:
         """The device on which each cell was finished, as far as it is known."""
         return {(stint.model, name): stint.device for stint in self.stints for name in stint.cells}
 
-    def ticked(self, now: datetime) -> RunRecord:
+    def with_time(self, now: datetime) -> RunRecord:
         """Return the record with its last session lasting until `now`."""
         last = replace(self.sessions[-1], finished=now.isoformat())
         return replace(self, sessions=(*self.sessions[:-1], last))

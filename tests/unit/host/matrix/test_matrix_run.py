@@ -160,7 +160,7 @@ def test_the_report_tells_what_each_device_did(folder: RunFolder, good: FakeExec
     report = folder.report.read_text()
     assert "| cpu0 |" in report
     assert "| cpu1 |" in report
-    assert set(outcome.record.placed) == set(outcome.record.plan.cells)
+    assert set(outcome.record.cell_devices) == set(outcome.record.plan.cells)
     assert folder.load() == outcome.record
 
 

@@ -99,4 +99,4 @@ def test_the_time_of_all_sessions_counts() -> None:
     record = RunRecord("id", TIME, a_plan(), sessions=(WorkPeriod(TIME, TIME), later))
 
     assert record.seconds == 30
-    assert record.ticked(datetime(2026, 1, 3, 0, 1, tzinfo=UTC)).seconds == 60
+    assert record.with_time(datetime(2026, 1, 3, 0, 1, tzinfo=UTC)).seconds == 60
