@@ -42,7 +42,7 @@ def check(value: str) -> None:
         )
 
 
-def dot_env(values: Mapping[str, str], setup: Path) -> str:
+def render_dot_env(values: Mapping[str, str], setup: Path) -> str:
     """Return our block of lines for `.env`; `setup` is the path of setup_env.sh."""
     for value in (*values.values(), str(setup)):
         check(value)
@@ -69,7 +69,7 @@ def merge(text: str, block: str) -> str:
     return text + block
 
 
-def setup_env(values: Mapping[str, str]) -> str:
+def render_setup_env(values: Mapping[str, str]) -> str:
     """Return setup_env.sh: one quoted export per variable."""
     for value in values.values():
         check(value)

@@ -60,12 +60,12 @@ class Equality:
         return {**asdict(self), "equal": self.equal}
 
 
-def predictions(path: Path, answers: Mapping[str, str]) -> Predictions:
+def load_predictions(path: Path, answers: Mapping[str, str]) -> Predictions:
     """Return the answers read from `path` with the notes that lie beside it."""
-    return Predictions(path, answers, noted_tokens(path.with_name(f"{path.stem}{NOTES}")))
+    return Predictions(path, answers, read_tokens(path.with_name(f"{path.stem}{NOTES}")))
 
 
-def noted_tokens(path: Path) -> dict[str, tuple[int, ...]]:
+def read_tokens(path: Path) -> dict[str, tuple[int, ...]]:
     """Return {sample: token ids} of the last note of each sample.
 
     A line torn by a kill is left out.
@@ -82,7 +82,7 @@ def noted_tokens(path: Path) -> dict[str, tuple[int, ...]]:
     return found
 
 
-def equality(name: str, one: Predictions, two: Predictions) -> Equality:
+def compare_predictions(name: str, one: Predictions, two: Predictions) -> Equality:
     """Compare two prediction files on the samples they share."""
     shared = [index for index in one.answers if index in two.answers]
     noted = [index for index in shared if index in one.tokens and index in two.tokens]

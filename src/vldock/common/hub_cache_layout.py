@@ -63,7 +63,7 @@ class Reference(NamedTuple):
         return f"{self.path} {self.flaw}" if self.flaw else f"{self.path}: {self.commit}"
 
 
-def reference(path: Path, name: str = "main") -> Reference | None:
+def read_reference(path: Path, name: str = "main") -> Reference | None:
     """Read refs/NAME of a repository as huggingface_hub does; None without one."""
     file = path / "refs" / name
     if not file.is_file():
@@ -84,16 +84,16 @@ def reference(path: Path, name: str = "main") -> Reference | None:
     return Reference(file, said, None, f"names revision {said[:60]}, which is not here" if said else "is empty")
 
 
-def references(path: Path) -> list[Reference]:
+def read_references(path: Path) -> list[Reference]:
     """Read every file below refs/ of a repository's folder."""
     root = path / "refs"
     names = sorted(file.relative_to(root).as_posix() for file in root.rglob("*") if not file.name.endswith(UNFINISHED))
-    return [found for name in names if (found := reference(path, name))]
+    return [found for name in names if (found := read_reference(path, name))]
 
 
 def commit_of(path: Path) -> str | None:
     """Return the commit a repository's folder loads at refs/main, offline, or None."""
-    found = reference(path)
+    found = read_reference(path)
     return found.commit if found else None
 
 

@@ -52,7 +52,7 @@ class Workspace:
 
 
 @dataclass(frozen=True)
-class Activated:
+class Activation:
     """The variables changed, and the libraries that had read the old values."""
 
     root: Path
@@ -93,7 +93,7 @@ def make(root: Path, *, who: Identity | None = None) -> Workspace:
     who = who or whoami()
     values = variables(root)
     made = Workspace(root, tuple(_notes(root)))
-    block, script = env_files.dot_env(values, made.setup_file), env_files.setup_env(values)
+    block, script = env_files.render_dot_env(values, made.setup_file), env_files.render_setup_env(values)
     try:
         for name in FOLDERS:
             (root / name).mkdir(parents=True, exist_ok=True)
@@ -107,7 +107,7 @@ def make(root: Path, *, who: Identity | None = None) -> Workspace:
 
 def activate(
     environ: MutableMapping[str, str], *, root: Path | None = None, loaded: Iterable[str] | None = None
-) -> Activated:
+) -> Activation:
     """Make the workspace and set its variables in `environ`.
 
     The result names the loaded libraries that had read the old ones.
@@ -118,7 +118,7 @@ def activate(
     environ.update(values)
     present = set(sys.modules if loaded is None else loaded)
     too_late = tuple(name for name in READ_AT_IMPORT if name in present) if changed else ()
-    return Activated(made.root, changed, too_late)
+    return Activation(made.root, changed, too_late)
 
 
 def _notes(root: Path) -> list[str]:

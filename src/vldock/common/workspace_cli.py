@@ -63,7 +63,7 @@ def _split(argv: Sequence[str]) -> tuple[list[str], list[str]]:
 
 def _plan(root: Path) -> int:
     values = workspace.variables(root)
-    text = env_files.setup_env(values)
+    text = env_files.render_setup_env(values)
     print("\n".join(f"folder {root / name}" for name in workspace.FOLDERS))
     print(text, end="")
     return 0

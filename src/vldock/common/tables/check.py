@@ -12,7 +12,7 @@ from vldock.common.tables import images as table_images
 from vldock.common.tables import reader as table_reader
 from vldock.common.tables import texts
 from vldock.common.tables.images import Decode
-from vldock.common.tables.problems import Found, TableCheck
+from vldock.common.tables.problems import FlawCollector, TableCheck
 from vldock.common.tables.reader import Record
 
 PLACED = ("MMMU", "LEGO")  # benchmarks whose texts say <image 1> where a picture belongs
@@ -33,7 +33,7 @@ def check_table(
     few = limit is not None and limit <= FEW
     with _AtOnce() if few else ThreadPoolExecutor(max(1, threads)) as pool:
         table = _Table(name, root, own=own, decode=decode, limit=limit, pool=pool)
-        for record in table_reader.records(path, table.found):
+        for record in table_reader.records(path, table.flaws):
             table.add(record)
         return table.look()
 
@@ -51,7 +51,7 @@ class _AtOnce(Executor):
 class _Table:
     def __init__(self, name: str, root: Path, *, own: bool, decode: Decode, limit: int | None, pool: Executor) -> None:
         self.name, self.root, self.own, self.decode, self.limit, self.pool = name, root, own, decode, limit, pool
-        self.found = Found()
+        self.flaws = FlawCollector()
         self.header: list[str] = []
         self.place: dict[str, int] = {}
         self.rows = self.asked = 0
@@ -71,18 +71,18 @@ class _Table:
         row = _Row(record, self.place, number=self.rows)
         if len(record.cells) != len(self.header):
             said = f"{len(record.cells)} cells, the header has {len(self.header)}"
-            self.found.add("ragged", record.line, said, index=row.index or None)
+            self.flaws.add("ragged", record.line, said, index=row.index or None)
         self._index(row)
         dropped = "image" in self.place and not row["image"]
         asked = not dropped and (self.limit is None or self.asked < self.limit)
         self.asked += asked
         if dropped and (self.limit is None or self.asked < self.limit):
             beside = f", and image_path {row['image_path'][:80]!r} beside it is not read" if row["image_path"] else ""
-            self.found.add("no-picture", row.line, f"image is empty{beside}", index=row.index)
+            self.flaws.add("no-picture", row.line, f"image is empty{beside}", index=row.index)
         if asked:
-            texts.check(row, self.header, self.found)
+            texts.check(row, self.header, self.flaws)
             if self.name.startswith(PLACED):
-                texts.check_places(row, self.header, self.found)
+                texts.check_places(row, self.header, self.flaws)
         if len(record.cells) == len(self.header):
             self._pictures(row, asked=asked)
 
@@ -90,12 +90,12 @@ class _Table:
         self.header = record.cells
         for column in dict.fromkeys(self.header):
             if self.header.count(column) > 1:
-                self.found.add("column", record.line, f"{column!r} is there {self.header.count(column)} times")
+                self.flaws.add("column", record.line, f"{column!r} is there {self.header.count(column)} times")
         self.place = {column: place for place, column in enumerate(self.header)}
         if self.own and "question" not in self.place:
-            self.found.add("column", record.line, f"no `question` among {', '.join(self.header)[:120]}")
+            self.flaws.add("column", record.line, f"no `question` among {', '.join(self.header)[:120]}")
         if "index" not in self.place:
-            self.found.add("index-made", record.line, f"columns are {', '.join(self.header)[:120]}")
+            self.flaws.add("index-made", record.line, f"columns are {', '.join(self.header)[:120]}")
 
     def _index(self, row: _Row) -> None:
         if "index" not in self.place:
@@ -103,12 +103,12 @@ class _Table:
         text = row.index
         number = table_images.as_number(text)
         if text in texts.MISSING:
-            self.found.add("index-empty", row.line, f"{text!r}")
+            self.flaws.add("index-empty", row.line, f"{text!r}")
         elif text in self.indices:
-            self.found.add("index-twice", row.line, f"{text!r} is the index of line {self.indices[text]}", index=text)
+            self.flaws.add("index-twice", row.line, f"{text!r} is the index of line {self.indices[text]}", index=text)
         elif number in self.numbers:
             other, line = self.numbers[number]
-            self.found.add("index-twice", row.line, f"{text!r} is read as {other!r} of line {line}", index=text)
+            self.flaws.add("index-twice", row.line, f"{text!r} is read as {other!r} of line {line}", index=text)
         self.indices.setdefault(text, row.line)
         self.numbers.setdefault(number, (text, row.line))
 
@@ -117,13 +117,13 @@ class _Table:
             cells = table_images.split_cell(row["image"])
             names = table_images.split_cell(row["image_path"]) if row["image_path"] else []
         except ValueError as error:
-            self.found.add("list", row.line, str(error), index=row.index)
+            self.flaws.add("list", row.line, str(error), index=row.index)
             return
         if "image" not in self.place:
             self._files(row, names, asked=asked)
             return
         for name in filter(table_images.leaves_folder, names):
-            self.found.add("path-outside", row.line, name, index=row.index)
+            self.flaws.add("path-outside", row.line, name, index=row.index)
         if not row["image"]:
             return
         if len(row["image"]) <= table_images.REFERENCE_UP_TO:
@@ -132,7 +132,7 @@ class _Table:
             numbered = [f"{row.index}_{number}.png" for number in range(len(cells))]
             made = numbered if len(cells) > 1 else [f"{row.index}.png"]
             if not names and any(map(table_images.leaves_folder, made)):
-                self.found.add("path-outside", row.line, made[0], index=row.index)
+                self.flaws.add("path-outside", row.line, made[0], index=row.index)
             self._names(row, cells, names or made)
             if asked:
                 jobs = [self.pool.submit(table_images.why_broken_base64, cell, self.decode) for cell in cells]
@@ -142,17 +142,17 @@ class _Table:
         for cell, name in zip(cells, names, strict=False):
             if self.files.setdefault(name, hash(cell)) != hash(cell) and self.indices.get(row.index) == row.line:
                 kind = "picture-path" if row["image_path"] else "picture-name"
-                self.found.add(kind, row.line, name, index=row.index)
+                self.flaws.add(kind, row.line, name, index=row.index)
 
     def _files(self, row: _Row, names: Sequence[str], *, asked: bool) -> None:
         """Check images that are files; a benchmark's class provides its own."""
         if self.own and not names and "image_path" in self.place:
-            self.found.add("picture-file", row.line, "image_path is empty", index=row.index)
+            self.flaws.add("picture-file", row.line, "image_path is empty", index=row.index)
         for name in names:
             if table_images.leaves_folder(name, absolute=True):
-                self.found.add("path-outside", row.line, name, index=row.index)
+                self.flaws.add("path-outside", row.line, name, index=row.index)
             elif self.own and (path := table_images.file_of(name, root=self.root, table=self.name)) is None:
-                self.found.add("picture-file", row.line, name, index=row.index)
+                self.flaws.add("picture-file", row.line, name, index=row.index)
             elif self.own and path and asked:
                 self._wait(row, [self.pool.submit(_wrong_file, path, self.decode)])
 
@@ -176,10 +176,10 @@ class _Table:
                 if asked and cell in self.lost:
                     self._lose(row.line, row.index, self.lost[cell])
             elif table_images.why_broken_base64(cell, self.decode):
-                self.found.add("reference", row.line, repr(cell), index=row.index)
+                self.flaws.add("reference", row.line, repr(cell), index=row.index)
 
     def _lose(self, line: int, index: str, cause: str) -> None:
-        self.found.add("picture-lost", line, cause, index=index)
+        self.flaws.add("picture-lost", line, cause, index=index)
         self.lost[index] = cause
 
     def look(self) -> TableCheck:
@@ -187,9 +187,9 @@ class _Table:
         while self.waiting:
             self._decoded()
         self._references()
-        if not self.rows and not self.found.counts:
-            self.found.add("empty", 1, f"{len(self.header)} columns")
-        return TableCheck(self.rows, dict(self.found.counts), tuple(self.found.flaws), self.lost)
+        if not self.rows and not self.flaws.counts:
+            self.flaws.add("empty", 1, f"{len(self.header)} columns")
+        return TableCheck(self.rows, dict(self.flaws.counts), tuple(self.flaws.flaws), self.lost)
 
 
 class _Row:

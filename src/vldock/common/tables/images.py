@@ -81,11 +81,11 @@ def why_broken(content: bytes, pillow: Any) -> str | None:
     try:
         load_picture(content, pillow, draft=True)
     except BROKEN as error:
-        return shortened(error)
+        return short_error(error)
     return None
 
 
-def shortened(error: BaseException) -> str:
+def short_error(error: BaseException) -> str:
     """Return a decoder's error as a few words."""
     text = " ".join(str(error).split())
     return "no picture that Pillow knows" if "cannot identify" in text else text[:120] or type(error).__name__

@@ -108,7 +108,7 @@ class TableCheck:
 
 
 @dataclass
-class Found:
+class FlawCollector:
     """The problems found so far; of each kind the first SHOWN are listed by row."""
 
     counts: Counter[str] = field(default_factory=Counter)

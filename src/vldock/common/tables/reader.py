@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from vldock.common.tables.problems import Found
+from vldock.common.tables.problems import FlawCollector
 
 LONGEST = 64_000_000  # characters a quoted cell may go on over line breaks
 BOM = b"\xef\xbb\xbf"
@@ -26,20 +26,20 @@ class Record:
     cells: list[str]
 
 
-def records(path: Path, found: Found) -> Iterator[Record]:
+def records(path: Path, flaws: FlawCollector) -> Iterator[Record]:
     """Yield the rows of a file, the header first.
 
-    What pandas would misread goes to `found`.
+    What pandas would misread goes to `flaws`.
 
     A row swallowed by an opened quote is yielded as it was meant. Raises OSError.
     """
     columns = 0
     with path.open("rb") as stream:
-        lines = _Lines(_pieces(stream, found))
+        lines = _Lines(_pieces(stream, flaws))
         for number, text in lines:
             if not text.strip():
                 continue
-            record = _record(number, text, lines, columns, found)
+            record = _record(number, text, lines, columns, flaws)
             columns = columns or len(record.cells)
             yield record
 
@@ -61,25 +61,25 @@ class _Lines:
         self._back.extendleft(reversed(lines))
 
 
-def _pieces(stream: Iterator[bytes], found: Found) -> Iterator[tuple[int, str]]:
+def _pieces(stream: Iterator[bytes], flaws: FlawCollector) -> Iterator[tuple[int, str]]:
     for number, raw in enumerate(stream, start=1):
         if number == 1 and raw.startswith(WIDE):
-            found.add("encoding", 1, "UTF-16")
+            flaws.add("encoding", 1, "UTF-16")
             return
         if b"\0" in raw:
-            found.add("nul", number, f"at byte {raw.index(0) + 1} of the line")
+            flaws.add("nul", number, f"at byte {raw.index(0) + 1} of the line")
         body = raw.removeprefix(BOM) if number == 1 else raw
         body = body.removesuffix(b"\n").removesuffix(b"\r")
         try:
             text = body.decode("utf-8")
         except UnicodeDecodeError as error:
-            found.add("encoding", number, f"byte 0x{body[error.start]:02x} at {error.start + 1} of the line")
+            flaws.add("encoding", number, f"byte 0x{body[error.start]:02x} at {error.start + 1} of the line")
             text = body.decode("utf-8", errors="replace")
         for part in text.split("\r") if b"\r" in body and b'"' not in body else (text,):
             yield number, part
 
 
-def _record(number: int, text: str, lines: _Lines, columns: int, found: Found) -> Record:
+def _record(number: int, text: str, lines: _Lines, columns: int, flaws: FlawCollector) -> Record:
     """Return the row that begins with this line.
 
     A quoted cell may go on over the next lines.
@@ -99,11 +99,11 @@ def _record(number: int, text: str, lines: _Lines, columns: int, found: Found) -
         if '"' in whole[-1]:
             cells, opened, after = _split("\n".join(whole))
     if opened or (taken and _swallowed(cells, columns, after)):
-        found.add("quote", number, f"{_cell(text)}")
+        flaws.add("quote", number, f"{_cell(text)}")
         lines.put_back(taken)
         return Record(number, [cell.removeprefix('"') for cell in text.split("\t")])
     if after:
-        found.add("quote-dropped", number, _cell(after))
+        flaws.add("quote-dropped", number, _cell(after))
     return Record(number, cells)
 
 

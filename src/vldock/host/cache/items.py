@@ -42,7 +42,7 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Torn:
+class CorruptRepository:
     """A repository huggingface_hub cannot read, and the reason."""
 
     path: Path
@@ -67,7 +67,7 @@ def scan(locations: CacheLocations) -> list[Item]:
     return sorted(items, key=lambda item: (kinds.index(item.kind), -item.size, item.name))
 
 
-def find_torn(hub: Path) -> list[Torn]:
+def find_torn(hub: Path) -> list[CorruptRepository]:
     """Return the repositories huggingface_hub found corrupt.
 
     Folders that are no repository do not count.
@@ -76,7 +76,7 @@ def find_torn(hub: Path) -> list[Torn]:
     for warning in hub_info(hub).warnings:
         path = next((path for path in list_folder(hub) if "--" in path.name and f"/{path.name}" in str(warning)), None)
         if path is not None:
-            found.append(Torn(path, str(warning).splitlines()[0]))
+            found.append(CorruptRepository(path, str(warning).splitlines()[0]))
     return found
 
 

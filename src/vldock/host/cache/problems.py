@@ -120,7 +120,7 @@ def _torn(repository: Path) -> Iterator[Flaw]:
     for path, state in walk(repository / "snapshots"):
         if stat.S_ISLNK(state.st_mode) and not path.exists():
             yield Flaw("torn", path, 0, f"a link into nowhere: {path.readlink().name[:12]} is not in blobs/")
-    for reference in hub_cache_layout.references(repository):
+    for reference in hub_cache_layout.read_references(repository):
         if reference.flaw:
             yield Flaw("torn", reference.path, 0, reference.flaw, cure=reference.cure)
 

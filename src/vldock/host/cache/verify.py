@@ -78,7 +78,7 @@ def _blob(path: Path) -> VerifyResult:
 def _references(locations: CacheLocations) -> Iterator[hub_cache_layout.Reference]:
     for hub in locations.hubs:
         for repository in list_repositories(hub):
-            yield from hub_cache_layout.references(repository)
+            yield from hub_cache_layout.read_references(repository)
 
 
 def repair(locations: CacheLocations) -> list[hub_cache_layout.Reference]:

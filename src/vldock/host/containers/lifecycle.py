@@ -13,7 +13,7 @@ from typing import Any
 from vldock.common.errors import EnvironmentUnfit, UsageError
 from vldock.host.containers.cleanup import STOP_SECONDS, end_container
 from vldock.host.containers.spec import Spec
-from vldock.host.containers.streams import Source, frames
+from vldock.host.containers.streams import Source, read_frames
 from vldock.host.errors import error_text
 
 TICK_SECONDS = 1.0
@@ -67,7 +67,7 @@ class Container:
         self.handle = handle
         self._sock = sock
         self._lines: queue.Queue[Line | None] = queue.Queue()
-        self._reader = threading.Thread(target=self._read, args=(frames(sock),), daemon=True)
+        self._reader = threading.Thread(target=self._read, args=(read_frames(sock),), daemon=True)
 
     @property
     def id(self) -> str:
@@ -147,7 +147,7 @@ class Container:
         api = self.handle.client.api
         made = api.exec_create(self.id, list(argv), **options)["Id"]
         out: dict[Source, bytes] = {"stdout": b"", "stderr": b""}
-        for source, chunk in frames(api.exec_start(made, socket=True)):
+        for source, chunk in read_frames(api.exec_start(made, socket=True)):
             out[source] += chunk
         code = int(api.exec_inspect(made)["ExitCode"])
         return Completed(

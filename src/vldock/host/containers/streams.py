@@ -12,7 +12,7 @@ from typing import Any, Literal
 Source = Literal["stdout", "stderr"]
 
 
-def frames(sock: Any) -> Iterator[tuple[Source, bytes]]:
+def read_frames(sock: Any) -> Iterator[tuple[Source, bytes]]:
     """Yield (stream, bytes) until the other side ends, then close the socket.
 
     An engine that goes away ends it like a container that ends: the caller's next request tells the difference.

@@ -23,7 +23,7 @@ from vldock.host.downloads.request import FetchedFile, FileRequest, ProgressList
 from vldock.host.errors import NoRoom, disk_error
 from vldock.host.util import process_lock
 from vldock.host.util.console import size_text
-from vldock.host.util.worker_threads import Done, run_all
+from vldock.host.util.worker_threads import WorkResult, run_all
 
 LOCK_FILE = ".vldock-fetch.lock"
 Free = Callable[[Path], int]
@@ -32,7 +32,7 @@ Free = Callable[[Path], int]
 class FetchDisplay(ProgressListener, Protocol):
     """Listener of progress and of each file's end."""
 
-    def on_end(self, done: Done[FileRequest, FetchedFile]) -> None:
+    def on_end(self, done: WorkResult[FileRequest, FetchedFile]) -> None:
         """Called when a file is in its place, or given up."""
 
 

@@ -73,7 +73,7 @@ def repo_item(locked: LockedRepo, cache: Path, *, quick: bool = False) -> Item:
     """
     place = hub_cache_layout.folder(cache, locked.repo)
     begun = tuple(f"blobs/{name} is unfinished" for name in hub_cache_layout.list_unfinished(place))
-    reference = hub_cache_layout.reference(place)
+    reference = hub_cache_layout.read_reference(place)
     if reference is None or reference.commit is None:
         return _item_without_commit(locked, place, reference, begun)
     files = hub_cache_layout.snapshot(place, reference.commit)

@@ -16,7 +16,7 @@ from vldock.host.downloads.plan import DownloadJob, bytes_here
 from vldock.host.downloads.request import FetchedFile, FileRequest
 from vldock.host.util.console import size_text
 from vldock.host.util.redaction import bare_url
-from vldock.host.util.worker_threads import Done
+from vldock.host.util.worker_threads import WorkResult
 
 NAME_WIDTH = 44
 
@@ -30,7 +30,7 @@ class LineDisplay:
     def on_progress(self, request: FileRequest, size: int, total: int | None) -> None:
         """Do nothing: progress is for bars only."""
 
-    def on_end(self, done: Done[FileRequest, FetchedFile]) -> None:
+    def on_end(self, done: WorkResult[FileRequest, FetchedFile]) -> None:
         """Print the file's end."""
         self.count += 1
         self.console.print(f"[{self.count}/{self.total}] {_end(done)}", soft_wrap=True)
@@ -53,7 +53,7 @@ class BarDisplay(LineDisplay):
                 self.tasks[request.name] = self.progress.add_task(escape(name), total=total)
         self.progress.update(self.tasks[request.name], completed=size, total=total)
 
-    def on_end(self, done: Done[FileRequest, FetchedFile]) -> None:
+    def on_end(self, done: WorkResult[FileRequest, FetchedFile]) -> None:
         """Replace the bar by a line."""
         with self.lock:
             task = self.tasks.pop(done.item.name, None)
@@ -115,7 +115,7 @@ def closing_lines(report: FetchReport) -> list[str]:
     ]
 
 
-def _end(done: Done[FileRequest, FetchedFile]) -> str:
+def _end(done: WorkResult[FileRequest, FetchedFile]) -> str:
     if done.result is None:
         return f"FAILED {done.item.name}: {done.error}"
     fetched = done.result

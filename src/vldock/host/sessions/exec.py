@@ -18,7 +18,7 @@ from types import FrameType
 from typing import IO, Any
 
 from vldock.common.errors import EnvironmentUnfit
-from vldock.host.containers.streams import Source, frames
+from vldock.host.containers.streams import Source, read_frames
 from vldock.host.errors import error_text
 from vldock.host.sessions import control as session_control
 from vldock.host.util.console import Say, say
@@ -131,7 +131,7 @@ def _start(handle: Any, argv: Sequence[str], env: Mapping[str, str]) -> tuple[st
     api = handle.client.api
     try:
         made = str(api.exec_create(handle.id, list(argv), environment=dict(env))["Id"])
-        return made, frames(api.exec_start(made, socket=True))
+        return made, read_frames(api.exec_start(made, socket=True))
     except APIError as error:
         raise EnvironmentUnfit(f"{argv[0]} cannot be run in {handle.name}: {error_text(error)}") from error
 

@@ -20,7 +20,7 @@ Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
-class Done(Generic[Item, Result]):
+class WorkResult(Generic[Item, Result]):
     """The end of one item: a result, or an error."""
 
     item: Item
@@ -34,22 +34,22 @@ def run_all(
     *,
     jobs: int,
     stop: threading.Event,
-    on_result: Callable[[Done[Item, Result]], None] = lambda done: None,
-) -> list[Done[Item, Result]]:
+    on_result: Callable[[WorkResult[Item, Result]], None] = lambda done: None,
+) -> list[WorkResult[Item, Result]]:
     """Call `work` for each item, `jobs` at a time; return the ends in order.
 
     A VldockError is that item's end and the others go on; any other exception stops all and is raised here. Ctrl-C sets
     `stop`, gives the threads a moment to let go, and is raised.
     """
     waiting: queue.SimpleQueue[int] = queue.SimpleQueue()
-    ended: queue.SimpleQueue[tuple[int, Done[Item, Result] | BaseException]] = queue.SimpleQueue()
+    ended: queue.SimpleQueue[tuple[int, WorkResult[Item, Result] | BaseException]] = queue.SimpleQueue()
     for number in range(len(items)):
         waiting.put(number)
     arguments = (items, work, waiting, ended, stop)
     threads = [threading.Thread(target=_work, args=arguments, daemon=True) for _ in range(min(jobs, len(items)))]
     for thread in threads:
         thread.start()
-    found: dict[int, Done[Item, Result]] = {}
+    found: dict[int, WorkResult[Item, Result]] = {}
     try:
         while len(found) < len(items):
             number, end = ended.get()
@@ -69,7 +69,7 @@ def _work(
     items: Sequence[Item],
     work: Callable[[Item], Result],
     waiting: queue.SimpleQueue[int],
-    ended: queue.SimpleQueue[tuple[int, Done[Item, Result] | BaseException]],
+    ended: queue.SimpleQueue[tuple[int, WorkResult[Item, Result] | BaseException]],
     stop: threading.Event,
 ) -> None:
     """Take one number after the other until there is none, or all is stopped."""
@@ -79,9 +79,9 @@ def _work(
         except queue.Empty:
             return
         try:
-            ended.put((number, Done(items[number], result=work(items[number]))))
+            ended.put((number, WorkResult(items[number], result=work(items[number]))))
         except VldockError as error:
-            ended.put((number, Done(items[number], error=error)))
+            ended.put((number, WorkResult(items[number], error=error)))
         except Stopped:
             return
         except BaseException as error:  # noqa: BLE001  raised again in the main thread

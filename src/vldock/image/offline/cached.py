@@ -113,7 +113,7 @@ def find(name: str, *, arrow: Path, hub: Path, also: tuple[Path, ...] = ()) -> C
 
 def commit_of(name: str, revision: str, *, hub: Path) -> str:
     """Return the commit of a cached branch or tag; any other word is taken as a commit."""
-    found = hub_cache_layout.reference(hub / f"datasets--{name.replace('/', '--')}", revision)
+    found = hub_cache_layout.read_reference(hub / f"datasets--{name.replace('/', '--')}", revision)
     return found.said if found else revision
 
 
@@ -152,7 +152,7 @@ def _ends_well(path: Path) -> bool:
 def _snapshots(repository: Path) -> list[Snapshot]:
     if not _is_folder(repository / "snapshots"):
         return []
-    named = {one.said for one in hub_cache_layout.references(repository)}
+    named = {one.said for one in hub_cache_layout.read_references(repository)}
     found = [_snapshot(path, named) for path in (repository / "snapshots").iterdir() if path.is_dir()]
     return sorted(found, key=lambda one: (not one.named, -one.path.stat().st_mtime))
 

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from vldock.common.cell_record import Cell
-from vldock.common.equality import Predictions, equality, predictions
+from vldock.common.equality import Predictions, compare_predictions, load_predictions
 from vldock.common.errors import EvaluationFailed
 from vldock.common.inference_options import BATCHED, STOCK
 from vldock.common.matrix import matrix_benchmarks, matrix_models
@@ -81,7 +81,9 @@ def load_cell(context: StepContext, engine: str, model: str, benchmark: str) -> 
 def compare(context: StepContext) -> StepResult:
     """Compare both engines' answers and tokens, cell by cell; raises EvaluationFailed where any differs."""
     found = [
-        equality(f"{model} x {name}", *(read_answers(context, engine, model, name) for engine in (STOCK, BATCHED)))
+        compare_predictions(
+            f"{model} x {name}", *(read_answers(context, engine, model, name) for engine in (STOCK, BATCHED))
+        )
         for model in models(context)
         for name in benchmarks(context)
     ]
@@ -105,4 +107,6 @@ def read_predictions(path: Path) -> Predictions:
 
     rows = text_cells.sheet_rows(load_workbook(path, read_only=True))
     index, answer = rows[0].index("index"), rows[0].index("prediction")
-    return predictions(path, {str(row[index]): "" if row[answer] is None else str(row[answer]) for row in rows[1:]})
+    return load_predictions(
+        path, {str(row[index]): "" if row[answer] is None else str(row[answer]) for row in rows[1:]}
+    )

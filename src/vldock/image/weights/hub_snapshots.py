@@ -41,7 +41,7 @@ def cache_root(environ: Mapping[str, str]) -> Path:
 def snapshot(repo: str, environ: Mapping[str, str] = os.environ) -> Snapshot:
     """Return the cached snapshot of `repo` at its main branch."""
     folder = hub_cache_layout.folder(cache_root(environ), repo)
-    found = hub_cache_layout.reference(folder)
+    found = hub_cache_layout.read_reference(folder)
     if found is None or found.commit is None:
         return Snapshot(repo, None, hidden=found)
     return Snapshot(repo, found.commit, tuple(_missing(hub_cache_layout.snapshot(folder, found.commit))))

@@ -19,7 +19,7 @@ from vldock.host.downloads.locked_files import HubFile, LockedRepo, WeightsLock
 from vldock.host.downloads.partial_file import Checksums, ExpectedFile
 from vldock.host.downloads.request import FetchedFile, FileRequest
 from vldock.host.errors import DownloadDenied, HostFailed, NotThere
-from vldock.host.util.worker_threads import Done, run_all
+from vldock.host.util.worker_threads import WorkResult, run_all
 
 LOCK = WeightsLock("http://h", tuple(LockedRepo(repo) for repo in ("liuhaotian/llava-v1.5-7b", fetch_plan.matrix.CLIP)))
 
@@ -133,8 +133,8 @@ def test_a_terminal_shows_bars_and_a_line_for_each_end(tmp_path: Path) -> None:
 
     with fetch_progress.open_display(screen, total=2) as show:
         show.on_progress(item, 2, 4)
-        show.on_end(Done(item, FetchedFile(item, "downloaded", 4, Checksums(4, "0", git="0"))))
-        show.on_end(Done(item, error=NotThere("gone")))
+        show.on_end(WorkResult(item, FetchedFile(item, "downloaded", 4, Checksums(4, "0", git="0"))))
+        show.on_end(WorkResult(item, error=NotThere("gone")))
 
     text = screen.file.getvalue()  # type: ignore[attr-defined]
     assert "model[1].safetensors" in text

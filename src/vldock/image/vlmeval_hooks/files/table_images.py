@@ -30,7 +30,7 @@ def decode_image(text: str) -> Any:
     try:
         return table_images.load_picture(base64.b64decode(table_images.without_uri(text)), Image)
     except BROKEN as error:
-        raise PictureLost(f"picture cannot be decoded: {table_images.shortened(error)}") from error
+        raise PictureLost(f"picture cannot be decoded: {table_images.short_error(error)}") from error
 
 
 def why_broken(content: bytes) -> str | None:
