@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.download_helpers import TABLES
 from support.fake_hub import COMMIT, FakeHub, running
-from support.fetch_command import TABLES
 from support.tiny_weights import CLIP, LLAVA, model, tower, write_locks
 
 

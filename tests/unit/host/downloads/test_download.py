@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from support.download_helpers import PATH, NoProgress, content, wanted, web
 from support.fake_hub import FakeHub
-from support.file_requests import PATH, content, wanted, web
-from support.no_progress import NoProgress
 
 from vldock.common.errors import VldockError
 from vldock.host.downloads.file import fetch_file

@@ -6,9 +6,8 @@ import threading
 from pathlib import Path
 
 import pytest
+from support.download_helpers import HURRY, PATH, NoProgress, content, wanted, web
 from support.fake_hub import COMMIT, TOKEN, FakeHub
-from support.file_requests import HURRY, PATH, content, wanted, web
-from support.no_progress import NoProgress
 
 from vldock.common.errors import EnvironmentUnfit
 from vldock.host.downloads import http as download_http

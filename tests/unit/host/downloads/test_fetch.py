@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 from support import wait_until
+from support.download_helpers import TABLES, fetch
 from support.fake_hub import FakeHub
-from support.fetch_command import TABLES, fetch
 from support.paths import ROOT
 
 from vldock.common.errors import EnvironmentUnfit

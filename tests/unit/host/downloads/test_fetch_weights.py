@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from support.download_helpers import TABLES, fetch
 from support.fake_hub import COMMIT, TOKEN, FakeHub
-from support.fetch_command import TABLES, fetch
 from support.tiny_weights import CLIP, LLAVA, write_locks
 
 from vldock.host.downloads import locked_files

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import requests
 from support.fake_hub import TOKEN
-from support.registries import tls_registry
-from support.registries.fake_registry import FakeRegistry, response
-from support.no_progress import NoProgress
+from support.download_helpers import NoProgress
+from support.fake_hub import TOKEN
+from support.fake_registry import FakeRegistry, response
 from support.tls_registry import PlainListener
 
 from vldock.common.errors import InputRefused

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from huggingface_hub import try_to_load_from_cache
+from support.download_helpers import put
 from support.fake_hub import COMMIT
-from support.locked_repos import put
 from support.tiny_weights import CLIP, LLAVA, model, tower, write_locks
 
 from vldock.common import hub_cache_layout

@@ -10,9 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from support.download_helpers import NoProgress, put
 from support.fake_hub import COMMIT
-from support.locked_repos import put
-from support.no_progress import NoProgress
 from support.tiny_weights import CLIP, LLAVA, model, table, tower, write_locks
 
 from vldock.common import hub_cache_layout, weight_files
