@@ -10,9 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.paths import VLDOCK
-
-from support.paths import is_writable
+from support.paths import VLDOCK, is_writable
 
 from vldock.host.util import checkout
 

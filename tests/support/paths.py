@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path, PurePosixPath
-
-from vldock.common.cache_env import CACHE_ROOT, LMUDATA, OUTPUTS
+from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 VLDOCK = (sys.executable, "-c", "from vldock.host.cli.main import main; main()")

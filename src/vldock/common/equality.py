@@ -82,7 +82,7 @@ def read_tokens(path: Path) -> dict[str, tuple[int, ...]]:
     return found
 
 
-def compare_predictions(name: str, one: Predictions, two: Predictions) -> Equality:
+def compare_answers(name: str, one: Predictions, two: Predictions) -> Equality:
     """Compare two prediction files on the samples they share."""
     shared = [index for index in one.answers if index in two.answers]
     noted = [index for index in shared if index in one.tokens and index in two.tokens]

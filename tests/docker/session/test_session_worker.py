@@ -39,7 +39,7 @@ def failed(
     yield live, live.start("--keep-failed")
     for handle in cleanup.find(docker_client, role=session_spec.ROLE):
         if handle.name == session_spec.container_name(live.name):
-            cleanup.end(handle)
+            cleanup.end_container(handle)
 
 
 def test_the_start_fails_with_the_cause(failed: tuple[LiveSession, Any]) -> None:

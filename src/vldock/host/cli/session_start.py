@@ -93,4 +93,6 @@ def _spec(client: Any, status: docker_client.EngineStatus, name: str, models: tu
     env = terminal.parse_environment(given.pop("pairs"), standin=standin)
     user = given.pop("user") or terminal.caller_user()
     reaps = session_spec.reaps_orphans(local_images.find(client, given["image"], hint="vldock build"))
-    return session_spec.container_spec(asked, terminal.make_spec((), env=env, user=user, gpus=chosen, **given), reaps=reaps)
+    return session_spec.container_spec(
+        asked, terminal.make_spec((), env=env, user=user, gpus=chosen, **given), reaps=reaps
+    )

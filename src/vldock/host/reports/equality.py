@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from vldock.common.cell_record import CELL_FILE
-from vldock.common.equality import Equality, Predictions, compare_predictions, load_predictions
+from vldock.common.equality import Equality, Predictions, compare_answers, load_predictions
 from vldock.common.errors import InputRefused
 from vldock.host.reports import compare, prediction_table
 from vldock.host.runs.folder import RUN_FILE
@@ -62,7 +62,7 @@ def compare_predictions(first: Path, second: Path) -> PredictionComparison:
     cells = []
     for name, (mine, theirs) in pairs.items():
         try:
-            cells.append(compare_predictions(name, read_predictions(mine), read_predictions(theirs)))
+            cells.append(compare_answers(name, read_predictions(mine), read_predictions(theirs)))
         except InputRefused as refusal:
             if len(pairs) == 1:
                 raise

@@ -15,8 +15,9 @@ from vldock.common.prompt_style import UPSTREAM
 from vldock.common.tables.problems import REMARKS
 from vldock.host.runs.devices import Placement
 from vldock.host.runs.events import score_text
-from vldock.host.runs.folder import RunFolder, RunRecord
+from vldock.host.runs.folder import RunFolder
 from vldock.host.runs.plan import RunPlan, choose_benchmarks
+from vldock.host.runs.record import RunRecord
 from vldock.host.util.console import duration_text
 
 CellsByKey = Mapping[tuple[str, str], Cell]

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from vldock.common.cell_record import Cell
-from vldock.common.equality import Predictions, compare_predictions, load_predictions
+from vldock.common.equality import Predictions, compare_answers, load_predictions
 from vldock.common.errors import EvaluationFailed
 from vldock.common.inference_options import BATCHED, STOCK
 from vldock.common.matrix import matrix_benchmarks, matrix_models
@@ -81,7 +81,7 @@ def load_cell(context: StepContext, engine: str, model: str, benchmark: str) -> 
 def compare(context: StepContext) -> StepResult:
     """Compare both engines' answers and tokens, cell by cell; raises EvaluationFailed where any differs."""
     found = [
-        compare_predictions(
+        compare_answers(
             f"{model} x {name}", *(read_answers(context, engine, model, name) for engine in (STOCK, BATCHED))
         )
         for model in models(context)

@@ -14,7 +14,7 @@ from typing import Any
 
 from vldock.common import passport
 from vldock.common.cache_env import WORKSPACE
-from vldock.common.equality import compare_predictions
+from vldock.common.equality import compare_answers
 from vldock.common.errors import EvaluationFailed
 from vldock.common.image_paths import VLMEVALKIT
 from vldock.common.inference_options import BATCHED, STOCK
@@ -155,6 +155,6 @@ def features(context: StepContext) -> StepResult:
 
 def _require_equal(name: str, one: Any, two: Any) -> None:
     """Raise EvaluationFailed where two sets of predictions differ."""
-    found = compare_predictions(name, one, two)
+    found = compare_answers(name, one, two)
     if not found.equal:
         raise EvaluationFailed(f"{name}: {found.answers} of {found.samples} answers differ: {found.example}")

@@ -26,7 +26,7 @@ def test_the_token_goes_to_the_hub_only(hub: FakeHub, tmp_path: Path) -> None:
 
     fetch_file(other, item, listener=NoProgress())
 
-    assert "Authorization" not in hub.asked(PATH)[0]
+    assert "Authorization" not in hub.requests_for(PATH)[0]
 
 
 def test_a_gated_model_names_the_page_and_the_variable_and_never_the_token(hub: FakeHub, tmp_path: Path) -> None:

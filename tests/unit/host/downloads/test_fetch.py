@@ -28,7 +28,7 @@ def test_benchmarks_are_fetched_and_kept(hub: FakeHub, locks: Path, tmp_path: Pa
     assert fetch(locks, "data", "POPE", "MMStar", "--data", str(tmp_path / "data")) == 0
     assert (tmp_path / "data" / "POPE.tsv").read_bytes() == TABLES["POPE"]
     assert fetch(locks, "data", "POPE,MMStar", "--data", str(tmp_path / "data")) == 0
-    assert len(hub.asked("/tsv/POPE.tsv")) == 1
+    assert len(hub.requests_for("/tsv/POPE.tsv")) == 1
 
 
 def test_a_mirror_is_asked_instead_of_the_usual_host(hub: FakeHub, locks: Path, tmp_path: Path) -> None:
@@ -64,7 +64,7 @@ def test_a_dry_run_tells_sizes_and_sources_and_fetches_nothing(
     files = {item["name"]: item for item in json.loads(capsys.readouterr().out)["files"]}
     assert files["POPE.tsv"]["size"] == len(TABLES["POPE"])
     assert (files["MMStar.tsv"]["here"], files["MMStar.tsv"]["from"]) == (5, f"{hub.url}/tsv/MMStar.tsv")
-    assert hub.asked("/tsv/POPE.tsv") == []
+    assert hub.requests_for("/tsv/POPE.tsv") == []
 
 
 def test_what_does_not_fit_is_refused_before_a_byte(tmp_path: Path) -> None:

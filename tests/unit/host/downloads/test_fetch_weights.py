@@ -90,7 +90,7 @@ def test_a_gated_model_is_fetched_with_the_token_of_env(hub: FakeHub, locks: Pat
 
     assert fetch(locks, "weights", CLIP, "--cache", str(tmp_path)) == 40
     assert fetch(locks, "weights", CLIP, "--cache", str(tmp_path), "--env-file", str(env)) == 0
-    (storage,) = hub.asked("/cdn/openai--clip-vit-large-patch14-336/pytorch_model.bin")
+    (storage,) = hub.requests_for("/cdn/openai--clip-vit-large-patch14-336/pytorch_model.bin")
     assert "Authorization" not in storage
 
 
@@ -110,7 +110,7 @@ def test_a_mirror_without_checksums_in_its_listing_is_asked_by_head(hub: FakeHub
     hub.sums_in_listing = False
 
     assert fetch(locks, "weights", CLIP, "--cache", str(tmp_path)) == 0
-    assert hub.asked(f"/{CLIP}/resolve/{COMMIT}/pytorch_model.bin", "HEAD")
+    assert hub.requests_for(f"/{CLIP}/resolve/{COMMIT}/pytorch_model.bin", "HEAD")
 
 
 def test_a_revision_the_host_does_not_know_is_41(hub: FakeHub, tmp_path: Path) -> None:

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 import requests
-from support.fake_hub import TOKEN
 from support.download_helpers import NoProgress
 from support.fake_hub import TOKEN
-from support.fake_registry import FakeRegistry, response
-from support.tls_registry import PlainListener
+from support.registries import tls_registry
+from support.registries.fake_registry import FakeRegistry, response
+from support.registries.tls_registry import PlainListener
 
 from vldock.common.errors import InputRefused
 from vldock.common.https import leaves_https

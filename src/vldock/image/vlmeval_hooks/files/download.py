@@ -12,7 +12,6 @@ from typing import Any
 from vldock.common import hashing
 from vldock.common.errors import EnvironmentUnfit, InputRefused
 from vldock.common.https import leaves_https
-from vldock.image.vlmeval_hooks.files.checksums import md5_of
 
 OFFLINE_VARIABLES = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE")
 SECONDS_WITHOUT_DATA = 30

@@ -77,7 +77,8 @@ def resolve_image(images: Mapping[str, str], index: str) -> str:
         ):
             return cell
     elif (
-        len(images[cell]) > table_images.REFERENCE_UP_TO or table_images.why_broken_base64(images[cell], why_broken) is None
+        len(images[cell]) > table_images.REFERENCE_UP_TO
+        or table_images.why_broken_base64(images[cell], why_broken) is None
     ):
         return images[cell]
     raise InputRefused(f"image of index {index} is {cell!r}", expected="a picture, or the index of a row that has one")

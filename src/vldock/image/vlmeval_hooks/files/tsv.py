@@ -9,7 +9,6 @@ import functools
 import os
 from pathlib import Path
 
-from vldock.common import hashing
 from vldock.common.errors import InputRefused, VldockError
 from vldock.common.image_paths import DATASETS_LOCK
 from vldock.common.preflight import DATA_FACE, DATA_MOUNT
