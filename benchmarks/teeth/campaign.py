@@ -66,7 +66,7 @@ def run_file(client: Any, image: str, group: str, file: str) -> tuple[GroupResul
     """Run one file of a group against an image and return its result, without its output."""
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="vldock-teeth-") as folder:
-        request = verification_suite.Verification(
+        request = verification_suite.VerificationRequest(
             image=image, folder=checkout.root(), reports=Path(folder), only=(file,)
         )
         result = verification_suite.run_group(group, request, client=client, say=lambda _: None)

@@ -34,7 +34,7 @@ def groups(**statuses: Status) -> tuple[GroupResult, ...]:
 
 def suite() -> Inputs:
     """Return the receipt inputs of this checkout, with the lock of the tiny images."""
-    return receipt_suite.inputs(checkout.root(), lock=LOCK)
+    return receipt_suite.read_inputs(checkout.root(), lock=LOCK)
 
 
 def receipt(image: ImageIdentity = IMAGE, **changes: Any) -> Receipt:

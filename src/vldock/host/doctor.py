@@ -23,7 +23,7 @@ VERSION = ("python", "-m", "vldock.image", "version", "--json")
 DOCTOR = ("python", "-m", "vldock.image", "doctor")
 
 
-def host(image: str) -> list[Check]:
+def check_host(image: str) -> list[Check]:
     """Return the findings on this machine; never raises for an unfit one."""
     status = docker_client.status()
     checks = [check_engine(status), check_cli(docker_cli.find_installed()), check_gpu(status)]
@@ -88,11 +88,11 @@ def check_image(client: Any, image: str) -> Check:
         found = client.images.get(image)
     except ImageNotFound:
         return Check("image", "fail", f"{image} is not here", hint="vldock build")
-    labels = image_facts(found)
+    labels = read_labels(found)
     return Check("image", "ok", f"{image} {size_text(found.attrs['Size'])} {labels.get('revision', '')[:20]}".rstrip())
 
 
-def image_facts(image: Any) -> dict[str, str]:
+def read_labels(image: Any) -> dict[str, str]:
     """Return the version, revision and lock digest of an image's labels; only those that are there."""
     labels = (image.attrs.get("Config") or {}).get("Labels") or {}
     names = {
@@ -104,15 +104,15 @@ def image_facts(image: Any) -> dict[str, str]:
     return {name: labels[label] for name, label in names.items() if labels.get(label)}
 
 
-def inside(client: Any, image: str, *, gpus_asked: str, as_json: bool, user: str | None) -> lifecycle.Completed:
+def run_in_image(client: Any, image: str, *, gpus_asked: str, as_json: bool, user: str | None) -> lifecycle.Completed:
     """Run the image's own doctor and return what it said."""
     argv = (*DOCTOR, "--json") if as_json else DOCTOR
     return lifecycle.run_to_end(client, Spec(image=image, argv=argv, role="doctor", gpus=gpus_asked, user=user))
 
 
-def facts(client: Any, image: str, *, user: str | None, run_id: str) -> dict[str, str]:
+def read_image_facts(client: Any, image: str, *, user: str | None, run_id: str) -> dict[str, str]:
     """Return what an image is made of: its labels, and the versions it tells itself where it can."""
-    known = image_facts(client.images.get(image))
+    known = read_labels(client.images.get(image))
     asked = Spec(image=image, argv=VERSION, role="doctor", run_id=run_id, user=user, network="none")
     said = lifecycle.run_to_end(client, asked)
     try:

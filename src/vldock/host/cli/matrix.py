@@ -193,8 +193,8 @@ def _work(
             say(f"continuing {folder.path}: {len(folder.finished_cells(plan))} of {len(plan.cells)} cells are kept")
         else:
             say(f"run: {folder.path}")
-        facts = partial(doctor.facts, client, plan.image_id, user=plan.user, run_id=record.run_id)
-        executor = runner.local(client, plan, folder=folder, run_id=record.run_id)
+        facts = partial(doctor.read_image_facts, client, plan.image_id, user=plan.user, run_id=record.run_id)
+        executor = runner.local_executor(client, plan, folder=folder, run_id=record.run_id)
         screen = console(stderr=as_json)
         try:
             with matrix_progress.display(screen, total=len(plan.cells), standin=plan.standin) as show:
@@ -209,5 +209,5 @@ def _work(
         print_json(outcome.as_json())
     else:
         screen.print(matrix_progress.table(outcome))
-        screen.print("\n".join(matrix_progress.closing(outcome)), soft_wrap=True)
+        screen.print("\n".join(matrix_progress.closing_lines(outcome)), soft_wrap=True)
     return 0 if outcome.succeeded == outcome.total else 1

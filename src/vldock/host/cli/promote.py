@@ -81,11 +81,11 @@ def promote_command(
     demands = Demands(
         keys=tuple(envelope.load_public(key) for key in keys),
         allow_unsigned=allow_unsigned,
-        suite=receipt_suite.inputs(root),
+        suite=receipt_suite.read_inputs(root),
     )
     line = registry_connection.options_from(plain_http=plain_http, attempts=attempts)
     logfile = promotion_log.LogFile(log or root / "outputs" / promotion_log.FILE)
-    places = workflow.PromotionTarget(line, logfile, sidecar, say)
+    places = workflow.PromotionSetup(line, logfile, sidecar, say)
     say_plan = _quiet if as_json else _print_plan
     if rollback:
         _check_rollback(src, receipts, tags)

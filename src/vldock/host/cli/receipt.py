@@ -136,12 +136,12 @@ def check_command(
     demands = Demands(
         keys=tuple(envelope.load_public(key) for key in keys),
         allow_unsigned=allow_unsigned,
-        suite=None if any_suite else receipt_suite.inputs(checkout.root()),
+        suite=None if any_suite else receipt_suite.read_inputs(checkout.root()),
         groups=(groups or CPU_GROUPS) + ((GPU_GROUP,) if require_gpu else ()),
     )
     sealed = envelope.load(receipt)
     subject = _subject(image, registry, tar)
-    receipt_check.trust(sealed, demands, name=str(receipt))  # before gigabytes are read for it
+    receipt_check.verify_signature(sealed, demands, name=str(receipt))  # before gigabytes are read for it
     identity = image_inspect.read(
         subject, registry_connection.options_from(plain_http=plain_http, attempts=attempts), say=say
     )

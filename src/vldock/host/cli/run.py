@@ -114,7 +114,7 @@ def doctor_command(image: str, gpus_asked: str, user: str | None, as_json: bool)
       vldock doctor
       vldock doctor --gpus all --json
     """
-    checks = doctor.host(image)
+    checks = doctor.check_host(image)
     fit = all(check.status != "fail" for check in checks)
     if not as_json:
         click.echo("\n".join(map(str, checks)))
@@ -123,7 +123,7 @@ def doctor_command(image: str, gpus_asked: str, user: str | None, as_json: bool)
         with docker_client.connected() as client:
             chosen, _ = gpus.resolve(gpus_asked, docker_client.status())
             user = user or terminal.caller_user()
-            answer = doctor.inside(client, image, gpus_asked=chosen, as_json=as_json, user=user)
+            answer = doctor.run_in_image(client, image, gpus_asked=chosen, as_json=as_json, user=user)
         code = answer.exit_code
     if as_json:
         said = _read(answer.stdout) if answer else None
@@ -160,7 +160,7 @@ def version_command(image: str, as_json: bool) -> None:
         with docker_client.connected() as client:
             try:
                 found = client.images.get(image)
-                facts["image"] = {"tag": image, "id": found.id, **doctor.image_facts(found)}
+                facts["image"] = {"tag": image, "id": found.id, **doctor.read_labels(found)}
             except ImageNotFound:
                 pass
     if as_json:

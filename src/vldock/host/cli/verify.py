@@ -25,7 +25,7 @@ from vldock.host.verification import groups as verify_groups
 from vldock.host.verification import mini_benchmark
 from vldock.host.verification import repeat as verify_repeat
 from vldock.host.verification import suite as verification_suite
-from vldock.host.verification.repeat import Earlier
+from vldock.host.verification.repeat import EarlierVerification
 
 REPORTS = "outputs/verify"
 SELFTEST = "selftest.json"  # of tests/image/test_gpu_main_job.py
@@ -90,7 +90,7 @@ def verify_command(
     with docker_client.connected() as client:
         known = local_images.find(client, image, hint=f"vldock build --tag {image}")
         found = str(known.id)
-        inputs = receipt_suite.inputs(folder)
+        inputs = receipt_suite.read_inputs(folder)
         earlier = None
         if again:
             place = reports.resolve() if reports else None
@@ -99,7 +99,7 @@ def verify_command(
             out = earlier.reports
         wanted = again or groups or verify_groups.ORDER
         chosen, why = settle_gpus(gpus, required=require_gpu) if GPU_GROUP in wanted else ("none", "")
-        asked = verification_suite.Verification(
+        asked = verification_suite.VerificationRequest(
             image=found,
             folder=folder,
             reports=out,
@@ -108,7 +108,7 @@ def verify_command(
             no_gpu=why,
         )
         scored = bench(folder, bench_run, image=found, groups=groups)
-        results = [*verification_suite.verify(asked, client=client, say=say), *scored]
+        results = [*verification_suite.run_groups(asked, client=client, say=say), *scored]
         gpu = tested_gpu(asked, results)
         listed: Path | str | None = sbom
         if earlier:
@@ -128,7 +128,7 @@ def verify_command(
             inputs=inputs,
             folder=folder,
         )
-    good = verification_suite.passed(results, require_gpu=require_gpu)
+    good = verification_suite.is_verified(results, require_gpu=require_gpu)
     if as_json:
         click.echo(json.dumps({"image": image, "passed": good, "reports": str(out), "groups": [
             {"name": one.result.name, "status": one.result.status, "failures": one.result.failures,
@@ -146,7 +146,9 @@ def settle_gpus(asked: str, *, required: bool) -> tuple[str, str]:
     return chosen, why
 
 
-def tested_gpu(asked: verification_suite.Verification, results: Sequence[verification_suite.Timed]) -> str | None:
+def tested_gpu(
+    asked: verification_suite.VerificationRequest, results: Sequence[verification_suite.TimedResult]
+) -> str | None:
     """Return the card that passed the group gpu, by the name its self-test wrote down; None where it did not pass."""
     if not any(one.result.name == GPU_GROUP and one.result.status == "passed" for one in results):
         return None
@@ -176,7 +178,7 @@ def repeat(
     image: str,
     inputs: Inputs,
     key: Path | None,
-) -> Earlier:
+) -> EarlierVerification:
     """Return the verification whose groups are repeated, their reports put aside; raises as verify_again.load does."""
     root = Path(REPORTS).resolve()
     earlier = verify_repeat.load(reports, root=root, image=identity, name=image, suite=inputs, key=key)
@@ -185,17 +187,19 @@ def repeat(
     return earlier
 
 
-def bench(folder: Path, run: Path | None, *, image: str, groups: tuple[str, ...]) -> list[verification_suite.Timed]:
+def bench(
+    folder: Path, run: Path | None, *, image: str, groups: tuple[str, ...]
+) -> list[verification_suite.TimedResult]:
     """Return the mini-benchmark's result where a run was given; raises UsageError where the group lacks its run."""
     if run is None:
         if BENCH_GROUP in groups:
             raise UsageError(f"--group {BENCH_GROUP} without --bench-run", expected="the folder of a finished run")
         return []
     bounds = mini_benchmark.load(folder / mini_benchmark.FILE)
-    return [verification_suite.Timed(mini_benchmark.result(run, image=image, bounds=bounds), 0.0)]
+    return [verification_suite.TimedResult(mini_benchmark.score_run(run, image=image, bounds=bounds), 0.0)]
 
 
-def show(results: list[verification_suite.Timed], *, image: str, out: Path, good: bool) -> None:
+def show(results: list[verification_suite.TimedResult], *, image: str, out: Path, good: bool) -> None:
     """Print the table of groups, the verdict, and a line for each failed group with the names of its tests."""
     table = Table(title=f"{image}: {'verified' if good else 'NOT verified'}")
     for heading in ("group", "status", "passed", "failed", "skipped", "time", "why"):

@@ -29,7 +29,7 @@ from vldock.host.runs.record import JobRecord
 
 
 @dataclass
-class Dispatch:
+class Dispatcher:
     """The work on the cells that wait; `cells` gathers their records, `on_stint` is told what each job did."""
 
     records: CellRecords

@@ -30,8 +30,8 @@ def show(
     kept = folder.finished_cells(plan)
     waiting = [key for key in plan.cells if key not in kept]
     print(f"{'continues ' + folder.name if found else 'a new run'}: {len(plan.cells)} cells, {len(kept)} kept")
-    expected = estimates.expect(outputs, plan)
-    ahead = foresee(expected, waiting, places, where)
+    expected = estimates.estimate(outputs, plan)
+    ahead = expected_schedule(expected, waiting, places, where)
     timed = sum(key in expected.recorded for key in waiting)
     source = f"by the recorded durations of {timed} of {len(waiting)} cells"
     print(f"expected: {duration_text(ahead.makespan)}, {source}")
@@ -39,7 +39,7 @@ def show(
         mine = ahead.of(place.name)
         if len(places) > 1:
             end = duration_text(max((item.ends for item in mine), default=0.0))
-            print("\n".join([f"\n{place.name}: {len(mine)} cells, done after {end}", *map(line, mine)]))
+            print("\n".join([f"\n{place.name}: {len(mine)} cells, done after {end}", *map(cell_line, mine)]))
         for model in plan.models if len(places) == 1 else dict.fromkeys(item.key[0] for item in mine):
             names = [item.key[1] for item in mine if item.key[0] == model]
             print(f"\n{model}: {len(names)} cells")
@@ -49,14 +49,16 @@ def show(
     return 0
 
 
-def foresee(expected: Estimates, waiting: Sequence[Key], places: Sequence[Device], where: Placement) -> Schedule:
+def expected_schedule(
+    expected: Estimates, waiting: Sequence[Key], places: Sequence[Device], where: Placement
+) -> Schedule:
     """Return how the run is expected to go."""
     tasks = [Task(task.key, task.seconds / places[0].ranks) for task in expected.tasks(list(waiting))]
     names = [place.name for place in places]
-    return scheduler.expected(names, tasks, load=expected.load, wide=where.data_parallel == "auto")
+    return scheduler.simulate(names, tasks, load=expected.load, wide=where.data_parallel == "auto")
 
 
-def line(item: Planned) -> str:
+def cell_line(item: Planned) -> str:
     """Return a cell as one line: when it is expected to begin and end, in seconds, and with whom it is shared."""
     shared = f"  on {len(item.seats)} devices at once" if len(item.seats) > 1 else ""
     return f"  {item.begins:>8.0f} - {item.ends:>8.0f} s  {item.key[0]} {item.key[1]}{shared}"

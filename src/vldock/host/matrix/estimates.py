@@ -74,12 +74,12 @@ class Estimates:
         return [Task(key, self.cells[key]) for key in keys]
 
 
-def expect(outputs: Path, plan: RunPlan) -> Estimates:
+def estimate(outputs: Path, plan: RunPlan) -> Estimates:
     """Return what the cells of a plan are expected to take, by the runs in `outputs` of the same kind of device."""
     seen, loads = dict[Key, PastCell](), dict[str, float]()
-    for folder, record in recent(outputs):
-        if alike(record.plan, plan):
-            for key, value in timed(folder, record):
+    for folder, record in recent_runs(outputs):
+        if is_comparable(record.plan, plan):
+            for key, value in read_timed_cells(folder, record):
                 known = seen.get(key)
                 if known is None or (value.whole and not known.whole):
                     seen[key] = value
@@ -87,13 +87,13 @@ def expect(outputs: Path, plan: RunPlan) -> Estimates:
                 if stint.load_seconds is not None:
                     loads.setdefault(stint.model, stint.load_seconds)
     return Estimates(
-        {key: seconds(key, plan, seen.get(key)) for key in plan.cells},
+        {key: cell_seconds(key, plan, seen.get(key)) for key in plan.cells},
         {model: loads.get(model, default_load(model, plan)) for model in plan.models},
         frozenset(key for key in plan.cells if key in seen),
     )
 
 
-def recent(outputs: Path) -> Iterator[tuple[RunFolder, RunRecord]]:
+def recent_runs(outputs: Path) -> Iterator[tuple[RunFolder, RunRecord]]:
     """Yield the newest runs first; a folder that is no run's, or of another version, is passed over."""
     for path in sorted((path.parent for path in outputs.glob(f"*/{RUN_FILE}")), reverse=True)[:RUNS]:
         try:
@@ -102,12 +102,12 @@ def recent(outputs: Path) -> Iterator[tuple[RunFolder, RunRecord]]:
             continue
 
 
-def alike(earlier: RunPlan, plan: RunPlan) -> bool:
+def is_comparable(earlier: RunPlan, plan: RunPlan) -> bool:
     """Tell whether durations of an earlier run say something about this one."""
     return earlier.standin == plan.standin and (earlier.gpus == "none") == (plan.gpus == "none")
 
 
-def timed(folder: RunFolder, record: RunRecord) -> Iterator[tuple[Key, PastCell]]:
+def read_timed_cells(folder: RunFolder, record: RunRecord) -> Iterator[tuple[Key, PastCell]]:
     """Yield the finished cells of a run; one that several devices shared counts for each of them."""
     ranks = {(stint.model, name): stint.ranks for stint in record.stints for name in stint.cells}
     for model, benchmark in record.plan.cells:
@@ -120,7 +120,7 @@ def timed(folder: RunFolder, record: RunRecord) -> Iterator[tuple[Key, PastCell]
             yield (model, benchmark), PastCell(cell.seconds * shared, cell.samples, cell.limit is None)
 
 
-def seconds(key: Key, plan: RunPlan, seen: PastCell | None) -> float:
+def cell_seconds(key: Key, plan: RunPlan, seen: PastCell | None) -> float:
     """Return the expected seconds of a cell: recorded seconds a sample, times the samples asked."""
     model, benchmark = key
     rows = seen.samples if seen and seen.whole else STANDIN_ROWS if plan.standin else ROWS.get(benchmark, OTHER_ROWS)

@@ -22,7 +22,7 @@ class DeviceJob:
     log: str | None = None
 
 
-class Watched(Protocol):
+class StartedJob(Protocol):
     """A job that has been started."""
 
     def give(self, benchmark: str) -> None:
@@ -41,7 +41,7 @@ class Watched(Protocol):
 class Executor(Protocol):
     """Starts jobs."""
 
-    def start(self, job: DeviceJob) -> AbstractContextManager[Watched]:
+    def start(self, job: DeviceJob) -> AbstractContextManager[StartedJob]:
         """Start a job; leaving the context ends it, gently where an exception passes through.
 
         Entering raises EnvironmentUnfit where the device or the machine cannot.
@@ -56,14 +56,14 @@ class LocalContainers:
     spec: Callable[[DeviceJob], Spec]
 
     @contextmanager
-    def start(self, job: DeviceJob) -> Iterator[Watched]:
+    def start(self, job: DeviceJob) -> Iterator[StartedJob]:
         """Start the job's container; it is removed at the end."""
         with lifecycle.running(self.client, self.spec(job)) as container:
-            yield Fed(container)
+            yield ContainerJob(container)
 
 
 @dataclass(frozen=True)
-class Fed:
+class ContainerJob:
     """A container of `python -m vldock.image evaluate --data -`: one benchmark a line, an empty line at the end."""
 
     container: Container

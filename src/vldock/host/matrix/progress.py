@@ -19,7 +19,7 @@ STANDIN = "STAND-IN"
 @contextmanager
 def display(console: Console, *, total: int, standin: bool) -> Iterator[Sink]:
     """Yield a sink that shows events on `console`."""
-    lines = Lines(console, total=total, standin=standin)
+    lines = ProgressLines(console, total=total, standin=standin)
     if not console.is_terminal:
         yield lines
         return
@@ -30,10 +30,10 @@ def display(console: Console, *, total: int, standin: bool) -> Iterator[Sink]:
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=console, transient=True) as bars:
-        yield Bars(bars, lines, total=total, standin=standin)
+        yield ProgressBars(bars, lines, total=total, standin=standin)
 
 
-class Lines:
+class ProgressLines:
     """One line per event that matters; none per sample."""
 
     def __init__(self, console: Console, *, total: int, standin: bool) -> None:
@@ -70,10 +70,10 @@ def _on(item: Event) -> str:
     return f" [{item['on']}]" if item.get("on") else ""
 
 
-class Bars:
+class ProgressBars:
     """Live bars: the cells of the run, and on each device the samples of its current cell."""
 
-    def __init__(self, bars: Progress, lines: Lines, *, total: int, standin: bool) -> None:
+    def __init__(self, bars: Progress, lines: ProgressLines, *, total: int, standin: bool) -> None:
         self._bars, self._lines = bars, lines
         self._cells = bars.add_task(f"{STANDIN} cells" if standin else "cells", total=total)
         self._samples: dict[str, TaskID] = {}
@@ -135,7 +135,7 @@ def table(outcome: RunOutcome) -> Table:
     return made
 
 
-def closing(outcome: RunOutcome) -> list[str]:
+def closing_lines(outcome: RunOutcome) -> list[str]:
     """Return the last lines: success rate, duration, report."""
     mark = f"{STANDIN}: " if outcome.record.plan.standin else ""
     rate = 100 * outcome.succeeded / max(1, outcome.total)

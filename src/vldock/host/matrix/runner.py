@@ -18,7 +18,7 @@ from vldock.common.prompt_style import VARIABLE as PROMPT_VARIABLE
 from vldock.host.containers.spec import Spec, workspace_mounts
 from vldock.host.matrix import estimates
 from vldock.host.matrix.background_reads import BackgroundReads, Facts
-from vldock.host.matrix.dispatcher import Dispatch
+from vldock.host.matrix.dispatcher import Dispatcher
 from vldock.host.matrix.executor import DeviceJob, Executor, LocalContainers
 from vldock.host.reports import statistics
 from vldock.host.reports import tables as result_tables
@@ -86,7 +86,7 @@ def spec(plan: RunPlan, *, folder: RunFolder, run_id: str, job: DeviceJob, bench
     return Spec(
         image=plan.image_id,
         argv=(
-            *program(device),
+            *launcher(device),
             *("evaluate", "--json", "--model", job.model),
             *("--data", *(benchmarks or ("-",)), *limit, "--out", inside, *log),
         ),
@@ -117,7 +117,7 @@ def spec(plan: RunPlan, *, folder: RunFolder, run_id: str, job: DeviceJob, bench
     )
 
 
-def program(device: Device) -> tuple[str, ...]:
+def launcher(device: Device) -> tuple[str, ...]:
     """Return how the image's commands are started on a device: by torchrun where several processes share a cell."""
     if device.ranks == 1:
         return ("python", "-m", "vldock.image")
@@ -128,7 +128,7 @@ def _path(text: str | None) -> Path | None:
     return None if text is None else Path(text)
 
 
-def local(client: Any, plan: RunPlan, *, folder: RunFolder, run_id: str) -> Executor:
+def local_executor(client: Any, plan: RunPlan, *, folder: RunFolder, run_id: str) -> Executor:
     """Return the executor that starts containers on this machine."""
     return LocalContainers(client, lambda job: spec(plan, folder=folder, run_id=run_id, job=job))
 
@@ -202,10 +202,10 @@ class RunInProgress:
         for cell in kept:
             self._sink(event("cell_end", kept=True, **_fields(cell)))
         log_files.gather(self.folder, plan.user)
-        expected = estimates.expect(self.folder.path.parent, plan)
+        expected = estimates.estimate(self.folder.path.parent, plan)
         wide = self.record.where.data_parallel == "auto"
         statistics.import_in_background()
-        work = Dispatch(CellRecords(plan, self.folder), places, executor, expected, self.sink, self.add, wide=wide)
+        work = Dispatcher(CellRecords(plan, self.folder), places, executor, expected, self.sink, self.add, wide=wide)
         work.cells = self.cells
         work.run(key for key in plan.cells if key not in self.cells)
 

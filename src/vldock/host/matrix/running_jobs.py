@@ -16,7 +16,7 @@ from typing import Any
 
 from vldock.common.errors import EnvironmentUnfit
 from vldock.host.containers.lifecycle import Exit, Line
-from vldock.host.matrix.executor import DeviceJob, Executor, Watched
+from vldock.host.matrix.executor import DeviceJob, Executor, StartedJob
 from vldock.host.matrix.job_output import JobOutput
 from vldock.host.matrix.scheduler import DeviceState
 from vldock.host.runs import log_files
@@ -33,7 +33,7 @@ class RunningJob:
 
     job: DeviceJob
     names: tuple[str, ...]
-    watched: Watched
+    watched: StartedJob
     stack: ExitStack
     began: float
     heard: float

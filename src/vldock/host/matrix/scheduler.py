@@ -96,11 +96,11 @@ def _need(
     if not there or any(task.avoid.issuperset(seat.name for seat in there) for task in tasks):
         return math.inf, sum(seconds)
     free = [seat.left for seat in there]
-    without = finish(free, seconds)
-    return (without, sum(seconds)) if finish([*free, load(model)], seconds) < without else None
+    without = makespan(free, seconds)
+    return (without, sum(seconds)) if makespan([*free, load(model)], seconds) < without else None
 
 
-def finish(free: Sequence[float], seconds: Sequence[float]) -> float:
+def makespan(free: Sequence[float], seconds: Sequence[float]) -> float:
     """Return when the last of these cells ends on devices that are free at those times, the longest begun first."""
     ends = list(free)
     heapq.heapify(ends)
@@ -119,9 +119,9 @@ def _spread(seats: Mapping[str, DeviceState], mine: Sequence[Task], *, load: Loa
     if len(free) < 2 or task.avoid:
         return None
     rest = [other.seconds + load(other.model) / len(mine) for other in mine if other is not task]
-    alone = finish([0.0] * len(free), [task.seconds + load(task.model), *rest])
+    alone = makespan([0.0] * len(free), [task.seconds + load(task.model), *rest])
     together = load(task.model) + task.seconds / len(free)
-    together += finish([0.0] * len(free), rest)
+    together += makespan([0.0] * len(free), rest)
     worth = together < WORTH * alone and alone - together > load(task.model)
     return Assignment(task, tuple(free)) if worth else None
 
@@ -153,7 +153,7 @@ class Schedule:
 
 
 @dataclass
-class _Play:
+class _Simulation:
     """The state of `expected`: devices, what waits, and the ends to come."""
 
     seats: dict[str, DeviceState]
@@ -185,9 +185,9 @@ class _Play:
             self.seats[name] = DeviceState(name, task.model if len(names) == 1 else None, ends, busy=True)
 
 
-def expected(names: Sequence[str], waiting: Sequence[Task], *, load: Loads, wide: bool = False) -> Schedule:
+def simulate(names: Sequence[str], waiting: Sequence[Task], *, load: Loads, wide: bool = False) -> Schedule:
     """Return how a run over these devices is expected to go; the same arguments give the same schedule."""
-    play = _Play({name: DeviceState(name) for name in names}, list(waiting), load, wide)
+    play = _Simulation({name: DeviceState(name) for name in names}, list(waiting), load, wide)
     play.assign()
     while play.ends:
         play.now, _, free = heapq.heappop(play.ends)

@@ -44,7 +44,7 @@ class ArtifactStore(Protocol):
         """Keep the promotion log."""
 
 
-class RegistryShelf:
+class RegistryArtifacts:
     """Artifacts in the repository of the image."""
 
     keeps_log = True
@@ -84,7 +84,7 @@ class RegistryShelf:
         layers = []
         for content in contents:
             blob = upload_bytes(self.remote, content, TYPES[name])
-            layers.append(blob.as_json() | {"annotations": {TITLE: title(name, content)}})
+            layers.append(blob.as_json() | {"annotations": {TITLE: file_name(name, content)}})
         manifest: dict[str, Any] = {
             "schemaVersion": 2,
             "mediaType": OCI_MANIFEST,
@@ -103,7 +103,7 @@ class RegistryShelf:
             ) from error
 
 
-class FolderShelf:
+class FolderArtifacts:
     """Files in a folder of this machine, for registries that take images only; the log has its own file already."""
 
     keeps_log = False
@@ -122,7 +122,9 @@ class FolderShelf:
         """See ArtifactStore."""
         place = self._place(subject.digest)
         for content in contents:
-            write_bytes(place / title(name, content), content)
+            write_bytes(place / f".{file_name(name, content)}.part"
+            part.write_bytes(content)
+            part.replace(place / file_name(name, content)
 
     def read_log(self) -> bytes:
         """See ArtifactStore: there is none but the local one."""
@@ -137,6 +139,6 @@ def artifact_tag(digest: str, name: str) -> str:
     return f"{digest.replace(':', '-')}.{name}"
 
 
-def title(name: str, content: bytes) -> str:
+def file_name(name: str, content: bytes) -> str:
     """Return the file name of a companion."""
     return f"{name}-{sha256(content)[7:19]}." + ("jsonl" if name == "promotions" else "json")

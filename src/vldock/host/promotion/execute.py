@@ -43,7 +43,7 @@ class PromotionContext:
         """Return this repository's lines, of this machine's log and of the registry's."""
         there = promotion_log.parse(self.shelf.read_log(), name=f"the log in {self.target.repository}")
         mine = [entry for entry in self.log.read() if entry.repository == str(self.target.repository)]
-        return promotion_log.merged(there, mine)
+        return promotion_log.merge(there, mine)
 
     def write(self, entry: Entry) -> None:
         """Add a line, here first, then in the registry."""
@@ -87,12 +87,12 @@ class PromotionOutcome:
         return asdict(self)
 
 
-def utc() -> str:
+def utc_now() -> str:
     """Return the time now, to the microsecond: the order of the log's lines."""
     return datetime.now(UTC).isoformat(timespec="microseconds")
 
 
-def in_place(plan: PromotionPlan, work: PromotionContext) -> bool:
+def is_done(plan: PromotionPlan, work: PromotionContext) -> bool:
     """Tell whether nothing is left to do: tags, receipts, SBOM, and no line of the log is open or lacking."""
     if plan.manifest is None or plan.moves:
         return False
@@ -102,19 +102,19 @@ def in_place(plan: PromotionPlan, work: PromotionContext) -> bool:
     tags = {tag.name for tag in plan.tags}
     still_open = any(
         entry.digest == digest and {move.tag for move in entry.moves} <= tags
-        for entry in promotion_log.unfinished(work.entries())
+        for entry in promotion_log.find_unfinished(work.entries())
     )
     return wanted <= beside and not still_open and not work.unsent()
 
 
 def execute(plan: PromotionPlan, work: PromotionContext, bring: Bring) -> PromotionOutcome:
     """Do the plan; raises a Refusal, or RegistryFailed, with every tag either untouched or at the verified image."""
-    if plan.manifest is not None and in_place(plan, work):
+    if plan.manifest is not None and is_done(plan, work):
         return PromotionOutcome(plan.manifest.digest, (), Traffic(), changed=False)
     manifest, traffic = bring()
     work.target.put_manifest(manifest, manifest.digest)
     work.say(f"reading back {work.target.repository}@{manifest.digest}")
-    verify(work.target, manifest, [receipt.receipt for receipt in plan.receipts])
+    verify_stored(work.target, manifest, [receipt.receipt for receipt in plan.receipts])
     work.shelf.add(manifest, "receipt", [receipt.raw for receipt in plan.receipts])
     if plan.sbom:
         work.shelf.add(manifest, "sbom", [plan.sbom])
@@ -122,7 +122,7 @@ def execute(plan: PromotionPlan, work: PromotionContext, bring: Bring) -> Promot
     made = Entry(
         id=uuid.uuid4().hex,
         state="started",
-        time=utc(),
+        time=utc_now(),
         action="promote",
         repository=str(plan.target),
         digest=manifest.digest,
@@ -139,7 +139,7 @@ def execute(plan: PromotionPlan, work: PromotionContext, bring: Bring) -> Promot
 
 def change_tags(made: Entry, tags: Sequence[str], manifest: Manifest, work: PromotionContext) -> tuple[Move, ...]:
     """Move what is left to move of `tags`, between two lines of the log; a line a killed run began is taken up."""
-    begun = [entry for entry in promotion_log.unfinished(work.entries()) if made.begun_as(entry, tags=tags)]
+    begun = [entry for entry in promotion_log.find_unfinished(work.entries()) if made.begun_as(entry, tags=tags)]
     entry = begun[-1].continued(made.moves) if begun else made
     if not entry.moves:
         work.sync()
@@ -149,15 +149,15 @@ def change_tags(made: Entry, tags: Sequence[str], manifest: Manifest, work: Prom
     else:
         work.write(entry)
     move_tags(made.moves, manifest, work)
-    work.write(entry.finished(time=utc()))
+    work.write(entry.finished(time=utc_now()))
     return entry.moves
 
 
-def verify(target: Remote, manifest: Manifest, receipts: Sequence[Receipt]) -> None:
+def verify_stored(target: Remote, manifest: Manifest, receipts: Sequence[Receipt]) -> None:
     """Read a stored image back, every byte; raises Damaged or OtherImage where it is not the receipts'."""
     seen = remote_images.read_identity(target, target.manifest(manifest.digest) or manifest)
     for receipt in receipts:
-        receipt_check.same_image(receipt, seen, image=f"{target.repository}@{manifest.digest}")
+        receipt_check.require_same_image(receipt, seen, image=f"{target.repository}@{manifest.digest}")
 
 
 def move_tags(moves: Sequence[Move], manifest: Manifest, work: PromotionContext) -> None:

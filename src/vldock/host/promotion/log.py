@@ -95,7 +95,7 @@ def _entry(raw: dict[str, Any]) -> Entry:
     return entry
 
 
-def merged(*logs: Sequence[Entry]) -> list[Entry]:
+def merge(*logs: Sequence[Entry]) -> list[Entry]:
     """Return the union of several logs in the order of time; a line that two of them hold is taken once."""
     once = {(entry.id, entry.state): entry for log in logs for entry in log}
     return sorted(once.values(), key=lambda entry: (entry.time, entry.state == "done"))
@@ -106,7 +106,7 @@ def render(entries: Sequence[Entry]) -> bytes:
     return "".join(entry.line() for entry in entries).encode()
 
 
-def unfinished(entries: Sequence[Entry]) -> list[Entry]:
+def find_unfinished(entries: Sequence[Entry]) -> list[Entry]:
     """Return what was started and never done."""
     done = {entry.id for entry in entries if entry.state == "done"}
     return [entry for entry in entries if entry.state == "started" and entry.id not in done]

@@ -88,8 +88,8 @@ def make(
 ) -> PromotionPlan:
     """Return the plan; `shelves` are where receipts of earlier steps may stand. Raises the Refusal that forbids it."""
     existing = subject.manifest or _same_config(target, subject.identity, _likely(wish, subject.identity))
-    sealed, signed = promotion_receipts.given(wish, subject)
-    found, notes = promotion_receipts.attached(wish, subject, existing, shelves) if existing else ([], [])
+    sealed, signed = promotion_receipts.load_named(wish, subject)
+    found, notes = promotion_receipts.find_attached(wish, subject, existing, shelves) if existing else ([], [])
     known = {receipt.digest: receipt for receipt in (*sealed, *found)}
     if not known:
         raise ReceiptUnreadable(
@@ -97,7 +97,7 @@ def make(
             expected="--receipt FILE, or one attached by an earlier promotion" + "".join(f"; {note}" for note in notes),
             hint=f"vldock verify {subject.name}",
         )
-    receipt_check.enough([receipt.receipt for receipt in known.values()], wish.groups)
+    receipt_check.require_groups([receipt.receipt for receipt in known.values()], wish.groups)
     tags = _tags(target, wish, next(iter(known.values())), existing, subject.identity)
     plan = PromotionPlan(
         subject=subject,
@@ -106,7 +106,7 @@ def make(
         tags=tags,
         receipts=tuple(known.values()),
         signed=tuple(dict.fromkeys(signed)),
-        sbom=promotion_receipts.sbom(wish, known.values()),
+        sbom=promotion_receipts.read_sbom(wish, known.values()),
         notes=tuple(notes),
     )
     _refuse_moves(plan, wish)

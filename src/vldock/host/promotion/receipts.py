@@ -45,19 +45,19 @@ class Subject:
     manifest: Manifest | None = None
 
 
-def given(wish: PromotionRequest, subject: Subject) -> tuple[list[SealedReceipt], list[str]]:
+def load_named(wish: PromotionRequest, subject: Subject) -> tuple[list[SealedReceipt], list[str]]:
     """Return the receipts the user named, and how each is signed; raises the Refusal of the first that fails."""
     sealed, signed = [], []
     for path in wish.receipts:
         receipt = envelope.load(path)
-        signed.append(receipt_check.trust(receipt, wish.demands, name=str(path)))
-        receipt_check.same_image(receipt.receipt, subject.identity, image=subject.name)
-        receipt_check.same_suite(receipt.receipt, wish.demands.suite)
+        signed.append(receipt_check.verify_signature(receipt, wish.demands, name=str(path)))
+        receipt_check.require_same_image(receipt.receipt, subject.identity, image=subject.name)
+        receipt_check.require_same_suite(receipt.receipt, wish.demands.suite)
         sealed.append(receipt)
     return sealed, signed
 
 
-def attached(
+def find_attached(
     wish: PromotionRequest, subject: Subject, manifest: Manifest, shelves: Sequence[ArtifactStore]
 ) -> tuple[list[SealedReceipt], list[str]]:
     """Return the receipts of earlier steps that hold, and a note for each that does not."""
@@ -66,16 +66,16 @@ def attached(
         name = f"attached receipt {sha256(raw)[7:19]}"
         try:
             receipt = envelope.parse(raw, name=name)
-            receipt_check.trust(receipt, wish.demands, name=name)
-            receipt_check.same_image(receipt.receipt, subject.identity, image=subject.name)
-            receipt_check.same_suite(receipt.receipt, wish.demands.suite)
+            receipt_check.verify_signature(receipt, wish.demands, name=name)
+            receipt_check.require_same_image(receipt.receipt, subject.identity, image=subject.name)
+            receipt_check.require_same_suite(receipt.receipt, wish.demands.suite)
             good.append(receipt)
         except Refusal as error:
             notes.append(f"{name} does not count: {error.message}")
     return good, notes
 
 
-def sbom(wish: PromotionRequest, receipts: Iterable[SealedReceipt]) -> bytes | None:
+def read_sbom(wish: PromotionRequest, receipts: Iterable[SealedReceipt]) -> bytes | None:
     """Return the SBOM to attach, or None; raises OtherSbom where it is not the one a receipt names."""
     if wish.sbom is None:
         return None

@@ -11,7 +11,7 @@ from vldock.host.errors import NothingToRollBack, ReceiptUnreadable, Refusal, Ta
 from vldock.host.images.copy import Traffic
 from vldock.host.promotion import channels
 from vldock.host.promotion import log as promotion_log
-from vldock.host.promotion.execute import PromotionContext, PromotionOutcome, change_tags, utc, verify
+from vldock.host.promotion.execute import PromotionContext, PromotionOutcome, change_tags, utc_now, verify_stored
 from vldock.host.promotion.log import Entry, Move
 from vldock.host.promotion.plan import digest_at
 from vldock.host.receipts import check as receipt_check
@@ -57,7 +57,7 @@ def make(tag: str, work: PromotionContext, demands: Demands) -> Rollback:
         label = f"attached receipt {sha256(raw)[7:19]}"
         try:
             sealed = envelope.parse(raw, name=label)
-            signed.append(receipt_check.trust(sealed, lenient, name=label))
+            signed.append(receipt_check.verify_signature(sealed, lenient, name=label))
             good.append(sealed)
         except Refusal as error:
             notes.append(error.message)
@@ -67,7 +67,7 @@ def make(tag: str, work: PromotionContext, demands: Demands) -> Rollback:
             expected="a receipt attached by its promotion, by a key you know",
             hint="promote an image with its receipt instead",
         )
-    receipt_check.enough([sealed.receipt for sealed in good], channels.groups_for([tag], require_gpu=False))
+    receipt_check.require_groups([sealed.receipt for sealed in good], channels.groups_for([tag], require_gpu=False))
     return Rollback(tag, at, manifest, tuple(good), tuple(signed))
 
 
@@ -77,7 +77,9 @@ def _target(tag: str, at: str | None, work: PromotionContext, *, name: str) -> s
     for entry in work.unsent():
         if entry.action == "rollback" and entry.state == "done" and (tag, at) in {(m.tag, m.to) for m in entry.moves}:
             return str(at)  # killed before its last line was in the registry: once more would be one too many
-    opened = [(entry, move) for entry in promotion_log.unfinished(entries) for move in entry.moves if move.tag == tag]
+    opened = [
+        (entry, move) for entry in promotion_log.find_unfinished(entries) for move in entry.moves if move.tag == tag
+    ]
     for entry, move in opened:
         if entry.action == "rollback" and at in (move.at, move.to):
             return move.to
@@ -97,12 +99,12 @@ def _target(tag: str, at: str | None, work: PromotionContext, *, name: str) -> s
 def execute(rollback: Rollback, work: PromotionContext) -> PromotionOutcome:
     """Move the tag back, once the image there was read back whole; twice goes back twice."""
     receipts = [receipt.receipt for receipt in rollback.receipts]
-    verify(work.target, rollback.manifest, receipts)
+    verify_stored(work.target, rollback.manifest, receipts)
     digest = rollback.manifest.digest
     made = Entry(
         id=uuid.uuid4().hex,
         state="started",
-        time=utc(),
+        time=utc_now(),
         action="rollback",
         repository=str(work.target.repository),
         digest=digest,

@@ -19,7 +19,7 @@ from vldock.host.images.copy import Traffic
 from vldock.host.promotion import execute as promotion_execute
 from vldock.host.promotion import plan as promotion_plan
 from vldock.host.promotion import rollback as promote_rollback
-from vldock.host.promotion.artifacts import ArtifactStore, FolderShelf, RegistryShelf
+from vldock.host.promotion.artifacts import ArtifactStore, FolderArtifacts, RegistryArtifacts
 from vldock.host.promotion.execute import Bring, PromotionContext, PromotionOutcome
 from vldock.host.promotion.log import LogFile
 from vldock.host.promotion.plan import PromotionPlan
@@ -33,7 +33,7 @@ from vldock.host.util.console import Say
 
 
 @dataclass(frozen=True)
-class PromotionTarget:
+class PromotionSetup:
     """How to reach registries, the log here, and whether receipts stand beside it (`sidecar`) or in the registry."""
 
     line: RegistryOptions
@@ -43,30 +43,30 @@ class PromotionTarget:
 
 
 @contextmanager
-def workplace(target: Repository, places: PromotionTarget) -> Iterator[PromotionContext]:
+def open_context(target: Repository, places: PromotionSetup) -> Iterator[PromotionContext]:
     """Yield the target with its shelf and log."""
     with places.line.open(target, say=places.say) as remote:
-        shelf: ArtifactStore = RegistryShelf(remote)
+        shelf: ArtifactStore = RegistryArtifacts(remote)
         if places.sidecar:
-            shelf = FolderShelf(places.log.path.parent)
+            shelf = FolderArtifacts(places.log.path.parent)
         yield PromotionContext(remote, shelf, places.log, places.say)
 
 
 def promote(
     source: Source,
     wish: PromotionRequest,
-    places: PromotionTarget,
+    places: PromotionSetup,
     *,
     confirm: bool,
     show: Callable[[PromotionPlan], None],
 ) -> tuple[PromotionPlan, PromotionOutcome | None]:
     """Plan a promotion, `show` the plan, and do it where `confirm` is set; raises the Refusal that forbids it."""
     with ExitStack() as stack:
-        work = stack.enter_context(workplace(wish.target, places))
+        work = stack.enter_context(open_context(wish.target, places))
         if confirm:
             stack.enter_context(places.log.alone())
         origin = _origin(source, places, stack)
-        shelves = [work.shelf, *([RegistryShelf(origin.remote)] if origin.remote else [])]
+        shelves = [work.shelf, *([RegistryArtifacts(origin.remote)] if origin.remote else [])]
         plan = promotion_plan.make(wish, origin.subject, target=work.target, shelves=shelves)
         show(plan)
         if not confirm:
@@ -78,13 +78,13 @@ def rollback(
     target: Repository,
     tag: str,
     demands: Demands,
-    places: PromotionTarget,
+    places: PromotionSetup,
     *,
     confirm: bool,
     show: Callable[[Rollback], None],
 ) -> tuple[Rollback, PromotionOutcome | None]:
     """Plan to take a tag back, `show` the plan, and do it where `confirm` is set."""
-    with workplace(target, places) as work, ExitStack() as stack:
+    with open_context(target, places) as work, ExitStack() as stack:
         if confirm:
             stack.enter_context(places.log.alone())
         plan = promote_rollback.make(tag, work, demands)
@@ -103,7 +103,7 @@ class Origin:
     image: Any = None
 
 
-def _origin(source: Source, places: PromotionTarget, stack: ExitStack) -> Origin:
+def _origin(source: Source, places: PromotionSetup, stack: ExitStack) -> Origin:
     if source.remote is not None:
         remote = stack.enter_context(places.line.open(source.remote.repository, say=places.say))
         manifest = image_inspect.require_manifest(remote, source.remote)

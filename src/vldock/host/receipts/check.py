@@ -11,7 +11,7 @@ from vldock.host.errors import GpuMissing, GroupFailed, GroupMissing, OtherImage
 from vldock.host.images.identity import ImageIdentity
 from vldock.host.receipts import envelope
 from vldock.host.receipts.envelope import SealedReceipt
-from vldock.host.receipts.statement import CPU_GROUPS, GPU_GROUP, Inputs, Receipt, failed_groups, not_passed
+from vldock.host.receipts.statement import CPU_GROUPS, GPU_GROUP, Inputs, Receipt, failed_groups, find_missing_groups
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,10 @@ class Demands:
 
 def check(sealed: SealedReceipt, identity: ImageIdentity, demands: Demands, *, name: str, image: str) -> list[str]:
     """Return the lines that say why the receipt called `name` is good for `image`; raises a Refusal where it is not."""
-    signed = trust(sealed, demands, name=name)
-    same_image(sealed.receipt, identity, image=image)
-    same_suite(sealed.receipt, demands.suite)
-    enough([sealed.receipt], demands.groups)
+    signed = verify_signature(sealed, demands, name=name)
+    require_same_image(sealed.receipt, identity, image=image)
+    require_same_suite(sealed.receipt, demands.suite)
+    require_groups([sealed.receipt], demands.groups)
     return [
         f"image     {identity.config}, {len(identity.layers)} layers",
         f"signature {signed}",
@@ -38,12 +38,12 @@ def check(sealed: SealedReceipt, identity: ImageIdentity, demands: Demands, *, n
     ]
 
 
-def trust(sealed: SealedReceipt, demands: Demands, *, name: str) -> str:
+def verify_signature(sealed: SealedReceipt, demands: Demands, *, name: str) -> str:
     """Return how it is signed; raises as receipt_sign.verify does."""
     return envelope.verify(sealed, demands.keys, name=name, allow_unsigned=demands.allow_unsigned)
 
 
-def same_image(receipt: Receipt, identity: ImageIdentity, *, image: str) -> None:
+def require_same_image(receipt: Receipt, identity: ImageIdentity, *, image: str) -> None:
     """Raise OtherImage where the receipt is of another image, saying how far the two agree."""
     if receipt.image == identity:
         return
@@ -57,7 +57,7 @@ def same_image(receipt: Receipt, identity: ImageIdentity, *, image: str) -> None
     )
 
 
-def same_suite(receipt: Receipt, suite: Inputs | None) -> None:
+def require_same_suite(receipt: Receipt, suite: Inputs | None) -> None:
     """Raise OtherSuite where the tests or the patches were others than `suite`."""
     if suite is None:
         return
@@ -73,14 +73,14 @@ def same_suite(receipt: Receipt, suite: Inputs | None) -> None:
             )
 
 
-def enough(receipts: Sequence[Receipt], groups: Sequence[str]) -> None:
+def require_groups(receipts: Sequence[Receipt], groups: Sequence[str]) -> None:
     """Raise GroupFailed, GroupMissing or GpuMissing unless none failed and each of `groups` passed in some receipt."""
     failed = failed_groups(receipts)
     if failed:
         raise GroupFailed(
             "; ".join(map(str, failed)), expected="no group of tests failed", hint="vldock verify --group NAME"
         )
-    for name, result in not_passed(receipts, groups).items():
+    for name, result in find_missing_groups(receipts, groups).items():
         why = f"group {name} was skipped: {result.reason}" if result else f"group {name} was not run"
         if name == GPU_GROUP:
             raise GpuMissing(

@@ -13,28 +13,28 @@ BASE_LABEL = "org.opencontainers.image.base.name"
 LOCK_LABEL = "vldock.lock.sha256"
 
 
-def labels(image: Any) -> dict[str, str]:
+def read_labels(image: Any) -> dict[str, str]:
     """Return the labels of an engine's image."""
     return dict(image.attrs["Config"].get("Labels") or {})
 
 
-def lock_of(image: Any, facts: Mapping[str, Any]) -> str | None:
+def read_lock(image: Any, facts: Mapping[str, Any]) -> str | None:
     """Return the sha256 of the lock the image was installed from: its build.json's, else its label's, else None."""
-    said = facts.get("lock_sha256") or labels(image).get(LOCK_LABEL)
+    said = facts.get("lock_sha256") or read_labels(image).get(LOCK_LABEL)
     return said if said and len(said) == 64 else None
 
 
-def build_facts(client: Any, image: Any) -> dict[str, Any]:
+def read_build_facts(client: Any, image: Any) -> dict[str, Any]:
     """Return build.json of the image, without running anything of it; empty where it has none."""
     raw = image_files.read(client, image.id, [BUILD_FACTS])[BUILD_FACTS]
     return dict(json.loads(raw)) if raw else {}
 
 
-def base_of(client: Any, image: Any, facts: Mapping[str, Any]) -> tuple[str, str | None]:
+def read_base(client: Any, image: Any, facts: Mapping[str, Any]) -> tuple[str, str | None]:
     """Return the base's name and digest: of the name itself, or of the engine's image where ours begins with it."""
     from docker.errors import APIError
 
-    name = str(labels(image).get(BASE_LABEL) or facts.get("base") or "unknown")
+    name = str(read_labels(image).get(BASE_LABEL) or facts.get("base") or "unknown")
     if "@sha256:" in name:
         return name, "sha256:" + name.partition("@sha256:")[2]
     try:
@@ -45,7 +45,7 @@ def base_of(client: Any, image: Any, facts: Mapping[str, Any]) -> tuple[str, str
     return name, str(base.id) if ours[: len(below)] == below else None
 
 
-def manifest_of(image: Any, reference: str) -> str | None:
+def read_manifest_digest(image: Any, reference: str) -> str | None:
     """Return the manifest digest the image was pushed or pulled under in the repository of `reference`."""
     repository = reference.partition("@")[0]
     if ":" in repository.rpartition("/")[2]:

@@ -170,7 +170,7 @@ def _group(raw: Mapping[str, Any]) -> GroupResult:
     return GroupResult(**{**raw, **lists, "bands": bands})
 
 
-def not_passed(receipts: Sequence[Receipt], wanted: Sequence[str]) -> dict[str, GroupResult | None]:
+def find_missing_groups(receipts: Sequence[Receipt], wanted: Sequence[str]) -> dict[str, GroupResult | None]:
     """Return each wanted group that no receipt says has passed, with its skipped or failed result, or None."""
     found: dict[str, GroupResult | None] = {}
     for name in wanted:

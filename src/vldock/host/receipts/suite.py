@@ -14,17 +14,17 @@ PATCHES = ("patches",)
 LEFT_OUT = {"__pycache__", ".pytest_cache", ".ruff_cache", ".mypy_cache"}
 
 
-def tree(folder: Path, names: Iterable[str]) -> str:
+def hash_tree(folder: Path, names: Iterable[str]) -> str:
     """Return the sha256 over the sorted (path, sha256 of content) pairs of the files below `names`; caches left out."""
     found = (path for name in names for path in (folder / name).rglob("*"))
     files = (path for path in found if path.is_file() and not LEFT_OUT.intersection(path.parts))
     return hashing.tree_sha256(sorted(files, key=lambda path: path.relative_to(folder).as_posix()), folder)
 
 
-def inputs(folder: Path, *, lock: str | None = None) -> Inputs:
+def read_inputs(folder: Path, *, lock: str | None = None) -> Inputs:
     """Return the inputs of this checkout; `lock` is the image's own where it is known."""
     return Inputs(
         lock=lock or hashing.sha256_file(folder / checkout.LOCK),
-        tests=tree(folder, TESTS),
-        patches=tree(folder, PATCHES),
+        tests=hash_tree(folder, TESTS),
+        patches=hash_tree(folder, PATCHES),
     )

@@ -51,17 +51,17 @@ def write_receipt(
     folder = folder or checkout.root()
     private = envelope.load_private(key) if key else None
     found = local_images.find(client, image)
-    judged = inputs or receipt_suite.inputs(folder)
-    facts = image_facts.build_facts(client, found)
-    base, base_digest = image_facts.base_of(client, found, facts)
+    judged = inputs or receipt_suite.read_inputs(folder)
+    facts = image_facts.read_build_facts(client, found)
+    base, base_digest = image_facts.read_base(client, found, facts)
     receipt = Receipt(
         name=name or image,
         image=local_images.read_identity(client, found),
-        manifest=image_facts.manifest_of(found, name or image),
+        manifest=image_facts.read_manifest_digest(found, name or image),
         base=base,
         base_digest=base_digest,
-        inputs=replace(judged, lock=image_facts.lock_of(found, facts) or judged.lock),
-        engine=engine_of(client),
+        inputs=replace(judged, lock=image_facts.read_lock(found, facts) or judged.lock),
+        engine=describe_engine(client),
         groups=tuple(groups),
         gpu=gpu,
         time=(now or datetime.now(UTC)).isoformat(timespec="seconds"),
@@ -74,7 +74,7 @@ def write_receipt(
     return sealed
 
 
-def engine_of(client: Any) -> str:
+def describe_engine(client: Any) -> str:
     """Return one line on the engine: version, storage driver, platform."""
     info = client.info()
     where = f"{info.get('OSType')}/{info.get('Architecture')}"

@@ -50,7 +50,7 @@ def read_junit(path: Path) -> Counts:
     return Counts(len(cases) - len(failures) - skipped, len(failures), skipped, failures, seconds)
 
 
-def result(name: str, counts: Counts, *, exit_code: int, no_gpu: str = "no GPU") -> GroupResult:
+def make_result(name: str, counts: Counts, *, exit_code: int, no_gpu: str = "no GPU") -> GroupResult:
     """Return the group's result; a pytest that ended otherwise than its report says is a failure too.
 
     `no_gpu` is the reason where the group gpu was skipped; on a GPU a test of it that is skipped is a failure.

@@ -19,7 +19,7 @@ FILE = "locks/bands.json"
 
 
 @dataclass(frozen=True)
-class Bound:
+class ScoreBounds:
     """One cell, the bounds of its score (0-100, both included), and where they come from."""
 
     model: str
@@ -29,10 +29,10 @@ class Bound:
     source: str
 
 
-def load(path: Path) -> tuple[Bound, ...]:
+def load(path: Path) -> tuple[ScoreBounds, ...]:
     """Read the bounds; raises InputRefused where the file holds none."""
     try:
-        found = tuple(Bound(**raw) for raw in json.loads(path.read_text(encoding="utf-8"))["bands"])
+        found = tuple(ScoreBounds(**raw) for raw in json.loads(path.read_text(encoding="utf-8"))["bands"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputRefused(f"{path} holds no bands: {error}", hint=f"git checkout -- {path}") from error
     if not found:
@@ -40,7 +40,7 @@ def load(path: Path) -> tuple[Bound, ...]:
     return found
 
 
-def result(run: Path, *, image: str, bounds: Sequence[Bound]) -> GroupResult:
+def score_run(run: Path, *, image: str, bounds: Sequence[ScoreBounds]) -> GroupResult:
     """Return the group's result from the run in the folder `run`; `image` is the id that is verified.
 
     Raises InputRefused where the run cannot speak for the image: of another image, on stand-ins, or cut to a few

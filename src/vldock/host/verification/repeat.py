@@ -16,13 +16,13 @@ from vldock.host.receipts import check as receipt_check
 from vldock.host.receipts import envelope
 from vldock.host.receipts.envelope import SealedReceipt
 from vldock.host.receipts.statement import Inputs, Receipt
-from vldock.host.verification.suite import Timed
+from vldock.host.verification.suite import TimedResult
 
 RECEIPT, RESULTS = "receipt.json", "results.json"
 
 
 @dataclass(frozen=True)
-class Earlier:
+class EarlierVerification:
     """A verification whose groups are repeated: its folder, its receipt, and the seconds each group took."""
 
     reports: Path
@@ -47,20 +47,20 @@ class Earlier:
             if report.exists() and group is not None:
                 report.replace(self.reports / f"{name}.{group.attempts}.xml")
 
-    def merged(self, again: Sequence[Timed]) -> list[Timed]:
+    def merged(self, again: Sequence[TimedResult]) -> list[TimedResult]:
         """Return every group's result in the earlier order, those of `again` as attempts after the earlier ones."""
         new = {one.result.name: one for one in again}
         found = []
         for group in self.receipt.groups:
             one = new.get(group.name)
             seconds = self.seconds.get(group.name, 0.0)
-            found.append(Timed(one.result.after(group), one.seconds) if one else Timed(group, seconds))
+            found.append(TimedResult(one.result.after(group), one.seconds) if one else TimedResult(group, seconds))
         return found
 
 
 def load(
     reports: Path | None, *, root: Path, image: ImageIdentity, name: str, suite: Inputs, key: Path | None
-) -> Earlier:
+) -> EarlierVerification:
     """Return the verification in `reports`, or the latest of `image` below `root`, where it may be continued.
 
     Raises ReceiptUnreadable where there is none, OtherImage and OtherSuite where image, tests or patches were others,
@@ -70,9 +70,9 @@ def load(
     folder = reports or latest(root, image=image, name=name)
     sealed = envelope.load(folder / RECEIPT)
     require_trust(sealed, key, name=str(folder / RECEIPT))
-    receipt_check.same_image(sealed.receipt, image, image=name)
-    receipt_check.same_suite(sealed.receipt, suite)
-    return Earlier(folder, sealed.receipt, read_seconds(folder / RESULTS))
+    receipt_check.require_same_image(sealed.receipt, image, image=name)
+    receipt_check.require_same_suite(sealed.receipt, suite)
+    return EarlierVerification(folder, sealed.receipt, read_seconds(folder / RESULTS))
 
 
 def latest(root: Path, *, image: ImageIdentity, name: str) -> Path:

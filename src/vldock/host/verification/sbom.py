@@ -69,7 +69,7 @@ def scan(client: Any, image: str) -> dict[str, Any]:
     return document
 
 
-def steady(document: dict[str, Any], *, name: str, digest: str) -> dict[str, Any]:
+def strip_volatile(document: dict[str, Any], *, name: str, digest: str) -> dict[str, Any]:
     """Return the document about the image by name and digest, without what changes from one scan to the next."""
     document = {key: value for key, value in document.items() if key not in VOLATILE}
     metadata = {key: value for key, value in document.get("metadata", {}).items() if key not in VOLATILE}
@@ -81,7 +81,7 @@ def steady(document: dict[str, Any], *, name: str, digest: str) -> dict[str, Any
 def write(client: Any, image: str, path: Path) -> Sbom:
     """Scan `image` (a name or id in the engine) and write its bill of materials to `path`, whole or not at all."""
     digest = str(local_images.find(client, image, hint="vldock build").id)
-    document = steady(scan(client, digest), name=image, digest=digest)
+    document = strip_volatile(scan(client, digest), name=image, digest=digest)
     write_json(path, document)
     kinds = [one.get("purl", "").split("/")[0] for one in document["components"]]
     return Sbom(path, debian=kinds.count("pkg:deb"), python=kinds.count("pkg:pypi"))

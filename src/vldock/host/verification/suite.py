@@ -28,7 +28,7 @@ REPORTS = "/reports"
 
 
 @dataclass(frozen=True)
-class Verification:
+class VerificationRequest:
     """What to verify and where its reports go; `gpus` is 'none' (and `no_gpu` says why), 'all' or device numbers.
 
     `only` names files of tests: the others of a group are not run, so that a receipt must not be made of it.
@@ -44,14 +44,14 @@ class Verification:
 
 
 @dataclass(frozen=True)
-class Timed:
+class TimedResult:
     """A group's result and how long it took in seconds."""
 
     result: GroupResult
     seconds: float
 
 
-def verify(asked: Verification, *, client: Any, say: Say) -> Iterator[Timed]:
+def run_groups(asked: VerificationRequest, *, client: Any, say: Say) -> Iterator[TimedResult]:
     """Run the groups and yield each result in their order; nothing stops at the first failure.
 
     Groups that leave most cores idle run side by side where there are cores for it; matrix and gpu run alone.
@@ -59,11 +59,11 @@ def verify(asked: Verification, *, client: Any, say: Say) -> Iterator[Timed]:
     asked.reports.mkdir(parents=True, exist_ok=True)
     wanted = [name for name in verify_groups.ORDER if name in asked.groups]
 
-    def timed(name: str) -> Timed:
+    def timed(name: str) -> TimedResult:
         say(f"group {name} ...")
         began = time.monotonic()
         result = run_group(name, asked, client=client, say=say)
-        return Timed(result, time.monotonic() - began)
+        return TimedResult(result, time.monotonic() - began)
 
     together = [name for name in wanted if name not in verify_groups.ALONE]
     with ThreadPoolExecutor(max_workers=max(1, (os.cpu_count() or 1) // 4)) as pool:
@@ -71,26 +71,26 @@ def verify(asked: Verification, *, client: Any, say: Say) -> Iterator[Timed]:
     yield from map(timed, [name for name in wanted if name in verify_groups.ALONE])
 
 
-def run_group(name: str, asked: Verification, *, client: Any, say: Say) -> GroupResult:
+def run_group(name: str, asked: VerificationRequest, *, client: Any, say: Say) -> GroupResult:
     """Run one group and return its result; a group whose pytest left no report has failed."""
     report = asked.reports / f"{name}.xml"
     report.unlink(missing_ok=True)
     if name in verify_groups.HOST_GROUPS:
-        code = on_host(name, asked, report, say=say)
+        code = run_on_host(name, asked, report, say=say)
     else:
         try:
-            code = inside(name, asked, client=client, say=say)
+            code = run_inside(name, asked, client=client, say=say)
         except EnvironmentUnfit as error:
             if name != GPU_GROUP:
                 raise
             return GroupResult(name, "failed", failed=1, failures=(error.message,))  # the others' results are kept
     try:
-        return verify_groups.result(name, verify_groups.read_junit(report), exit_code=code, no_gpu=asked.no_gpu)
+        return verify_groups.make_result(name, verify_groups.read_junit(report), exit_code=code, no_gpu=asked.no_gpu)
     except (OSError, ParseError) as error:
         return GroupResult(name, "failed", failed=1, failures=(f"no report (pytest exit {code}): {error}",))
 
 
-def on_host(name: str, asked: Verification, report: Path, *, say: Say) -> int:
+def run_on_host(name: str, asked: VerificationRequest, report: Path, *, say: Say) -> int:
     """Run the host's pytest over the group's files and return its exit code; what it prints is told at its end."""
     files = [str(asked.folder / "tests/docker" / file) for file in asked.only or verify_groups.HOST_GROUPS[name]]
     argv = [sys.executable, "-m", "pytest", "-q", f"--junit-xml={report}", *verify_groups.PARALLEL, "loadgroup", *files]
@@ -102,7 +102,7 @@ def on_host(name: str, asked: Verification, report: Path, *, say: Say) -> int:
     return done.returncode
 
 
-def inside(name: str, asked: Verification, *, client: Any, say: Say) -> int:
+def run_inside(name: str, asked: VerificationRequest, *, client: Any, say: Say) -> int:
     """Run tests/image in one detached container without a network, by exec, and return pytest's exit code."""
     argv = ["timeout", "-k", "10", str(INSIDE_SECONDS), "python", "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     argv += [f"--rootdir={test_dependencies.TESTS_TARGET}", f"--junit-xml={REPORTS}/{name}.xml"]
@@ -129,7 +129,7 @@ def inside(name: str, asked: Verification, *, client: Any, say: Say) -> int:
     return done.exit_code
 
 
-def passed(results: Sequence[Timed], *, require_gpu: bool) -> bool:
+def is_verified(results: Sequence[TimedResult], *, require_gpu: bool) -> bool:
     """Tell whether no group failed, none but gpu was skipped, and gpu passed where it is required."""
     allowed = set() if require_gpu else {"gpu"}
     return all(one.result.status == "passed" or one.result.name in allowed for one in results) and not any(
@@ -137,7 +137,7 @@ def passed(results: Sequence[Timed], *, require_gpu: bool) -> bool:
     )
 
 
-def failure_lines(results: Sequence[Timed], *, image: str, reports: Path) -> list[str]:
+def failure_lines(results: Sequence[TimedResult], *, image: str, reports: Path) -> list[str]:
     """Return one line for each failed group: how many tests failed, which, and the command that repeats the group."""
     lines = []
     for result in (one.result for one in results if one.result.status == "failed"):
@@ -149,7 +149,7 @@ def failure_lines(results: Sequence[Timed], *, image: str, reports: Path) -> lis
     return lines
 
 
-def save_results(path: Path, image: str, results: Sequence[Timed]) -> None:
+def save_results(path: Path, image: str, results: Sequence[TimedResult]) -> None:
     """Write the results as JSON beside the reports."""
     rows = [{**asdict(one.result), "seconds": round(one.seconds, 1)} for one in results]
     write_json(path, {"image": image, "groups": rows})

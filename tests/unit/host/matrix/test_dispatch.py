@@ -29,7 +29,7 @@ from support.builders import (
 from vldock.common.errors import EnvironmentUnfit
 from vldock.host.containers.lifecycle import Exit
 from vldock.host.matrix import estimates
-from vldock.host.matrix.dispatcher import Dispatch
+from vldock.host.matrix.dispatcher import Dispatcher
 from vldock.host.matrix.estimates import Estimates
 from vldock.host.matrix.executor import DeviceJob
 from vldock.host.runs.cell_records import CellRecords
@@ -55,7 +55,7 @@ class Bench:
         self.executor = FakeExecutor(make)
         self.plan: RunPlan = a_plan(**{"models": (MODEL,), **plan})
         clock = itertools.count(0, 10)
-        self.work = Dispatch(
+        self.work = Dispatcher(
             CellRecords(self.plan, RunFolder(out)),
             places,
             self.executor,
@@ -351,7 +351,7 @@ def test_durations_of_an_earlier_run_are_what_the_next_expects(tmp_path: Path) -
     stint = JobRecord("cpu0", MODEL, "2026-01-02T03:04:05+00:00", 30.0, ("POPE",), load_seconds=7.0)
     folder.save(replace(record, stints=(stint,)))
 
-    found = estimates.expect(tmp_path, replace(plan, samples=5))
+    found = estimates.estimate(tmp_path, replace(plan, samples=5))
 
     assert found.cells[MODEL, "POPE"] == 10.0
     assert found.loads[MODEL] == 7.0

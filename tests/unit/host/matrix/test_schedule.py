@@ -19,7 +19,7 @@ def tasks(model: str, *seconds: float) -> list[Task]:
 
 
 def ahead(names: list[str], waiting: list[Task], *, load: float = 0.0, wide: bool = False) -> Schedule:
-    return scheduler.expected(names, waiting, load=lambda model: load, wide=wide)
+    return scheduler.simulate(names, waiting, load=lambda model: load, wide=wide)
 
 
 def test_the_longest_cell_begins_first() -> None:

@@ -34,7 +34,7 @@ from vldock.host.errors import (
 )
 from vldock.host.images import archive
 from vldock.host.images import local as local_images
-from vldock.host.promotion.artifacts import RegistryShelf
+from vldock.host.promotion.artifacts import RegistryArtifacts
 from vldock.host.receipts import envelope as receipt_sign
 from vldock.host.receipts.statement import Band, GroupResult
 from vldock.host.registry.client import Manifest, sha256
@@ -144,7 +144,7 @@ def test_a_receipt_somebody_else_attached_does_not_count(testbed: PromotionTestb
     key = receipt_sign.keygen(testbed.folder / "stranger")[0] if forger == "a stranger" else None
     forged = receipts.sealed(testbed.folder / "x.json", image.identity, key=key, groups=[receipts.group("gpu")])
     raw, kind = testbed.registry.manifests[NAME, done.digest]
-    RegistryShelf(testbed.registry.remote(NAME)).add(Manifest(raw, kind), "receipt", [forged.raw])
+    RegistryArtifacts(testbed.registry.remote(NAME)).add(Manifest(raw, kind), "receipt", [forged.raw])
 
     with pytest.raises(GpuMissing):
         testbed.promote(f"registry:{HOST}/{NAME}:{CANDIDATE}", testbed.request(tags=[STABLE]))

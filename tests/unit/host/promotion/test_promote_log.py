@@ -70,14 +70,14 @@ def test_anything_else_in_the_log_is_refused_with_its_line(tmp_path: Path) -> No
 def test_two_copies_make_one_log_in_the_order_of_time() -> None:
     one, two, three = (entry(number, None, "a") for number in (1, 2, 3))
 
-    assert promotion_log.merged([three, one], [one, two]) == [one, two, three]
+    assert promotion_log.merge([three, one], [one, two]) == [one, two, three]
 
 
 def test_what_was_begun_and_not_ended_is_open() -> None:
     begun = replace(entry(1, None, "a"), state="started")
 
-    assert promotion_log.unfinished([begun]) == [begun]
-    assert promotion_log.unfinished([begun, begun.finished(time="later")]) == []
+    assert promotion_log.find_unfinished([begun]) == [begun]
+    assert promotion_log.find_unfinished([begun, begun.finished(time="later")]) == []
 
 
 @pytest.mark.parametrize(

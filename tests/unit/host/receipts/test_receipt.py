@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from support.receipts import IMAGE, group, groups, receipt
 
-from vldock.host.receipts.statement import Band, GroupResult, Receipt, failed_groups, not_passed
+from vldock.host.receipts.statement import Band, GroupResult, Receipt, failed_groups, find_missing_groups
 
 
 def test_a_receipt_survives_its_bytes() -> None:
@@ -87,7 +87,7 @@ def test_anything_but_a_receipt_is_a_value_error(change: Any) -> None:
 def test_what_has_not_passed_is_named_with_its_result() -> None:
     made = receipt(groups=groups(gpu="skipped"))
 
-    assert not_passed([made], ("static", "gpu", "mini-benchmark")) == {
+    assert find_missing_groups([made], ("static", "gpu", "mini-benchmark")) == {
         "gpu": group("gpu", "skipped"),
         "mini-benchmark": None,
     }
@@ -96,7 +96,7 @@ def test_what_has_not_passed_is_named_with_its_result() -> None:
 def test_receipts_add_up() -> None:
     on_cpu, on_gpu = receipt(groups=groups(gpu="skipped")), receipt(groups=(group("gpu"),))
 
-    assert not_passed([on_cpu, on_gpu], ("static", "gpu")) == {}
+    assert find_missing_groups([on_cpu, on_gpu], ("static", "gpu")) == {}
 
 
 def test_one_failed_group_in_any_receipt_counts() -> None:

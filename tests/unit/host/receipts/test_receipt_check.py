@@ -236,9 +236,9 @@ def test_two_images_in_one_tar_are_refused(tmp_path: Path) -> None:
 def test_the_suite_is_known_by_content_and_path(tmp_path: Path) -> None:
     (tmp_path / "tests/image/__pycache__").mkdir(parents=True)
     (tmp_path / "tests/image/test_a.py").write_text("a")
-    first = receipt_suite.tree(tmp_path, ["tests/image"])
+    first = receipt_suite.hash_tree(tmp_path, ["tests/image"])
 
     (tmp_path / "tests/image/__pycache__/test_a.pyc").write_text("bytecode")
-    assert receipt_suite.tree(tmp_path, ["tests/image"]) == first
+    assert receipt_suite.hash_tree(tmp_path, ["tests/image"]) == first
     (tmp_path / "tests/image/test_a.py").rename(tmp_path / "tests/image/test_b.py")
-    assert receipt_suite.tree(tmp_path, ["tests/image"]) != first
+    assert receipt_suite.hash_tree(tmp_path, ["tests/image"]) != first

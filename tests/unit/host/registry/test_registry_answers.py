@@ -174,7 +174,7 @@ def test_any_field_of_a_line_of_the_log_may_be_wrong(testbed: PromotionTestbed) 
         except InputRefused:
             told += 1
             continue
-        both = promotion_log.merged(entries, [good])
+        both = promotion_log.merge(entries, [good])
         promotion_log.render(both)
         promotion_log.history(both, repository=good.repository, tag=CANDIDATE)
     assert told > 50

@@ -169,7 +169,7 @@ def test_the_table_at_the_end_has_every_cell_and_the_count() -> None:
 
     assert all(text.count(name) == 2 for name in BENCHMARKS)
     assert "FAILED: out of | memory" in text
-    assert matrix_progress.closing(outcome)[0] == "STAND-IN: 5/6 cells succeeded (83.3 %) in 21 min 59 s"
+    assert matrix_progress.closing_lines(outcome)[0] == "STAND-IN: 5/6 cells succeeded (83.3 %) in 21 min 59 s"
 
 
 @pytest.mark.parametrize("line", ["", "text", "{torn", '{"no": "event"}', "[1]"])

@@ -10,10 +10,10 @@ from vldock.host.runs.folder import RunFolder
 from vldock.host.runs.record import RunRecord
 from vldock.host.util import checkout
 from vldock.host.verification import mini_benchmark
-from vldock.host.verification.mini_benchmark import Bound
+from vldock.host.verification.mini_benchmark import ScoreBounds
 
 IMAGE = "sha256:" + "1" * 64
-BOUNDS = (Bound("llava_v1.5_7b", "POPE", 80.0, 90.0, "a paper"),)
+BOUNDS = (ScoreBounds("llava_v1.5_7b", "POPE", 80.0, 90.0, "a paper"),)
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def run(tmp_path):
 
 @pytest.mark.parametrize("score", [80.0, 85.5, 90.0])
 def test_a_score_within_its_bounds_passes(run, score):
-    result = mini_benchmark.result(run(cell={"score": score}), image=IMAGE, bounds=BOUNDS)
+    result = mini_benchmark.score_run(run(cell={"score": score}), image=IMAGE, bounds=BOUNDS)
     assert (result.status, result.bands[0].score) == ("passed", score)
 
 
@@ -49,7 +49,7 @@ def test_a_score_within_its_bounds_passes(run, score):
     ],
 )
 def test_anything_else_fails_and_says_why(run, cell, says):
-    result = mini_benchmark.result(run(cell=cell), image=IMAGE, bounds=BOUNDS)
+    result = mini_benchmark.score_run(run(cell=cell), image=IMAGE, bounds=BOUNDS)
     assert result.status == "failed"
     assert says in result.failures[0]
 
@@ -64,7 +64,7 @@ def test_anything_else_fails_and_says_why(run, cell, says):
 )
 def test_a_run_that_cannot_speak_for_the_image_is_refused(run, plan, says):
     with pytest.raises(InputRefused, match=says):
-        mini_benchmark.result(run(cell={"score": 85.0}, **plan), image=IMAGE, bounds=BOUNDS)
+        mini_benchmark.score_run(run(cell={"score": 85.0}, **plan), image=IMAGE, bounds=BOUNDS)
 
 
 def test_the_declared_bounds_have_a_source_and_a_width():

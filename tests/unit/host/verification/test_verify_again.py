@@ -22,15 +22,15 @@ from vldock.host.receipts.statement import GroupResult, Receipt
 from vldock.host.verification import groups as verify_groups
 from vldock.host.verification import repeat as verify_repeat
 from vldock.host.verification import suite as verification_suite
-from vldock.host.verification.repeat import Earlier
-from vldock.host.verification.suite import Timed
+from vldock.host.verification.repeat import EarlierVerification
+from vldock.host.verification.suite import TimedResult
 
 FAILED = receipts.groups(inside="failed")
 COUNTS = verify_groups.Counts(5, 0, 0, (), 1.0)
 NOW_PASSED = GroupResult("inside", "passed", passed=5)
 
 
-def earlier(reports: Path, root: Path | None = None, **values: Any) -> Earlier:
+def earlier(reports: Path, root: Path | None = None, **values: Any) -> EarlierVerification:
     """Load a verification of the tests' image."""
     wanted = {"image": receipts.IMAGE, "suite": receipts.suite(), "key": None, **values}
     return verify_repeat.load(reports, root=root or reports.parent, name="vldock:4.37", **wanted)
@@ -44,7 +44,7 @@ def reports(tmp_path: Path) -> Path:
 
 
 def test_the_repeated_group_is_replaced_and_its_earlier_attempt_told(reports: Path) -> None:
-    found = earlier(reports).merged([Timed(NOW_PASSED, 7.0)])
+    found = earlier(reports).merged([TimedResult(NOW_PASSED, 7.0)])
 
     assert [one.result.name for one in found] == [group.name for group in FAILED]
     (inside,) = [one.result for one in found if one.result.name == "inside"]
@@ -133,7 +133,7 @@ def test_a_failed_group_is_one_line_with_its_tests_and_the_next_command(tmp_path
     failed = GroupResult("inside", "failed", passed=8, failed=2, failures=("test_a::test_x", "test_b::test_y"))
 
     (line,) = verification_suite.failure_lines(
-        [Timed(NOW_PASSED, 1.0), Timed(failed, 1.0)], image="i:1", reports=tmp_path
+        [TimedResult(NOW_PASSED, 1.0), TimedResult(failed, 1.0)], image="i:1", reports=tmp_path
     )
 
     assert line == (
@@ -154,16 +154,18 @@ def an_engine(monkeypatch: pytest.MonkeyPatch) -> None:
         yield client
 
     monkeypatch.setattr(verify_cli.docker_client, "connected", connected)
-    monkeypatch.setattr(image_facts, "build_facts", lambda *_: {"base": "base@sha256:" + "0" * 64})
+    monkeypatch.setattr(image_facts, "read_build_facts", lambda *_: {"base": "base@sha256:" + "0" * 64})
     monkeypatch.setattr(
-        verification_suite, "run_group", lambda name, *_, **__: verify_groups.result(name, COUNTS, exit_code=0)
+        verification_suite, "run_group", lambda name, *_, **__: verify_groups.make_result(name, COUNTS, exit_code=0)
     )
 
 
 def test_the_command_runs_that_group_alone_and_writes_both_files_anew(
     an_engine: None, reports: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    verification_suite.save_results(reports / "results.json", "vldock:4.37", [Timed(group, 60.0) for group in FAILED])
+    verification_suite.save_results(
+        reports / "results.json", "vldock:4.37", [TimedResult(group, 60.0) for group in FAILED]
+    )
 
     code = invoke(cli.cli, ["verify", "--again", "inside", "--reports", str(reports)])
 

@@ -11,7 +11,7 @@ from vldock.host.docker_engine.client import EngineStatus
 from vldock.host.receipts.statement import GROUPS
 from vldock.host.verification import groups as verify_groups
 from vldock.host.verification import suite as verification_suite
-from vldock.host.verification.groups import Counts, read_junit, result
+from vldock.host.verification.groups import Counts, make_result, read_junit
 
 REPORT = """<testsuites><testsuite>
 <testcase classname="tests.docker.test_image" name="test_a" time="0.5"/>
@@ -39,7 +39,7 @@ def test_a_report_is_counted_with_the_names_of_its_failures(tmp_path):
     ],
 )
 def test_a_result_needs_both_a_green_report_and_a_green_exit(counts, exit_code, status):
-    assert result("gpu", counts, exit_code=exit_code).status == status
+    assert make_result("gpu", counts, exit_code=exit_code).status == status
 
 
 def test_every_group_that_is_run_counts_in_a_receipt():
@@ -88,22 +88,22 @@ def test_a_gpu_that_is_here_is_used_unless_it_is_declined_aloud(monkeypatch, ask
     ids=["passed", "no self-test", "failed", "skipped"],
 )
 def test_a_receipt_names_the_card_that_passed(tmp_path, counts, told, gpu):
-    asked = verification_suite.Verification(image="i", folder=tmp_path, reports=tmp_path, gpus="0,1")
+    asked = verification_suite.VerificationRequest(image="i", folder=tmp_path, reports=tmp_path, gpus="0,1")
     if told:
         (tmp_path / "selftest.json").write_text(told)
 
-    done = [verification_suite.Timed(result("gpu", counts, exit_code=1 if counts.failed else 0), 0.1)]
+    done = [verification_suite.TimedResult(make_result("gpu", counts, exit_code=1 if counts.failed else 0), 0.1)]
 
     assert verify_cli.tested_gpu(asked, done) == gpu
 
 
 def test_the_reason_of_a_skipped_gpu_group_is_told():
-    told = result("gpu", Counts(0, 0, 3, (), 0.0), exit_code=0, no_gpu="by choice: --gpus none")
+    told = make_result("gpu", Counts(0, 0, 3, (), 0.0), exit_code=0, no_gpu="by choice: --gpus none")
     assert told.reason == "by choice: --gpus none"
 
 
 @pytest.mark.parametrize(("require_gpu", "good"), [(False, True), (True, False)], ids=["cpu", "gpu required"])
 def test_a_skipped_gpu_group_is_good_enough_only_where_no_gpu_is_required(require_gpu, good):
-    done = [verification_suite.Timed(result("static", Counts(1, 0, 0, (), 0.1), exit_code=0), 0.1)]
-    done += [verification_suite.Timed(result("gpu", Counts(0, 0, 3, (), 0.0), exit_code=0), 0.1)]
-    assert verification_suite.passed(done, require_gpu=require_gpu) is good
+    done = [verification_suite.TimedResult(make_result("static", Counts(1, 0, 0, (), 0.1), exit_code=0), 0.1)]
+    done += [verification_suite.TimedResult(make_result("gpu", Counts(0, 0, 3, (), 0.0), exit_code=0), 0.1)]
+    assert verification_suite.is_verified(done, require_gpu=require_gpu) is good
