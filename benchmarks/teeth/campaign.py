@@ -65,9 +65,9 @@ def build_broken(client: Any, image: str, breakage: Breakage) -> str:
 def run_file(client: Any, image: str, group: str, file: str) -> tuple[GroupResult, float]:
     """Run one file of a group against an image and return its result, without its output."""
     began = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="vldock-teeth-") as folder:
+    with tempfile.TemporaryDirectory(prefix="vldock-teeth-") as temporary:
         request = verification_suite.VerificationRequest(
-            image=image, folder=checkout.root(), reports=Path(folder), only=(file,)
+            image=image, folder=checkout.root(), reports=Path(temporary), only=(file,)
         )
         result = verification_suite.run_group(group, request, client=client, say=lambda _: None)
     return result, time.monotonic() - began

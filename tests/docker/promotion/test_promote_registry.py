@@ -19,7 +19,7 @@ from support.saved_image import LABELS, LOCK, SavedImage
 from vldock.host.cli.main import cli, invoke
 from vldock.host.receipts import envelope
 from vldock.host.receipts.statement import GroupResult
-from vldock.host.receipts.write import write_receipt
+from vldock.host.receipts.write import Verification, write_receipt
 
 pytestmark = pytest.mark.engine
 Vldock = Callable[..., int]
@@ -74,7 +74,8 @@ def loaded_image(client: Any, saved: SavedImage, name: str) -> Iterator[str]:
 
 def write_signed_receipt(client: Any, image: str, path: Path, key: Path, *groups: GroupResult) -> str:
     """Write a signed receipt of an engine's image, as `vldock verify` does."""
-    write_receipt(path, client=client, image=image, groups=groups or receipts.groups(gpu="skipped"), key=key)
+    verification = Verification(image, groups or receipts.groups(gpu="skipped"))
+    write_receipt(path, verification, client=client, key=key)
     return str(path)
 
 

@@ -1,21 +1,49 @@
-"""Options that several commands share, and the options of `vldock matrix`."""
+"""Options that several commands share, each declared once."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
-from click.core import ParameterSource
 
-from vldock.common import inference_options, prompt_style
 from vldock.host.util import checkout
 from vldock.host.util.retry import RetryPolicy
 
 Command = Callable[..., Any]
+Option = Callable[[Command], Command]
 
-FOLDER = click.Path(path_type=Path)
+PATH = click.Path(path_type=Path)
+EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+ARCHIVE_TIME = re.compile(r"\d{8}T\d{6}Z")
+
+
+def combine(*options: Option) -> Option:
+    """Return one decorator that adds these options in this order."""
+
+    def decorate(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+def json_option(text: str = "Print one JSON object to standard output.") -> Option:
+    """Return --json, which a command gets as `as_json`."""
+    return click.option("--json", "as_json", is_flag=True, help=text)
+
+
+def user_option(text: str = "UID:GID. Default: yours, so that results are yours.") -> Option:
+    """Return --user, which a command resolves to its caller by default."""
+    return click.option("--user", help=text)
+
+
+def cache_option(text: str = "Folder of weights and caches; kept between runs.") -> Option:
+    """Return --cache, a folder of the host."""
+    return click.option("--cache", type=PATH, help=text)
 
 
 def samples(ctx: click.Context, param: click.Parameter, value: str) -> int | None:
@@ -27,6 +55,27 @@ def samples(ctx: click.Context, param: click.Parameter, value: str) -> int | Non
     raise click.BadParameter(f"{value!r} is neither a whole number of at least 1 nor 'all'", ctx, param)
 
 
+def archive_time(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    """Return the time of a snapshot of Debian's archive as it was typed."""
+    if value is not None and not ARCHIVE_TIME.fullmatch(value):
+        raise click.BadParameter(f"{value!r} is no time of the archive, such as 20261121T000000Z")
+    return value
+
+
+IMAGE = click.option("--image", default=checkout.IMAGE_TAG, show_default=True)
+IMAGE_ARGUMENT = click.argument("image", default=checkout.IMAGE_TAG)
+GPUS = click.option("--gpus", "gpus_asked", default="auto", show_default=True, help="auto, all, none, or 0,1.")
+OUTPUTS = click.option("--outputs", type=PATH, default=Path("outputs"), show_default=True, help="Results go here.")
+DATA = click.option("--data", type=PATH, envvar="LMUData", help="Folder of benchmark TSVs. [env: LMUData]")
+HUB_CACHE = cache_option("Folder of caches; weights go to its huggingface/.")
+LOCKS = click.option("--locks", type=PATH, help="Folder of datasets.json and weights.json. Default: this checkout's.")
+JOBS = click.option("--jobs", type=click.IntRange(1, 32), default=4, show_default=True, help="Files at a time.")
+ENV_FILE = click.option("--env-file", type=PATH, help="Mounted read-only at /workspace/.env: tokens, VLDOCK_*, HF_*.")
+READ_ONLY_INPUTS = click.option(
+    "--read-only-inputs", is_flag=True, help="Mount --data and --cache read-only: a shared store."
+)
+STANDIN = click.option("--standin", is_flag=True, help="STAND-IN models and data: no weights needed, no real score.")
+NETWORK = click.option("--network", help="none: no network at all.")
 SAMPLES = click.option(
     "--samples",
     callback=samples,
@@ -36,102 +85,43 @@ SAMPLES = click.option(
     show_default=True,
     help="First N samples of each benchmark. [env: VLMEVAL_SAMPLE_LIMIT]",
 )
-DEVICES = (
-    click.option(
-        "--workers",
-        type=click.IntRange(min=1),
-        help="With --gpus none: CPU devices. Default: 1; for stand-ins up to 4, as the cores and cells allow.",
-    ),
-    click.option(
-        "--spread/--no-spread", default=True, show_default=True, help="A container for each GPU, or one for all."
-    ),
-    click.option(
-        "--data-parallel",
-        metavar="auto|off|N",
-        default="auto",
-        show_default=True,
-        help="A cell on several devices by torchrun: where that ends sooner, never, or N for every cell.",
-    ),
+PUBLIC_KEYS = click.option("--key", "keys", type=PATH, multiple=True, help="Public key; any of several will do.")
+
+
+def container_options(*, outputs: bool = True) -> Option:
+    """Return the options of a container: `run`, `shell`, `session start` and, without --outputs, `predict`."""
+    return combine(
+        IMAGE,
+        GPUS,
+        *([OUTPUTS] if outputs else []),
+        DATA,
+        cache_option(),
+        ENV_FILE,
+        READ_ONLY_INPUTS,
+        click.option("--env", "-e", "pairs", multiple=True, metavar="NAME=VALUE", help="Set in the container."),
+        user_option(),
+        STANDIN,
+        NETWORK,
+    )
+
+
+build_options = combine(
+    click.option("--ca", type=PATH, help="CA bundle for downloads. Default: SSL_CERT_FILE or system."),
+    click.option("--index-url", envvar="PIP_INDEX_URL", help="Package index; passed as a secret. [env: PIP_INDEX_URL]"),
 )
-OPTIONS = (
-    click.option("--image", default=checkout.IMAGE_TAG, show_default=True),
-    SAMPLES,
-    click.option("--models", help="Comma list. Default: the two LLaVA-1.5 models."),
-    click.option("--benchmarks", default="all", show_default=True, help="all (20), all24, or a comma list."),
-    click.option("--gpus", "gpus_asked", default="auto", show_default=True, help="auto, all, none, or 0,1."),
-    *DEVICES,
-    click.option("--data", type=FOLDER, envvar="LMUData", help="Folder of benchmark TSVs. [env: LMUData]"),
-    click.option("--cache", type=FOLDER, help="Folder of weights and caches; kept between runs."),
-    click.option("--read-only-inputs", is_flag=True, help="Mount --data and --cache read-only: a shared store."),
-    click.option("--env-file", type=FOLDER, help="Mounted read-only at /workspace/.env: tokens, VLDOCK_*, HF_*."),
-    click.option("--user", help="UID:GID. Default: yours, so that results are yours."),
-    click.option("--standin", is_flag=True, help="STAND-IN models and data: no weights needed, no real score."),
+snapshot_options = combine(
     click.option(
-        "--prompt",
-        type=click.Choice(prompt_style.TEMPLATES),
-        default=prompt_style.UPSTREAM,
-        show_default=True,
-        envvar=prompt_style.VARIABLE,
-        help="LLaVA's question worded as VLMEvalKit does, or as LLaVA's own evaluation. [env: VLDOCK_PROMPT]",
+        "--apt-snapshot", metavar="TIME", callback=archive_time, help="OS packages as of then: 20261121T000000Z."
     ),
-    click.option(
-        "--engine",
-        type=click.Choice(inference_options.ENGINES),
-        envvar=inference_options.ENGINE_VARIABLE,
-        help="Who asks the model: VLMEvalKit's own loop (stock, the default), or ours in batches. [env: VLDOCK_ENGINE]",
-    ),
-    click.option(
-        "--batch-size",
-        metavar="N|auto",
-        envvar=inference_options.BATCH_VARIABLE,
-        help="Rows the batched engine answers at once. Default: auto, as many as fit. [env: VLDOCK_BATCH_SIZE]",
-    ),
-    click.option(
-        "--feature-cache/--no-feature-cache",
-        default=None,
-        envvar=inference_options.CACHE_VARIABLE,
-        help="With the batched engine: vision features kept in --cache, for later runs. [env: VLDOCK_FEATURE_CACHE]",
-    ),
-    click.option("--network", help="none: no network at all."),
-    click.option(
-        "--outputs", type=FOLDER, default=Path("outputs"), show_default=True, help="Holds one folder per run."
-    ),
-    click.option("--resume", type=FOLDER, metavar="DIR", help="Go on with this run, by its own plan."),
-    click.option("--fresh", is_flag=True, help="Start a new run although the latest is unfinished."),
-    click.option(
-        "--timeout", type=float, default=1800.0, show_default=True, help="Seconds of silence that end a cell."
-    ),
-    click.option(
-        "--json", "as_json", is_flag=True, help="Print one JSON object to standard output, progress to error."
-    ),
-    click.option("--dry-run", is_flag=True, help="Print the plan and the docker commands; start nothing."),
+    click.option("--apt-archive", metavar="URL", help="Another snapshot host than snapshot.debian.org."),
 )
-
-
-def matrix_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options to the command."""
-    for option in reversed(OPTIONS):
-        command = option(command)
-    return command
-
-
-def answering(ctx: click.Context, given: dict[str, Any]) -> inference_options.Engine:
-    """Return the engine; a feature cache the environment asks for is meant for the runs that have batches."""
-    name, cached = given["engine"] or "", bool(given["feature_cache"])
-    if ctx.get_parameter_source("feature_cache") is not ParameterSource.COMMANDLINE:
-        cached = cached and name == inference_options.BATCHED
-    return inference_options.choose(name, given["batch_size"] or "", feature_cache=cached)
-
-
-def registry_options(command: Command) -> Command:
-    """Add --plain-http and --attempts to a command; it gets them as plain_http and attempts."""
-    command = click.option(
+registry_options = combine(
+    click.option("--plain-http", is_flag=True, help="Speak http, not https, to a registry on another machine."),
+    click.option(
         "--attempts",
         type=click.IntRange(1, 50),
         default=RetryPolicy.attempts,
         show_default=True,
-        help="How often a registry that does not answer, or says 'later', is asked.",
-    )(command)
-    return click.option(
-        "--plain-http", is_flag=True, help="Speak http, not https, to a registry that is not on this machine."
-    )(command)
+        help="Requests to a registry that does not answer, or asks to try later.",
+    ),
+)

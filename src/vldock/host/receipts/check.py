@@ -1,4 +1,6 @@
-"""Does this receipt speak for this image, by these tests? Each answer no has its own error (host/errors.py)."""
+"""Checks of a receipt: image, signature, tests, groups.
+
+Each failed check has its own error in host/errors.py."""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ from vldock.host.receipts.statement import CPU_GROUPS, GPU_GROUP, Inputs, Receip
 
 @dataclass(frozen=True)
 class Demands:
-    """What a receipt must hold: signed by one of `keys`, made with `suite` (None: any), these groups passed."""
+    """Requirements on a receipt: signed by one of `keys`, made with `suite` (None: any), these groups passed."""
 
     keys: tuple[Key, ...] = ()
     allow_unsigned: bool = False
@@ -25,7 +27,7 @@ class Demands:
 
 
 def check(sealed: SealedReceipt, identity: ImageIdentity, demands: Demands, *, name: str, image: str) -> list[str]:
-    """Return the lines that say why the receipt called `name` is good for `image`; raises a Refusal where it is not."""
+    """Return the lines that prove the receipt called `name` good for `image`; raises a Refusal where it is not."""
     signed = verify_signature(sealed, demands, name=name)
     require_same_image(sealed.receipt, identity, image=image)
     require_same_suite(sealed.receipt, demands.suite)
@@ -39,12 +41,12 @@ def check(sealed: SealedReceipt, identity: ImageIdentity, demands: Demands, *, n
 
 
 def verify_signature(sealed: SealedReceipt, demands: Demands, *, name: str) -> str:
-    """Return how it is signed; raises as receipt_sign.verify does."""
+    """Return how the receipt is signed; raises as `envelope.verify` does."""
     return envelope.verify(sealed, demands.keys, name=name, allow_unsigned=demands.allow_unsigned)
 
 
 def require_same_image(receipt: Receipt, identity: ImageIdentity, *, image: str) -> None:
-    """Raise OtherImage where the receipt is of another image, saying how far the two agree."""
+    """Raise OtherImage, with the number of common layers, where the receipt is of another image."""
     if receipt.image == identity:
         return
     pairs = zip(receipt.image.layers, identity.layers, strict=False)
@@ -58,7 +60,7 @@ def require_same_image(receipt: Receipt, identity: ImageIdentity, *, image: str)
 
 
 def require_same_suite(receipt: Receipt, suite: Inputs | None) -> None:
-    """Raise OtherSuite where the tests or the patches were others than `suite`."""
+    """Raise OtherSuite where the tests or patches differ from `suite`."""
     if suite is None:
         return
     for what, theirs, ours in (

@@ -1,6 +1,6 @@
-"""The receipt as a file: a DSSE envelope (in-toto's), signed with Ed25519 or with no signature in it.
+"""The receipt as a file: a DSSE envelope, signed with Ed25519 or unsigned.
 
-DSSE: https://github.com/secure-systems-lab/dsse. Any in-toto tool that knows Ed25519 keys can verify it.
+DSSE, in-toto's envelope: https://github.com/secure-systems-lab/dsse. Any in-toto tool with Ed25519 can verify it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Parts = tuple[str, ...]
 
 @dataclass(frozen=True)
 class SealedReceipt:
-    """A receipt, the ids of the keys it is signed with, and the bytes of its file; nothing of it is verified yet."""
+    """A receipt in its envelope, and the bytes of its file; nothing is verified yet."""
 
     receipt: Receipt
     envelope: Envelope
@@ -39,7 +39,7 @@ class SealedReceipt:
 
     @property
     def keys(self) -> Parts:
-        """The ids of the keys that signed, as the file claims."""
+        """Ids of the keys that signed, as the file claims."""
         return tuple(self.envelope.signatures)
 
     @property
@@ -54,18 +54,22 @@ def keygen(folder: Path) -> tuple[Path, Path, str]:
     The private key is encrypted where VLDOCK_KEY_PASSWORD is set. Raises UsageError where a key is there already.
     """
     private, public = folder / PRIVATE_KEY, folder / PUBLIC_KEY
-    there = next((path for path in (private, public) if path.exists()), None)
-    if there:
-        raise UsageError(f"{there} exists", expected="a folder without a key", hint="vldock receipt keygen --out OTHER")
+    existing = next((path for path in (private, public) if path.exists()), None)
+    if existing:
+        raise UsageError(
+            f"{existing} exists", expected="a folder without a key", hint="vldock receipt keygen --out OTHER"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     key = Ed25519PrivateKey.generate()
     password = _password()
-    how = serialization.BestAvailableEncryption(password) if password else serialization.NoEncryption()
-    secret = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, how)
+    encryption = serialization.BestAvailableEncryption(password) if password else serialization.NoEncryption()
+    secret = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
     with os.fdopen(os.open(private, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
         stream.write(secret)
-    shown = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-    public.write_bytes(shown)
+    public_pem = key.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    public.write_bytes(public_pem)
     return private, public, str(SSlibKey.from_crypto(key.public_key()).keyid)
 
 
@@ -74,7 +78,7 @@ def _password() -> bytes | None:
 
 
 def load_private(path: Path) -> Ed25519PrivateKey:
-    """Read a private key; raises UsageError where it is none, no Ed25519 key, or the password is wrong."""
+    """Read a private key; raises UsageError for another file, another kind of key, or a wrong password."""
     try:
         key = serialization.load_pem_private_key(path.read_bytes(), password=_password())
     except (OSError, ValueError, TypeError) as error:
@@ -89,7 +93,7 @@ def load_private(path: Path) -> Ed25519PrivateKey:
 
 
 def load_public(path: Path) -> Key:
-    """Read a public key; raises UsageError where it is none, or no Ed25519 key."""
+    """Read a public key; raises UsageError for another file or another kind of key."""
     try:
         key = serialization.load_pem_public_key(path.read_bytes())
     except (OSError, ValueError) as error:
@@ -102,7 +106,7 @@ def load_public(path: Path) -> Key:
 
 
 def seal(receipt: Receipt, key: Ed25519PrivateKey | None) -> SealedReceipt:
-    """Return the receipt in an envelope, signed where a key is given; the receipt itself says which."""
+    """Return the receipt in an envelope, signed where a key is given; the receipt states which."""
     stated = replace(receipt, signing="ed25519" if key else "unsigned")
     envelope = Envelope(stated.to_bytes(), PAYLOAD_TYPE, {})
     if key:
@@ -112,12 +116,12 @@ def seal(receipt: Receipt, key: Ed25519PrivateKey | None) -> SealedReceipt:
 
 
 def save(sealed: SealedReceipt, path: Path) -> Path:
-    """Write the file, whole or not at all."""
+    """Write the file atomically."""
     return write_json(path, sealed.envelope.to_dict())
 
 
 def load(path: Path) -> SealedReceipt:
-    """Read a receipt file; raises ReceiptUnreadable where there is none or it is not one."""
+    """Read a receipt file; raises ReceiptUnreadable where it is missing or no receipt."""
     try:
         raw = path.read_bytes()
     except OSError as error:
@@ -143,7 +147,7 @@ def parse(raw: bytes, *, name: str) -> SealedReceipt:
 
 
 def verify(sealed: SealedReceipt, keys: Sequence[Key], *, name: str, allow_unsigned: bool = False) -> str:
-    """Return how the receipt is signed, in words; where it is signed, by one of `keys`.
+    """Verify the signature by one of `keys`, and return in words how the receipt is signed.
 
     Raises BadSignature, UnknownKey, Unsigned; UsageError where it is signed and no key was given to verify it with.
     """

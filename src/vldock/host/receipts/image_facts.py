@@ -1,4 +1,4 @@
-"""What an image in the engine says of itself, for a receipt: its lock, its base, its manifest."""
+"""Facts of an image in the engine, for its receipt: lock, base, manifest."""
 
 from __future__ import annotations
 
@@ -19,19 +19,21 @@ def read_labels(image: Any) -> dict[str, str]:
 
 
 def read_lock(image: Any, facts: Mapping[str, Any]) -> str | None:
-    """Return the sha256 of the lock the image was installed from: its build.json's, else its label's, else None."""
-    said = facts.get("lock_sha256") or read_labels(image).get(LOCK_LABEL)
-    return said if said and len(said) == 64 else None
+    """Return the sha256 of the lock the image was installed from, by its build.json, else by its label, else None."""
+    lock = facts.get("lock_sha256") or read_labels(image).get(LOCK_LABEL)
+    return lock if lock and len(lock) == 64 else None
 
 
 def read_build_facts(client: Any, image: Any) -> dict[str, Any]:
-    """Return build.json of the image, without running anything of it; empty where it has none."""
+    """Return build.json of the image without running it; empty where it has none."""
     raw = image_files.read(client, image.id, [BUILD_FACTS])[BUILD_FACTS]
     return dict(json.loads(raw)) if raw else {}
 
 
 def read_base(client: Any, image: Any, facts: Mapping[str, Any]) -> tuple[str, str | None]:
-    """Return the base's name and digest: of the name itself, or of the engine's image where ours begins with it."""
+    """Return the name and digest of the base.
+
+    The digest is that of the name itself, or of the engine's image where ours begins with its layers."""
     from docker.errors import APIError
 
     name = str(read_labels(image).get(BASE_LABEL) or facts.get("base") or "unknown")
@@ -39,14 +41,14 @@ def read_base(client: Any, image: Any, facts: Mapping[str, Any]) -> tuple[str, s
         return name, "sha256:" + name.partition("@sha256:")[2]
     try:
         base = client.images.get(name)
-    except APIError:  # not here, or no name an engine can have
+    except APIError:  # not here, or no valid name in an engine
         return name, None
     below, ours = base.attrs["RootFS"]["Layers"], image.attrs["RootFS"]["Layers"]
     return name, str(base.id) if ours[: len(below)] == below else None
 
 
 def read_manifest_digest(image: Any, reference: str) -> str | None:
-    """Return the manifest digest the image was pushed or pulled under in the repository of `reference`."""
+    """Return the manifest digest of the image in the repository of `reference`, where it was pushed or pulled."""
     repository = reference.partition("@")[0]
     if ":" in repository.rpartition("/")[2]:
         repository = repository.rpartition(":")[0]

@@ -1,6 +1,6 @@
-"""A receipt: which image passed which tests, of which suite; written as an in-toto statement, schema 1.
+"""The receipt: which image passed which tests; an in-toto statement, schema 1.
 
-An image is named by what it is made of, never by a tag: the digest of its config (Docker's image ID) and the digests
+An image is named by its content, never by a tag: the digest of its config (Docker's image ID) and the digests
 of its uncompressed layers in their order (diff_ids). Both are the same in an engine, a saved tar and any registry.
 """
 
@@ -37,16 +37,16 @@ class Band:
 
     @property
     def holds(self) -> bool:
-        """Tell whether the score lies within its bounds."""
+        """Whether the score lies within its bounds."""
         return self.low <= self.score <= self.high
 
 
 @dataclass(frozen=True)
 class GroupResult:
-    """What became of one group of tests: counts of tests, the names of those that failed, why it was skipped.
+    """Result of one group of tests: counts, names of failed tests, reason of a skip.
 
     It is the last of `attempts` on the same image with the same tests; `earlier` is one line on each before it.
-    Raises ValueError for a name nobody declared, and where status and counts contradict each other.
+    Raises ValueError for an undeclared name, and where status and counts contradict each other.
     """
 
     name: str
@@ -73,12 +73,12 @@ class GroupResult:
             f"{self.name}: attempt {self.attempts}, {len(self.earlier)} before it": self.attempts
             != len(self.earlier) + 1,
         }
-        for what, seen in contradictions.items():
-            if seen:
+        for what, holds in contradictions.items():
+            if holds:
                 raise ValueError(what)
 
     def after(self, before: GroupResult) -> GroupResult:
-        """Return this result as the attempt that came after `before`, which stays told."""
+        """Return this result as the attempt after `before`, which is kept in `earlier`."""
         return replace(self, attempts=before.attempts + 1, earlier=(*before.earlier, before.outcome()))
 
     def outcome(self) -> str:
@@ -98,7 +98,7 @@ class GroupResult:
 
 @dataclass(frozen=True)
 class Inputs:
-    """sha256 in hexadecimal of the lock in the image, and of the trees of tests and patches that judged it."""
+    """sha256 in hexadecimal of the image's lock, and of the trees of tests and patches that judged it."""
 
     lock: str
     tests: str
@@ -109,8 +109,8 @@ class Inputs:
 class Receipt:
     """The statement; `manifest` and `sbom` are 'sha256:...' or None, `time` is ISO 8601 in UTC.
 
-    `name` is what the image was called when it was verified and proves nothing; `gpu` names the device or is None.
-    `signing` says whether the file is to carry a signature, so that one that was cut off is missed.
+    `name` is the image's name at its verification and proves nothing; `gpu` names the device or is None. `signing`
+    states whether the file must carry a signature, so that a removed one is detected.
     """
 
     name: str
@@ -132,7 +132,7 @@ class Receipt:
         return next((group for group in self.groups if group.name == name), None)
 
     def to_bytes(self) -> bytes:
-        """Return the statement as JSON: the same receipt gives the same bytes."""
+        """Return the statement as JSON; equal receipts give equal bytes."""
         predicate = {"schema": SCHEMA, **asdict(self)}
         statement = {
             "_type": STATEMENT_TYPE,
@@ -144,7 +144,7 @@ class Receipt:
 
     @classmethod
     def from_bytes(cls, raw: bytes) -> Receipt:
-        """Read a statement; raises ValueError, with what is wrong, where it is no receipt of this schema."""
+        """Read a statement; raises ValueError, with the fault, where it is no receipt of this schema."""
         try:
             statement = json.loads(raw)
             predicate = dict(statement["predicate"])
@@ -171,7 +171,7 @@ def _group(raw: Mapping[str, Any]) -> GroupResult:
 
 
 def find_missing_groups(receipts: Sequence[Receipt], wanted: Sequence[str]) -> dict[str, GroupResult | None]:
-    """Return each wanted group that no receipt says has passed, with its skipped or failed result, or None."""
+    """Return each group of `wanted` passed in no receipt, with its skipped or failed result, or None."""
     found: dict[str, GroupResult | None] = {}
     for name in wanted:
         results = [result for receipt in receipts if (result := receipt.group(name)) is not None]

@@ -1,4 +1,6 @@
-"""Which tests and patches judged an image: their trees by content, so that a receipt of other tests is noticed."""
+"""Digests of the tests and patches that judge an image.
+
+By content, so that a receipt made with other tests is detected."""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ LEFT_OUT = {"__pycache__", ".pytest_cache", ".ruff_cache", ".mypy_cache"}
 
 
 def hash_tree(folder: Path, names: Iterable[str]) -> str:
-    """Return the sha256 over the sorted (path, sha256 of content) pairs of the files below `names`; caches left out."""
+    """Return the sha256 over the sorted (path, sha256 of content) pairs of the files below `names`, without caches."""
     found = (path for name in names for path in (folder / name).rglob("*"))
     files = (path for path in found if path.is_file() and not LEFT_OUT.intersection(path.parts))
     return hashing.tree_sha256(sorted(files, key=lambda path: path.relative_to(folder).as_posix()), folder)

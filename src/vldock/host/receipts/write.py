@@ -1,9 +1,8 @@
-"""Write the receipt of a verification: what `vldock verify` calls when its groups have run."""
+"""Receipt of a finished verification, written at the end of `vldock verify`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,64 +17,78 @@ from vldock.host.receipts.statement import GroupResult, Inputs, Receipt
 from vldock.host.util import checkout
 
 
+@dataclass(frozen=True)
+class Verification:
+    """A finished verification, as its receipt states it.
+
+    `image` should be the tested id, since a name may have moved meanwhile; `name` is what a person calls it.
+    `groups` are the results in the order they ran; vldock.host.receipts.statement.GROUPS has the names that count.
+    `gpu` names the device, or is None where there was none. `sbom` is a file whose sha256 goes in, or that sha256.
+    `inputs` are the lock, tests and patches that judged the image, taken before the tests ran; None: those of the
+    checkout as it is now. Raises ValueError where a group was given twice.
+    """
+
+    image: str
+    groups: tuple[GroupResult, ...]
+    name: str | None = None
+    gpu: str | None = None
+    sbom: Path | str | None = None
+    inputs: Inputs | None = None
+
+    def __post_init__(self) -> None:
+        names = [group.name for group in self.groups]
+        if len(names) != len(set(names)):
+            raise ValueError(f"a group was given twice: {', '.join(names)}")
+
+
 def write_receipt(
     path: Path,
+    verification: Verification,
     *,
     client: Any,
-    image: str,
-    groups: Sequence[GroupResult],
     key: Path | None = None,
-    name: str | None = None,
-    gpu: str | None = None,
-    sbom: Path | str | None = None,
-    inputs: Inputs | None = None,
     folder: Path | None = None,
     now: datetime | None = None,
 ) -> SealedReceipt:
-    """Write the receipt of `image` (in the engine of the SDK's `client`) to `path` and return it.
+    """Write the receipt of a verification to `path` and return it.
 
-    `image` should be the id that was tested: a name may have been moved since. `name` is what a person calls it.
-
-    `groups` are the results, in the order they ran; see vldock.host.receipts.statement.GROUPS for the names that count.
-    `key` is an Ed25519 private key; without one the receipt says that it is unsigned. `gpu` names the device, or is
-    None where there was none. `sbom` is a file whose sha256 goes in, or that sha256. `inputs` are the lock, tests and
-    patches that judged the image, taken before the tests ran; None: those of the checkout `folder` as it is now. The
-    lock is the image's own, where the image tells it.
-
-    Raises EnvironmentUnfit where the engine has no such image, UsageError where the key is none, ValueError where a
-    group was given twice.
+    The image is looked up in the engine of the SDK's `client`. `key` is an Ed25519 private key; without one the receipt
+    states that it is unsigned. `folder` is the checkout. Raises EnvironmentUnfit where the engine has no such image,
+    UsageError where the key is none.
     """
-    names = [group.name for group in groups]
-    if len(names) != len(set(names)):
-        raise ValueError(f"a group was given twice: {', '.join(names)}")
-    folder = folder or checkout.root()
     private = envelope.load_private(key) if key else None
-    found = local_images.find(client, image)
-    judged = inputs or receipt_suite.read_inputs(folder)
-    facts = image_facts.read_build_facts(client, found)
-    base, base_digest = image_facts.read_base(client, found, facts)
-    receipt = Receipt(
-        name=name or image,
-        image=local_images.read_identity(client, found),
-        manifest=image_facts.read_manifest_digest(found, name or image),
-        base=base,
-        base_digest=base_digest,
-        inputs=replace(judged, lock=image_facts.read_lock(found, facts) or judged.lock),
-        engine=describe_engine(client),
-        groups=tuple(groups),
-        gpu=gpu,
-        time=(now or datetime.now(UTC)).isoformat(timespec="seconds"),
-        vldock=__version__,
-        signing="unsigned",
-        sbom=f"sha256:{hashing.sha256_file(sbom)}" if isinstance(sbom, Path) else sbom,
-    )
+    receipt = _make_receipt(verification, client=client, folder=folder or checkout.root(), now=now or datetime.now(UTC))
     sealed = envelope.seal(receipt, private)
     envelope.save(sealed, path)
     return sealed
 
 
+def _make_receipt(verification: Verification, *, client: Any, folder: Path, now: datetime) -> Receipt:
+    """Return the unsigned receipt; the lock is the image's own, where the image states it."""
+    image, sbom = local_images.find(client, verification.image), verification.sbom
+    name = verification.name or verification.image
+    inputs = verification.inputs or receipt_suite.read_inputs(folder)
+    facts = image_facts.read_build_facts(client, image)
+    base, base_digest = image_facts.read_base(client, image, facts)
+    return Receipt(
+        name=name,
+        image=local_images.read_identity(client, image),
+        manifest=image_facts.read_manifest_digest(image, name),
+        base=base,
+        base_digest=base_digest,
+        inputs=replace(inputs, lock=image_facts.read_lock(image, facts) or inputs.lock),
+        engine=describe_engine(client),
+        groups=verification.groups,
+        gpu=verification.gpu,
+        time=now.isoformat(timespec="seconds"),
+        vldock=__version__,
+        signing="unsigned",
+        sbom=f"sha256:{hashing.sha256_file(sbom)}" if isinstance(sbom, Path) else sbom,
+    )
+
+
 def describe_engine(client: Any) -> str:
-    """Return one line on the engine: version, storage driver, platform."""
+    """Return one line about the engine: version, storage driver, platform."""
     info = client.info()
     where = f"{info.get('OSType')}/{info.get('Architecture')}"
     return f"docker {info.get('ServerVersion')} ({info.get('Driver')}, {where})"

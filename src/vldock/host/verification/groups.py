@@ -1,4 +1,4 @@
-"""The groups of a verification: which tests each one runs, and how their JUnit XML becomes a result."""
+"""Test groups of a verification: their tests, and the result of their JUnit XML."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ HOST_GROUPS: dict[str, tuple[str, ...]] = {
     "offline": ("test_evaluation.py", "test_writes.py"),
     "matrix": ("test_forty_cells.py", "test_breakage.py"),
 }
-# side by side, as many as there are cores: a test of a container is seconds of imports
+# in parallel, as many as there are cores: a test of a container is seconds of imports
 PARALLEL = ("-n", "auto", "--maxprocesses", "8", "--dist")
-# group -> what pytest is told in the container; tests/image, copied there
+# group -> options of pytest in the container, for tests/image copied there
 INSIDE_GROUPS: dict[str, tuple[str, ...]] = {
     "inside": ("-m", "not gpu", *PARALLEL, "loadfile"),
     "gpu": ("-m", "gpu"),
@@ -28,7 +28,7 @@ ORDER = ("static", "inside", "users", "offline", "matrix", "gpu")
 
 @dataclass(frozen=True)
 class Counts:
-    """Tests of one JUnit report: numbers, and the names of those that failed or could not run."""
+    """Counts of one JUnit report, and the names of tests that failed or could not run."""
 
     passed: int
     failed: int
@@ -38,7 +38,7 @@ class Counts:
 
 
 def read_junit(path: Path) -> Counts:
-    """Count a JUnit report; raises FileNotFoundError or ParseError where pytest did not get to write one."""
+    """Count a JUnit report; raises FileNotFoundError or ParseError where pytest wrote none."""
     cases = list(ElementTree.parse(path).iter("testcase"))
     failures = tuple(
         f"{case.get('classname', '').rpartition('.')[2]}::{case.get('name')}"
@@ -51,9 +51,9 @@ def read_junit(path: Path) -> Counts:
 
 
 def make_result(name: str, counts: Counts, *, exit_code: int, no_gpu: str = "no GPU") -> GroupResult:
-    """Return the group's result; a pytest that ended otherwise than its report says is a failure too.
+    """Return the group's result; an exit code of pytest that contradicts its report is a failure too.
 
-    `no_gpu` is the reason where the group gpu was skipped; on a GPU a test of it that is skipped is a failure.
+    `no_gpu` is the reason where the group gpu was skipped; on a GPU a skipped test of it is a failure.
     """
     passed, failed, skipped = counts.passed, counts.failed, counts.skipped
     if failed or exit_code not in (0, 5):

@@ -1,6 +1,7 @@
-"""The group mini-benchmark: scores of a finished matrix run on real weights and data, held against published ones.
+"""The group mini-benchmark: scores of a real matrix run against published bands.
 
-The bands of locks/bands.json are wide on purpose: they catch a wrong template or wrong preprocessing, not a point.
+The run is finished, on real weights and whole benchmarks. The bands of locks/bands.json are wide on purpose: they
+catch a wrong template or wrong preprocessing, not a point.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ FILE = "locks/bands.json"
 
 @dataclass(frozen=True)
 class ScoreBounds:
-    """One cell, the bounds of its score (0-100, both included), and where they come from."""
+    """Bounds of a cell's score (0-100, both included), and their source."""
 
     model: str
     benchmark: str
@@ -41,9 +42,9 @@ def load(path: Path) -> tuple[ScoreBounds, ...]:
 
 
 def score_run(run: Path, *, image: str, bounds: Sequence[ScoreBounds]) -> GroupResult:
-    """Return the group's result from the run in the folder `run`; `image` is the id that is verified.
+    """Return the group's result from the run in the folder `run`; `image` is the verified id.
 
-    Raises InputRefused where the run cannot speak for the image: of another image, on stand-ins, or cut to a few
+    Raises InputRefused where the run is no evidence for the image: of another image, on stand-ins, or cut to a few
     samples. A cell that is missing, failed or out of its band fails the group.
     """
     folder = RunFolder(run)
@@ -54,8 +55,8 @@ def score_run(run: Path, *, image: str, bounds: Sequence[ScoreBounds]) -> GroupR
         f"{run} was made with image {plan.image_id[:19]}, not {image[:19]}": plan.image_id != image,
         f"{run} was cut to {plan.samples} samples of each benchmark": plan.samples is not None,
     }
-    for what, seen in refusals.items():
-        if seen:
+    for what, holds in refusals.items():
+        if holds:
             raise InputRefused(what, expected="whole benchmarks, real weights, this very image", hint=command)
     bands, failures = [], []
     for bound in bounds:

@@ -1,4 +1,4 @@
-"""The repeat of groups of a verification: what it was, whether it is still of this image, its results with the new."""
+"""An earlier verification, some of whose groups run again into its receipt."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ RECEIPT, RESULTS = "receipt.json", "results.json"
 
 @dataclass(frozen=True)
 class EarlierVerification:
-    """A verification whose groups are repeated: its folder, its receipt, and the seconds each group took."""
+    """A verification whose groups are repeated: its folder, receipt, and seconds of each group."""
 
     reports: Path
     receipt: Receipt
@@ -41,14 +41,14 @@ class EarlierVerification:
                 )
 
     def keep_reports(self, names: Sequence[str]) -> None:
-        """Rename the JUnit reports of groups that are about to be repeated: inside.xml to inside.1.xml."""
+        """Rename the JUnit reports of groups to be repeated: inside.xml to inside.1.xml."""
         for name in names:
             report, group = self.reports / f"{name}.xml", self.receipt.group(name)
             if report.exists() and group is not None:
                 report.replace(self.reports / f"{name}.{group.attempts}.xml")
 
-    def merged(self, again: Sequence[TimedResult]) -> list[TimedResult]:
-        """Return every group's result in the earlier order, those of `again` as attempts after the earlier ones."""
+    def merge(self, again: Sequence[TimedResult]) -> list[TimedResult]:
+        """Return every group's result in the earlier order, with `again` as further attempts."""
         new = {one.result.name: one for one in again}
         found = []
         for group in self.receipt.groups:
@@ -61,15 +61,15 @@ class EarlierVerification:
 def load(
     reports: Path | None, *, root: Path, image: ImageIdentity, name: str, suite: Inputs, key: Path | None
 ) -> EarlierVerification:
-    """Return the verification in `reports`, or the latest of `image` below `root`, where it may be continued.
+    """Return the verification in `reports`, or the latest of `image` below `root`.
 
-    Raises ReceiptUnreadable where there is none, OtherImage and OtherSuite where image, tests or patches were others,
+    Raises ReceiptUnreadable where there is none, OtherImage and OtherSuite where image, tests or patches differ,
     BadSignature and UnknownKey where it was changed or is signed by another key than the private `key`, UsageError
     where it is signed and no key was given.
     """
     folder = reports or latest(root, image=image, name=name)
     sealed = envelope.load(folder / RECEIPT)
-    require_trust(sealed, key, name=str(folder / RECEIPT))
+    require_unaltered(sealed, key, name=str(folder / RECEIPT))
     receipt_check.require_same_image(sealed.receipt, image, image=name)
     receipt_check.require_same_suite(sealed.receipt, suite)
     return EarlierVerification(folder, sealed.receipt, read_seconds(folder / RESULTS))
@@ -81,7 +81,7 @@ def latest(root: Path, *, image: ImageIdentity, name: str) -> Path:
     for path in root.glob(f"*/{RECEIPT}"):
         try:
             receipt = envelope.load(path).receipt
-        except ReceiptUnreadable:  # not ours to judge: another folder is looked for
+        except ReceiptUnreadable:  # not ours to judge: try the next folder
             continue
         found.append((receipt.image == image, receipt.time, path.parent))
     if not found:
@@ -93,8 +93,8 @@ def latest(root: Path, *, image: ImageIdentity, name: str) -> Path:
     return max(found)[2]
 
 
-def require_trust(sealed: SealedReceipt, key: Path | None, *, name: str) -> None:
-    """Raise unless an earlier receipt is as it was written: what is signed anew must not say what others put there."""
+def require_unaltered(sealed: SealedReceipt, key: Path | None, *, name: str) -> None:
+    """Raise unless an earlier receipt is unaltered; a forged result must not be signed again by us."""
     if sealed.keys and key is None:
         raise UsageError(
             f"{name} is signed, and --key was not given",
@@ -106,7 +106,7 @@ def require_trust(sealed: SealedReceipt, key: Path | None, *, name: str) -> None
 
 
 def read_seconds(path: Path) -> dict[str, float]:
-    """Return how long each group took; nothing where results.json is gone or broken: the receipt has the results."""
+    """Return the seconds of each group; empty where results.json is gone or broken (the receipt has the results)."""
     try:
         return {row["name"]: float(row["seconds"]) for row in json.loads(path.read_text(encoding="utf-8"))["groups"]}
     except (OSError, ValueError, KeyError, TypeError):

@@ -1,7 +1,7 @@
-"""Bill of materials of an image: CycloneDX JSON of its OS and Python packages, made by syft inside a container.
+"""Bill of materials of an image: its OS and Python packages as CycloneDX JSON.
 
-syft reads the running container's own root, so that no copy of the image is unpacked on the host; its binary is mounted
-and never part of the image.
+Made by syft inside a container: it reads the container's own root, so that no copy of the image is unpacked on the
+host; its binary is mounted and never part of the image.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from vldock.host.images import local as local_images
 SYFT_TARGET = "/opt/syft"
 SECONDS = 600
 CATALOGERS = "dpkg-db-cataloger,python-installed-package-cataloger"
-# kernels' file systems, and where results and caches lie
+# kernel file systems, results, caches
 EXCLUDED = ("/proc", "/sys", "/dev", "/workspace/.cache", "/workspace/outputs", "/workspace/LMUData")
 VOLATILE = ("serialNumber", "timestamp")
 
 
 @dataclass(frozen=True)
 class Sbom:
-    """A written bill of materials: where, and how many packages of each kind."""
+    """A written bill of materials: its path, and the number of packages of each kind."""
 
     path: Path
     debian: int
@@ -70,11 +70,11 @@ def scan(client: Any, image: str) -> dict[str, Any]:
 
 
 def strip_volatile(document: dict[str, Any], *, name: str, digest: str) -> dict[str, Any]:
-    """Return the document about the image by name and digest, without what changes from one scan to the next."""
+    """Return the document about the image by name and digest, without fields that change between scans."""
     document = {key: value for key, value in document.items() if key not in VOLATILE}
     metadata = {key: value for key, value in document.get("metadata", {}).items() if key not in VOLATILE}
     metadata["component"] = {"type": "container", "name": name, "version": digest, "bom-ref": digest}
-    components = sorted(document.get("components", []), key=lambda one: (one["name"], one.get("version", "")))
+    components = sorted(document.get("components", []), key=lambda item: (item["name"], item.get("version", "")))
     return {**document, "metadata": metadata, "components": components}
 
 
@@ -83,5 +83,5 @@ def write(client: Any, image: str, path: Path) -> Sbom:
     digest = str(local_images.find(client, image, hint="vldock build").id)
     document = strip_volatile(scan(client, digest), name=image, digest=digest)
     write_json(path, document)
-    kinds = [one.get("purl", "").split("/")[0] for one in document["components"]]
+    kinds = [item.get("purl", "").split("/")[0] for item in document["components"]]
     return Sbom(path, debian=kinds.count("pkg:deb"), python=kinds.count("pkg:pypi"))

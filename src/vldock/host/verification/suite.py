@@ -1,4 +1,4 @@
-"""Verify an image: its groups of tests, one after the other, each with a JUnit report, and one result for all."""
+"""Run the groups of tests, each to a JUnit report and a result."""
 
 from __future__ import annotations
 
@@ -29,9 +29,10 @@ REPORTS = "/reports"
 
 @dataclass(frozen=True)
 class VerificationRequest:
-    """What to verify and where its reports go; `gpus` is 'none' (and `no_gpu` says why), 'all' or device numbers.
+    """Image and groups to test, and the folder of the reports.
 
-    `only` names files of tests: the others of a group are not run, so that a receipt must not be made of it.
+    `gpus` is 'none' (`no_gpu` is the reason), 'all' or device numbers. `only` names test files: the others of a group
+    are not run, so no receipt may be made of it.
     """
 
     image: str
@@ -45,82 +46,82 @@ class VerificationRequest:
 
 @dataclass(frozen=True)
 class TimedResult:
-    """A group's result and how long it took in seconds."""
+    """A group's result, and its duration in seconds."""
 
     result: GroupResult
     seconds: float
 
 
-def run_groups(asked: VerificationRequest, *, client: Any, say: Say) -> Iterator[TimedResult]:
-    """Run the groups and yield each result in their order; nothing stops at the first failure.
+def run_groups(request: VerificationRequest, *, client: Any, say: Say) -> Iterator[TimedResult]:
+    """Run the groups and yield each result in their order, also after a failure.
 
-    Groups that leave most cores idle run side by side where there are cores for it; matrix and gpu run alone.
+    Groups that leave most cores idle run in parallel where there are cores for it; matrix and gpu run alone.
     """
-    asked.reports.mkdir(parents=True, exist_ok=True)
-    wanted = [name for name in verify_groups.ORDER if name in asked.groups]
+    request.reports.mkdir(parents=True, exist_ok=True)
+    names = [name for name in verify_groups.ORDER if name in request.groups]
 
     def timed(name: str) -> TimedResult:
         say(f"group {name} ...")
         began = time.monotonic()
-        result = run_group(name, asked, client=client, say=say)
+        result = run_group(name, request, client=client, say=say)
         return TimedResult(result, time.monotonic() - began)
 
-    together = [name for name in wanted if name not in verify_groups.ALONE]
+    parallel = [name for name in names if name not in verify_groups.ALONE]
     with ThreadPoolExecutor(max_workers=max(1, (os.cpu_count() or 1) // 4)) as pool:
-        yield from pool.map(timed, together)
-    yield from map(timed, [name for name in wanted if name in verify_groups.ALONE])
+        yield from pool.map(timed, parallel)
+    yield from map(timed, [name for name in names if name in verify_groups.ALONE])
 
 
-def run_group(name: str, asked: VerificationRequest, *, client: Any, say: Say) -> GroupResult:
+def run_group(name: str, request: VerificationRequest, *, client: Any, say: Say) -> GroupResult:
     """Run one group and return its result; a group whose pytest left no report has failed."""
-    report = asked.reports / f"{name}.xml"
+    report = request.reports / f"{name}.xml"
     report.unlink(missing_ok=True)
     if name in verify_groups.HOST_GROUPS:
-        code = run_on_host(name, asked, report, say=say)
+        code = run_on_host(name, request, report, say=say)
     else:
         try:
-            code = run_inside(name, asked, client=client, say=say)
+            code = run_inside(name, request, client=client, say=say)
         except EnvironmentUnfit as error:
             if name != GPU_GROUP:
                 raise
             return GroupResult(name, "failed", failed=1, failures=(error.message,))  # the others' results are kept
     try:
-        return verify_groups.make_result(name, verify_groups.read_junit(report), exit_code=code, no_gpu=asked.no_gpu)
+        return verify_groups.make_result(name, verify_groups.read_junit(report), exit_code=code, no_gpu=request.no_gpu)
     except (OSError, ParseError) as error:
         return GroupResult(name, "failed", failed=1, failures=(f"no report (pytest exit {code}): {error}",))
 
 
-def run_on_host(name: str, asked: VerificationRequest, report: Path, *, say: Say) -> int:
-    """Run the host's pytest over the group's files and return its exit code; what it prints is told at its end."""
-    files = [str(asked.folder / "tests/docker" / file) for file in asked.only or verify_groups.HOST_GROUPS[name]]
+def run_on_host(name: str, request: VerificationRequest, report: Path, *, say: Say) -> int:
+    """Run the host's pytest over the group's files and return its exit code; its output is passed on at the end."""
+    files = [str(request.folder / "tests/docker" / file) for file in request.only or verify_groups.HOST_GROUPS[name]]
     argv = [sys.executable, "-m", "pytest", "-q", f"--junit-xml={report}", *verify_groups.PARALLEL, "loadgroup", *files]
-    environ = {**os.environ, "VLDOCK_IMAGE": asked.image}
+    environ = {**os.environ, "VLDOCK_IMAGE": request.image}
     done = subprocess.run(
-        argv, cwd=asked.folder, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        argv, cwd=request.folder, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
     )
     say("\n".join(line for line in done.stdout.splitlines() if line and "bringing up nodes" not in line))
     return done.returncode
 
 
-def run_inside(name: str, asked: VerificationRequest, *, client: Any, say: Say) -> int:
+def run_inside(name: str, request: VerificationRequest, *, client: Any, say: Say) -> int:
     """Run tests/image in one detached container without a network, by exec, and return pytest's exit code."""
     argv = ["timeout", "-k", "10", str(INSIDE_SECONDS), "python", "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     argv += [f"--rootdir={test_dependencies.TESTS_TARGET}", f"--junit-xml={REPORTS}/{name}.xml"]
-    argv += [f"{test_dependencies.TESTS_TARGET}/{file}" for file in asked.only] or [test_dependencies.TESTS_TARGET]
+    argv += [f"{test_dependencies.TESTS_TARGET}/{file}" for file in request.only] or [test_dependencies.TESTS_TARGET]
     argv += verify_groups.INSIDE_GROUPS[name]
-    if name == "gpu" and asked.gpus != "none":  # a GPU that was handed out and is not seen is no reason to skip
+    if name == "gpu" and request.gpus != "none":  # a GPU that was handed out and is not visible is no reason to skip
         argv.append("--require-gpu")
     spec = Spec(
-        image=asked.image,
+        image=request.image,
         argv=("sleep", "infinity"),
         role="verify",
         network="none",
-        gpus=asked.gpus if name == "gpu" else "none",
+        gpus=request.gpus if name == "gpu" else "none",
         env={"PYTHONPATH": test_dependencies.TARGET},
         mounts=(
-            Mount(test_dependencies.prepare(asked.folder), test_dependencies.TARGET, read_only=True),
-            Mount(asked.folder / "tests/image", test_dependencies.TESTS_TARGET, read_only=True),
-            Mount(asked.reports, REPORTS),
+            Mount(test_dependencies.prepare(request.folder), test_dependencies.TARGET, read_only=True),
+            Mount(request.folder / "tests/image", test_dependencies.TESTS_TARGET, read_only=True),
+            Mount(request.reports, REPORTS),
         ),
     )
     with running(client, spec) as container:
@@ -130,7 +131,7 @@ def run_inside(name: str, asked: VerificationRequest, *, client: Any, say: Say) 
 
 
 def is_verified(results: Sequence[TimedResult], *, require_gpu: bool) -> bool:
-    """Tell whether no group failed, none but gpu was skipped, and gpu passed where it is required."""
+    """Check that no group failed, none but gpu was skipped, and gpu passed where it is required."""
     allowed = set() if require_gpu else {"gpu"}
     return all(one.result.status == "passed" or one.result.name in allowed for one in results) and not any(
         one.result.status == "failed" for one in results
@@ -138,7 +139,7 @@ def is_verified(results: Sequence[TimedResult], *, require_gpu: bool) -> bool:
 
 
 def failure_lines(results: Sequence[TimedResult], *, image: str, reports: Path) -> list[str]:
-    """Return one line for each failed group: how many tests failed, which, and the command that repeats the group."""
+    """Return a line for each failed group: number and names of failed tests, and the command to repeat it."""
     lines = []
     for result in (one.result for one in results if one.result.status == "failed"):
         names = ", ".join(result.failures[:NAMED]) + (", ..." if len(result.failures) > NAMED else "")

@@ -1,4 +1,6 @@
-"""pytest for the container: installed from locks/test.lock into a folder that is mounted, never part of the image."""
+"""Test tools of the container, mounted and never part of the image.
+
+Installed from locks/test.lock into a folder of the checkout."""
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ TESTS_TARGET = "/opt/test-image"
 
 
 def prepare(folder: Path) -> Path:
-    """Return the folder of the installed test tools, made once for each content of the lock.
+    """Return the folder of the installed test tools, created once for each content of the lock.
 
     Raises EnvironmentUnfit where pip cannot get them.
     """

@@ -44,7 +44,7 @@ def reports(tmp_path: Path) -> Path:
 
 
 def test_the_repeated_group_is_replaced_and_its_earlier_attempt_told(reports: Path) -> None:
-    found = earlier(reports).merged([TimedResult(NOW_PASSED, 7.0)])
+    found = earlier(reports).merge([TimedResult(NOW_PASSED, 7.0)])
 
     assert [one.result.name for one in found] == [group.name for group in FAILED]
     (inside,) = [one.result for one in found if one.result.name == "inside"]

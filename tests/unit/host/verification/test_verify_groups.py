@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 from support.paths import ROOT
 
-from vldock.host.cli import verify as verify_cli
 from vldock.host.containers import gpus
 from vldock.host.docker_engine.client import EngineStatus
 from vldock.host.receipts.statement import GROUPS
 from vldock.host.verification import groups as verify_groups
 from vldock.host.verification import suite as verification_suite
+from vldock.host.verification import workflow
 from vldock.host.verification.groups import Counts, make_result, read_junit
 
 REPORT = """<testsuites><testsuite>
@@ -70,7 +70,7 @@ ENGINE = EngineStatus(endpoint="unix:///var/run/docker.sock", answers=True)
 def test_a_gpu_that_is_here_is_used_unless_it_is_declined_aloud(monkeypatch, asked, gpu, required, chosen, why):
     monkeypatch.setattr(gpus, "why_unavailable", lambda status: None if gpu else "this machine has no NVIDIA driver")
 
-    found, said = verify_cli.choose_gpus(asked, ENGINE, required=required)
+    found, said = workflow.choose_gpus(asked, ENGINE, required=required)
 
     assert found == chosen
     assert said.startswith(why)
@@ -94,7 +94,7 @@ def test_a_receipt_names_the_card_that_passed(tmp_path, counts, told, gpu):
 
     done = [verification_suite.TimedResult(make_result("gpu", counts, exit_code=1 if counts.failed else 0), 0.1)]
 
-    assert verify_cli.tested_gpu(asked, done) == gpu
+    assert workflow.name_tested_gpu(asked, done) == gpu
 
 
 def test_the_reason_of_a_skipped_gpu_group_is_told():
