@@ -15,7 +15,7 @@ check() {
     fi
 }
 
-check "generated text" "$bin/python" -m vldock.host.build.generate --check
+check "generated text" "$bin/vldock" generate --check
 check "ruff" "$bin/ruff" check .
 check "mypy" "$bin/mypy"
 check "imports" "$bin/lint-imports"

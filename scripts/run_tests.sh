@@ -25,7 +25,7 @@ if [ "$what" = unit ] || [ "$what" = all ]; then
 fi
 if [ "$what" = all ]; then
     step "locks agree with their .in files"
-    .venv/bin/python -m vldock.host.build.locks --check
+    "$vldock" lock --check
     step "engine, base, image (the in-image tests run in its verify stage)"
     "$vldock" engine up
     "$vldock" base

@@ -1,4 +1,6 @@
-"""`vldock doctor`: is this machine fit: engine, docker command, base, image, disk, GPU."""
+"""Findings on this machine: engine, docker command, base, image, disk, GPU.
+
+Called by cli.doctor, and by cli.version and cli.matrix for the facts of an image."""
 
 from __future__ import annotations
 
@@ -12,7 +14,8 @@ from vldock.common.check import Check
 from vldock.common.errors import VldockError
 from vldock.host.build import base_image
 from vldock.host.build import image as image_build
-from vldock.host.containers import gpus, lifecycle
+from vldock.host.containers import gpus as gpu_devices
+from vldock.host.containers import lifecycle
 from vldock.host.containers.spec import Spec
 from vldock.host.docker_engine import client as docker_client
 from vldock.host.docker_engine import docker_cli
@@ -24,7 +27,7 @@ DOCTOR = ("python", "-m", "vldock.image", "doctor")
 
 
 def check_host(image: str) -> list[Check]:
-    """Return the findings on this machine; never raises for an unfit one."""
+    """Return the findings on this machine; an unfit one raises nothing."""
     status = docker_client.status()
     checks = [check_engine(status), check_cli(docker_cli.find_installed()), check_gpu(status)]
     if not status.answers:
@@ -34,22 +37,22 @@ def check_host(image: str) -> list[Check]:
 
 
 def check_engine(status: docker_client.EngineStatus) -> Check:
-    """Does an engine answer?"""
+    """Check that an engine answers."""
     line = status.lines()[0].removeprefix("engine: ")
     return Check("engine", "ok", line) if status.answers else Check("engine", "fail", line, hint="vldock engine up")
 
 
-def check_cli(found: Sequence[docker_cli.DockerCli]) -> Check:
-    """Can a docker command build?"""
-    cli = docker_cli.choose(found)
+def check_cli(installed: Sequence[docker_cli.DockerCli]) -> Check:
+    """Check that a docker command can build."""
+    cli = docker_cli.choose(installed)
     if cli is not None:
         return Check("builder", "ok", str(cli))
-    return Check("builder", "fail", "; ".join(map(str, found)) or "no docker command", hint="vldock engine up")
+    return Check("builder", "fail", "; ".join(map(str, installed)) or "no docker command", hint="vldock engine up")
 
 
 def check_gpu(status: docker_client.EngineStatus) -> Check:
-    """Can a container be given a GPU? A machine without one is fit: it evaluates on the CPU."""
-    reason = gpus.why_unavailable(status)
+    """Check that the engine can give a container a GPU; a machine without one is fit and evaluates on the CPU."""
+    reason = gpu_devices.why_unavailable(status)
     if reason is None:
         return Check("gpu", "ok", "the engine can hand out NVIDIA GPUs")
     hint = "install nvidia-container-toolkit, then restart the engine" if "toolkit" in reason else None
@@ -57,7 +60,7 @@ def check_gpu(status: docker_client.EngineStatus) -> Check:
 
 
 def check_disk(status: docker_client.EngineStatus) -> Check:
-    """Is there room to work in?"""
+    """Check the free disk of the engine."""
     folder = Path(status.data_root or "/")
     if not folder.is_dir():
         return Check("disk", "warn", f"{folder} is not on this machine")
@@ -69,19 +72,19 @@ def check_disk(status: docker_client.EngineStatus) -> Check:
 
 
 def check_base(client: Any) -> Check:
-    """Is the base image there?"""
+    """Check that the base image exists."""
     try:
         recipe = base_image.BaseRecipe.load(checkout.root() / checkout.BASE_FILE)
     except VldockError as error:
         return Check("base", "fail", error.message, hint=error.hint)
-    there = base_image.find(client, recipe)
-    if there is None:
+    present = base_image.find(client, recipe)
+    if present is None:
         return Check("base", "warn", f"{recipe.tag} is not here: the next build pulls or makes it", hint="vldock base")
-    return Check("base", "ok", str(there).removeprefix("base: "))
+    return Check("base", "ok", str(present).removeprefix("base: "))
 
 
 def check_image(client: Any, image: str) -> Check:
-    """Is the image there, and of which revision and lock?"""
+    """Check that the image exists, and report its size and revision."""
     from docker.errors import ImageNotFound
 
     try:
@@ -93,7 +96,7 @@ def check_image(client: Any, image: str) -> Check:
 
 
 def read_labels(image: Any) -> dict[str, str]:
-    """Return the version, revision and lock digest of an image's labels; only those that are there."""
+    """Return the version, revision, base and lock digest of an image's labels, where it has them."""
     labels = (image.attrs.get("Config") or {}).get("Labels") or {}
     names = {
         "vldock": "org.opencontainers.image.version",
@@ -104,19 +107,18 @@ def read_labels(image: Any) -> dict[str, str]:
     return {name: labels[label] for name, label in names.items() if labels.get(label)}
 
 
-def run_in_image(client: Any, image: str, *, gpus_asked: str, as_json: bool, user: str | None) -> lifecycle.Completed:
-    """Run the image's own doctor and return what it said."""
+def run_in_image(client: Any, image: str, *, gpus: str, as_json: bool, user: str | None) -> lifecycle.Completed:
+    """Run the image's own doctor and return its output and exit code."""
     argv = (*DOCTOR, "--json") if as_json else DOCTOR
-    return lifecycle.run_to_end(client, Spec(image=image, argv=argv, role="doctor", gpus=gpus_asked, user=user))
+    return lifecycle.run_to_end(client, Spec(image=image, argv=argv, role="doctor", gpus=gpus, user=user))
 
 
 def read_image_facts(client: Any, image: str, *, user: str | None, run_id: str) -> dict[str, str]:
-    """Return what an image is made of: its labels, and the versions it tells itself where it can."""
-    known = read_labels(client.images.get(image))
-    asked = Spec(image=image, argv=VERSION, role="doctor", run_id=run_id, user=user, network="none")
-    said = lifecycle.run_to_end(client, asked)
+    """Return the labels of an image, and the versions its own `version --json` prints, where it can run."""
+    labels = read_labels(client.images.get(image))
+    spec = Spec(image=image, argv=VERSION, role="doctor", run_id=run_id, user=user, network="none")
     try:
-        told = json.loads(said.stdout)
+        versions = json.loads(lifecycle.run_to_end(client, spec).stdout)
     except ValueError:
-        return known
-    return known | {name: str(value) for name, value in told.items() if isinstance(value, str | int | float)}
+        return labels
+    return labels | {name: str(value) for name, value in versions.items() if isinstance(value, str | int | float)}

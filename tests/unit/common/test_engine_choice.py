@@ -12,9 +12,9 @@ from click.testing import CliRunner
 from vldock.common import inference_options
 from vldock.common.errors import UsageError
 from vldock.common.inference_options import Engine
-from vldock.host.cli import matrix as matrix_cli
-from vldock.host.cli import options as cli_options
 from vldock.host.cli.main import invoke
+from vldock.host.cli.matrix import command as matrix_cli
+from vldock.host.cli.matrix import options as matrix_options
 from vldock.image.answering import options
 
 
@@ -136,10 +136,10 @@ def test_the_matrix_command_reads_the_same_words(env: dict[str, str], argv: tupl
     seen: list[inference_options.Engine] = []
 
     @click.command()
-    @cli_options.matrix_options
+    @matrix_options.matrix_options
     @click.pass_context
     def command(ctx: click.Context, /, **given: Any) -> None:
-        seen.append(cli_options.answering(ctx, given))
+        seen.append(matrix_options.choose_engine(ctx, given))
 
     done = CliRunner().invoke(command, argv, env=env)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 import shlex
 from collections.abc import Iterator
@@ -32,8 +31,7 @@ def commands(path: Path) -> Iterator[list[str]]:
 
 def command(words: list[str]) -> click.Command:
     """Return the click command of these words; raise KeyError if there is none."""
-    module, name, _ = COMMANDS[words[0]]
-    found: click.Command = getattr(importlib.import_module(module), name)
+    found = COMMANDS[words[0]].load()
     return found.commands[words[1]] if isinstance(found, click.Group) else found
 
 

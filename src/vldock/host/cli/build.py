@@ -1,52 +1,30 @@
-"""`vldock build` and `vldock lock`."""
+"""`vldock build`, `vldock lock` and `vldock generate`."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import click
 
 from vldock.host.build import base_image
 from vldock.host.build import image as image_build
+from vldock.host.cli import options
 from vldock.host.docker_engine import client as docker_client
 from vldock.host.docker_engine import docker_cli
 from vldock.host.util import checkout
 from vldock.host.util.console import say
 
-TIME = re.compile(r"\d{8}T\d{6}Z")
-
-
-def _time(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
-    if value is not None and not TIME.fullmatch(value):
-        raise click.BadParameter(f"{value!r} is no time of the archive, such as 20261121T000000Z")
-    return value
-
-
-def snapshot_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add --apt-snapshot and --apt-archive."""
-    archive = click.option("--apt-archive", metavar="URL", help="Another host of snapshots than snapshot.debian.org.")
-    snapshot = click.option(
-        "--apt-snapshot", metavar="TIME", callback=_time, help="OS packages as of then: 20261121T000000Z."
-    )
-    return snapshot(archive(command))
-
 
 @click.command(name="build")
 @click.option("--tag", default=checkout.IMAGE_TAG, show_default=True, help="Name of the image.")
 @click.option("--target", help="Stop at this stage of the Dockerfile.")
-@click.option("--no-cache", is_flag=True, help="Run every step again.")
-@click.option("--base", "base_ref", help="Another base image (Debian 12). Default: what `vldock base` gives.")
-@click.option(
-    "--ca", type=click.Path(path_type=Path), help="CA bundle for downloads. Default: SSL_CERT_FILE or system."
-)
-@click.option("--index-url", envvar="PIP_INDEX_URL", help="Package index; passed as a secret. [env: PIP_INDEX_URL]")
+@click.option("--no-cache", is_flag=True, help="Run every step, cached or not.")
+@click.option("--base", "base_ref", help="Another base image (Debian 12). Default: that of `vldock base`.")
+@options.build_options
 @click.option("--with-flash-attn", is_flag=True, help="Build flash-attn from source: an hour or more.")
-@snapshot_options
+@options.snapshot_options
 @click.option("--progress", type=click.Choice(["plain", "tty"]), default="plain", show_default=True)
-@click.option("--min-free-gb", type=float, help="Free disk asked for. Default: 30 for a first build, then 8.")
+@click.option("--min-free-gb", type=float, help="Free disk required. Default: 30 for a first build, then 8.")
 def build_command(
     tag: str,
     target: str | None,
@@ -60,7 +38,7 @@ def build_command(
     progress: str,
     min_free_gb: float | None,
 ) -> None:
-    """Build the image with the command a user would type, which is printed first.
+    """Build the image by `docker build`; the command is printed first.
 
     \b
     Examples:
@@ -97,10 +75,10 @@ def build_command(
 
 
 @click.command(name="lock")
-@click.option("--check", is_flag=True, help="Change nothing: exit code 4 where a .in and its .lock disagree.")
+@click.option("--check", is_flag=True, help="Write nothing; exit code 4 where a .in and its .lock disagree.")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 def lock_command(check: bool, names: tuple[str, ...]) -> int:
-    """Write locks/NAME.lock from NAME.in with hashes (all of them, or those named), or check that they agree.
+    """Write locks/NAME.lock from NAME.in with hashes, or check that they agree. Default: every lock.
 
     \b
     Examples:
@@ -110,3 +88,20 @@ def lock_command(check: bool, names: tuple[str, ...]) -> int:
     from vldock.host.build import locks
 
     return locks.main([*(["--check"] if check else []), *names])
+
+
+@click.command(name="generate")
+@click.option("--check", is_flag=True, help="Write nothing; exit code 4 where a file differs from its declaration.")
+def generate_command(check: bool) -> int:
+    """Write the files generated from declarations, or check them.
+
+    They are the Dockerfile's ENV block and the table of reference scores.
+
+    \b
+    Examples:
+      vldock generate
+      vldock generate --check
+    """
+    from vldock.host.build import generate
+
+    return generate.main(["--check"] if check else [])

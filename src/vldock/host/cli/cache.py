@@ -1,12 +1,10 @@
-"""`vldock cache`: scan, verify, prune and doctor over models, data sets, benchmarks and features."""
+"""`vldock cache`: scan, verify, prune and diagnose the local caches."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -17,27 +15,19 @@ from vldock.host.cache import problems as cache_problems
 from vldock.host.cache import prune as cache_prune
 from vldock.host.cache import verify as cache_verify
 from vldock.host.cache.items import Item
+from vldock.host.cli import options
 from vldock.host.util.console import duration_text, print_json, say, size_text
 
-FOLDER = click.Path(path_type=Path)
-json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object to standard output.")
-
-
-def place_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that say where to look."""
-    options = (
-        click.option("--cache", type=FOLDER, help="Default: $WORKSPACE_ROOT/cache, $HF_HOME, ~/.cache/huggingface."),
-        click.option("--data", type=FOLDER, envvar="LMUData", help="Folder of benchmark TSVs. [env: LMUData]"),
-        click.option("--features", type=FOLDER, help="Folder of vision features. Default: CACHE/features."),
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
+location_options = options.combine(
+    options.cache_option("Default: $WORKSPACE_ROOT/cache, $HF_HOME, ~/.cache/huggingface."),
+    options.DATA,
+    click.option("--features", type=options.PATH, help="Folder of vision features. Default: CACHE/features."),
+)
 
 
 @click.group(name="cache")
 def cache_group() -> None:
-    """See the caches and tend them: models, data sets, benchmarks, features. docs/use/offline-and-cache.md.
+    """List, verify, prune and diagnose the caches: models, data sets, benchmarks, features. docs/use/offline-and-cache.md.
 
     \b
     Examples:
@@ -48,10 +38,10 @@ def cache_group() -> None:
 
 
 @cache_group.command(name="scan")
-@place_options
-@json_option
+@location_options
+@options.json_option()
 def scan_command(as_json: bool, **folders: Path | None) -> None:
-    """List what is there: kind, size, files, last use; then what is partial, orphaned or torn.
+    """List every item with kind, size, files and last use; then partial, orphaned and torn files.
 
     \b
     Examples:
@@ -74,16 +64,16 @@ def scan_command(as_json: bool, **folders: Path | None) -> None:
 def _line(item: Item, now: float) -> str:
     used = "unknown" if item.last_used is None else f"{duration_text(max(0.0, now - item.last_used))} ago"
     names = ", ".join("/".join(one.refs) or one.commit[:8] for one in item.revisions)
-    kept = f" [{names}]" if names else ""
-    return f"{item.kind:<10} {size_text(item.size):>10} {item.files:>6} files  used {used:<17} {item.name}{kept}"
+    revisions = f" [{names}]" if names else ""
+    return f"{item.kind:<10} {size_text(item.size):>10} {item.files:>6} files  used {used:<17} {item.name}{revisions}"
 
 
 @cache_group.command(name="verify")
-@place_options
-@click.option("--repair", is_flag=True, help="First write anew each refs/ file whose text hides its snapshot.")
-@json_option
+@location_options
+@click.option("--repair", is_flag=True, help="First rewrite each refs/ file whose text hides its snapshot.")
+@options.json_option()
 def verify_command(repair: bool, as_json: bool, **folders: Path | None) -> None:
-    """Read every file whose digest is known and compare, and every refs/ file; no network. Exit code 4 for damage.
+    """Compare every file with its known digest, and check every refs/ file; no network. Exit code 4 for damage.
 
     \b
     Examples:
@@ -107,10 +97,10 @@ def verify_command(repair: bool, as_json: bool, **folders: Path | None) -> None:
 
 
 @cache_group.command(name="prune")
-@place_options
+@location_options
 @click.option("--repo", "repos", multiple=True, metavar="ORG/NAME", help="All revisions of a repository; repeatable.")
-@click.option("--unused", "unused_days", type=float, metavar="DAYS", help="Repositories not read for so long.")
-@click.option("--detached", is_flag=True, help="Revisions no branch or tag names (those loaded by commit, too).")
+@click.option("--unused", "unused_days", type=float, metavar="DAYS", help="Repositories not read for this long.")
+@click.option("--detached", is_flag=True, help="Revisions without a branch or tag, also those loaded by commit.")
 @click.option("--older-than", type=float, default=1.0, show_default=True, metavar="HOURS", help="Age of leftovers.")
 @click.option("--dry-run/--confirm", default=True, help="Print the plan and delete nothing (default), or do it.")
 def prune_command(
@@ -121,7 +111,7 @@ def prune_command(
     dry_run: bool,
     **folders: Path | None,
 ) -> None:
-    """Delete what was left over, and what is asked for: prints its plan, and does nothing without --confirm.
+    """Delete leftovers, and what the options name. Prints its plan; deletes nothing without --confirm.
 
     \b
     Examples:
@@ -129,21 +119,21 @@ def prune_command(
       vldock cache prune --unused 90 --confirm
       vldock cache prune --repo liuhaotian/llava-v1.5-13b --confirm
     """
-    wish = cache_prune.PruneRequest(repos, unused_days, detached, older_than * cache_prune.HOUR)
-    wanted = cache_prune.plan(locations.find(**folders), wish)
-    click.echo("\n".join(wanted.lines()) or "nothing to delete")
+    request = cache_prune.PruneRequest(repos, unused_days, detached, older_than * cache_prune.HOUR)
+    plan = cache_prune.plan(locations.find(**folders), request)
+    click.echo("\n".join(plan.lines()) or "nothing to delete")
     if dry_run:
-        click.echo(f"{size_text(wanted.size)} would become free" + ("; --confirm does it" if wanted.size else ""))
+        click.echo(f"{size_text(plan.size)} would become free" + ("; --confirm does it" if plan.size else ""))
         return
-    click.echo(f"{size_text(cache_prune.execute(wanted, log=say))} freed")
+    click.echo(f"{size_text(cache_prune.execute(plan, log=say))} freed")
 
 
 @cache_group.command(name="doctor")
-@place_options
+@location_options
 @click.option("--user", help="UID:GID the cache is for. Default: yours; for root, the folder's owner.")
-@json_option
+@options.json_option()
 def doctor_command(user: str | None, as_json: bool, **folders: Path | None) -> int:
-    """Tell whether the caches are fit, with the one command that mends what is not. Exit code 3 when they are not.
+    """Report whether the caches are fit, with a repair command for each fault. Exit code 3 when they are not.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""`vldock check`."""
+"""`vldock check`: the state of benchmarks and weights on disk."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from rich.table import Table
 
 from vldock.common import hub_cache_layout
 from vldock.common.errors import InputRefused, UsageError
+from vldock.host.cli import options
 from vldock.host.downloads import inventory, locked_files, table_check
 from vldock.host.downloads import plan as fetch_plan
 from vldock.host.downloads.inventory import Item
@@ -20,18 +21,16 @@ from vldock.host.util import checkout
 from vldock.host.util.console import console, print_json, size_text
 from vldock.host.util.worker_threads import run_all
 
-FOLDER = click.Path(path_type=Path)
-
 
 @click.command(name="check")
 @click.argument("kind", type=click.Choice(("data", "weights")))
 @click.argument("names", nargs=-1)
-@click.option("--data", type=FOLDER, envvar="LMUData", help="Folder of benchmark TSVs. [env: LMUData]")
-@click.option("--cache", type=FOLDER, help="Folder of caches; weights are in its huggingface/.")
-@click.option("--jobs", type=click.IntRange(1, 32), default=4, show_default=True, help="Files at a time.")
+@options.DATA
+@options.cache_option("Folder of caches; weights are in its huggingface/.")
+@options.JOBS
 @click.option("--quick", is_flag=True, help="Heads, tails and sizes only: finds no flipped byte and no flawed row.")
-@click.option("--locks", type=FOLDER, help="Folder of datasets.json and weights.json. Default: this checkout's.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object to standard output.")
+@options.LOCKS
+@options.json_option()
 def check_command(
     kind: str,
     names: tuple[str, ...],
@@ -44,8 +43,8 @@ def check_command(
 ) -> int:
     """Check whether benchmarks (data) or models (weights) are complete, flawed, partial, corrupt, foreign or absent.
 
-    No network is used. Foreign is what no lock declares; it is told and harms nothing. The rows of a table are looked
-    at as run.py does before its first question; a name may be a TSV of your own. Exit code 0 only if all NAMES
+    No network is used. Foreign is what no lock declares; it is listed and harms nothing. The rows of a table are
+    checked as run.py checks them before its first question; a name may be a custom TSV. Exit code 0 only if all NAMES
     (default: those of `vldock matrix`) are complete.
 
     \b
@@ -57,26 +56,26 @@ def check_command(
     """
     folder = locks or checkout.root() / "locks"
     if kind == "data":
-        asked, others = _data(names, folder, data, jobs=jobs, quick=quick)
+        requested, others = _check_data(names, folder, data, jobs=jobs, quick=quick)
     else:
-        asked, others = _weights(names, folder, cache, jobs=jobs, quick=quick)
-    lacking = [item for item in asked if item.state != "complete"]
+        requested, others = _check_weights(names, folder, cache, jobs=jobs, quick=quick)
+    lacking = [item for item in requested if item.state != "complete"]
     if as_json:
-        items = [item.as_json() for item in (*asked, *others)]
-        print_json({"complete": not lacking, "asked": len(asked), "items": items})
+        items = [item.as_json() for item in (*requested, *others)]
+        print_json({"complete": not lacking, "asked": len(requested), "items": items})
     else:
-        _print(asked, others)
+        _print(requested, others)
     if not lacking:
         return 0
     counts = ", ".join(f"{item.name} {item.state}" for item in lacking)
     raise InputRefused(
-        f"{len(lacking)} of {len(asked)} are not complete: {counts}",
+        f"{len(lacking)} of {len(requested)} are not complete: {counts}",
         expected="every file there, and its bytes those declared",
-        hint=_cure(kind, lacking),
+        hint=_repair_command(kind, lacking),
     )
 
 
-def _data(
+def _check_data(
     names: Sequence[str], folder: Path, root: Path | None, *, jobs: int, quick: bool
 ) -> tuple[list[Item], list[Item]]:
     locked = locked_files.load_datasets(folder)
@@ -98,7 +97,7 @@ def _data(
     return items, [item for item in inventory.foreign_data(root, locked) if item.name not in own]
 
 
-def _weights(
+def _check_weights(
     names: Sequence[str], folder: Path, cache: Path | None, *, jobs: int, quick: bool
 ) -> tuple[list[Item], list[Item]]:
     if cache is None:
@@ -110,14 +109,14 @@ def _weights(
     return [end.result for end in ends if end.result], inventory.foreign_repos(hub, lock.repositories)
 
 
-def _print(asked: Sequence[Item], others: Sequence[Item]) -> None:
+def _print(requested: Sequence[Item], others: Sequence[Item]) -> None:
     table = Table("name", "state", "size", "what", box=None, pad_edge=False)
-    for item in (*asked, *others):
+    for item in (*requested, *others):
         table.add_row(item.name, item.state, size_text(item.size) if item.size else "", escape("\n".join(item.notes)))
     console().print(table)
 
 
-def _cure(kind: str, lacking: Sequence[Item]) -> str:
+def _repair_command(kind: str, lacking: Sequence[Item]) -> str:
     if all(item.state == "flawed" for item in lacking):
         return "mend the rows named above; run.py refuses the table as it is"
     wrong = [item for item in lacking if item.state == "corrupt"]

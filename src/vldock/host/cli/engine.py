@@ -5,17 +5,16 @@ from __future__ import annotations
 import click
 
 from vldock.host.build import base_image
+from vldock.host.cli import options
 from vldock.host.docker_engine import client as docker_client
 from vldock.host.docker_engine import start as engine_start
 from vldock.host.util import checkout
 from vldock.host.util.console import print_json, say
 
-JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="Print one JSON object to standard output.")
-
 
 @click.group(name="engine")
 def engine_group() -> None:
-    """Start a Docker engine, or look at it.
+    """Start a Docker engine, or show its state.
 
     \b
     Examples:
@@ -26,22 +25,24 @@ def engine_group() -> None:
 
 @engine_group.command(name="up")
 @click.option("--timeout", type=float, default=engine_start.START_SECONDS, show_default=True, help="Seconds to wait.")
-@JSON_OPTION
+@options.json_option()
 def up_command(timeout: float, as_json: bool) -> None:
-    """Make an engine answer: start it, as root also install it. Does nothing where one answers already.
+    """Start an engine, and as root install it. Does nothing where one answers already.
 
     \b
     Examples:
       vldock engine up
       sudo vldock engine up --timeout 120
     """
-    _tell(engine_start.up(log=say, seconds=timeout), as_json=as_json)
+    _print(engine_start.up(log=say, seconds=timeout), as_json=as_json)
 
 
 @engine_group.command(name="status")
-@JSON_OPTION
+@options.json_option()
 def status_command(as_json: bool) -> int:
-    """Look: starts nothing. Exit code 0 when an engine answers and a docker command can build, else 3.
+    """Show the engine and the docker command; starts nothing.
+
+    Exit code 0 when an engine answers and a docker command can build, else 3.
 
     \b
     Examples:
@@ -49,11 +50,11 @@ def status_command(as_json: bool) -> int:
       vldock engine status --json
     """
     status = docker_client.status()
-    _tell(status, as_json=as_json)
+    _print(status, as_json=as_json)
     return 0 if status.answers and status.cli is not None else 3
 
 
-def _tell(status: docker_client.EngineStatus, *, as_json: bool) -> None:
+def _print(status: docker_client.EngineStatus, *, as_json: bool) -> None:
     if as_json:
         print_json(status.as_json())
     else:
@@ -61,12 +62,12 @@ def _tell(status: docker_client.EngineStatus, *, as_json: bool) -> None:
 
 
 @click.command(name="base")
-@click.option("--rebuild", is_flag=True, help="Pull or make it again although it is there.")
+@click.option("--rebuild", is_flag=True, help="Pull or build it again although it exists.")
 @click.option("--from-registry", "way", flag_value="registry", help="Pull by digest or fail.")
-@click.option("--bootstrap", "way", flag_value="bootstrap", help="Make it with mmdebstrap; ask no registry.")
-@JSON_OPTION
+@click.option("--bootstrap", "way", flag_value="bootstrap", help="Build it with mmdebstrap; use no registry.")
+@options.json_option()
 def base_command(rebuild: bool, way: base_image.Way | None, as_json: bool) -> None:
-    """Have the base image (locks/base.json): pulled by digest, or made by mmdebstrap where no registry answers.
+    """Pull the base image of locks/base.json by digest, or build it with mmdebstrap where no registry answers.
 
     \b
     Examples:

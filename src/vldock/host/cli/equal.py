@@ -1,4 +1,4 @@
-"""`vldock equal`: are two sets of predictions the same, answer by answer and token by token?"""
+"""`vldock equal`: are two sets of predictions the same, by answer and by token?"""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import click
 from rich.table import Table
 
 from vldock.common.equality import Equality
+from vldock.host.cli import options
 from vldock.host.reports import equality
 from vldock.host.reports.equality import PredictionComparison
 from vldock.host.util.console import console, print_json, say
@@ -19,13 +20,13 @@ SHOWN = 60  # characters of an answer
 @click.command(name="equal")
 @click.argument("first", type=PLACE, metavar="A")
 @click.argument("second", type=PLACE, metavar="B")
-@click.option("--json", "as_json", is_flag=True, help="Print every cell's figures as one JSON object.")
+@options.json_option("Print every cell's figures as one JSON object.")
 def equal_command(first: Path, second: Path, as_json: bool) -> int:
-    """Tell whether two sets of predictions are the same, sample by sample.
+    """Report whether two sets of predictions are equal, sample by sample.
 
     A and B are runs of `vldock matrix`, cells, folders of a model (run.py), or prediction files. Answers are compared
-    as text, and as token ids where both sides noted them. Exit code 0: all are equal; 1: something differs, or is only
-    on one side; 4: there are no predictions to compare.
+    as text, and as token ids where both sides recorded them. Exit code 0: all are equal; 1: one differs, or exists
+    on one side only; 4: there are no predictions to compare.
 
     \b
     Examples:
@@ -47,7 +48,7 @@ def equal_command(first: Path, second: Path, as_json: bool) -> int:
 
 
 def table(found: PredictionComparison) -> Table:
-    """Return the table: one line a cell."""
+    """Return the table, a row for each cell."""
     made = Table()
     made.add_column("cell", no_wrap=True)
     for name in ("samples", "answers differ", "tokens", "tokens differ", "only in A", "only in B"):
@@ -74,7 +75,7 @@ def _short(text: str) -> str:
 
 
 def closing(found: PredictionComparison) -> str:
-    """Return one line about all cells together."""
+    """Return the last line: totals of all cells."""
     asked, answers = sum(cell.samples for cell in found.cells), sum(cell.answers for cell in found.cells)
     tokens, wrong = sum(cell.tokens for cell in found.cells), sum(cell.differing_tokens for cell in found.cells)
     word = "equal" if found.equal else "NOT EQUAL"

@@ -1,4 +1,4 @@
-"""`vldock load`."""
+"""`vldock load`: unpack a bundle of benchmarks and weights."""
 
 from __future__ import annotations
 
@@ -8,27 +8,26 @@ from pathlib import Path
 
 import click
 
+from vldock.host.cli import options
 from vldock.host.downloads import bundle_load
 from vldock.host.downloads.execute import lock_folder
 from vldock.host.downloads.plan import HUB_FOLDER
 from vldock.host.util.console import print_json, say
 
-FOLDER = click.Path(path_type=Path)
-
 
 @click.command(name="load")
 @click.argument("bundle", type=click.Path(exists=True, path_type=Path))
-@click.option("--data", type=FOLDER, envvar="LMUData", help="Folder of benchmark TSVs. [env: LMUData]")
-@click.option("--cache", type=FOLDER, help="Folder of caches; weights go to its huggingface/.")
-@click.option("--manifest-sha256", metavar="HEX", help="What `vldock fetch --bundle` printed: refuse any other bundle.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object to standard output.")
+@options.DATA
+@options.HUB_CACHE
+@click.option("--manifest-sha256", metavar="HEX", help="Printed by `vldock fetch --bundle`; refuse any other bundle.")
+@options.json_option()
 def load_command(
     bundle: Path, data: Path | None, cache: Path | None, manifest_sha256: str | None, as_json: bool
 ) -> int:
-    """Unpack BUNDLE, a folder or .tar.zst of `vldock fetch --bundle`, where there is no network.
+    """Unpack BUNDLE, a folder or .tar.zst made by `vldock fetch --bundle`, without a network.
 
-    Every byte is checked before any file gets its name; a changed one is refused by its name, and nothing is loaded. A
-    second load keeps what is there.
+    Every byte is checked before any file gets its name; where a file was changed, it is named and nothing is loaded. A
+    second load keeps the files that exist.
 
     \b
     Examples:

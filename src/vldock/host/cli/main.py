@@ -1,4 +1,4 @@
-"""The command `vldock`: its group, its exit codes, and the loading of each command when it is asked for."""
+"""The command `vldock`: its groups of commands, lazy imports and exit codes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
@@ -21,48 +21,66 @@ Exit codes: 0 done; 1 a cell failed, or anything not listed; 2 wrong arguments;
 40, 41, 42 a download is denied, not there, or its host fails;
 130 stopped by Ctrl-C. build, run and shell pass docker's own exit code on."""
 
-# command -> (module, what it is called there, one line): a module is imported when its command is asked for
-COMMANDS = {
-    "engine": ("vldock.host.cli.engine", "engine_group", "Start a Docker engine, or look at it."),
-    "base": ("vldock.host.cli.engine", "base_command", "Pull the base image by digest, or make it."),
-    "build": ("vldock.host.cli.build", "build_command", "Build the image."),
-    "lock": ("vldock.host.cli.build", "lock_command", "Write the locks, or check them."),
-    "run": ("vldock.host.cli.run", "run_command", "Run a command in a container, with the mounts right."),
-    "train": ("vldock.host.cli.train", "train_command", "Fine-tune a LLaVA in a container."),
-    "shell": ("vldock.host.cli.run", "shell_command", "Open a shell in a container."),
-    "predict": ("vldock.host.cli.predict", "predict_command", "Ask a model a question on an image, in a container."),
-    "doctor": ("vldock.host.cli.run", "doctor_command", "Tell whether this machine and the image are fit."),
-    "verify": ("vldock.host.cli.verify", "verify_command", "Test an image from outside and inside; write its receipt."),
-    "fetch": ("vldock.host.cli.fetch", "fetch_command", "Fetch benchmarks and weights, verified; or a bundle of them."),
-    "load": ("vldock.host.cli.load", "load_command", "Unpack a bundle where there is no network."),
-    "check": ("vldock.host.cli.check", "check_command", "Check that data and weights are whole and tables sound."),
-    "session": ("vldock.host.cli.session", "session_group", "Keep models loaded in a container; evaluate in seconds."),
-    "matrix": ("vldock.host.cli.matrix", "matrix_command", "Evaluate every model on every benchmark."),
-    "cache": ("vldock.host.cli.cache", "cache_group", "See the caches and tend them: models, data, features."),
-    "passport": ("vldock.host.cli.passport", "passport_group", "Show what a score came from, or why two differ."),
-    "report": ("vldock.host.cli.report", "report_command", "Write a run's reports again, with samples to look at."),
-    "compare": ("vldock.host.cli.report", "compare_command", "Compare two runs sample by sample."),
-    "equal": ("vldock.host.cli.equal", "equal_command", "Tell whether two sets of predictions are the same."),
-    "clean": ("vldock.host.cli.run", "clean_command", "Remove containers and images of vldock's."),
-    "rebuild-proof": (
-        "vldock.host.cli.rebuild_proof",
-        "rebuild_command",
-        "Build twice; are the bytes the same?",
-    ),
-    "os-packages": (
-        "vldock.host.cli.rebuild_proof",
-        "os_packages_command",
-        "Compare OS packages with the record.",
-    ),
-    "sbom": ("vldock.host.cli.sbom", "sbom_command", "Write an image's bill of materials."),
-    "receipt": ("vldock.host.cli.receipt", "receipt_group", "Sign receipts, and check them against an image."),
-    "promote": ("vldock.host.cli.promote", "promote_command", "Copy a verified image by digest, and move its tags."),
-    "version": ("vldock.host.cli.run", "version_command", "Print versions: vldock, image, engine."),
+
+class Entry(NamedTuple):
+    """A command: its module of this package, its name there, and its one-line help."""
+
+    module: str
+    attribute: str
+    summary: str
+
+    def load(self) -> click.Command:
+        """Import the module and return the command."""
+        command: click.Command = getattr(importlib.import_module(f"{__package__}.{self.module}"), self.attribute)
+        return command
+
+
+# heading -> command -> entry; a module is imported when its command runs or its help is requested
+GROUPS = {
+    "Set up": {
+        "engine": Entry("engine", "engine_group", "Start a Docker engine, or show its state."),
+        "base": Entry("engine", "base_command", "Pull the base image by digest, or build it."),
+        "build": Entry("build", "build_command", "Build the image."),
+        "fetch": Entry("fetch", "fetch_command", "Download benchmarks and weights, verified, or bundle them."),
+        "load": Entry("load", "load_command", "Unpack a bundle on a machine without a network."),
+        "clean": Entry("clean", "clean_command", "Remove containers and images made by vldock."),
+        "lock": Entry("build", "lock_command", "Write the dependency locks, or check them."),
+        "generate": Entry("build", "generate_command", "Write the generated files, or check them."),
+    },
+    "Evaluate": {
+        "matrix": Entry("matrix.command", "matrix_command", "Evaluate every model on every benchmark."),
+        "session": Entry("session.group", "session_group", "Keep models loaded in a container; evaluate in seconds."),
+        "predict": Entry("predict", "predict_command", "Ask a model a question about an image."),
+        "run": Entry("run", "run_command", "Run a command in a container, with all mounts."),
+        "shell": Entry("run", "shell_command", "Open bash in a container, with all mounts."),
+    },
+    "Inspect": {
+        "doctor": Entry("doctor", "doctor_command", "Report whether this machine and the image are fit."),
+        "check": Entry("check", "check_command", "Check that benchmarks and weights are complete and valid."),
+        "cache": Entry("cache", "cache_group", "List, verify, prune and diagnose the caches."),
+        "report": Entry("report", "report_command", "Write a run's reports again, with sample images."),
+        "compare": Entry("report", "compare_command", "Compare two runs sample by sample."),
+        "equal": Entry("equal", "equal_command", "Report whether two sets of predictions are equal."),
+        "passport": Entry("passport", "passport_group", "Show where a score came from, or why two differ."),
+        "version": Entry("version", "version_command", "Print versions of vldock, the engine and the image."),
+    },
+    "Train": {
+        "train": Entry("train", "train_command", "Fine-tune a LLaVA model in a container."),
+    },
+    "Ship": {
+        "verify": Entry("verify", "verify_command", "Test an image from outside and inside; write its receipt."),
+        "receipt": Entry("receipt", "receipt_group", "Sign receipts, and check them against an image."),
+        "sbom": Entry("sbom", "sbom_command", "Write an image's bill of materials."),
+        "os-packages": Entry("os_packages", "os_packages_command", "Compare an image's OS packages with the record."),
+        "rebuild-proof": Entry("rebuild_proof", "rebuild_command", "Build twice and compare the bytes."),
+        "promote": Entry("promote", "promote_command", "Copy a verified image by digest, then move its tags."),
+    },
 }
+COMMANDS = {name: entry for group in GROUPS.values() for name, entry in group.items()}
 
 
 class LazyGroup(click.Group):
-    """A group that imports a command's module when it is run or its help is asked for."""
+    """Group that imports a command's module only to run it or show its help."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names in the order above."""
@@ -70,16 +88,15 @@ class LazyGroup(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import and return the command; None where there is none of that name."""
-        if cmd_name not in COMMANDS:
-            return None
-        module, name, _ = COMMANDS[cmd_name]
-        command: click.Command = getattr(importlib.import_module(module), name)
-        return command
+        return COMMANDS[cmd_name].load() if cmd_name in COMMANDS else None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the commands without importing them."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, entry[2]) for name, entry in COMMANDS.items()])
+        """List the commands under their headings, without importing them."""
+        for heading, commands in GROUPS.items():
+            with formatter.section(heading):
+                # one column for all sections, so that the summaries line up
+                rows = [(f"{name:<{max(map(len, COMMANDS))}}", entry.summary) for name, entry in commands.items()]
+                formatter.write_dl(rows)
 
 
 @click.group(cls=LazyGroup, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
@@ -96,12 +113,12 @@ def cli() -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run the command line and exit with its code; an error is told in lines of its own, without a traceback."""
+    """Run the command line and exit with its code; an error is printed as lines, without a traceback."""
     sys.exit(invoke(cli, argv))
 
 
 def invoke(command: click.Command, argv: Sequence[str] | None = None) -> int:
-    """Run a click command and return its exit code; errors are printed to standard error."""
+    """Run a click command and return its exit code, errors printed to standard error."""
     try:
         value: Any = command.main(args=None if argv is None else list(argv), prog_name="vldock", standalone_mode=False)
     except VldockError as error:

@@ -1,4 +1,4 @@
-"""`vldock passport`: what a score came from, and why two differ."""
+"""`vldock passport`: the origin of a score, and why two scores differ."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import click
 from vldock.common import passport
 from vldock.common.errors import InputRefused
 from vldock.common.passport import Difference
+from vldock.host.cli import options
 from vldock.host.util.console import print_json
 
 PLACE = click.Path(exists=True, path_type=Path)
-JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="Print one JSON object to standard output.")
 
 
 @click.group(name="passport")
 def passport_group() -> None:
-    """Show what a score came from, or why two scores differ.
+    """Show where a score came from, or why two scores differ.
 
     \b
     Examples:
@@ -30,9 +30,9 @@ def passport_group() -> None:
 
 @passport_group.command(name="show")
 @click.argument("place", type=PLACE)
-@JSON_OPTION
+@options.json_option()
 def show_command(place: Path, as_json: bool) -> None:
-    """Print the passports in PLACE: a passport, a cell's folder, or a run's.
+    """Print the passports of PLACE: a passport, the folder of a cell, or of a run.
 
     \b
     Examples:
@@ -42,16 +42,16 @@ def show_command(place: Path, as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
-    for one in found:
-        click.echo(f"{one['model']} x {one['benchmark']}")
-        for name, value in lines(one):
+    for item in found:
+        click.echo(_name(item))
+        for name, value in lines(item):
             click.echo(f"  {name:<28} {value}")
 
 
-def lines(one: dict[str, Any]) -> list[tuple[str, str]]:
-    """Return (field, value) of a passport for a person: files and samples counted, not listed."""
+def lines(item: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return (field, value) of a passport, files and samples counted instead of listed."""
     rows: list[tuple[str, str]] = []
-    for aspect, fields in one.items():
+    for aspect, fields in item.items():
         if not isinstance(fields, dict):
             if aspect not in ("schema", "model", "benchmark"):
                 rows.append((aspect, str(fields)))
@@ -66,12 +66,12 @@ def lines(one: dict[str, Any]) -> list[tuple[str, str]]:
 @passport_group.command(name="diff")
 @click.argument("first", type=PLACE)
 @click.argument("second", type=PLACE)
-@JSON_OPTION
+@options.json_option()
 def diff_command(first: Path, second: Path, as_json: bool) -> int:
-    """Tell which of image, code, weights, data, prompts, generation, judge, hardware moved, and what that can do.
+    """Show which of image, code, weights, data, prompts, generation, judge, hardware changed, and the possible effect.
 
     FIRST and SECOND are passports, or folders: then their cells are paired by model and benchmark. Exit code 0 when
-    nothing moved, 1 when something did, 4 where there is no passport.
+    nothing changed, 1 when something did, 4 where there is no passport.
 
     \b
     Examples:
@@ -93,7 +93,7 @@ def diff_command(first: Path, second: Path, as_json: bool) -> int:
 
 
 def paired(first: Path, second: Path) -> tuple[dict[str, tuple[dict[str, Any], dict[str, Any]]], list[str]]:
-    """Return {cell: both passports}, and a line for each cell that only one side has.
+    """Return {cell: both passports}, and a line for each cell of one side only.
 
     Two single passports are a pair whatever they are of. Raises InputRefused where nothing can be paired.
     """
@@ -108,17 +108,17 @@ def paired(first: Path, second: Path) -> tuple[dict[str, tuple[dict[str, Any], d
     return pairs, [*alone, *(f"{name}: only in {second}" for name in two if name not in one)]
 
 
-def _name(one: dict[str, Any]) -> str:
-    return f"{one['model']} x {one['benchmark']}"
+def _name(item: dict[str, Any]) -> str:
+    return f"{item['model']} x {item['benchmark']}"
 
 
 def verdict(rows: list[Difference]) -> str:
-    """Return 'same', or the words of what moved."""
+    """Return 'same', or the kinds that differ."""
     return "same" if not rows else "moved: " + ", ".join(dict.fromkeys(row.word for row in rows))
 
 
 def explained(rows: list[Difference]) -> list[str]:
-    """Return each difference, and once for each kind what it can do."""
+    """Return each difference, grouped by kind, with the possible effect of the kind."""
     text = []
     for word in dict.fromkeys(row.word for row in rows):
         mine = [row for row in rows if row.word == word]

@@ -1,23 +1,23 @@
-"""`vldock predict`."""
+"""`vldock predict`: one question on an image, or a file of them."""
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
-from vldock.host.cli.run import FOLDER, container_options, start
+from vldock.host.cli.options import PATH, container_options
+from vldock.host.cli.run import run_container
 from vldock.host.containers import path_arguments
 
 
 @click.command(name="predict")
-@partial(container_options, outputs=False)
-@click.option("--workspace", type=FOLDER, help="A workspace (setup_workspace_cache.py): its models and its caches.")
+@container_options(outputs=False)
+@click.option("--workspace", type=PATH, help="A workspace (setup_workspace_cache.py): its models and its caches.")
 @click.argument("words", nargs=-1, required=True, metavar="-- [--image FILE]... QUESTION")
-def predict_command(words: tuple[str, ...], workspace: Path | None, pairs: tuple[str, ...], **given: Any) -> int:
-    """Ask a model a question on an image; the answer is the one run.py gets. `vldock predict -- --help` lists the rest.
+def predict_command(words: tuple[str, ...], workspace: Path | None, pairs: tuple[str, ...], **options: Any) -> int:
+    """Ask a model a question about an image; the answer equals run.py's. `vldock predict -- --help` lists the rest.
 
     Files named after `--` are mounted: images, --questions, --out, a folder given to --model.
 
@@ -28,6 +28,8 @@ def predict_command(words: tuple[str, ...], workspace: Path | None, pairs: tuple
       vldock predict --cache ~/vldock-cache -- --questions q.jsonl --out a.jsonl < /dev/null
       cat cat.png | vldock predict --workspace /data/ws -- --model my-export --image - "What is it?"
     """
-    asked = path_arguments.translate(words, root=workspace)
-    env = tuple(f"{name}={value}" for name, value in asked.env.items())
-    return start(asked.argv, pairs=(*env, *pairs), mounts=asked.mounts, stdin=asked.stdin, outputs=None, **given)
+    translated = path_arguments.translate(words, root=workspace)
+    env = tuple(f"{name}={value}" for name, value in translated.env.items())
+    return run_container(
+        translated.argv, pairs=(*env, *pairs), mounts=translated.mounts, stdin=translated.stdin, outputs=None, **options
+    )

@@ -1,4 +1,4 @@
-"""`vldock promote`."""
+"""`vldock promote`: copy a verified image to a registry, move its tags, or roll a tag back."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from vldock.common.errors import UsageError
-from vldock.host.cli.options import registry_options
+from vldock.host.cli import options
 from vldock.host.promotion import channels
 from vldock.host.promotion import log as promotion_log
 from vldock.host.promotion.execute import PromotionOutcome
@@ -23,48 +23,36 @@ from vldock.host.registry.reference import DIGEST, parse_destination, parse_sour
 from vldock.host.util import checkout
 from vldock.host.util.console import print_json, say
 
-FILE = click.Path(path_type=Path)
 NOTHING = "nothing was changed; add --confirm to do it"
 
 
 @click.command(name="promote")
 @click.argument("src", required=False)
-@click.option("--to", required=True, metavar="DST[:TAG,...]", help="Repository HOST/NAME, and tags of your own.")
+@click.option("--to", required=True, metavar="DST[:TAG,...]", help="Repository HOST/NAME, and custom tags.")
 @click.option("--channel", type=click.Choice(channels.NAMES), help="Default: candidate, where DST has no tag.")
-@click.option("--receipt", "receipts", type=FILE, multiple=True, help="Receipt of this image; several add up.")
-@click.option("--key", "keys", type=FILE, multiple=True, help="Public key; any of several will do.")
-@click.option("--allow-unsigned", is_flag=True, help="Take receipts without a signature, or without a --key.")
+@click.option(
+    "--receipt",
+    "receipts",
+    type=options.PATH,
+    multiple=True,
+    help="Receipt of this image; several add up.",
+)
+@options.PUBLIC_KEYS
+@click.option("--allow-unsigned", is_flag=True, help="Accept receipts without a signature, or without a --key.")
 @click.option("--require-gpu", is_flag=True, help="The gpu group must have passed, for any channel.")
-@click.option("--sbom", type=FILE, help="SBOM to attach; its digest must stand in a receipt.")
+@click.option("--sbom", type=options.PATH, help="SBOM to attach; a receipt must name its digest.")
 @click.option("--move", is_flag=True, help="Allow a tag to move away from another image.")
-@click.option("--rollback", is_flag=True, help="Take the channel's tag back to where it was before; no SRC.")
-@click.option("--sidecar", is_flag=True, help="Keep receipts and log beside --log, not in the registry.")
-@click.option("--log", type=FILE, help="Promotion log. Default: outputs/promotions.jsonl.")
-@registry_options
-@click.option("--confirm", is_flag=True, help="Do it; without this the plan is printed and nothing is changed.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object to standard output.")
-def promote_command(
-    src: str | None,
-    to: str,
-    channel: str | None,
-    receipts: tuple[Path, ...],
-    keys: tuple[Path, ...],
-    allow_unsigned: bool,
-    require_gpu: bool,
-    sbom: Path | None,
-    move: bool,
-    rollback: bool,
-    sidecar: bool,
-    log: Path | None,
-    plain_http: bool,
-    attempts: int,
-    confirm: bool,
-    as_json: bool,
-) -> None:
-    """Copy a verified image by digest, and move its channel's tag to it last. Never rebuilds.
+@click.option("--rollback", is_flag=True, help="Move the channel's tag back to its previous image; no SRC.")
+@click.option("--sidecar", is_flag=True, help="Keep receipts and log beside --log instead of in the registry.")
+@click.option("--log", type=options.PATH, help="Promotion log. Default: outputs/promotions.jsonl.")
+@options.registry_options
+@click.option("--confirm", is_flag=True, help="Execute the plan; without this it is only printed.")
+@options.json_option()
+def promote_command(src: str | None, to: str, channel: str | None, confirm: bool, as_json: bool, **values: Any) -> None:
+    """Copy a verified image by digest, then move its channel's tag. Never rebuilds.
 
-    SRC is an image in the engine (vldock:4.37), in a registry (HOST/NAME:TAG) or saved (tar:FILE). Channels and what
-    they ask for, and an exit code for each refusal: docs/trust/promotion.md.
+    SRC is an image in the engine (vldock:4.37), in a registry (HOST/NAME:TAG) or saved (tar:FILE). Channels, their
+    required groups, and an exit code for each refusal: docs/trust/promotion.md.
 
     \b
     Examples:
@@ -77,29 +65,31 @@ def promote_command(
 
     root = checkout.root()
     target, tags = parse_destination(to)
-    tags = _tags(to, tags, channel)
+    tags = _choose_tags(to, tags, channel)
     demands = Demands(
-        keys=tuple(envelope.load_public(key) for key in keys),
-        allow_unsigned=allow_unsigned,
+        keys=tuple(envelope.load_public(key) for key in values["keys"]),
+        allow_unsigned=values["allow_unsigned"],
         suite=receipt_suite.read_inputs(root),
     )
-    line = registry_connection.options_from(plain_http=plain_http, attempts=attempts)
-    logfile = promotion_log.LogFile(log or root / "outputs" / promotion_log.FILE)
-    places = workflow.PromotionSetup(line, logfile, sidecar, say)
-    say_plan = _quiet if as_json else _print_plan
-    if rollback:
+    registry = registry_connection.options_from(plain_http=values["plain_http"], attempts=values["attempts"])
+    log = promotion_log.LogFile(values["log"] or root / "outputs" / promotion_log.FILE)
+    setup = workflow.PromotionSetup(registry, log, values["sidecar"], say)
+    show = _print_nothing if as_json else _print_plan
+    receipts: tuple[Path, ...] = values["receipts"]
+    if values["rollback"]:
         _check_rollback(src, receipts, tags)
-        back, done = workflow.rollback(target, tags[0], demands, places, confirm=confirm, show=say_plan)
-        _finish(back.as_json(), done, as_json)
+        rollback, done = workflow.rollback(target, tags[0], demands, setup, confirm=confirm, show=show)
+        _finish(rollback.as_json(), done, as_json)
         return
     if src is None:
         raise UsageError("no image to promote", expected="SRC: vldock:4.37, HOST/NAME:TAG or tar:FILE")
-    wish = PromotionRequest(target, tags, receipts, demands, move=move, require_gpu=require_gpu, sbom=sbom)
-    plan, done = workflow.promote(parse_source(src), wish, places, confirm=confirm, show=say_plan)
+    more = {name: values[name] for name in ("move", "require_gpu", "sbom")}
+    request = PromotionRequest(target, tags, receipts, demands, **more)
+    plan, done = workflow.promote(parse_source(src), request, setup, confirm=confirm, show=show)
     _finish(plan.as_json(), done, as_json)
 
 
-def _tags(to: str, tags: tuple[str, ...], channel: str | None) -> tuple[str, ...]:
+def _choose_tags(to: str, tags: tuple[str, ...], channel: str | None) -> tuple[str, ...]:
     if any(DIGEST.match(tag) for tag in tags):
         raise UsageError(f"--to {to}: a digest", expected="HOST/NAME or HOST/NAME:TAG; the digest is the image's own")
     if channel is None and not tags:
@@ -120,8 +110,8 @@ def _print_plan(plan: PromotionPlan | Rollback) -> None:
     click.echo("\n".join(plan.lines()))
 
 
-def _quiet(plan: PromotionPlan | Rollback) -> None:
-    """With --json the plan is printed at the end, with what was done."""
+def _print_nothing(plan: PromotionPlan | Rollback) -> None:
+    """Print nothing: with --json the plan is printed at the end, with the outcome."""
 
 
 def _finish(plan: dict[str, Any], done: PromotionOutcome | None, as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""`vldock receipt`: keys, signatures, and whether a receipt is this image's."""
+"""`vldock receipt`: make keys, sign receipts, check them against an image."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from vldock.common.errors import UsageError
-from vldock.host.cli.options import registry_options
+from vldock.host.cli import options
 from vldock.host.images import inspect as image_inspect
 from vldock.host.receipts import check as receipt_check
 from vldock.host.receipts import envelope
@@ -19,9 +19,6 @@ from vldock.host.registry import connection as registry_connection
 from vldock.host.registry.reference import Source, parse_remote
 from vldock.host.util import checkout
 from vldock.host.util.console import print_json, say
-
-FILE = click.Path(path_type=Path)
-json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object to standard output.")
 
 
 @click.group(name="receipt")
@@ -36,9 +33,11 @@ def receipt_group() -> None:
 
 
 @receipt_group.command(name="keygen")
-@click.option("--out", "folder", type=FILE, required=True, help="Folder for the two files; made where absent.")
+@click.option(
+    "--out", "folder", type=options.PATH, required=True, help="Folder for the two files; created where absent."
+)
 def keygen_command(folder: Path) -> None:
-    """Make an Ed25519 key pair: vldock-receipt.key (keep it secret) and vldock-receipt.pub (give it away).
+    """Make an Ed25519 key pair: vldock-receipt.key (secret) and vldock-receipt.pub (public).
 
     The private key is encrypted where VLDOCK_KEY_PASSWORD is set.
 
@@ -51,30 +50,30 @@ def keygen_command(folder: Path) -> None:
 
 
 @receipt_group.command(name="sign")
-@click.argument("receipt", type=FILE)
-@click.option("--key", type=FILE, required=True, help="Private key.")
-@click.option("--out", type=FILE, help="Where to write it. Default: over RECEIPT.")
+@click.argument("receipt", type=options.PATH)
+@click.option("--key", type=options.PATH, required=True, help="Private key.")
+@click.option("--out", type=options.PATH, help="File to write. Default: RECEIPT itself.")
 def sign_command(receipt: Path, key: Path, out: Path | None) -> None:
-    """Sign a receipt that carries no signature.
+    """Sign an unsigned receipt.
 
     \b
     Examples:
       vldock receipt sign outputs/receipt.json --key ~/.vldock/vldock-receipt.key
     """
     private = envelope.load_private(key)
-    there = envelope.load(receipt)
-    if there.keys or there.receipt.signing != "unsigned":
+    unsigned = envelope.load(receipt)
+    if unsigned.keys or unsigned.receipt.signing != "unsigned":
         raise UsageError(f"{receipt} says it is signed already", expected="an unsigned receipt", hint="vldock verify")
-    sealed = envelope.seal(there.receipt, private)
+    sealed = envelope.seal(unsigned.receipt, private)
     envelope.save(sealed, out or receipt)
     click.echo(f"{out or receipt} signed by {sealed.keys[0]}")
 
 
 @receipt_group.command(name="show")
-@click.argument("receipt", type=FILE)
-@json_option
+@click.argument("receipt", type=options.PATH)
+@options.json_option()
 def show_command(receipt: Path, as_json: bool) -> None:
-    """Print what a receipt says. Nothing of it is verified: that is `vldock receipt check`.
+    """Print a receipt without verifying it; `vldock receipt check` verifies.
 
     \b
     Examples:
@@ -99,17 +98,19 @@ def show_command(receipt: Path, as_json: bool) -> None:
 
 
 @receipt_group.command(name="check")
-@click.argument("receipt", type=FILE)
+@click.argument("receipt", type=options.PATH)
 @click.option("--image", help="An image in the engine.")
-@click.option("--registry", help="An image in a registry, HOST/NAME:TAG or @DIGEST; all of it is read.")
-@click.option("--tar", type=FILE, help="A saved image (docker save), '-' for standard input.")
-@click.option("--key", "keys", type=FILE, multiple=True, help="Public key; any of several will do.")
-@click.option("--allow-unsigned", is_flag=True, help="Take a receipt whose signature is missing or cannot be verified.")
+@click.option("--registry", help="An image in a registry, HOST/NAME:TAG or @DIGEST; every byte is read.")
+@click.option("--tar", type=options.PATH, help="A saved image (docker save), '-' for standard input.")
+@options.PUBLIC_KEYS
+@click.option(
+    "--allow-unsigned", is_flag=True, help="Accept a receipt whose signature is missing or cannot be verified."
+)
 @click.option("--require-gpu", is_flag=True, help="The gpu group must have passed.")
 @click.option("--group", "groups", type=click.Choice(GROUPS), multiple=True, help="Groups that must have passed.")
 @click.option("--any-suite", is_flag=True, help="Do not compare the tests and patches with this checkout's.")
-@registry_options
-@json_option
+@options.registry_options
+@options.json_option()
 def check_command(
     receipt: Path,
     image: str | None,
@@ -124,9 +125,9 @@ def check_command(
     attempts: int,
     as_json: bool,
 ) -> None:
-    """Check that a receipt is this image's, unchanged, by a key you know, of these tests, and that they passed.
+    """Check that a receipt is of this image, unaltered, signed by a known key, and that its tests are ours and passed.
 
-    Exit code 0, or one for each way it can fail: docs/trust/promotion.md. Without --group all CPU groups are asked for.
+    Exit code 0, or one for each way it can fail: docs/trust/promotion.md. Without --group all CPU groups are required.
 
     \b
     Examples:
@@ -153,9 +154,9 @@ def check_command(
 
 
 def _subject(image: str | None, registry: str | None, tar: Path | None) -> Source:
-    given = [value for value in (image, registry, tar) if value is not None]
-    if len(given) != 1:
-        raise UsageError(f"{len(given)} images to check against", expected="one of --image, --registry, --tar")
+    named = [value for value in (image, registry, tar) if value is not None]
+    if len(named) != 1:
+        raise UsageError(f"{len(named)} images to check against", expected="one of --image, --registry, --tar")
     if image is not None:
         return Source("engine", image)
     if registry is not None:

@@ -1,4 +1,4 @@
-"""`vldock report` and `vldock compare`: a finished run looked at, and two of them set against each other."""
+"""`vldock report` and `vldock compare`: reports of one run, differences of two."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from vldock.host.cli import options
 from vldock.host.reports import compare
 from vldock.host.reports import write as report_write
 from vldock.host.reports.sample_selection import PER_CELL
@@ -24,12 +25,12 @@ FOLDER = click.Path(path_type=Path, exists=True, file_okay=False, resolve_path=T
     show_default=True,
     help="Samples of each cell shown.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print scores, intervals and sizes as one JSON object.")
+@options.json_option("Print scores, intervals and sizes as one JSON object.")
 def report_command(folder: Path, open_samples: int, as_json: bool) -> int:
-    """Write a run's EVALUATION_REPORT.md and report.html once more, from what is on disk.
+    """Write a run's EVALUATION_REPORT.md and report.html again, from the files on disk.
 
     report.html is one file without any request: scores with 95 % intervals, published scores, failures with their last
-    log lines, samples to look at. `vldock matrix` writes it too.
+    log lines, samples with their images. `vldock matrix` writes it too.
 
     \b
     Examples:
@@ -55,12 +56,12 @@ def report_command(folder: Path, open_samples: int, as_json: bool) -> int:
 @click.command(name="compare")
 @click.argument("first", type=FOLDER, metavar="A")
 @click.argument("second", type=FOLDER, metavar="B")
-@click.option("--json", "as_json", is_flag=True, help="Print pairs, flips and figures as one JSON object.")
+@options.json_option("Print pairs, flips and figures as one JSON object.")
 @click.option(
     "--html", "page", type=click.Path(path_type=Path, dir_okay=False), help="Write the flips as one HTML file."
 )
 def compare_command(first: Path, second: Path, as_json: bool, page: Path | None) -> int:
-    """Compare two runs, or two cells, sample by sample: what flipped, and is it more than chance?
+    """Compare two runs, or two cells, sample by sample: which verdicts flipped, and is that more than chance?
 
     Samples are paired by index where question, options and answer are the same; the others are left out and counted.
     Exit code 0: no verdict flipped; 1: at least one did (or, where VLMEvalKit records no verdicts, the score differs).

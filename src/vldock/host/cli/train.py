@@ -1,4 +1,4 @@
-"""`vldock train`: fine-tune in a container; data read-only, checkpoints in a folder of yours."""
+"""`vldock train`: fine-tune a LLaVA model in a container."""
 
 from __future__ import annotations
 
@@ -6,34 +6,31 @@ from pathlib import Path
 
 import click
 
-from vldock.common.errors import EnvironmentUnfit
+from vldock.host.cli import options
 from vldock.host.containers import gpus, terminal, training
 from vldock.host.docker_engine import client as docker_client
 from vldock.host.docker_engine import docker_cli
-from vldock.host.util import checkout
 from vldock.host.util.console import say
-
-FOLDER = click.Path(path_type=Path)
 
 
 @click.command(name="train")
-@click.option("--image", default=checkout.IMAGE_TAG, show_default=True)
-@click.option("--config", type=FOLDER, help="A YAML file of settings.")
-@click.option("--data", type=FOLDER, help="Training data, mounted read-only at /workspace/data.")
-@click.option("--models", type=FOLDER, help="Models, mounted at /workspace/models; read-only but for --export.")
-@click.option("--checkpoints", type=FOLDER, default=Path("checkpoints"), show_default=True, help="Runs go here.")
-@click.option("--cache", type=FOLDER, help="Folder of weights and caches; kept between runs.")
-@click.option("--env-file", type=FOLDER, help="Mounted read-only at /workspace/.env: tokens.")
-@click.option("--check", is_flag=True, help="The preflight only: nothing is trained.")
-@click.option("--print-config", is_flag=True, help="Print the resolved settings as YAML and end.")
+@options.IMAGE
+@click.option("--config", type=options.PATH, help="A YAML file of settings.")
+@click.option("--data", type=options.PATH, help="Training data, mounted read-only at /workspace/data.")
+@click.option("--models", type=options.PATH, help="Models, mounted at /workspace/models; read-only but for --export.")
+@click.option("--checkpoints", type=options.PATH, default=Path("checkpoints"), show_default=True, help="Runs go here.")
+@options.cache_option()
+@click.option("--env-file", type=options.PATH, help="Mounted read-only at /workspace/.env: tokens.")
+@click.option("--check", is_flag=True, help="Run the preflight only; train nothing.")
+@click.option("--print-config", is_flag=True, help="Print the resolved settings as YAML and exit.")
 @click.option("--export", metavar="RUN", help="Merge a run below --checkpoints into a model; WORDS go to it: --out.")
 @click.option("--processes", type=click.IntRange(1), default=1, show_default=True, help="One for each GPU.")
-@click.option("--gpus", "gpus_asked", default="auto", show_default=True, help="auto, all, none, or 0,1.")
-@click.option("--user", help="UID:GID. Default: yours, so that checkpoints are yours.")
-@click.option("--network", help="none: no network at all.")
+@options.GPUS
+@options.user_option("UID:GID. Default: yours, so that checkpoints are yours.")
+@options.NETWORK
 @click.argument("words", nargs=-1, metavar="[KEY=VALUE]...")
-def train_command(words: tuple[str, ...], gpus_asked: str, user: str | None, **given: object) -> int:
-    """Fine-tune LLaVA-1.5 or LLaVA-NeXT; the same command after a kill goes on from the newest checkpoint.
+def train_command(words: tuple[str, ...], gpus_asked: str, user: str | None, **values: object) -> int:
+    """Fine-tune LLaVA-1.5 or LLaVA-NeXT; after a kill, the same command resumes from the newest checkpoint.
 
     KEY=VALUE overrides the file's settings; `vldock train --print-config` prints every setting with its default. `out`
     is the run's folder, checkpoints/NAME. The preflight runs first. Exit status: 0 done, 2 wrong arguments, 3 unfit
@@ -45,13 +42,8 @@ def train_command(words: tuple[str, ...], gpus_asked: str, user: str | None, **g
       vldock train --config flowers.yaml --data ~/flowers --cache ~/vldock-cache train.epochs=3
       vldock train --export run --cache ~/vldock-cache
     """
-    status = docker_client.status()
-    if not status.answers:
-        raise EnvironmentUnfit(f"no Docker engine answers: {status.problem}", hint="vldock engine up")
-    chosen, line = gpus.resolve(gpus_asked, status)
+    chosen, line = gpus.resolve(gpus_asked, docker_client.require_engine())
     say(line)
-    found = docker_cli.find_installed()
-    if not found:
-        raise EnvironmentUnfit("no docker command is installed", hint="vldock engine up")
-    wanted = training.make_spec(words, user=user or terminal.caller_user(), gpus=chosen, **given)  # type: ignore[arg-type]
-    return terminal.run_attached(wanted, cli=found[0], log=say)
+    cli = docker_cli.any_installed()
+    spec = training.spec(words, user=user or terminal.caller_user(), gpus=chosen, **values)  # type: ignore[arg-type]
+    return terminal.run_attached(spec, cli=cli, log=say)

@@ -137,3 +137,11 @@ def status(*, seconds: float = PING_SECONDS) -> EngineStatus:
         memory=info.get("MemTotal"),
         cli=cli,
     )
+
+
+def require_engine() -> EngineStatus:
+    """Return the status of the engine; raises EnvironmentUnfit where none answers."""
+    found = status()
+    if not found.answers:
+        raise EnvironmentUnfit(f"no Docker engine answers: {found.problem}", hint="vldock engine up")
+    return found

@@ -13,8 +13,8 @@ from support.builders import a_plan
 import vldock
 from vldock.common.errors import EnvironmentUnfit, InputRefused, UsageError
 from vldock.host.cli import main as cli
-from vldock.host.cli import matrix as matrix_cli
-from vldock.host.cli.main import COMMANDS, invoke
+from vldock.host.cli.main import COMMANDS, GROUPS, invoke
+from vldock.host.cli.matrix import command as matrix_cli
 from vldock.host.docker_engine import client as docker_client
 from vldock.host.docker_engine.client import EngineStatus
 from vldock.host.matrix.runner import utc_now
@@ -40,6 +40,21 @@ def test_the_top_help_names_every_command_and_the_exit_codes(capsys: pytest.Capt
     text = capsys.readouterr().out
     assert all(name in text for name in COMMANDS)
     assert "Exit codes:" in text
+
+
+def test_every_command_is_in_exactly_one_group() -> None:
+    grouped = [name for commands in GROUPS.values() for name in commands]
+
+    assert list(GROUPS) == ["Set up", "Evaluate", "Inspect", "Train", "Ship"]
+    assert sorted(grouped) == sorted(COMMANDS)
+
+
+def test_a_command_stands_under_its_heading(capsys: pytest.CaptureFixture[str]) -> None:
+    invoke(cli.cli, ["--help"])
+
+    lines = capsys.readouterr().out.splitlines()
+    inspect = lines[lines.index("Inspect:") + 1 : lines.index("Train:")]
+    assert [line.split()[0] for line in inspect if line] == list(GROUPS["Inspect"])
 
 
 def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,7 @@ import pytest
 from support.builders import CREATED, a_session
 
 from vldock.common.errors import EnvironmentUnfit, UsageError
-from vldock.host.cli import session_exec
+from vldock.host.cli.session import exec as session_exec
 from vldock.host.sessions import display as session_display
 from vldock.host.sessions import find as session_find
 from vldock.host.sessions import owner as session_owner
@@ -107,12 +107,13 @@ def test_an_owner_that_is_no_process_is_refused() -> None:
 def test_a_first_word_that_is_no_option_is_the_sessions_name(
     typed: tuple[str, ...], name: str, rest: tuple[str, ...]
 ) -> None:
-    assert session_exec.split(typed) == (name, rest)
+    assert session_exec.split_words(typed) == (name, rest)
 
 
 def run_py(found: session_find.Session, **given: Any) -> list[str]:
-    asked = {"data": ["POPE,MMStar"], "models": (), "samples": None, "judge": None, "engine_name": None}
-    return session_exec.run_py(found, **{**asked, "batch_size": None, "feature_cache": False, "extra": (), **given})
+    options: dict[str, Any] = {"data": ["POPE,MMStar"], "models": (), "samples": None, "judge": None, "extra": ()}
+    options |= {"engine_name": None, "batch_size": None, "feature_cache": False, **given}
+    return session_exec.run_py_command(found, **options)
 
 
 def test_an_evaluation_is_the_line_a_user_types() -> None:

@@ -1,12 +1,12 @@
-"""`vldock session`: containers that keep models loaded; started, looked at, ended."""
+"""`vldock session`: the group, and its commands ls, status, logs, stop and gc."""
 
 from __future__ import annotations
 
 import click
 
 from vldock.common.errors import EnvironmentUnfit
-from vldock.host.cli import session_exec
-from vldock.host.cli.session_start import JSON, NAME, start_command
+from vldock.host.cli.session.exec import eval_command, exec_command
+from vldock.host.cli.session.start import JSON, NAME, start_command
 from vldock.host.docker_engine import client as docker_client
 from vldock.host.docker_engine import docker_cli
 from vldock.host.sessions import control as session_control
@@ -22,7 +22,7 @@ UNREADY = 3
 
 @click.group(name="session")
 def session_group() -> None:
-    """Keep models loaded in a container, and evaluate in it: seconds instead of a start and a load each time.
+    """Keep models loaded in a container and evaluate in it, without a start and a load each time.
 
     \b
     Examples:
@@ -36,7 +36,7 @@ def session_group() -> None:
 @session_group.command(name="ls")
 @JSON
 def ls_command(as_json: bool) -> None:
-    """List the sessions: models, state, age, how long idle, memory.
+    """List the sessions: models, state, age, idle time, memory.
 
     \b
     Examples:
@@ -45,11 +45,11 @@ def ls_command(as_json: bool) -> None:
     """
     with docker_client.connected() as client:
         every = session_find.find_all(client)
-        told = session_control.read_statuses(every)
+        answers = session_control.read_statuses(every)
     if as_json:
-        print_json([session_display.session_json(found, answer) for found, answer in zip(every, told, strict=True)])
+        print_json([session_display.session_json(found, answer) for found, answer in zip(every, answers, strict=True)])
     elif every:
-        console().print(session_display.table(every, told))
+        console().print(session_display.table(every, answers))
     else:
         click.echo(f"no session; start one: {session_find.start_command(session_spec.DEFAULT)}")
 
@@ -58,9 +58,9 @@ def ls_command(as_json: bool) -> None:
 @NAME
 @JSON
 def status_command(name: str, as_json: bool) -> int:
-    """Tell what a session says of itself: models, what is at work, memory.
+    """Print a session's state: models, running evaluations, memory.
 
-    Exit code 0 when it is ready; 3 when it is not there, does not answer, or is still starting or stopping.
+    Exit code 0 when it is ready; 3 when it is absent, does not answer, or is starting or stopping.
 
     \b
     Examples:
@@ -69,25 +69,25 @@ def status_command(name: str, as_json: bool) -> int:
     """
     with docker_client.connected() as client:
         found = session_find.require_running(client, name)
-        told = session_control.read_status(found)
-    if told is None:
+        answer = session_control.read_status(found)
+    if answer is None:
         raise EnvironmentUnfit(
             f"session {name} does not answer: its container is {found.describe_state()}",
             hint=f"vldock session logs {name} --tail 20",
         )
     if as_json:
-        print_json(told.raw)
+        print_json(answer.raw)
     else:
-        click.echo("\n".join(session_display.status_lines(found, told)))
-    return 0 if told.state == "ready" else UNREADY
+        click.echo("\n".join(session_display.status_lines(found, answer)))
+    return 0 if answer.state == "ready" else UNREADY
 
 
 @session_group.command(name="logs")
 @NAME
-@click.option("--follow", "-f", is_flag=True, help="Go on as it prints more; Ctrl-C ends.")
+@click.option("--follow", "-f", is_flag=True, help="Print new lines as they come; Ctrl-C ends.")
 @click.option("--tail", type=int, help="Only the last N lines.")
 def logs_command(name: str, follow: bool, tail: int | None) -> int:
-    """Print what a session's server and worker said, as `docker logs` does; an evaluation's lines go to its caller.
+    """Print the log of a session's server and worker; an evaluation's lines go to its caller.
 
     \b
     Examples:
@@ -103,9 +103,9 @@ def logs_command(name: str, follow: bool, tail: int | None) -> int:
 @session_group.command(name="stop")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("--all", "everything", is_flag=True, help="Stop every session.")
-@click.option("--force", is_flag=True, help="Although something is at work; what it has predicted is kept.")
+@click.option("--force", is_flag=True, help="Stop running evaluations too; their predictions are kept.")
 def stop_command(names: tuple[str, ...], everything: bool, force: bool) -> int:
-    """End sessions and remove their containers. Exit code 1 where one was left because something is at work in it.
+    """Stop sessions and remove their containers. Exit code 1 where one is left because it is busy.
 
     \b
     Examples:
@@ -126,11 +126,11 @@ def stop_command(names: tuple[str, ...], everything: bool, force: bool) -> int:
 
 
 @session_group.command(name="gc")
-@click.option("--older-than", metavar="DURATION", help="Also those idle for longer: 90s, 30m, 8h, 2d.")
+@click.option("--older-than", metavar="DURATION", help="Also sessions idle for longer: 90s, 30m, 8h, 2d.")
 @click.option("--dry-run", is_flag=True, help="Print what would be removed; remove nothing.")
 @JSON
 def gc_command(older_than: str | None, dry_run: bool, as_json: bool) -> None:
-    """Remove sessions nobody can use: ended, never started, unhealthy, or whose --owner is over.
+    """Remove unusable sessions: ended, never started, unhealthy, or whose --owner has ended.
 
     \b
     Examples:
@@ -139,16 +139,16 @@ def gc_command(older_than: str | None, dry_run: bool, as_json: bool) -> None:
     """
     idle = None if older_than is None else session_spec.parse_seconds(older_than)
     with docker_client.connected() as client:
-        waste = session_stop.plan(session_find.find_all(client), older_than=idle)
+        stale = session_stop.plan(session_find.find_all(client), older_than=idle)
         if as_json:
             print_json(
-                [{"session": item.session.name, "container": item.session.container, "why": item.why} for item in waste]
+                [{"session": item.session.name, "container": item.session.container, "why": item.why} for item in stale]
             )
         else:
-            click.echo("\n".join(map(str, waste)) or "nothing to remove")
+            click.echo("\n".join(map(str, stale)) or "nothing to remove")
         if not dry_run:
-            session_stop.remove_stale(waste, say=say)
+            session_stop.remove_stale(stale, say=say)
 
 
-for command in (start_command, session_exec.eval_command, session_exec.exec_command):
+for command in (start_command, eval_command, exec_command):
     session_group.add_command(command)

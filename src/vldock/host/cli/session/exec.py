@@ -1,4 +1,4 @@
-"""`vldock session eval` and `exec`: commands in a session."""
+"""`vldock session eval` and `vldock session exec`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from vldock.host.util.console import say
     multiple=True,
     metavar="BENCHMARK[,..]",
     required=True,
-    help="May be given several times; all: the 20.",
+    help="Repeatable; all: the 20.",
 )
 @click.option("--model", "-m", "models", multiple=True, help="Default: the session's, where it holds one.")
 @SAMPLES
@@ -42,10 +42,10 @@ from vldock.host.util.console import say
 @click.option(
     "--feature-cache", is_flag=True, help="With --engine batched: vision features from the cache and into it."
 )
-def eval_command(words: tuple[str, ...], **given: Any) -> int:
-    """Evaluate in a session: run.py in its container, streams and exit code passed on.
+def eval_command(words: tuple[str, ...], **options: Any) -> int:
+    """Evaluate in a session by run.py; its streams and exit code are passed on.
 
-    Ctrl-C cancels the evaluation and keeps what it has predicted (exit code 130); twice kills it.
+    Ctrl-C cancels the evaluation and keeps its predictions (exit code 130); twice kills it.
 
     \b
     Examples:
@@ -53,21 +53,23 @@ def eval_command(words: tuple[str, ...], **given: Any) -> int:
       vldock session eval two --data POPE,MMStar --model llava_v1.5_13b
       vldock session eval --data POPE --engine batched --batch-size 16 -- --mode infer
     """
-    name, extra = split(words)
+    name, extra = split_words(words)
     with docker_client.connected() as client:
         found = session_find.require_running(client, name)
-        argv = run_py(found, extra=extra, **given)
-        return in_session(found, argv, interrupt=session_exec.end_evaluation, results=True)
+        argv = run_py_command(found, extra=extra, **options)
+        return run_in_session(found, argv, interrupt=session_exec.end_evaluation, results=True)
 
 
-def split(words: Sequence[str]) -> tuple[str, tuple[str, ...]]:
-    """Return the session's name and run.py's own arguments: a first word that is no option is the name."""
+def split_words(words: Sequence[str]) -> tuple[str, tuple[str, ...]]:
+    """Return the session's name and run.py's own arguments.
+
+    The first word is the name unless it is an option."""
     if words and not words[0].startswith("-"):
         return words[0], tuple(words[1:])
     return session_spec.DEFAULT, tuple(words)
 
 
-def run_py(
+def run_py_command(
     found: Session,
     *,
     data: Sequence[str],
@@ -87,14 +89,14 @@ def run_py(
         held = ", ".join(found.models) or "none"
         raise UsageError(f"no --model, and session {found.name} was started with {held}", expected="--model NAME")
     words = ["--data", *choose_benchmarks(",".join(data)), "--model", *(models or found.models)]
-    options = (("--limit", samples), ("--judge", judge), ("--engine", engine_name), ("--batch-size", batch_size))
-    words += [word for option, value in options if value is not None for word in (option, str(value))]
+    pairs = (("--limit", samples), ("--judge", judge), ("--engine", engine_name), ("--batch-size", batch_size))
+    words += [word for option, value in pairs if value is not None for word in (option, str(value))]
     words += ["--feature-cache"] if feature_cache else []
     return ["python", session_spec.RUN_PY, *words, *extra]
 
 
-def in_session(found: Session, argv: Sequence[str], *, interrupt: session_exec.Interrupt, results: bool) -> int:
-    """Run a command in a session with its streams on ours, tell where results are, and return its exit code."""
+def run_in_session(found: Session, argv: Sequence[str], *, interrupt: session_exec.Interrupt, results: bool) -> int:
+    """Run a command in a session with our streams, print where its results are, and return its exit code."""
     say(process.shell_text(["docker", "exec", found.container, *argv]))
     size = {"COLUMNS": str(shutil.get_terminal_size().columns)} if sys.stderr.isatty() else {}
     code = session_exec.run(found.handle, argv, request_id=session_exec.new_request_id(), env=size, interrupt=interrupt)
@@ -107,7 +109,7 @@ def in_session(found: Session, argv: Sequence[str], *, interrupt: session_exec.I
 @click.argument("name")
 @click.argument("argv", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- COMMAND...")
 def exec_command(name: str, argv: tuple[str, ...]) -> int:
-    """Run any command in a session's container; on a terminal it has the terminal, else Ctrl-C ends it.
+    """Run a command in a session's container, on the terminal where there is one; else Ctrl-C ends it.
 
     \b
     Examples:
@@ -118,5 +120,5 @@ def exec_command(name: str, argv: tuple[str, ...]) -> int:
     with docker_client.connected() as client:
         found = session_find.require_running(client, name)
         if not (sys.stdin.isatty() and sys.stdout.isatty()):
-            return in_session(found, argv, interrupt=session_exec.end_command, results=False)
+            return run_in_session(found, argv, interrupt=session_exec.end_command, results=False)
     return process.run_attached([docker_cli.require_any().path, "exec", "-it", found.container, *argv])

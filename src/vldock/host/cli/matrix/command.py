@@ -1,4 +1,4 @@
-"""`vldock matrix`: its options, turned into a plan, a run folder, and an exit code."""
+"""`vldock matrix`: from options to a plan, a run folder and an exit code."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from click.core import ParameterSource
 from vldock.common import inference_options
 from vldock.common.errors import EnvironmentUnfit, UsageError
 from vldock.host import doctor
-from vldock.host.cli.options import answering, matrix_options
+from vldock.host.cli.matrix.options import choose_engine, matrix_options
 from vldock.host.containers import cleanup, gpus, terminal
 from vldock.host.docker_engine import client as docker_client
 from vldock.host.images import local as local_images
@@ -45,12 +45,12 @@ OF_THE_PLAN = (
 @click.command(name="matrix")
 @matrix_options
 @click.pass_context
-def matrix_command(ctx: click.Context, /, **given: Any) -> int:
+def matrix_command(ctx: click.Context, /, **options: Any) -> int:
     """Evaluate every model on every benchmark: one container, and one model load, per model and device.
 
     With several GPUs (or --workers) each takes the next cell when it is free, longest first: docs/use/many-devices.md.
-    Results are in outputs/<timestamp>/. Killed or stopped, the same command goes on where it was: finished cells are
-    kept. Exit code 0 only if every cell succeeded.
+    Results are in outputs/<timestamp>/. Killed or stopped, the same command resumes: finished cells are kept. Exit
+    code 0 only if every cell succeeded.
 
     \b
     Examples:
@@ -60,42 +60,40 @@ def matrix_command(ctx: click.Context, /, **given: Any) -> int:
       vldock matrix --gpus all --dry-run
       vldock matrix --resume outputs/20260101-120000
     """
-    if given["resume"] and given["fresh"]:
+    if options["resume"] and options["fresh"]:
         raise UsageError("--resume and --fresh", expected="one of the two")
-    asked = None if given["resume"] else answering(ctx, given)
-    status = docker_client.status()
-    if not status.answers:
-        raise EnvironmentUnfit(f"no Docker engine answers: {status.problem}", hint="vldock engine up")
+    engine = None if options["resume"] else choose_engine(ctx, options)
+    status = docker_client.require_engine()
+    outputs: Path = options["outputs"].resolve()
+    found: tuple[RunFolder, RunRecord] | None
     with docker_client.connected() as client:
-        if asked is None:
-            folder = RunFolder(given["resume"].resolve())
-            record = replace(folder.load(), plan=_resumed(ctx, folder, given))
-            record = replace(record, where=_where(ctx, given, record.where))
-            places = _places(status, record.plan, record.where)
-        else:
-            plan = _plan(client, status, given, asked)
-            where = _where(ctx, given, _usual(status, plan))
+        if engine is None:
+            folder = RunFolder(options["resume"].resolve())
+            plan = _resumed(ctx, folder, options)
+            record = replace(folder.load(), plan=plan)
+            where = _placement(ctx, options, record.where)
             places = _places(status, plan, where)
-            found = None if given["fresh"] else _continued(given["outputs"], plan, where)
-            if given["dry_run"]:
-                return dry_run.show(plan, where, places, found, outputs=given["outputs"].resolve())
-            folder, record = found or run_folder.create(
-                given["outputs"].resolve(), plan, now=runner.utc_now(), where=where
-            )
-        if given["dry_run"]:
-            return dry_run.show(record.plan, record.where, places, (folder, record), outputs=folder.path.parent)
-        return _work(client, folder, record, places, as_json=given["as_json"])
+            found, outputs = (folder, replace(record, where=where)), folder.path.parent
+        else:
+            plan = _plan(client, status, options, engine)
+            where = _placement(ctx, options, _default_placement(status, plan))
+            places = _places(status, plan, where)
+            found = None if options["fresh"] else _continued(outputs, plan, where)
+        if options["dry_run"]:
+            return dry_run.show(plan, where, places, found, outputs=outputs)
+        folder, record = found or run_folder.create(outputs, plan, now=runner.utc_now(), where=where)
+        return _run(client, folder, record, places, as_json=options["as_json"])
 
 
-def _where(ctx: click.Context, given: dict[str, Any], before: Placement) -> Placement:
-    """Return what the options say, and `before` where they say nothing."""
+def _placement(ctx: click.Context, options: dict[str, Any], before: Placement) -> Placement:
+    """Return the placement of the options that were typed, else that of `before`."""
     names = ("workers", "spread", "data_parallel")
     typed = [name for name in names if ctx.get_parameter_source(name) is not ParameterSource.DEFAULT]
-    return replace(before, **{name: given[name] for name in typed})
+    return replace(before, **{name: options[name] for name in typed})
 
 
-def _usual(status: docker_client.EngineStatus, plan: RunPlan) -> Placement:
-    """Return how a new run is spread where the options say nothing."""
+def _default_placement(status: docker_client.EngineStatus, plan: RunPlan) -> Placement:
+    """Return the default placement of a new run."""
     if not (plan.standin and plan.gpus == "none"):
         return Placement()
     return Placement(workers=devices.workers_for_standins(len(plan.cells), _machine(status)))
@@ -113,37 +111,37 @@ def _places(status: docker_client.EngineStatus, plan: RunPlan, where: Placement)
 
 
 def _plan(
-    client: Any, status: docker_client.EngineStatus, given: dict[str, Any], asked: inference_options.Engine
+    client: Any, status: docker_client.EngineStatus, options: dict[str, Any], engine: inference_options.Engine
 ) -> RunPlan:
-    models = choose_models(given["models"], standin=given["standin"])
-    benchmarks = choose_benchmarks(given["benchmarks"])
-    chosen, line = gpus.resolve(given["gpus_asked"], status)
+    models = choose_models(options["models"], standin=options["standin"])
+    benchmarks = choose_benchmarks(options["benchmarks"])
+    chosen, line = gpus.resolve(options["gpus_asked"], status)
     say(line)
-    if not given["standin"]:
+    if not options["standin"]:
         for name, lost in (("data", "benchmarks"), ("cache", "weights")):
-            if given[name] is None:
+            if options[name] is None:
                 say(f"no --{name}: {lost} are downloaded into the container and lost with it")
-    if asked.feature_cache and given["cache"] is None:
+    if engine.feature_cache and options["cache"] is None:
         say("--feature-cache without --cache: the features are lost with the container")
     return RunPlan(
         models=models,
         benchmarks=benchmarks,
-        samples=given["samples"],
-        standin=given["standin"],
-        image=given["image"],
-        image_id=str(local_images.find(client, given["image"], hint="vldock build").id),
+        samples=options["samples"],
+        standin=options["standin"],
+        image=options["image"],
+        image_id=str(local_images.find(client, options["image"], hint="vldock build").id),
         gpus=chosen,
-        data=_absolute(given["data"]),
-        cache=_absolute(given["cache"]),
-        env_file=_absolute(given["env_file"]),
-        network=given["network"],
-        user=given["user"] or terminal.caller_user(),
-        timeout=given["timeout"],
-        prompt=given["prompt"],
-        engine=asked.name,
-        batch_size=asked.batch_size,
-        feature_cache=asked.feature_cache,
-        read_only_inputs=given["read_only_inputs"],
+        data=_absolute(options["data"]),
+        cache=_absolute(options["cache"]),
+        env_file=_absolute(options["env_file"]),
+        network=options["network"],
+        user=options["user"] or terminal.caller_user(),
+        timeout=options["timeout"],
+        prompt=options["prompt"],
+        engine=engine.name,
+        batch_size=engine.batch_size,
+        feature_cache=engine.feature_cache,
+        read_only_inputs=options["read_only_inputs"],
     )
 
 
@@ -151,26 +149,26 @@ def _absolute(path: Path | None) -> str | None:
     return None if path is None else str(path.resolve())
 
 
-def _resumed(ctx: click.Context, folder: RunFolder, given: dict[str, Any]) -> RunPlan:
+def _resumed(ctx: click.Context, folder: RunFolder, options: dict[str, Any]) -> RunPlan:
     typed = [name for name in OF_THE_PLAN if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE]
     if typed:
-        options = ", ".join(f"--{name.removesuffix('_asked').replace('_', '-')}" for name in typed)
+        names = ", ".join(f"--{name.removesuffix('_asked').replace('_', '-')}" for name in typed)
         raise UsageError(
-            f"--resume {folder.path} with {options}",
+            f"--resume {folder.path} with {names}",
             expected=f"no option that changes the plan in {folder.path / run_folder.RUN_FILE}",
             hint=f"vldock matrix --resume {folder.path}",
         )
     plan = folder.load().plan
-    values = {"env_file": _absolute(given["env_file"]), "network": given["network"], "user": given["user"]}
-    values["read_only_inputs"] = given["read_only_inputs"] or None
+    values = {"env_file": _absolute(options["env_file"]), "network": options["network"], "user": options["user"]}
+    values["read_only_inputs"] = options["read_only_inputs"] or None
     if ctx.get_parameter_source("feature_cache") is ParameterSource.COMMANDLINE:
-        values["feature_cache"] = given["feature_cache"]
-        inference_options.choose(plan.engine, str(plan.batch_size or ""), feature_cache=given["feature_cache"])
+        values["feature_cache"] = options["feature_cache"]
+        inference_options.choose(plan.engine, str(plan.batch_size or ""), feature_cache=options["feature_cache"])
     return replace(plan, **{name: value for name, value in values.items() if value is not None})
 
 
 def _continued(outputs: Path, plan: RunPlan, where: Placement) -> tuple[RunFolder, RunRecord] | None:
-    found = run_folder.latest_unfinished(outputs.resolve())
+    found = run_folder.latest_unfinished(outputs)
     if found is None:
         return None
     folder, record = found
@@ -182,7 +180,7 @@ def _continued(outputs: Path, plan: RunPlan, where: Placement) -> tuple[RunFolde
     return folder, replace(record, plan=plan, where=where)
 
 
-def _work(
+def _run(
     client: Any, folder: RunFolder, record: RunRecord, places: tuple[devices.Device, ...], *, as_json: bool
 ) -> int:
     plan = record.plan

@@ -1,0 +1,43 @@
+"""`vldock version`: versions of vldock, the Docker engine and the image."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from vldock import __version__
+from vldock.host import doctor
+from vldock.host.cli import options
+from vldock.host.docker_engine import client as docker_client
+from vldock.host.util.console import print_json
+
+
+@click.command(name="version")
+@options.IMAGE
+@options.json_option()
+def version_command(image: str, as_json: bool) -> None:
+    """Print the versions of vldock and the engine, and the labels of the image.
+
+    \b
+    Examples:
+      vldock version
+      vldock version --json
+    """
+    status = docker_client.status()
+    facts: dict[str, Any] = {"vldock": __version__, "engine": status.version, "image": None}
+    if status.answers:
+        from docker.errors import ImageNotFound
+
+        with docker_client.connected() as client:
+            try:
+                found = client.images.get(image)
+                facts["image"] = {"tag": image, "id": found.id, **doctor.read_labels(found)}
+            except ImageNotFound:
+                pass
+    if as_json:
+        print_json(facts)
+        return
+    click.echo(f"vldock {__version__}\nengine {status.version or 'none answers'}")
+    described = facts["image"] or {"tag": image, "id": "not here"}
+    click.echo("image  " + "\n       ".join(f"{key} {value}" for key, value in described.items()))
