@@ -14,7 +14,7 @@ from support import wait_until
 from support.paths import VLDOCK
 
 from vldock.host.containers import cleanup
-from vldock.host.matrix.runner import ROLE
+from vldock.host.matrix.job_container import ROLE
 
 pytestmark = pytest.mark.engine
 MODELS = ("llava_v1.5_7b", "llava_v1.5_13b")

@@ -1,4 +1,6 @@
-"""What is read in a thread while containers compute, so that a run's end need not wait for it."""
+"""Reads in a background thread, while containers compute.
+
+So that the end of a run need not wait for them."""
 
 from __future__ import annotations
 
@@ -17,10 +19,10 @@ Facts = Mapping[str, Any]
 
 
 class BackgroundReads:
-    """The facts of the image, and the evidence behind the cells of models that are done."""
+    """Facts of the image, and score intervals of the cells of finished models."""
 
     def __init__(self, facts: Callable[[], Facts]) -> None:
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="vldock-meanwhile")
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="vldock-background-reads")
         self._facts = self._pool.submit(facts)
         self._gathered: list[Future[dict[tuple[str, str], score_intervals.Evidence]]] = []
 
@@ -33,16 +35,16 @@ class BackgroundReads:
         self._pool.shutdown(cancel_futures=True)
 
     def facts(self, *, wait: bool = False) -> dict[str, Any]:
-        """Return what is known of the image: nothing yet, or where it could not be asked. Cells are worth more."""
+        """Return the facts of the image; none before they are read, or where that failed: cells are worth more."""
         if wait or self._facts.done():
             with contextlib.suppress(Exception):
                 return dict(self._facts.result())
         return {}
 
     def gather(self, folder: Path, cells: Sequence[Cell]) -> None:
-        """Have the evidence of cells read whose files are final."""
+        """Start reading the evidence of cells whose files are final."""
         self._gathered.append(self._pool.submit(score_intervals.gather, folder, cells))
 
     def gathered(self) -> Gathered:
-        """Wait for what is being read, and return it."""
+        """Wait for the reads, and return their evidence."""
         return {key: value for future in self._gathered for key, value in future.result().items()}

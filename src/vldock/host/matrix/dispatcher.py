@@ -1,7 +1,7 @@
-"""Cells to devices: each free device takes the next cell, a lost one's cell goes on elsewhere, nothing runs twice.
+"""Dispatcher: give cells to free devices, and those of a lost device to another.
 
-One loop in one thread decides everything. The jobs that run are the crew's (crew.py), what runs where the executor's
-(executor.py), in which order the schedule's (schedule.py), whose fault a death was blame.py's.
+One loop in one thread decides everything; no cell runs twice. Around it: running_jobs (jobs and their threads),
+executor (where a job runs), scheduler (order), failure_policy (whose fault a death was).
 """
 
 from __future__ import annotations
@@ -30,168 +30,170 @@ from vldock.host.runs.record import JobRecord
 
 @dataclass
 class Dispatcher:
-    """The work on the cells that wait; `cells` gathers their records, `on_stint` is told what each job did."""
+    """The waiting cells and their devices; `cells` collects records, `on_job_end` receives that of each job."""
 
     records: CellRecords
     places: Sequence[Device]
     executor: Executor
-    costs: Estimates
+    estimates: Estimates
     sink: Sink
-    on_stint: Callable[[JobRecord], None]
-    wide: bool = False
+    on_job_end: Callable[[JobRecord], None]
+    share: bool = False
     clock: Callable[[], float] = time.monotonic
     cells: dict[Key, Cell] = field(default_factory=dict)
     waiting: list[Key] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.by_name = {place.name: place for place in self.places}
-        self.blame = FailurePolicy(list(self.by_name))
-        self.crew = RunningJobs(self.records, self.executor, self.on_stint, self.clock)
+        self.failures = FailurePolicy(list(self.by_name))
+        self.jobs = RunningJobs(self.records, self.executor, self.on_job_end, self.clock)
 
     @property
-    def many(self) -> bool:
-        """Tell whether there is more than one device, so that it must be said which one is meant."""
+    def several(self) -> bool:
+        """Whether there are several devices, so that events must name theirs."""
         return len(self.places) > 1
 
     def run(self, keys: Iterable[Key]) -> dict[Key, Cell]:
         """Evaluate the cells and return a record of each.
 
-        Raises EnvironmentUnfit when no device is left that works: what waits then has no record.
+        Raises EnvironmentUnfit when no working device remains; the waiting cells then have no record.
         """
         self.waiting = list(keys)
         try:
             self.assign()
-            while self.crew.workers:
-                self.handle(*self.crew.inbox.get())
+            while self.jobs.running:
+                self.handle(*self.jobs.inbox.get())
                 self.assign()
             if self.waiting:
                 raise EnvironmentUnfit(f"no device takes the {len(self.waiting)} cells that wait", hint="vldock doctor")
         except BaseException:
-            self.crew.stop()
+            self.jobs.stop()
             raise
         return self.cells
 
     def assign(self) -> None:
-        """Give every free device its next cell; end the jobs that have none."""
-        if self.blame.hopeless and self.waiting:
+        """Give every free device its next cell; finish the jobs without one."""
+        if self.failures.hopeless and self.waiting:
             raise EnvironmentUnfit(
-                f"the last {self.blame.in_a_row} cells or models in a row were given up, nothing finished in between: "
-                f"no device works any more; {len(self.waiting)} cells wait",
+                f"the last {self.failures.consecutive_give_ups} cells or models in a row were given up, "
+                f"nothing finished in between: no device works any more; {len(self.waiting)} cells wait",
                 hint="look at logs/, then vldock doctor",
             )
-        for name in list(self.blame.usable):
-            worker = self.crew.on(name)
-            if worker is not None and (worker.given or worker.leaving):
+        for name in list(self.failures.usable):
+            running = self.jobs.find(name)
+            if running is not None and (running.cell or running.finishing):
                 continue
-            seats = self.crew.seats(list(self.blame.usable))
-            choice = scheduler.choose(name, seats, self.tasks(), load=self.costs.load, wide=self.wide)
-            if worker is None and choice is not None:
-                self.begin(choice)
-            elif worker is not None:
-                same = choice is not None and choice.seats == worker.names and choice.task.model == worker.job.model
-                self.give(worker, choice.task.key) if choice and same else self.crew.retire(worker)
+            states = self.jobs.device_states(list(self.failures.usable))
+            choice = scheduler.choose(name, states, self.waiting_tasks(), load=self.estimates.load, share=self.share)
+            if running is None and choice is not None:
+                self.start_job(choice)
+            elif running is not None:
+                if choice and choice.devices == running.devices and choice.task.model == running.job.model:
+                    self.give(running, choice.task.key)
+                else:
+                    self.jobs.finish(running)
 
-    def tasks(self) -> list[Task]:
-        """Return what waits."""
+    def waiting_tasks(self) -> list[Task]:
+        """Return the waiting cells, for the scheduler."""
         ranks = self.places[0].ranks
-        return [Task(key, self.costs.cells[key] / ranks, self.blame.avoided(key)) for key in self.waiting]
+        seconds, avoid = self.estimates.cells, self.failures.devices_to_avoid
+        return [Task(key, seconds[key] / ranks, avoid(key)) for key in self.waiting]
 
-    def begin(self, choice: Assignment) -> None:
-        """Start a job for a cell; a device on which none can be started is left out."""
-        places = [self.by_name[name] for name in choice.seats]
+    def start_job(self, choice: Assignment) -> None:
+        """Start a job for a cell; a device that cannot start one is left out."""
+        places = [self.by_name[name] for name in choice.devices]
         device = places[0] if len(places) == 1 else devices.join_devices(places)
-        job = DeviceJob(
-            choice.task.model, device, log_files.name_of(choice.task.model, device.name) if self.many else None
-        )
+        model = choice.task.model
+        job = DeviceJob(model, device, log_files.name_of(model, device.name) if self.several else None)
         try:
-            worker = self.crew.start(job, choice.seats)
+            running = self.jobs.start(job, choice.devices)
         except EnvironmentUnfit as error:
-            gone = self.blame.leave_out(choice.seats)
+            gone = self.failures.leave_out(choice.devices)
             if not gone:
                 raise
-            self.tell_left_out(gone, error.message)
+            self.report_left_out(gone, error.message)
             return
-        self.give(worker, choice.task.key)
+        self.give(running, choice.task.key)
         if device.ranks > 1:  # ranks that are out of step after a failed cell cannot take another
-            worker.leaving = True
-            worker.watched.finish()
+            running.finishing = True
+            running.started.finish()
 
-    def give(self, worker: RunningJob, key: Key) -> None:
+    def give(self, running: RunningJob, key: Key) -> None:
         """Hand a cell to a job."""
         self.waiting.remove(key)
-        load = 0.0 if worker.seen.load_seconds else self.costs.load(key[0])
-        worker.given, worker.ends = key, self.clock() + load + self.costs.cells[key] / worker.job.device.ranks
-        worker.watched.give(key[1])
+        load = 0.0 if running.output.load_seconds else self.estimates.load(key[0])
+        running.cell, running.ends = key, self.clock() + load + self.estimates.cells[key] / running.job.device.ranks
+        running.started.give(key[1])
 
-    def handle(self, worker: RunningJob, item: Item) -> None:
-        """Take in what came from a job."""
-        if worker not in self.crew.workers:
-            return  # the last lines of one that was given up
+    def handle(self, running: RunningJob, item: Item) -> None:
+        """Handle an item of a job: a line, its end, an error, or silence."""
+        if running not in self.jobs.running:
+            return  # last lines of a job that was given up
         if isinstance(item, BaseException):
             raise item
         if isinstance(item, Exit):
-            worker.seen.exit = item
-            self.ended(worker)
+            running.output.exit = item
+            self.end_job(running)
         elif item is not None:
-            worker.heard = self.clock()
-            self.hear(worker, item)
-        elif (limit := self.records.plan.timeout) and self.clock() - worker.heard > limit:
-            worker.seen.silent_for = self.clock() - worker.heard
-            self.ended(worker)
+            running.last_heard = self.clock()
+            self.take_line(running, item)
+        elif (limit := self.records.plan.timeout) and self.clock() - running.last_heard > limit:
+            running.output.silent_for = self.clock() - running.last_heard
+            self.end_job(running)
 
-    def hear(self, worker: RunningJob, line: Line) -> None:
-        """Take in a line; an event goes on to the sink, a cell's end as the record on disk tells it."""
-        item = worker.seen.take(line)
+    def take_line(self, running: RunningJob, line: Line) -> None:
+        """Handle a line: pass an event on to the sink; the end of a cell is reported as its record on disk."""
+        item = running.output.take(line)
         if item is None:
             return
         if item["event"] == "model_loaded":
-            self.blame.model_loaded(worker.job.model, worker.names)
+            self.failures.record_load(running.job.model, running.devices)
         if item["event"] != "cell_end":
-            self.sink(self.placed(item, worker))
+            self.sink(self.with_device(item, running))
             return
-        key = (worker.job.model, str(item.get("benchmark")))
+        key = (running.job.model, str(item.get("benchmark")))
         cell = self.cells[key] = self.records.read(key)
-        worker.given = None if worker.given == key else worker.given
-        self.blame.finished(worker.names)
-        self.sink(self.placed({**item, **verdict(cell)}, worker))
+        running.cell = None if running.cell == key else running.cell
+        self.failures.record_success(running.devices)
+        self.sink(self.with_device({**item, **verdict(cell)}, running))
 
-    def ended(self, worker: RunningJob) -> None:
-        """See what a job left, and whether a cell has to go on elsewhere."""
-        key, cause = worker.given, self.crew.end(worker)
+    def end_job(self, running: RunningJob) -> None:
+        """End a job, and put its unfinished cell back."""
+        key, cause = running.cell, self.jobs.end(running)
         if key is not None:
             self.waiting.insert(0, key)
-            self.judge(worker, key, cause)
+            self.decide(running, key, cause)
 
-    def judge(self, worker: RunningJob, key: Key, cause: str) -> None:
-        """Decide whether a cell that was cut off is tried again, given up, or its device left out."""
-        seen, model = worker.seen, worker.job.model
-        culprit: Culprit = key if seen.current else (model, None)
-        if seen.code in REFUSALS and seen.code != UNFIT and not seen.lost:
-            verdict = self.blame.give_up(culprit, refused=True)
+    def decide(self, running: RunningJob, key: Key, cause: str) -> None:
+        """Decide whether an interrupted cell is retried, given up, or its device left out."""
+        output, model = running.output, running.job.model
+        culprit: Culprit = key if output.current else (model, None)
+        if output.code in REFUSALS and output.code != UNFIT and not output.lost:
+            decision = self.failures.give_up(culprit, refused=True)
         else:
-            final = bool(seen.unloaded or seen.silent_for is not None or seen.code == UNFIT) and not seen.lost
-            verdict = self.blame.died(culprit, worker.names, final=final)
-        if verdict.given_up:
+            final = bool(output.unloaded or output.silent_for is not None or output.code == UNFIT) and not output.lost
+            decision = self.failures.record_death(culprit, running.devices, final=final)
+        if decision.given_up:
             lost = [key] if culprit == key else [one for one in self.waiting if one[0] == model]
             for one in lost:
-                self.give_up(one, cause, worker)
+                self.give_up(one, cause, running)
         else:
-            self.sink(self.placed(event("retry", model=model, benchmark=culprit[1], reason=cause), worker))
-        self.tell_left_out(verdict.left_out, cause)
+            self.sink(self.with_device(event("retry", model=model, benchmark=culprit[1], reason=cause), running))
+        self.report_left_out(decision.left_out, cause)
 
-    def give_up(self, key: Key, cause: str, worker: RunningJob) -> None:
-        """Record a cell no job finished."""
+    def give_up(self, key: Key, cause: str, running: RunningJob) -> None:
+        """Record a cell that no job finished."""
         self.waiting.remove(key)
-        attempts = max(1, len(self.blame.struck.get(key, ()) or self.blame.struck.get((key[0], None), ())))
+        attempts = max(1, len(self.failures.struck.get(key, ()) or self.failures.struck.get((key[0], None), ())))
         cell = self.cells[key] = self.records.give_up(key, cause, attempts)
         item: Event = {"event": "cell_end", "model": key[0], "benchmark": key[1], **verdict(cell)}
-        self.sink(self.placed(item, worker))
+        self.sink(self.with_device(item, running))
 
-    def tell_left_out(self, names: Iterable[str], reason: str) -> None:
-        """Say which devices get no more cells; the jobs they still have may end."""
+    def report_left_out(self, names: Iterable[str], reason: str) -> None:
+        """Report devices that get no more cells; their running jobs may end."""
         for name in names:
             self.sink(event("device_left_out", on=name, reason=reason))
 
-    def placed(self, item: Event, worker: RunningJob) -> Event:
-        """Return an event with the device it came from, where there are several."""
-        return {**item, "on": worker.job.device.name} if self.many else item
+    def with_device(self, item: Event, running: RunningJob) -> Event:
+        """Return the event with its device, where there are several."""
+        return {**item, "on": running.job.device.name} if self.several else item

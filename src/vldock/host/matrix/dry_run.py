@@ -1,11 +1,11 @@
-"""`vldock matrix --dry-run`: which cell is expected on which device, when all is done, and the docker commands."""
+"""The text of `vldock matrix --dry-run`: expected devices and times of cells, and docker commands."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from vldock.host.matrix import estimates, runner, scheduler
+from vldock.host.matrix import estimates, job_container, scheduler
 from vldock.host.matrix.estimates import Estimates
 from vldock.host.matrix.executor import DeviceJob
 from vldock.host.matrix.scheduler import Planned, Schedule, Task
@@ -17,48 +17,48 @@ from vldock.host.util.console import duration_text
 from vldock.host.util.process import shell_text
 
 
-def show(
+def lines(
     plan: RunPlan,
     where: Placement,
     places: Sequence[Device],
     found: tuple[RunFolder, RunRecord] | None,
     *,
     outputs: Path,
-) -> int:
-    """Print what a run would do, starting nothing, and return the exit code."""
+) -> Iterator[str]:
+    """Yield the lines of a run that is not started; `found` is the run it would continue."""
     folder = found[0] if found else RunFolder(outputs / "TIMESTAMP")
-    kept = folder.finished_cells(plan)
-    waiting = [key for key in plan.cells if key not in kept]
-    print(f"{'continues ' + folder.name if found else 'a new run'}: {len(plan.cells)} cells, {len(kept)} kept")
+    finished = folder.finished_cells(plan)
+    waiting = [key for key in plan.cells if key not in finished]
+    yield f"{'continues ' + folder.name if found else 'a new run'}: {len(plan.cells)} cells, {len(finished)} kept"
     expected = estimates.estimate(outputs, plan)
-    ahead = expected_schedule(expected, waiting, places, where)
+    schedule = expected_schedule(expected, waiting, places, where)
     timed = sum(key in expected.recorded for key in waiting)
     source = f"by the recorded durations of {timed} of {len(waiting)} cells"
-    print(f"expected: {duration_text(ahead.makespan)}, {source}")
+    yield f"expected: {duration_text(schedule.makespan)}, {source}"
     for place in places:
-        mine = ahead.of(place.name)
+        mine = schedule.of(place.name)
         if len(places) > 1:
             end = duration_text(max((item.ends for item in mine), default=0.0))
-            print("\n".join([f"\n{place.name}: {len(mine)} cells, done after {end}", *map(cell_line, mine)]))
+            yield from [f"\n{place.name}: {len(mine)} cells, done after {end}", *map(cell_line, mine)]
         for model in plan.models if len(places) == 1 else dict.fromkeys(item.key[0] for item in mine):
             names = [item.key[1] for item in mine if item.key[0] == model]
-            print(f"\n{model}: {len(names)} cells")
+            yield f"\n{model}: {len(names)} cells"
             if names:
-                spec = runner.spec(plan, folder=folder, run_id="RUN", job=DeviceJob(model, place), benchmarks=names)
-                print(shell_text(spec.docker_argv()))
-    return 0
+                job = DeviceJob(model, place)
+                spec = job_container.spec(plan, folder=folder, run_id="RUN", job=job, benchmarks=names)
+                yield copyable(spec.docker_argv())
 
 
 def expected_schedule(
     expected: Estimates, waiting: Sequence[Key], places: Sequence[Device], where: Placement
 ) -> Schedule:
-    """Return how the run is expected to go."""
+    """Return the expected course of the run."""
     tasks = [Task(task.key, task.seconds / places[0].ranks) for task in expected.tasks(list(waiting))]
     names = [place.name for place in places]
-    return scheduler.simulate(names, tasks, load=expected.load, wide=where.data_parallel == "auto")
+    return scheduler.simulate(names, tasks, load=expected.load, share=where.data_parallel == "auto")
 
 
 def cell_line(item: Planned) -> str:
-    """Return a cell as one line: when it is expected to begin and end, in seconds, and with whom it is shared."""
-    shared = f"  on {len(item.seats)} devices at once" if len(item.seats) > 1 else ""
+    """Return a cell as one line: expected begin and end in seconds, and the number of devices that share it."""
+    shared = f"  on {len(item.devices)} devices at once" if len(item.devices) > 1 else ""
     return f"  {item.begins:>8.0f} - {item.ends:>8.0f} s  {item.key[0]} {item.key[1]}{shared}"

@@ -1,4 +1,6 @@
-"""What a cell and a model load are expected to take: from earlier runs in the outputs folder, else a rough default."""
+"""Expected seconds of cells and model loads.
+
+From earlier runs in the outputs folder, else a rough default."""
 
 from __future__ import annotations
 
@@ -14,12 +16,12 @@ from vldock.host.runs.folder import RUN_FILE, RunFolder
 from vldock.host.runs.plan import Key, RunPlan
 from vldock.host.runs.record import RunRecord
 
-RUNS = 20  # the newest so many runs are looked at
+RUNS = 20  # number of newest runs read
 START = 10.0  # seconds from `docker run` to a process that has imported everything
 SECONDS_A_GB = 6.0  # of loading weights; 84 s were measured for the 13.6 GB of LLaVA-1.5-7B
 SECONDS_A_SAMPLE = 0.4  # of LLaVA-1.5-7B; other models by their weight
 STANDIN_LOAD, STANDIN_SAMPLE, STANDIN_ROWS = 1.0, 0.15, 10
-# About how many rows a benchmark has: for an expectation, never for a result.
+# Approximate rows of a benchmark: for an estimate, never for a result.
 ROWS = {
     "MMBench_DEV_EN": 4329,
     "TextVQA_VAL": 5000,
@@ -50,7 +52,7 @@ OTHER_ROWS = 1000
 
 @dataclass(frozen=True)
 class PastCell:
-    """A recorded cell: seconds it took on one device, samples, and whether these were all there are."""
+    """A recorded cell: seconds on one device, samples, and whether these were the whole benchmark."""
 
     seconds: float
     samples: int
@@ -59,7 +61,7 @@ class PastCell:
 
 @dataclass(frozen=True)
 class Estimates:
-    """Expected seconds of cells and of model loads; `recorded` are the cells an earlier run has timed."""
+    """Expected seconds of cells and of model loads; `recorded` are cells timed by an earlier run."""
 
     cells: Mapping[Key, float]
     loads: Mapping[str, float]
@@ -70,31 +72,31 @@ class Estimates:
         return START + self.loads[model]
 
     def tasks(self, keys: list[Key]) -> list[Task]:
-        """Return cells as the schedule takes them."""
+        """Return cells as tasks of the scheduler."""
         return [Task(key, self.cells[key]) for key in keys]
 
 
 def estimate(outputs: Path, plan: RunPlan) -> Estimates:
-    """Return what the cells of a plan are expected to take, by the runs in `outputs` of the same kind of device."""
-    seen, loads = dict[Key, PastCell](), dict[str, float]()
+    """Return the estimates of a plan, from the runs in `outputs` on the same kind of device."""
+    past, loads = dict[Key, PastCell](), dict[str, float]()
     for folder, record in recent_runs(outputs):
         if is_comparable(record.plan, plan):
             for key, value in read_timed_cells(folder, record):
-                known = seen.get(key)
+                known = past.get(key)
                 if known is None or (value.whole and not known.whole):
-                    seen[key] = value
-            for stint in reversed(record.stints):
-                if stint.load_seconds is not None:
-                    loads.setdefault(stint.model, stint.load_seconds)
+                    past[key] = value
+            for job in reversed(record.stints):
+                if job.load_seconds is not None:
+                    loads.setdefault(job.model, job.load_seconds)
     return Estimates(
-        {key: cell_seconds(key, plan, seen.get(key)) for key in plan.cells},
+        {key: cell_seconds(key, plan, past.get(key)) for key in plan.cells},
         {model: loads.get(model, default_load(model, plan)) for model in plan.models},
-        frozenset(key for key in plan.cells if key in seen),
+        frozenset(key for key in plan.cells if key in past),
     )
 
 
 def recent_runs(outputs: Path) -> Iterator[tuple[RunFolder, RunRecord]]:
-    """Yield the newest runs first; a folder that is no run's, or of another version, is passed over."""
+    """Yield the newest runs first; a folder of no run, or of another version, is skipped."""
     for path in sorted((path.parent for path in outputs.glob(f"*/{RUN_FILE}")), reverse=True)[:RUNS]:
         try:
             yield RunFolder(path), RunFolder(path).load()
@@ -103,13 +105,13 @@ def recent_runs(outputs: Path) -> Iterator[tuple[RunFolder, RunRecord]]:
 
 
 def is_comparable(earlier: RunPlan, plan: RunPlan) -> bool:
-    """Tell whether durations of an earlier run say something about this one."""
+    """Return whether durations of an earlier run apply to this plan."""
     return earlier.standin == plan.standin and (earlier.gpus == "none") == (plan.gpus == "none")
 
 
 def read_timed_cells(folder: RunFolder, record: RunRecord) -> Iterator[tuple[Key, PastCell]]:
-    """Yield the finished cells of a run; one that several devices shared counts for each of them."""
-    ranks = {(stint.model, name): stint.ranks for stint in record.stints for name in stint.cells}
+    """Yield the finished cells of a run; one shared by several devices counts for each of them."""
+    ranks = {(job.model, name): job.ranks for job in record.stints for name in job.cells}
     for model, benchmark in record.plan.cells:
         try:
             cell = Cell.load(folder.cell(model, benchmark))
@@ -120,18 +122,18 @@ def read_timed_cells(folder: RunFolder, record: RunRecord) -> Iterator[tuple[Key
             yield (model, benchmark), PastCell(cell.seconds * shared, cell.samples, cell.limit is None)
 
 
-def cell_seconds(key: Key, plan: RunPlan, seen: PastCell | None) -> float:
-    """Return the expected seconds of a cell: recorded seconds a sample, times the samples asked."""
+def cell_seconds(key: Key, plan: RunPlan, past: PastCell | None) -> float:
+    """Return the expected seconds of a cell: recorded seconds of a sample, times the requested samples."""
     model, benchmark = key
-    rows = seen.samples if seen and seen.whole else STANDIN_ROWS if plan.standin else ROWS.get(benchmark, OTHER_ROWS)
+    rows = past.samples if past and past.whole else STANDIN_ROWS if plan.standin else ROWS.get(benchmark, OTHER_ROWS)
     samples = rows if plan.samples is None else min(rows, plan.samples)
-    if seen is not None:
-        return samples * seen.seconds / seen.samples
+    if past is not None:
+        return samples * past.seconds / past.samples
     return samples * (STANDIN_SAMPLE if plan.standin else SECONDS_A_SAMPLE * _weight(model) / _weight("llava_v1.5_7b"))
 
 
 def default_load(model: str, plan: RunPlan) -> float:
-    """Return the expected seconds of loading a model nobody has timed here."""
+    """Return the expected seconds of loading a model that no run here has timed."""
     return STANDIN_LOAD if plan.standin else SECONDS_A_GB * _weight(model)
 
 

@@ -1,4 +1,6 @@
-"""Where cells run. The dispatcher knows these protocols only; a cluster's scheduler can be another executor."""
+"""Executor: where jobs run; here, containers of this machine.
+
+The dispatcher knows the protocols only, so a cluster's scheduler can be another executor."""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ from vldock.host.runs.devices import Device
 
 @dataclass(frozen=True)
 class DeviceJob:
-    """One model on one device; its cells are given while it runs. `log` names its log, None is the model's own."""
+    """One model on one device; cells are given while it runs. `log` names its log, None is the model's own."""
 
     model: str
     device: Device
@@ -23,23 +25,23 @@ class DeviceJob:
 
 
 class StartedJob(Protocol):
-    """A job that has been started."""
+    """A started job."""
 
     def give(self, benchmark: str) -> None:
-        """Hand over one more cell; a job that has died does not take it."""
+        """Hand over one more cell; a dead job does not take it."""
 
     def finish(self) -> None:
-        """Say that no cell will follow: it ends when it has done what it was given."""
+        """Tell the job that no cell follows: it ends after its last cell."""
 
     def lines(self) -> Iterator[Line | None]:
         """Yield lines as they come, and None after a while of silence, until the job has ended."""
 
     def wait(self) -> Exit:
-        """Return how it ended; raises EnvironmentUnfit when nobody can tell any more."""
+        """Return how it ended; raises EnvironmentUnfit when that can no longer be known."""
 
 
 class Executor(Protocol):
-    """Starts jobs."""
+    """Starter of jobs."""
 
     def start(self, job: DeviceJob) -> AbstractContextManager[StartedJob]:
         """Start a job; leaving the context ends it, gently where an exception passes through.
@@ -50,7 +52,7 @@ class Executor(Protocol):
 
 @dataclass(frozen=True)
 class LocalContainers:
-    """The executor of this machine: a container for each job, fed by its standard input."""
+    """Executor of this machine: a container for each job, given cells by standard input."""
 
     client: Any
     spec: Callable[[DeviceJob], Spec]
@@ -64,7 +66,7 @@ class LocalContainers:
 
 @dataclass(frozen=True)
 class ContainerJob:
-    """A container of `python -m vldock.image evaluate --data -`: one benchmark a line, an empty line at the end."""
+    """A container of `python -m vldock.image evaluate --data -`: a benchmark a line, an empty line at the end."""
 
     container: Container
 
@@ -77,7 +79,7 @@ class ContainerJob:
         self.container.write_line("")
 
     def lines(self) -> Iterator[Line | None]:
-        """Yield what it prints."""
+        """Yield its lines."""
         return self.container.lines()
 
     def wait(self) -> Exit:

@@ -1,4 +1,4 @@
-"""What one container did before it ended, as its lines told it."""
+"""Output of one job: finished cells, current cell, and cause of its end."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ UNFIT = 3
 
 @dataclass
 class JobOutput:
-    """The cells it finished, what it was at, and its last words.
+    """Finished cells, current cell and last lines of a job.
 
-    `lost` is what it said of a device that is gone, `unloaded` why its model could not be loaded, `silent_for` how long
-    it had said nothing when it was given up.
+    `lost` is its message about a lost device, `unloaded` the reason its model could not be loaded, `silent_for` the
+    seconds of silence when it was given up.
     """
 
     done: list[str] = field(default_factory=list)
@@ -34,11 +34,11 @@ class JobOutput:
 
     @property
     def code(self) -> int | None:
-        """Its exit code."""
+        """Exit code, once it has ended."""
         return self.exit.code if self.exit else None
 
     def take(self, line: Line) -> Event | None:
-        """Take in one line; return its event, or None for anything else, which is kept as a last word."""
+        """Read one line; return its event, or None for any other line, which is kept as a last line."""
         item = parse(line.text) if line.source == "stdout" else None
         if item is None:
             if line.text.strip():
@@ -59,7 +59,7 @@ class JobOutput:
         return item
 
     def cause(self, logs: Iterable[Path]) -> str:
-        """Return one line: how it ended, what it was at, and its last words or those of the first log that has any."""
+        """Return one line: how the job ended, during which cell, and its last lines or those of a log."""
         if self.unloaded:
             return self.unloaded
         if self.silent_for is not None:

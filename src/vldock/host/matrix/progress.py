@@ -1,4 +1,4 @@
-"""What a person sees of a matrix run: bars on a terminal, one plain line per cell elsewhere; a table at the end."""
+"""Progress of a matrix run: bars on a terminal, else a line a cell; a table at the end."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def display(console: Console, *, total: int, standin: bool) -> Iterator[Sink]:
 
 
 class ProgressLines:
-    """One line per event that matters; none per sample."""
+    """Sink that prints one line for each notable event, none for a sample."""
 
     def __init__(self, console: Console, *, total: int, standin: bool) -> None:
         self._console = console
@@ -71,7 +71,7 @@ def _on(item: Event) -> str:
 
 
 class ProgressBars:
-    """Live bars: the cells of the run, and on each device the samples of its current cell."""
+    """Sink that shows bars: the cells of the run, and on each device the samples of its current cell."""
 
     def __init__(self, bars: Progress, lines: ProgressLines, *, total: int, standin: bool) -> None:
         self._bars, self._lines = bars, lines
@@ -136,7 +136,7 @@ def table(outcome: RunOutcome) -> Table:
 
 
 def closing_lines(outcome: RunOutcome) -> list[str]:
-    """Return the last lines: success rate, duration, report."""
+    """Return the last lines: success rate, duration, paths of the reports."""
     mark = f"{STANDIN}: " if outcome.record.plan.standin else ""
     rate = 100 * outcome.succeeded / max(1, outcome.total)
     return [

@@ -1,4 +1,4 @@
-"""The jobs that run: started by the executor, heard each in a thread of its own, ended, and what they did put away."""
+"""Running jobs: start, read output on a thread each, stop, record."""
 
 from __future__ import annotations
 
@@ -24,120 +24,123 @@ from vldock.host.runs.cell_records import CellRecords
 from vldock.host.runs.plan import Key
 from vldock.host.runs.record import JobRecord
 
+# A line of a job, its end, an error of the thread that reads it, or None after a while of silence.
 Item = Line | Exit | BaseException | None
 
 
 @dataclass(eq=False)
 class RunningJob:
-    """A job that runs: the devices it holds, the cell it has, and what its lines have told."""
+    """A job that runs: its devices, its current cell, and the facts of its output."""
 
     job: DeviceJob
-    names: tuple[str, ...]
-    watched: StartedJob
+    devices: tuple[str, ...]
+    started: StartedJob
     stack: ExitStack
     began: float
-    heard: float
-    started: str
-    given: Key | None = None
+    last_heard: float
+    began_at: str
+    cell: Key | None = None
     ends: float = 0.0
-    leaving: bool = False
-    seen: JobOutput = field(default_factory=JobOutput)
+    finishing: bool = False
+    output: JobOutput = field(default_factory=JobOutput)
 
 
 @dataclass
 class RunningJobs:
-    """The workers; `on_stint` is told what each has done when it ends."""
+    """The running jobs; `on_job_end` receives the record of each when it ends."""
 
     records: CellRecords
     executor: Executor
-    on_stint: Callable[[JobRecord], None]
+    on_job_end: Callable[[JobRecord], None]
     clock: Callable[[], float]
-    workers: list[RunningJob] = field(default_factory=list)
+    running: list[RunningJob] = field(default_factory=list)
     inbox: queue.Queue[tuple[RunningJob, Item]] = field(default_factory=queue.Queue)
 
-    def on(self, name: str) -> RunningJob | None:
-        """Return the worker that holds a device."""
-        return next((one for one in self.workers if name in one.names), None)
+    def find(self, device: str) -> RunningJob | None:
+        """Return the job that holds a device."""
+        return next((one for one in self.running if device in one.devices), None)
 
-    def seats(self, usable: Sequence[str]) -> dict[str, DeviceState]:
-        """Return the usable devices as the schedule sees them."""
-        seats, now = {name: DeviceState(name) for name in usable}, self.clock()
-        for worker in self.workers:
-            busy = worker.given is not None or worker.leaving
-            model = None if worker.leaving else worker.job.model
-            for name in set(worker.names) & seats.keys():
-                seats[name] = DeviceState(name, model, max(0.0, worker.ends - now) if busy else 0.0, busy)
-        return seats
+    def device_states(self, usable: Sequence[str]) -> dict[str, DeviceState]:
+        """Return the states of the usable devices, for the scheduler."""
+        states, now = {name: DeviceState(name) for name in usable}, self.clock()
+        for one in self.running:
+            busy = one.cell is not None or one.finishing
+            model = None if one.finishing else one.job.model
+            for name in set(one.devices) & states.keys():
+                states[name] = DeviceState(name, model, max(0.0, one.ends - now) if busy else 0.0, busy)
+        return states
 
-    def start(self, job: DeviceJob, names: tuple[str, ...]) -> RunningJob:
-        """Start a job on these devices and listen to it; raises EnvironmentUnfit where it cannot be started there."""
+    def start(self, job: DeviceJob, devices: tuple[str, ...]) -> RunningJob:
+        """Start a job on these devices and read its output; raises EnvironmentUnfit where it cannot be started."""
         stack = ExitStack()
-        watched = stack.enter_context(self.executor.start(job))
+        started = stack.enter_context(self.executor.start(job))
         now = self.clock()
-        started = datetime.now(UTC).isoformat(timespec="milliseconds")
-        worker = RunningJob(job, names, watched, stack, now, now, started)
-        self.workers.append(worker)
-        threading.Thread(target=self._listen, args=(worker,), daemon=True).start()
-        return worker
+        running = RunningJob(
+            job, devices, started, stack, now, now, datetime.now(UTC).isoformat(timespec="milliseconds")
+        )
+        self.running.append(running)
+        threading.Thread(target=self._read, args=(running,), daemon=True).start()
+        return running
 
-    def retire(self, worker: RunningJob) -> None:
-        """Tell a job that nothing follows."""
-        worker.leaving, worker.ends = True, self.clock()
-        worker.watched.finish()
+    def finish(self, running: RunningJob) -> None:
+        """Tell a job that no cell follows."""
+        running.finishing, running.ends = True, self.clock()
+        running.started.finish()
 
-    def end(self, worker: RunningJob) -> str:
-        """Remove what an ended job left and return why it ended: 'done' where it had no cell."""
-        self.workers.remove(worker)
-        worker.stack.close()
-        cause = worker.seen.cause(self._log_paths(worker)) if worker.given else "done"
-        self._put_away(worker, cause)
+    def end(self, running: RunningJob) -> str:
+        """Remove an ended job, record it, and return its cause of end: 'done' where it had no cell."""
+        self.running.remove(running)
+        running.stack.close()
+        cause = running.output.cause(self._log_paths(running)) if running.cell else "done"
+        self._record(running, cause)
         return cause
 
     def stop(self) -> None:
-        """End every job, all at once and gently: an exception is on its way."""
+        """End every job in parallel and gently, because of the exception being handled."""
         cause = sys.exc_info()
-        workers, self.workers = self.workers, []
-        with ThreadPoolExecutor(max_workers=max(1, len(workers))) as pool:
-            list(pool.map(lambda worker: _leave(worker.stack, cause), workers))
-        for worker in workers:
-            self._put_away(worker, "interrupted")
+        ended, self.running = self.running, []
+        with ThreadPoolExecutor(max_workers=max(1, len(ended))) as pool:
+            list(pool.map(lambda running: _leave(running.stack, cause), ended))
+        for running in ended:
+            self._record(running, "interrupted")
 
-    def _listen(self, worker: RunningJob) -> None:
-        """Pass on what a job says and how it ends; runs in a thread of its own."""
+    def _read(self, running: RunningJob) -> None:
+        """Pass on a job's lines and its end; runs in a thread of its own."""
         try:
-            for line in worker.watched.lines():
-                self.inbox.put((worker, line))
-            self.inbox.put((worker, worker.watched.wait()))
+            for line in running.started.lines():
+                self.inbox.put((running, line))
+            self.inbox.put((running, running.started.wait()))
         except Exception as error:  # noqa: BLE001  raised again by the loop, which is where it can be handled
-            self.inbox.put((worker, error))
+            self.inbox.put((running, error))
 
-    def _put_away(self, worker: RunningJob, end: str) -> None:
-        """Keep what an ended job did, and its log."""
-        job, seen, folder = worker.job, worker.seen, self.records.folder
-        seconds = round(self.clock() - worker.began, 3)
-        self.on_stint(
+    def _record(self, running: RunningJob, end: str) -> None:
+        """Record an ended job, and merge its log into the model's."""
+        job, output = running.job, running.output
+        self.on_job_end(
             JobRecord(
                 device=job.device.name,
                 model=job.model,
-                started=worker.started,
-                seconds=seconds,
-                cells=tuple(seen.done),
-                load_seconds=seen.load_seconds,
+                started=running.began_at,
+                seconds=round(self.clock() - running.began, 3),
+                cells=tuple(output.done),
+                load_seconds=output.load_seconds,
                 ranks=job.device.ranks,
                 end=end,
             )
         )
         if job.log:
-            log_files.merge(folder, job.model, job.log, device=job.device.name, user=self.records.plan.user)
+            log_files.merge(
+                self.records.folder, job.model, job.log, device=job.device.name, user=self.records.plan.user
+            )
 
-    def _log_paths(self, worker: RunningJob) -> list[Path]:
+    def _log_paths(self, running: RunningJob) -> list[Path]:
         """Return the logs a job may have written to, its own first."""
-        folder, job = self.records.folder, worker.job
+        folder, job = self.records.folder, running.job
         own = [folder.path / "logs" / job.log] if job.log else []
         return [*own, folder.model_log(job.model)]
 
 
 def _leave(stack: ExitStack, cause: tuple[Any, Any, Any]) -> None:
-    """End a job because of an exception; that it cannot be ended is less than what is on its way."""
+    """End a job because of an exception; an engine that cannot end it must not hide that exception."""
     with contextlib.suppress(EnvironmentUnfit):
         stack.__exit__(*cause)

@@ -1,6 +1,7 @@
-"""Which cell a free device takes next: longest first, models kept where they are loaded. Pure and deterministic.
+"""Scheduler: which cell a free device takes next. Pure and deterministic.
 
-The same `choose` is asked while a run works and when `vldock matrix --dry-run` plays a run through beforehand.
+Longest first, models kept where they are loaded. A run and the simulation of `vldock matrix --dry-run` use the same
+`choose`.
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ from dataclasses import dataclass, field, replace
 
 from vldock.host.runs.plan import Key
 
-WORTH = 0.9  # a cell is shared by several devices only where all is then done in less than this part of the time
+WORTH = 0.9  # a cell is shared by several devices only where all cells then end in less than this part of the time
 
 
 @dataclass(frozen=True)
 class Task:
-    """A cell that waits: the seconds it is expected to take on one device, and the devices it died on."""
+    """A waiting cell: expected seconds on one device, and the devices it died on."""
 
     key: Key
     seconds: float
@@ -25,13 +26,13 @@ class Task:
 
     @property
     def model(self) -> str:
-        """The model it needs."""
+        """Model of the cell."""
         return self.key[0]
 
 
 @dataclass(frozen=True)
 class DeviceState:
-    """A device as the schedule sees it: the model it has loaded, and in how many seconds it is free (0: now)."""
+    """State of a device: the loaded model, and the seconds until it is free (0: now)."""
 
     name: str
     model: str | None = None
@@ -41,80 +42,80 @@ class DeviceState:
 
 @dataclass(frozen=True)
 class Assignment:
-    """A cell and the device it goes to; several devices share it."""
+    """A cell and its device; several devices share it."""
 
     task: Task
-    seats: tuple[str, ...]
+    devices: tuple[str, ...]
 
 
 Loads = Callable[[str], float]  # model -> seconds from nothing to the first answer
 
 
 def choose(
-    name: str, seats: Mapping[str, DeviceState], waiting: Sequence[Task], *, load: Loads, wide: bool = False
+    name: str, devices: Mapping[str, DeviceState], waiting: Sequence[Task], *, load: Loads, share: bool = False
 ) -> Assignment | None:
-    """Return what the free device `name` does next, or None: it would only load a model others finish sooner.
+    """Return the next cell of the free device `name`; None where it would only load a model that others finish sooner.
 
-    With `wide`, a cell may be given to every free device at once. `waiting` is in the plan's order, which breaks ties.
+    With `share`, a cell may go to every free device at once. `waiting` is in the plan's order, which breaks ties.
     """
     mine = [task for task in waiting if name not in task.avoid]
-    here = seats[name]
     if not mine:
         return None
-    if len(seats) == 1:
-        kept = [task for task in mine if task.model == here.model]
-        return Assignment((kept or mine)[0], (name,))
-    same = [task for task in mine if task.model == here.model]
-    if same:
-        return Assignment(longest(same), (name,))
-    if wide and (spread := _spread(seats, mine, load=load)):
-        return spread
-    others = [seat for seat in seats.values() if seat.name != name]
-    ranked = [
-        (found, index, model)
-        for index, model in enumerate(dict.fromkeys(task.model for task in mine))
-        if (found := _need(model, waiting, others, load=load)) is not None
-    ]
-    if not ranked:
-        return None
-    _, _, model = max(ranked, key=lambda item: (item[0], -item[1]))
-    return Assignment(longest(task for task in mine if task.model == model), (name,))
+    loaded = [task for task in mine if task.model == devices[name].model]
+    if len(devices) == 1:
+        return Assignment((loaded or mine)[0], (name,))
+    if loaded:
+        return Assignment(longest(loaded), (name,))
+    if share and (shared := _share(devices, mine, load=load)):
+        return shared
+    others = [device for device in devices.values() if device.name != name]
+    model = _neediest_model(mine, waiting, others, load=load)
+    return Assignment(longest(task for task in mine if task.model == model), (name,)) if model else None
+
+
+def _neediest_model(
+    mine: Sequence[Task], waiting: Sequence[Task], others: Sequence[DeviceState], *, load: Loads
+) -> str | None:
+    """Return the model that most needs one more device, the first of equals; None where none does."""
+    needs = {model: _need(model, waiting, others, load=load) for model in dict.fromkeys(task.model for task in mine)}
+    ranked = [(need, model) for model, need in needs.items() if need is not None]
+    return max(ranked, key=lambda item: item[0])[1] if ranked else None
 
 
 def longest(tasks: Iterable[Task]) -> Task:
-    """Return the longest, the first of equals."""
+    """Return the longest task, the first of equals."""
     return max(tasks, key=lambda task: task.seconds)
 
 
 def _need(
     model: str, waiting: Sequence[Task], others: Sequence[DeviceState], *, load: Loads
 ) -> tuple[float, float] | None:
-    """Return how badly a model needs one more device (when it would be done without, its work); None: not at all."""
+    """Return a model's need for one more device: (end without it, total work); None for no need."""
     tasks = [task for task in waiting if task.model == model]
-    there = [seat for seat in others if seat.model == model]
+    holders = [device for device in others if device.model == model]
     seconds = [task.seconds for task in tasks]
-    if not there or any(task.avoid.issuperset(seat.name for seat in there) for task in tasks):
+    if not holders or any(task.avoid.issuperset(device.name for device in holders) for task in tasks):
         return math.inf, sum(seconds)
-    free = [seat.left for seat in there]
+    free = [device.left for device in holders]
     without = makespan(free, seconds)
     return (without, sum(seconds)) if makespan([*free, load(model)], seconds) < without else None
 
 
 def makespan(free: Sequence[float], seconds: Sequence[float]) -> float:
-    """Return when the last of these cells ends on devices that are free at those times, the longest begun first."""
+    """Return the end of the last of these cells on devices free at these times, longest first."""
     ends = list(free)
     heapq.heapify(ends)
     last = 0.0
-    for one in sorted(seconds, reverse=True):
-        end = heapq.heappop(ends) + one
+    for duration in sorted(seconds, reverse=True):
+        end = heapq.heappop(ends) + duration
         heapq.heappush(ends, end)
         last = max(last, end)
     return last
 
 
-def _spread(seats: Mapping[str, DeviceState], mine: Sequence[Task], *, load: Loads) -> Assignment | None:
-    """Return the longest cell for all free devices, where everything is then done sooner by more than a load."""
-    free = [seat.name for seat in seats.values() if not seat.busy and seat.model is None]
+def _share(devices: Mapping[str, DeviceState], mine: Sequence[Task], *, load: Loads) -> Assignment | None:
+    """Return the longest cell for all free devices, where all cells then end sooner by more than a load."""
+    free = [device.name for device in devices.values() if not device.busy and device.model is None]
     task = longest(mine)
     if len(free) < 2 or task.avoid:
         return None
@@ -128,17 +129,17 @@ def _spread(seats: Mapping[str, DeviceState], mine: Sequence[Task], *, load: Loa
 
 @dataclass(frozen=True)
 class Planned:
-    """A cell, where and when (seconds from the start) it is expected; the model's load is before `begins`."""
+    """Expected devices and time of a cell, in seconds from the start; the model's load is before `begins`."""
 
     key: Key
-    seats: tuple[str, ...]
+    devices: tuple[str, ...]
     begins: float
     ends: float
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """What is expected of a run, in the order in which cells begin."""
+    """Expected course of a run, in the order in which cells begin."""
 
     planned: tuple[Planned, ...]
 
@@ -147,51 +148,51 @@ class Schedule:
         """Seconds until the last cell has ended."""
         return max((item.ends for item in self.planned), default=0.0)
 
-    def of(self, seat: str) -> list[Planned]:
+    def of(self, device: str) -> list[Planned]:
         """Return the cells of one device."""
-        return [item for item in self.planned if seat in item.seats]
+        return [item for item in self.planned if device in item.devices]
 
 
 @dataclass
 class _Simulation:
-    """The state of `expected`: devices, what waits, and the ends to come."""
+    """State of `simulate`: devices, waiting cells, and the ends to come."""
 
-    seats: dict[str, DeviceState]
+    devices: dict[str, DeviceState]
     waiting: list[Task]
     load: Loads
-    wide: bool
+    share: bool
     now: float = 0.0
     ends: list[tuple[float, int, tuple[str, ...]]] = field(default_factory=list)
     planned: list[Planned] = field(default_factory=list)
 
     def assign(self) -> None:
-        for name in self.seats:
-            if self.seats[name].busy:
+        for name in self.devices:
+            if self.devices[name].busy:
                 continue
-            seats = {key: replace(seat, left=max(0.0, seat.left - self.now)) for key, seat in self.seats.items()}
-            choice = choose(name, seats, self.waiting, load=self.load, wide=self.wide)
+            states = {key: replace(one, left=max(0.0, one.left - self.now)) for key, one in self.devices.items()}
+            choice = choose(name, states, self.waiting, load=self.load, share=self.share)
             if choice is not None:
                 self.begin(choice)
 
     def begin(self, choice: Assignment) -> None:
-        task, names = choice.task, choice.seats
-        loaded = len(names) == 1 and self.seats[names[0]].model == task.model
+        task, names = choice.task, choice.devices
+        loaded = len(names) == 1 and self.devices[names[0]].model == task.model
         begins = self.now + (0.0 if loaded else self.load(task.model))
         ends = begins + task.seconds / len(names)
         self.waiting.remove(task)
         self.planned.append(Planned(task.key, names, begins, ends))
         heapq.heappush(self.ends, (ends, len(self.planned), names))
         for name in names:
-            self.seats[name] = DeviceState(name, task.model if len(names) == 1 else None, ends, busy=True)
+            self.devices[name] = DeviceState(name, task.model if len(names) == 1 else None, ends, busy=True)
 
 
-def simulate(names: Sequence[str], waiting: Sequence[Task], *, load: Loads, wide: bool = False) -> Schedule:
-    """Return how a run over these devices is expected to go; the same arguments give the same schedule."""
-    play = _Simulation({name: DeviceState(name) for name in names}, list(waiting), load, wide)
-    play.assign()
-    while play.ends:
-        play.now, _, free = heapq.heappop(play.ends)
+def simulate(names: Sequence[str], waiting: Sequence[Task], *, load: Loads, share: bool = False) -> Schedule:
+    """Return the expected course of a run over these devices, equal for equal arguments."""
+    simulation = _Simulation({name: DeviceState(name) for name in names}, list(waiting), load, share)
+    simulation.assign()
+    while simulation.ends:
+        simulation.now, _, free = heapq.heappop(simulation.ends)
         for name in free:
-            play.seats[name] = replace(play.seats[name], busy=False, left=0.0)
-        play.assign()
-    return Schedule(tuple(play.planned))
+            simulation.devices[name] = replace(simulation.devices[name], busy=False, left=0.0)
+        simulation.assign()
+    return Schedule(tuple(simulation.planned))

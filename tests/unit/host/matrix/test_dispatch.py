@@ -332,7 +332,7 @@ def test_several_logs_of_one_model_end_in_one(tmp_path: Path) -> None:
 
 def test_a_long_cell_is_shared_by_the_devices_that_have_nothing_else(tmp_path: Path) -> None:
     bench = Bench(tmp_path, lambda job: good_container(tmp_path, job), places=TWO, benchmarks=("POPE",))
-    bench.work = replace(bench.work, wide=True)
+    bench.work = replace(bench.work, share=True)
 
     bench.result()
 

@@ -18,8 +18,8 @@ def tasks(model: str, *seconds: float) -> list[Task]:
     return [Task((model, f"b{number}"), one) for number, one in enumerate(seconds)]
 
 
-def ahead(names: list[str], waiting: list[Task], *, load: float = 0.0, wide: bool = False) -> Schedule:
-    return scheduler.simulate(names, waiting, load=lambda model: load, wide=wide)
+def ahead(names: list[str], waiting: list[Task], *, load: float = 0.0, share: bool = False) -> Schedule:
+    return scheduler.simulate(names, waiting, load=lambda model: load, share=share)
 
 
 def test_the_longest_cell_begins_first() -> None:
@@ -38,14 +38,14 @@ def test_one_device_keeps_the_plans_order_and_loads_each_model_once() -> None:
 def test_two_models_on_two_devices_stay_where_they_are_loaded() -> None:
     planned = ahead(["d0", "d1"], [*tasks(A, 5, 5, 5), *tasks(B, 5, 5, 5)], load=100).planned
 
-    assert Counter((item.key[0], item.seats) for item in planned) == {(A, ("d0",)): 3, (B, ("d1",)): 3}
+    assert Counter((item.key[0], item.devices) for item in planned) == {(A, ("d0",)): 3, (B, ("d1",)): 3}
 
 
 @pytest.mark.parametrize(("load", "helpers"), [(10.0, {"d0", "d1"}), (5000.0, {"d0"})], ids=["worth", "not worth"])
 def test_a_free_device_loads_the_others_model_only_where_all_is_done_sooner(load: float, helpers: set[str]) -> None:
     schedule = ahead(["d0", "d1"], [*tasks(A, *[100] * 20), *tasks(B, 10)], load=load)
 
-    assert {item.seats[0] for item in schedule.planned if item.key[0] == A} == helpers
+    assert {item.devices[0] for item in schedule.planned if item.key[0] == A} == helpers
 
 
 @pytest.mark.parametrize("devices", [1, 2, 3, 8])
@@ -55,7 +55,7 @@ def test_every_cell_is_planned_once_and_no_device_does_two_at_a_time(seed: int, 
     waiting = [task for model in (A, B) for task in tasks(model, *(chance.uniform(1, 100) for _ in range(12)))]
     names = [f"d{number}" for number in range(devices)]
 
-    made = ahead(names, waiting, load=chance.uniform(0, 50), wide=True)
+    made = ahead(names, waiting, load=chance.uniform(0, 50), share=True)
 
     assert Counter(item.key for item in made.planned) == Counter(task.key for task in waiting)
     for name in names:
@@ -80,33 +80,33 @@ def test_the_same_question_has_the_same_answer() -> None:
 
 
 def test_a_cell_goes_to_no_device_it_died_on() -> None:
-    seats = {"d0": DeviceState("d0"), "d1": DeviceState("d1", A, 50, busy=True)}
+    devices = {"d0": DeviceState("d0"), "d1": DeviceState("d1", A, 50, busy=True)}
     struck = [Task((A, "b0"), 9, frozenset({"d0"}))]
 
-    assert scheduler.choose("d0", seats, struck, load=lambda model: 0.0) is None
+    assert scheduler.choose("d0", devices, struck, load=lambda model: 0.0) is None
 
 
 def test_a_device_comes_to_a_cell_that_died_where_its_model_is() -> None:
-    seats = {"d0": DeviceState("d0"), "d1": DeviceState("d1", A, 50, busy=True)}
+    devices = {"d0": DeviceState("d0"), "d1": DeviceState("d1", A, 50, busy=True)}
     struck = [Task((A, "b0"), 9, frozenset({"d1"}))]
 
-    choice = scheduler.choose("d0", seats, struck, load=lambda model: 1000.0)
+    choice = scheduler.choose("d0", devices, struck, load=lambda model: 1000.0)
 
     assert choice == scheduler.Assignment(struck[0], ("d0",))
 
 
 def test_one_long_cell_is_spread_over_all_devices_and_the_rest_follows() -> None:
-    planned = ahead(["d0", "d1", "d2", "d3"], tasks(A, 10, 1000, 10, 10), load=5, wide=True).planned
+    planned = ahead(["d0", "d1", "d2", "d3"], tasks(A, 10, 1000, 10, 10), load=5, share=True).planned
 
     assert planned[0].key == (A, "b1")
-    assert (len(planned[0].seats), planned[0].ends) == (4, 5 + 250)
-    assert {len(item.seats) for item in planned[1:]} == {1}
+    assert (len(planned[0].devices), planned[0].ends) == (4, 5 + 250)
+    assert {len(item.devices) for item in planned[1:]} == {1}
 
 
 @pytest.mark.parametrize(
     ("seconds", "load"), [([100.0] * 8, 5.0), ([30.0], 60.0)], ids=["enough cells", "load dearer than the cell"]
 )
 def test_cells_that_spread_evenly_or_are_short_are_not_shared(seconds: list[float], load: float) -> None:
-    planned = ahead(["d0", "d1"], tasks(A, *seconds), load=load, wide=True).planned
+    planned = ahead(["d0", "d1"], tasks(A, *seconds), load=load, share=True).planned
 
-    assert {len(item.seats) for item in planned} == {1}
+    assert {len(item.devices) for item in planned} == {1}

@@ -17,7 +17,7 @@ from vldock.host.cli.matrix.options import choose_engine, matrix_options
 from vldock.host.containers import cleanup, gpus, terminal
 from vldock.host.docker_engine import client as docker_client
 from vldock.host.images import local as local_images
-from vldock.host.matrix import dry_run, runner
+from vldock.host.matrix import dry_run, job_container, runner
 from vldock.host.matrix import progress as matrix_progress
 from vldock.host.runs import devices
 from vldock.host.runs import folder as run_folder
@@ -80,7 +80,8 @@ def matrix_command(ctx: click.Context, /, **options: Any) -> int:
             places = _places(status, plan, where)
             found = None if options["fresh"] else _continued(outputs, plan, where)
         if options["dry_run"]:
-            return dry_run.show(plan, where, places, found, outputs=outputs)
+            click.echo("\n".join(dry_run.lines(plan, where, places, found, outputs=outputs)))
+            return 0
         folder, record = found or run_folder.create(outputs, plan, now=runner.utc_now(), where=where)
         return _run(client, folder, record, places, as_json=options["as_json"])
 
@@ -192,7 +193,7 @@ def _run(
         else:
             say(f"run: {folder.path}")
         facts = partial(doctor.read_image_facts, client, plan.image_id, user=plan.user, run_id=record.run_id)
-        executor = runner.local_executor(client, plan, folder=folder, run_id=record.run_id)
+        executor = job_container.local_executor(client, plan, folder=folder, run_id=record.run_id)
         screen = console(stderr=as_json)
         try:
             with matrix_progress.display(screen, total=len(plan.cells), standin=plan.standin) as show:
