@@ -69,9 +69,9 @@ class PromotionTestbed:
         """Return a promotion request as the command line makes it."""
         return replace(PromotionRequest(Repository(HOST, name), tuple(tags), receipt, self.demands), **changes)
 
-    def target(self) -> workflow.PromotionSetup:
+    def target(self) -> workflow.PromotionTarget:
         """Return the registry, log and output of a promotion."""
-        return workflow.PromotionSetup(FakeConnection(self.registry), self.log, self.sidecar, silent)  # type: ignore[arg-type]
+        return workflow.PromotionTarget(FakeConnection(self.registry), self.log, self.sidecar, silent)  # type: ignore[arg-type]
 
     def promote(
         self, src: SavedImage | str, request: PromotionRequest, *, confirm: bool = True

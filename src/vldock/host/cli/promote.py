@@ -73,7 +73,7 @@ def promote_command(src: str | None, to: str, channel: str | None, confirm: bool
     )
     registry = registry_connection.options_from(plain_http=values["plain_http"], attempts=values["attempts"])
     log = promotion_log.LogFile(values["log"] or root / "outputs" / promotion_log.FILE)
-    setup = workflow.PromotionSetup(registry, log, values["sidecar"], say)
+    setup = workflow.PromotionTarget(registry, log, values["sidecar"], say)
     show = _print_nothing if as_json else _print_plan
     receipts: tuple[Path, ...] = values["receipts"]
     if values["rollback"]:

@@ -1,7 +1,7 @@
-"""What travels with an image: receipts, SBOM and the promotion log, as artifacts beside it or as files here.
+"""Artifacts beside an image: receipts, SBOM and the promotion log.
 
-An artifact is an OCI manifest whose subject is the image, so a registry with the referrers API lists it; its tag,
-sha256-<digest>.<name>, finds it in every registry. https://github.com/opencontainers/distribution-spec (referrers)
+In a registry, an artifact is an OCI manifest whose subject is the image, so a registry with the referrers API lists it;
+its tag, sha256-<digest>.<name>, finds it in every registry. https://github.com/opencontainers/distribution-spec (referrers)
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ TITLE = "org.opencontainers.image.title"
 
 
 class ArtifactStore(Protocol):
-    """A place where the companions of an image are kept; `keeps_log`: the promotion log too."""
+    """Store of the artifacts of an image; `keeps_log`: of the promotion log too."""
 
     keeps_log: bool
 
     def read(self, digest: str, name: str) -> list[bytes]:
-        """Return the files of one kind ('receipt', 'sbom') that stand beside the image with this manifest digest."""
+        """Return the files of one kind ('receipt', 'sbom') beside the image with this manifest digest."""
 
     def add(self, subject: Manifest, name: str, contents: Sequence[bytes]) -> None:
-        """Put files of one kind beside an image; those that are there stay."""
+        """Add files of one kind beside an image; existing ones stay."""
 
     def read_log(self) -> bytes:
-        """Return the promotion log as it was last put here."""
+        """Return the stored promotion log."""
 
     def put_log(self, content: bytes) -> None:
-        """Keep the promotion log."""
+        """Store the promotion log."""
 
 
 class RegistryArtifacts:
@@ -61,13 +61,13 @@ class RegistryArtifacts:
         return found.layers if found else ()
 
     def add(self, subject: Manifest, name: str, contents: Sequence[bytes]) -> None:
-        """See ArtifactStore; the artifact is written anew with what it had and what is new."""
+        """See ArtifactStore; the artifact is rewritten with its old files and the new ones."""
         tag = artifact_tag(subject.digest, name)
-        there = {layer.digest for layer in self._layers(tag)}
-        if all(sha256(content) in there for content in contents):
+        stored = {layer.digest for layer in self._layers(tag)}
+        if all(sha256(content) in stored for content in contents):
             return
         old = self.read(subject.digest, name)
-        every = old + [content for content in contents if sha256(content) not in there]
+        every = old + [content for content in contents if sha256(content) not in stored]
         self._put(tag, name, every, subject)
 
     def read_log(self) -> bytes:
@@ -104,7 +104,7 @@ class RegistryArtifacts:
 
 
 class FolderArtifacts:
-    """Files in a folder of this machine, for registries that take images only; the log has its own file already."""
+    """Artifacts as local files, for registries that accept images only; the log has its own file already."""
 
     keeps_log = False
 
@@ -113,32 +113,33 @@ class FolderArtifacts:
 
     def read(self, digest: str, name: str) -> list[bytes]:
         """See ArtifactStore."""
-        return [path.read_bytes() for path in sorted(self._place(digest).glob(f"{name}-*.json"))]
+        return [path.read_bytes() for path in sorted(self._folder_of(digest).glob(f"{name}-*.json"))]
 
-    def _place(self, digest: str) -> Path:
+    def _folder_of(self, digest: str) -> Path:
         return self.folder / digest.replace(":", "-")
 
     def add(self, subject: Manifest, name: str, contents: Sequence[bytes]) -> None:
         """See ArtifactStore."""
-        place = self._place(subject.digest)
+        folder = self._folder_of(subject.digest)
+        folder.mkdir(parents=True, exist_ok=True)
         for content in contents:
-            write_bytes(place / f".{file_name(name, content)}.part"
+            part = folder / f".{file_name(name, content)}.part"
             part.write_bytes(content)
-            part.replace(place / file_name(name, content)
+            part.replace(folder / file_name(name, content)
 
     def read_log(self) -> bytes:
-        """See ArtifactStore: there is none but the local one."""
+        """See ArtifactStore; the only log is the local one."""
         return b""
 
     def put_log(self, content: bytes) -> None:
-        """See ArtifactStore: nothing to do."""
+        """See ArtifactStore; does nothing."""
 
 
 def artifact_tag(digest: str, name: str) -> str:
-    """Return the tag of an image's companion: sha256-<hex>.<name>."""
+    """Return the tag of an image's artifact: sha256-<hex>.<name>."""
     return f"{digest.replace(':', '-')}.{name}"
 
 
 def file_name(name: str, content: bytes) -> str:
-    """Return the file name of a companion."""
+    """Return the file name of an artifact."""
     return f"{name}-{sha256(content)[7:19]}." + ("jsonl" if name == "promotions" else "json")

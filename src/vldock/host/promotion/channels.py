@@ -1,4 +1,4 @@
-"""The channels: tags that move from image to image, each asking for more than the one before."""
+"""Channels: moving tags, each with more required groups than the one before."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SERIES = "4.37"
 
 @dataclass(frozen=True)
 class Channel:
-    """A moving tag, and the groups that must have passed for an image to get it."""
+    """A moving tag, and the groups an image must have passed to get it."""
 
     name: str
     tag: str
@@ -33,22 +33,22 @@ def find(name: str) -> Channel:
 
 
 def groups_for(tags: Iterable[str], *, require_gpu: bool) -> tuple[str, ...]:
-    """Return the groups that must have passed for an image to get these tags; a channel's tag asks for its own."""
-    wanted = dict.fromkeys(CPU_GROUPS)
-    given = set(tags)
+    """Return the groups an image must have passed to get these tags; a channel's tag requires its own."""
+    groups = dict.fromkeys(CPU_GROUPS)
+    requested = set(tags)
     for channel in CHANNELS:
-        if channel.tag in given:
-            wanted |= dict.fromkeys(channel.groups)
+        if channel.tag in requested:
+            groups |= dict.fromkeys(channel.groups)
     if require_gpu:
-        wanted[GPU_GROUP] = None
-    return tuple(wanted)
+        groups[GPU_GROUP] = None
+    return tuple(groups)
 
 
 def immutable_tag(lock: str) -> str:
-    """Return the tag that names an image by its lock (sha256 in hexadecimal) and never moves."""
+    """Return the tag that never moves: it names an image by its lock (sha256 in hexadecimal)."""
     return f"{SERIES}-{lock[:12]}"
 
 
 def immutable_tag_of_two(lock: str, config: str) -> str:
-    """Return the tag of a second image of the same lock (`config` is 'sha256:...'): the first keeps the short one."""
+    """Return the fixed tag of a second image of a lock (`config` is 'sha256:...'); the first keeps the short one."""
     return f"{immutable_tag(lock)}-{config.removeprefix('sha256:')[:12]}"

@@ -1,8 +1,9 @@
-"""Do a promotion, in the order that leaves no tag at an image that is not whole and verified, whenever it is killed.
+"""Execute a promotion plan, safely under kill -9.
 
-Blobs, manifest by digest, everything read back and compared with the receipts, receipts and SBOM, a line in the log
-that the tags are about to move, the tag that never moves, the channel's tag, a line that they have. The same command
-again does what is left, and nothing twice.
+The order leaves no tag at an image that is not whole and verified, whenever it is killed: blobs, manifest by digest,
+everything read back and compared with the receipts, receipts and SBOM, a line in the log that the tags are about to
+move, the tag that never moves, the channel's tag, a line that they have moved. The same command again does the rest,
+and nothing twice.
 """
 
 from __future__ import annotations
@@ -26,45 +27,45 @@ from vldock.host.receipts.statement import Receipt
 from vldock.host.registry.client import Manifest, Remote, sha256
 from vldock.host.util.console import Say, size_text
 
-# Brings the blobs to the target; returns the manifest, which it has not stored, and what it moved.
+# Copies the blobs to the target; returns the manifest, not yet stored, and the traffic.
 Bring = Callable[[], tuple[Manifest, Traffic]]
 
 
 @dataclass(frozen=True)
 class PromotionContext:
-    """Where a promotion works: the target, what stands beside its images, the log here, and whom to tell."""
+    """Context of a promotion: target, artifacts beside its images, local log, console."""
 
     target: Remote
-    shelf: ArtifactStore
+    store: ArtifactStore
     log: LogFile
     say: Say
 
     def entries(self) -> list[Entry]:
-        """Return this repository's lines, of this machine's log and of the registry's."""
-        there = promotion_log.parse(self.shelf.read_log(), name=f"the log in {self.target.repository}")
-        mine = [entry for entry in self.log.read() if entry.repository == str(self.target.repository)]
-        return promotion_log.merge(there, mine)
+        """Return the entries of this repository, of the local log and the registry's."""
+        remote = promotion_log.parse(self.store.read_log(), name=f"the log in {self.target.repository}")
+        local = [entry for entry in self.log.read() if entry.repository == str(self.target.repository)]
+        return promotion_log.merge(remote, local)
 
     def write(self, entry: Entry) -> None:
-        """Add a line, here first, then in the registry."""
+        """Append an entry to the local log, then to the registry's."""
         self.log.append(entry)
         self.sync()
 
     def sync(self) -> None:
-        """Bring the registry's log up to date."""
-        self.shelf.put_log(promotion_log.render(self.entries()))
+        """Update the registry's log."""
+        self.store.put_log(promotion_log.render(self.entries()))
 
     def unsent(self) -> list[Entry]:
-        """Return the lines that the registry's log lacks, where a run was killed between the two."""
-        if not self.shelf.keeps_log:
+        """Return entries missing in the registry's log, where a run was killed between the two."""
+        if not self.store.keeps_log:
             return []
-        there = promotion_log.parse(self.shelf.read_log(), name="the registry's log")
-        return [entry for entry in self.entries() if entry not in there]
+        remote = promotion_log.parse(self.store.read_log(), name="the registry's log")
+        return [entry for entry in self.entries() if entry not in remote]
 
 
 @dataclass(frozen=True)
 class PromotionOutcome:
-    """What was done; `changed` is False where everything was in place."""
+    """Outcome of a promotion; `changed` is False where everything was in place."""
 
     digest: str
     moves: tuple[Move, ...]
@@ -88,36 +89,36 @@ class PromotionOutcome:
 
 
 def utc_now() -> str:
-    """Return the time now, to the microsecond: the order of the log's lines."""
+    """Return the time now, to the microsecond, which orders the entries of the log."""
     return datetime.now(UTC).isoformat(timespec="microseconds")
 
 
-def is_done(plan: PromotionPlan, work: PromotionContext) -> bool:
-    """Tell whether nothing is left to do: tags, receipts, SBOM, and no line of the log is open or lacking."""
+def is_done(plan: PromotionPlan, context: PromotionContext) -> bool:
+    """Return whether nothing remains to do: tags, receipts, SBOM, no entry of the log open or missing."""
     if plan.manifest is None or plan.moves:
         return False
     digest = plan.manifest.digest
-    beside = {sha256(raw) for name in ("receipt", "sbom") for raw in work.shelf.read(digest, name)}
-    wanted = {receipt.digest for receipt in plan.receipts} | ({sha256(plan.sbom)} if plan.sbom else set())
+    beside = {sha256(raw) for name in ("receipt", "sbom") for raw in context.store.read(digest, name)}
+    needed = {receipt.digest for receipt in plan.receipts} | ({sha256(plan.sbom)} if plan.sbom else set())
     tags = {tag.name for tag in plan.tags}
     still_open = any(
         entry.digest == digest and {move.tag for move in entry.moves} <= tags
-        for entry in promotion_log.find_unfinished(work.entries())
+        for entry in promotion_log.find_unfinished(context.entries())
     )
-    return wanted <= beside and not still_open and not work.unsent()
+    return needed <= beside and not still_open and not context.unsent()
 
 
-def execute(plan: PromotionPlan, work: PromotionContext, bring: Bring) -> PromotionOutcome:
-    """Do the plan; raises a Refusal, or RegistryFailed, with every tag either untouched or at the verified image."""
-    if plan.manifest is not None and is_done(plan, work):
+def execute(plan: PromotionPlan, context: PromotionContext, bring: Bring) -> PromotionOutcome:
+    """Execute the plan; raises a Refusal, or RegistryFailed, with every tag untouched or at the verified image."""
+    if plan.manifest is not None and is_done(plan, context):
         return PromotionOutcome(plan.manifest.digest, (), Traffic(), changed=False)
     manifest, traffic = bring()
-    work.target.put_manifest(manifest, manifest.digest)
-    work.say(f"reading back {work.target.repository}@{manifest.digest}")
-    verify_stored(work.target, manifest, [receipt.receipt for receipt in plan.receipts])
-    work.shelf.add(manifest, "receipt", [receipt.raw for receipt in plan.receipts])
+    context.target.put_manifest(manifest, manifest.digest)
+    context.say(f"reading back {context.target.repository}@{manifest.digest}")
+    verify_stored(context.target, manifest, [receipt.receipt for receipt in plan.receipts])
+    context.store.add(manifest, "receipt", [receipt.raw for receipt in plan.receipts])
     if plan.sbom:
-        work.shelf.add(manifest, "sbom", [plan.sbom])
+        context.store.add(manifest, "sbom", [plan.sbom])
     moves = [Move(tag.name, tag.at, manifest.digest) for tag in plan.tags if tag.at != manifest.digest]
     made = Entry(
         id=uuid.uuid4().hex,
@@ -134,44 +135,45 @@ def execute(plan: PromotionPlan, work: PromotionContext, bring: Bring) -> Promot
         vldock=__version__,
     )
     tags = [tag.name for tag in plan.tags]
-    return PromotionOutcome(manifest.digest, change_tags(made, tags, manifest, work), traffic)
+    return PromotionOutcome(manifest.digest, change_tags(made, tags, manifest, context), traffic)
 
 
-def change_tags(made: Entry, tags: Sequence[str], manifest: Manifest, work: PromotionContext) -> tuple[Move, ...]:
-    """Move what is left to move of `tags`, between two lines of the log; a line a killed run began is taken up."""
-    begun = [entry for entry in promotion_log.find_unfinished(work.entries()) if made.begun_as(entry, tags=tags)]
-    entry = begun[-1].continued(made.moves) if begun else made
+def change_tags(made: Entry, tags: Sequence[str], manifest: Manifest, context: PromotionContext) -> tuple[Move, ...]:
+    """Move the remaining `tags` between two entries of the log; the entry of a killed run is continued."""
+    begun = [entry for entry in promotion_log.find_unfinished(context.entries()) if made.continues(entry, tags=tags)]
+    entry = begun[-1].with_moves(made.moves) if begun else made
     if not entry.moves:
-        work.sync()
+        context.sync()
         return ()
     if begun:
-        work.sync()
+        context.sync()
     else:
-        work.write(entry)
-    move_tags(made.moves, manifest, work)
-    work.write(entry.finished(time=utc_now()))
+        context.write(entry)
+    move_tags(made.moves, manifest, context)
+    context.write(entry.as_done(time=utc_now()))
     return entry.moves
 
 
 def verify_stored(target: Remote, manifest: Manifest, receipts: Sequence[Receipt]) -> None:
-    """Read a stored image back, every byte; raises Damaged or OtherImage where it is not the receipts'."""
-    seen = remote_images.read_identity(target, target.manifest(manifest.digest) or manifest)
+    """Read every byte of a stored image back; raises Damaged or OtherImage where it is not the receipts'."""
+    stored = remote_images.read_identity(target, target.manifest(manifest.digest) or manifest)
     for receipt in receipts:
-        receipt_check.require_same_image(receipt, seen, image=f"{target.repository}@{manifest.digest}")
+        receipt_check.require_same_image(receipt, stored, image=f"{target.repository}@{manifest.digest}")
 
 
-def move_tags(moves: Sequence[Move], manifest: Manifest, work: PromotionContext) -> None:
-    """Set each tag and read it back; raises TagMovedElsewhere where somebody else moved one meanwhile."""
+def move_tags(moves: Sequence[Move], manifest: Manifest, context: PromotionContext) -> None:
+    """Set each tag and read it back; raises TagMovedElsewhere where another process moved one."""
     for move in moves:
-        now = digest_at(work.target, move.tag)
+        now = digest_at(context.target, move.tag)
         if now not in (move.at, move.to):
+            name = f"{context.target.repository}:{move.tag}"
             raise TagMovedElsewhere(
-                f"{work.target.repository}:{move.tag} is at {now or 'nothing'} now, it was at {move.at or 'nothing'}",
+                f"{name} is at {now or 'nothing'} now, it was at {move.at or 'nothing'}",
                 expected="no other promotion at the same time",
                 hint="look at it, then run the same command again",
             )
-        work.target.put_manifest(manifest, move.tag)
-        seen = digest_at(work.target, move.tag)
-        if seen != move.to:
-            raise TagMovedElsewhere(f"{work.target.repository}:{move.tag} is at {seen}", expected=move.to)
-        work.say(f"tag {move.tag} is at {move.to}")
+        context.target.put_manifest(manifest, move.tag)
+        actual = digest_at(context.target, move.tag)
+        if actual != move.to:
+            raise TagMovedElsewhere(f"{context.target.repository}:{move.tag} is at {actual}", expected=move.to)
+        context.say(f"tag {move.tag} is at {move.to}")

@@ -1,6 +1,7 @@
-"""The promotion log: one JSON line before tags move and one after, so that a killed run is seen and finished.
+"""The promotion log: a JSON line before tags move and one after.
 
-Kept in a file here and, with the image, as an artifact in the registry; read back as the union of both.
+So that a killed run is found and finished. Stored in a local file and as an artifact in the registry; read back as
+the union of both.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ FILE = "promotions.jsonl"
 
 @dataclass(frozen=True)
 class Move:
-    """A tag and the manifest digests it was at (None: it is new) and is to be at."""
+    """A tag, and its manifest digests before (None: new tag) and after the move."""
 
     tag: str
     at: str | None
@@ -30,7 +31,7 @@ class Move:
 
 @dataclass(frozen=True)
 class Entry:
-    """One line: what is about to happen ('started') or has happened ('done') under one id; `time` is ISO 8601, UTC."""
+    """One line of the log: a change about to happen ('started'), or one that has ('done'); `time` is ISO 8601, UTC."""
 
     id: str
     state: Literal["started", "done"]
@@ -46,28 +47,28 @@ class Entry:
     vldock: str
 
     def line(self) -> str:
-        """Return it as a line of the log."""
+        """Return the entry as a line of the log."""
         return json.dumps(asdict(self), sort_keys=True) + "\n"
 
-    def finished(self, *, time: str) -> Entry:
-        """Return the line that says it happened."""
+    def as_done(self, *, time: str) -> Entry:
+        """Return the entry of the change that has happened."""
         return replace(self, state="done", time=time)
 
-    def begun_as(self, other: Entry, *, tags: Collection[str]) -> bool:
-        """Tell whether `other` is the line a killed run of this change, which sets `tags`, has left."""
+    def continues(self, other: Entry, *, tags: Collection[str]) -> bool:
+        """Return whether `other` is left by a killed run of this change, which sets `tags`."""
         goal = (self.action, self.repository, self.digest)
         theirs = {move.tag for move in other.moves}
         left = {move.tag for move in self.moves}
         return goal == (other.action, other.repository, other.digest) and left <= theirs <= set(tags)
 
-    def continued(self, moves: Sequence[Move]) -> Entry:
-        """Return it with the moves that are still to be made as they are now; those already made keep what it says."""
+    def with_moves(self, moves: Sequence[Move]) -> Entry:
+        """Return the entry with the remaining moves as they are now; completed moves are kept as recorded."""
         now = {move.tag: move for move in moves}
         return replace(self, moves=tuple(now.get(move.tag, move) for move in self.moves))
 
 
 def parse(content: bytes, *, name: str) -> list[Entry]:
-    """Read a log; a last line cut off by a kill is left out. Raises InputRefused for a line that is none."""
+    """Read a log, without a last line cut off by a kill; raises InputRefused for any other invalid line."""
     entries = []
     lines = content.decode("utf-8", "replace").splitlines(keepends=True)
     for number, text in enumerate(lines, 1):
@@ -96,24 +97,26 @@ def _entry(raw: dict[str, Any]) -> Entry:
 
 
 def merge(*logs: Sequence[Entry]) -> list[Entry]:
-    """Return the union of several logs in the order of time; a line that two of them hold is taken once."""
+    """Return the union of several logs, each entry once, in the order of time."""
     once = {(entry.id, entry.state): entry for log in logs for entry in log}
     return sorted(once.values(), key=lambda entry: (entry.time, entry.state == "done"))
 
 
 def render(entries: Sequence[Entry]) -> bytes:
-    """Return the log's bytes."""
+    """Return the bytes of the log."""
     return "".join(entry.line() for entry in entries).encode()
 
 
 def find_unfinished(entries: Sequence[Entry]) -> list[Entry]:
-    """Return what was started and never done."""
+    """Return the entries that were started and never done."""
     done = {entry.id for entry in entries if entry.state == "done"}
     return [entry for entry in entries if entry.state == "started" and entry.id not in done]
 
 
 def history(entries: Sequence[Entry], *, repository: str, tag: str) -> list[str]:
-    """Return the digests a tag can go back through, the present one last: promotions add to it, rollbacks take off."""
+    """Return the digests a tag can go back through, the current one last.
+
+    Promotions push to this stack, rollbacks pop from it."""
     stack: list[str] = []
     for entry in entries:
         for move in entry.moves:
@@ -128,17 +131,17 @@ def history(entries: Sequence[Entry], *, repository: str, tag: str) -> list[str]
 
 
 class LogFile:
-    """The log on this machine."""
+    """The log file on this machine."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def read(self) -> list[Entry]:
-        """Return its lines; none where there is no file."""
+        """Return the entries; none where there is no file."""
         return parse(self.path.read_bytes(), name=str(self.path)) if self.path.exists() else []
 
     def append(self, entry: Entry) -> None:
-        """Add one line, on disk when this returns; a line that a kill cut off before it is ended first."""
+        """Append an entry, on disk when this returns; a last line cut off by a kill is removed first."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("ab+") as stream:
             if stream.tell():
@@ -155,8 +158,8 @@ class LogFile:
         stream.truncate(stream.read().rfind(b"\n") + 1)
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Hold the log for one promotion; raises EnvironmentUnfit while another has it. A kill lets it go."""
+    def exclusive(self) -> Iterator[None]:
+        """Lock the log for one promotion; raises EnvironmentUnfit while another has it. A kill releases the lock."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         lock = self.path.with_name(f".{self.path.name}.lock")
         with lock.open("w") as stream:

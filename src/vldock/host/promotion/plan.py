@@ -1,4 +1,4 @@
-"""Decide a promotion without changing anything: which image, which receipts speak for it, which tags move where."""
+"""Plan of a promotion: image, receipts, tags and their moves. Changes nothing."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from vldock.host.registry.reference import Repository
 
 @dataclass(frozen=True)
 class Tag:
-    """A tag of the plan and the manifest digest it is at now; None: there is no such tag."""
+    """A tag of the plan and its current manifest digest; None: there is no such tag."""
 
     name: str
     at: str | None
@@ -31,7 +31,7 @@ class Tag:
 
 @dataclass(frozen=True)
 class PromotionPlan:
-    """A promotion that may be done. `manifest` is None where the image must still be packed for its first push."""
+    """A permitted promotion. `manifest` is None where the image must still be packed for its first push."""
 
     subject: Subject
     target: Repository
@@ -44,12 +44,12 @@ class PromotionPlan:
 
     @property
     def moves(self) -> tuple[Tag, ...]:
-        """The tags that are not yet where they are to be."""
+        """Tags not yet at the image."""
         digest = self.manifest.digest if self.manifest else None
         return tuple(tag for tag in self.tags if digest is None or tag.at != digest)
 
     def lines(self) -> list[str]:
-        """Return the lines a person reads."""
+        """Return the plan as lines for a person."""
         lines = [
             f"image     {self.subject.name}, config {self.subject.identity.config}",
             f"to        {self.target}",
@@ -84,12 +84,12 @@ def _signers(sealed: SealedReceipt) -> str:
 
 
 def make(
-    wish: PromotionRequest, subject: Subject, *, target: Remote, shelves: Sequence[ArtifactStore]
+    request: PromotionRequest, subject: Subject, *, target: Remote, stores: Sequence[ArtifactStore]
 ) -> PromotionPlan:
-    """Return the plan; `shelves` are where receipts of earlier steps may stand. Raises the Refusal that forbids it."""
-    existing = subject.manifest or _same_config(target, subject.identity, _likely(wish, subject.identity))
-    sealed, signed = promotion_receipts.load_named(wish, subject)
-    found, notes = promotion_receipts.find_attached(wish, subject, existing, shelves) if existing else ([], [])
+    """Return the plan; `stores` may hold receipts of earlier steps. Raises the Refusal that forbids it."""
+    existing = subject.manifest or _same_config(target, subject.identity, _likely(request, subject.identity))
+    sealed, signed = promotion_receipts.load_named(request, subject)
+    found, notes = promotion_receipts.find_attached(request, subject, existing, stores) if existing else ([], [])
     known = {receipt.digest: receipt for receipt in (*sealed, *found)}
     if not known:
         raise ReceiptUnreadable(
@@ -97,35 +97,35 @@ def make(
             expected="--receipt FILE, or one attached by an earlier promotion" + "".join(f"; {note}" for note in notes),
             hint=f"vldock verify {subject.name}",
         )
-    receipt_check.require_groups([receipt.receipt for receipt in known.values()], wish.groups)
-    tags = _tags(target, wish, next(iter(known.values())), existing, subject.identity)
+    receipt_check.require_groups([receipt.receipt for receipt in known.values()], request.groups)
+    tags = _tags(target, request, next(iter(known.values())), existing, subject.identity)
     plan = PromotionPlan(
         subject=subject,
-        target=wish.target,
+        target=request.target,
         manifest=existing,
         tags=tags,
         receipts=tuple(known.values()),
         signed=tuple(dict.fromkeys(signed)),
-        sbom=promotion_receipts.read_sbom(wish, known.values()),
+        sbom=promotion_receipts.read_sbom(request, known.values()),
         notes=tuple(notes),
     )
-    _refuse_moves(plan, wish)
+    _refuse_moves(plan, request)
     return plan
 
 
-def _likely(wish: PromotionRequest, identity: ImageIdentity) -> list[str]:
-    """Return the tags under which this image may be in the target: where it is, it is not packed a second time."""
+def _likely(request: PromotionRequest, identity: ImageIdentity) -> list[str]:
+    """Return the tags under which the target may have this image, so that it is not packed twice."""
     locks: list[str] = []
-    for path in wish.receipts:
-        with suppress(Refusal):  # told, with its reason, where the receipt is checked
+    for path in request.receipts:
+        with suppress(Refusal):  # raised, with its reason, where the receipt is checked
             lock = envelope.load(path).receipt.inputs.lock
             short = promote_channels.immutable_tag(lock)
             locks += [promote_channels.immutable_tag_of_two(lock, identity.config), short]
-    return list(dict.fromkeys([*locks, *wish.tags, *(channel.tag for channel in promote_channels.CHANNELS)]))
+    return list(dict.fromkeys([*locks, *request.tags, *(channel.tag for channel in promote_channels.CHANNELS)]))
 
 
 def _same_config(target: Remote, identity: ImageIdentity, tags: Iterable[str]) -> Manifest | None:
-    """Return the image where the target has it already, so that it is not pushed a second time under another digest."""
+    """Return the image's manifest in the target, so that it is not pushed again under another digest."""
     for tag in tags:
         found = target.manifest(tag)
         if found and "config" in found.content and found.config.digest == identity.config:
@@ -134,9 +134,9 @@ def _same_config(target: Remote, identity: ImageIdentity, tags: Iterable[str]) -
 
 
 def _tags(
-    target: Remote, wish: PromotionRequest, sealed: SealedReceipt, existing: Manifest | None, identity: ImageIdentity
+    target: Remote, request: PromotionRequest, sealed: SealedReceipt, existing: Manifest | None, identity: ImageIdentity
 ) -> tuple[Tag, ...]:
-    """Return the tags in the order they are set: the one that never moves, the user's own, the channels' last."""
+    """Return the tags in the order they are set: the fixed one, custom ones, the channels' last."""
     lock = sealed.receipt.inputs.lock
     fixed = Tag(promote_channels.immutable_tag(lock), None, fixed=True)
     at = digest_at(target, fixed.name)
@@ -144,21 +144,21 @@ def _tags(
         fixed = Tag(promote_channels.immutable_tag_of_two(lock, identity.config), None, fixed=True)
         at = digest_at(target, fixed.name)
     channels = [channel.tag for channel in promote_channels.CHANNELS]
-    others = sorted(wish.tags, key=lambda tag: (tag in channels, wish.tags.index(tag)))
+    others = sorted(request.tags, key=lambda tag: (tag in channels, request.tags.index(tag)))
     moving = [Tag(name, digest_at(target, name)) for name in others if name != fixed.name]
     return (Tag(fixed.name, at, fixed=True), *moving)
 
 
 def digest_at(target: Remote, tag: str) -> str | None:
-    """Return the digest of the manifest a tag is at, or None."""
+    """Return the manifest digest of a tag, or None."""
     found = target.manifest(tag)
     return found.digest if found else None
 
 
-def _refuse_moves(plan: PromotionPlan, wish: PromotionRequest) -> None:
-    """Raise TagWouldMove for a tag at another image, unless the user allows it; a fixed tag is never moved at all."""
+def _refuse_moves(plan: PromotionPlan, request: PromotionRequest) -> None:
+    """Raise TagWouldMove for a tag at another image, unless the user allows the move; a fixed tag never moves."""
     for tag in plan.moves:
-        if tag.at is not None and (tag.fixed or not wish.move):
+        if tag.at is not None and (tag.fixed or not request.move):
             raise TagWouldMove(
                 f"{plan.target}:{tag.name} is at {tag.at}, another image",
                 expected="a tag that is new or at this image" if not tag.fixed else "a tag that never moves",

@@ -1,4 +1,6 @@
-"""Take a moving tag back to the image it was at before, as the promotion log tells, if that image still holds."""
+"""Rollback: move a tag back to its previous image, by the promotion log.
+
+Only where that image is still whole and its receipts still valid."""
 
 from __future__ import annotations
 
@@ -23,7 +25,7 @@ from vldock.host.registry.client import Manifest, sha256
 
 @dataclass(frozen=True)
 class Rollback:
-    """A tag that may go back from `at` to the image of `manifest`, which its attached receipts speak for."""
+    """A permitted rollback: a tag goes from `at` back to the image of `manifest`, by its attached receipts."""
 
     tag: str
     at: str
@@ -42,18 +44,18 @@ class Rollback:
         return {"tag": self.tag, "at": self.at, "to": self.manifest.digest, "receipts": receipts}
 
 
-def make(tag: str, work: PromotionContext, demands: Demands) -> Rollback:
-    """Return what to do; raises NothingToRollBack, TagMovedElsewhere, or ReceiptUnreadable where none holds."""
-    name = f"{work.target.repository}:{tag}"
-    at = digest_at(work.target, tag)
-    back = _target(tag, at, work, name=name)
-    manifest = work.target.manifest(back)
+def make(tag: str, context: PromotionContext, demands: Demands) -> Rollback:
+    """Return the rollback; raises NothingToRollBack, TagMovedElsewhere, ReceiptUnreadable without a valid receipt."""
+    name = f"{context.target.repository}:{tag}"
+    at = digest_at(context.target, tag)
+    back = _target(tag, at, context, name=name)
+    manifest = context.target.manifest(back)
     if at is None or manifest is None:
         raise NothingToRollBack(f"{name} was at {back} before, and that image is gone", expected="it in the registry")
     good, signed, notes = [], [], []
-    # Of an earlier suite by nature: what it was promoted with is what counts.
+    # By nature of an earlier suite: the one of its promotion counts.
     lenient = replace(demands, suite=None)
-    for raw in work.shelf.read(back, "receipt"):
+    for raw in context.store.read(back, "receipt"):
         label = f"attached receipt {sha256(raw)[7:19]}"
         try:
             sealed = envelope.parse(raw, name=label)
@@ -71,20 +73,15 @@ def make(tag: str, work: PromotionContext, demands: Demands) -> Rollback:
     return Rollback(tag, at, manifest, tuple(good), tuple(signed))
 
 
-def _target(tag: str, at: str | None, work: PromotionContext, *, name: str) -> str:
-    """Return the digest to go back to; where a killed rollback had moved the tag already, the one it is at."""
-    entries = work.entries()
-    for entry in work.unsent():
-        if entry.action == "rollback" and entry.state == "done" and (tag, at) in {(m.tag, m.to) for m in entry.moves}:
-            return str(at)  # killed before its last line was in the registry: once more would be one too many
-    opened = [
-        (entry, move) for entry in promotion_log.find_unfinished(entries) for move in entry.moves if move.tag == tag
-    ]
-    for entry, move in opened:
-        if entry.action == "rollback" and at in (move.at, move.to):
-            return move.to
-    opened_here: Sequence[Entry] = [replace(entry, state="done") for entry, move in opened if move.to == at]
-    stack = promotion_log.history([*entries, *opened_here], repository=str(work.target.repository), tag=tag)
+def _target(tag: str, at: str | None, context: PromotionContext, *, name: str) -> str:
+    """Return the digest to go back to; where a killed rollback has moved the tag already, the current one."""
+    entries = context.entries()
+    resumed = _of_killed_rollback(tag, at, entries, context.unsent())
+    if resumed is not None:
+        return resumed
+    # A promotion killed after it moved the tag counts as done.
+    moved = [replace(entry, state="done") for entry, move in _open_moves(tag, entries) if move.to == at]
+    stack = promotion_log.history([*entries, *moved], repository=str(context.target.repository), tag=tag)
     if stack and stack[-1] != at:
         raise TagMovedElsewhere(
             f"{name} is at {at or 'nothing'}, the log put it at {stack[-1]}",
@@ -96,23 +93,41 @@ def _target(tag: str, at: str | None, work: PromotionContext, *, name: str) -> s
     return stack[-2]
 
 
-def execute(rollback: Rollback, work: PromotionContext) -> PromotionOutcome:
-    """Move the tag back, once the image there was read back whole; twice goes back twice."""
+def _of_killed_rollback(tag: str, at: str | None, entries: Sequence[Entry], unsent: Sequence[Entry]) -> str | None:
+    """Return the target of a rollback of this tag that was killed, or None."""
+    for entry in unsent:
+        if entry.action == "rollback" and entry.state == "done" and (tag, at) in {(m.tag, m.to) for m in entry.moves}:
+            return str(at)  # killed before its last line was in the registry: once more would be one too many
+    for entry, move in _open_moves(tag, entries):
+        if entry.action == "rollback" and at in (move.at, move.to):
+            return move.to
+    return None
+
+
+def _open_moves(tag: str, entries: Sequence[Entry]) -> list[tuple[Entry, Move]]:
+    """Return the unfinished moves of a tag."""
+    return [
+        (entry, move) for entry in promotion_log.find_unfinished(entries) for move in entry.moves if move.tag == tag
+    ]
+
+
+def execute(rollback: Rollback, context: PromotionContext) -> PromotionOutcome:
+    """Move the tag back, once its image was read back whole; twice goes back twice."""
     receipts = [receipt.receipt for receipt in rollback.receipts]
-    verify_stored(work.target, rollback.manifest, receipts)
+    verify_stored(context.target, rollback.manifest, receipts)
     digest = rollback.manifest.digest
     made = Entry(
         id=uuid.uuid4().hex,
         state="started",
         time=utc_now(),
         action="rollback",
-        repository=str(work.target.repository),
+        repository=str(context.target.repository),
         digest=digest,
         config=rollback.manifest.config.digest,
         moves=(Move(rollback.tag, rollback.at, digest),) if rollback.at != digest else (),
         receipts=tuple(receipt.digest for receipt in rollback.receipts),
         signed=rollback.signed,
-        source=f"{work.target.repository}@{digest}",
+        source=f"{context.target.repository}@{digest}",
         vldock=__version__,
     )
-    return PromotionOutcome(digest, change_tags(made, [rollback.tag], rollback.manifest, work), Traffic())
+    return PromotionOutcome(digest, change_tags(made, [rollback.tag], rollback.manifest, context), Traffic())

@@ -1,4 +1,4 @@
-"""Promote an image: look at where it comes from, plan, and (where it is confirmed) do it."""
+"""A whole promotion or rollback: read the source, plan, and where confirmed, execute."""
 
 from __future__ import annotations
 
@@ -33,68 +33,68 @@ from vldock.host.util.console import Say
 
 
 @dataclass(frozen=True)
-class PromotionSetup:
-    """How to reach registries, the log here, and whether receipts stand beside it (`sidecar`) or in the registry."""
+class PromotionTarget:
+    """Access to registries and the local log; `sidecar` stores receipts beside the log, not in the registry."""
 
-    line: RegistryOptions
+    registry: RegistryOptions
     log: LogFile
     sidecar: bool
     say: Say
 
 
 @contextmanager
-def open_context(target: Repository, places: PromotionSetup) -> Iterator[PromotionContext]:
-    """Yield the target with its shelf and log."""
-    with places.line.open(target, say=places.say) as remote:
-        shelf: ArtifactStore = RegistryArtifacts(remote)
-        if places.sidecar:
-            shelf = FolderArtifacts(places.log.path.parent)
-        yield PromotionContext(remote, shelf, places.log, places.say)
+def open_context(target: Repository, access: PromotionTarget) -> Iterator[PromotionContext]:
+    """Yield the context of a promotion to this repository."""
+    with access.registry.open(target, say=access.say) as remote:
+        store: ArtifactStore = RegistryArtifacts(remote)
+        if access.sidecar:
+            store = FolderArtifacts(access.log.path.parent)
+        yield PromotionContext(remote, store, access.log, access.say)
 
 
 def promote(
     source: Source,
-    wish: PromotionRequest,
-    places: PromotionSetup,
+    request: PromotionRequest,
+    access: PromotionTarget,
     *,
     confirm: bool,
     show: Callable[[PromotionPlan], None],
 ) -> tuple[PromotionPlan, PromotionOutcome | None]:
-    """Plan a promotion, `show` the plan, and do it where `confirm` is set; raises the Refusal that forbids it."""
+    """Plan a promotion, `show` the plan, and execute it where `confirm` is set; raises the Refusal that forbids it."""
     with ExitStack() as stack:
-        work = stack.enter_context(open_context(wish.target, places))
+        context = stack.enter_context(open_context(request.target, access))
         if confirm:
-            stack.enter_context(places.log.alone())
-        origin = _origin(source, places, stack)
-        shelves = [work.shelf, *([RegistryArtifacts(origin.remote)] if origin.remote else [])]
-        plan = promotion_plan.make(wish, origin.subject, target=work.target, shelves=shelves)
+            stack.enter_context(access.log.exclusive())
+        origin = _origin(source, access, stack)
+        stores = [context.store, *([RegistryArtifacts(origin.remote)] if origin.remote else [])]
+        plan = promotion_plan.make(request, origin.subject, target=context.target, stores=stores)
         show(plan)
         if not confirm:
             return plan, None
-        return plan, promotion_execute.execute(plan, work, _bring(origin, plan, work))
+        return plan, promotion_execute.execute(plan, context, _bring(origin, plan, context))
 
 
 def rollback(
     target: Repository,
     tag: str,
     demands: Demands,
-    places: PromotionSetup,
+    access: PromotionTarget,
     *,
     confirm: bool,
     show: Callable[[Rollback], None],
 ) -> tuple[Rollback, PromotionOutcome | None]:
-    """Plan to take a tag back, `show` the plan, and do it where `confirm` is set."""
-    with open_context(target, places) as work, ExitStack() as stack:
+    """Plan a tag's rollback, `show` the plan, and execute it where `confirm` is set."""
+    with open_context(target, access) as context, ExitStack() as stack:
         if confirm:
-            stack.enter_context(places.log.alone())
-        plan = promote_rollback.make(tag, work, demands)
+            stack.enter_context(access.log.exclusive())
+        plan = promote_rollback.make(tag, context, demands)
         show(plan)
-        return plan, promote_rollback.execute(plan, work) if confirm else None
+        return plan, promote_rollback.execute(plan, context) if confirm else None
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where the image comes from: a repository, a saved tar (`source`), or `image` of the engine of `client`."""
+    """Origin of the image: a repository, a saved tar (`source`), or `image` of the engine of `client`."""
 
     subject: Subject
     remote: Remote | None = None
@@ -103,9 +103,9 @@ class Origin:
     image: Any = None
 
 
-def _origin(source: Source, places: PromotionSetup, stack: ExitStack) -> Origin:
+def _origin(source: Source, access: PromotionTarget, stack: ExitStack) -> Origin:
     if source.remote is not None:
-        remote = stack.enter_context(places.line.open(source.remote.repository, say=places.say))
+        remote = stack.enter_context(access.registry.open(source.remote.repository, say=access.say))
         manifest = image_inspect.require_manifest(remote, source.remote)
         return Origin(
             Subject(str(source), remote_images.read_claimed_identity(remote, manifest), manifest), remote=remote
@@ -113,7 +113,7 @@ def _origin(source: Source, places: PromotionSetup, stack: ExitStack) -> Origin:
     if source.path is not None:
         if str(source.path) == "-":
             raise UsageError("tar:- can be read only once", expected="tar:FILE, which is read to plan and to send")
-        return Origin(Subject(str(source), image_inspect.read(source, places.line, say=places.say)), source=source)
+        return Origin(Subject(str(source), image_inspect.read(source, access.registry, say=access.say)), source=source)
     client = stack.enter_context(docker_client.connected())
     image = local_images.find(client, source.text)
     return Origin(Subject(str(source), local_images.read_identity(client, image)), client=client, image=image)
@@ -128,19 +128,20 @@ def _stream(origin: Origin) -> Iterator[IO[bytes]]:
     yield local_images.save(origin.client, origin.image)
 
 
-def _bring(origin: Origin, plan: PromotionPlan, work: PromotionContext) -> Bring:
+def _bring(origin: Origin, plan: PromotionPlan, context: PromotionContext) -> Bring:
     def bring() -> tuple[Manifest, Traffic]:
         manifest = plan.manifest
         if origin.remote is not None and manifest is not None:
-            return manifest, image_copy.copy(origin.remote, work.target, manifest, say=work.say)
-        if manifest is not None and all(work.target.has(blob) for blob in manifest.blobs):
+            return manifest, image_copy.copy(origin.remote, context.target, manifest, say=context.say)
+        if manifest is not None and all(context.target.has(blob) for blob in manifest.blobs):
             return manifest, Traffic(kept=len(manifest.blobs))
-        work.say(f"packing {origin.subject.name}")
+        context.say(f"packing {origin.subject.name}")
         with _stream(origin) as stream:
-            made, _, traffic = image_copy.pack(stream, work.target, name=origin.subject.name, say=work.say)
+            made, _, traffic = image_copy.pack(stream, context.target, name=origin.subject.name, say=context.say)
         if manifest is not None and made.digest != manifest.digest:
             raise Damaged(
-                f"{work.target.repository}@{manifest.digest} lacks blobs, and packed here the image is {made.digest}",
+                f"{context.target.repository}@{manifest.digest} lacks blobs, "
+                f"and packed here the image is {made.digest}",
                 expected="the blobs that were pushed first",
                 hint="remove its tags from the registry and promote again, or copy it from another registry",
             )

@@ -77,7 +77,7 @@ def test_what_was_begun_and_not_ended_is_open() -> None:
     begun = replace(entry(1, None, "a"), state="started")
 
     assert promotion_log.find_unfinished([begun]) == [begun]
-    assert promotion_log.find_unfinished([begun, begun.finished(time="later")]) == []
+    assert promotion_log.find_unfinished([begun, begun.as_done(time="later")]) == []
 
 
 @pytest.mark.parametrize(

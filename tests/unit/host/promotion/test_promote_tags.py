@@ -67,5 +67,5 @@ def test_a_tag_that_moves_while_we_work_is_left_where_it_is(shop: Shop) -> None:
 def test_two_promotions_at_once_are_refused(shop: Shop) -> None:
     image = shop.image()
 
-    with shop.log.alone(), pytest.raises(EnvironmentUnfit, match="another promotion"):
+    with shop.log.exclusive(), pytest.raises(EnvironmentUnfit, match="another promotion"):
         shop.promote(image, shop.wish(shop.receipt(image)))

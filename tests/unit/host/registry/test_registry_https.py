@@ -54,7 +54,7 @@ class Town:
         """Promote one image to it as the command does."""
         image = self.testbed.image()
         wish = replace(self.testbed.request(self.testbed.receipt(image)), target=Repository(self.host, NAME))
-        places = workflow.PromotionSetup(
+        places = workflow.PromotionTarget(
             RegistryOptions(patience=RetryPolicy(2, 0, 0)), self.testbed.log, False, self.said.append
         )
         source = registry_reference.parse_source(f"tar:{image.path}")
