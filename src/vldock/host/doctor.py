@@ -51,7 +51,10 @@ def check_cli(installed: Sequence[docker_cli.DockerCli]) -> Check:
 
 
 def check_gpu(status: docker_client.EngineStatus) -> Check:
-    """Check that the engine can give a container a GPU; a machine without one is fit and evaluates on the CPU."""
+    """Check that the engine can give a container a GPU.
+
+    A machine without one is fit and evaluates on the CPU.
+    """
     reason = gpu_devices.why_unavailable(status)
     if reason is None:
         return Check("gpu", "ok", "the engine can hand out NVIDIA GPUs")
@@ -96,7 +99,10 @@ def check_image(client: Any, image: str) -> Check:
 
 
 def read_labels(image: Any) -> dict[str, str]:
-    """Return the version, revision, base and lock digest of an image's labels, where it has them."""
+    """Return the version, revision, base and lock digest of an image's labels.
+
+    Only labels it has.
+    """
     labels = (image.attrs.get("Config") or {}).get("Labels") or {}
     names = {
         "vldock": "org.opencontainers.image.version",
@@ -114,7 +120,10 @@ def run_in_image(client: Any, image: str, *, gpus: str, as_json: bool, user: str
 
 
 def read_image_facts(client: Any, image: str, *, user: str | None, run_id: str) -> dict[str, str]:
-    """Return the labels of an image, and the versions its own `version --json` prints, where it can run."""
+    """Return the labels of an image, and its versions.
+
+    Versions are those of its own `version --json`, where it can run.
+    """
     labels = read_labels(client.images.get(image))
     spec = Spec(image=image, argv=VERSION, role="doctor", run_id=run_id, user=user, network="none")
     try:

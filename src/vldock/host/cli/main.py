@@ -113,7 +113,10 @@ def cli() -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run the command line and exit with its code; an error is printed as lines, without a traceback."""
+    """Run the command line and exit with its code.
+
+    An error is printed as lines, without a traceback.
+    """
     sys.exit(invoke(cli, argv))
 
 

@@ -66,7 +66,10 @@ def _prove(
     keep: bool,
     **build_options: Any,
 ) -> Proof:
-    """Build what is to be compared, compare it, remove it unless `keep`; `build_options` are of the BuildRequest."""
+    """Build what is to be compared, compare it, remove it unless `keep`.
+
+    `build_options` are of the BuildRequest.
+    """
     folder = checkout.root()
     image_build.check_disk(client, tag=TAGS[0], need_gb=image_build.COLD_GB)
     recipe = base_image.BaseRecipe.load(folder / checkout.BASE_FILE)

@@ -25,7 +25,9 @@ def run_container(
     stdin: bool = False,
     **options: Any,
 ) -> int:
-    """Run `argv` in a container on this terminal; `mounts` are added to those of the options.
+    """Run `argv` in a container on this terminal.
+
+    `mounts` are added to those of the options.
 
     Raises EnvironmentUnfit where no Docker engine answers.
     """

@@ -71,7 +71,10 @@ def verify_command(as_json: bool, **values: Any) -> int:
 
 
 def _print(outcome: VerificationOutcome) -> None:
-    """Print the table of groups, the verdict, and a line for each failed group with the names of its tests."""
+    """Print the table of groups and the verdict.
+
+    Then a line for each failed group with the names of its tests.
+    """
     table = Table(title=f"{outcome.image}: {'verified' if outcome.verified else 'NOT verified'}")
     for heading in ("group", "status", "passed", "failed", "skipped", "time", "why"):
         table.add_column(heading)

@@ -35,7 +35,10 @@ class BackgroundReads:
         self._pool.shutdown(cancel_futures=True)
 
     def facts(self, *, wait: bool = False) -> dict[str, Any]:
-        """Return the facts of the image; none before they are read, or where that failed: cells are worth more."""
+        """Return the facts of the image.
+
+        None before they are read, or where that failed: cells are worth more.
+        """
         if wait or self._facts.done():
             with contextlib.suppress(Exception):
                 return dict(self._facts.result())

@@ -30,7 +30,10 @@ from vldock.host.runs.record import JobRecord
 
 @dataclass
 class Dispatcher:
-    """The waiting cells and their devices; `cells` collects records, `on_job_end` receives that of each job."""
+    """The waiting cells and their devices.
+
+    `cells` collects records, `on_job_end` receives that of each job.
+    """
 
     records: CellRecords
     places: Sequence[Device]
@@ -72,7 +75,7 @@ class Dispatcher:
         return self.cells
 
     def assign(self) -> None:
-        """Give every free device its next cell; finish the jobs without one."""
+        """Assign the next cell to every free device; finish the jobs without one."""
         if self.failures.hopeless and self.waiting:
             raise EnvironmentUnfit(
                 f"the last {self.failures.consecutive_give_ups} cells or models in a row were given up, "
@@ -100,7 +103,10 @@ class Dispatcher:
         return [Task(key, seconds[key] / ranks, avoid(key)) for key in self.waiting]
 
     def start_job(self, choice: Assignment) -> None:
-        """Start a job for a cell; a device that cannot start one is left out."""
+        """Start a job for a cell.
+
+        A device that cannot start one is left out.
+        """
         places = [self.by_name[name] for name in choice.devices]
         device = places[0] if len(places) == 1 else devices.join_devices(places)
         model = choice.task.model
@@ -142,7 +148,10 @@ class Dispatcher:
             self.end_job(running)
 
     def take_line(self, running: RunningJob, line: Line) -> None:
-        """Handle a line: pass an event on to the sink; the end of a cell is reported as its record on disk."""
+        """Handle a line: pass an event on to the sink.
+
+        The end of a cell is reported as its record on disk.
+        """
         item = running.output.take(line)
         if item is None:
             return

@@ -25,7 +25,10 @@ def lines(
     *,
     outputs: Path,
 ) -> Iterator[str]:
-    """Yield the lines of a run that is not started; `found` is the run it would continue."""
+    """Yield the lines of a run that is not started.
+
+    `found` is the run it would continue.
+    """
     folder = found[0] if found else RunFolder(outputs / "TIMESTAMP")
     finished = folder.finished_cells(plan)
     waiting = [key for key in plan.cells if key not in finished]
@@ -59,6 +62,9 @@ def expected_schedule(
 
 
 def cell_line(item: Planned) -> str:
-    """Return a cell as one line: expected begin and end in seconds, and the number of devices that share it."""
+    """Return a cell as one line.
+
+    Expected begin and end in seconds, and the number of devices that share it.
+    """
     shared = f"  on {len(item.devices)} devices at once" if len(item.devices) > 1 else ""
     return f"  {item.begins:>8.0f} - {item.ends:>8.0f} s  {item.key[0]} {item.key[1]}{shared}"

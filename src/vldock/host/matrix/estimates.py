@@ -52,7 +52,10 @@ OTHER_ROWS = 1000
 
 @dataclass(frozen=True)
 class PastCell:
-    """A recorded cell: seconds on one device, samples, and whether these were the whole benchmark."""
+    """A recorded cell.
+
+    Seconds on one device, samples, and whether these were the whole benchmark.
+    """
 
     seconds: float
     samples: int
@@ -61,7 +64,10 @@ class PastCell:
 
 @dataclass(frozen=True)
 class Estimates:
-    """Expected seconds of cells and of model loads; `recorded` are cells timed by an earlier run."""
+    """Expected seconds of cells and of model loads.
+
+    `recorded` are cells timed by an earlier run.
+    """
 
     cells: Mapping[Key, float]
     loads: Mapping[str, float]
@@ -77,7 +83,10 @@ class Estimates:
 
 
 def estimate(outputs: Path, plan: RunPlan) -> Estimates:
-    """Return the estimates of a plan, from the runs in `outputs` on the same kind of device."""
+    """Return the estimates of a plan.
+
+    From the runs in `outputs` on the same kind of device.
+    """
     past, loads = dict[Key, PastCell](), dict[str, float]()
     for folder, record in recent_runs(outputs):
         if is_comparable(record.plan, plan):
@@ -96,7 +105,10 @@ def estimate(outputs: Path, plan: RunPlan) -> Estimates:
 
 
 def recent_runs(outputs: Path) -> Iterator[tuple[RunFolder, RunRecord]]:
-    """Yield the newest runs first; a folder of no run, or of another version, is skipped."""
+    """Yield the newest runs first.
+
+    A folder of no run, or of another version, is skipped.
+    """
     for path in sorted((path.parent for path in outputs.glob(f"*/{RUN_FILE}")), reverse=True)[:RUNS]:
         try:
             yield RunFolder(path), RunFolder(path).load()
@@ -110,7 +122,10 @@ def is_comparable(earlier: RunPlan, plan: RunPlan) -> bool:
 
 
 def read_timed_cells(folder: RunFolder, record: RunRecord) -> Iterator[tuple[Key, PastCell]]:
-    """Yield the finished cells of a run; one shared by several devices counts for each of them."""
+    """Yield the finished cells of a run.
+
+    One shared by several devices counts for each of them.
+    """
     ranks = {(job.model, name): job.ranks for job in record.stints for name in job.cells}
     for model, benchmark in record.plan.cells:
         try:
@@ -123,7 +138,10 @@ def read_timed_cells(folder: RunFolder, record: RunRecord) -> Iterator[tuple[Key
 
 
 def cell_seconds(key: Key, plan: RunPlan, past: PastCell | None) -> float:
-    """Return the expected seconds of a cell: recorded seconds of a sample, times the requested samples."""
+    """Return the expected seconds of a cell.
+
+    Recorded seconds of a sample, times the requested samples.
+    """
     model, benchmark = key
     rows = past.samples if past and past.whole else STANDIN_ROWS if plan.standin else ROWS.get(benchmark, OTHER_ROWS)
     samples = rows if plan.samples is None else min(rows, plan.samples)

@@ -17,7 +17,10 @@ from vldock.host.runs.devices import Device
 
 @dataclass(frozen=True)
 class DeviceJob:
-    """One model on one device; cells are given while it runs. `log` names its log, None is the model's own."""
+    """One model on one device.
+
+    Cells are given while it runs. `log` names its log, None is the model's own.
+    """
 
     model: str
     device: Device
@@ -31,10 +34,13 @@ class StartedJob(Protocol):
         """Hand over one more cell; a dead job does not take it."""
 
     def finish(self) -> None:
-        """Tell the job that no cell follows: it ends after its last cell."""
+        """Announce that no cell follows: the job ends after its last one."""
 
     def lines(self) -> Iterator[Line | None]:
-        """Yield lines as they come, and None after a while of silence, until the job has ended."""
+        """Yield lines as they come, until the job has ended.
+
+        None stands for a while of silence.
+        """
 
     def wait(self) -> Exit:
         """Return how it ended; raises EnvironmentUnfit when that can no longer be known."""
@@ -66,7 +72,10 @@ class LocalContainers:
 
 @dataclass(frozen=True)
 class ContainerJob:
-    """A container of `python -m vldock.image evaluate --data -`: a benchmark a line, an empty line at the end."""
+    """A container of `python -m vldock.image evaluate --data -`.
+
+    A benchmark a line, an empty line at the end.
+    """
 
     container: Container
 

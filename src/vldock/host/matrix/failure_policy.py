@@ -22,7 +22,10 @@ Culprit = tuple[str, str | None]  # model and benchmark; without a benchmark: th
 
 @dataclass(frozen=True)
 class Decision:
-    """Consequence of a death: give the culprit up, leave devices out, or (neither) retry it."""
+    """Consequence of a death.
+
+    Give the culprit up, leave devices out, or (neither) retry it.
+    """
 
     given_up: bool = False
     left_out: tuple[str, ...] = ()
@@ -79,7 +82,10 @@ class FailurePolicy:
         return Decision(left_out=self.leave_out(name for name in names if len(self.deaths[name]) >= DEVICE_STRIKES))
 
     def give_up(self, culprit: Culprit, *, refused: bool = False) -> Decision:
-        """Give a culprit up and clear its deaths; a refusal does not count towards `hopeless`."""
+        """Mark a culprit as given up and clear its deaths.
+
+        A refusal does not count towards `hopeless`.
+        """
         self.deaths = {name: [one for one in seen if one != culprit] for name, seen in self.deaths.items()}
         self.consecutive_give_ups += not refused
         return Decision(given_up=True)

@@ -20,7 +20,10 @@ ROLE = "matrix"
 
 
 def spec(plan: RunPlan, *, folder: RunFolder, run_id: str, job: DeviceJob, benchmarks: Sequence[str] = ()) -> Spec:
-    """Return the container of a job; without `benchmarks` it reads their names from standard input."""
+    """Return the container of a job.
+
+    Without `benchmarks` it reads their names from standard input.
+    """
     inside = f"{cache_env.OUTPUTS}/{folder.name}"
     limit = ["--limit", str(plan.samples)] if plan.samples else []
     log = ["--log", job.log] if job.log else []
@@ -60,7 +63,10 @@ def spec(plan: RunPlan, *, folder: RunFolder, run_id: str, job: DeviceJob, bench
 
 
 def launcher(device: Device) -> tuple[str, ...]:
-    """Return the start of an image command on a device: torchrun where several processes share a cell."""
+    """Return the start of an image command on a device.
+
+    Torchrun where several processes share a cell.
+    """
     if device.ranks == 1:
         return ("python", "-m", "vldock.image")
     return ("torchrun", "--standalone", "--nproc-per-node", str(device.ranks), "-m", "vldock.image")

@@ -38,7 +38,10 @@ class JobOutput:
         return self.exit.code if self.exit else None
 
     def take(self, line: Line) -> Event | None:
-        """Read one line; return its event, or None for any other line, which is kept as a last line."""
+        """Read one line and return its event.
+
+        Any other line is kept as a last line, and None is returned.
+        """
         item = parse(line.text) if line.source == "stdout" else None
         if item is None:
             if line.text.strip():
@@ -59,15 +62,12 @@ class JobOutput:
         return item
 
     def cause(self, logs: Iterable[Path]) -> str:
-        """Return one line: how the job ended, during which cell, and its last lines or those of a log."""
+        """Return the cause of the job's end in one line.
+
+        How it ended, during which cell, and its last lines or those of a log.
+        """
         if self.unloaded:
             return self.unloaded
-        if self.silent_for is not None:
-            end = f"no sign of life for {self.silent_for:.0f} s"
-        elif self.lost:
-            end = f"the device was lost ({self.lost})"
-        else:
-            end = f"the container ended early: {self.exit}"
         errors = [line for line in self.tail if line.startswith("error:")]
         if errors and self.code in REFUSALS:
             hints = [line for line in self.tail if line.startswith("hint:")]
@@ -76,4 +76,11 @@ class JobOutput:
         logged = next((words for path in logs if (words := tail(path))), [])
         last = errors or list(self.tail)[-TAIL_LINES:] or logged
         where = f" during {self.current}" if self.current else " before a cell began"
-        return f"{end}{where}" + (f"; last lines: {' | '.join(last)}" if last else "")
+        return f"{self._end()}{where}" + (f"; last lines: {' | '.join(last)}" if last else "")
+
+    def _end(self) -> str:
+        if self.silent_for is not None:
+            return f"no sign of life for {self.silent_for:.0f} s"
+        if self.lost:
+            return f"the device was lost ({self.lost})"
+        return f"the container ended early: {self.exit}"

@@ -71,7 +71,10 @@ def _on(item: Event) -> str:
 
 
 class ProgressBars:
-    """Sink that shows bars: the cells of the run, and on each device the samples of its current cell."""
+    """Sink that shows bars.
+
+    The cells of the run, and on each device the samples of its current cell.
+    """
 
     def __init__(self, bars: Progress, lines: ProgressLines, *, total: int, standin: bool) -> None:
         self._bars, self._lines = bars, lines

@@ -83,7 +83,9 @@ def execute(
     facts: Callable[[], Facts],
     now: Now = utc_now,
 ) -> RunOutcome:
-    """Evaluate until every cell has a record, and write tables and report; the caller holds the run's lock.
+    """Evaluate until every cell has a record, then write tables and report.
+
+    The caller holds the run's lock.
 
     A KeyboardInterrupt (Ctrl-C, SIGTERM) ends the containers, keeps the finished cells, writes their report and is
     raised again; so is EnvironmentUnfit when no device remains. `facts` of the image are read in the background.
@@ -112,7 +114,7 @@ class RunRecorder:
         folder.save(self.record)
 
     def tick(self) -> None:
-        """Save the time worked so far, and the facts of the image once they are known."""
+        """Save the time worked so far, and the facts of the image."""
         self._save(self._with_facts(self.record.ticked(self._now())))
 
     def add_job(self, job: JobRecord) -> None:
@@ -132,7 +134,10 @@ class RunRecorder:
 
 
 class RunInProgress:
-    """The cells of `execute`: a sink of events that records them, and writes tables when a model is complete."""
+    """Sink of the run's events, and the cells it records.
+
+    Writes a model's tables when its cells are complete.
+    """
 
     def __init__(self, recorder: RunRecorder, forward: Sink, reads: BackgroundReads) -> None:
         self.recorder, self.forward, self.reads = recorder, forward, reads
@@ -163,7 +168,10 @@ class RunInProgress:
         dispatcher.run(key for key in plan.cells if key not in self.cells)
 
     def take_event(self, item: Event) -> None:
-        """Forward an event; at the end of a cell save the record, and of a model write its tables."""
+        """Forward an event.
+
+        The end of a cell saves the record; the end of a model writes its tables.
+        """
         self.forward(item)
         if item["event"] == "cell_end":
             self.recorder.tick()

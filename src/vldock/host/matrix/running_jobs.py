@@ -30,7 +30,10 @@ Item = Line | Exit | BaseException | None
 
 @dataclass(eq=False)
 class RunningJob:
-    """A job that runs: its devices, its current cell, and the facts of its output."""
+    """A running job.
+
+    Its devices, its current cell, and the facts of its output.
+    """
 
     job: DeviceJob
     devices: tuple[str, ...]
@@ -71,7 +74,10 @@ class RunningJobs:
         return states
 
     def start(self, job: DeviceJob, devices: tuple[str, ...]) -> RunningJob:
-        """Start a job on these devices and read its output; raises EnvironmentUnfit where it cannot be started."""
+        """Start a job on these devices and read its output.
+
+        Raises EnvironmentUnfit where it cannot be started.
+        """
         stack = ExitStack()
         started = stack.enter_context(self.executor.start(job))
         now = self.clock()
@@ -83,12 +89,15 @@ class RunningJobs:
         return running
 
     def finish(self, running: RunningJob) -> None:
-        """Tell a job that no cell follows."""
+        """Announce to a job that no cell follows."""
         running.finishing, running.ends = True, self.clock()
         running.started.finish()
 
     def end(self, running: RunningJob) -> str:
-        """Remove an ended job, record it, and return its cause of end: 'done' where it had no cell."""
+        """Remove an ended job, record it, and return its cause of end.
+
+        The cause is 'done' where it had no cell.
+        """
         self.running.remove(running)
         running.stack.close()
         cause = running.output.cause(self._log_paths(running)) if running.cell else "done"
@@ -105,7 +114,10 @@ class RunningJobs:
             self._record(running, "interrupted")
 
     def _read(self, running: RunningJob) -> None:
-        """Pass on a job's lines and its end; runs in a thread of its own."""
+        """Pass on a job's lines and its end.
+
+        Runs in a thread of its own.
+        """
         try:
             for line in running.started.lines():
                 self.inbox.put((running, line))
@@ -141,6 +153,9 @@ class RunningJobs:
 
 
 def _leave(stack: ExitStack, cause: tuple[Any, Any, Any]) -> None:
-    """End a job because of an exception; an engine that cannot end it must not hide that exception."""
+    """End a job because of an exception.
+
+    An engine that cannot end it must not hide that exception.
+    """
     with contextlib.suppress(EnvironmentUnfit):
         stack.__exit__(*cause)

@@ -32,7 +32,10 @@ class Task:
 
 @dataclass(frozen=True)
 class DeviceState:
-    """State of a device: the loaded model, and the seconds until it is free (0: now)."""
+    """State of a device.
+
+    The loaded model, and the seconds until it is free (0: now).
+    """
 
     name: str
     model: str | None = None
@@ -54,7 +57,9 @@ Loads = Callable[[str], float]  # model -> seconds from nothing to the first ans
 def choose(
     name: str, devices: Mapping[str, DeviceState], waiting: Sequence[Task], *, load: Loads, share: bool = False
 ) -> Assignment | None:
-    """Return the next cell of the free device `name`; None where it would only load a model that others finish sooner.
+    """Return the next cell of the free device `name`.
+
+    None where it would only load a model that others finish sooner.
 
     With `share`, a cell may go to every free device at once. `waiting` is in the plan's order, which breaks ties.
     """
@@ -68,18 +73,24 @@ def choose(
         return Assignment(longest(loaded), (name,))
     if share and (shared := _share(devices, mine, load=load)):
         return shared
+    task = _neediest(name, devices, mine, waiting, load=load)
+    return Assignment(task, (name,)) if task else None
+
+
+def _neediest(
+    name: str, devices: Mapping[str, DeviceState], mine: Sequence[Task], waiting: Sequence[Task], *, load: Loads
+) -> Task | None:
+    """Return the longest cell of the model that most needs one more device.
+
+    None where no model does.
+    """
     others = [device for device in devices.values() if device.name != name]
-    model = _neediest_model(mine, waiting, others, load=load)
-    return Assignment(longest(task for task in mine if task.model == model), (name,)) if model else None
-
-
-def _neediest_model(
-    mine: Sequence[Task], waiting: Sequence[Task], others: Sequence[DeviceState], *, load: Loads
-) -> str | None:
-    """Return the model that most needs one more device, the first of equals; None where none does."""
     needs = {model: _need(model, waiting, others, load=load) for model in dict.fromkeys(task.model for task in mine)}
     ranked = [(need, model) for model, need in needs.items() if need is not None]
-    return max(ranked, key=lambda item: item[0])[1] if ranked else None
+    if not ranked:
+        return None
+    _, model = max(ranked, key=lambda item: item[0])  # the first of equals
+    return longest(task for task in mine if task.model == model)
 
 
 def longest(tasks: Iterable[Task]) -> Task:
@@ -90,7 +101,10 @@ def longest(tasks: Iterable[Task]) -> Task:
 def _need(
     model: str, waiting: Sequence[Task], others: Sequence[DeviceState], *, load: Loads
 ) -> tuple[float, float] | None:
-    """Return a model's need for one more device: (end without it, total work); None for no need."""
+    """Return a model's need for one more device: (end without it, total work).
+
+    None where it has no need.
+    """
     tasks = [task for task in waiting if task.model == model]
     holders = [device for device in others if device.model == model]
     seconds = [task.seconds for task in tasks]
@@ -102,7 +116,10 @@ def _need(
 
 
 def makespan(free: Sequence[float], seconds: Sequence[float]) -> float:
-    """Return the end of the last of these cells on devices free at these times, longest first."""
+    """Return the end of the last of these cells, longest first.
+
+    `free` are the times at which the devices become free.
+    """
     ends = list(free)
     heapq.heapify(ends)
     last = 0.0
@@ -114,7 +131,10 @@ def makespan(free: Sequence[float], seconds: Sequence[float]) -> float:
 
 
 def _share(devices: Mapping[str, DeviceState], mine: Sequence[Task], *, load: Loads) -> Assignment | None:
-    """Return the longest cell for all free devices, where all cells then end sooner by more than a load."""
+    """Return the longest cell for all free devices, or None.
+
+    Only where all cells then end sooner by more than a load.
+    """
     free = [device.name for device in devices.values() if not device.busy and device.model is None]
     task = longest(mine)
     if len(free) < 2 or task.avoid:
@@ -129,7 +149,10 @@ def _share(devices: Mapping[str, DeviceState], mine: Sequence[Task], *, load: Lo
 
 @dataclass(frozen=True)
 class Planned:
-    """Expected devices and time of a cell, in seconds from the start; the model's load is before `begins`."""
+    """Expected devices and time of a cell, in seconds from the start.
+
+    The model's load is before `begins`.
+    """
 
     key: Key
     devices: tuple[str, ...]

@@ -1,7 +1,8 @@
 """Artifacts beside an image: receipts, SBOM and the promotion log.
 
 In a registry, an artifact is an OCI manifest whose subject is the image, so a registry with the referrers API lists it;
-its tag, sha256-<digest>.<name>, finds it in every registry. https://github.com/opencontainers/distribution-spec (referrers)
+its tag, sha256-<digest>.<name>, finds it in every registry.
+https://github.com/opencontainers/distribution-spec (referrers)
 """
 
 from __future__ import annotations
@@ -104,7 +105,10 @@ class RegistryArtifacts:
 
 
 class FolderArtifacts:
-    """Artifacts as local files, for registries that accept images only; the log has its own file already."""
+    """Artifacts as local files, for registries that accept images only.
+
+    The log has its own file already.
+    """
 
     keeps_log = False
 

@@ -33,7 +33,10 @@ def find(name: str) -> Channel:
 
 
 def groups_for(tags: Iterable[str], *, require_gpu: bool) -> tuple[str, ...]:
-    """Return the groups an image must have passed to get these tags; a channel's tag requires its own."""
+    """Return the groups an image must have passed to get these tags.
+
+    A channel's tag requires its own.
+    """
     groups = dict.fromkeys(CPU_GROUPS)
     requested = set(tags)
     for channel in CHANNELS:
@@ -45,10 +48,16 @@ def groups_for(tags: Iterable[str], *, require_gpu: bool) -> tuple[str, ...]:
 
 
 def immutable_tag(lock: str) -> str:
-    """Return the tag that never moves: it names an image by its lock (sha256 in hexadecimal)."""
+    """Return the tag that never moves.
+
+    It names an image by its lock (sha256 in hexadecimal).
+    """
     return f"{SERIES}-{lock[:12]}"
 
 
 def immutable_tag_of_two(lock: str, config: str) -> str:
-    """Return the fixed tag of a second image of a lock (`config` is 'sha256:...'); the first keeps the short one."""
+    """Return the fixed tag of a second image of a lock (`config` is 'sha256:...').
+
+    The first keeps the short one.
+    """
     return f"{immutable_tag(lock)}-{config.removeprefix('sha256:')[:12]}"

@@ -56,7 +56,10 @@ class PromotionContext:
         self.store.put_log(promotion_log.render(self.entries()))
 
     def unsent(self) -> list[Entry]:
-        """Return entries missing in the registry's log, where a run was killed between the two."""
+        """Return the entries missing in the registry's log.
+
+        There are some where a run was killed between the two writes.
+        """
         if not self.store.keeps_log:
             return []
         remote = promotion_log.parse(self.store.read_log(), name="the registry's log")
@@ -94,7 +97,10 @@ def utc_now() -> str:
 
 
 def is_done(plan: PromotionPlan, context: PromotionContext) -> bool:
-    """Return whether nothing remains to do: tags, receipts, SBOM, no entry of the log open or missing."""
+    """Return whether nothing remains to do.
+
+    Tags, receipts, SBOM, no entry of the log open or missing.
+    """
     if plan.manifest is None or plan.moves:
         return False
     digest = plan.manifest.digest
@@ -109,7 +115,10 @@ def is_done(plan: PromotionPlan, context: PromotionContext) -> bool:
 
 
 def execute(plan: PromotionPlan, context: PromotionContext, bring: Bring) -> PromotionOutcome:
-    """Execute the plan; raises a Refusal, or RegistryFailed, with every tag untouched or at the verified image."""
+    """Execute the plan.
+
+    Raises a Refusal, or RegistryFailed, with every tag untouched or at the verified image.
+    """
     if plan.manifest is not None and is_done(plan, context):
         return PromotionOutcome(plan.manifest.digest, (), Traffic(), changed=False)
     manifest, traffic = bring()
@@ -139,7 +148,10 @@ def execute(plan: PromotionPlan, context: PromotionContext, bring: Bring) -> Pro
 
 
 def change_tags(made: Entry, tags: Sequence[str], manifest: Manifest, context: PromotionContext) -> tuple[Move, ...]:
-    """Move the remaining `tags` between two entries of the log; the entry of a killed run is continued."""
+    """Move the remaining `tags` between two entries of the log.
+
+    The entry of a killed run is continued.
+    """
     begun = [entry for entry in promotion_log.find_unfinished(context.entries()) if made.continues(entry, tags=tags)]
     entry = begun[-1].with_moves(made.moves) if begun else made
     if not entry.moves:
@@ -155,7 +167,10 @@ def change_tags(made: Entry, tags: Sequence[str], manifest: Manifest, context: P
 
 
 def verify_stored(target: Remote, manifest: Manifest, receipts: Sequence[Receipt]) -> None:
-    """Read every byte of a stored image back; raises Damaged or OtherImage where it is not the receipts'."""
+    """Read every byte of a stored image back.
+
+    Raises Damaged or OtherImage where it is not the receipts'.
+    """
     stored = remote_images.read_identity(target, target.manifest(manifest.digest) or manifest)
     for receipt in receipts:
         receipt_check.require_same_image(receipt, stored, image=f"{target.repository}@{manifest.digest}")

@@ -31,7 +31,10 @@ class Move:
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of the log: a change about to happen ('started'), or one that has ('done'); `time` is ISO 8601, UTC."""
+    """One line of the log.
+
+    A change about to happen ('started'), or one that has ('done'); `time` is ISO 8601, UTC.
+    """
 
     id: str
     state: Literal["started", "done"]
@@ -62,13 +65,19 @@ class Entry:
         return goal == (other.action, other.repository, other.digest) and left <= theirs <= set(tags)
 
     def with_moves(self, moves: Sequence[Move]) -> Entry:
-        """Return the entry with the remaining moves as they are now; completed moves are kept as recorded."""
+        """Return the entry with the remaining moves as they are now.
+
+        Completed moves are kept as recorded.
+        """
         now = {move.tag: move for move in moves}
         return replace(self, moves=tuple(now.get(move.tag, move) for move in self.moves))
 
 
 def parse(content: bytes, *, name: str) -> list[Entry]:
-    """Read a log, without a last line cut off by a kill; raises InputRefused for any other invalid line."""
+    """Read a log, without a last line cut off by a kill.
+
+    Raises InputRefused for any other invalid line.
+    """
     entries = []
     lines = content.decode("utf-8", "replace").splitlines(keepends=True)
     for number, text in enumerate(lines, 1):
@@ -141,7 +150,10 @@ class LogFile:
         return parse(self.path.read_bytes(), name=str(self.path)) if self.path.exists() else []
 
     def append(self, entry: Entry) -> None:
-        """Append an entry, on disk when this returns; a last line cut off by a kill is removed first."""
+        """Append an entry, on disk when this returns.
+
+        A last line cut off by a kill is removed first.
+        """
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("ab+") as stream:
             if stream.tell():
@@ -159,7 +171,10 @@ class LogFile:
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
-        """Lock the log for one promotion; raises EnvironmentUnfit while another has it. A kill releases the lock."""
+        """Lock the log for one promotion.
+
+        Raises EnvironmentUnfit while another has it. A kill releases the lock.
+        """
         self.path.parent.mkdir(parents=True, exist_ok=True)
         lock = self.path.with_name(f".{self.path.name}.lock")
         with lock.open("w") as stream:

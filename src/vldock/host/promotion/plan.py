@@ -22,7 +22,10 @@ from vldock.host.registry.reference import Repository
 
 @dataclass(frozen=True)
 class Tag:
-    """A tag of the plan and its current manifest digest; None: there is no such tag."""
+    """A tag of the plan and its current manifest digest.
+
+    None: there is no such tag.
+    """
 
     name: str
     at: str | None
@@ -31,7 +34,10 @@ class Tag:
 
 @dataclass(frozen=True)
 class PromotionPlan:
-    """A permitted promotion. `manifest` is None where the image must still be packed for its first push."""
+    """A permitted promotion.
+
+    `manifest` is None where the image must still be packed for its first push.
+    """
 
     subject: Subject
     target: Repository
@@ -86,7 +92,10 @@ def _signers(sealed: SealedReceipt) -> str:
 def make(
     request: PromotionRequest, subject: Subject, *, target: Remote, stores: Sequence[ArtifactStore]
 ) -> PromotionPlan:
-    """Return the plan; `stores` may hold receipts of earlier steps. Raises the Refusal that forbids it."""
+    """Return the plan; `stores` may hold receipts of earlier steps.
+
+    Raises the Refusal that forbids it.
+    """
     existing = subject.manifest or _same_config(target, subject.identity, _likely(request, subject.identity))
     sealed, signed = promotion_receipts.load_named(request, subject)
     found, notes = promotion_receipts.find_attached(request, subject, existing, stores) if existing else ([], [])
@@ -114,7 +123,10 @@ def make(
 
 
 def _likely(request: PromotionRequest, identity: ImageIdentity) -> list[str]:
-    """Return the tags under which the target may have this image, so that it is not packed twice."""
+    """Return the tags under which the target may have this image.
+
+    Where it has, the image is not packed twice.
+    """
     locks: list[str] = []
     for path in request.receipts:
         with suppress(Refusal):  # raised, with its reason, where the receipt is checked
@@ -125,7 +137,10 @@ def _likely(request: PromotionRequest, identity: ImageIdentity) -> list[str]:
 
 
 def _same_config(target: Remote, identity: ImageIdentity, tags: Iterable[str]) -> Manifest | None:
-    """Return the image's manifest in the target, so that it is not pushed again under another digest."""
+    """Return the image's manifest in the target, or None.
+
+    Where it is there, it is not pushed again under another digest.
+    """
     for tag in tags:
         found = target.manifest(tag)
         if found and "config" in found.content and found.config.digest == identity.config:
@@ -136,7 +151,10 @@ def _same_config(target: Remote, identity: ImageIdentity, tags: Iterable[str]) -
 def _tags(
     target: Remote, request: PromotionRequest, sealed: SealedReceipt, existing: Manifest | None, identity: ImageIdentity
 ) -> tuple[Tag, ...]:
-    """Return the tags in the order they are set: the fixed one, custom ones, the channels' last."""
+    """Return the tags in the order they are set.
+
+    The fixed one, custom ones, the channels' last.
+    """
     lock = sealed.receipt.inputs.lock
     fixed = Tag(promote_channels.immutable_tag(lock), None, fixed=True)
     at = digest_at(target, fixed.name)
@@ -156,7 +174,10 @@ def digest_at(target: Remote, tag: str) -> str | None:
 
 
 def _refuse_moves(plan: PromotionPlan, request: PromotionRequest) -> None:
-    """Raise TagWouldMove for a tag at another image, unless the user allows the move; a fixed tag never moves."""
+    """Raise TagWouldMove for a tag at another image, unless the user allows the move.
+
+    A fixed tag never moves.
+    """
     for tag in plan.moves:
         if tag.at is not None and (tag.fixed or not request.move):
             raise TagWouldMove(

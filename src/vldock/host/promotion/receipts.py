@@ -46,7 +46,10 @@ class Subject:
 
 
 def load_named(request: PromotionRequest, subject: Subject) -> tuple[list[SealedReceipt], list[str]]:
-    """Return the named receipts, and how each is signed; raises the Refusal of the first that fails."""
+    """Return the named receipts, and how each is signed.
+
+    Raises the Refusal of the first that fails.
+    """
     sealed, signed = [], []
     for path in request.receipts:
         receipt = envelope.load(path)

@@ -25,7 +25,10 @@ from vldock.host.registry.client import Manifest, sha256
 
 @dataclass(frozen=True)
 class Rollback:
-    """A permitted rollback: a tag goes from `at` back to the image of `manifest`, by its attached receipts."""
+    """A permitted rollback, by the receipts attached to the image.
+
+    A tag goes from `at` back to the image of `manifest`.
+    """
 
     tag: str
     at: str
@@ -74,7 +77,10 @@ def make(tag: str, context: PromotionContext, demands: Demands) -> Rollback:
 
 
 def _target(tag: str, at: str | None, context: PromotionContext, *, name: str) -> str:
-    """Return the digest to go back to; where a killed rollback has moved the tag already, the current one."""
+    """Return the digest to go back to.
+
+    Where a killed rollback has moved the tag already, the current one.
+    """
     entries = context.entries()
     resumed = _of_killed_rollback(tag, at, entries, context.unsent())
     if resumed is not None:
@@ -112,7 +118,10 @@ def _open_moves(tag: str, entries: Sequence[Entry]) -> list[tuple[Entry, Move]]:
 
 
 def execute(rollback: Rollback, context: PromotionContext) -> PromotionOutcome:
-    """Move the tag back, once its image was read back whole; twice goes back twice."""
+    """Move the tag back, once its image was read back whole.
+
+    Twice goes back twice.
+    """
     receipts = [receipt.receipt for receipt in rollback.receipts]
     verify_stored(context.target, rollback.manifest, receipts)
     digest = rollback.manifest.digest

@@ -34,7 +34,10 @@ from vldock.host.util.console import Say
 
 @dataclass(frozen=True)
 class PromotionTarget:
-    """Access to registries and the local log; `sidecar` stores receipts beside the log, not in the registry."""
+    """Access to registries and the local log.
+
+    `sidecar` stores receipts beside the log, not in the registry.
+    """
 
     registry: RegistryOptions
     log: LogFile
@@ -60,7 +63,10 @@ def promote(
     confirm: bool,
     show: Callable[[PromotionPlan], None],
 ) -> tuple[PromotionPlan, PromotionOutcome | None]:
-    """Plan a promotion, `show` the plan, and execute it where `confirm` is set; raises the Refusal that forbids it."""
+    """Plan a promotion, `show` the plan, and execute it where `confirm` is set.
+
+    Raises the Refusal that forbids it.
+    """
     with ExitStack() as stack:
         context = stack.enter_context(open_context(request.target, access))
         if confirm:
@@ -94,7 +100,10 @@ def rollback(
 
 @dataclass(frozen=True)
 class Origin:
-    """Origin of the image: a repository, a saved tar (`source`), or `image` of the engine of `client`."""
+    """Origin of the image.
+
+    A repository, a saved tar (`source`), or `image` of the engine of `client`.
+    """
 
     subject: Subject
     remote: Remote | None = None

@@ -18,7 +18,10 @@ from vldock.host.receipts.statement import CPU_GROUPS, GPU_GROUP, Inputs, Receip
 
 @dataclass(frozen=True)
 class Demands:
-    """Requirements on a receipt: signed by one of `keys`, made with `suite` (None: any), these groups passed."""
+    """Requirements on a receipt.
+
+    Signed by one of `keys`, made with `suite` (None: any), these groups passed.
+    """
 
     keys: tuple[Key, ...] = ()
     allow_unsigned: bool = False
@@ -27,7 +30,10 @@ class Demands:
 
 
 def check(sealed: SealedReceipt, identity: ImageIdentity, demands: Demands, *, name: str, image: str) -> list[str]:
-    """Return the lines that prove the receipt called `name` good for `image`; raises a Refusal where it is not."""
+    """Return the lines that prove the receipt called `name` good for `image`.
+
+    Raises a Refusal where it is not.
+    """
     signed = verify_signature(sealed, demands, name=name)
     require_same_image(sealed.receipt, identity, image=image)
     require_same_suite(sealed.receipt, demands.suite)
@@ -46,7 +52,10 @@ def verify_signature(sealed: SealedReceipt, demands: Demands, *, name: str) -> s
 
 
 def require_same_image(receipt: Receipt, identity: ImageIdentity, *, image: str) -> None:
-    """Raise OtherImage, with the number of common layers, where the receipt is of another image."""
+    """Raise OtherImage where the receipt is of another image.
+
+    The error has the number of common layers.
+    """
     if receipt.image == identity:
         return
     pairs = zip(receipt.image.layers, identity.layers, strict=False)
@@ -76,7 +85,10 @@ def require_same_suite(receipt: Receipt, suite: Inputs | None) -> None:
 
 
 def require_groups(receipts: Sequence[Receipt], groups: Sequence[str]) -> None:
-    """Raise GroupFailed, GroupMissing or GpuMissing unless none failed and each of `groups` passed in some receipt."""
+    """Raise unless no group failed and each of `groups` passed.
+
+    GroupFailed, GroupMissing or GpuMissing; a group may have passed in any of the receipts.
+    """
     failed = failed_groups(receipts)
     if failed:
         raise GroupFailed(

@@ -31,7 +31,10 @@ Parts = tuple[str, ...]
 
 @dataclass(frozen=True)
 class SealedReceipt:
-    """A receipt in its envelope, and the bytes of its file; nothing is verified yet."""
+    """A receipt in its envelope, and the bytes of its file.
+
+    Nothing is verified yet.
+    """
 
     receipt: Receipt
     envelope: Envelope
@@ -49,7 +52,9 @@ class SealedReceipt:
 
 
 def keygen(folder: Path) -> tuple[Path, Path, str]:
-    """Write a new Ed25519 key pair in `folder`; return private path, public path, key id.
+    """Write a new Ed25519 key pair in `folder`.
+
+    Return private path, public path, key id.
 
     The private key is encrypted where VLDOCK_KEY_PASSWORD is set. Raises UsageError where a key is there already.
     """
@@ -78,7 +83,10 @@ def _password() -> bytes | None:
 
 
 def load_private(path: Path) -> Ed25519PrivateKey:
-    """Read a private key; raises UsageError for another file, another kind of key, or a wrong password."""
+    """Read a private key.
+
+    Raises UsageError for another file, another kind of key, or a wrong password.
+    """
     try:
         key = serialization.load_pem_private_key(path.read_bytes(), password=_password())
     except (OSError, ValueError, TypeError) as error:
@@ -106,7 +114,10 @@ def load_public(path: Path) -> Key:
 
 
 def seal(receipt: Receipt, key: Ed25519PrivateKey | None) -> SealedReceipt:
-    """Return the receipt in an envelope, signed where a key is given; the receipt states which."""
+    """Return the receipt in an envelope, signed where a key is given.
+
+    The receipt states which.
+    """
     stated = replace(receipt, signing="ed25519" if key else "unsigned")
     envelope = Envelope(stated.to_bytes(), PAYLOAD_TYPE, {})
     if key:
@@ -147,7 +158,9 @@ def parse(raw: bytes, *, name: str) -> SealedReceipt:
 
 
 def verify(sealed: SealedReceipt, keys: Sequence[Key], *, name: str, allow_unsigned: bool = False) -> str:
-    """Verify the signature by one of `keys`, and return in words how the receipt is signed.
+    """Verify the signature, and return in words how the receipt is signed.
+
+    A signature must be by one of `keys`.
 
     Raises BadSignature, UnknownKey, Unsigned; UsageError where it is signed and no key was given to verify it with.
     """

@@ -19,7 +19,10 @@ def read_labels(image: Any) -> dict[str, str]:
 
 
 def read_lock(image: Any, facts: Mapping[str, Any]) -> str | None:
-    """Return the sha256 of the lock the image was installed from, by its build.json, else by its label, else None."""
+    """Return the sha256 of the lock the image was installed from.
+
+    By its build.json, else by its label, else None.
+    """
     lock = facts.get("lock_sha256") or read_labels(image).get(LOCK_LABEL)
     return lock if lock and len(lock) == 64 else None
 
@@ -48,7 +51,10 @@ def read_base(client: Any, image: Any, facts: Mapping[str, Any]) -> tuple[str, s
 
 
 def read_manifest_digest(image: Any, reference: str) -> str | None:
-    """Return the manifest digest of the image in the repository of `reference`, where it was pushed or pulled."""
+    """Return the image's manifest digest in the repository of `reference`.
+
+    None where it was neither pushed nor pulled there.
+    """
     repository = reference.partition("@")[0]
     if ":" in repository.rpartition("/")[2]:
         repository = repository.rpartition(":")[0]

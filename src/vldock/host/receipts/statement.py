@@ -28,7 +28,10 @@ Signing = Literal["ed25519", "unsigned"]
 
 @dataclass(frozen=True)
 class Band:
-    """A score of the mini-benchmark and the bounds it must lie in, both ends included; 0-100."""
+    """A score of the mini-benchmark, and its bounds.
+
+    0-100, both ends included.
+    """
 
     name: str
     score: float
@@ -43,7 +46,9 @@ class Band:
 
 @dataclass(frozen=True)
 class GroupResult:
-    """Result of one group of tests: counts, names of failed tests, reason of a skip.
+    """Result of one group of tests.
+
+    Counts, names of failed tests, reason of a skip.
 
     It is the last of `attempts` on the same image with the same tests; `earlier` is one line on each before it.
     Raises ValueError for an undeclared name, and where status and counts contradict each other.
@@ -98,7 +103,10 @@ class GroupResult:
 
 @dataclass(frozen=True)
 class Inputs:
-    """sha256 in hexadecimal of the image's lock, and of the trees of tests and patches that judged it."""
+    """Digests of the lock, tests and patches that judged an image.
+
+    sha256 in hexadecimal; of tests and patches, over their trees.
+    """
 
     lock: str
     tests: str
@@ -144,7 +152,10 @@ class Receipt:
 
     @classmethod
     def from_bytes(cls, raw: bytes) -> Receipt:
-        """Read a statement; raises ValueError, with the fault, where it is no receipt of this schema."""
+        """Read a statement.
+
+        Raises ValueError, with the fault, where it is no receipt of this schema.
+        """
         try:
             statement = json.loads(raw)
             predicate = dict(statement["predicate"])
@@ -171,7 +182,10 @@ def _group(raw: Mapping[str, Any]) -> GroupResult:
 
 
 def find_missing_groups(receipts: Sequence[Receipt], wanted: Sequence[str]) -> dict[str, GroupResult | None]:
-    """Return each group of `wanted` passed in no receipt, with its skipped or failed result, or None."""
+    """Return the groups of `wanted` that no receipt states as passed.
+
+    Each with its skipped or failed result, or None.
+    """
     found: dict[str, GroupResult | None] = {}
     for name in wanted:
         results = [result for receipt in receipts if (result := receipt.group(name)) is not None]

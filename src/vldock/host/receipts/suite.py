@@ -17,7 +17,10 @@ LEFT_OUT = {"__pycache__", ".pytest_cache", ".ruff_cache", ".mypy_cache"}
 
 
 def hash_tree(folder: Path, names: Iterable[str]) -> str:
-    """Return the sha256 over the sorted (path, sha256 of content) pairs of the files below `names`, without caches."""
+    """Return the sha256 over the files below `names`, without caches.
+
+    Over the sorted (path, sha256 of content) pairs.
+    """
     found = (path for name in names for path in (folder / name).rglob("*"))
     files = (path for path in found if path.is_file() and not LEFT_OUT.intersection(path.parts))
     return hashing.tree_sha256(sorted(files, key=lambda path: path.relative_to(folder).as_posix()), folder)

@@ -28,7 +28,10 @@ ORDER = ("static", "inside", "users", "offline", "matrix", "gpu")
 
 @dataclass(frozen=True)
 class Counts:
-    """Counts of one JUnit report, and the names of tests that failed or could not run."""
+    """Counts of one JUnit report.
+
+    `failures` are the names of tests that failed or could not run.
+    """
 
     passed: int
     failed: int
@@ -51,7 +54,9 @@ def read_junit(path: Path) -> Counts:
 
 
 def make_result(name: str, counts: Counts, *, exit_code: int, no_gpu: str = "no GPU") -> GroupResult:
-    """Return the group's result; an exit code of pytest that contradicts its report is a failure too.
+    """Return the group's result.
+
+    An exit code of pytest that contradicts its report is a failure too.
 
     `no_gpu` is the reason where the group gpu was skipped; on a GPU a skipped test of it is a failure.
     """

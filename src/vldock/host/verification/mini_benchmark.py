@@ -42,7 +42,9 @@ def load(path: Path) -> tuple[ScoreBounds, ...]:
 
 
 def score_run(run: Path, *, image: str, bounds: Sequence[ScoreBounds]) -> GroupResult:
-    """Return the group's result from the run in the folder `run`; `image` is the verified id.
+    """Return the group's result from the run in the folder `run`.
+
+    `image` is the verified id.
 
     Raises InputRefused where the run is no evidence for the image: of another image, on stand-ins, or cut to a few
     samples. A cell that is missing, failed or out of its band fails the group.

@@ -76,7 +76,10 @@ def load(
 
 
 def latest(root: Path, *, image: ImageIdentity, name: str) -> Path:
-    """Return the folder below `root` with the newest receipt, one of `image` where there is any."""
+    """Return the folder below `root` with the newest receipt.
+
+    Receipts of `image` are preferred.
+    """
     found = []
     for path in root.glob(f"*/{RECEIPT}"):
         try:
@@ -94,7 +97,10 @@ def latest(root: Path, *, image: ImageIdentity, name: str) -> Path:
 
 
 def require_unaltered(sealed: SealedReceipt, key: Path | None, *, name: str) -> None:
-    """Raise unless an earlier receipt is unaltered; a forged result must not be signed again by us."""
+    """Raise unless an earlier receipt is unaltered.
+
+    A forged result must not be signed again by us.
+    """
     if sealed.keys and key is None:
         raise UsageError(
             f"{name} is signed, and --key was not given",
@@ -106,7 +112,10 @@ def require_unaltered(sealed: SealedReceipt, key: Path | None, *, name: str) -> 
 
 
 def read_seconds(path: Path) -> dict[str, float]:
-    """Return the seconds of each group; empty where results.json is gone or broken (the receipt has the results)."""
+    """Return the seconds of each group.
+
+    Empty where results.json is gone or broken (the receipt has the results).
+    """
     try:
         return {row["name"]: float(row["seconds"]) for row in json.loads(path.read_text(encoding="utf-8"))["groups"]}
     except (OSError, ValueError, KeyError, TypeError):

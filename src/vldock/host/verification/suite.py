@@ -73,7 +73,10 @@ def run_groups(request: VerificationRequest, *, client: Any, say: Say) -> Iterat
 
 
 def run_group(name: str, request: VerificationRequest, *, client: Any, say: Say) -> GroupResult:
-    """Run one group and return its result; a group whose pytest left no report has failed."""
+    """Run one group and return its result.
+
+    A group whose pytest left no report has failed.
+    """
     report = request.reports / f"{name}.xml"
     report.unlink(missing_ok=True)
     if name in verify_groups.HOST_GROUPS:
@@ -92,7 +95,10 @@ def run_group(name: str, request: VerificationRequest, *, client: Any, say: Say)
 
 
 def run_on_host(name: str, request: VerificationRequest, report: Path, *, say: Say) -> int:
-    """Run the host's pytest over the group's files and return its exit code; its output is passed on at the end."""
+    """Run the host's pytest over the group's files and return its exit code.
+
+    Its output is passed on at the end.
+    """
     files = [str(request.folder / "tests/docker" / file) for file in request.only or verify_groups.HOST_GROUPS[name]]
     argv = [sys.executable, "-m", "pytest", "-q", f"--junit-xml={report}", *verify_groups.PARALLEL, "loadgroup", *files]
     environ = {**os.environ, "VLDOCK_IMAGE": request.image}
@@ -104,7 +110,10 @@ def run_on_host(name: str, request: VerificationRequest, report: Path, *, say: S
 
 
 def run_inside(name: str, request: VerificationRequest, *, client: Any, say: Say) -> int:
-    """Run tests/image in one detached container without a network, by exec, and return pytest's exit code."""
+    """Run tests/image in one detached container and return pytest's exit code.
+
+    By exec, without a network.
+    """
     argv = ["timeout", "-k", "10", str(INSIDE_SECONDS), "python", "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     argv += [f"--rootdir={test_dependencies.TESTS_TARGET}", f"--junit-xml={REPORTS}/{name}.xml"]
     argv += [f"{test_dependencies.TESTS_TARGET}/{file}" for file in request.only] or [test_dependencies.TESTS_TARGET]
@@ -131,7 +140,10 @@ def run_inside(name: str, request: VerificationRequest, *, client: Any, say: Say
 
 
 def is_verified(results: Sequence[TimedResult], *, require_gpu: bool) -> bool:
-    """Check that no group failed, none but gpu was skipped, and gpu passed where it is required."""
+    """Check that the results verify the image.
+
+    No group failed, none but gpu was skipped, and gpu passed where it is required.
+    """
     allowed = set() if require_gpu else {"gpu"}
     return all(one.result.status == "passed" or one.result.name in allowed for one in results) and not any(
         one.result.status == "failed" for one in results
@@ -139,7 +151,10 @@ def is_verified(results: Sequence[TimedResult], *, require_gpu: bool) -> bool:
 
 
 def failure_lines(results: Sequence[TimedResult], *, image: str, reports: Path) -> list[str]:
-    """Return a line for each failed group: number and names of failed tests, and the command to repeat it."""
+    """Return a line for each failed group.
+
+    Number and names of failed tests, and the command to repeat it.
+    """
     lines = []
     for result in (one.result for one in results if one.result.status == "failed"):
         names = ", ".join(result.failures[:NAMED]) + (", ..." if len(result.failures) > NAMED else "")

@@ -19,7 +19,9 @@ TESTS_TARGET = "/opt/test-image"
 
 
 def prepare(folder: Path) -> Path:
-    """Return the folder of the installed test tools, created once for each content of the lock.
+    """Return the folder of the installed test tools.
+
+    It is created once for each content of the lock.
 
     Raises EnvironmentUnfit where pip cannot get them.
     """

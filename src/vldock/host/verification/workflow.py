@@ -129,7 +129,9 @@ def _make_request(
 
 
 def choose_gpus(requested: str, status: EngineStatus, *, required: bool) -> tuple[str, str]:
-    """Return the GPUs of the group gpu, and for 'none' the reason to skip it: by choice, or no GPU here.
+    """Return the GPUs of the group gpu, and the reason where they are 'none'.
+
+    The reason is the user's choice, or no GPU here.
 
     A GPU of the engine is used unless --gpus none; a required one is requested in any case.
     """
@@ -143,7 +145,10 @@ def choose_gpus(requested: str, status: EngineStatus, *, required: bool) -> tupl
 
 
 def name_tested_gpu(request: VerificationRequest, results: Sequence[TimedResult]) -> str | None:
-    """Return the GPU that passed the group gpu, as its self-test named it; None where the group did not pass."""
+    """Return the GPU that passed the group gpu, as its self-test named it.
+
+    None where the group did not pass.
+    """
     if not any(one.result.name == GPU_GROUP and one.result.status == "passed" for one in results):
         return None
     path = request.reports / SELFTEST
@@ -151,7 +156,10 @@ def name_tested_gpu(request: VerificationRequest, results: Sequence[TimedResult]
 
 
 def _score_benchmark(options: VerifyOptions, *, image: str) -> list[TimedResult]:
-    """Return the result of the mini-benchmark where its run was named; raises UsageError where the group lacks one."""
+    """Return the result of the mini-benchmark where its run was named.
+
+    Raises UsageError where the group lacks one.
+    """
     if options.bench_run is None:
         if BENCH_GROUP in options.groups:
             raise UsageError(f"--group {BENCH_GROUP} without --bench-run", expected="the folder of a finished run")
