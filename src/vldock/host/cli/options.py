@@ -62,9 +62,11 @@ def archive_time(_: click.Context, __: click.Parameter, value: str | None) -> st
     return value
 
 
-IMAGE = click.option("--image", default=checkout.IMAGE_TAG, show_default=True)
+IMAGE = click.option(
+    "--image", default=checkout.IMAGE_TAG, show_default=True, help="Image of the engine, by name or id."
+)
 IMAGE_ARGUMENT = click.argument("image", default=checkout.IMAGE_TAG)
-GPUS = click.option("--gpus", "gpus_asked", default="auto", show_default=True, help="auto, all, none, or 0,1.")
+GPUS = click.option("--gpus", "gpus_asked", default="auto", show_default=True, help="GPUs: auto, all, none, or 0,1.")
 OUTPUTS = click.option("--outputs", type=PATH, default=Path("outputs"), show_default=True, help="Results go here.")
 DATA = click.option("--data", type=PATH, envvar="LMUData", help="Folder of benchmark TSVs. [env: LMUData]")
 HUB_CACHE = cache_option("Folder of caches; weights go to its huggingface/.")

@@ -1,4 +1,4 @@
-"""The command line: every command explains itself, errors are lines and not tracebacks, exit codes are kept."""
+"""The command line: help, errors as lines, exit codes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`vldock train` mounts what it must and no more; models of one's own are named on run.py's command line."""
+"""The container of `vldock train` mounts its inputs and no more; run.py takes custom models."""
 
 from __future__ import annotations
 

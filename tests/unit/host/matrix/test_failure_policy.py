@@ -1,4 +1,4 @@
-"""Whose fault a death was."""
+"""Whose fault a death is: the cell's, the model's or the device's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A matrix run over fake containers: complete, interrupted, and gone on with."""
+"""A matrix run over fake containers: complete, interrupted, resumed."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ TWO = (Device("cpu0", threads=1), Device("cpu1", threads=1))
 
 
 class Clock:
-    """A clock that moves on by a second whenever it is read."""
+    """A clock that advances by a second at every reading."""
 
     def __init__(self) -> None:
         self.time = NOW

@@ -1,4 +1,4 @@
-"""Which cell goes where: longest first, loaded models kept, nothing twice; the same every time."""
+"""Scheduler: longest first, loaded models kept, nothing twice, deterministic."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Promotion against a registry in memory: the plan, the order of steps, the artifacts left beside the image."""
+"""Promotion to a registry in memory: plan, order of steps, artifacts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Killed at every request there is: no tag at anything but a whole, verified image, and the next run finishes."""
+"""Promotion killed at every request: no tag at an unverified image, and the next run finishes."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def restore(testbed: PromotionTestbed, state: tuple[dict, ...], log: bytes) -> N
 
 
 def survive(testbed: PromotionTestbed, act: Act, *, after_effect: bool, lose_log: bool, wholes: set[str]) -> int:
-    """Kill `act` at each of its requests in turn, run it again, and compare with the run that nobody killed."""
+    """Kill `act` at each of its requests, run it again, and compare with an undisturbed run."""
     before, log = snapshot(testbed.registry), testbed.log.path.read_bytes()
     act()
     expected, requests = testbed.tags(), len(testbed.registry.requests)

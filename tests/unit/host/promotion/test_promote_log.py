@@ -1,4 +1,4 @@
-"""The promotion log: lines survive kills, two copies make one log, and it tells where a tag can go back to."""
+"""The promotion log: lines survive kills, copies merge, a tag's history is known."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PLACE = "registry.test/vldock"
 
 
 def entry(number: int, at: str | None, to: str, *, action: str = "promote", tag: str = "stable") -> Entry:
-    """Return the line that says a tag has moved."""
+    """Return the entry of a moved tag."""
     return Entry(
         id=str(number),
         state="done",

@@ -22,7 +22,7 @@ from vldock.host.registry.client import sha256
 
 
 def engine(client_says: list[list[str]], tar: Callable[[], Iterator[bytes]]) -> SimpleNamespace:
-    """Return an engine that has one image, and saves it."""
+    """Return an engine with one image, which it can save."""
     api = SimpleNamespace(timeout=60, get_image=lambda image: tar())
     return SimpleNamespace(api=api, info=lambda: {"DriverStatus": client_says})
 

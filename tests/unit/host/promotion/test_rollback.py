@@ -1,4 +1,4 @@
-"""A channel's tag goes back to the image before, as the log and its receipts tell."""
+"""Rollback: a channel's tag goes back to the previous image, by log and receipts."""
 
 from __future__ import annotations
 

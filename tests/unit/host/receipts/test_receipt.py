@@ -1,4 +1,4 @@
-"""A receipt is a value: the same in the same bytes, refused where it contradicts itself."""
+"""A receipt as a value: equal bytes for equal receipts, contradictions refused."""
 
 from __future__ import annotations
 

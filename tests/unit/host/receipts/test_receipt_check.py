@@ -1,4 +1,4 @@
-"""`vldock receipt check`: each way it can fail has its own exit code; a saved tar needs no engine and no network."""
+"""`vldock receipt check`: an exit code for each failure; a saved tar needs no engine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Signatures: who signed, was it changed since, and was one cut off."""
+"""Signatures: the signer, later changes, a removed signature."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The mini-benchmark counts only on real weights, whole benchmarks and the very image; a score out of bounds fails."""
+"""The mini-benchmark: real weights, whole benchmarks, this image, scores within bounds."""
 
 from __future__ import annotations
 

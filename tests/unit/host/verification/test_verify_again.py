@@ -1,4 +1,4 @@
-"""One group of a verification is repeated into the same receipt, for the same image and tests only."""
+"""A group is repeated into its receipt, for the same image and tests only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A group's result is what its JUnit report and pytest's exit code say together."""
+"""A group's result follows from its JUnit report and pytest's exit code."""
 
 from __future__ import annotations
 
