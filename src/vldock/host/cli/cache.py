@@ -27,7 +27,9 @@ location_options = options.combine(
 
 @click.group(name="cache")
 def cache_group() -> None:
-    """List, verify, prune and diagnose the caches: models, data sets, benchmarks, features. docs/use/offline-and-cache.md.
+    """List, verify, prune and diagnose the caches of models, data sets, benchmarks and features.
+
+    See docs/use/offline-and-cache.md.
 
     \b
     Examples:
@@ -73,7 +75,9 @@ def _line(item: Item, now: float) -> str:
 @click.option("--repair", is_flag=True, help="First rewrite each refs/ file whose text hides its snapshot.")
 @options.json_option()
 def verify_command(repair: bool, as_json: bool, **folders: Path | None) -> None:
-    """Compare every file with its known digest, and check every refs/ file; no network. Exit code 4 for damage.
+    """Compare every file with its known digest, and check every refs/ file.
+
+    No network is used. Exit code 4 for damage.
 
     \b
     Examples:
@@ -133,7 +137,9 @@ def prune_command(
 @click.option("--user", help="UID:GID the cache is for. Default: yours; for root, the folder's owner.")
 @options.json_option()
 def doctor_command(user: str | None, as_json: bool, **folders: Path | None) -> int:
-    """Report whether the caches are fit, with a repair command for each fault. Exit code 3 when they are not.
+    """Report whether the caches are fit, with a repair command for each fault.
+
+    Exit code 3 when they are not.
 
     \b
     Examples:

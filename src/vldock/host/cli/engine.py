@@ -27,7 +27,9 @@ def engine_group() -> None:
 @click.option("--timeout", type=float, default=engine_start.START_SECONDS, show_default=True, help="Seconds to wait.")
 @options.json_option()
 def up_command(timeout: float, as_json: bool) -> None:
-    """Start an engine, and as root install it. Does nothing where one answers already.
+    """Start an engine, and as root install it.
+
+    Does nothing where one answers already.
 
     \b
     Examples:
@@ -67,7 +69,9 @@ def _print(status: docker_client.EngineStatus, *, as_json: bool) -> None:
 @click.option("--bootstrap", "way", flag_value="bootstrap", help="Build it with mmdebstrap; use no registry.")
 @options.json_option()
 def base_command(rebuild: bool, way: base_image.Way | None, as_json: bool) -> None:
-    """Pull the base image of locks/base.json by digest, or build it with mmdebstrap where no registry answers.
+    """Pull the base image of locks/base.json by digest, or build it.
+
+    It is built with mmdebstrap where no registry answers.
 
     \b
     Examples:

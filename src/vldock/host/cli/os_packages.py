@@ -17,7 +17,9 @@ from vldock.host.util.console import print_json
 @click.option("--record", is_flag=True, help="Write the packages of IMAGE to locks/os-packages.json.")
 @options.json_option()
 def os_packages_command(image: str, record: bool, as_json: bool) -> int:
-    """Compare the OS packages of IMAGE, and of the stage that built it, with the record in locks/.
+    """Compare the OS packages of IMAGE with the record in locks/.
+
+    Those of the stage that built it are compared too.
 
     Exit code 0 when all are as recorded, 1 when one is not.
 

@@ -68,7 +68,9 @@ def lines(item: dict[str, Any]) -> list[tuple[str, str]]:
 @click.argument("second", type=PLACE)
 @options.json_option()
 def diff_command(first: Path, second: Path, as_json: bool) -> int:
-    """Show which of image, code, weights, data, prompts, generation, judge, hardware changed, and the possible effect.
+    """Show what changed between two scores, and the possible effect.
+
+    Image, code, weights, data, prompts, generation, judge or hardware.
 
     FIRST and SECOND are passports, or folders: then their cells are paired by model and benchmark. Exit code 0 when
     nothing changed, 1 when something did, 4 where there is no passport.

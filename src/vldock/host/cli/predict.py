@@ -17,7 +17,9 @@ from vldock.host.containers import path_arguments
 @click.option("--workspace", type=PATH, help="A workspace (setup_workspace_cache.py): its models and its caches.")
 @click.argument("words", nargs=-1, required=True, metavar="-- [--image FILE]... QUESTION")
 def predict_command(words: tuple[str, ...], workspace: Path | None, pairs: tuple[str, ...], **options: Any) -> int:
-    """Ask a model a question about an image; the answer equals run.py's. `vldock predict -- --help` lists the rest.
+    """Ask a model a question about an image; the answer equals run.py's.
+
+    `vldock predict -- --help` lists the options after `--`.
 
     Files named after `--` are mounted: images, --questions, --out, a folder given to --model.
 

@@ -34,7 +34,9 @@ TAGS = ("vldock:rebuild-proof-1", "vldock:rebuild-proof-2")
 @click.option("--report", type=options.PATH, help="Default: outputs/rebuild-proof/<timestamp>.json.")
 @options.json_option()
 def rebuild_command(index_url: str | None, report: Path | None, as_json: bool, **values: Any) -> int:
-    """Build the image from nothing (no cached step), twice or against an image, and compare layer by layer.
+    """Build the image twice from nothing and compare layer by layer.
+
+    No step is cached. With --against it is built once and compared with that image.
 
     Exit code 0 when all layers are the same bytes, 1 when one differs: its files are named. OS packages that differ
     from locks/os-packages.json are named too. Two whole builds take ten to thirty minutes.

@@ -125,9 +125,11 @@ def check_command(
     attempts: int,
     as_json: bool,
 ) -> None:
-    """Check that a receipt is of this image, unaltered, signed by a known key, and that its tests are ours and passed.
+    """Check a receipt: its image, signature, tests and results.
 
-    Exit code 0, or one for each way it can fail: docs/trust/promotion.md. Without --group all CPU groups are required.
+    It must be of this image, unaltered, signed by a known key, made with the tests of this checkout, all passed.
+
+    Exit code 0, or one for each failure: docs/trust/promotion.md. Without --group all CPU groups are required.
 
     \b
     Examples:

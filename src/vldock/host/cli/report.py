@@ -61,7 +61,9 @@ def report_command(folder: Path, open_samples: int, as_json: bool) -> int:
     "--html", "page", type=click.Path(path_type=Path, dir_okay=False), help="Write the flips as one HTML file."
 )
 def compare_command(first: Path, second: Path, as_json: bool, page: Path | None) -> int:
-    """Compare two runs, or two cells, sample by sample: which verdicts flipped, and is that more than chance?
+    """Compare two runs, or two cells, sample by sample.
+
+    Which verdicts flipped, and is that more than chance?
 
     Samples are paired by index where question, options and answer are the same; the others are left out and counted.
     Exit code 0: no verdict flipped; 1: at least one did (or, where VLMEvalKit records no verdicts, the score differs).

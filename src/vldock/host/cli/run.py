@@ -44,7 +44,9 @@ def run_container(
 @container_options()
 @click.argument("argv", nargs=-1, required=True, metavar="-- COMMAND...")
 def run_command(argv: tuple[str, ...], **options: Any) -> int:
-    """Run a command in a container, with outputs, data, caches and .env mounted; the exit code is the command's.
+    """Run a command in a container, with outputs, data, caches and .env mounted.
+
+    The exit code is the command's.
 
     \b
     Examples:

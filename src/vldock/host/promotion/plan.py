@@ -9,7 +9,7 @@ from typing import Any
 
 from vldock.host.errors import ReceiptUnreadable, Refusal, TagWouldMove
 from vldock.host.images.identity import ImageIdentity
-from vldock.host.promotion import channels as promote_channels
+from vldock.host.promotion import channels
 from vldock.host.promotion import receipts as promotion_receipts
 from vldock.host.promotion.artifacts import ArtifactStore
 from vldock.host.promotion.receipts import PromotionRequest, Subject
@@ -131,9 +131,9 @@ def _likely(request: PromotionRequest, identity: ImageIdentity) -> list[str]:
     for path in request.receipts:
         with suppress(Refusal):  # raised, with its reason, where the receipt is checked
             lock = envelope.load(path).receipt.inputs.lock
-            short = promote_channels.immutable_tag(lock)
-            locks += [promote_channels.immutable_tag_of_two(lock, identity.config), short]
-    return list(dict.fromkeys([*locks, *request.tags, *(channel.tag for channel in promote_channels.CHANNELS)]))
+            short = channels.immutable_tag(lock)
+            locks += [channels.immutable_tag_of_two(lock, identity.config), short]
+    return list(dict.fromkeys([*locks, *request.tags, *(channel.tag for channel in channels.CHANNELS)]))
 
 
 def _same_config(target: Remote, identity: ImageIdentity, tags: Iterable[str]) -> Manifest | None:
@@ -156,13 +156,13 @@ def _tags(
     The fixed one, custom ones, the channels' last.
     """
     lock = sealed.receipt.inputs.lock
-    fixed = Tag(promote_channels.immutable_tag(lock), None, fixed=True)
+    fixed = Tag(channels.immutable_tag(lock), None, fixed=True)
     at = digest_at(target, fixed.name)
     if at is not None and (existing is None or at != existing.digest):
-        fixed = Tag(promote_channels.immutable_tag_of_two(lock, identity.config), None, fixed=True)
+        fixed = Tag(channels.immutable_tag_of_two(lock, identity.config), None, fixed=True)
         at = digest_at(target, fixed.name)
-    channels = [channel.tag for channel in promote_channels.CHANNELS]
-    others = sorted(request.tags, key=lambda tag: (tag in channels, request.tags.index(tag)))
+    last = [channel.tag for channel in channels.CHANNELS]
+    others = sorted(request.tags, key=lambda tag: (tag in last, request.tags.index(tag)))
     moving = [Tag(name, digest_at(target, name)) for name in others if name != fixed.name]
     return (Tag(fixed.name, at, fixed=True), *moving)
 

@@ -18,7 +18,7 @@ from vldock.host.images import remote as remote_images
 from vldock.host.images.copy import Traffic
 from vldock.host.promotion import execute as promotion_execute
 from vldock.host.promotion import plan as promotion_plan
-from vldock.host.promotion import rollback as promote_rollback
+from vldock.host.promotion import rollback as promotion_rollback
 from vldock.host.promotion.artifacts import ArtifactStore, FolderArtifacts, RegistryArtifacts
 from vldock.host.promotion.execute import Bring, PromotionContext, PromotionOutcome
 from vldock.host.promotion.log import LogFile
@@ -93,9 +93,9 @@ def rollback(
     with open_context(target, access) as context, ExitStack() as stack:
         if confirm:
             stack.enter_context(access.log.exclusive())
-        plan = promote_rollback.make(tag, context, demands)
+        plan = promotion_rollback.make(tag, context, demands)
         show(plan)
-        return plan, promote_rollback.execute(plan, context) if confirm else None
+        return plan, promotion_rollback.execute(plan, context) if confirm else None
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,9 @@ OF_THE_PLAN = (
 @matrix_options
 @click.pass_context
 def matrix_command(ctx: click.Context, /, **options: Any) -> int:
-    """Evaluate every model on every benchmark: one container, and one model load, per model and device.
+    """Evaluate every model on every benchmark.
+
+    There is one container, and one model load, for each model and device.
 
     With several GPUs (or --workers) each takes the next cell when it is free, longest first: docs/use/many-devices.md.
     Results are in outputs/<timestamp>/. Killed or stopped, the same command resumes: finished cells are kept. Exit

@@ -109,7 +109,9 @@ def run_in_session(found: Session, argv: Sequence[str], *, interrupt: session_ex
 @click.argument("name")
 @click.argument("argv", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- COMMAND...")
 def exec_command(name: str, argv: tuple[str, ...]) -> int:
-    """Run a command in a session's container, on the terminal where there is one; else Ctrl-C ends it.
+    """Run a command in a session's container.
+
+    It has the terminal where there is one; else Ctrl-C ends it.
 
     \b
     Examples:

@@ -105,7 +105,9 @@ def logs_command(name: str, follow: bool, tail: int | None) -> int:
 @click.option("--all", "everything", is_flag=True, help="Stop every session.")
 @click.option("--force", is_flag=True, help="Stop running evaluations too; their predictions are kept.")
 def stop_command(names: tuple[str, ...], everything: bool, force: bool) -> int:
-    """Stop sessions and remove their containers. Exit code 1 where one is left because it is busy.
+    """Stop sessions and remove their containers.
+
+    Exit code 1 where one is left because it is busy.
 
     \b
     Examples:
