@@ -13,10 +13,11 @@ from vldock.host.containers.lifecycle import Exit
 from vldock.host.matrix.dispatcher import Dispatcher
 from vldock.host.matrix.estimates import Estimates
 from vldock.host.matrix.executor import DeviceJob
-from vldock.host.runs.cell_records import Records
+from vldock.host.runs.cell_records import CellRecords
 from vldock.host.runs.devices import Device
-from vldock.host.runs.folder import JobRecord, RunFolder
+from vldock.host.runs.folder import RunFolder
 from vldock.host.runs.plan import RunPlan
+from vldock.host.runs.record import JobRecord
 
 MODEL = MODELS[0]
 ONE = (Device("cpu0"),)
@@ -36,7 +37,7 @@ class Bench:
         self.plan: RunPlan = a_plan(**{"models": (MODEL,), **plan})
         clock = itertools.count(0, 10)
         self.dispatcher = Dispatcher(
-            Records(self.plan, RunFolder(out)),
+            CellRecords(self.plan, RunFolder(out)),
             places,
             self.executor,
             self.estimates(),

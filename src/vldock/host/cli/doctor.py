@@ -38,7 +38,7 @@ def doctor_command(image: str, gpus_asked: str, user: str | None, as_json: bool)
     if fit:
         with docker_client.connected() as client:
             chosen, _ = gpus.resolve(gpus_asked, docker_client.status())
-            user = user or terminal.caller()
+            user = user or terminal.caller_user()
             answer = doctor.run_in_image(client, image, gpus=chosen, as_json=as_json, user=user)
         code = answer.exit_code
     if as_json:

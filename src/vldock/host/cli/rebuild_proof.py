@@ -82,7 +82,7 @@ def _prove(
             reference = base_ref or _base(client, recipe, again=remake_base and tag == TAGS[-1])
             bundle = image_build.ca_bundle(ca)
             request = image_build.from_checkout(folder, reference, tag=tag, no_cache=True, ca=bundle, **build_options)
-            image_build.build(request, cli=docker_cli.builder(), folder=folder, say=say)
+            image_build.build(request, cli=docker_cli.require_builder(), folder=folder, say=say)
             built.append(tag)
             images.append(str(local_images.find(client, tag).id))
         recorded = os_packages.OsPackages.load(folder / os_packages.FILE)

@@ -33,11 +33,11 @@ def run_container(
     """
     chosen, line = gpus.resolve(gpus_asked, docker_client.require_engine())
     say(line)
-    user = options.pop("user") or terminal.caller()
-    env = terminal.environment(pairs, standin=standin)
-    spec = terminal.spec(argv, env=env, user=user, gpus=chosen, **options)
+    user = options.pop("user") or terminal.caller_user()
+    env = terminal.parse_environment(pairs, standin=standin)
+    spec = terminal.make_spec(argv, env=env, user=user, gpus=chosen, **options)
     spec = replace(spec, mounts=(*spec.mounts, *mounts))
-    return terminal.on_this_terminal(spec, cli=docker_cli.any_installed(), say=say, stdin=stdin)
+    return terminal.run_attached(spec, cli=docker_cli.require_any(), log=say, stdin=stdin)
 
 
 @click.command(name="run", context_settings={"ignore_unknown_options": False})

@@ -10,7 +10,6 @@ from vldock.common import hashing
 from vldock.host.cli import options
 from vldock.host.docker_engine import client as docker_client
 from vldock.host.images import local as local_images
-from vldock.host.util import checkout
 from vldock.host.verification import sbom
 
 

@@ -44,6 +44,6 @@ def train_command(words: tuple[str, ...], gpus_asked: str, user: str | None, **v
     """
     chosen, line = gpus.resolve(gpus_asked, docker_client.require_engine())
     say(line)
-    cli = docker_cli.any_installed()
+    cli = docker_cli.require_any()
     spec = training.make_spec(words, user=user or terminal.caller_user(), gpus=chosen, **values)  # type: ignore[arg-type]
     return terminal.run_attached(spec, cli=cli, log=say)

@@ -49,7 +49,7 @@ def lines(
             if names:
                 job = DeviceJob(model, place)
                 spec = job_container.spec(plan, folder=folder, run_id="RUN", job=job, benchmarks=names)
-                yield copyable(spec.docker_argv())
+                yield shell_text(spec.docker_argv())
 
 
 def expected_schedule(

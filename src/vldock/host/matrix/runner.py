@@ -109,13 +109,13 @@ class RunRecorder:
     def __init__(self, folder: RunFolder, record: RunRecord, *, now: Now, reads: BackgroundReads) -> None:
         self.folder, self._now, self._reads = folder, now, reads
         started = now().isoformat()
-        period = run_folder.WorkPeriod(started, started)
+        period = WorkPeriod(started, started)
         self.record = replace(record, state="running", sessions=(*record.sessions, period))
         folder.save(self.record)
 
     def tick(self) -> None:
         """Save the time worked so far, and the facts of the image."""
-        self._save(self._with_facts(self.record.ticked(self._now())))
+        self._save(self._with_facts(self.record.with_time(self._now())))
 
     def add_job(self, job: JobRecord) -> None:
         """Save the record of an ended job."""
@@ -123,7 +123,7 @@ class RunRecorder:
 
     def finish(self, state: State) -> None:
         """Save the final state, once the facts of the image are known."""
-        self._save(self._with_facts(replace(self.record.ticked(self._now()), state=state), wait=True))
+        self._save(self._with_facts(replace(self.record.with_time(self._now()), state=state), wait=True))
 
     def _with_facts(self, record: RunRecord, *, wait: bool = False) -> RunRecord:
         return replace(record, facts=self._reads.facts(wait=wait) or record.facts)
@@ -154,9 +154,9 @@ class RunInProgress:
             self.forward(event("cell_end", kept=True, **_fields(cell)))
         log_files.gather(self.folder, plan.user)
         expected = estimates.estimate(self.folder.path.parent, plan)
-        statistics.import_ahead()
+        statistics.import_in_background()
         dispatcher = Dispatcher(
-            Records(plan, self.folder),
+            CellRecords(plan, self.folder),
             places,
             executor,
             expected,

@@ -125,11 +125,8 @@ class FolderArtifacts:
     def add(self, subject: Manifest, name: str, contents: Sequence[bytes]) -> None:
         """See ArtifactStore."""
         folder = self._folder_of(subject.digest)
-        folder.mkdir(parents=True, exist_ok=True)
         for content in contents:
-            part = folder / f".{file_name(name, content)}.part"
-            part.write_bytes(content)
-            part.replace(folder / file_name(name, content)
+            write_bytes(folder / file_name(name, content), content)
 
     def read_log(self) -> bytes:
         """See ArtifactStore; the only log is the local one."""

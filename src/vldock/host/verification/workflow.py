@@ -104,7 +104,7 @@ def _load_earlier(options: VerifyOptions, *, client: Any, image: Any, inputs: In
     earlier = repeat.load(
         options.reports.resolve() if options.reports else None,
         root=Path(REPORTS).resolve(),
-        image=local_images.identity(client, image),
+        image=local_images.read_identity(client, image),
         name=options.image,
         suite=inputs,
         key=options.key,
@@ -137,7 +137,7 @@ def choose_gpus(requested: str, status: EngineStatus, *, required: bool) -> tupl
     """
     if required and requested in ("auto", "none"):
         return "all", ""
-    absent = gpus.available(status)
+    absent = gpus.why_unavailable(status)
     if requested == "none" and absent is None:
         return "none", "by choice: --gpus none, and this engine has a GPU"
     chosen, _ = gpus.resolve(requested, status)

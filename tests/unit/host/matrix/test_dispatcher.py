@@ -11,10 +11,10 @@ from support.builders import (
     FakeContainer,
     Script,
     a_cell,
-    evaluates,
+    cell_script,
+    dying_container,
+    event_line,
     good_container,
-    poisoned,
-    says,
 )
 from support.dispatcher_fixture import MODEL, Bench, ended, silence
 
@@ -26,29 +26,29 @@ def test_one_container_evaluates_all_benchmarks_in_the_plans_order(tmp_path: Pat
     bench = Bench(tmp_path, lambda job: good_container(tmp_path, job))
 
     assert set(bench.result().values()) == {"succeeded"}
-    assert bench.executor.asked == [(MODEL, BENCHMARKS)]
+    assert bench.executor.jobs == [(MODEL, BENCHMARKS)]
     assert not any("on" in item for item in bench.events)
 
 
 def test_a_cell_whose_container_dies_twice_fails_and_the_others_go_on(tmp_path: Path) -> None:
     oom = Exit(137, oom=True)
-    bench = Bench(tmp_path, lambda job: poisoned(tmp_path, job, "MMStar", oom, stderr=["last words"]))
+    bench = Bench(tmp_path, lambda job: dying_container(tmp_path, job, "MMStar", oom, stderr=["last words"]))
 
     result = bench.result()
 
     assert (result["POPE"], result["OCRBench"]) == ("succeeded", "succeeded")
     assert result["MMStar"].startswith("the container ended early: out of memory (exit 137) during MMStar")
     assert "last words" in result["MMStar"]
-    assert [names for _, names in bench.executor.asked] == [("POPE", "MMStar"), ("MMStar",), ("OCRBench",)]
+    assert [names for _, names in bench.executor.jobs] == [("POPE", "MMStar"), ("MMStar",), ("OCRBench",)]
     assert len(bench.events_of("retry")) == 1
 
 
 def test_a_container_that_dies_once_is_started_once_more_for_the_rest(tmp_path: Path) -> None:
     poisons = iter(["MMStar", "nothing"])
-    bench = Bench(tmp_path, lambda job: poisoned(tmp_path, job, next(poisons), Exit(139)))
+    bench = Bench(tmp_path, lambda job: dying_container(tmp_path, job, next(poisons), Exit(139)))
 
     assert set(bench.result().values()) == {"succeeded"}
-    assert [names for _, names in bench.executor.asked] == [("POPE", "MMStar"), ("MMStar", "OCRBench")]
+    assert [names for _, names in bench.executor.jobs] == [("POPE", "MMStar"), ("MMStar", "OCRBench")]
 
 
 def test_a_container_that_dies_at_its_load_twice_fails_every_cell(tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_a_container_that_dies_at_its_load_twice_fails_every_cell(tmp_path: Path
 
 def test_a_model_that_says_why_it_cannot_be_loaded_is_tried_once_on_the_only_device(tmp_path: Path) -> None:
     why = f"{MODEL} could not be loaded: no room"
-    bench = Bench(tmp_path, lambda job: ended(job, Exit(1), says_first=[says("model_failed", error=why)]))
+    bench = Bench(tmp_path, lambda job: ended(job, Exit(1), says_first=[event_line("model_failed", error=why)]))
 
     assert set(bench.result().values()) == {why}
     assert len(bench.executor.started) == 1
@@ -90,9 +90,9 @@ def test_a_cell_that_falls_silent_is_given_up_and_the_others_go_on(tmp_path: Pat
     def script(job: DeviceJob, names: Iterator[str]) -> Script:
         for name in names:
             if name == "POPE":
-                yield says("cell_start", model=job.model, benchmark=name)
+                yield event_line("cell_start", model=job.model, benchmark=name)
                 yield from silence(lambda: False)
-            yield from evaluates(tmp_path, a_cell(job.model, name))
+            yield from cell_script(tmp_path, a_cell(job.model, name))
 
     result = Bench(tmp_path, lambda job: FakeContainer(script, job), timeout=100.0).result()
 
@@ -102,7 +102,9 @@ def test_a_cell_that_falls_silent_is_given_up_and_the_others_go_on(tmp_path: Pat
 
 def test_a_success_without_a_record_is_a_failure(tmp_path: Path) -> None:
     def script(job: DeviceJob, names: Iterator[str]) -> Script:
-        return (says("cell_end", model=job.model, benchmark=name, status="succeeded", score=99.0) for name in names)
+        return (
+            event_line("cell_end", model=job.model, benchmark=name, status="succeeded", score=99.0) for name in names
+        )
 
     bench = Bench(tmp_path, lambda job: FakeContainer(script, job), benchmarks=("POPE",))
 

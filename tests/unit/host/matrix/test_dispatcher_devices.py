@@ -15,11 +15,11 @@ from support.builders import (
     FakeContainer,
     Script,
     a_cell,
-    evaluates,
+    cell_script,
+    container_script,
+    dying_container,
+    event_line,
     good_container,
-    poisoned,
-    says,
-    works,
 )
 from support.dispatcher_fixture import MODEL, TWO, Bench, silence
 
@@ -33,7 +33,7 @@ def test_two_devices_share_the_cells_and_none_runs_twice(tmp_path: Path) -> None
 
     bench.dispatcher.run(bench.plan.cells)
 
-    given = [(one.job.model, name) for one in bench.executor.started for name in one.given]
+    given = [(one.job.model, name) for one in bench.executor.started for name in one.benchmarks]
     assert Counter(given) == Counter(bench.plan.cells)
     assert {one.job.device.name for one in bench.executor.started} == {"cpu0", "cpu1"}
     assert {item["on"] for item in bench.events_of("cell_end")} == {"cpu0", "cpu1"}
@@ -48,18 +48,18 @@ def test_a_slow_cell_does_not_hold_up_the_others(tmp_path: Path) -> None:
         for name in names:
             if name == "POPE":
                 yield from silence(lambda: all(path.exists() for path in others))
-            yield from evaluates(tmp_path, a_cell(job.model, name))
+            yield from cell_script(tmp_path, a_cell(job.model, name))
 
     bench = Bench(tmp_path, lambda job: FakeContainer(script, job), places=TWO, benchmarks=benchmarks, timeout=None)
 
     assert set(bench.result().values()) == {"succeeded"}
-    assert sorted(bench.executor.asked, key=lambda one: len(one[1])) == [(MODEL, ("POPE",)), (MODEL, benchmarks[1:])]
+    assert sorted(bench.executor.jobs, key=lambda one: len(one[1])) == [(MODEL, ("POPE",)), (MODEL, benchmarks[1:])]
 
 
 def test_a_device_on_which_everything_dies_is_left_out_and_its_cells_go_on_elsewhere(tmp_path: Path) -> None:
     def make(job: DeviceJob) -> FakeContainer:
-        lost = says("device_lost", error="CUDA error: device lost")
-        script = lambda job, names: iter([says("cell_start", benchmark=next(names)), lost])  # noqa: E731
+        lost = event_line("device_lost", error="CUDA error: device lost")
+        script = lambda job, names: iter([event_line("cell_start", benchmark=next(names)), lost])  # noqa: E731
         return FakeContainer(script, job, Exit(3)) if job.device.name == "cpu1" else good_container(tmp_path, job)
 
     bench = Bench(tmp_path, make, places=TWO, models=MODELS)
@@ -74,14 +74,17 @@ def test_a_device_on_which_everything_dies_is_left_out_and_its_cells_go_on_elsew
 
 def test_a_cell_that_dies_on_two_devices_is_to_blame_and_both_devices_stay(tmp_path: Path) -> None:
     bench = Bench(
-        tmp_path, lambda job: poisoned(tmp_path, job, "POPE", Exit(137)), places=TWO, benchmarks=(*BENCHMARKS, "BLINK")
+        tmp_path,
+        lambda job: dying_container(tmp_path, job, "POPE", Exit(137)),
+        places=TWO,
+        benchmarks=(*BENCHMARKS, "BLINK"),
     )
 
     result = bench.result()
 
     assert result.pop("POPE").startswith("the container ended early")
     assert set(result.values()) == {"succeeded"}
-    tried = [one.job.device.name for one in bench.executor.started if "POPE" in one.given]
+    tried = [one.job.device.name for one in bench.executor.started if "POPE" in one.benchmarks]
     assert sorted(tried) == ["cpu0", "cpu1"]
     assert bench.events_of("device_left_out") == []
 
@@ -102,7 +105,7 @@ def test_a_device_on_which_no_container_starts_is_left_out(tmp_path: Path) -> No
 
 def test_where_nothing_works_any_more_the_rest_waits_for_another_run(tmp_path: Path) -> None:
     benchmarks = (*BENCHMARKS, "BLINK", "VizWiz")
-    script = lambda job, names: iter([says("cell_start", benchmark=next(names))])  # noqa: E731
+    script = lambda job, names: iter([event_line("cell_start", benchmark=next(names))])  # noqa: E731
     bench = Bench(tmp_path, lambda job: FakeContainer(script, job, Exit(137)), benchmarks=benchmarks)
 
     with pytest.raises(EnvironmentUnfit, match="2 cells wait"):
@@ -113,7 +116,7 @@ def test_where_nothing_works_any_more_the_rest_waits_for_another_run(tmp_path: P
 
 def test_an_engine_that_goes_away_ends_the_run(tmp_path: Path) -> None:
     def gone(job: DeviceJob, names: Iterator[str]) -> Script:
-        yield from works(tmp_path, job, itertools.islice(names, 1))
+        yield from container_script(tmp_path, job, itertools.islice(names, 1))
         raise EnvironmentUnfit("container x was lost")
 
     bench = Bench(tmp_path, lambda job: FakeContainer(gone, job), places=TWO)
@@ -124,7 +127,7 @@ def test_an_engine_that_goes_away_ends_the_run(tmp_path: Path) -> None:
 
 def test_a_job_record_tells_where_what_and_how_it_ended(tmp_path: Path) -> None:
     poisons = iter(["MMStar", "nothing"])
-    bench = Bench(tmp_path, lambda job: poisoned(tmp_path, job, next(poisons), Exit(139)))
+    bench = Bench(tmp_path, lambda job: dying_container(tmp_path, job, next(poisons), Exit(139)))
 
     bench.result()
 
@@ -142,7 +145,7 @@ def test_several_logs_of_one_model_end_in_one(tmp_path: Path) -> None:
         for name in names:
             with (tmp_path / "logs" / str(job.log)).open("a") as stream:
                 stream.write(f"{name} here\n")
-            yield from evaluates(tmp_path, a_cell(job.model, name))
+            yield from cell_script(tmp_path, a_cell(job.model, name))
 
     Bench(tmp_path, lambda job: FakeContainer(script, job), places=TWO).result()
 

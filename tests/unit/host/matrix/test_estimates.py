@@ -12,7 +12,7 @@ from support.builders import (
 from support.dispatcher_fixture import MODEL
 
 from vldock.host.matrix import estimates
-from vldock.host.runs.folder import JobRecord
+from vldock.host.runs.record import JobRecord
 
 
 def test_durations_of_an_earlier_run_are_what_the_next_expects(tmp_path: Path) -> None:

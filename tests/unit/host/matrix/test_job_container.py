@@ -11,7 +11,7 @@ from support.builders import MODELS, a_plan
 from vldock.host.matrix import job_container
 from vldock.host.matrix.executor import DeviceJob
 from vldock.host.runs import folder as run_folder
-from vldock.host.runs.devices import Device, joined
+from vldock.host.runs.devices import Device, join_devices
 from vldock.host.runs.folder import RunFolder
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -71,7 +71,7 @@ def test_a_container_that_is_fed_reads_names_and_has_its_devices_share(folder: R
 
 
 def test_a_cell_on_several_gpus_is_started_by_torchrun(folder: RunFolder) -> None:
-    pair = joined([Device("gpu0", "GPU-a", 4), Device("gpu1", "GPU-b", 4)])
+    pair = join_devices([Device("gpu0", "GPU-a", 4), Device("gpu1", "GPU-b", 4)])
 
     spec = job_container.spec(a_plan(gpus="all"), folder=folder, run_id="r", job=DeviceJob(MODELS[0], pair))
 

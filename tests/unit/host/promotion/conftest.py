@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from support.promotion_fixture import Shop
+from support.promotion_fixture import PromotionTestbed
 
 
 @pytest.fixture
-def shop(tmp_path: Path) -> Shop:
+def testbed(tmp_path: Path) -> PromotionTestbed:
     """A registry, keys and images below a folder of the test."""
-    return Shop(tmp_path)
+    return PromotionTestbed(tmp_path)

@@ -6,7 +6,6 @@ import json
 
 from support import receipts
 from support.promotion_fixture import CANDIDATE, FIXED, NAME, STABLE, PromotionTestbed
-from support.registries.fake_registry import HOST
 
 
 def test_a_plan_changes_nothing(testbed: PromotionTestbed) -> None:
@@ -49,11 +48,11 @@ def test_the_order_is_blobs_manifest_read_back_receipt_tags(testbed: PromotionTe
 
 def test_twice_is_the_same_as_once(testbed: PromotionTestbed) -> None:
     image = testbed.image()
-    wish = testbed.request(testbed.receipt(image))
-    testbed.promote(image, wish)
+    request = testbed.request(testbed.receipt(image))
+    testbed.promote(image, request)
     before, lines, asked = testbed.registry.state(NAME), testbed.log.read(), len(testbed.registry.requests)
 
-    _, done = testbed.promote(image, wish)
+    _, done = testbed.promote(image, request)
 
     assert done
     assert not done.changed
@@ -66,21 +65,21 @@ def test_the_artifact_names_the_image_as_its_subject(testbed: PromotionTestbed) 
     _, done = testbed.promote(image, testbed.request(testbed.receipt(image)))
     assert done
 
-    at = shop.registry.tags[NAME, f"sha256-{done.digest[7:]}.receipt"]
-    artifact = json.loads(shop.registry.manifests[NAME, at][0])
+    at = testbed.registry.tags[NAME, f"sha256-{done.digest[7:]}.receipt"]
+    artifact = json.loads(testbed.registry.manifests[NAME, at][0])
 
     assert artifact["subject"]["digest"] == done.digest
     assert artifact["artifactType"] == "application/vnd.dsse.envelope.v1+json"
 
 
-def test_a_sidecar_keeps_receipts_and_log_here(shop: Shop) -> None:
-    shop.sidecar = True
+def test_a_sidecar_keeps_receipts_and_log_here(testbed: PromotionTestbed) -> None:
+    testbed.sidecar = True
     image = testbed.image()
 
-    _, done = shop.promote(image, testbed.request(shop.receipt(image)))
-    gpu = shop.receipt(image, [receipts.group("gpu")])
+    _, done = testbed.promote(image, testbed.request(testbed.receipt(image)))
+    gpu = testbed.receipt(image, [receipts.group("gpu")])
     testbed.promote(image, testbed.request(gpu, tags=[STABLE]))
 
     assert done
-    assert set(shop.registry.state(NAME)) == {FIXED, CANDIDATE, STABLE}
-    assert len(list((shop.log.path.parent / f"sha256-{done.digest[7:]}").glob("receipt-*.json"))) == 2
+    assert set(testbed.registry.state(NAME)) == {FIXED, CANDIDATE, STABLE}
+    assert len(list((testbed.log.path.parent / f"sha256-{done.digest[7:]}").glob("receipt-*.json"))) == 2

@@ -73,12 +73,12 @@ def test_a_promotion_killed_at_any_request_is_finished_by_the_next(
     testbed: PromotionTestbed, after_effect: bool, lose_log: bool
 ) -> None:
     image = testbed.image(2)
-    wish = testbed.request(testbed.receipt(image), move=True)
+    request = testbed.request(testbed.receipt(image), move=True)
     testbed.registry.requests.clear()
 
     count = survive(
         testbed,
-        lambda: testbed.promote(image, wish),
+        lambda: testbed.promote(image, request),
         after_effect=after_effect,
         lose_log=lose_log,
         wholes={testbed.tags()[FIXED]},

@@ -9,8 +9,8 @@ from types import SimpleNamespace
 
 import pytest
 from requests.exceptions import ChunkedEncodingError
-from support.fake_registry import HOST
-from support.promotion_fixture import CANDIDATE, NAME, Shop
+from support.promotion_fixture import CANDIDATE, NAME, PromotionTestbed
+from support.registries.fake_registry import HOST
 
 from vldock.common.errors import EnvironmentUnfit, UsageError
 from vldock.host.errors import (
@@ -27,79 +27,79 @@ def engine(client_says: list[list[str]], tar: Callable[[], Iterator[bytes]]) -> 
     return SimpleNamespace(api=api, info=lambda: {"DriverStatus": client_says})
 
 
-def test_a_copy_to_another_repository_keeps_the_digest_and_brings_the_receipts(shop: Shop) -> None:
-    image = shop.image()
-    _, first = shop.promote(image, shop.wish(shop.receipt(image)))
+def test_a_copy_to_another_repository_keeps_the_digest_and_brings_the_receipts(testbed: PromotionTestbed) -> None:
+    image = testbed.image()
+    _, first = testbed.promote(image, testbed.request(testbed.receipt(image)))
 
-    _, done = shop.promote(f"registry:{HOST}/{NAME}:{CANDIDATE}", shop.wish(name="other/place"))
+    _, done = testbed.promote(f"registry:{HOST}/{NAME}:{CANDIDATE}", testbed.request(name="other/place"))
 
     assert first
     assert done
     assert done.digest == first.digest
-    assert shop.registry.manifests["other/place", done.digest] == shop.registry.manifests[NAME, first.digest]
+    assert testbed.registry.manifests["other/place", done.digest] == testbed.registry.manifests[NAME, first.digest]
     receipt_tag = f"sha256-{done.digest[7:]}.receipt"
-    assert receipt_tag in shop.registry.state("other/place")
+    assert receipt_tag in testbed.registry.state("other/place")
 
 
-def test_a_layer_that_rotted_in_the_registry_gets_no_tag(shop: Shop) -> None:
-    image = shop.image()
-    _, first = shop.promote(image, shop.wish(shop.receipt(image)))
+def test_a_layer_that_rotted_in_the_registry_gets_no_tag(testbed: PromotionTestbed) -> None:
+    image = testbed.image()
+    _, first = testbed.promote(image, testbed.request(testbed.receipt(image)))
     assert first
-    layer = json.loads(shop.registry.manifests[NAME, first.digest][0])["layers"][1]["digest"]
-    shop.registry.blobs[NAME, layer] = shop.registry.blobs[NAME, layer][:-1] + b"?"
+    layer = json.loads(testbed.registry.manifests[NAME, first.digest][0])["layers"][1]["digest"]
+    testbed.registry.blobs[NAME, layer] = testbed.registry.blobs[NAME, layer][:-1] + b"?"
 
     with pytest.raises(Damaged, match=layer):
-        shop.promote(f"registry:{HOST}/{NAME}:{CANDIDATE}", shop.wish(tags=["mine"]))
-    assert "mine" not in shop.tags()
+        testbed.promote(f"registry:{HOST}/{NAME}:{CANDIDATE}", testbed.request(tags=["mine"]))
+    assert "mine" not in testbed.tags()
 
 
-def test_a_blob_the_registry_lost_is_sent_again_from_the_engine_side(shop: Shop) -> None:
-    image = shop.image()
-    wish = shop.wish(shop.receipt(image))
-    _, first = shop.promote(image, wish)
+def test_a_blob_the_registry_lost_is_sent_again_from_the_engine_side(testbed: PromotionTestbed) -> None:
+    image = testbed.image()
+    request = testbed.request(testbed.receipt(image))
+    _, first = testbed.promote(image, request)
     assert first
-    layer = json.loads(shop.registry.manifests[NAME, first.digest][0])["layers"][0]["digest"]
-    del shop.registry.blobs[NAME, layer]
+    layer = json.loads(testbed.registry.manifests[NAME, first.digest][0])["layers"][0]["digest"]
+    del testbed.registry.blobs[NAME, layer]
 
-    shop.promote(image, replace(wish, tags=("mine",)))
+    testbed.promote(image, replace(request, tags=("mine",)))
 
-    assert shop.registry.whole(NAME, first.digest)
-    assert shop.tags()["mine"] == first.digest
+    assert testbed.registry.is_complete(NAME, first.digest)
+    assert testbed.tags()["mine"] == first.digest
 
 
-def test_a_list_of_images_is_refused_with_the_digests_to_choose_from(shop: Shop) -> None:
+def test_a_list_of_images_is_refused_with_the_digests_to_choose_from(testbed: PromotionTestbed) -> None:
     index = b'{"schemaVersion": 2, "manifests": [{"digest": "sha256:abc"}], "config": {"digest": ""}, "layers": []}'
-    shop.registry.manifests[NAME, sha256(index)] = (index, "application/vnd.oci.image.index.v1+json")
-    shop.registry.tags[NAME, "many"] = sha256(index)
+    testbed.registry.manifests[NAME, sha256(index)] = (index, "application/vnd.oci.image.index.v1+json")
+    testbed.registry.tags[NAME, "many"] = sha256(index)
 
     with pytest.raises(UsageError, match="list of images") as caught:
-        shop.promote(f"registry:{HOST}/{NAME}:many", shop.wish(shop.receipt(shop.image())))
+        testbed.promote(f"registry:{HOST}/{NAME}:many", testbed.request(testbed.receipt(testbed.image())))
     assert "sha256:abc" in str(caught.value.hint)
 
 
 @pytest.mark.parametrize("tag", ["promotions", "sha256-{}.receipt"])
-def test_what_is_attached_to_an_image_is_not_taken_for_one(shop: Shop, tag: str) -> None:
-    image = shop.image()
-    _, done = shop.promote(image, shop.wish(shop.receipt(image)))
+def test_what_is_attached_to_an_image_is_not_taken_for_one(testbed: PromotionTestbed, tag: str) -> None:
+    image = testbed.image()
+    _, done = testbed.promote(image, testbed.request(testbed.receipt(image)))
     assert done
 
     with pytest.raises(UsageError, match="is no image"):
-        shop.promote(f"registry:{HOST}/{NAME}:{tag.format(done.digest[7:])}", shop.wish(tags=["mine"]))
+        testbed.promote(f"registry:{HOST}/{NAME}:{tag.format(done.digest[7:])}", testbed.request(tags=["mine"]))
 
 
-def test_an_engine_that_goes_away_in_the_middle_is_told_as_such(shop: Shop) -> None:
+def test_an_engine_that_goes_away_in_the_middle_is_told_as_such(testbed: PromotionTestbed) -> None:
     def broken() -> Iterator[bytes]:
-        yield shop.image().path.read_bytes()[:2000]
+        yield testbed.image().path.read_bytes()[:2000]
         raise ChunkedEncodingError("connection broken")
 
-    stream = local_images.saved(engine([], broken), SimpleNamespace(id="sha256:0"))
+    stream = local_images.save(engine([], broken), SimpleNamespace(id="sha256:0"))
 
     with pytest.raises(EnvironmentUnfit, match="connection broken"):
         archive.read(stream, name="x")
 
 
-def test_where_an_id_is_no_configs_digest_the_saved_image_tells_it(shop: Shop) -> None:
-    made = shop.image(layout="oci")
+def test_where_an_id_is_no_configs_digest_the_saved_image_tells_it(testbed: PromotionTestbed) -> None:
+    made = testbed.image(layout="oci")
     store = engine([["driver-type", "io.containerd.snapshotter.v1"]], lambda: iter([made.path.read_bytes()]))
 
-    assert local_images.identity(store, SimpleNamespace(id="sha256:0")) == made.identity
+    assert local_images.read_identity(store, SimpleNamespace(id="sha256:0")) == made.identity

@@ -95,5 +95,6 @@ def _spec(client: Any, status: docker_client.EngineStatus, name: str, models: tu
     env = terminal.parse_environment(options.pop("pairs"), standin=standin)
     user = options.pop("user") or terminal.caller_user()
     reaps = session_spec.reaps_orphans(local_images.find(client, options["image"], hint="vldock build"))
-    return session_spec.container_spec(requested, terminal.make_spec((), env=env, user=user, gpus=chosen, **options), reaps=reaps
+    return session_spec.container_spec(
+        requested, terminal.make_spec((), env=env, user=user, gpus=chosen, **options), reaps=reaps
     )

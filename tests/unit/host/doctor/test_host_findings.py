@@ -41,7 +41,7 @@ def test_without_an_engine_only_this_machine_is_examined(monkeypatch: pytest.Mon
 
 
 def test_a_machine_without_a_gpu_is_fit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gpus, "available", lambda status: "no NVIDIA driver")
+    monkeypatch.setattr(gpus, "why_unavailable", lambda status: "no NVIDIA driver")
 
     check = doctor.check_gpu(SILENT)
 
