@@ -41,7 +41,7 @@ from vldock.image.vlmeval_hooks.models import benchmark_index as _benchmark_inde
             "    SUPPORTED_DATASETS.extend(DATASET_CLS.supported_datasets())\n",
             """\
     SUPPORTED_DATASETS.extend(DATASET_CLS.supported_datasets())
-\""", known={"SUPPORTED_DATASETS": _benchmark_index.supported})
+\""", known={"SUPPORTED_DATASETS": _benchmark_index.list_supported})
 """,
         ),
         Edit(

@@ -84,7 +84,7 @@ def table(image: str, records: Sequence[dict[str, Any]]) -> str:
 @click.option("--out", type=click.Path(path_type=Path), default=HERE / "RESULTS.md", help="Where the table goes.")
 def main(image: str, rounds: int, out: Path) -> int:
     """Measure IMAGE and write the table."""
-    with docker_client.connected() as client:
+    with docker_client.open_client() as client:
         found = str(local_images.find(client, image).id)
         text = table(found, run_probe(client, found, rounds))
     out.write_text(text, encoding="utf-8")

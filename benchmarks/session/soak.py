@@ -175,7 +175,7 @@ def main(image: str, evaluations: int, out: Path) -> int:
 
     Exit code 1 where memory is not flat or an evaluation failed.
     """
-    with docker_client.connected() as client, tempfile.TemporaryDirectory(prefix="vldock-soak-") as name:
+    with docker_client.open_client() as client, tempfile.TemporaryDirectory(prefix="vldock-soak-") as name:
         image_id = str(client.images.get(image).id)
         with start_session(client, image_id, Path(name) / "outputs") as session:
             made = soak(session, image_id, evaluations)

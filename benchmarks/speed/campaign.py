@@ -125,7 +125,7 @@ def main(
     begun = datetime.now(UTC)
     try:
         with (
-            docker_client.connected() as client,
+            docker_client.open_client() as client,
             timed_image(client, image, threads=threads) as timed,
             signals_interrupt(),
         ):

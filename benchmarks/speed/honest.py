@@ -152,7 +152,7 @@ def compare_answers(runs: list[dict[str, Any]]) -> str:
 def main(image: str, samples: int | None, batch_size: str, store: Path, out: Path, **size: int) -> int:
     """Measure both engines and write honest.json and RESULTS.md."""
     chosen, begun, before = Size(**size), datetime.now(UTC), os.getloadavg()
-    with docker_client.connected() as client, timed_image(client, image) as timed, signals_interrupt():
+    with docker_client.open_client() as client, timed_image(client, image) as timed, signals_interrupt():
         setting = Setting(
             timed, docker_cli.require_builder().path, (MODEL,), BENCHMARKS, samples, (store / "runs").resolve()
         )

@@ -87,7 +87,7 @@ def _docker_exec(env: dict[str, str], *more: str, session: bool = False) -> Cell
     @contextmanager
     def opened(setting: Setting, measured: Measured) -> Iterator[Ask]:
         place, begun = setting.place(measured.mode), time.monotonic()
-        with lifecycle.running(_client(), place.spec(_command(setting, session=session), env=env)) as container:
+        with lifecycle.run_container(_client(), place.spec(_command(setting, session=session), env=env)) as container:
             if session:
                 _wait_until_ready(container)
             measured.ready = round(time.monotonic() - begun, 3)

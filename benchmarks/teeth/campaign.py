@@ -124,7 +124,7 @@ def main(image: str, only: tuple[str, ...], out: Path) -> int:
     """
     chosen = [one for one in BREAKAGES if not only or any(word in one.name for word in only)]
     results: list[BreakageResult] = []
-    with docker_client.connected() as client:
+    with docker_client.open_client() as client:
         found = str(local_images.find(client, image).id)
         client.images.get(found).tag(HELD)  # a build meanwhile may move the name, and what has none is pruned
         failures = find_failures(client, found, chosen)

@@ -35,7 +35,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def docker_client() -> Iterator[Any]:
     """A client of the Docker engine; without an engine its error says how to start one."""
-    with engine_client.connected() as client:
+    with engine_client.open_client() as client:
         yield client
 
 

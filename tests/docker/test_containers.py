@@ -13,14 +13,14 @@ from support.containers import tracked_containers
 from vldock.common.errors import EnvironmentUnfit, UsageError
 from vldock.host.containers import lifecycle
 from vldock.host.containers.cleanup import find
-from vldock.host.containers.lifecycle import Line, running
+from vldock.host.containers.lifecycle import Line, run_container
 from vldock.host.containers.spec import Mount, Spec
 
 pytestmark = pytest.mark.engine
 
 
 def lines(client: Any, image: str, script: str) -> list[Line]:
-    with running(client, Spec(image, ("sh", "-c", script), role="test")) as container:
+    with run_container(client, Spec(image, ("sh", "-c", script), role="test")) as container:
         return [line for line in container.lines() if line is not None]
 
 
@@ -37,7 +37,7 @@ def test_a_progress_bar_is_its_last_state(docker_client: Any, tiny: str) -> None
 
 
 def test_the_end_is_told_and_the_container_is_gone(docker_client: Any, tiny: str) -> None:
-    with running(docker_client, Spec(tiny, ("sh", "-c", "exit 7"), role="test")) as container:
+    with run_container(docker_client, Spec(tiny, ("sh", "-c", "exit 7"), role="test")) as container:
         assert container.wait().code == 7
 
     with pytest.raises(NotFound):
@@ -46,7 +46,7 @@ def test_the_end_is_told_and_the_container_is_gone(docker_client: Any, tiny: str
 
 def test_a_failure_in_between_removes_it_too(docker_client: Any, tiny: str) -> None:
     spec = Spec(tiny, ("sleep", "600"), role="test", init=True)
-    with pytest.raises(ZeroDivisionError), running(docker_client, spec) as container:
+    with pytest.raises(ZeroDivisionError), run_container(docker_client, spec) as container:
         raise ZeroDivisionError
 
     with pytest.raises(NotFound):
@@ -122,7 +122,7 @@ def test_what_the_engine_refuses_comes_with_a_hint(docker_client: Any, tiny: str
     from dataclasses import replace
 
     asked = replace(spec, image=spec.image.replace("TINY", tiny))
-    with pytest.raises(EnvironmentUnfit) as caught, running(docker_client, asked):
+    with pytest.raises(EnvironmentUnfit) as caught, run_container(docker_client, asked):
         pass
 
     assert hint in (caught.value.hint or "")
@@ -134,7 +134,7 @@ def test_a_command_that_is_not_in_the_image_is_an_error_and_leaves_nothing(
     before = {handle.id for handle in find(docker_client)}
 
     spec = Spec(tiny, ("no-such-command",), role="test", run_id=session_id)
-    with pytest.raises(EnvironmentUnfit, match="no-such-command"), running(docker_client, spec):
+    with pytest.raises(EnvironmentUnfit, match="no-such-command"), run_container(docker_client, spec):
         pass
 
     assert {handle.id for handle in find(docker_client)} <= before

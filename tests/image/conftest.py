@@ -101,13 +101,13 @@ def fresh_python() -> FreshPython:
 @pytest.fixture(scope="session")
 def locked() -> dict[str, str]:
     """{distribution: version} of the lock."""
-    from vldock.image.build.prove import locked as read
+    from vldock.image.build.prove import parse_locked as read
 
     return read(LOCK.read_text(encoding="utf-8"))
 
 
 def locked_names() -> list[str]:
     """Names of the locked distributions, for parametrisation."""
-    from vldock.image.build.prove import locked as read
+    from vldock.image.build.prove import parse_locked as read
 
     return sorted(read(LOCK.read_text(encoding="utf-8")))

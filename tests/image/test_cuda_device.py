@@ -96,7 +96,7 @@ def test_a_session_reads_the_memory_of_its_gpu(monkeypatch: pytest.MonkeyPatch, 
 
     torch.cuda.init()
 
-    assert (model_memory.where(), model_memory.free(), model_memory.used()) == (
+    assert (model_memory.where(), model_memory.free(), model_memory.used_bytes()) == (
         "the GPU",
         fake_cuda.FREE,
         fake_cuda.ALLOCATED,

@@ -32,7 +32,7 @@ def check_host(image: str) -> list[Check]:
     checks = [check_engine(status), check_cli(docker_cli.find_installed()), check_gpu(status)]
     if not status.answers:
         return checks
-    with docker_client.connected() as client:
+    with docker_client.open_client() as client:
         return [*checks, check_disk(status), check_base(client), check_image(client, image)]
 
 

@@ -52,7 +52,7 @@ def free_to_torch(device: Device) -> int:
     return free(index) + int(torch.cuda.memory_reserved(index) - torch.cuda.memory_allocated(index))
 
 
-def allocated(device: Device) -> int:
+def allocated_bytes(device: Device) -> int:
     """Return the memory of this process's tensors on a GPU."""
     import torch
 

@@ -94,7 +94,7 @@ def make_spec(
 @contextmanager
 def running(client: Any, spec: Spec) -> Iterator[TrackedContainer]:
     """Yield a running container and remove it."""
-    with lifecycle.running(client, spec) as container:
+    with lifecycle.run_container(client, spec) as container:
         yield TrackedContainer(container)
 
 
@@ -102,7 +102,7 @@ def run_to_end(client: Any, spec: Spec, *, timeout: float = SECONDS) -> Complete
     """Run a container to its end and return exit code and output; AssertionError after `timeout` seconds."""
     out: dict[str, list[str]] = {"stdout": [], "stderr": []}
     deadline = time.monotonic() + timeout
-    with lifecycle.running(client, spec) as container:
+    with lifecycle.run_container(client, spec) as container:
         for line in container.lines():
             if line is not None:
                 out[line.source].append(line.text)

@@ -40,7 +40,7 @@ def with_block(text: str, block: str, *, opening: str = OPEN, closing: str = CLO
     return pattern.sub(lambda found: f"{found[1]}{block}\n{found[2]}", text)
 
 
-def generated() -> list[tuple[Path, str, str]]:
+def render_all() -> list[tuple[Path, str, str]]:
     """Return (file, what it should hold, where that is declared) for everything that is generated."""
     dockerfile = with_block(DOCKERFILE.read_text(encoding="utf-8"), render_dockerfile_env())
     codes = EXIT_CODES.read_text(encoding="utf-8")
@@ -54,7 +54,7 @@ def generated() -> list[tuple[Path, str, str]]:
 
 def main(argv: list[str]) -> int:
     """Write what differs, or with --check show it and return 4."""
-    stale = [(path, new, source) for path, new, source in generated() if _text(path) != new]
+    stale = [(path, new, source) for path, new, source in render_all() if _text(path) != new]
     for path, new, source in stale:
         if "--check" in argv:
             name = str(path.relative_to(ROOT))

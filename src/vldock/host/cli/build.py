@@ -50,7 +50,7 @@ def build_command(
     bundle = image_build.ca_bundle(ca)
     cli = docker_cli.require_builder()
     say(f"docker command: {cli}")
-    with docker_client.connected() as client, image_build.index_secret(index_url) as index_file:
+    with docker_client.open_client() as client, image_build.index_secret(index_url) as index_file:
         image_build.check_disk(client, tag=tag, need_gb=min_free_gb)
         if base_ref is None:
             recipe = base_image.BaseRecipe.load(folder / checkout.BASE_FILE)

@@ -21,7 +21,7 @@ def clean_command(images: bool, force: bool, dry_run: bool) -> None:
       vldock clean --images --dry-run
       vldock clean
     """
-    with docker_client.connected() as client:
+    with docker_client.open_client() as client:
         plan = build_prune.plan(client, images=images, force=force)
         click.echo("\n".join(plan.lines()) or "nothing to remove")
         if not dry_run:

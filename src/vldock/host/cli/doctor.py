@@ -36,7 +36,7 @@ def doctor_command(image: str, gpus_asked: str, user: str | None, as_json: bool)
         click.echo("\n".join(map(str, checks)))
     answer, code = None, EnvironmentUnfit.exit_code
     if fit:
-        with docker_client.connected() as client:
+        with docker_client.open_client() as client:
             chosen, _ = gpus.resolve(gpus_asked, docker_client.status())
             user = user or terminal.caller_user()
             answer = doctor.run_in_image(client, image, gpus=chosen, as_json=as_json, user=user)

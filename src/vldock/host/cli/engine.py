@@ -79,7 +79,7 @@ def base_command(rebuild: bool, way: base_image.Way | None, as_json: bool) -> No
       vldock base --bootstrap --rebuild
     """
     recipe = base_image.BaseRecipe.load(checkout.root() / checkout.BASE_FILE)
-    with docker_client.connected() as client:
+    with docker_client.open_client() as client:
         made = base_image.ensure(client, recipe, way=way or "any", rebuild=rebuild, say=say)
     if as_json:
         print_json({"tag": made.tag, "image_id": made.image_id, "origin": made.origin, "fresh": made.fresh})

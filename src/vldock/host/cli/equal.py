@@ -43,7 +43,7 @@ def equal_command(first: Path, second: Path, as_json: bool) -> int:
             say(example(cell))
     for line in found.unpaired:
         say(f"not compared: {line}")
-    click.echo(closing(found))
+    click.echo(closing_line(found))
     return 0 if found.equal else 1
 
 
@@ -74,7 +74,7 @@ def _short(text: str) -> str:
     return repr(text if len(text) <= SHOWN else f"{text[:SHOWN]}...")
 
 
-def closing(found: PredictionComparison) -> str:
+def closing_line(found: PredictionComparison) -> str:
     """Return the last line: totals of all cells."""
     asked, answers = sum(cell.samples for cell in found.cells), sum(cell.answers for cell in found.cells)
     tokens, wrong = sum(cell.tokens for cell in found.cells), sum(cell.differing_tokens for cell in found.cells)

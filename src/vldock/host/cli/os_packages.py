@@ -29,7 +29,7 @@ def os_packages_command(image: str, record: bool, as_json: bool) -> int:
       vldock os-packages vldock:4.37 --record
     """
     path = checkout.root() / os_packages.FILE
-    with docker_client.connected() as client:
+    with docker_client.open_client() as client:
         local_images.find(client, image)
         found = os_packages.read(client, image)
     if record:

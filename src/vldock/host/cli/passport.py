@@ -80,7 +80,7 @@ def diff_command(first: Path, second: Path, as_json: bool) -> int:
       vldock passport diff old/passport.json new/passport.json
       vldock passport diff outputs/20260101-120000 outputs/20260301-120000 --json
     """
-    pairs, alone = paired(first, second)
+    pairs, alone = pair_passports(first, second)
     found = {name: passport.differences(*pair) for name, pair in pairs.items()}
     if as_json:
         cells = {name: [{**asdict(one), "word": one.word, "effect": one.effect} for one in rows]
@@ -88,13 +88,13 @@ def diff_command(first: Path, second: Path, as_json: bool) -> int:
         print_json({"same": not any(found.values()) and not alone, "cells": cells, "alone": alone})
     else:
         for name, rows in found.items():
-            click.echo("\n".join([f"{name}: {verdict(rows)}", *explained(rows)]))
+            click.echo("\n".join([f"{name}: {verdict(rows)}", *explain(rows)]))
         for line in alone:
             click.echo(line)
     return 1 if any(found.values()) or alone else 0
 
 
-def paired(first: Path, second: Path) -> tuple[dict[str, tuple[dict[str, Any], dict[str, Any]]], list[str]]:
+def pair_passports(first: Path, second: Path) -> tuple[dict[str, tuple[dict[str, Any], dict[str, Any]]], list[str]]:
     """Return {cell: both passports}, and a line for each cell of one side only.
 
     Two single passports are a pair whatever they are of. Raises InputRefused where nothing can be paired.
@@ -119,7 +119,7 @@ def verdict(rows: list[Difference]) -> str:
     return "same" if not rows else "moved: " + ", ".join(dict.fromkeys(row.word for row in rows))
 
 
-def explained(rows: list[Difference]) -> list[str]:
+def explain(rows: list[Difference]) -> list[str]:
     """Return each difference, grouped by kind, with the possible effect of the kind."""
     text = []
     for word in dict.fromkeys(row.word for row in rows):

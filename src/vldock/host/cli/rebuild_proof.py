@@ -47,7 +47,7 @@ def rebuild_command(index_url: str | None, report: Path | None, as_json: bool, *
       vldock rebuild-proof --against vldock:4.37
       vldock rebuild-proof --apt-snapshot 20261121T000000Z
     """
-    with docker_client.connected() as client, image_build.index_secret(index_url) as index_file:
+    with docker_client.open_client() as client, image_build.index_secret(index_url) as index_file:
         proof = _prove(client, index_file=index_file, **values)
     stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
     path = write_json((report or Path("outputs/rebuild-proof") / f"{stamp}.json").resolve(), proof.as_dict())

@@ -26,7 +26,7 @@ def sbom_command(image: str, out: Path | None) -> None:
       vldock sbom
       vldock sbom vldock:4.37 --out sbom.json
     """
-    with docker_client.connected() as client:
+    with docker_client.open_client() as client:
         if out is None:
             found = local_images.find(client, image, hint="vldock build")
             out = Path("outputs") / f"sbom-{str(found.id).removeprefix('sha256:')[:12]}.json"

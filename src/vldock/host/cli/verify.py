@@ -62,7 +62,7 @@ def verify_command(as_json: bool, **values: Any) -> int:
         raise UsageError(
             "--again with --group or --bench-run", expected="one or the other", hint="vldock verify --help"
         )
-    with docker_client.connected() as client:
+    with docker_client.open_client() as client:
         outcome = workflow.verify(requested, client=client, say=say)
     if as_json:
         print_json(outcome.as_json())

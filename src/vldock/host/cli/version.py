@@ -29,7 +29,7 @@ def version_command(image: str, as_json: bool) -> None:
     if status.answers:
         from docker.errors import ImageNotFound
 
-        with docker_client.connected() as client:
+        with docker_client.open_client() as client:
             try:
                 found = client.images.get(image)
                 facts["image"] = {"tag": image, "id": found.id, **doctor.read_labels(found)}

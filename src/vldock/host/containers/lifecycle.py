@@ -170,7 +170,7 @@ class Container:
 def run_to_end(client: Any, spec: Spec) -> Completed:
     """Run a container to its end and return its output."""
     out: dict[Source, list[str]] = {"stdout": [], "stderr": []}
-    with running(client, spec) as container:
+    with run_container(client, spec) as container:
         for line in container.lines():
             if line is not None:
                 out[line.source].append(line.text)
@@ -179,7 +179,7 @@ def run_to_end(client: Any, spec: Spec) -> Completed:
 
 
 @contextmanager
-def running(client: Any, spec: Spec) -> Iterator[Container]:
+def run_container(client: Any, spec: Spec) -> Iterator[Container]:
     """Start a container and yield it; stop and remove it at the end.
 
     Raises EnvironmentUnfit when the image is missing or the engine cannot start it (no GPU, a bad mount).

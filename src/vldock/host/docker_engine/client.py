@@ -101,7 +101,7 @@ def _knock(address: str) -> None:
 
 
 @contextmanager
-def connected() -> Iterator[Any]:
+def open_client() -> Iterator[Any]:
     """Yield a client and close it afterwards; raises as `client` does."""
     with closing(connect()) as made:
         yield made

@@ -28,7 +28,7 @@ def read(source: Source, line: RegistryOptions, *, say: Say) -> ImageIdentity:
     if source.remote is not None:
         with line.open(source.remote.repository, say=say) as remote:
             return remote_images.read_identity(remote, require_manifest(remote, source.remote))
-    with docker_client.connected() as client:
+    with docker_client.open_client() as client:
         return local_images.read_identity(client, local_images.find(client, source.text))
 
 

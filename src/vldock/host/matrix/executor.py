@@ -66,7 +66,7 @@ class LocalContainers:
     @contextmanager
     def start(self, job: DeviceJob) -> Iterator[StartedJob]:
         """Start the job's container; it is removed at the end."""
-        with lifecycle.running(self.client, self.spec(job)) as container:
+        with lifecycle.run_container(self.client, self.spec(job)) as container:
             yield ContainerJob(container)
 
 

@@ -123,7 +123,7 @@ def _origin(source: Source, access: PromotionTarget, stack: ExitStack) -> Origin
         if str(source.path) == "-":
             raise UsageError("tar:- can be read only once", expected="tar:FILE, which is read to plan and to send")
         return Origin(Subject(str(source), image_inspect.read(source, access.registry, say=access.say)), source=source)
-    client = stack.enter_context(docker_client.connected())
+    client = stack.enter_context(docker_client.open_client())
     image = local_images.find(client, source.text)
     return Origin(Subject(str(source), local_images.read_identity(client, image)), client=client, image=image)
 

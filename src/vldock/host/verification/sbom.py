@@ -14,7 +14,7 @@ from typing import Any
 
 from vldock.common.errors import EnvironmentUnfit
 from vldock.common.filesystem.atomic import write_json
-from vldock.host.containers.lifecycle import running
+from vldock.host.containers.lifecycle import run_container
 from vldock.host.containers.spec import Mount, Spec
 from vldock.host.images import local as local_images
 
@@ -69,7 +69,7 @@ def scan(client: Any, image: str) -> dict[str, Any]:
     argv = ["timeout", str(SECONDS), SYFT_TARGET, "scan", "dir:/", "--quiet", "--output", "cyclonedx-json"]
     argv += ["--override-default-catalogers", CATALOGERS]
     argv += [word for folder in EXCLUDED for word in ("--exclude", f".{folder}/**")]
-    with running(client, spec) as container:
+    with run_container(client, spec) as container:
         done = container.execute(argv)
     if done.exit_code != 0:
         last = (done.text.strip().splitlines() or ["it said nothing"])[-1]

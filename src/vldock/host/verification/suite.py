@@ -15,7 +15,7 @@ from xml.etree.ElementTree import ParseError
 
 from vldock.common.errors import EnvironmentUnfit
 from vldock.common.filesystem.atomic import write_json
-from vldock.host.containers.lifecycle import running
+from vldock.host.containers.lifecycle import run_container
 from vldock.host.containers.spec import Mount, Spec
 from vldock.host.receipts.statement import GPU_GROUP, GroupResult
 from vldock.host.util.console import Say
@@ -133,7 +133,7 @@ def run_inside(name: str, request: VerificationRequest, *, client: Any, say: Say
             Mount(request.reports, REPORTS),
         ),
     )
-    with running(client, spec) as container:
+    with run_container(client, spec) as container:
         done = container.execute(argv)
     say("\n".join(line for line in done.text.splitlines() if line and "bringing up nodes" not in line))
     return done.exit_code

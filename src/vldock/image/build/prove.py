@@ -26,7 +26,7 @@ def normalise(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def locked(text: str) -> dict[str, str]:
+def parse_locked(text: str) -> dict[str, str]:
     """Return {name: version} of a lock."""
     return {normalise(n): v for n, v in re.findall(r"^([A-Za-z0-9._-]+)==([^\s\\;]+)", text, flags=re.MULTILINE)}
 
@@ -54,7 +54,7 @@ def wrong_files(dist: Distribution) -> list[str]:
 
 def differences(lock_text: str, site: Path) -> list[str]:
     """Return every difference between the lock and the distributions in `site`."""
-    wanted = locked(lock_text)
+    wanted = parse_locked(lock_text)
     found = {normalise(dist.name): dist for dist in distributions(path=[str(site)])}
     missing, added = sorted(wanted.keys() - found.keys()), sorted(found.keys() - wanted.keys())
     problems = [f"{name} {wanted[name]} is locked and not installed" for name in missing]
@@ -78,7 +78,7 @@ def main() -> int:
     for line in problems:
         print(f"error: {line}", file=sys.stderr)
     if not problems:
-        print(f"installed = locked: {len(locked(text))} distributions, every file as recorded")
+        print(f"installed = locked: {len(parse_locked(text))} distributions, every file as recorded")
     return 4 if problems else 0
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from vldock.common.check import Check
 from vldock.common.image_paths import LLAVA, LOCK, PATCHES, VLMEVALKIT
-from vldock.image.build.prove import locked, normalise
+from vldock.image.build.prove import normalise, parse_locked
 
 REBUILD = "start from a fresh container, or rebuild the image"
 IMPORT_LLAVA = "import llava; from llava.model import LlavaLlamaForCausalLM; print(llava.__file__)"
@@ -21,7 +21,7 @@ def check_versions(lock: Path = Path(LOCK)) -> list[Check]:
     """Compare every locked distribution with the installed one."""
     if not lock.is_file():
         return [Check("versions", "fail", f"no lock at {lock}", "the image's lock", REBUILD)]
-    wanted = locked(lock.read_text(encoding="utf-8"))
+    wanted = parse_locked(lock.read_text(encoding="utf-8"))
     found = {normalise(dist.name): dist.version for dist in distributions()}
     wrong = [
         f"{name} {found.get(name, 'absent')}, locked {pin}" for name, pin in wanted.items() if found.get(name) != pin

@@ -45,7 +45,8 @@ class VisionEncoder:
         self._tower = model.get_vision_tower()
         self._device, self._dtype = model.device, model.dtype
         self._identity = (
-            for_evaluation.digest_in_memory(self._tower), preprocessing(processor), str(self._dtype), str(self._device),
+            for_evaluation.digest_in_memory(self._tower), describe_preprocessing(processor),
+            str(self._dtype), str(self._device),
             disk.space if disk else None,
         )  # fmt: skip
         self.store, self.disk = store, disk
@@ -98,6 +99,6 @@ class VisionEncoder:
         self.store.put(self.key(image), features, features.numel() * features.element_size())
 
 
-def preprocessing(processor: Any) -> str:
+def describe_preprocessing(processor: Any) -> str:
     """Return a hash of the image processor's settings: resizing, cropping, normalisation."""
     return hashlib.sha256(processor.to_json_string().encode()).hexdigest()[:16]

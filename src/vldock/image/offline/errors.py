@@ -75,7 +75,7 @@ def map_error(
         if isinstance(cause, OSError) and (found := _of_the_disk(cause, folder)):
             return found
         if _is_gated(cause):
-            return gated(name, environ)
+            return gated_error(name, environ)
         if "trust_remote_code" in str(cause):
             return NeedsCode(
                 f"{name} is a script that has to be run to make its data",
@@ -92,7 +92,7 @@ def map_error(
     return None
 
 
-def gated(name: str, environ: Mapping[str, str]) -> Gated:
+def gated_error(name: str, environ: Mapping[str, str]) -> Gated:
     """Return the error for a gated data set: no token, or one without access."""
     where = f"https://huggingface.co/datasets/{name}"
     if any(environ.get(variable) for variable in TOKEN_VARIABLES):

@@ -127,8 +127,8 @@ class LoadedModels:
         self._emit("model_loading", model=name)
         begun = time.monotonic()
         try:
-            before = model_memory.used()
-            self._make_room(name, model_memory.needed(specs.repo_of(supported_VLM[name])), log)
+            before = model_memory.used_bytes()
+            self._make_room(name, model_memory.needed_bytes(specs.repo_of(supported_VLM[name])), log)
             model_build.forget_failures()
             model = model_build.build(supported_VLM, name, {})
             memoized_tower.prepare(model)
@@ -140,7 +140,7 @@ class LoadedModels:
             raise
         seconds = time.monotonic() - begun
         spec, facts = specs.model_spec(supported_VLM[name]), facts_of(model)
-        size = max(model_memory.used() - before, 0)
+        size = max(model_memory.used_bytes() - before, 0)
         self._loaded[name] = LoadedModel(name, model, spec, facts, prompts.describe_model(model), seconds, size)
         self._other.pop(name, None)
         self._emit("model_loaded", model=name, seconds=round(seconds, 3), bytes=size, **asdict(facts))

@@ -62,7 +62,7 @@ class Inbox:
         return taken
 
 
-def packed(message: Any) -> bytes:
+def pack(message: Any) -> bytes:
     """Return a message as bytes for the wire."""
     body = pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)
     return HEADER.pack(len(body)) + body
@@ -70,7 +70,7 @@ def packed(message: Any) -> bytes:
 
 def send(connection: socket.socket, message: Any, *, descriptors: Iterable[int] = ()) -> None:
     """Send one message, blocking until it is taken; raises OSError where the other end is gone."""
-    data = packed(message)
+    data = pack(message)
     descriptors = list(descriptors)
     if descriptors:
         sent = socket.send_fds(connection, [data[: HEADER.size]], descriptors)

@@ -20,7 +20,7 @@ def where() -> str:
     return "the GPU" if cuda_device.is_gpu(_device()) else "this machine"
 
 
-def needed(repo: str | None) -> int | None:
+def needed_bytes(repo: str | None) -> int | None:
     """Return the estimated size in memory of `repo` and its vision tower; None before they are downloaded."""
     total = 0
     for name in (repo, model_files.tower_of(repo)):
@@ -37,10 +37,14 @@ def free() -> int:
     return cuda_device.free(device) if cuda_device.is_gpu(device) else process_stats.free_memory()
 
 
-def used() -> int:
+def used_bytes() -> int:
     """Return this process's memory: on the GPU, else resident."""
     device = _device()
-    return cuda_device.allocated(device) if cuda_device.is_gpu(device) else process_stats.resident_memory(os.getpid())
+    return (
+        cuda_device.allocated_bytes(device)
+        if cuda_device.is_gpu(device)
+        else process_stats.resident_memory(os.getpid())
+    )
 
 
 def release() -> None:

@@ -66,7 +66,7 @@ class WorkerListener:
 
         From any thread, never blocks.
         """
-        self._posted.append((connection, message_stream.packed(message)))
+        self._posted.append((connection, message_stream.pack(message)))
         with suppress(BlockingIOError):  # full: the thread is awake
             os.write(self._woken, b".")
 

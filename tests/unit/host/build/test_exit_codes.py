@@ -23,4 +23,4 @@ def test_codes_rise_and_the_class_that_only_groups_is_left_out() -> None:
 
 
 def test_the_page_holds_what_the_classes_declare() -> None:
-    assert [path.name for path, new, _ in generate.generated() if path.read_text(encoding="utf-8") != new] == []
+    assert [path.name for path, new, _ in generate.render_all() if path.read_text(encoding="utf-8") != new] == []

@@ -153,7 +153,7 @@ def an_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     def connected() -> Any:
         yield client
 
-    monkeypatch.setattr(verify_cli.docker_client, "connected", connected)
+    monkeypatch.setattr(verify_cli.docker_client, "open_client", connected)
     monkeypatch.setattr(image_facts, "read_build_facts", lambda *_: {"base": "base@sha256:" + "0" * 64})
     monkeypatch.setattr(
         verification_suite, "run_group", lambda name, *_, **__: verify_groups.make_result(name, COUNTS, exit_code=0)

@@ -141,7 +141,7 @@ def test_an_error_of_another_kind_is_not_dressed_up(tmp_path: Path) -> None:
 
 
 def test_a_token_that_may_not_read_is_told_from_none_and_never_shown() -> None:
-    without, given = errors.gated(NAME, {}), errors.gated(NAME, {"HF_TOKEN": "hf_secret"})
+    without, given = errors.gated_error(NAME, {}), errors.gated_error(NAME, {"HF_TOKEN": "hf_secret"})
 
     assert "no token was given" in without.message
     assert "HUGGING_FACE_HUB_TOKEN=" in (without.hint or "")

@@ -65,7 +65,7 @@ def test_taking_waits_for_a_request() -> None:
 
 def test_messages_arrive_whole_whatever_the_pieces(pair: tuple[socket.socket, socket.socket]) -> None:
     ours, theirs = pair
-    inbox, data = message_stream.Inbox(), message_stream.packed({"text": "x" * 5000}) + message_stream.packed([1, 2])
+    inbox, data = message_stream.Inbox(), message_stream.pack({"text": "x" * 5000}) + message_stream.pack([1, 2])
     seen: list[Any] = []
     for start in range(0, len(data), 700):
         ours.send(data[start : start + 700])

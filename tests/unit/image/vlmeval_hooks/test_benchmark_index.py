@@ -53,7 +53,7 @@ def classes(benchmark: str) -> tuple[list[str], bool]:
 def test_a_benchmark_brings_only_the_classes_that_know_it(indexed: Path) -> None:
     assert classes("w") == (["C"], False)
     assert classes("z") == (["B", "C"], False)
-    assert benchmark_index.supported() == ["x", "y", "z", "z", "w"]
+    assert benchmark_index.list_supported() == ["x", "y", "z", "z", "w"]
     assert benchmark_index.names_of("C") == ["z", "w"]
 
 
@@ -70,7 +70,7 @@ def test_a_class_added_by_hand_is_asked(indexed: Path) -> None:
 def test_edited_sources_make_the_index_count_for_nothing(indexed: Path) -> None:
     (indexed / "b.py").write_text((indexed / "b.py").read_text().replace("'z'", "'new'"))
 
-    assert benchmark_index.supported() is None
+    assert benchmark_index.list_supported() is None
     assert classes("new")[0] == ["A", "B", "C"]
 
 

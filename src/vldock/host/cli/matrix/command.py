@@ -68,7 +68,7 @@ def matrix_command(ctx: click.Context, /, **options: Any) -> int:
     status = docker_client.require_engine()
     outputs: Path = options["outputs"].resolve()
     found: tuple[RunFolder, RunRecord] | None
-    with docker_client.connected() as client:
+    with docker_client.open_client() as client:
         if engine is None:
             folder = RunFolder(options["resume"].resolve())
             plan = _resumed(ctx, folder, options)

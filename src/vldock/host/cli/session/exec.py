@@ -54,7 +54,7 @@ def eval_command(words: tuple[str, ...], **options: Any) -> int:
       vldock session eval --data POPE --engine batched --batch-size 16 -- --mode infer
     """
     name, extra = split_words(words)
-    with docker_client.connected() as client:
+    with docker_client.open_client() as client:
         found = session_find.require_running(client, name)
         argv = run_py_command(found, extra=extra, **options)
         return run_in_session(found, argv, interrupt=session_exec.end_evaluation, results=True)
@@ -119,7 +119,7 @@ def exec_command(name: str, argv: tuple[str, ...]) -> int:
       vldock session exec two -- nvidia-smi
       vldock session exec default -- python /workspace/VLMEvalKit/run.py --data POPE --model llava_v1.5_7b
     """
-    with docker_client.connected() as client:
+    with docker_client.open_client() as client:
         found = session_find.require_running(client, name)
         if not (sys.stdin.isatty() and sys.stdout.isatty()):
             return run_in_session(found, argv, interrupt=session_exec.end_command, results=False)

@@ -43,7 +43,7 @@ def ls_command(as_json: bool) -> None:
       vldock session ls
       vldock session ls --json
     """
-    with docker_client.connected() as client:
+    with docker_client.open_client() as client:
         every = session_find.find_all(client)
         answers = session_control.read_statuses(every)
     if as_json:
@@ -67,7 +67,7 @@ def status_command(name: str, as_json: bool) -> int:
       vldock session status
       vldock session status two --json
     """
-    with docker_client.connected() as client:
+    with docker_client.open_client() as client:
         found = session_find.require_running(client, name)
         answer = session_control.read_status(found)
     if answer is None:
@@ -94,7 +94,7 @@ def logs_command(name: str, follow: bool, tail: int | None) -> int:
       vldock session logs --tail 20
       vldock session logs two -f
     """
-    with docker_client.connected() as client:
+    with docker_client.open_client() as client:
         found = session_find.require(client, name)
     words = [*(["--follow"] if follow else []), *(["--tail", str(tail)] if tail is not None else [])]
     return process.run_attached([docker_cli.require_any().path, "logs", *words, found.container])
@@ -116,7 +116,7 @@ def stop_command(names: tuple[str, ...], everything: bool, force: bool) -> int:
       vldock session stop --all
     """
     code = 0
-    with docker_client.connected() as client:
+    with docker_client.open_client() as client:
         chosen = [session_find.require(client, name) for name in names or (session_spec.DEFAULT,) if not everything]
         for found in session_find.find_all(client) if everything else chosen:
             try:
@@ -140,7 +140,7 @@ def gc_command(older_than: str | None, dry_run: bool, as_json: bool) -> None:
       vldock session gc --older-than 2h
     """
     idle = None if older_than is None else session_spec.parse_seconds(older_than)
-    with docker_client.connected() as client:
+    with docker_client.open_client() as client:
         stale = session_stop.plan(session_find.find_all(client), older_than=idle)
         if as_json:
             print_json(

@@ -59,7 +59,7 @@ def start_command(name: str, dry_run: bool, as_json: bool, timeout: float, keep_
       vldock session start --standin -m llava_v1.5_7b --network none --read-only --user 12345:12345
     """
     status = docker_client.require_engine()
-    with docker_client.connected() as client:
+    with docker_client.open_client() as client:
         spec = _spec(client, status, name, **options)
         if dry_run:
             click.echo(process.shell_text(spec.docker_argv()))

@@ -105,4 +105,4 @@ def _gradients(loaded: Loaded) -> Check:
 
 
 def _held(device: str) -> int:
-    return memory(device) if device == "cpu" else cuda_device.allocated(device)
+    return memory(device) if device == "cpu" else cuda_device.allocated_bytes(device)

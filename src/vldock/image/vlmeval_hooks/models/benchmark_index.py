@@ -59,7 +59,7 @@ def classes() -> Classes | None:
     return tuple((name, tuple(known)) for name, known in written["classes"])
 
 
-def supported() -> list[str] | None:
+def list_supported() -> list[str] | None:
     """Return the value of SUPPORTED_DATASETS, or None without an index."""
     known = classes()
     return None if known is None else [name for _, names in known for name in names]
