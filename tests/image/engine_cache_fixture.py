@@ -38,7 +38,7 @@ def run(
     disk_features._opened.cache_clear()
     values = {"VLDOCK_ENGINE": BATCHED, "VLDOCK_FEATURE_CACHE": "1", "VLDOCK_FEATURES": str(root), **env}
     engine = BatchedEngine(
-        made, batch_size=batch_size, features=FeatureStore(1 << 30), kept=disk_features.open_for(made, values)
+        made, batch_size=batch_size, features=FeatureStore(1 << 30), disk=disk_features.open_for(made, values)
     )
     found, seen = Found(), {"read": 0, "computed": 0, "held": 0}
     for answer in engine.answers(asked):

@@ -121,7 +121,7 @@ def test_a_cache_removed_while_it_is_read_costs_no_answer(
     values = {"VLDOCK_ENGINE": BATCHED, "VLDOCK_FEATURE_CACHE": "1", "VLDOCK_FEATURES": str(tmp_path)}
     disk_features._opened.cache_clear()
     engine = BatchedEngine(
-        wrapper, batch_size=3, features=FeatureStore(1), kept=disk_features.open_for(wrapper, values)
+        wrapper, batch_size=3, features=FeatureStore(1), disk=disk_features.open_for(wrapper, values)
     )
     shutil.rmtree(tmp_path)
 
