@@ -139,15 +139,15 @@ def read_and_step(language: LanguageModel, size: Size, rows: int) -> tuple[float
     """Return seconds of prefilling `rows` prompts, and of one token for each after that."""
     device = language.device
     segments = [Segment(language.embed(range(row, row + size.prompt))) for row in range(rows)]
-    reading = time_work(lambda: language.read(segments), device=device)
-    _, pieces = language.read(segments)
+    reading = time_work(lambda: language.prefill(segments), device=device)
+    _, pieces = language.prefill(segments)
     cache = AlignedCache.gather(list(pieces), like=language.shape, room=STEPS + 8)
     del pieces
     lengths = [size.prompt] * rows
 
     def steps(count: int) -> None:
         for _ in range(count):
-            language.step(cache, [1] * rows, lengths)
+            language.decode(cache, [1] * rows, lengths)
             lengths[:] = [length + 1 for length in lengths]
 
     steps(2)
