@@ -1,4 +1,6 @@
-"""The side that runs on the user's machine: never torch, and Docker by its SDK or command.
+"""Host side: commands, Docker and files on the user's machine.
+
+It never imports torch, and reaches Docker by its SDK or command.
 
 Layers, top to bottom; a package imports only from those below it (contracts in pyproject.toml):
 

@@ -62,7 +62,7 @@ class BaseRecipe:
 
 @dataclass(frozen=True)
 class Base:
-    """A base image in the engine: tag, image id, origin, and whether it is new.
+    """Base image in the engine: tag, id, origin, and whether new.
 
     `reference` is its name in a build.
     """

@@ -1,4 +1,7 @@
-"""Bootstrap a Debian image without a registry: mmdebstrap writes the tree, the engine imports it."""
+"""Bootstrap of a Debian image without a registry.
+
+mmdebstrap writes the tree, and the engine imports it.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,10 @@ CHANGES = (
 
 
 def mmdebstrap_argv(*, suite: str, options: Sequence[str], target: Path) -> list[str]:
-    """Return the mmdebstrap command that writes the tree of `suite` as a tar file."""
+    """Return the mmdebstrap command for a tree of `suite`.
+
+    The command writes the tree as a tar file.
+    """
     return ["mmdebstrap", *options, HOOK, suite, str(target)]
 
 
@@ -74,7 +80,10 @@ def make(
 
 
 def import_tree(client: Any, tree: Path, *, tag: str, labels: Mapping[str, str]) -> str:
-    """Import a tar file as an image with a fixed configuration and return its id."""
+    """Import a tar file as an image; return its id.
+
+    The image's configuration is fixed.
+    """
     repository, _, name = tag.partition(":")
     changes = [*CHANGES, *(f'LABEL "{key}"="{value}"' for key, value in labels.items())]
     client.api.import_image_from_file(str(tree), repository=repository, tag=name, changes=changes)

@@ -41,7 +41,10 @@ def with_block(text: str, block: str, *, opening: str = OPEN, closing: str = CLO
 
 
 def render_all() -> list[tuple[Path, str, str]]:
-    """Return (file, what it should hold, where that is declared) for everything that is generated."""
+    """Return every generated file with its expected content and its declaration.
+
+    Each is (file, expected content, where that content is declared).
+    """
     dockerfile = with_block(DOCKERFILE.read_text(encoding="utf-8"), render_dockerfile_env())
     codes = EXIT_CODES.read_text(encoding="utf-8")
     codes = with_block(codes, exit_codes.markdown_table(), opening=exit_codes.OPEN, closing=exit_codes.CLOSE)

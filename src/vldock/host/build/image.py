@@ -1,4 +1,4 @@
-"""`docker build` of the image: its arguments, its disk space, its failure in one line.
+"""`docker build` of the image: arguments, disk space, one-line failure.
 
 The command is the one a user types, with its arguments filled in.
 """

@@ -99,7 +99,10 @@ def clean_environment() -> dict[str, str]:
 
 
 def run(argv: list[str], *, what: str) -> None:
-    """Run a tool in the clean environment; raises VldockError with its last lines when it fails."""
+    """Run a tool in the clean environment.
+
+    Raises VldockError with the tool's last lines when it fails.
+    """
     done = subprocess.run(argv, env=clean_environment(), capture_output=True, text=True, check=False)
     if done.returncode != 0:
         tail = "\n".join(done.stderr.strip().splitlines()[-12:])
@@ -144,7 +147,10 @@ def resolve_with_uv(source: Path, present: str, *, follow: bool) -> str:
 
 
 def write_lock(lock: Lock) -> None:
-    """Write NAME.lock from its .in files; the old lock stays until the new one is whole."""
+    """Write NAME.lock from its .in files.
+
+    The old lock remains until the new one is complete.
+    """
     followed, alone = lock.parts()
     text = resolve_with_pip_tools(lock.source, followed) if lock.source.exists() else ""
     if lock.nodeps.exists():
@@ -154,7 +160,10 @@ def write_lock(lock: Lock) -> None:
 
 
 def refuse_addresses(lock: Lock, text: str) -> None:
-    """Raise InputRefused for an index URL, a local path or a pin without hash."""
+    """Raise InputRefused for an address or an unhashed pin.
+
+    An address is an index URL or a local path.
+    """
     for number, line in enumerate(text.splitlines(), 1):
         if not line.lstrip().startswith("#") and FORBIDDEN.search(line):
             raise InputRefused(f"{lock.path.name}:{number} holds an address: {line.strip()}", hint="make lock")
@@ -181,9 +190,10 @@ def check_lock(lock: Lock) -> list[str]:
 
 
 def compare(locked: dict[str, Pin], fresh: dict[str, Pin]) -> list[str]:
-    """Return one line per package with another version, or a hash unknown to the index.
+    """Return one line per package different from the index.
 
-    The index may have more hashes: a file can be added to a release.
+    Such a package has another version there, or a locked hash unknown to the index. The index may have more hashes: a
+    file can be added to a release.
     """
     lines = []
     for name in sorted(locked.keys() | fresh.keys()):

@@ -1,4 +1,7 @@
-"""Parser of a `docker build` log: the failed stage, and packages whose hash did not match."""
+"""Parser of a `docker build` log.
+
+It finds the failed stage, and packages whose hash did not match.
+"""
 
 from __future__ import annotations
 
@@ -60,5 +63,8 @@ class BuildLog:
 
     @property
     def stage(self) -> str | None:
-        """Name of the failed stage; None where the failure was not in a step."""
+        """Name of the failed stage, or None.
+
+        It is None where the failure was not in a step.
+        """
         return self.failed_step.partition(",")[0] if self.failed_step else None

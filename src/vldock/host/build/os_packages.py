@@ -1,7 +1,8 @@
-"""OS packages: exact versions in the image and its build stage, recorded and compared.
+"""OS packages of the image and its build stage: exact versions.
 
-The record is locks/os-packages.json. A distribution's archive moves on: without a snapshot (--apt-snapshot) a later
-build meets later packages. The drift is reported by package, so that layers which differ are no mystery.
+They are recorded and compared. The record is locks/os-packages.json. A distribution's archive moves on: without a
+snapshot (--apt-snapshot) a later build meets later packages. The drift is reported by package, so that layers
+which differ are explained.
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ STATUS = "/var/lib/dpkg/status"
 
 @dataclass(frozen=True)
 class OsPackages:
-    """Versions by package: of the shipped image, and of the stage that installed the wheels.
+    """Package versions of the shipped image and of its build stage.
 
-    `image` is what ships, `build` the stage.
+    Each maps package to version: `image` for the shipped image, `build` for the stage that installed the wheels.
     """
 
     image: Mapping[str, str]

@@ -30,7 +30,10 @@ class LayerPair:
 
 @dataclass(frozen=True)
 class Proof:
-    """Comparison of two images; `drift` lists OS packages that are not the recorded ones."""
+    """Comparison of two images.
+
+    `drift` lists OS packages that are not the recorded ones.
+    """
 
     first: str
     second: str
@@ -84,7 +87,7 @@ def compare(client: Any, first: str, second: str, *, drift: Sequence[str] = (), 
 
 
 def _layer_steps(image: Any) -> Iterator[str]:
-    """Yield the build step of each layer of an image, from the base up."""
+    """Yield the build step of each layer, from the base up."""
     for entry in reversed(image.history()):
         if entry["Size"] or entry["CreatedBy"].startswith(("COPY", "RUN", "ADD", "WORKDIR")):
             yield " ".join(entry["CreatedBy"].removeprefix("/bin/sh -c").split())[:80] or "base image"

@@ -1,7 +1,8 @@
-"""File systems of caches: their known hazards, and a trial of flock, links, rename.
+"""File systems of caches: known hazards, and a trial.
 
-Sources: huggingface_hub's WeakFileLock (falls back to a lock file where flock is refused); nfs(5); mount.lustre(8);
-IBM Storage Scale's notes on hard links across filesets; BeeGFS's tuneUseGlobalFileLocks.
+The trial covers flock, links and rename. Sources: huggingface_hub's WeakFileLock (falls back to a lock file where
+flock is refused); nfs(5); mount.lustre(8); IBM Storage Scale's notes on hard links across filesets; BeeGFS's
+tuneUseGlobalFileLocks.
 """
 
 from __future__ import annotations

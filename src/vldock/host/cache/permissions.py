@@ -82,7 +82,10 @@ def scan_access(root: Path, who: Identity, *, groups: Iterable[int] | None = Non
 
 
 def allows(state: os.stat_result, uid: int, groups: Iterable[int], wanted: int) -> bool:
-    """Return whether a mode grants `wanted` (4 read, 2 write, 1 enter); root may everything."""
+    """Return whether a mode grants the access `wanted`.
+
+    Accesses are 4 read, 2 write and 1 enter; root has all of them.
+    """
     if uid == 0:
         return True
     shift = 6 if state.st_uid == uid else 3 if state.st_gid in groups else 0

@@ -104,7 +104,10 @@ def _lock_of(path: Path, locations: CacheLocations) -> Path | None:
 
 
 def _orphans(repository: Path, hub: Path, now: float) -> Iterator[Flaw]:
-    """Yield blobs without a link in any snapshot: a revision was deleted by hand."""
+    """Yield blobs without a link in any snapshot.
+
+    They remain when a revision is deleted by hand.
+    """
     links = [path for path, state in walk(repository / "snapshots") if stat.S_ISLNK(state.st_mode)]
     named = {os.path.normpath(link.parent / link.readlink()) for link in links}
     for blob in list_folder(repository / "blobs"):

@@ -75,7 +75,10 @@ class PrunePlan:
 
 
 def plan(locations: CacheLocations, request: PruneRequest, *, now: float | None = None) -> PrunePlan:
-    """Plan a pruning. Raises UsageError for a repository that is not in the caches."""
+    """Plan a pruning.
+
+    Raises UsageError for a repository that is not in the caches.
+    """
     now = time.time() if now is None else now
     found = cache_problems.find(locations, now=now)
     # a torn reference or link is no rubbish: it says what to complete

@@ -78,7 +78,9 @@ def build_command(
 @click.option("--check", is_flag=True, help="Write nothing; exit code 4 where a .in and its .lock disagree.")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 def lock_command(check: bool, names: tuple[str, ...]) -> int:
-    """Write locks/NAME.lock from NAME.in with hashes, or check that they agree. Default: every lock.
+    """Write dependency locks with hashes, or check them.
+
+    locks/NAME.lock is written from NAME.in; --check tests whether they agree. Default: every lock.
 
     \b
     Examples:

@@ -27,9 +27,9 @@ location_options = options.combine(
 
 @click.group(name="cache")
 def cache_group() -> None:
-    """List, verify, prune and diagnose the caches of models, data sets, benchmarks and features.
+    """List, verify, prune and diagnose the caches.
 
-    See docs/use/offline-and-cache.md.
+    The caches hold models, data sets, benchmarks and features. See docs/use/offline-and-cache.md.
 
     \b
     Examples:
@@ -43,7 +43,9 @@ def cache_group() -> None:
 @location_options
 @options.json_option()
 def scan_command(as_json: bool, **folders: Path | None) -> None:
-    """List every item with kind, size, files and last use; then partial, orphaned and torn files.
+    """List cached items; then partial, orphaned and torn files.
+
+    Each item has its kind, size, files and last use.
 
     \b
     Examples:
@@ -115,7 +117,9 @@ def prune_command(
     dry_run: bool,
     **folders: Path | None,
 ) -> None:
-    """Delete leftovers, and what the options name. Prints its plan; deletes nothing without --confirm.
+    """Delete leftovers, and the items named by options.
+
+    Prints its plan; deletes nothing without --confirm.
 
     \b
     Examples:

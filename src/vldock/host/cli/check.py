@@ -41,11 +41,12 @@ def check_command(
     locks: Path | None,
     as_json: bool,
 ) -> int:
-    """Check whether benchmarks (data) or models (weights) are complete, flawed, partial, corrupt, foreign or absent.
+    """Check benchmarks (data) or models (weights) for completeness.
 
-    No network is used. Foreign is what no lock declares; it is listed and harms nothing. The rows of a table are
-    checked as run.py checks them before its first question; a name may be a custom TSV. Exit code 0 only if all NAMES
-    (default: those of `vldock matrix`) are complete.
+    Each is complete, flawed, partial, corrupt, foreign or absent. No network is used. Foreign is what no lock
+    declares; it is listed and harms nothing. The rows of a table are checked as run.py checks them before its first
+    question; a name may be a custom TSV. Exit code 0 only if all NAMES (default: those of `vldock matrix`) are
+    complete.
 
     \b
     Examples:

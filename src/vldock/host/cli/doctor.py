@@ -21,7 +21,7 @@ from vldock.host.util.console import print_json
 @options.user_option("UID:GID. Default: yours.")
 @options.json_option()
 def doctor_command(image: str, gpus_asked: str, user: str | None, as_json: bool) -> int:
-    """Report whether this machine is fit, then run the image's own checks in a container.
+    """Check this machine, then run the image's checks in a container.
 
     Exit code 3 when this machine is not fit, else the image's own.
 

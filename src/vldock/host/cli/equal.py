@@ -1,4 +1,4 @@
-"""`vldock equal`: are two sets of predictions the same, by answer and by token?"""
+"""`vldock equal`: equality of two sets of predictions, by answer and token."""
 
 from __future__ import annotations
 

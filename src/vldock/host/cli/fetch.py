@@ -29,7 +29,10 @@ ENDPOINT = "HF_ENDPOINT"
 
 @dataclass(frozen=True)
 class Roots:
-    """Folders of benchmarks and the hub cache, and seeds that may hold the same files."""
+    """Folders of benchmarks, the hub cache, and seeds.
+
+    Seeds may hold the same files.
+    """
 
     data: Path | None
     hub: Path | None

@@ -24,10 +24,10 @@ from vldock.host.util.console import print_json, say
 def load_command(
     bundle: Path, data: Path | None, cache: Path | None, manifest_sha256: str | None, as_json: bool
 ) -> int:
-    """Unpack BUNDLE, a folder or .tar.zst made by `vldock fetch --bundle`, without a network.
+    """Unpack BUNDLE without a network.
 
-    Every byte is checked before any file gets its name; where a file was changed, it is named and nothing is loaded. A
-    second load keeps the files that exist.
+    BUNDLE is a folder or .tar.zst made by `vldock fetch --bundle`. Every byte is checked before any file gets its
+    name; where a file was changed, it is named and nothing is loaded. A second load keeps the files that exist.
 
     \b
     Examples:

@@ -23,7 +23,10 @@ Exit codes: 0 done; 1 a cell failed, or anything not listed; 2 wrong arguments;
 
 
 class Entry(NamedTuple):
-    """A command: its module of this package, its name there, and its one-line help."""
+    """Command entry: module, attribute and one-line help.
+
+    The module is one of this package; the attribute is the command's name in it.
+    """
 
     module: str
     attribute: str
@@ -80,7 +83,10 @@ COMMANDS = {name: entry for group in GROUPS.values() for name, entry in group.it
 
 
 class LazyGroup(click.Group):
-    """Group that imports a command's module only to run it or show its help."""
+    """Group with commands imported on demand.
+
+    A command's module is imported only to run it or show its help.
+    """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names in the order above."""
@@ -121,7 +127,10 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def invoke(command: click.Command, argv: Sequence[str] | None = None) -> int:
-    """Run a click command and return its exit code, errors printed to standard error."""
+    """Run a click command and return its exit code.
+
+    Errors are printed to standard error.
+    """
     try:
         value: Any = command.main(args=None if argv is None else list(argv), prog_name="vldock", standalone_mode=False)
     except VldockError as error:

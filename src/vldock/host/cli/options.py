@@ -91,7 +91,10 @@ PUBLIC_KEYS = click.option("--key", "keys", type=PATH, multiple=True, help="Publ
 
 
 def container_options(*, outputs: bool = True) -> Option:
-    """Return the options of a container: `run`, `shell`, `session start` and, without --outputs, `predict`."""
+    """Return the options shared by the container commands.
+
+    These are `run`, `shell`, `session start` and, without --outputs, `predict`.
+    """
     return combine(
         IMAGE,
         GPUS,

@@ -32,7 +32,9 @@ def passport_group() -> None:
 @click.argument("place", type=PLACE)
 @options.json_option()
 def show_command(place: Path, as_json: bool) -> None:
-    """Print the passports of PLACE: a passport, the folder of a cell, or of a run.
+    """Print the passports of PLACE.
+
+    PLACE is a passport, the folder of a cell, or the folder of a run.
 
     \b
     Examples:
@@ -95,9 +97,10 @@ def diff_command(first: Path, second: Path, as_json: bool) -> int:
 
 
 def pair_passports(first: Path, second: Path) -> tuple[dict[str, tuple[dict[str, Any], dict[str, Any]]], list[str]]:
-    """Return {cell: both passports}, and a line for each cell of one side only.
+    """Return pairs of passports by cell, and the unpaired cells.
 
-    Two single passports are a pair whatever they are of. Raises InputRefused where nothing can be paired.
+    The pairs are {cell: both passports}; each cell of one side only has a line. Two single passports are a pair
+    whatever they are of. Raises InputRefused where nothing can be paired.
     """
     sides = [[passport.load(path) for path in passport.find(place)] for place in (first, second)]
     if len(sides[0]) == len(sides[1]) == 1:

@@ -1,4 +1,7 @@
-"""`vldock promote`: copy a verified image to a registry, move its tags, or roll a tag back."""
+"""`vldock promote`: copy an image to a registry, move its tags.
+
+The image is a verified one; a tag can also be rolled back.
+"""
 
 from __future__ import annotations
 
@@ -111,7 +114,10 @@ def _print_plan(plan: PromotionPlan | Rollback) -> None:
 
 
 def _print_nothing(plan: PromotionPlan | Rollback) -> None:
-    """Print nothing: with --json the plan is printed at the end, with the outcome."""
+    """Print nothing, in place of the plan.
+
+    With --json the plan is printed at the end, with the outcome.
+    """
 
 
 def _finish(plan: dict[str, Any], done: PromotionOutcome | None, as_json: bool) -> None:

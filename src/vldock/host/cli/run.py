@@ -1,4 +1,7 @@
-"""`vldock run` and `vldock shell`: a command, or bash, in a container on this terminal."""
+"""`vldock run` and `vldock shell`: a container on this terminal.
+
+`run` starts a command in it, `shell` starts bash.
+"""
 
 from __future__ import annotations
 

@@ -30,11 +30,12 @@ from vldock.host.util.console import say
 @options.NETWORK
 @click.argument("words", nargs=-1, metavar="[KEY=VALUE]...")
 def train_command(words: tuple[str, ...], gpus_asked: str, user: str | None, **values: object) -> int:
-    """Fine-tune LLaVA-1.5 or LLaVA-NeXT; after a kill, the same command resumes from the newest checkpoint.
+    """Fine-tune LLaVA-1.5 or LLaVA-NeXT in a container.
 
-    KEY=VALUE overrides the file's settings; `vldock train --print-config` prints every setting with its default. `out`
-    is the run's folder, checkpoints/NAME. The preflight runs first. Exit status: 0 done, 2 wrong arguments, 3 unfit
-    environment (no engine, GPU, room), 4 refused data or weights, or a failed check.
+    After a kill, the same command resumes from the newest checkpoint. KEY=VALUE overrides the file's settings; `vldock
+    train --print-config` prints every setting with its default. `out` is the run's folder, checkpoints/NAME. The
+    preflight runs first. Exit status: 0 done, 2 wrong arguments, 3 unfit environment (no engine, GPU, room), 4 refused
+    data or weights, or a failed check.
 
     \b
     Examples:

@@ -17,7 +17,7 @@ from vldock.host.util.console import print_json
 @options.IMAGE
 @options.json_option()
 def version_command(image: str, as_json: bool) -> None:
-    """Print the versions of vldock and the engine, and the labels of the image.
+    """Print versions of vldock and engine, and the image's labels.
 
     \b
     Examples:

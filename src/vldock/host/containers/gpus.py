@@ -29,9 +29,10 @@ def why_unavailable(status: EngineStatus, *, driver: Path = DRIVER, which: Which
 
 
 def resolve(option: str, status: EngineStatus) -> tuple[str, str]:
-    """Return the GPUs to request ('none', 'all', devices) and a line for the user.
+    """Return the GPUs to request, and a line for the user.
 
-    'auto' takes all when the engine can hand them out. Raises UsageError for anything that names no device.
+    The request is 'none', 'all' or devices. 'auto' takes all when the engine can hand them out. Raises UsageError for
+    anything that names no device.
     """
     if option == "none":
         return "none", "device: CPU, as asked"

@@ -156,7 +156,10 @@ def _flag(word: str, is_set: bool) -> list[str]:
 
 
 def restart_policy(text: str) -> dict[str, Any]:
-    """Return docker-py's `restart_policy` of the value of `docker run --restart`: no, on-failure:3, always ..."""
+    """Return docker-py's `restart_policy` for a value of `--restart`.
+
+    Values are those of `docker run --restart`: no, on-failure:3, always ...
+    """
     name, _, count = text.partition(":")
     return {"Name": name, "MaximumRetryCount": int(count or 0)}
 

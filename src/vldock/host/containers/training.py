@@ -1,4 +1,7 @@
-"""The container of `vldock train`: data read-only, checkpoints in a folder of the user's."""
+"""Container of `vldock train`.
+
+Its data are read-only; its checkpoints go to a folder of the user's.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Files of an engine started by hand, and the stale ones of a killed engine."""
+"""Files of an engine started by hand.
+
+Those of a killed engine are stale.
+"""
 
 from __future__ import annotations
 
@@ -44,10 +47,10 @@ def clear_stale(paths: EnginePaths, *, log: Say, proc: Path = Path("/proc")) -> 
 
 
 def running_program(pidfile: Path, *, proc: Path = Path("/proc")) -> str | None:
-    """Return the name of the program of a pid file; None where it has ended.
+    """Return the program name of a pid file, or None.
 
-    A zombie runs no more, but still has its number: where process 1 reaps nobody, dockerd takes a dead containerd for a
-    running one and waits for it in vain.
+    None means that the program has ended. A zombie runs no more, but still has its number: where process 1 reaps
+    nobody, dockerd takes a dead containerd for a running one and waits for it in vain.
     """
     try:
         pid = int(pidfile.read_text(encoding="ascii").strip())

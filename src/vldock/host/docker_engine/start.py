@@ -63,7 +63,10 @@ def up(*, log: Say, paths: EnginePaths | None = None, seconds: float = START_SEC
 
 
 def start(*, machine: Machine, paths: EnginePaths, log: Say, seconds: float = START_SECONDS) -> None:
-    """Start the engine in the way that fits the machine; wait until it answers."""
+    """Start the engine and wait until it answers.
+
+    The way of starting fits the machine.
+    """
     require_startable(machine, paths)
     if machine.dockerd is None:
         system_packages.install_engine(log=log)

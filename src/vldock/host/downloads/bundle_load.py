@@ -46,11 +46,12 @@ class LoadedBundle:
 def load(
     path: Path, *, data: Path | None, hub: Path | None, log: Say, manifest_sha256: str | None = None
 ) -> LoadedBundle:
-    """Put a bundle's benchmarks into `data` and its weights into the hub cache `hub`.
+    """Load a bundle into a data folder and a hub cache.
 
-    Nothing gets its name before every byte of the bundle was checked; a second load keeps what is there.
-    Raises WrongBytes naming the file that is changed, cut or missing, InputRefused for what is no bundle or for a
-    benchmark that is there with other bytes, NoRoom, UsageError where a folder it needs was not given.
+    Its benchmarks go into `data`, its weights into the hub cache `hub`. Nothing gets its name before every byte of the
+    bundle was checked; a second load keeps what is there. Raises WrongBytes naming the file that is changed, cut or
+    missing, InputRefused for what is no bundle or for a benchmark that is there with other bytes, NoRoom, UsageError
+    where a folder it needs was not given.
     """
     with refuse_damaged(path), ExitStack() as stack:
         members = stack.enter_context(open_members(path))

@@ -1,6 +1,6 @@
-"""Reader of a bundle (folder or .tar.zst): members in a stream, the manifest first.
+"""Reader of a bundle: members in a stream, manifest first.
 
-Nothing is written here.
+A bundle is a folder or .tar.zst. Nothing is written here.
 """
 
 from __future__ import annotations
@@ -67,7 +67,10 @@ def read_manifest(members: Members, path: Path, expected_sha256: str | None) -> 
 
 
 def _refuse_strange(repos: tuple[LockedRepo, ...], files: dict[str, Any]) -> None:
-    """Raise ValueError for a link out of its repository or to a missing blob."""
+    """Raise ValueError for a link to a wrong place.
+
+    Wrong are places outside the link's repository, and missing blobs.
+    """
     for repo in repos:
         if not hub_cache_layout.COMMIT.fullmatch(repo.revision or "") or not REPO.fullmatch(repo.repo):
             raise ValueError(f"{repo.repo} at {repo.revision}")

@@ -96,12 +96,18 @@ def execute(
 
 
 def free_bytes(path: Path) -> int:
-    """Return the free bytes of the file system that holds, or would hold, `path`."""
+    """Return the free bytes of a path's file system.
+
+    The path need not exist: the file system is the one that would hold it.
+    """
     return shutil.disk_usage(nearest_existing(path)).free
 
 
 def require_room(job: DownloadJob, *, free: Free = free_bytes) -> None:
-    """Raise NoRoom when the missing bytes do not fit; each file system by itself."""
+    """Raise NoRoom when the missing bytes do not fit.
+
+    Each file system is checked by itself.
+    """
     by_disk: dict[int, list[FileRequest]] = {}
     for item in job.files:
         by_disk.setdefault(nearest_existing(item.path).stat().st_dev, []).append(item)
@@ -111,7 +117,10 @@ def require_room(job: DownloadJob, *, free: Free = free_bytes) -> None:
 
 
 def require_bytes(need: int, folder: Path, *, free: Free = free_bytes) -> None:
-    """Raise NoRoom when `need` bytes do not fit where `folder` is or will be."""
+    """Raise NoRoom when `need` bytes do not fit in `folder`.
+
+    The folder need not exist yet.
+    """
     have = free(folder)
     if need > have:
         raise NoRoom(
@@ -156,7 +165,10 @@ def data_for_lock(report: FetchReport) -> list[LockedData]:
 
 
 def repos_for_lock(report: FetchReport) -> list[LockedRepo]:
-    """Return the repositories that are whole, each file with its sha256, for the lock."""
+    """Return the complete repositories, for the lock.
+
+    Each of their files has its sha256.
+    """
     sums = {item.request.path.name: item.checksums for item in report.fetched if item.checksums}
 
     def filled(item: HubFile) -> HubFile:
@@ -183,6 +195,9 @@ def _file(item: FetchedFile) -> dict[str, Any]:
 
 
 def common_exit_code(errors: Iterable[VldockError]) -> int:
-    """Return the exit code all errors share; 1 where they differ, 0 for none."""
+    """Return the exit code shared by all errors.
+
+    It is 1 where they differ, 0 for no errors.
+    """
     codes = {error.exit_code for error in errors}
     return 0 if not codes else codes.pop() if len(codes) == 1 else 1

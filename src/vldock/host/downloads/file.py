@@ -43,9 +43,9 @@ def fetch_file(web: Web, request: FileRequest, *, listener: ProgressListener, qu
 
 
 def check_existing(request: FileRequest, *, listener: ProgressListener, quick: bool) -> FetchedFile | None:
-    """Return the right file in place; None without one; a wrong blob is discarded.
+    """Return the correct file in place, or None.
 
-    Raises WrongBytes for a wrong file that is the user's.
+    None means that there is no file; a wrong blob is discarded. Raises WrongBytes for a wrong file that is the user's.
     """
     if not request.path.is_file():
         return None

@@ -1,4 +1,7 @@
-"""HTTP of downloads: retries, a token for its own host only, errors with hints."""
+"""HTTP of downloads: retries, tokens, errors with hints.
+
+A token goes to its own host only.
+"""
 
 from __future__ import annotations
 

@@ -50,11 +50,10 @@ class LockedData:
 
 @dataclass(frozen=True)
 class HubFile:
-    """One file of a repository: git object id, or the Hub's sha256 of an LFS file.
+    """File of a repository, with its content's digest.
 
-    `sha256` of another file is recorded after a fetch.
-
-    `lfs` tells which of the two names its blob in the cache.
+    The digest is a git object id, or the Hub's sha256 of an LFS file; `lfs` tells which of the two names its blob in
+    the cache. `sha256` of another file is recorded after a fetch.
     """
 
     path: str

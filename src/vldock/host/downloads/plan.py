@@ -1,4 +1,7 @@
-"""Plan of a fetch: names chosen, each file with address, path and expected content."""
+"""Plan of a fetch: chosen names, and files with expected content.
+
+Each file has its address and path.
+"""
 
 from __future__ import annotations
 
@@ -32,12 +35,18 @@ class DownloadJob:
         return DownloadJob(self.data + other.data, self.repos + other.repos, self.files + other.files)
 
     def missing_bytes(self) -> int:
-        """Return how many bytes are not here yet, as far as sizes are known."""
+        """Return the number of bytes still missing.
+
+        Only files of known size count.
+        """
         return sum(max(0, (item.total or 0) - bytes_here(item)) for item in self.files)
 
 
 def bytes_here(request: FileRequest) -> int:
-    """Return the bytes of a file on disk, in its place or in its part."""
+    """Return the bytes of a file on disk.
+
+    The file is in its place or in its part.
+    """
     for path in (request.path, request.part):
         if path.is_file():
             return path.stat().st_size

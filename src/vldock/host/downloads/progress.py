@@ -1,4 +1,7 @@
-"""Display of a fetch: bars on a terminal, lines elsewhere; its plan and its end."""
+"""Display of a fetch: its plan, progress and end.
+
+Progress is bars on a terminal, lines elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +40,10 @@ class LineDisplay:
 
 
 class BarDisplay(LineDisplay):
-    """A bar for each file under way; above them a line for each that ended."""
+    """Progress bars of the files under way.
+
+    Above them is a line for each file that ended.
+    """
 
     def __init__(self, console: Console, progress: Progress, *, total: int) -> None:
         super().__init__(console, total=total)
@@ -74,7 +80,10 @@ def open_display(console: Console, *, total: int) -> Iterator[FetchDisplay]:
 
 
 def plan_lines(job: DownloadJob) -> list[str]:
-    """Return a line for each file, with its state and source; then the sums."""
+    """Return a line for each file, then the sums.
+
+    A file's line has its state and source.
+    """
     lines = [f"{_state(item):>22}  {item.name}  from {_source(item)}" for item in job.files]
     unknown = sum(item.total is None and not item.path.is_file() for item in job.files)
     missing = size_text(job.missing_bytes()) + (f" and {unknown} files of unknown size" if unknown else "")

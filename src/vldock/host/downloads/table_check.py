@@ -22,7 +22,10 @@ def is_custom(name: str, root: Path | None) -> bool:
 
 
 def custom_item(name: str, root: Path | None, *, quick: bool = False) -> Item:
-    """Return the item of a user's own table; raises UsageError where it is absent."""
+    """Return the item of a user's own table.
+
+    Raises UsageError where it is absent.
+    """
     path = Path(name) if name.endswith(SUFFIX) or root is None else root / f"{name}{SUFFIX}"
     if not path.is_file():
         raise UsageError(f"{path} is not there", expected="a benchmark's name, or the path of a TSV")

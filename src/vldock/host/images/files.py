@@ -11,9 +11,9 @@ ROLE_LABEL = "vldock.role"
 
 
 def read(client: Any, image: str, paths: Iterable[str]) -> dict[str, bytes | None]:
-    """Return {path: content} of regular files in an image; None for an absent one.
+    """Return the contents of regular files in an image.
 
-    `image` is a name or id.
+    They are {path: content}, with None for an absent file. `image` is a name or id.
 
     Raises the SDK's ImageNotFound where the engine has no such image.
     """

@@ -1,4 +1,7 @@
-"""The identity of an image: digests of its config and of its uncompressed layers."""
+"""Identity of an image: digests of its config and layers.
+
+Layers are digested uncompressed.
+"""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ SHOWN = 20  # files named for each layer; the rest is counted
 
 @dataclass(frozen=True)
 class Entry:
-    """One entry of a layer: its tar header and the sha256 of a file's content.
+    """Entry of a layer: tar header, and sha256 of the content.
 
     Times are in seconds; the sha256 is cut to 16 digits.
     """

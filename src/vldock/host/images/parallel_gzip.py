@@ -1,7 +1,8 @@
-"""Parallel gzip of a layer, to the same bytes on any number of cores.
+"""Parallel gzip of a layer, to reproducible bytes.
 
-Blocks of 1 MiB are deflated each by itself and joined into one gzip member, as pigz --independent does (RFC 1951,
-1952): no time and no name goes in. zlib lets other threads run while it works.
+The bytes are the same on any number of cores. Blocks of 1 MiB are deflated each by itself and joined into one gzip
+member, as pigz --independent does (RFC 1951, 1952): no time and no name goes in. zlib lets other threads run while it
+works.
 """
 
 from __future__ import annotations

@@ -61,7 +61,10 @@ def _is_image(manifest: Manifest) -> bool:
 
 
 def read_claimed_identity(remote: Remote, manifest: Manifest) -> ImageIdentity:
-    """Return the identity an image claims: its config is hashed, its layers are not."""
+    """Return the identity claimed by an image.
+
+    Its config is hashed, its layers are not.
+    """
     config = remote.read(manifest.config)
     return ImageIdentity(manifest.config.digest, diff_ids(config, name=f"{remote.repository}@{manifest.digest}"))
 

@@ -1,7 +1,8 @@
-"""Dispatcher: give cells to free devices, and those of a lost device to another.
+"""Dispatcher of cells to free devices.
 
-One loop in one thread decides everything; no cell runs twice. Around it: running_jobs (jobs and their threads),
-executor (where a job runs), scheduler (order), failure_policy (whose fault a death was).
+Cells of a lost device go to another. One loop in one thread decides everything; no cell runs twice. Around it:
+running_jobs (jobs and their threads), executor (where a job runs), scheduler (order), failure_policy (the cause of a
+death).
 """
 
 from __future__ import annotations
@@ -132,7 +133,10 @@ class Dispatcher:
         running.started.give(key[1])
 
     def handle(self, running: RunningJob, item: Item) -> None:
-        """Handle an item of a job: a line, its end, an error, or silence."""
+        """Handle an item of a job.
+
+        An item is a line, the job's end, an error, or silence.
+        """
         if running not in self.jobs.running:
             return  # last lines of a job that was given up
         if isinstance(item, BaseException):
@@ -174,7 +178,10 @@ class Dispatcher:
             self.decide(running, key, cause)
 
     def decide(self, running: RunningJob, key: Key, cause: str) -> None:
-        """Decide whether an interrupted cell is retried, given up, or its device left out."""
+        """Decide the next step after an interrupted cell.
+
+        The cell is retried or given up, or its device left out.
+        """
         output, model = running.output, running.job.model
         culprit: Culprit = key if output.current else (model, None)
         if output.code in REFUSALS and output.code != UNFIT and not output.lost:

@@ -1,4 +1,7 @@
-"""The text of `vldock matrix --dry-run`: expected devices and times of cells, and docker commands."""
+"""Text of `vldock matrix --dry-run`: expected times, and docker commands.
+
+The times are of cells, each with the device expected to run it.
+"""
 
 from __future__ import annotations
 

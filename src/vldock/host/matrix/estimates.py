@@ -151,7 +151,10 @@ def cell_seconds(key: Key, plan: RunPlan, past: PastCell | None) -> float:
 
 
 def default_load(model: str, plan: RunPlan) -> float:
-    """Return the expected seconds of loading a model that no run here has timed."""
+    """Return the expected seconds of loading an untimed model.
+
+    No run here has timed it.
+    """
     return STANDIN_LOAD if plan.standin else SECONDS_A_GB * _weight(model)
 
 

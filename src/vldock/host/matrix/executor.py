@@ -50,15 +50,19 @@ class Executor(Protocol):
     """Starter of jobs."""
 
     def start(self, job: DeviceJob) -> AbstractContextManager[StartedJob]:
-        """Start a job; leaving the context ends it, gently where an exception passes through.
+        """Start a job; leaving the context ends it.
 
-        Entering raises EnvironmentUnfit where the device or the machine cannot.
+        It ends gently where an exception passes through. Entering raises EnvironmentUnfit where the device or the
+        machine cannot.
         """
 
 
 @dataclass(frozen=True)
 class LocalContainers:
-    """Executor of this machine: a container for each job, given cells by standard input."""
+    """Executor of this machine: a container for each job.
+
+    Containers receive cells by standard input.
+    """
 
     client: Any
     spec: Callable[[DeviceJob], Spec]

@@ -33,7 +33,10 @@ class Decision:
 
 @dataclass
 class FailurePolicy:
-    """The deaths of a run so far; `usable` are the devices not left out."""
+    """Deaths of a run so far, and its usable devices.
+
+    `usable` are the devices not left out.
+    """
 
     usable: list[str]
     struck: dict[Culprit, list[tuple[str, ...]]] = field(default_factory=dict)
@@ -47,7 +50,10 @@ class FailurePolicy:
         return self.consecutive_give_ups >= HOPELESS
 
     def record_load(self, model: str, names: Iterable[str]) -> None:
-        """Record a model loaded there; a later load failure elsewhere counts against that device."""
+        """Record the devices on which a model was loaded.
+
+        A later failure to load it on another device counts against that device.
+        """
         self.loaded.setdefault(model, set()).update(names)
 
     def record_success(self, names: Iterable[str]) -> None:
@@ -91,7 +97,10 @@ class FailurePolicy:
         return Decision(given_up=True)
 
     def leave_out(self, names: Iterable[str]) -> tuple[str, ...]:
-        """Take devices out of use, except the last one, and return those taken out."""
+        """Take devices out of use; return those taken out.
+
+        The last device always remains in use.
+        """
         gone = []
         for name in list(names):
             if name in self.usable and len(self.usable) > 1:

@@ -1,4 +1,7 @@
-"""The container of a job: `python -m vldock.image evaluate` for one model on one device."""
+"""Container of a job: one model on one device.
+
+Its command is `python -m vldock.image evaluate`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Progress of a matrix run: bars on a terminal, else a line a cell; a table at the end."""
+"""Progress of a matrix run: bars or lines, then a table.
+
+Bars are for a terminal; elsewhere each cell has a line.
+"""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def utc_now() -> datetime:
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """The end of a run: every recorded cell of the plan, in the plan's order."""
+    """Outcome of a run: its recorded cells, in the plan's order."""
 
     folder: RunFolder
     record: RunRecord

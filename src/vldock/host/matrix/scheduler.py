@@ -18,7 +18,10 @@ WORTH = 0.9  # a cell is shared by several devices only where all cells then end
 
 @dataclass(frozen=True)
 class Task:
-    """A waiting cell: expected seconds on one device, and the devices it died on."""
+    """Waiting cell: expected seconds, and devices it died on.
+
+    The seconds are on one device.
+    """
 
     key: Key
     seconds: float
@@ -210,7 +213,10 @@ class _Simulation:
 
 
 def simulate(names: Sequence[str], waiting: Sequence[Task], *, load: Loads, share: bool = False) -> Schedule:
-    """Return the expected course of a run over these devices, equal for equal arguments."""
+    """Return the expected course of a run over these devices.
+
+    Equal arguments give an equal course.
+    """
     simulation = _Simulation({name: DeviceState(name) for name in names}, list(waiting), load, share)
     simulation.assign()
     while simulation.ends:

@@ -1,6 +1,7 @@
-"""Copy a verified image to a registry and move its tags last, safely under kill -9.
+"""Promotion of a verified image to a registry.
 
-Called by cli.promote; workflow is the door. Knows receipts, images and registries.
+Its tags move last, safely under kill -9. Called by cli.promote; workflow is the door. Knows receipts, images and
+registries.
 
 workflow    a whole promotion or rollback: source, plan, execution
 plan        image, receipts, tags and their moves; changes nothing

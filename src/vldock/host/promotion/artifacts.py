@@ -33,7 +33,10 @@ class ArtifactStore(Protocol):
     keeps_log: bool
 
     def read(self, digest: str, name: str) -> list[bytes]:
-        """Return the files of one kind ('receipt', 'sbom') beside the image with this manifest digest."""
+        """Return the files of one kind beside an image.
+
+        The kind is 'receipt' or 'sbom'; the image has this manifest digest.
+        """
 
     def add(self, subject: Manifest, name: str, contents: Sequence[bytes]) -> None:
         """Add files of one kind beside an image; existing ones stay."""
@@ -62,7 +65,10 @@ class RegistryArtifacts:
         return found.layers if found else ()
 
     def add(self, subject: Manifest, name: str, contents: Sequence[bytes]) -> None:
-        """See ArtifactStore; the artifact is rewritten with its old files and the new ones."""
+        """Add files to an artifact; see ArtifactStore.
+
+        The artifact is rewritten with its old files and the new ones.
+        """
         tag = artifact_tag(subject.digest, name)
         stored = {layer.digest for layer in self._layers(tag)}
         if all(sha256(content) in stored for content in contents):

@@ -12,7 +12,10 @@ SERIES = "4.37"
 
 @dataclass(frozen=True)
 class Channel:
-    """A moving tag, and the groups an image must have passed to get it."""
+    """Moving tag, and the test groups it requires.
+
+    An image must have passed these groups to get the tag.
+    """
 
     name: str
     tag: str
@@ -56,8 +59,8 @@ def immutable_tag(lock: str) -> str:
 
 
 def immutable_tag_of_two(lock: str, config: str) -> str:
-    """Return the fixed tag of a second image of a lock (`config` is 'sha256:...').
+    """Return the fixed tag of a lock's second image.
 
-    The first keeps the short one.
+    `config` is 'sha256:...'. The first image keeps the short tag.
     """
     return f"{immutable_tag(lock)}-{config.removeprefix('sha256:')[:12]}"

@@ -92,7 +92,10 @@ class PromotionOutcome:
 
 
 def utc_now() -> str:
-    """Return the time now, to the microsecond, which orders the entries of the log."""
+    """Return the time now, to the microsecond.
+
+    The time orders the entries of the log.
+    """
     return datetime.now(UTC).isoformat(timespec="microseconds")
 
 
@@ -177,7 +180,10 @@ def verify_stored(target: Remote, manifest: Manifest, receipts: Sequence[Receipt
 
 
 def move_tags(moves: Sequence[Move], manifest: Manifest, context: PromotionContext) -> None:
-    """Set each tag and read it back; raises TagMovedElsewhere where another process moved one."""
+    """Set each tag and read it back.
+
+    Raises TagMovedElsewhere where another process moved one.
+    """
     for move in moves:
         now = digest_at(context.target, move.tag)
         if now not in (move.at, move.to):

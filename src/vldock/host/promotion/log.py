@@ -22,7 +22,10 @@ FILE = "promotions.jsonl"
 
 @dataclass(frozen=True)
 class Move:
-    """A tag, and its manifest digests before (None: new tag) and after the move."""
+    """Move of a tag: manifest digests before and after.
+
+    The digest before is None for a new tag.
+    """
 
     tag: str
     at: str | None
@@ -58,7 +61,10 @@ class Entry:
         return replace(self, state="done", time=time)
 
     def continues(self, other: Entry, *, tags: Collection[str]) -> bool:
-        """Return whether `other` is left by a killed run of this change, which sets `tags`."""
+        """Return whether a killed run of this change left `other`.
+
+        The change sets `tags`.
+        """
         goal = (self.action, self.repository, self.digest)
         theirs = {move.tag for move in other.moves}
         left = {move.tag for move in self.moves}
@@ -106,7 +112,10 @@ def _entry(raw: dict[str, Any]) -> Entry:
 
 
 def merge(*logs: Sequence[Entry]) -> list[Entry]:
-    """Return the union of several logs, each entry once, in the order of time."""
+    """Return the union of several logs, in order of time.
+
+    Each entry occurs once.
+    """
     once = {(entry.id, entry.state): entry for log in logs for entry in log}
     return sorted(once.values(), key=lambda entry: (entry.time, entry.state == "done"))
 

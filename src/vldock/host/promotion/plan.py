@@ -174,9 +174,9 @@ def digest_at(target: Remote, tag: str) -> str | None:
 
 
 def _refuse_moves(plan: PromotionPlan, request: PromotionRequest) -> None:
-    """Raise TagWouldMove for a tag at another image, unless the user allows the move.
+    """Raise TagWouldMove for a tag at another image.
 
-    A fixed tag never moves.
+    The user may allow the move. A fixed tag never moves.
     """
     for tag in plan.moves:
         if tag.at is not None and (tag.fixed or not request.move):

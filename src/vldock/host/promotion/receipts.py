@@ -1,4 +1,7 @@
-"""Receipts for the image to promote: those named, and those attached by earlier promotions."""
+"""Receipts for the image to promote.
+
+Some are named, others were attached by earlier promotions.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,7 @@ class PromotionRequest:
 
 @dataclass(frozen=True)
 class Subject:
-    """The image to promote: its identity, and its manifest where it has one already."""
+    """Image to promote: its identity, and its manifest if it exists."""
 
     name: str
     identity: ImageIdentity
@@ -63,7 +66,10 @@ def load_named(request: PromotionRequest, subject: Subject) -> tuple[list[Sealed
 def find_attached(
     request: PromotionRequest, subject: Subject, manifest: Manifest, stores: Sequence[ArtifactStore]
 ) -> tuple[list[SealedReceipt], list[str]]:
-    """Return the valid receipts of earlier steps, and a note for each invalid one."""
+    """Return the valid receipts of earlier steps, and notes.
+
+    Each invalid receipt has a note.
+    """
     good, notes = [], []
     for raw in {raw: None for store in stores for raw in store.read(manifest.digest, "receipt")}:
         name = f"attached receipt {sha256(raw)[7:19]}"
@@ -79,7 +85,10 @@ def find_attached(
 
 
 def read_sbom(request: PromotionRequest, receipts: Iterable[SealedReceipt]) -> bytes | None:
-    """Return the SBOM to attach, or None; raises OtherSbom where no receipt names it."""
+    """Return the SBOM to attach, or None.
+
+    Raises OtherSbom where no receipt names it.
+    """
     if request.sbom is None:
         return None
     try:

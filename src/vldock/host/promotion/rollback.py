@@ -100,7 +100,7 @@ def _target(tag: str, at: str | None, context: PromotionContext, *, name: str) -
 
 
 def _of_killed_rollback(tag: str, at: str | None, entries: Sequence[Entry], unsent: Sequence[Entry]) -> str | None:
-    """Return the target of a rollback of this tag that was killed, or None."""
+    """Return the target of this tag's killed rollback, or None."""
     for entry in unsent:
         if entry.action == "rollback" and entry.state == "done" and (tag, at) in {(m.tag, m.to) for m in entry.moves}:
             return str(at)  # killed before its last line was in the registry: once more would be one too many

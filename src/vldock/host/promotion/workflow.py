@@ -89,7 +89,10 @@ def rollback(
     confirm: bool,
     show: Callable[[Rollback], None],
 ) -> tuple[Rollback, PromotionOutcome | None]:
-    """Plan a tag's rollback, `show` the plan, and execute it where `confirm` is set."""
+    """Plan and show a tag's rollback; execute it if confirmed.
+
+    `show` receives the plan; `confirm` allows the execution.
+    """
     with open_context(target, access) as context, ExitStack() as stack:
         if confirm:
             stack.enter_context(access.log.exclusive())

@@ -101,7 +101,10 @@ def load_private(path: Path) -> Ed25519PrivateKey:
 
 
 def load_public(path: Path) -> Key:
-    """Read a public key; raises UsageError for another file or another kind of key."""
+    """Read a public key.
+
+    Raises UsageError for another file or another kind of key.
+    """
     try:
         key = serialization.load_pem_public_key(path.read_bytes())
     except (OSError, ValueError) as error:

@@ -115,10 +115,11 @@ class Inputs:
 
 @dataclass(frozen=True)
 class Receipt:
-    """The statement; `manifest` and `sbom` are 'sha256:...' or None, `time` is ISO 8601 in UTC.
+    """Statement of a receipt.
 
-    `name` is the image's name at its verification and proves nothing; `gpu` names the device or is None. `signing`
-    states whether the file must carry a signature, so that a removed one is detected.
+    `manifest` and `sbom` are 'sha256:...' or None, `time` is ISO 8601 in UTC. `name` is the image's name at its
+    verification and proves nothing; `gpu` names the device or is None. `signing` states whether the file must carry a
+    signature, so that a removed one is detected.
     """
 
     name: str

@@ -27,7 +27,10 @@ def hash_tree(folder: Path, names: Iterable[str]) -> str:
 
 
 def read_inputs(folder: Path, *, lock: str | None = None) -> Inputs:
-    """Return the inputs of this checkout; `lock` is the image's own where it is known."""
+    """Return the receipt inputs of this checkout.
+
+    `lock` is the image's own where it is known.
+    """
     return Inputs(
         lock=lock or hashing.sha256_file(folder / checkout.LOCK),
         tests=hash_tree(folder, TESTS),

@@ -64,7 +64,10 @@ def write_receipt(
 
 
 def _make_receipt(verification: Verification, *, client: Any, folder: Path, now: datetime) -> Receipt:
-    """Return the unsigned receipt; the lock is the image's own, where the image states it."""
+    """Return the unsigned receipt of a verification.
+
+    The lock is the image's own, where the image states it.
+    """
     image, sbom = local_images.find(client, verification.image), verification.sbom
     name = verification.name or verification.image
     inputs = verification.inputs or receipt_suite.read_inputs(folder)

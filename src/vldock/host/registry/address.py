@@ -1,4 +1,6 @@
-"""Addresses a registry names: https stays https, a password goes to its origin only.
+"""Addresses named by a registry, and the origin of a password.
+
+An https address remains https; a password goes to its origin only.
 
 A registry names other addresses in Location headers, redirects and token realms. One behind a proxy that ends TLS often
 names itself with http:// (distribution issue 996): it is asked over https all the same.

@@ -79,7 +79,10 @@ class RegistryAuth(AuthBase):
         self.header: str | None = None
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """Called by requests for each request, also for each one a redirect leads to."""
+        """Authorize a request to the registry's own origin.
+
+        requests calls it for each request, also for each one a redirect leads to.
+        """
         if self.header and self.home().owns(request.url or ""):
             request.headers["Authorization"] = self.header
         return request

@@ -65,9 +65,9 @@ class Http:
         return Home(self.scheme(), self.repository.address, plain_http=self.plain_http)
 
     def url(self, path: str, *, base: str | None = None) -> str:
-        """Return the full address of an API path or a Location header, relative to `base`.
+        """Return the full address of an API path or Location.
 
-        Raises RegistryFailed for one that leaves https.
+        A path or a Location header is relative to `base`. Raises RegistryFailed for one that leaves https.
         """
         url = self.home.resolve(path, base=base)
         if path.lower().startswith("http:") and url.startswith("https:") and not self._told:
@@ -136,7 +136,10 @@ class Http:
         raise self._status_error(method, path, response)
 
     def _send(self, method: str, url: str, *, redirects: int = REDIRECTS, **options: Any) -> requests.Response:
-        """Send a request and follow its redirects; each address is checked and gets its own headers."""
+        """Send a request and follow its redirects.
+
+        Each address is checked and gets its own headers.
+        """
         timeout = (CONNECT_SECONDS, READ_SECONDS)
         for _ in range(redirects + 1):
             response = self.session.request(method, url, timeout=timeout, allow_redirects=False, **options)
@@ -165,7 +168,10 @@ class Http:
         return RegistryFailed(f"{self.repository.host}: {reason}", expected=DISTRIBUTION)
 
     def too_large(self, reason: str) -> RegistryFailed:
-        """Return the error for a request too large for a proxy or the registry."""
+        """Return the error for a request of too many bytes.
+
+        The request is too large for a proxy or the registry.
+        """
         return RegistryFailed(
             f"{self.repository.host}: a proxy before it, or it itself, limits the size of a request: {reason}",
             expected="a limit above what was sent",

@@ -1,4 +1,6 @@
-"""Upload of a blob in parts: a lost connection costs one part, not the blob.
+"""Upload of a blob in parts.
+
+A lost connection costs one part, not the blob.
 
 https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pushing-a-blob-in-chunks
 Parts are as large as the registry and the proxies before it take: ghcr.io refuses more than 4 MiB with 416, a proxy
@@ -151,7 +153,10 @@ class _Upload:
         return True
 
     def _finish(self) -> str | None:
-        """End the upload; return None where the blob is stored, else the registry's words."""
+        """End the upload; return None or the registry's refusal.
+
+        None means that the blob is stored.
+        """
         joint = "&" if "?" in self.place else "?"
         end = f"{self.place}{joint}digest={self.blob.digest}"
         answer = self.http.request("PUT", end, ok=(*DONE, *FORGOTTEN), headers={"Content-Length": "0"})
@@ -162,7 +167,10 @@ class _Upload:
 
 
 def _size_in(reason: str, *, below: int) -> int | None:
-    """Return the largest size named in a refusal that is below the refused one."""
+    """Return the largest size named in a refusal, or None.
+
+    The size is below the refused one.
+    """
     sizes = (int(float(number) * UNITS[unit.lower()]) for number, unit in SIZE.findall(reason))
     return max((size for size in sizes if SMALLEST <= size < below), default=None)
 

@@ -1,4 +1,7 @@
-"""`vldock compare A B`: two runs, or two cells, cell by cell on the samples they share."""
+"""`vldock compare A B`: comparison by shared samples.
+
+A and B are two runs, or two cells, and are compared cell by cell.
+"""
 
 from __future__ import annotations
 
@@ -93,7 +96,10 @@ def compare(first: Path, second: Path) -> Comparison:
 
 
 def read_cells(folder: Path) -> CellsOnDisk:
-    """Return the cells of a run's or a cell's folder; raises InputRefused for another folder."""
+    """Return the cells of a run's or a cell's folder.
+
+    Raises InputRefused for another folder.
+    """
     if (folder / CELL_FILE).is_file():
         cell = Cell.load(folder)
         return {(cell.model, cell.benchmark): (folder, cell)} if cell else {}

@@ -22,9 +22,10 @@ TEMPLATE = "EVALUATION_REPORT.md.j2"
 
 
 def render(folder: RunFolder, record: RunRecord, cells: Sequence[Cell], gathered: Gathered | None = None) -> str:
-    """Return the report of a run; a cell of the plan without a record is shown as not run.
+    """Return the report of a run as Markdown.
 
-    `gathered` is the evidence of each score (score_intervals.gather); without it the intervals are dashes.
+    A cell of the plan without a record is shown as not run. `gathered` is the evidence of each score
+    (score_intervals.gather); without it the intervals are dashes.
     """
     plan, known = record.plan, run_summary.by_key(cells)
     values = run_summary.template_values(folder, record, cells)

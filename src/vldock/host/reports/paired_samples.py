@@ -74,9 +74,10 @@ class Pair:
 
 
 def pair(first: tuple[Path, Cell], second: tuple[Path, Cell]) -> Pair:
-    """Pair two cells of one benchmark by index, on rows with the same question.
+    """Pair two cells of one benchmark by index.
 
-    Raises InputRefused where one is a STAND-IN's and the other is not, or where they share no sample.
+    Paired rows have the same question. Raises InputRefused where one is a STAND-IN's and the other is not, or where
+    they share no sample.
     """
     (one_folder, one), (two_folder, two) = first, second
     if one.standin != two.standin:

@@ -31,7 +31,10 @@ def prediction_file(folder: Path, stem: str) -> Path:
 
 
 def read_table(path: Path) -> tuple[Rows, str | None]:
-    """Return the rows of a table by column name, or no rows and the reason."""
+    """Return the rows of a table, or the reason for none.
+
+    Each row is by column name.
+    """
     from openpyxl.utils.exceptions import InvalidFileException
 
     if not path.is_file():

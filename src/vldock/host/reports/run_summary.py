@@ -68,7 +68,10 @@ def device_text(cell: Cell) -> str:
 
 
 def mean_text(cells: CellsByKey, model: str, plan: RunPlan) -> str:
-    """Return a model's mean score over its benchmarks; a dash when one is missing."""
+    """Return a model's mean score over its benchmarks.
+
+    It is a dash when one is missing.
+    """
     scores = [cell.score for name in plan.benchmarks if (cell := cells.get((model, name))) and cell.score is not None]
     return score_text(sum(scores) / len(scores)) if scores and len(scores) == len(plan.benchmarks) else "-"
 

@@ -64,7 +64,10 @@ def choose(plan: RunPlan, cells: Sequence[Cell], gathered: Gathered, *, per_cell
 
 
 def pick_rows(rows: Sequence[Sample], most: int) -> tuple[Sample, ...]:
-    """Return at most `most` distinct rows in their order, half of them wrong if possible."""
+    """Return at most `most` distinct rows, in their order.
+
+    Half of them are wrong if possible.
+    """
     if len(rows) <= most:
         return tuple(rows)
     wrong = [row for row in rows if row.right is False]

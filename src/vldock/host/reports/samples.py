@@ -75,7 +75,10 @@ class Samples:
 
 
 def read(folder: Path, cell: Cell) -> Samples:
-    """Read the samples of a cell; a missing or broken file is a reason, no error."""
+    """Read the samples of a cell.
+
+    A missing or broken file is a reason, no error.
+    """
     stem = f"{cell.model}_{cell.benchmark}"
     file = prediction_table.prediction_file(folder, stem)
     predictions, reason = prediction_table.read_table(file)

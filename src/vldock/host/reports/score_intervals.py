@@ -19,7 +19,10 @@ MEANS = ("VizWiz",)  # totals only, the mean of scores of 0-1
 
 @dataclass(frozen=True)
 class Evidence:
-    """Samples of a cell, and the interval of its score or the reason for none."""
+    """Samples of a cell, with the interval of its score.
+
+    Without an interval there is the reason for none.
+    """
 
     samples: Samples
     interval: Interval | None

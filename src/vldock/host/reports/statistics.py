@@ -29,7 +29,10 @@ def import_in_background() -> None:
 
 @dataclass(frozen=True)
 class Interval:
-    """A 95 % confidence interval on 0-100, of `n` units, by the method named."""
+    """Confidence interval of 95 % on 0-100, by a named method.
+
+    `n` is the number of units.
+    """
 
     low: float
     high: float
@@ -81,10 +84,10 @@ def mean_interval(scores: Sequence[float]) -> Interval:
 
 
 def f1_interval(rows: Sequence[tuple[bool, bool, int]]) -> Interval:
-    """Return the interval of the F1 of yes-or-no answers: rows of (truth, predicted, weight).
+    """Return the interval of the F1 of yes-or-no answers.
 
-    Bootstrap over rows. Where F1 is 0 or 100 every resample is the same: there, F1 = 2J/(1+J) with J, true positives
-    out of all but true negatives, a proportion with Wilson's bounds.
+    Rows are (truth, predicted, weight). Bootstrap over rows. Where F1 is 0 or 100 every resample is the same: there,
+    F1 = 2J/(1+J) with J, true positives out of all but true negatives, a proportion with Wilson's bounds.
     """
     hits = [float(weight) if truth and said else 0.0 for truth, said, weight in rows]
     misses = [float(weight) if truth != said else 0.0 for truth, said, weight in rows]
@@ -114,9 +117,10 @@ def mcnemar(lost: int, gained: int) -> float:
 
 
 def difference_interval(before: Sequence[float], after: Sequence[float]) -> Interval:
-    """Return the interval of mean(after) - mean(before) of paired scores of 0-1, in points.
+    """Return the interval of the mean difference of paired scores.
 
-    Newcombe's where all scores are 0 or 1, else the bootstrap over pairs.
+    It is of mean(after) - mean(before), in points; the scores are 0-1. Newcombe's where all scores are 0 or 1, else
+    the bootstrap over pairs.
     """
     differences = [new - old for old, new in zip(before, after, strict=True)]
     if all(score in (0.0, 1.0) for score in (*before, *after)):

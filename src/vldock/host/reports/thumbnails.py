@@ -46,7 +46,10 @@ class Album:
     _keys: dict[str, str] = field(default_factory=dict)
 
     def add(self, encoded: str) -> str | None:
-        """Return the key of a base64 image; None for an invalid one or without room."""
+        """Return the key of a base64 image, or None.
+
+        None is for an invalid image, or where there is no room.
+        """
         digest = hashlib.sha256(encoded.encode()).hexdigest()
         if digest in self._keys:
             return self._keys[digest]
@@ -62,9 +65,9 @@ class Album:
 
 
 def thumbnail(encoded: str) -> str | None:
-    """Return a JPEG of at most SIDE x SIDE as a data URI, or None.
+    """Return a JPEG thumbnail as a data URI, or None.
 
-    None is for a text that is no image.
+    It is at most SIDE x SIDE. None is for a text that is no image.
     """
     from PIL import Image
 

@@ -81,7 +81,10 @@ def verdict(cell: Cell) -> Event:
 
 
 def tail(path: Path, lines: int = TAIL_LINES) -> list[str]:
-    """Return the last non-empty lines of a log; none where there is no log."""
+    """Return the last non-empty lines of a log.
+
+    There are none where there is no log.
+    """
     if not path.is_file():
         return []
     with path.open("rb") as stream:

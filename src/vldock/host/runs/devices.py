@@ -1,6 +1,6 @@
-"""Devices of a run: this machine's GPUs one by one, or shares of its CPU.
+"""Devices of a run: GPUs, or shares of the CPU.
 
-What is run is in plan.py.
+GPUs are this machine's, one by one. The cells to run are in plan.py.
 """
 
 from __future__ import annotations

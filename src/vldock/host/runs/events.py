@@ -79,7 +79,10 @@ def one_line(item: Mapping[str, Any]) -> str:
 
 
 def score_text(score: float | None) -> str:
-    """Return a score of 0-100 with one decimal; a dash where there is none."""
+    """Return a score of 0-100 with one decimal, or a dash.
+
+    A dash is for no score.
+    """
     return "-" if score is None else f"{score:.1f}"
 
 

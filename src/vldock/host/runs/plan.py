@@ -110,7 +110,10 @@ def _refuse_unknown(kind: str, names: Iterable[str], known: Sequence[str]) -> No
 
 
 def why_not_success(cell: Cell, plan: RunPlan) -> str | None:
-    """Return why a cell's record is not this plan's success; None when it is."""
+    """Return the reason a cell is no success, or None.
+
+    A success is a record of this plan with all predictions and a score.
+    """
     if cell.status != "succeeded":
         return cell.error or "failed without a word"
     if cell.standin != plan.standin:

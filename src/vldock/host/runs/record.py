@@ -70,7 +70,7 @@ class RunRecord:
 
     @property
     def cell_devices(self) -> dict[tuple[str, str], str]:
-        """The device on which each cell was finished, as far as it is known."""
+        """The finishing device of each cell, where known."""
         return {(stint.model, name): stint.device for stint in self.stints for name in stint.cells}
 
     def with_time(self, now: datetime) -> RunRecord:

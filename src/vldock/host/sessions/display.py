@@ -1,4 +1,7 @@
-"""Display of sessions: a start in progress, the table of all, one in full."""
+"""Display of sessions: a start, the table, one in full.
+
+A start is shown while in progress; the table lists all sessions.
+"""
 
 from __future__ import annotations
 
@@ -23,11 +26,10 @@ QUIET_SECONDS = 30.0
 
 @contextmanager
 def show_loading(console: Console, *, name: str, clock: Callable[[], float] = time.monotonic) -> Iterator[Sink]:
-    """Yield a sink that prints a start's events, each with the time so far.
+    """Yield a sink that prints a start's events.
 
-    On a terminal a clock runs below them.
-
-    Elsewhere a line says every half minute that it still goes on.
+    Each event has the time so far. On a terminal a clock runs below them; elsewhere a line every half minute reports
+    that the start goes on.
     """
     began = last_line = clock()
 

@@ -1,4 +1,4 @@
-"""A command in a session, as `docker exec` runs it, but ended by Ctrl-C.
+"""Command in a session, as by `docker exec`, ended by Ctrl-C.
 
 Both streams are live and separate; the exit code is passed on.
 """
@@ -107,9 +107,9 @@ def run(
     out: Callable[[Source, bytes], None] | None = None,
     say: Say = say,
 ) -> int:
-    """Run a command to its end and return its exit code; 130 after Ctrl-C.
+    """Run a command to its end and return its exit code.
 
-    SIGTERM and SIGHUP count as Ctrl-C.
+    The code is 130 after Ctrl-C. SIGTERM and SIGHUP count as Ctrl-C.
 
     The first signal asks politely (`interrupt`), the second kills. Must be called in the main thread. Raises
     EnvironmentUnfit where the container does not run, or ends meanwhile.

@@ -17,9 +17,9 @@ SECOND = 1.0  # psutil computes a start from the boot time, which a clock that i
 
 
 def owner_mark(pid: int) -> str:
-    """Return the owner label of a process of this machine; raises UsageError for none.
+    """Return the owner label of a process of this machine.
 
-    Its parts are machine, process number and start.
+    Its parts are machine, process number and start. Raises UsageError where there is no such process.
     """
     try:
         started = psutil.Process(pid).create_time()

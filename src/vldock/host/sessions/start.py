@@ -1,4 +1,4 @@
-"""Start of a session: make its container, follow its loading, remove it on failure."""
+"""Start of a session: container, loading, removal on failure."""
 
 from __future__ import annotations
 
@@ -55,7 +55,10 @@ class Loading:
         return f"not ready after {self.late:.0f} s{died}" if self.late is not None else None
 
     def error_class(self) -> type[VldockError]:
-        """Return the error class of the container's exit code, where it is one of ours."""
+        """Return the error class of the container's exit code.
+
+        None means that the code is none of vldock's.
+        """
         return BY_CODE.get(self.exit.code if self.exit else 1, VldockError)
 
 

@@ -1,4 +1,7 @@
-"""End of sessions: one by name, or all stale ones by `gc`, from a plan."""
+"""End of sessions: one by name, or all stale ones.
+
+`gc` ends the stale ones, from a plan.
+"""
 
 from __future__ import annotations
 

@@ -49,7 +49,10 @@ def size_text(size: float) -> str:
 
 
 def duration_text(seconds: float) -> str:
-    """Return a duration for a person: 4.2 s, 3 min 05 s, 1 h 02 min."""
+    """Return a duration as readable text.
+
+    Examples: 4.2 s, 3 min 05 s, 1 h 02 min.
+    """
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)

@@ -37,9 +37,9 @@ class HttpsSession(requests.Session):
 
 
 def use_no_proxy(session: requests.Session) -> None:
-    """Set a session up for a host on this machine: no proxy, no .netrc.
+    """Set a session up for a host on this machine.
 
-    A CA of the user's own counts.
+    It uses no proxy and no .netrc; a CA of the user's own counts.
     """
     session.trust_env = False
     session.verify = next(filter(None, map(os.environ.get, CA_VARIABLES)), True)

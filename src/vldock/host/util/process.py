@@ -66,9 +66,9 @@ def stream(
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
 ) -> int:
-    """Run `argv`, pass each line on as it comes, and return the exit code.
+    """Run `argv`, pass on its lines, and return the exit code.
 
-    Its two streams are merged.
+    Each line is passed on as it comes. Its two streams are merged.
     """
     with subprocess.Popen(
         list(argv),

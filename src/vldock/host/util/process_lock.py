@@ -1,4 +1,7 @@
-"""A lock of one process on a folder; the kernel releases it when the process dies."""
+"""Lock of one process on a folder.
+
+The kernel releases it when the process dies.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,10 @@ from vldock.common.errors import EnvironmentUnfit
 
 
 def take(stream: IO[str], *, on_busy: Callable[[str], EnvironmentUnfit]) -> None:
-    """Lock an open file (mode a+) until it is closed; write this process's number into it.
+    """Lock an open file until it is closed.
 
-    Raises `on_busy(holder)` where another process, of that number, has it.
+    The file is open in mode a+; this process's number is written into it. Raises `on_busy(holder)` where another
+    process, of that number, has it.
     """
     try:
         fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -36,10 +36,10 @@ def run_all(
     stop: threading.Event,
     on_result: Callable[[WorkResult[Item, Result]], None] = lambda done: None,
 ) -> list[WorkResult[Item, Result]]:
-    """Call `work` for each item, `jobs` at a time; return the ends in order.
+    """Call `work` for each item, `jobs` at a time.
 
-    A VldockError is that item's end and the others go on; any other exception stops all and is raised here. Ctrl-C sets
-    `stop`, gives the threads a moment to let go, and is raised.
+    Returns the ends in order. A VldockError is that item's end and the others go on; any other exception stops all and
+    is raised here. Ctrl-C sets `stop`, gives the threads a moment to let go, and is raised.
     """
     waiting: queue.SimpleQueue[int] = queue.SimpleQueue()
     ended: queue.SimpleQueue[tuple[int, WorkResult[Item, Result] | BaseException]] = queue.SimpleQueue()
@@ -72,7 +72,10 @@ def _work(
     ended: queue.SimpleQueue[tuple[int, WorkResult[Item, Result] | BaseException]],
     stop: threading.Event,
 ) -> None:
-    """Take one number after the other until there is none, or all is stopped."""
+    """Take one number after the other until none remains.
+
+    It also ends when all is stopped.
+    """
     while not stop.is_set():
         try:
             number = waiting.get_nowait()

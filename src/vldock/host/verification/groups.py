@@ -1,4 +1,7 @@
-"""Test groups of a verification: their tests, and the result of their JUnit XML."""
+"""Test groups of a verification: their tests and results.
+
+A result is read from the group's JUnit XML.
+"""
 
 from __future__ import annotations
 

@@ -23,7 +23,10 @@ RECEIPT, RESULTS = "receipt.json", "results.json"
 
 @dataclass(frozen=True)
 class EarlierVerification:
-    """A verification whose groups are repeated: its folder, receipt, and seconds of each group."""
+    """Earlier verification: folder, receipt, and seconds of each group.
+
+    Its groups are repeated.
+    """
 
     reports: Path
     receipt: Receipt

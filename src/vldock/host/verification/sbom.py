@@ -1,7 +1,7 @@
-"""Bill of materials of an image: its OS and Python packages as CycloneDX JSON.
+"""Bill of materials of an image, as CycloneDX JSON.
 
-Made by syft inside a container: it reads the container's own root, so that no copy of the image is unpacked on the
-host; its binary is mounted and never part of the image.
+It lists the image's OS and Python packages. Made by syft inside a container: it reads the container's own root, so
+that no copy of the image is unpacked on the host; its binary is mounted and never part of the image.
 """
 
 from __future__ import annotations

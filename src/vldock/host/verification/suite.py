@@ -53,9 +53,10 @@ class TimedResult:
 
 
 def run_groups(request: VerificationRequest, *, client: Any, say: Say) -> Iterator[TimedResult]:
-    """Run the groups and yield each result in their order, also after a failure.
+    """Run the groups and yield each result in their order.
 
-    Groups that leave most cores idle run in parallel where there are cores for it; matrix and gpu run alone.
+    Later groups run also after a failure. Groups that leave most cores idle run in parallel where there are cores for
+    it; matrix and gpu run alone.
     """
     request.reports.mkdir(parents=True, exist_ok=True)
     names = [name for name in verify_groups.ORDER if name in request.groups]

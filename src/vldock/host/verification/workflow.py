@@ -1,4 +1,7 @@
-"""A whole verification: choose GPUs, run groups, merge with an earlier one, write the receipt."""
+"""Whole verification, from choice of GPUs to receipt.
+
+It chooses GPUs, runs groups, merges with an earlier verification, and writes the receipt.
+"""
 
 from __future__ import annotations
 
@@ -67,10 +70,11 @@ class VerificationOutcome:
 
 
 def verify(options: VerifyOptions, *, client: Any, say: Say) -> VerificationOutcome:
-    """Run the groups on the image, and write results.json and receipt.json beside their reports.
+    """Run the groups on the image, and record their results.
 
-    Raises EnvironmentUnfit without the image, UsageError for options that contradict each other, and as `repeat.load`
-    does where the earlier verification cannot be continued.
+    results.json and receipt.json are written beside the groups' reports. Raises EnvironmentUnfit without the image,
+    UsageError for options that contradict each other, and as `repeat.load` does where the earlier verification cannot
+    be continued.
     """
     image = local_images.find(client, options.image, hint=f"vldock build --tag {options.image}")
     inputs = receipt_suite.read_inputs(options.folder)
@@ -129,11 +133,10 @@ def _make_request(
 
 
 def choose_gpus(requested: str, status: EngineStatus, *, required: bool) -> tuple[str, str]:
-    """Return the GPUs of the group gpu, and the reason where they are 'none'.
+    """Return the GPUs of the group gpu, and a reason.
 
-    The reason is the user's choice, or no GPU here.
-
-    A GPU of the engine is used unless --gpus none; a required one is requested in any case.
+    The reason is for 'none': the user's choice, or no GPU here. A GPU of the engine is used unless --gpus none; a
+    required one is requested in any case.
     """
     if required and requested in ("auto", "none"):
         return "all", ""

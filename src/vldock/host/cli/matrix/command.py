@@ -1,4 +1,4 @@
-"""`vldock matrix`: from options to a plan, a run folder and an exit code."""
+"""`vldock matrix`: from options to plan, run folder and exit code."""
 
 from __future__ import annotations
 

@@ -43,9 +43,10 @@ from vldock.host.util.console import say
     "--feature-cache", is_flag=True, help="With --engine batched: vision features from the cache and into it."
 )
 def eval_command(words: tuple[str, ...], **options: Any) -> int:
-    """Evaluate in a session by run.py; its streams and exit code are passed on.
+    """Evaluate in a session by run.py.
 
-    Ctrl-C cancels the evaluation and keeps its predictions (exit code 130); twice kills it.
+    The evaluation's streams and exit code are passed on. Ctrl-C cancels the evaluation and keeps its predictions (exit
+    code 130); twice kills it.
 
     \b
     Examples:
@@ -81,9 +82,10 @@ def run_py_command(
     feature_cache: bool,
     extra: Sequence[str],
 ) -> list[str]:
-    """Return the command of an evaluation, as it is typed after `docker exec CONTAINER`.
+    """Return the command of an evaluation.
 
-    Raises UsageError for an unknown benchmark, and where no model is named and the session does not hold just one.
+    It is written as typed after `docker exec CONTAINER`. Raises UsageError for an unknown benchmark, and where no
+    model is named and the session does not hold just one.
     """
     if not models and len(found.models) != 1:
         held = ", ".join(found.models) or "none"
@@ -96,7 +98,10 @@ def run_py_command(
 
 
 def run_in_session(found: Session, argv: Sequence[str], *, interrupt: session_exec.Interrupt, results: bool) -> int:
-    """Run a command in a session with our streams, print where its results are, and return its exit code."""
+    """Run a command in a session; return its exit code.
+
+    The command uses this process's streams; the place of its results is printed.
+    """
     say(process.shell_text(["docker", "exec", found.container, *argv]))
     size = {"COLUMNS": str(shutil.get_terminal_size().columns)} if sys.stderr.isatty() else {}
     code = session_exec.run(found.handle, argv, request_id=session_exec.new_request_id(), env=size, interrupt=interrupt)

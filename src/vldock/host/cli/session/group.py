@@ -22,7 +22,9 @@ UNREADY = 3
 
 @click.group(name="session")
 def session_group() -> None:
-    """Keep models loaded in a container and evaluate in it, without a start and a load each time.
+    """Evaluate repeatedly in a container with loaded models.
+
+    An evaluation there needs no start of a container and no load of a model.
 
     \b
     Examples:
@@ -87,7 +89,9 @@ def status_command(name: str, as_json: bool) -> int:
 @click.option("--follow", "-f", is_flag=True, help="Print new lines as they come; Ctrl-C ends.")
 @click.option("--tail", type=int, help="Only the last N lines.")
 def logs_command(name: str, follow: bool, tail: int | None) -> int:
-    """Print the log of a session's server and worker; an evaluation's lines go to its caller.
+    """Print the log of a session's server and worker.
+
+    An evaluation's lines go to its caller.
 
     \b
     Examples:
