@@ -1,4 +1,7 @@
-"""The record of one cell: cell.json, written in the container, read on the host."""
+"""Record of one cell: cell.json.
+
+It is written in the container and read on the host.
+"""
 
 from __future__ import annotations
 

@@ -35,9 +35,10 @@ class Difference:
 
 @dataclass(frozen=True)
 class Equality:
-    """Comparison of two prediction files. `tokens` counts positions of samples noted on both sides.
+    """Comparison of two prediction files.
 
-    A token that only one side has, because its answer is longer, differs.
+    `tokens` counts positions of samples noted on both sides. A token that only one side has, because its answer is
+    longer, differs.
     """
 
     name: str

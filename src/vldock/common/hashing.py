@@ -26,9 +26,9 @@ def git_blob_file(path: Path) -> str:
 
 
 def new_git_blob(size: int) -> hashlib._Hash:
-    """Return the hash of a git blob of `size` bytes before its first byte.
+    """Return the initial hash of a git blob of `size` bytes.
 
-    git hashes the length first.
+    The blob's own bytes are not hashed yet. git hashes the length first.
     """
     return hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
 

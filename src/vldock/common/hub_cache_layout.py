@@ -103,7 +103,10 @@ def _has_snapshot(path: Path, commit: str) -> bool:
 
 
 def _said(raw: bytes) -> str:
-    """Return the commit a reference's writer meant: no byte-order mark, blanks, line ends, NULs."""
+    """Return the commit meant by a reference's writer.
+
+    A byte-order mark, blanks, line ends and NULs are removed.
+    """
     encoding = "utf-16" if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     return "".join(raw.decode(encoding, errors="ignore").replace("\0", " ").split())
 

@@ -1,4 +1,6 @@
-"""Check of a model's snapshot folder in milliseconds, by heads and tails of files.
+"""Check of a model's snapshot folder in milliseconds.
+
+It reads heads and tails of files.
 
 Found: a shard its index names that is not there, a link into nowhere, an empty file, a Git LFS pointer in a file's
 place, JSON that is none, a safetensors file whose length is not what its header says, a zip archive (.bin, .pt) cut

@@ -22,7 +22,10 @@ SHOWN = 20
 
 
 def main(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> int:
-    """Make a workspace and print it, or run a command in it under --prove."""
+    """Make a workspace, and print it.
+
+    With --prove, also run a command in it.
+    """
     words, command = _split(argv)
     args = _parser().parse_args(words)
     root = workspace.find_root(environ, args.root)

@@ -51,7 +51,10 @@ def write_bytes(path: Path, content: bytes, *, suffix: str = ".tmp", mode: int |
 
 
 def write_text(path: Path, text: str, *, suffix: str = ".tmp", mode: int | None = None) -> Path:
-    """Write UTF-8 text atomically, as it is: no newline is added at the end."""
+    """Write UTF-8 text atomically, without change.
+
+    No newline is added at the end.
+    """
     return write_bytes(path, text.encode(), suffix=suffix, mode=mode)
 
 

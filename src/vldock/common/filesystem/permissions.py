@@ -13,7 +13,7 @@ from vldock.common.filesystem import private_folder as private
 
 
 class Identity(NamedTuple):
-    """The effective user and group, and the user's name where the system knows one."""
+    """Effective user and group, and the user's name if known."""
 
     uid: int
     gid: int
@@ -33,7 +33,10 @@ def whoami() -> Identity:
 
 
 def can_write(path: Path) -> bool:
-    """Return whether this user may create files in `path`, or make it; creates nothing."""
+    """Return whether this user may create files in `path`.
+
+    Where `path` does not exist, the user must be able to make it. Nothing is created.
+    """
     there = nearest_existing(path)
     return there.is_dir() and os.access(there, os.W_OK | os.X_OK, effective_ids=True)
 
@@ -96,7 +99,10 @@ def why_unwritable(path: Path, who: Identity) -> str:
 
 
 def writable_hint(path: Path, who: Identity) -> str:
-    """Return the change to `docker run`, or to the host, that makes `path` writable."""
+    """Return the hint to make `path` writable.
+
+    It is a change to `docker run`, or to the host.
+    """
     if not path.is_mount():
         return f'mount a folder you own: -v "$PWD/{path.name}:{path}"'
     if os.statvfs(path).f_flag & os.ST_RDONLY:

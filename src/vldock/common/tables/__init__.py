@@ -1,7 +1,7 @@
-"""Check of a benchmark's table before its first question: problems by row, with remedies.
+"""Check of a benchmark's table before its first question.
 
-Called by run.py's hooks and `vldock check data`. Standard library only; the caller brings the function that decodes an
-image.
+Problems are listed by row, with remedies. Called by run.py's hooks and `vldock check data`. Standard library only; the
+caller brings the function that decodes an image.
 
 check       check_table(): one pass over the file, for a published benchmark and a user's own TSV
 reader      a TSV as pandas' parser splits it, with the places where the two disagree

@@ -96,7 +96,10 @@ def name_of(benchmark: str, md5: str | None, editions: Editions) -> str | None:
 
 
 def accept_setting(benchmark: str, md5: str, editions: Editions) -> str:
-    """Return the setting that accepts a file: its edition by name, else its md5."""
+    """Return the setting to accept a file.
+
+    It is the file's edition by name, else its md5.
+    """
     name = name_of(benchmark, md5, editions)
     return f"{CHOICE}={benchmark}={name}" if name else f"{ACCEPT}={benchmark}={md5}"
 

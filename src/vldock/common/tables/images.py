@@ -1,4 +1,7 @@
-"""Image cells of a table: lists, references to other rows, base64, names of files."""
+"""Image cells of a table: lists, references, base64, file names.
+
+References are to other rows.
+"""
 
 from __future__ import annotations
 
@@ -101,7 +104,10 @@ def as_number(index: str) -> str:
 
 
 def is_reference(cell: str, indices: Mapping[str, object]) -> bool:
-    """Return whether an image cell names another row: short, and the index of one."""
+    """Return whether an image cell names another row.
+
+    Such a cell is short, and the index of a row.
+    """
     return len(cell) <= REFERENCE_UP_TO and cell in indices
 
 

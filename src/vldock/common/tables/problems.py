@@ -44,7 +44,10 @@ KINDS = {**ERRORS, **REMARKS}
 
 @dataclass(frozen=True)
 class Flaw:
-    """One problem: its kind, line, the row's index where it has one, the value seen."""
+    """Problem of a table: kind, line, index and value.
+
+    The index is the row's, where it has one; the value is the one in the table.
+    """
 
     kind: str
     line: int
@@ -85,7 +88,10 @@ class TableCheck:
         return {kind: count for kind, count in self.counts.items() if kind in REMARKS}
 
     def lines(self) -> Iterator[str]:
-        """Yield one line a listed problem, and one a kind with more of them."""
+        """Yield the lines of the problems found.
+
+        Each listed problem has a line, and so has each kind with more of them.
+        """
         for flaw in sorted(self.flaws, key=lambda flaw: (not flaw.refuses, flaw.line)):
             yield str(flaw)
         for kind, count in self.counts.items():
@@ -109,7 +115,10 @@ class TableCheck:
 
 @dataclass
 class FlawCollector:
-    """The problems found so far; of each kind the first SHOWN are listed by row."""
+    """Collector of problems, by kind.
+
+    Of each kind the first SHOWN are listed by row.
+    """
 
     counts: Counter[str] = field(default_factory=Counter)
     flaws: list[Flaw] = field(default_factory=list)

@@ -1,7 +1,7 @@
-"""Reader of a TSV as pandas' parser splits it, with the places it misreads.
+"""Reader of a TSV, split as by pandas' parser.
 
-pandas: a quote opens a cell only at its start, a doubled quote is one, a lone carriage return ends a row, blank lines
-are skipped. Source: pandas/_libs/src/parser/tokenizer.c.
+It reports the places pandas misreads. pandas: a quote opens a cell only at its start, a doubled quote is one, a lone
+carriage return ends a row, blank lines are skipped. Source: pandas/_libs/src/parser/tokenizer.c.
 """
 
 from __future__ import annotations
@@ -108,7 +108,10 @@ def _record(number: int, text: str, lines: _Lines, columns: int, flaws: FlawColl
 
 
 def _split(text: str) -> tuple[list[str], bool, str]:
-    """Return (cells, whether the last is still quoted, a cell with text after its quote)."""
+    """Return the cells of a line, and its state of quotes.
+
+    The tuple is (cells, whether the last is still quoted, a cell with text after its quote).
+    """
     cells, place, after = list[str](), 0, ""
     while True:
         value, begun = "", place
@@ -127,7 +130,10 @@ def _split(text: str) -> tuple[list[str], bool, str]:
 
 
 def _quoted(text: str, place: int) -> tuple[str, int]:
-    """Return (value up to the closing quote, the place after it); -1 without one."""
+    """Return a quoted value and the place after it.
+
+    The value ends at the closing quote; the place is -1 without one.
+    """
     pieces: list[str] = []
     while (end := text.find('"', place)) >= 0:
         if not text.startswith('"', end + 1):
