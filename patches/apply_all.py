@@ -1,4 +1,6 @@
-"""Apply every patch of LLaVA and VLMEvalKit in order, or with --check report on it.
+"""Apply the patches of LLaVA and VLMEvalKit, or check them.
+
+They are applied in order; with --check they are only reported on.
 
     python patches/apply_all.py --llava /workspace/LLaVA --vlmeval /workspace/VLMEvalKit [--check] [--json]
 

@@ -1,4 +1,7 @@
-"""LLaVA: import failures show their cause; loading respects device, dtype, attention and checkpoint type."""
+"""LLaVA: clear import failures, and loading as requested.
+
+Import failures show their cause; loading respects device, dtype, attention and checkpoint type.
+"""
 
 from __future__ import annotations
 

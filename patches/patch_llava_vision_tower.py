@@ -1,4 +1,7 @@
-"""LLaVA: any CLIP vision tower loads, by its own config, not the first letters of its name."""
+"""LLaVA: any CLIP vision tower loads, by its own config.
+
+The first letters of its name no longer decide.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""VLMEvalKit: .env is read from /workspace/VLMEvalKit and /workspace; a missing one is no error."""
+"""VLMEvalKit: .env from two folders, or none.
+
+It is read from /workspace/VLMEvalKit and /workspace; a missing one is no error.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""VLMEvalKit: torchrun without NCCL, with an exit code, and with the notes of every rank."""
+"""VLMEvalKit: torchrun without NCCL, with all ranks' notes.
+
+It has an exit code, and the notes of every rank.
+"""
 
 from __future__ import annotations
 

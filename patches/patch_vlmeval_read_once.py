@@ -1,4 +1,7 @@
-"""VLMEvalKit: an unchanged workbook is parsed once per process, and counted once for summaries."""
+"""VLMEvalKit: an unchanged workbook is parsed once per process.
+
+For summaries it is counted once, too.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""VLMEvalKit: tables are checked before their first question; a broken image fails its sample only."""
+"""VLMEvalKit: tables are checked before their first question.
+
+A broken image fails its sample only.
+"""
 
 from __future__ import annotations
 

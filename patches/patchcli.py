@@ -42,7 +42,10 @@ def options_of(arguments: argparse.Namespace) -> Options:
 
 
 def siblings(patch: Patch) -> list[Patch]:
-    """Return all patches of the package of `patch`, in the order they are applied."""
+    """Return all patches of the package of `patch`.
+
+    They are in the order of their application.
+    """
     registry = importlib.import_module("registry")
     return [other for other in registry.ALL if other.package is patch.package]
 
@@ -57,7 +60,10 @@ def main(patch: Patch, argv: Sequence[str] | None = None) -> int:
 
 
 def run(targets: Sequence[tuple[Patch, Path]], options: Options) -> int:
-    """Plan every patch, then write and verify unless --check or --dry-run; return the exit code."""
+    """Plan every patch, then write and verify; return the exit code.
+
+    With --check or --dry-run nothing is written or verified.
+    """
     try:
         plans = _plans(targets)
         if not (options.check or options.dry_run):
@@ -115,7 +121,10 @@ def _word(state: State, *, looked: bool) -> str:
 
 
 def _verify(targets: Iterable[tuple[Patch, Path]]) -> None:
-    """Run each patch's verifier once, in a fresh process with the patched roots first."""
+    """Run each patch's verifier once, in a fresh process.
+
+    The patched roots come first on its import path.
+    """
     targets = list(targets)
     roots = list(dict.fromkeys(str(root.resolve()) for _, root in targets))
     inherited = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]

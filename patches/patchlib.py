@@ -67,7 +67,10 @@ class Edit:
 
 @dataclass(frozen=True)
 class Patch:
-    """One subject: the fault upstream, and the edits (or whole new files) that fix it."""
+    """Patch of one subject: upstream's fault, and its fix.
+
+    The fix is edits, or whole new files.
+    """
 
     name: str
     package: Package
@@ -111,7 +114,10 @@ def sha256_text(text: str) -> str:
 
 
 def undo(edits: tuple[Edit, ...], text: str) -> str | None:
-    """Return `text` as before `edits`, or None if they are not all in it."""
+    """Return `text` as before `edits`, or None.
+
+    None means that not all edits are in it.
+    """
     for edit in reversed(edits):
         if text.count(edit.replacement) != 1:
             return None
@@ -184,7 +190,10 @@ def _read_target(root: Path, package: Package, path: str) -> str:
 def _read_targets(
     patches: Iterable[Patch], known: Iterable[Patch], root: Path
 ) -> tuple[dict[str, str], dict[str, frozenset[str]]]:
-    """Return {path: text} and {path: names of the patches in it} of every file to edit."""
+    """Return the text and the applied patches of each file.
+
+    They are {path: text} and {path: names of the patches in it} of every file to edit.
+    """
     texts: dict[str, str] = {}
     applied: dict[str, frozenset[str]] = {}
     for patch in patches:
@@ -196,9 +205,10 @@ def _read_targets(
 
 
 def plan(patches: Iterable[Patch], *, known: Iterable[Patch], root: Path) -> Plan:
-    """Check every file of `patches` (all of one package) and return the changes; write nothing.
+    """Plan the changes of patches; write nothing.
 
-    `known` are all patches of the package, in order: those that may already be in a file. Raises PatchRefusedError.
+    Every file of `patches` (all of one package) is checked. `known` are all patches of the package, in order: those
+    that may already be in a file. Raises PatchRefusedError.
     """
     requested, known = list(patches), list(known)
     before, applied = _read_targets(requested, known, root)

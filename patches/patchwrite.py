@@ -41,6 +41,9 @@ def _prepare(change: Change) -> Path:
 
 
 def drop_bytecode(source: Path) -> None:
-    """Remove the compiled files of one module, so that no interpreter runs the old text."""
+    """Remove the compiled files of one module.
+
+    Then no interpreter runs the old text.
+    """
     for compiled in (source.parent / "__pycache__").glob(f"{source.stem}.*.pyc"):
         compiled.unlink(missing_ok=True)

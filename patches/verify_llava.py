@@ -25,7 +25,10 @@ HIDDEN, SIDE, PATCH = 32, 28, 14
 
 
 def make_tower(folder: Path) -> None:
-    """Write a random CLIP vision tower: 28x28 pixels, patch 14, so 4 patches and CLS."""
+    """Write a random CLIP vision tower.
+
+    It takes 28x28 pixels in patches of 14, so it has 4 patches and CLS.
+    """
     from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModel
 
     shape = {"hidden_size": HIDDEN, "intermediate_size": HIDDEN, "num_hidden_layers": 2, "num_attention_heads": 2}
@@ -66,7 +69,10 @@ def make_checkpoint(folder: Path, tower: Path) -> None:
 
 
 def answer(folder: Path) -> tuple[Any, Any]:
-    """Load the checkpoint as VLMEvalKit does, generate from an image; return (model, new token ids)."""
+    """Load the checkpoint and generate from an image.
+
+    The checkpoint is loaded as VLMEvalKit does it. Returns (model, new token ids).
+    """
     from llava.constants import IMAGE_TOKEN_INDEX
     from llava.mm_utils import get_model_name_from_path, tokenizer_image_token
     from llava.model.builder import load_pretrained_model
