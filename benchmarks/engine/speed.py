@@ -1,6 +1,6 @@
-"""Samples per second of VLMEvalKit's loop and of the batched engine, measured in the image.
+"""Samples per second of two engines, on a compute-honest model.
 
-On a compute-honest model.
+The engines are VLMEvalKit's loop and the batched engine, measured in the image.
 
     python speed.py --questions 12 --per-image 1 6 --tokens 3 --batch-size 1 4 8
 
@@ -39,7 +39,10 @@ Tokens = dict[int, list[int]]
 
 
 def make_questions(folder: Path, *, count: int, per_image: int) -> list[Question]:
-    """Return `count` questions of 6 to 40 words, `per_image` about each 640x480 noise image."""
+    """Return `count` questions about noise images.
+
+    Each has 6 to 40 words; `per_image` of them are about each 640x480 image.
+    """
     chance, found = random.Random(1), []
     for i in range(count):
         path = folder / f"{per_image}-{i // per_image}.jpg"

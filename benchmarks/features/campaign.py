@@ -25,7 +25,10 @@ BAR = {"position_error": 0.10, "crash_rate": 0.10}  # flow matching; regression:
 
 
 def inside(folder: Path, *command: str, environ: tuple[str, ...] = ()) -> list[dict[str, Any]]:
-    """Run a command in the image, offline, and return the JSON objects it printed."""
+    """Run a command in the image, offline.
+
+    Returns the JSON objects it printed.
+    """
     source = root() / "src/vldock"
     options = ["--rm", "--network", "none", "--label", "vldock.role=bench", "--user", f"{os.getuid()}:{os.getgid()}"]
     options += ["--shm-size=1g", "-w", "/tests", "-v", f"{folder}:/workspace/.cache", "-v", f"{HERE.parent}:/bench:ro"]
@@ -40,7 +43,10 @@ def inside(folder: Path, *command: str, environ: tuple[str, ...] = ()) -> list[d
 
 
 def heads(folder: Path) -> dict[str, Any]:
-    """Build features and train both heads on the stand-in tower; one epoch of each without the cache."""
+    """Build features and train both heads on the stand-in tower.
+
+    One epoch of each also runs without the cache.
+    """
     command = ("python", "-m", "vldock.image.heads", "--as-json", "--set", "out=/workspace/.cache/heads")
     command += ("--set", "data.folder=/workspace/.cache/scenes")
     environ = ("VLDOCK_STANDIN=1",)
@@ -62,7 +68,10 @@ def cost(folder: Path) -> dict[str, Any]:
 
 
 def evaluation(folder: Path) -> dict[str, Any]:
-    """Measure the batched engine without the cache, with an empty one, and with a full one."""
+    """Measure the batched engine in three states of the cache.
+
+    The states are: no cache, an empty one, and a full one.
+    """
     (results,) = inside(folder, "python", "/bench/features/evaluation.py")
     return results
 
@@ -175,7 +184,10 @@ def _losses(real: dict[str, Any]) -> list[str]:
 
 
 def main() -> int:
-    """Run everything, or the named parts; write RESULTS.md and results.json; return whether bars were met."""
+    """Run everything, or the named parts; return whether bars were met.
+
+    Writes RESULTS.md and results.json.
+    """
     known = HERE / "results.json"
     results = json.loads(known.read_text(encoding="utf-8")) if sys.argv[1:] else {}
     with tempfile.TemporaryDirectory(prefix="vldock-features-", dir=os.environ.get("BENCH_DIR")) as name:

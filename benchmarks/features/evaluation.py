@@ -1,6 +1,6 @@
-"""Cost and savings of the feature cache in an evaluation, measured inside the image.
+"""Cost and savings of the feature cache in an evaluation.
 
-One JSON object on standard output.
+They are measured inside the image. One JSON object on standard output.
 
 One process, CPU seconds: the batched engine answers one question about each picture without the cache, with an empty
 one, and with a full one. The decoder is small, so that the pictures are seen; a real one adds the same to all three.
@@ -76,7 +76,10 @@ def measure_tower(name: str, wrapper: Any, pictures: list[picture_rows.ImageRow]
 
 
 def real_widths(folder: Path, layers: int) -> Any:
-    """Return a wrapper with a CLIP-L/14-336 tower of `layers` layers and a small decoder."""
+    """Return a wrapper with a CLIP-L/14-336 tower and a small decoder.
+
+    The tower has `layers` layers.
+    """
     tokenizer = str(next(ASSETS.glob("models--*-7b/snapshots/*")))
     size = honest_model.Size(layers=1, tower_layers=layers, width=256)
     made = honest_model.wrapper(size, tokenizer=tokenizer, folder=folder, dtype=torch.float32, device="cpu")

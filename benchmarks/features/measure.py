@@ -61,7 +61,10 @@ def tower(**sizes: int) -> tuple[towers.Tower, ClipProcessor]:
 
 
 def photographs(folder: Path, count: int) -> list[picture_rows.ImageRow]:
-    """Write `count` JPEG files of 640 x 480 as compressible as photographs; return them as rows."""
+    """Write `count` JPEG files; return them as rows.
+
+    They are 640 x 480, and as compressible as photographs.
+    """
     generator = torch.Generator().manual_seed(0)
     for index in range(count):
         coarse = torch.randint(0, 256, (12, 16, 3), generator=generator, dtype=torch.uint8)
@@ -73,7 +76,10 @@ def photographs(folder: Path, count: int) -> list[picture_rows.ImageRow]:
 
 
 def seconds(work: Callable[[], Any], times: int, *, clock: Callable[[], float] = time.process_time) -> float:
-    """Return the median seconds of `work`, of CPU time unless another clock is given."""
+    """Return the median seconds of `work`.
+
+    They are CPU time unless another clock is given.
+    """
     taken = []
     for _ in range(times):
         begun = clock()
@@ -83,7 +89,10 @@ def seconds(work: Callable[[], Any], times: int, *, clock: Callable[[], float] =
 
 
 def forget(root: Path) -> None:
-    """Ask the kernel to drop the cached pages of every shard: the next read comes from the disk."""
+    """Ask the kernel to drop the shards' cached pages.
+
+    The next read comes from the disk.
+    """
     for one in evict.list_shards(root):
         descriptor = os.open(one.path, os.O_RDONLY)
         os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
@@ -91,14 +100,20 @@ def forget(root: Path) -> None:
 
 
 def epoch(pictures: lookup.CachedPictures) -> float:
-    """Return the CPU seconds of one pass over the data set, batches of 2."""
+    """Return the CPU seconds of one pass over the data set.
+
+    Batches are of 2.
+    """
     return seconds(lambda: list(DataLoader(pictures, 2, collate_fn=lookup.collate)), 1)
 
 
 def time_storage(
     pictures: list[picture_rows.ImageRow], features: torch.Tensor, space: Space, root: Path
 ) -> dict[str, float]:
-    """Store and read back `features` for every image; return milliseconds and bytes per image."""
+    """Store and read back `features` for every image.
+
+    Returns milliseconds and bytes per image.
+    """
     root.mkdir()
     digests = [picture_rows.sha256_of(row.path.read_bytes()) for row in pictures]
 

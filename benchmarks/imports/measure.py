@@ -28,7 +28,10 @@ ENV = {"VLDOCK_STANDIN": "1", "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""
 
 
 def run_probe(client: Any, image: str, rounds: int) -> list[dict[str, Any]]:
-    """Run the probe in a container of `image` and return one record per process."""
+    """Run the probe in a container; return its records.
+
+    The container is of `image`; there is one record per process.
+    """
     probe = (HERE / "probe.py").read_text(encoding="utf-8")
     spec = Spec(image=image, argv=("python", "-c", probe, str(rounds)), role="bench", env=ENV, network="none")
     done = lifecycle.run_to_end(client, spec)
@@ -43,7 +46,10 @@ def read(text: str) -> list[dict[str, Any]]:
 
 
 def row(subject: str, records: Sequence[dict[str, Any]]) -> str:
-    """Return one subject's row of the table: medians, and the ratio of each pair."""
+    """Return one subject's row of the table.
+
+    It has medians, and the ratio of each pair.
+    """
     once, later = (
         {one["round"]: one for one in records if one["subject"] == subject and one["at_once"] is way}
         for way in (True, False)

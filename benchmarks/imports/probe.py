@@ -1,4 +1,6 @@
-"""Probe run in a container: each command with eager and with lazy imports, in turn.
+"""Probe of import times, run in a container.
+
+Each command runs with eager and with lazy imports, in turn.
 
 python probe.py ROUNDS      one JSON line for each process: subject, whether at once, CPU and wall seconds, memory
 """
@@ -34,7 +36,10 @@ SUBJECTS = {
 
 
 def seconds_of(argv: tuple[str, ...], *, at_once: bool) -> dict[str, float]:
-    """Return CPU seconds (user and system), wall seconds and the largest resident MiB of one process."""
+    """Return CPU and wall seconds and memory of one process.
+
+    CPU seconds are user and system; memory is the largest resident MiB.
+    """
     folder = tempfile.mkdtemp()
     command = [sys.executable, *(folder if part == "FOLDER" else part for part in argv)]
     environment = {**os.environ, VARIABLE: str(int(at_once))}

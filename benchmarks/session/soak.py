@@ -78,7 +78,10 @@ class Soak:
 
     @property
     def sound(self) -> bool:
-        """Return whether memory is flat, all exit codes are 0, and the worker never died."""
+        """Return whether the session passed the soak.
+
+        A session passes where memory is flat, all exit codes are 0, and the worker never died.
+        """
         all_well = set(self.exit_codes) == {0} and self.worker_restarts == 0
         return all_well and abs(self.growth) <= TOLERANCE and self.descriptors[1] <= self.descriptors[0]
 

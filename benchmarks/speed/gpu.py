@@ -70,7 +70,10 @@ TINY = Size(width=64, inner=128, layers=2, heads=4, vocabulary=256, prompt=48)
 
 
 class Decoder(torch.nn.Module):
-    """A LLaMA of random weights with the interface vldock's LanguageModel needs of a LLaVA."""
+    """LLaMA of random weights with LanguageModel's required interface.
+
+    It is the interface vldock's LanguageModel needs of a LLaVA.
+    """
 
     def __init__(self, size: Size, attention: str, *, device: torch.device, dtype: torch.dtype) -> None:
         super().__init__()
@@ -101,9 +104,9 @@ class Decoder(torch.nn.Module):
 
 
 def time_work(work: Callable[[], Any], *, device: torch.device, repeats: int = REPEATS) -> float:
-    """Return the shortest of several timings of `work` in seconds, after one to warm up.
+    """Return the shortest of several timings of `work` in seconds.
 
-    Each waits for the device.
+    One call before them warms up. Each waits for the device.
     """
     work()
     best = float("inf")
@@ -136,7 +139,10 @@ def ceilings(device: torch.device, dtype: torch.dtype, *, side: int, size: int) 
 
 
 def read_and_step(language: LanguageModel, size: Size, rows: int) -> tuple[float, float]:
-    """Return seconds of prefilling `rows` prompts, and of one token for each after that."""
+    """Return seconds of prefilling `rows` prompts and of one step.
+
+    A step is one token for each prompt after that.
+    """
     device = language.device
     segments = [Segment(language.embed(range(row, row + size.prompt))) for row in range(rows)]
     reading = time_work(lambda: language.prefill(segments), device=device)
@@ -161,7 +167,10 @@ def read_and_step(language: LanguageModel, size: Size, rows: int) -> tuple[float
 def measure_step(
     language: LanguageModel, size: Size, attention: str, rows: int, roof: tuple[float, float]
 ) -> dict[str, Any]:
-    """Return the figures of one attention and number of rows, or a note if they do not fit."""
+    """Return the figures of one attention and number of rows.
+
+    Where the rows do not fit, a note is returned.
+    """
     item = language.shape.sample.element_size()
     try:
         with torch.inference_mode():

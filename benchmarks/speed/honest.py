@@ -89,7 +89,10 @@ def make_inputs(setting: Setting, size: Size, store: Path) -> Path:
 
 
 def use_inputs(setting: Setting, folder: Path) -> Setting:
-    """Return the setting with the made model as cache and the made benchmarks as data."""
+    """Return the setting with the made model and benchmarks.
+
+    The model is its cache, the benchmarks are its data.
+    """
     accepted = json.loads((folder / MADE).read_text(encoding="utf-8"))["accepted"]
     return replace(
         setting,
@@ -105,7 +108,10 @@ def use_inputs(setting: Setting, folder: Path) -> Setting:
 
 
 def measure_engine(setting: Setting, benchmark: str, engine_name: str, batch: str) -> dict[str, Any]:
-    """Answer one benchmark with one engine; return samples, seconds, phases, and the results' folder."""
+    """Answer one benchmark with one engine.
+
+    Returns samples, seconds, phases, and the results' folder.
+    """
     more = ("--engine", engine_name, *(("--batch-size", batch) if engine_name == "batched" else ()))
     place = setting.place(f"{engine_name}-{benchmark}")
     timed = place.command(place.spec(run_py([MODEL], [benchmark], *more)).docker_argv(setting.docker))
@@ -127,7 +133,10 @@ def measure_engine(setting: Setting, benchmark: str, engine_name: str, batch: st
 
 
 def compare_answers(runs: list[dict[str, Any]]) -> str:
-    """Return a sentence on whether both engines gave the same answers, token by token."""
+    """Return a sentence on the equality of both engines' answers.
+
+    They are compared token by token.
+    """
     wrong = total = tokens = 0
     for stock in (one for one in runs if one["engine"] == "stock"):
         ours = next(one for one in runs if one["engine"] == "batched" and one["benchmark"] == stock["benchmark"])

@@ -13,7 +13,10 @@ PHASES = ("start-up", "load", "data", "preprocess", "vision", "prefill", "decode
 
 @dataclass(frozen=True)
 class Line:
-    """One process: seconds by phase, in its main thread and beside it, and its first answer (epoch s)."""
+    """Process of a run: seconds by phase, and its first answer.
+
+    Seconds are of its main thread and beside it; the first answer is in epoch seconds.
+    """
 
     argv: tuple[str, ...]
     wall: float
@@ -50,9 +53,10 @@ def _line(found: dict) -> Line:  # type: ignore[type-arg]  # a JSON object
 
 
 def sum_phases(lines: Iterable[Line], *, cpu: bool = False) -> dict[str, float]:
-    """Return the seconds (or processor seconds) of each phase over all lines, in the order of PHASES.
+    """Return the seconds of each phase over all lines.
 
-    Waiting for a session is left out: its own processes' lines report its work.
+    With `cpu` they are processor seconds. The order is that of PHASES. Waiting for a session is left out: its own
+    processes' lines report its work.
     """
     total: Counter[str] = Counter()
     for line in lines:

@@ -62,7 +62,10 @@ def picture(chance: random.Random) -> bytes:
 
 
 def tables(out: Path, images: dict[str, int], *, chance: random.Random) -> dict[str, str]:
-    """Write a TSV of each benchmark with some images; return their md5 by name."""
+    """Write a TSV of each benchmark; return their md5.
+
+    Each has some images; the md5 are by name.
+    """
     import pandas as pd
 
     found = {}
@@ -81,7 +84,10 @@ def tables(out: Path, images: dict[str, int], *, chance: random.Random) -> dict[
 
 
 def language(size: honest_model.Size) -> Any:
-    """Return the model with an empty output layer; the tower must be in the cache already."""
+    """Return the model with an empty output layer.
+
+    The tower must be in the cache already.
+    """
     import torch
 
     from vldock.image.standin.recipe import tower as recipe
@@ -165,7 +171,10 @@ def calibrate(model: Any, folder: Path, *, seed: int) -> list[int]:
 
 
 def make(out: Path, size: honest_model.Size, *, seed: int) -> list[int]:
-    """Write tower and model into a hub cache below `out`; return the lengths of some answers."""
+    """Write tower and model into a hub cache below `out`.
+
+    Returns the lengths of some answers.
+    """
     import torch
 
     from vldock.image.standin.recipe import hub, llava_model

@@ -29,7 +29,10 @@ STOP_SECONDS = 20
 
 @dataclass
 class Measured:
-    """Seconds of one mode: `ready` before the first cell, `cells` each, `firsts` to the first answer."""
+    """Seconds of one mode: start, cells and first answers.
+
+    `ready` are before the first cell, `cells` of each cell, `firsts` to the first answer.
+    """
 
     mode: str
     ready: float = 0.0

@@ -53,7 +53,10 @@ class Setting:
 
 @dataclass(frozen=True)
 class Timed:
-    """A successful command: its seconds, and seconds to the first prediction (None: not recorded)."""
+    """Successful command: its seconds, and those to the first prediction.
+
+    None means that the first prediction was not recorded.
+    """
 
     seconds: float
     first: float | None
@@ -74,7 +77,10 @@ class Place:
         return read(self.folder / PHASES)
 
     def spec(self, argv: Sequence[str], *, env: dict[str, str] | None = None, name: str | None = None) -> Spec:
-        """Return a container as a careful user starts it: no network, results owned by the user."""
+        """Return a container as started by a careful user.
+
+        It has no network, and its results are owned by the user.
+        """
         setting = self.setting
         limit = {"VLMEVAL_SAMPLE_LIMIT": str(setting.samples)} if setting.samples else {}
         return Spec(
@@ -120,7 +126,10 @@ def run_py(models: Sequence[str], benchmarks: Sequence[str], *more: str) -> list
 
 
 def usage(container: Any) -> dict[str, float]:
-    """Return peak memory and processor seconds of a running container, by its control group."""
+    """Return peak memory and processor seconds of a container.
+
+    They are read from the running container's control group.
+    """
     code = "import json; from vldock.image.process import stats; print(json.dumps(stats.container_usage()))"
     done = container.execute(["python", "-c", code], environment={"VLDOCK_PHASES": ""})
     import json

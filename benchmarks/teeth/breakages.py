@@ -1,4 +1,7 @@
-"""Deliberate breakages of the image, and the test to catch each (data for campaign.py)."""
+"""Deliberate breakages of the image, with tests to catch each.
+
+They are data for campaign.py.
+"""
 
 from __future__ import annotations
 
@@ -21,10 +24,10 @@ REPLACE = (
 
 @dataclass(frozen=True)
 class Breakage:
-    """One way to break the image: Dockerfile lines after FROM, and the tests to notice.
+    """Breakage of the image: Dockerfile lines, and tests to notice.
 
-    `group` is a group of `vldock verify`, `file` one of its files; `test` begins the name of a test that must fail.
-    `wheels` are requirements whose wheels lie in /wheels while it is built.
+    The lines come after FROM. `group` is a group of `vldock verify`, `file` one of its files; `test` begins the name
+    of a test that must fail. `wheels` are requirements whose wheels lie in /wheels while it is built.
     """
 
     name: str
@@ -36,7 +39,10 @@ class Breakage:
 
 
 def replaced(path: str, old: str, new: str) -> str:
-    """Return the RUN line that replaces text in a file, and fails without it."""
+    """Return the RUN line to replace text in a file.
+
+    The line fails without that text.
+    """
     words = base64.b64encode(json.dumps([path, old, new]).encode()).decode()
     return f'RUN ["/opt/venv/bin/python", "-B", "-c", "{REPLACE}", "{words}"]'
 

@@ -1,7 +1,8 @@
-"""Mutation test of the image: break it in many ways, report the test that notices.
+"""Mutation test of the image: deliberate breakages and their detection.
 
-`make bench-teeth`. Every breakage is an image of its own on top of the one under test. The test files run on the
-unbroken image first: they must pass there, or a catch would mean nothing.
+The image is broken in many ways; the noticing test is reported. Run by `make bench-teeth`. Every breakage is a
+separate image on top of the one under test. The test files run on the unbroken image first: they must pass there, or a
+catch would mean nothing.
 """
 
 from __future__ import annotations
@@ -36,7 +37,10 @@ HERE = Path(__file__).parent
 
 @dataclass(frozen=True)
 class BreakageResult:
-    """Outcome of one breakage: failed tests, whether the expected one is among them, seconds."""
+    """Outcome of one breakage: failed tests and seconds.
+
+    It records whether the expected test is among them.
+    """
 
     name: str
     group: str
@@ -63,7 +67,10 @@ def build_broken(client: Any, image: str, breakage: Breakage) -> str:
 
 
 def run_file(client: Any, image: str, group: str, file: str) -> tuple[GroupResult, float]:
-    """Run one file of a group against an image and return its result, without its output."""
+    """Run one file of a group against an image.
+
+    Returns its result, without its output, and its seconds.
+    """
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="vldock-teeth-") as temporary:
         request = verification_suite.VerificationRequest(
