@@ -1,4 +1,7 @@
-"""Custom benchmark tables as TSVs, sound or with a flaw at a known line."""
+"""Custom benchmark tables as TSVs, sound or flawed.
+
+A flaw is at a known line.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,10 @@ def encode(image: Image.Image, form: str = "PNG") -> str:
 
 
 def picture(colour: str = "red", *, mode: str = "RGB", form: str = "PNG", size: tuple[int, int] = (64, 48)) -> str:
-    """Return the base64 of a one-colour image; zeros in a mode without named colours."""
+    """Return the base64 of a one-colour image.
+
+    It is zeros in a mode without named colours.
+    """
     image = Image.new(mode, size, colour) if mode in ("RGB", "L", "P") else Image.new(mode, size)
     return encode(image, form)
 

@@ -72,7 +72,10 @@ class FakeHandle:
 
 
 def a_session(name: str = "default", *, state: str = "running", **values: Any) -> Session:
-    """Return a session whose container is in this state; values: health, code, models, owner, outputs."""
+    """Return a session in a given state of its container.
+
+    Values: health, code, models, owner, outputs.
+    """
     health, outputs = values.get("health"), values.get("outputs", "/home/me/outputs")
     attrs = {
         "State": {

@@ -1,4 +1,7 @@
-"""Helpers of the tests of downloads: a command, requests, a silent listener, unpublished repositories."""
+"""Helpers of the tests of downloads.
+
+They are a command, requests, a silent listener, and unpublished repositories.
+"""
 
 from __future__ import annotations
 

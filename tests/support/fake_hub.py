@@ -1,8 +1,8 @@
-"""A Hugging Face Hub and a benchmark host on loopback, with faults on request.
+"""Hugging Face Hub and benchmark host on loopback, with faults.
 
-It serves /api/models/REPO/revision/REV (and /tree/REV), /REPO/resolve/REV/FILE with HEAD, GET, Range, X-Repo-Commit,
-X-Linked-Etag, X-Linked-Size and a redirect of LFS files to /cdn/, and /tsv/NAME.tsv. `faults[path]` lists
-the faults of the next answers for a path, one each.
+Faults are on request. It serves /api/models/REPO/revision/REV (and /tree/REV), /REPO/resolve/REV/FILE with HEAD, GET,
+Range, X-Repo-Commit, X-Linked-Etag, X-Linked-Size and a redirect of LFS files to /cdn/, and /tsv/NAME.tsv.
+`faults[path]` lists the faults of the next answers for a path, one each.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Server(ThreadingHTTPServer):
 
 
 class FakeHub:
-    """Repositories, other files by path, faults, and the requests so far: (method, path, headers)."""
+    """Fake hub: repositories, other files by path, faults, requests (method, path, headers)."""
 
     def __init__(self) -> None:
         self.repos: dict[str, dict[str, bytes]] = {}
@@ -134,7 +134,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send(int(code), b"", retry | gated)
 
     def denied(self, repo: str) -> bool:
-        """Return whether a repository is absent, or gated for this request; if so, send 401."""
+        """Send 401 for an absent or gated repository; return whether sent."""
         repos, gated = self.hub.repos, self.hub.gated
         if repo in repos and (repo not in gated or TOKEN in self.headers.get("Authorization", "")):
             return False
@@ -156,7 +156,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send(200, json.dumps(value).encode(), {"Content-Type": "application/json"})
 
     def send_repository_file(self, repo: str, revision: str, name: str, *, fault: str) -> None:
-        """Send a repository file, or a redirect to /cdn/ for an LFS file; the fault moves there."""
+        """Send a repository file; redirect an LFS file, and fault, to /cdn/."""
         if self.denied(repo):
             return
         if name not in self.hub.repos[repo]:
@@ -175,7 +175,10 @@ class Handler(BaseHTTPRequestHandler):
         self.send(302, b"", {"X-Repo-Commit": COMMIT, **linked, "Location": location})
 
     def send_content(self, content: bytes, fault: str, headers: dict[str, str] | None = None) -> None:
-        """Send bytes from the start of the Range header on, damaged as the fault says."""
+        """Send the requested bytes, damaged by the fault.
+
+        They begin at the start of the Range header.
+        """
         requested = RANGE.fullmatch(self.headers.get("Range", ""))
         start = int(requested[1]) if requested and fault != "ignores range" else 0
         if start and start >= len(content):
@@ -188,7 +191,10 @@ class Handler(BaseHTTPRequestHandler):
     def send(
         self, code: int, body: bytes, headers: dict[str, str] | None = None, length: int = -1, fault: str = ""
     ) -> None:
-        """Send an answer, in eight pieces where it is slow or held; `length` is the Content-Length declared."""
+        """Send an answer, in eight pieces if slow or held.
+
+        `length` is the Content-Length declared.
+        """
         self.send_response(code)
         for name, value in (headers or {}).items():
             self.send_header(name, value)
@@ -220,7 +226,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def damage(content: bytes, fault: str) -> tuple[bytes, int]:
-    """Return the bytes to send and the Content-Length to declare (-1: their own length)."""
+    """Return the bytes to send, and their declared Content-Length (-1: their own)."""
     half = len(content) // 2
     if fault == "cut":
         return content[:half], len(content)

@@ -1,4 +1,7 @@
-"""Feature shards written byte by byte, without torch, as the cache's own writer leaves them."""
+"""Feature shards written byte by byte, without torch.
+
+They are as the cache's own writer leaves them.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,10 @@ def shard(
     root: Path, *, first: int = 0, rows: int = 2, space: Space = SPACE, dataset: str = "flowers",
     prompt: str | None = None, used: float | None = None, size: int = 8,
 ) -> Path:  # fmt: skip
-    """Write a shard of `rows` tensors of `size` bytes, last used at `used`; return its path."""
+    """Write a feature shard and return its path.
+
+    It has `rows` tensors of `size` bytes, and was last used at `used`.
+    """
     tensors = {space.key(image(index), prompt): bytes([index % 256]) * size for index in range(first, first + rows)}
     header: dict[str, object] = {}
     about = []

@@ -1,4 +1,7 @@
-"""Small training data: coloured squares in the original archive's layout, and images broken on purpose."""
+"""Small training data: coloured squares, and broken images.
+
+The squares are in the original archive's layout; the images are broken on purpose.
+"""
 
 from __future__ import annotations
 

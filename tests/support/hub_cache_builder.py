@@ -1,4 +1,7 @@
-"""Hugging Face caches made by hand: blobs named by digest, snapshots of links, references."""
+"""Hugging Face caches made by hand.
+
+They have blobs named by digest, snapshots of links, and references.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,10 @@ REPO = "liuhaotian/llava-v1.5-7b"
 def add_repo(
     hub: Path, *, repo: str = REPO, kind: str = "models", commit: str = COMMIT, ref: str | None = "main", **files: bytes
 ) -> Path:
-    """Add a revision of a repository and return its folder; `config_json=b"{}"` is the file config.json."""
+    """Add a revision of a repository; return its folder.
+
+    A keyword is a file: `config_json=b"{}"` is config.json.
+    """
     folder = hub / f"{kind}--{repo.replace('/', '--')}"
     snapshot = folder / "snapshots" / commit
     snapshot.mkdir(parents=True)

@@ -14,7 +14,10 @@ PIECE = 1 << 16
 
 
 class LoopbackHub(ThreadingHTTPServer):
-    """A server of `content`; the first download pauses after `pause_at` bytes until `go_on` is set."""
+    """Server of `content`, with a pause in the first download.
+
+    It pauses after `pause_at` bytes until `go_on` is set.
+    """
 
     daemon_threads = True
 
@@ -36,7 +39,10 @@ class LoopbackHub(ThreadingHTTPServer):
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers of the Hub: HEAD sends commit, digest and size; GET sends the bytes of the Range."""
+    """Answers of the Hub to HEAD and GET.
+
+    HEAD sends commit, digest and size; GET sends the bytes of the Range.
+    """
 
     server: LoopbackHub
     protocol_version = "HTTP/1.1"

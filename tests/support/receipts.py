@@ -25,7 +25,10 @@ def group(name: str, status: Status = "passed") -> GroupResult:
 
 
 def groups(**statuses: Status) -> tuple[GroupResult, ...]:
-    """Return the CPU groups passed; a keyword changes one or adds one (mini_benchmark for mini-benchmark)."""
+    """Return the CPU groups, passed by default.
+
+    A keyword changes one or adds one (mini_benchmark for mini-benchmark).
+    """
     by_name: Mapping[str, Status] = dict.fromkeys(CPU_GROUPS, "passed") | {
         name.replace("_", "-"): status for name, status in statuses.items()
     }
@@ -33,7 +36,10 @@ def groups(**statuses: Status) -> tuple[GroupResult, ...]:
 
 
 def suite() -> Inputs:
-    """Return the receipt inputs of this checkout, with the lock of the tiny images."""
+    """Return the receipt inputs of this checkout.
+
+    The lock is that of the tiny images.
+    """
     return receipt_suite.read_inputs(checkout.root(), lock=LOCK)
 
 

@@ -33,7 +33,10 @@ Row = dict[str, Any]
 
 
 def a_run(path: Path, *, standin: bool = True, wrong_every: int = 3) -> RunFolder:
-    """Make a run of the 40 cells, one failed and one not run; return its folder."""
+    """Make a run of the 40 cells and return its folder.
+
+    One cell failed and one was not run.
+    """
     folder = RunFolder(path)
     (path / "logs").mkdir(parents=True)
     plan = a_plan(models=MODELS, benchmarks=BENCHMARKS, standin=standin)
@@ -50,7 +53,10 @@ def a_run(path: Path, *, standin: bool = True, wrong_every: int = 3) -> RunFolde
 
 
 def a_cell_folder(path: Path, model: str, benchmark: Benchmark, *, standin: bool = True, wrong_every: int = 3) -> None:
-    """Write VLMEvalKit's files and cell.json of one cell; the first prediction of POPE is hostile."""
+    """Write the files of one cell.
+
+    They are VLMEvalKit's files and cell.json; the first prediction of POPE is hostile.
+    """
     rows = [_predicted(row, number, wrong_every) for number, row in enumerate(tsv_rows(benchmark.name))]
     if benchmark.name == "POPE" and wrong_every:
         rows[0]["prediction"] = HOSTILE

@@ -1,4 +1,7 @@
-"""Tiny images as `docker save` writes them, in the layouts of engines before and from 25."""
+"""Tiny images as `docker save` writes them.
+
+The layouts are those of engines before and from 25.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +51,10 @@ def save(
     labels: Mapping[str, str] = LABELS,
     layout: str = "legacy",
 ) -> SavedImage:
-    """Write a tar of one image with noise layers of these sizes; the seed decides the bytes."""
+    """Write a tar of one image with noise layers.
+
+    The layers have these sizes; the seed decides the bytes.
+    """
     layers = tuple(layer(f"file-{number}", noise(seed * 100 + number, size)) for number, size in enumerate(sizes))
     config = config_of(layers, labels=labels)
     write(path, config, layers, layout=layout)
@@ -69,7 +75,10 @@ def config_of(layers: Sequence[bytes], *, labels: Mapping[str, str] = LABELS) ->
 
 
 def write(path: Path, config: bytes, layers: Sequence[bytes], *, layout: str = "legacy", images: int = 1) -> None:
-    """Write config and layers unchecked; with layout 'links' a repeated layer is a symbolic link."""
+    """Write config and layers unchecked.
+
+    With layout 'links' a repeated layer is a symbolic link.
+    """
     digest = hashlib.sha256(config).hexdigest()
     blobs = layout == "oci"
     names = [

@@ -1,4 +1,7 @@
-"""Clients of a session's server, in processes of their own; the server's child processes."""
+"""Clients of a session's server, and the server's child processes.
+
+Each client is a separate process.
+"""
 
 from __future__ import annotations
 
@@ -64,7 +67,10 @@ def words_of(number: str) -> bytes:
 
 
 def spare_of(server: subprocess.Popen[str]) -> int:
-    """Return the process of the one evaluator that waits, as soon as there is one."""
+    """Return the process of the one waiting evaluator.
+
+    It returns as soon as there is one.
+    """
     found: list[int] = wait_until.until(lambda: children(server.pid))
     assert len(found) == 1
     return found[0]

@@ -1,4 +1,6 @@
-"""The session's own server and worker, with evaluators that perform small actions without VLMEvalKit.
+"""Session's server and worker, with evaluators without VLMEvalKit.
+
+The evaluators perform small actions.
 
     python -m support.session_server [--idle SECONDS] [--build-facts FILE]     its folder is $VLDOCK_SESSION
 

@@ -1,7 +1,7 @@
-"""Names defined below src/vldock, read from the sources: no import, so no torch needed.
+"""Names defined below src/vldock, read from the sources.
 
-`flaws` checks code or text that names vldock modules in a way no import reaches: patches' inserted text, tests that run
-in the container, strings.
+Nothing is imported, so no torch is needed. `flaws` checks code or text that names vldock modules in a way no import
+reaches: patches' inserted text, tests that run in the container, strings.
 """
 
 from __future__ import annotations
@@ -23,7 +23,10 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 @cache
 def path_of(module: str) -> Path | None:
-    """Return the file of a dotted module, a package's __init__.py, a folder without one, or None."""
+    """Return the file of a dotted module, or None.
+
+    The file is the module, a package's __init__.py, or a folder without one.
+    """
     path = SOURCE / module.replace(".", "/")
     return next((file for file in (path.with_suffix(".py"), path / "__init__.py", path) if file.exists()), None)
 
@@ -67,14 +70,20 @@ def find(dotted: str) -> ast.AST | None:
 
 
 def _member(owner: ast.ClassDef, name: str) -> ast.AST | None:
-    """Return the node of a class member, the class itself if it may be inherited, else None."""
+    """Return the node of a class member, or None.
+
+    Where the member may be inherited, it is the class itself.
+    """
     fields = {part.attr for part in ast.walk(owner) if isinstance(part, ast.Attribute)}
     inherited = bool(owner.bases) or name in fields or name.startswith("__")
     return dict(_bound(owner.body)).get(name, owner if inherited else None)
 
 
 def imported(text: str) -> Iterator[tuple[str, str]]:
-    """Yield (local name, dotted name) of each `from vldock... import ...` in a text, which need not be a whole file."""
+    """Yield the names of each `from vldock... import ...` in a text.
+
+    Each is (local name, dotted name). The text need not be a whole file.
+    """
     for match in IMPORTED.finditer(text):
         names = re.sub(r"#.*", "", match[2]).strip("() \t\n")
         for part in filter(None, (part.strip() for part in names.split(","))):
@@ -125,7 +134,10 @@ def _call_flaws(name: str, node: ast.AST, text: str) -> Iterator[str]:
 
 
 def _parameters(node: ast.AST) -> tuple[int, set[str]] | None:
-    """Return how many positional arguments a call takes, and the names it knows; None where the source does not say."""
+    """Return the parameters a call takes, or None.
+
+    They are the number of positional arguments and the known names. None where the source does not say.
+    """
     if isinstance(node, Function) and node.args.vararg is None and node.args.kwarg is None:
         positional = [*node.args.posonlyargs, *node.args.args]
         known = {argument.arg for argument in (*positional, *node.args.kwonlyargs)}
@@ -145,7 +157,10 @@ def _parameters(node: ast.AST) -> tuple[int, set[str]] | None:
 
 
 def _first_call(text: str) -> ast.Call | None:
-    """Return the call a text begins with: the shortest beginning that ends in `)` and parses."""
+    """Return the call a text begins with.
+
+    It is the shortest beginning that ends in `)` and parses.
+    """
     for match in re.finditer(r"\)", text[:2000]):
         try:
             tree = ast.parse(f"({text[: match.end()]})", mode="eval")

@@ -1,4 +1,7 @@
-"""Weights of a few hundred bytes in the real formats, and locks that declare them."""
+"""Weights of a few hundred bytes, and their locks.
+
+The weights have the real formats.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,10 @@ def torch_archive(size: int = 64, seed: int = 0) -> bytes:
 
 
 def model(size: int = 4096) -> dict[str, bytes]:
-    """Return the files of a model of two shards, and some that no loader reads."""
+    """Return the files of a model of two shards.
+
+    Some of them are read by no loader.
+    """
     shards = {f"model-0000{n}-of-00002.safetensors": safetensors(size, seed=n) for n in (1, 2)}
     index = {"metadata": {}, "weight_map": dict(zip("ab", shards, strict=True))}
     return {
@@ -64,7 +70,10 @@ def write_locks(
     repos: Iterable[str] = (LLAVA, CLIP),
     revision: str | None = None,
 ) -> Path:
-    """Write locks of these tables, at `endpoint`/tsv, and of the repositories; return their folder."""
+    """Write locks of tables and repositories; return their folder.
+
+    The tables are at `endpoint`/tsv.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     rows: list[dict[str, Any]] = [
         {

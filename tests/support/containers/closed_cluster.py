@@ -1,7 +1,7 @@
-"""The commands of `make prove-closed`: fetch a bundle, move it, load, check, evaluate without a network.
+"""Commands of `make prove-closed`, from fetch to evaluation.
 
-The stand-ins play the part of real weights and data: a host of this machine serves them, locks of their own declare
-them, and VLDOCK_STANDIN is never set.
+They fetch a bundle, move it, load, check, and evaluate without a network. The stand-ins play the part of real weights
+and data: a host of this machine serves them, locks of their own declare them, and VLDOCK_STANDIN is never set.
 """
 
 from __future__ import annotations
@@ -36,7 +36,10 @@ def tables() -> dict[str, bytes]:
 
 
 def repositories() -> dict[str, dict[str, bytes]]:
-    """Return the files of the models and their vision tower, by repository and name."""
+    """Return the files of the models and their vision tower.
+
+    They are by repository and name.
+    """
     found = {}
     for place in sorted((ASSETS / "huggingface").glob("models--*")):
         files = hub_cache_layout.snapshot(place, hub_cache_layout.commit_of(place) or "")
@@ -54,13 +57,19 @@ def serve_assets(locks: Path) -> Iterator[Path]:
 
 
 def accepted_md5s() -> str:
-    """Return the value of VLDOCK_ACCEPT_MD5: these files differ on purpose from those VLMEvalKit publishes."""
+    """Return the value of VLDOCK_ACCEPT_MD5.
+
+    These files differ on purpose from those VLMEvalKit publishes.
+    """
     sums = {name: hashlib.md5(content, usedforsecurity=False).hexdigest() for name, content in tables().items()}
     return ",".join(f"{name}={value}" for name, value in sums.items())
 
 
 def vldock(*words: object, timeout: float = SECONDS) -> Completed:
-    """Run a vldock command; of this environment it gets PATH, HOME and DOCKER_HOST only."""
+    """Run a vldock command in a minimal environment.
+
+    Of this environment it has PATH, HOME and DOCKER_HOST only.
+    """
     argv = [str(checkout.root() / ".venv/bin/vldock"), *map(str, words)]
     env = {name: os.environ[name] for name in ("PATH", "HOME", "DOCKER_HOST") if name in os.environ}
     return subprocess.run(argv, capture_output=True, text=True, timeout=timeout, check=False, env=env)
@@ -105,7 +114,10 @@ class Cluster:
         self.loaded: dict[str, Completed] = {}
 
     def transfer_bundles(self) -> None:
-        """Fetch both kinds of bundle from the host, move them, load each into empty folders."""
+        """Fetch, move and load both kinds of bundle.
+
+        They are fetched from the host, and each is loaded into empty folders.
+        """
         origin, moved = self.root / "connected", self.root / "moved"
         origin.mkdir()
         with serve_assets(self.locks) as locks:
@@ -122,7 +134,10 @@ class Cluster:
         return path
 
     def matrix(self, outputs: str, bundle: LoadedBundle, *more: object, env: Sequence[str] = ()) -> MatrixRun:
-        """Evaluate the cells without a network and without VLDOCK_STANDIN; `env` are the lines of --env-file."""
+        """Evaluate the cells without a network and without VLDOCK_STANDIN.
+
+        `env` are the lines of --env-file.
+        """
         words = ["matrix", "--image", self.image, "--network", "none", "--gpus", "none", "--samples", self.samples]
         words += ["--models", ",".join(self.models), "--benchmarks", ",".join(self.benchmarks)]
         folder = self.root / outputs

@@ -1,4 +1,7 @@
-"""A real session for tests/docker/session: started and used by `vldock session`, slowed down, inspected."""
+"""Real session for tests/docker/session.
+
+It is started and used by `vldock session`, slowed down, and inspected.
+"""
 
 from __future__ import annotations
 
@@ -86,7 +89,10 @@ class LiveSession:
 
     @contextmanager
     def hold_answers(self) -> Iterator[None]:
-        """Hold back the worker's fifth answer to each run until the block or `release_answers` ends it."""
+        """Hold back the worker's fifth answer to each run.
+
+        The hold ends with the block or by `release_answers`.
+        """
         worker = Path(self.status()["socket"]).with_name("worker.sock")
         words = ["python", "-c", GATE.read_text(encoding="utf-8"), str(worker), MARK]
         made = self.client.api.exec_create(self.handle.id, words)["Id"]

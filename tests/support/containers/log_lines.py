@@ -1,4 +1,7 @@
-"""Log lines at WARNING or above that an evaluation may print, each with its reason."""
+"""Log lines permitted in an evaluation, each with its reason.
+
+They are at WARNING or above.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,9 @@ LISTED: dict[str, str] = {
 
 
 def unlisted(text: str) -> list[str]:
-    """Return the lines of `text` at WARNING or above that match no listed pattern."""
+    """Return the unlisted log lines of `text`.
+
+    They are at WARNING or above and match no listed pattern.
+    """
     lines = [line for line in text.splitlines() if LEVEL.search(line)]
     return [line for line in lines if not any(re.search(pattern, line) for pattern in LISTED)]

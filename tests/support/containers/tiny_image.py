@@ -1,4 +1,7 @@
-"""An image of a few kilobytes over the base; its `python` is a shell script."""
+"""Image of a few kilobytes over the base.
+
+Its `python` is a shell script.
+"""
 
 from __future__ import annotations
 

@@ -18,7 +18,10 @@ SECONDS = 1800  # a ceiling; a busy machine is never near it
 
 
 class TrackedContainer:
-    """A running container in which a test runs commands; `inner` is the harness's own."""
+    """Running container for a test's commands.
+
+    `inner` is the harness's own.
+    """
 
     def __init__(self, inner: lifecycle.Container) -> None:
         self.inner = inner
@@ -41,7 +44,10 @@ class TrackedContainer:
         user: str = "",
         timeout: float = SECONDS,
     ) -> Completed:
-        """Run argv as `docker exec` would; `timeout` runs inside, for docker-py has no limit."""
+        """Run argv as `docker exec` would.
+
+        `timeout` runs inside, for docker-py has no limit.
+        """
         limited = ["timeout", "-k", "5", str(timeout), *argv]
         return self.inner.execute(limited, environment=dict(environment or {}), user=user)
 
@@ -50,7 +56,10 @@ class TrackedContainer:
         return self.handle.diff() or []
 
     def session_status(self) -> dict[str, Any]:
-        """Return the status of the session in the container; an empty dict while it does not answer."""
+        """Return the status of the session in the container.
+
+        It is an empty dict while the session does not answer.
+        """
         printed = self.exec(["python", "-m", "vldock.image", "session", "status", "--json"]).stdout
         return dict(json.loads(printed)) if printed else {}
 
@@ -70,7 +79,10 @@ def make_spec(
     gpus: str = "none",
     init: bool = False,
 ) -> Spec:
-    """Return the spec of a container of this test session; a mount's target may end in ':ro'."""
+    """Return the spec of a container of this test session.
+
+    A mount's target may end in ':ro'.
+    """
     return Spec(
         image=image,
         argv=tuple(argv),
@@ -99,7 +111,10 @@ def running(client: Any, spec: Spec) -> Iterator[TrackedContainer]:
 
 
 def run_to_end(client: Any, spec: Spec, *, timeout: float = SECONDS) -> Completed:
-    """Run a container to its end and return exit code and output; AssertionError after `timeout` seconds."""
+    """Run a container to its end; return exit code and output.
+
+    Raises AssertionError after `timeout` seconds.
+    """
     out: dict[str, list[str]] = {"stdout": [], "stderr": []}
     deadline = time.monotonic() + timeout
     with lifecycle.run_container(client, spec) as container:

@@ -34,7 +34,10 @@ http: {{addr: 127.0.0.1:{port}}}
 
 
 def require(*programs: tuple[str, str]) -> None:
-    """Install, as root, the Debian packages of missing programs; takes pairs of program and package."""
+    """Install the Debian packages of missing programs, as root.
+
+    Takes pairs of program and package.
+    """
     missing = [package for program, package in programs if shutil.which(program) is None]
     if missing:
         system_packages.install(missing, log=silent)
@@ -75,7 +78,10 @@ class Registry:
             self.process = None
 
     def tags(self, name: str) -> dict[str, str]:
-        """Return the tags of a repository and their digests, as the registry reports them."""
+        """Return the tags of a repository with their digests.
+
+        Both are as the registry reports them.
+        """
         auth = (USER, PASSWORD)
         listed = requests.get(f"http://{self.host}/v2/{name}/tags/list", timeout=SECONDS, auth=auth).json()
         return {tag: self.digest(name, tag) for tag in listed.get("tags") or ()}
@@ -96,7 +102,10 @@ def free_port() -> int:
 
 @contextmanager
 def running(folder: Path, *, password: bool = False, root: Path | None = None) -> Iterator[Registry]:
-    """Yield a running registry with blobs in `root` (default: below `folder`), optionally with a password."""
+    """Yield a running registry, with or without a password.
+
+    Its blobs are in `root` (default: below `folder`).
+    """
     require((PROGRAM, "docker-registry"))
     port, root = free_port(), root or folder / "blobs"
     auth = ""
@@ -118,7 +127,10 @@ def running(folder: Path, *, password: bool = False, root: Path | None = None) -
 
 @contextmanager
 def small_disk(folder: Path, size: str) -> Iterator[Path]:
-    """Yield a folder on a separate disk of this size (a tmpfs); needs root."""
+    """Yield a folder on a separate disk of this size.
+
+    The disk is a tmpfs; it needs root.
+    """
     folder.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "vldock-test", str(folder)], check=True)
     try:
@@ -134,7 +146,10 @@ def grow(folder: Path, size: str) -> None:
 
 @dataclass(frozen=True)
 class SlowProxy:
-    """The port of a slow proxy, and the file with the number of bytes passed."""
+    """Slow proxy: its port and its counter.
+
+    The counter is the file with the number of bytes passed.
+    """
 
     port: int
     counter: Path
@@ -146,7 +161,10 @@ class SlowProxy:
 
     @contextmanager
     def hold_at(self, passed: float) -> Iterator[Path]:
-        """Hold back all bytes after `passed` until the block ends; the yielded file exists once bytes wait."""
+        """Hold back all bytes after `passed` until the block ends.
+
+        The yielded file exists once bytes wait.
+        """
         limit, held = self.counter.with_suffix(".limit"), self.counter.with_suffix(".held")
         held.unlink(missing_ok=True)
         limit.with_suffix(".new").write_text(str(passed))
@@ -159,7 +177,10 @@ class SlowProxy:
 
 @contextmanager
 def slow(registry: Registry, *, rate: float, pause: float = 0.0) -> Iterator[SlowProxy]:
-    """Yield a proxy to a registry with a rate (bytes/s each way) and a pause (s) a connection."""
+    """Yield a slow proxy to a registry.
+
+    The rate is bytes/s each way, the pause seconds a connection.
+    """
     counter = registry.config.with_suffix(".bytes")
     words = [Path(__file__).parent / "slow_proxy.py", registry.port, rate, pause, counter]
     with subprocess.Popen([sys.executable, *map(str, words)], stdout=subprocess.PIPE, text=True) as process:

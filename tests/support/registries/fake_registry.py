@@ -1,6 +1,7 @@
-"""A registry in memory, as an adapter of requests; can die at any request.
+"""Registry in memory, as an adapter of requests.
 
-It enforces the rules of a real one: ranges of uploads, digests, blobs before their manifest.
+It can die at any request. It enforces the rules of a real one: ranges of uploads, digests, blobs before their
+manifest.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""A registry on loopback that serves one image by digest, and one that never answers."""
+"""Registries on loopback: one of an image, one silent.
+
+The first serves one image by digest; the second never answers.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,10 @@ def digest(content: bytes) -> str:
 
 @contextmanager
 def serving(layer: bytes) -> Iterator[str]:
-    """Yield HOST:PORT/NAME@DIGEST of an image of one layer (a tar), served while the block lasts."""
+    """Yield HOST:PORT/NAME@DIGEST of an image of one layer.
+
+    The layer is a tar, served while the block lasts.
+    """
     config = json.dumps(
         {
             "architecture": "amd64",

@@ -1,8 +1,9 @@
-"""A slow proxy to a port of this machine, as a program: slow_proxy.py PORT BYTES_PER_SECOND PAUSE COUNTER.
+"""Slow proxy to a port of this machine, as a program.
 
-It prints its own port, and writes the number of bytes passed to the file COUNTER. While there is a file
-COUNTER.limit no byte passes beyond the number in it; COUNTER.held is made when one waits.
-A separate process, so that it leaves nothing in the tests' process when it is killed with connections open.
+Usage: slow_proxy.py PORT BYTES_PER_SECOND PAUSE COUNTER. It prints its own port, and writes the number of bytes passed
+to the file COUNTER. While there is a file COUNTER.limit no byte passes beyond the number in it; COUNTER.held is made
+when one waits. A separate process, so that it leaves nothing in the tests' process when it is killed with connections
+open.
 """
 
 from __future__ import annotations

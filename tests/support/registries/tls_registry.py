@@ -1,4 +1,7 @@
-"""The registry in memory over TLS on loopback, and a plain port that must receive nothing."""
+"""Registry in memory over TLS on loopback.
+
+A plain port beside it must receive nothing.
+"""
 
 from __future__ import annotations
 
@@ -102,7 +105,7 @@ class PlainListener:
 
 @contextmanager
 def listening() -> Iterator[PlainListener]:
-    """Yield a listener at port 80 of this machine, or at a free port."""
+    """Yield a listener at port 80, or at a free port."""
     try:
         server = socket.create_server(("127.0.0.1", 80))
     except OSError:
@@ -130,7 +133,10 @@ def listening() -> Iterator[PlainListener]:
 
 
 class HiddenTls:
-    """A registry at a port of this machine behind a TLS proxy that sends no X-Forwarded-Proto."""
+    """Registry behind a TLS proxy without X-Forwarded-Proto.
+
+    The registry is at a port of this machine.
+    """
 
     def __init__(self, port: int) -> None:
         self.port = port
