@@ -23,7 +23,7 @@ def markdown_table() -> str:
 
 
 def _subclasses(error: type[VldockError]) -> Iterator[type[VldockError]]:
-    """Yield every error of both trees but Refusal, which only groups others."""
+    """Yield every error of both trees except the mere group Refusal."""
     for one in error.__subclasses__():
         if one.__module__ in MODULES:
             if one is not errors.Refusal:

@@ -56,7 +56,7 @@ def render_all() -> list[tuple[Path, str, str]]:
 
 
 def main(argv: list[str]) -> int:
-    """Write what differs, or with --check show it and return 4."""
+    """Write outdated files, or with --check show them and return 4."""
     stale = [(path, new, source) for path, new, source in render_all() if _text(path) != new]
     for path, new, source in stale:
         if "--check" in argv:

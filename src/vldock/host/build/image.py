@@ -110,7 +110,7 @@ def from_checkout(folder: Path, base: str, **options: Any) -> BuildRequest:
 def index_secret(url: str | None) -> Iterator[Path | None]:
     """Yield a private file with the index URL, removed after the build.
 
-    As an argument the URL would stay in the image's history.
+    As an argument the URL would remain in the image's history.
     """
     if not url:
         yield None

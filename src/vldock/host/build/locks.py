@@ -43,12 +43,12 @@ class Lock:
 
     @property
     def source(self) -> Path:
-        """Requirements whose dependencies are followed."""
+        """Requirements followed to their dependencies."""
         return self.folder / f"{self.name}.in"
 
     @property
     def nodeps(self) -> Path:
-        """Exact pins whose dependencies are not followed."""
+        """Exact pins not followed to their dependencies."""
         return self.folder / f"{self.name}.nodeps.in"
 
     @property

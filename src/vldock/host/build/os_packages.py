@@ -77,7 +77,7 @@ def read(client: Any, image: str) -> OsPackages:
 
 
 def drift(recorded: OsPackages, actual: OsPackages) -> list[str]:
-    """Return one line per package whose version is not the recorded one."""
+    """Return one line per package of another version than the record."""
     lines = []
     for part in ("image", "build"):
         was, now = getattr(recorded, part), getattr(actual, part)

@@ -38,7 +38,7 @@ ADVICE = "fill a cache from one machine at a time, then mount it read-only; or k
 
 @dataclass(frozen=True)
 class MountPoint:
-    """The mount a folder lies on: where, of which type, with which options."""
+    """The mount of a folder: place, type and options."""
 
     point: str
     kind: str

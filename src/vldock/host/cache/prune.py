@@ -66,7 +66,7 @@ class PrunePlan:
         return sum(flaw.size for flaw in self.flaws) + sum(one.size for one in self.deletions)
 
     def lines(self) -> list[str]:
-        """Return one line a deletion, then one a path that is spared."""
+        """Return a line for each deletion, then for each spared path."""
         return [
             *(f"{flaw.kind:<8} {size_text(flaw.size):>10}  {flaw.path}: {flaw.why}" for flaw in self.flaws),
             *(line for one in self.deletions for line in one.lines),

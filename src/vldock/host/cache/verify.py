@@ -1,7 +1,7 @@
 """Verification of caches: content against checksums, without a network.
 
 A blob of the Hub is named after its content: the SHA-256 of a large file, git's SHA-1 of a small one. An Arrow stream
-ends in a marker of its own. A benchmark's md5 is declared in common/matrix.py, its other
+ends in its own marker. A benchmark's md5 is declared in common/matrix.py, its other
 editions in locks/datasets.json.
 """
 
@@ -82,7 +82,7 @@ def _references(locations: CacheLocations) -> Iterator[hub_cache_layout.Referenc
 
 
 def repair(locations: CacheLocations) -> list[hub_cache_layout.Reference]:
-    """Rewrite every broken reference whose meaning is known; return them as they were.
+    """Rewrite every broken reference of known meaning; return the originals.
 
     Raises EnvironmentUnfit where one cannot be written.
     """
@@ -103,7 +103,7 @@ def _arrow_files(locations: CacheLocations) -> Iterator[Callable[[], VerifyResul
 
 
 def _prepared(info: Path) -> VerifyResult:
-    """Check one prepared data set: every split present, every Arrow file whole."""
+    """Check one prepared data set: every split present, every Arrow file complete."""
     files = sorted(info.parent.glob("*.arrow"))
     size = sum(file.stat().st_size for file in files)
     cure = f"rm -r {info.parent}, then load it with a network"

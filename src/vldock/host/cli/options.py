@@ -32,12 +32,12 @@ def combine(*options: Option) -> Option:
 
 
 def json_option(text: str = "Print one JSON object to standard output.") -> Option:
-    """Return --json, which a command gets as `as_json`."""
+    """Return the option --json, a command's parameter `as_json`."""
     return click.option("--json", "as_json", is_flag=True, help=text)
 
 
 def user_option(text: str = "UID:GID. Default: yours, so that results are yours.") -> Option:
-    """Return --user, which a command resolves to its caller by default."""
+    """Return the option --user; the default is the command's caller."""
     return click.option("--user", help=text)
 
 

@@ -70,7 +70,7 @@ def lines(item: dict[str, Any]) -> list[tuple[str, str]]:
 @click.argument("second", type=PLACE)
 @options.json_option()
 def diff_command(first: Path, second: Path, as_json: bool) -> int:
-    """Show what changed between two scores, and the possible effect.
+    """Show changes between two scores, and their possible effects.
 
     Image, code, weights, data, prompts, generation, judge or hardware.
 

@@ -68,7 +68,7 @@ def _prove(
     keep: bool,
     **build_options: Any,
 ) -> Proof:
-    """Build what is to be compared, compare it, remove it unless `keep`.
+    """Build and compare images; remove the built ones unless `keep`.
 
     `build_options` are of the BuildRequest.
     """

@@ -46,7 +46,10 @@ def find(client: Any, *, role: str | None = None, run_id: str | None = None) -> 
 
 
 def remove(client: Any, *, run_id: str) -> list[str]:
-    """Remove the containers of a run whose host process died; return their names."""
+    """Remove the containers of a dead run; return their names.
+
+    A run is dead where its host process died.
+    """
     found = find(client, run_id=run_id)
     for handle in found:
         end_container(handle)

@@ -61,7 +61,7 @@ class Completed:
 
 
 class Container:
-    """A started container; made by `running`, which also removes it."""
+    """A started container; `running` makes and removes it."""
 
     def __init__(self, handle: Any, sock: Any) -> None:
         self.handle = handle
@@ -86,7 +86,7 @@ class Container:
             self._reader.start()
 
     def join(self) -> None:
-        """Wait for the reader, which ends with the container."""
+        """Wait for the reader; it ends with the container."""
         self._reader.join(timeout=STOP_SECONDS)
 
     def _read(self, output: Iterator[tuple[Source, bytes]]) -> None:

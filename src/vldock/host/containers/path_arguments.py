@@ -1,4 +1,4 @@
-"""Path arguments of `vldock predict`: mounts, and the words inside the container."""
+"""Path arguments of `vldock predict`: mounts, and arguments in the container."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PLAIN = ("--json", "--stream", "--no-stream", "-h", "--help")  # options without
 
 @dataclass(frozen=True)
 class MountedArguments:
-    """A command in the container: words, mounts, standard input, variables."""
+    """A command in the container: arguments, mounts, standard input, variables."""
 
     argv: tuple[str, ...]
     mounts: tuple[Mount, ...] = ()
@@ -27,7 +27,7 @@ class MountedArguments:
 
 
 def translate(words: Sequence[str], *, root: Path | None = None) -> MountedArguments:
-    """Return the words of `vldock.image predict` with each file of this machine mounted.
+    """Return the arguments of `vldock.image predict`, with this machine's files mounted.
 
     UsageError for a file that is not there.
 
@@ -59,7 +59,7 @@ def _workspace(root: Path, mounts: list[Mount]) -> Mapping[str, str]:
 
 
 def _pairs(words: Sequence[str]) -> Iterator[tuple[str, str | None]]:
-    """Yield (option, value), (option, None) for one without, ("", word) for the question."""
+    """Yield (option, value), (option, None) without a value, ("", word) for the question."""
     rest = iter(words)
     for word in rest:
         option, equals, value = word.partition("=")

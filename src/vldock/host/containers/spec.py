@@ -84,7 +84,7 @@ class Spec:
 
     @property
     def labels(self) -> dict[str, str]:
-        """The labels by which a leftover is found, and the marks beside them."""
+        """The labels to find a leftover by, and the marks beside them."""
         return {ROLE_LABEL: self.role} | ({RUN_LABEL: self.run_id} if self.run_id else {}) | dict(self.marks)
 
     def sdk_arguments(self) -> dict[str, Any]:
@@ -167,7 +167,7 @@ def restart_policy(text: str) -> dict[str, Any]:
 def gpus_option(gpus: str) -> str:
     """Return the value of `docker run --gpus`.
 
-    A list of devices needs quotes of its own inside the word.
+    A list of devices needs quotes inside the argument.
     """
     return gpus if gpus == "all" else f'"device={gpus}"' if "," in gpus else f"device={gpus}"
 

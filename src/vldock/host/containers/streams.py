@@ -1,4 +1,4 @@
-"""Standard output and error of a container or an exec, kept apart.
+"""Separate standard output and error of a container or an exec.
 
 docker-py reads them too (`attach(demux=True)`, `exec_run(demux=True)`), but never closes the socket it reads from.
 """

@@ -20,9 +20,9 @@ def caller_user() -> str:
 
 
 def parse_environment(pairs: Sequence[str], *, standin: bool) -> dict[str, str]:
-    """Return NAME=VALUE words as a mapping.
+    """Return NAME=VALUE arguments as a mapping.
 
-    Raises UsageError for a word without a name or a value.
+    Raises UsageError for an argument without a name or a value.
     """
     values = {"VLDOCK_STANDIN": "1"} if standin else {}
     for pair in pairs:

@@ -59,7 +59,7 @@ def socket_path(address: str) -> Path | None:
 
 
 def connect(*, address: str | None = None, seconds: float = 60) -> Any:
-    """Return a docker SDK client of the engine, which has answered a ping.
+    """Return a docker SDK client of the engine, after a ping.
 
     Raises EnvironmentUnfit when the SDK is missing or no engine answers.
     """

@@ -1,4 +1,4 @@
-"""Find a docker command that can build with BuildKit.
+"""Search for a docker command able to build with BuildKit.
 
 A client below 23 has BuildKit in itself (DOCKER_BUILDKIT=1); from 23 on it needs the buildx plug-in, and says
 "BuildKit is enabled but the buildx component is missing" without it. Several may be on one PATH: the first that can is
@@ -81,12 +81,12 @@ def require_any() -> DockerCli:
 
 
 def choose(clis: Iterable[DockerCli]) -> DockerCli | None:
-    """Return the first that can build with BuildKit."""
+    """Return the first command able to build with BuildKit."""
     return next((cli for cli in clis if cli.buildkit), None)
 
 
 def require_builder(candidates: Iterable[str] | None = None, *, run: Runner = capture) -> DockerCli:
-    """Return a docker command that can build with BuildKit.
+    """Return a docker command able to build with BuildKit.
 
     Raises EnvironmentUnfit when there is none, naming those that cannot.
     """

@@ -105,7 +105,7 @@ def require_startable(machine: Machine, paths: EnginePaths) -> None:
 
 
 def start_by_hand(*, paths: EnginePaths, log: Say, seconds: float, answers: Callable[[], bool]) -> None:
-    """Start dockerd in a session of its own and wait until it answers.
+    """Start dockerd in a separate session and wait until it answers.
 
     Another `vldock engine up` that starts it at the same moment is waited for, not raced.
     """
@@ -150,7 +150,7 @@ def dockerd_argv(paths: EnginePaths) -> list[str]:
 
 
 def last_error_line(log: Path, offset: int) -> str:
-    """Return the last line about a failure that a log gained since `offset`."""
+    """Return a log's last line about a failure after `offset`."""
     with log.open("rb") as stream:
         stream.seek(offset)
         lines = stream.read().decode(errors="replace").strip().splitlines()

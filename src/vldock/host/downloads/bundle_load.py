@@ -49,7 +49,7 @@ def load(
     """Load a bundle into a data folder and a hub cache.
 
     Its benchmarks go into `data`, its weights into the hub cache `hub`. Nothing gets its name before every byte of the
-    bundle was checked; a second load keeps what is there. Raises WrongBytes naming the file that is changed, cut or
+    bundle was checked; a second load keeps existing files. Raises WrongBytes naming the file that is changed, cut or
     missing, InputRefused for what is no bundle or for a benchmark that is there with other bytes, NoRoom, UsageError
     where a folder it needs was not given.
     """

@@ -111,7 +111,7 @@ def _of_archive(tar: tarfile.TarFile) -> Members:
 
 @contextmanager
 def refuse_damaged(path: Path) -> Iterator[None]:
-    """Raise WrongBytes for a cut or flipped archive, wherever that is noticed."""
+    """Raise WrongBytes for a cut or flipped archive, found anywhere."""
     try:
         yield
     except (tarfile.TarError, zstandard.ZstdError, EOFError) as error:

@@ -64,7 +64,7 @@ class Bundle:
 def staging_folder(path: Path) -> Path:
     """Return the folder a bundle is gathered in.
 
-    The bundle itself, or one beside an archive, kept until that is whole.
+    The bundle itself, or one beside an archive, kept until that is complete.
     """
     return path.with_name(f"{path.name}.staging") if path.name.endswith(ARCHIVE) else path
 

@@ -1,6 +1,6 @@
 """Execute a fetch: one process a folder, room first, files in parallel.
 
-Repositories become visible when they are whole.
+Repositories become visible when they are complete.
 """
 
 from __future__ import annotations

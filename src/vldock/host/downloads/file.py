@@ -23,10 +23,10 @@ WHOLE_TRIES = 2  # a part resumed may be another version's beginning: once more 
 
 
 def fetch_file(web: Web, request: FileRequest, *, listener: ProgressListener, quick: bool = False) -> FetchedFile:
-    """Fetch a file into its place; an existing right one is kept.
+    """Fetch a file into its place; keep an existing correct one.
 
     Raises WrongBytes, DownloadDenied, NotThere, HostFailed, EnvironmentUnfit (NoRoom where the disk is full), or
-    Stopped; the part stays for the next try, except where its bytes are wrong.
+    Stopped; the part remains for the next try, except where its bytes are wrong.
     """
     try:
         kept = check_existing(request, listener=listener, quick=quick)

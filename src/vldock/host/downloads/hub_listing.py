@@ -2,7 +2,7 @@
 
 The request is ours, not HfApi.model_info's. Seen with huggingface_hub 2.4: HfApi follows a redirect from https to http,
 ignores REQUESTS_CA_BUNDLE, sends a hub on this machine through a proxy, refuses under HF_HUB_OFFLINE, and cannot read
-a mirror's listing whose LFS entries lack `sha256` or `pointerSize`. A client of our own mends the first four, for every
+a mirror's listing whose LFS entries lack `sha256` or `pointerSize`. A custom client corrects the first four, for every
 user of the library in the process and with more lines than are below.
 """
 
@@ -25,7 +25,7 @@ from vldock.host.util.redaction import clean_message
 from vldock.host.util.retry import LOST, RetryableError
 
 MAIN = "main"
-# Nothing of the image loads these: other frameworks' weights, pictures of a model card, git's own file.
+# Nothing of the image loads these: other frameworks' weights, images of a model card, git's own file.
 FRAMEWORKS = ("*.h5", "*.msgpack", "*.onnx", "*.ot", "*.gguf", "*.tflite")
 PICTURES = ("*.png", "*.jpg", "*.jpeg", "*.gif", "*.mp4")
 UNUSED = (*FRAMEWORKS, *PICTURES, ".gitattributes", "runs/*", "*.tfevents.*")

@@ -106,7 +106,7 @@ def _item_without_commit(
 
 
 def foreign_data(root: Path, locked: Iterable[LockedData]) -> list[Item]:
-    """Return the TSVs in `root` that no lock declares."""
+    """Return the TSVs in `root` without a lock's declaration."""
     known = {item.file for item in locked}
     known |= {name.replace(".tsv", DERIVED) for name in known}
     return [
@@ -117,7 +117,7 @@ def foreign_data(root: Path, locked: Iterable[LockedData]) -> list[Item]:
 
 
 def foreign_repos(cache: Path, locked: Iterable[LockedRepo]) -> list[Item]:
-    """Return the repositories in the hub cache that no lock declares."""
+    """Return the cached repositories without a lock's declaration."""
     known = {item.repo for item in locked}
     return [
         Item("weights", hub_cache_layout.repo_of(path), "foreign", str(path), _size(path), ("no lock declares it",))
@@ -140,7 +140,7 @@ def _lacking(locked: LockedRepo, place: Path, files: Path) -> list[Fault]:
 
 
 def _changed(files: Path, locked: LockedRepo) -> list[Fault]:
-    """Return the files whose bytes differ from their blob's name or the lock.
+    """Return the files different from their blob's name or the lock.
 
     A checksum needs no network.
     """

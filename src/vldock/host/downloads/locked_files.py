@@ -148,7 +148,7 @@ def load_weights(folder: Path) -> WeightsLock:
 def record_data(folder: Path, seen: Iterable[LockedData]) -> Path:
     """Write size and sha256 of fetched benchmarks into datasets.json.
 
-    What is recorded already stays.
+    Recorded entries remain.
 
     A file that only VLDOCK_EDITION or VLDOCK_ACCEPT_MD5 made acceptable is not recorded.
     """
@@ -164,7 +164,7 @@ def record_data(folder: Path, seen: Iterable[LockedData]) -> Path:
 def record_weights(folder: Path, seen: Iterable[LockedRepo]) -> Path:
     """Write commit and files of fetched repositories into weights.json.
 
-    A repository recorded already stays.
+    A recorded repository remains.
     """
     found = {item.repo: item for item in seen}
     raw = _read(folder / WEIGHTS)

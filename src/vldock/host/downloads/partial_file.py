@@ -128,12 +128,12 @@ class PartialFile:
         self.path.unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Close the file; it stays where it is."""
+        """Close the file without moving it."""
         self._stream.close()
 
 
 def file_checksums(path: Path, expected: ExpectedFile) -> Checksums:
-    """Read a file and return the checksums that are declared, and its sha256."""
+    """Read a file; return its declared checksums and its sha256."""
     running = ChecksumAccumulator(expected)
     with path.open("rb") as stream:
         while chunk := stream.read(CHUNK):

@@ -121,7 +121,7 @@ def plan_data(
 
 
 def _no_address(item: LockedData, root: Path) -> str:
-    """Return an empty address for a file that is there.
+    """Return an empty address for an existing file.
 
     Raises InputRefused where it would have to be downloaded.
     """
@@ -138,7 +138,7 @@ def _no_address(item: LockedData, root: Path) -> str:
 def plan_weights(
     repos: Iterable[LockedRepo], cache: Path, *, web: Web, jobs: int, seed: Path | None = None
 ) -> DownloadJob:
-    """Return the files of repositories; the Hub lists what the lock lacks.
+    """Return the files of repositories; the Hub lists unlocked ones.
 
     `cache` is the hub cache itself. Raises what `hub_listing.listing` raises.
     """

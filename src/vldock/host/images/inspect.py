@@ -19,7 +19,7 @@ def read(source: Source, line: RegistryOptions, *, say: Say) -> ImageIdentity:
 
     Of a registry's or a saved image every byte is read and hashed.
 
-    An engine is taken at its word: it hashes its layers when it takes them in. Raises EnvironmentUnfit where there is
+    The engine's digests are trusted: it hashes its layers when it takes them in. Raises EnvironmentUnfit where there is
     no such image, Damaged where its parts contradict each other.
     """
     if source.path is not None:

@@ -63,7 +63,7 @@ def read_entries(stream: IO[bytes]) -> dict[str, Entry]:
 def compare(first: Layer, second: Layer) -> list[str]:
     """Return one line per path that differs, in order of paths.
 
-    The order of entries alone is a difference of its own.
+    The order of entries alone is also a difference.
     """
     lines = []
     for path in sorted(first.keys() | second.keys()):

@@ -11,7 +11,7 @@ from vldock.host.errors import error_text
 from vldock.host.images import archive
 from vldock.host.images.identity import ImageIdentity
 
-SAVE_SECONDS = 3600  # an engine writes all layers to a folder of its own before its first byte
+SAVE_SECONDS = 3600  # an engine writes all layers to its own folder before its first byte
 CONTAINERD_STORE = "io.containerd.snapshotter.v1"
 
 

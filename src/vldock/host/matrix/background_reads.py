@@ -45,7 +45,7 @@ class BackgroundReads:
         return {}
 
     def gather(self, folder: Path, cells: Sequence[Cell]) -> None:
-        """Start reading the evidence of cells whose files are final."""
+        """Start reading the evidence of cells with final files."""
         self._gathered.append(self._pool.submit(score_intervals.gather, folder, cells))
 
     def gathered(self) -> Gathered:

@@ -198,7 +198,7 @@ class Dispatcher:
         self.report_left_out(decision.left_out, cause)
 
     def give_up(self, key: Key, cause: str, running: RunningJob) -> None:
-        """Record a cell that no job finished."""
+        """Record an unfinished cell."""
         self.waiting.remove(key)
         attempts = max(1, len(self.failures.struck.get(key, ()) or self.failures.struck.get((key[0], None), ())))
         cell = self.cells[key] = self.records.give_up(key, cause, attempts)

@@ -28,7 +28,7 @@ def lines(
     *,
     outputs: Path,
 ) -> Iterator[str]:
-    """Yield the lines of a run that is not started.
+    """Yield the lines of a planned run.
 
     `found` is the run it would continue.
     """

@@ -34,7 +34,7 @@ class StartedJob(Protocol):
         """Hand over one more cell; a dead job does not take it."""
 
     def finish(self) -> None:
-        """Announce that no cell follows: the job ends after its last one."""
+        """Announce the last cell: the job ends after it."""
 
     def lines(self) -> Iterator[Line | None]:
         """Yield lines as they come, until the job has ended.

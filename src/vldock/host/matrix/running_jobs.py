@@ -89,7 +89,7 @@ class RunningJobs:
         return running
 
     def finish(self, running: RunningJob) -> None:
-        """Announce to a job that no cell follows."""
+        """Announce the last cell to a job."""
         running.finishing, running.ends = True, self.clock()
         running.started.finish()
 
@@ -116,7 +116,7 @@ class RunningJobs:
     def _read(self, running: RunningJob) -> None:
         """Pass on a job's lines and its end.
 
-        Runs in a thread of its own.
+        Runs in a separate thread.
         """
         try:
             for line in running.started.lines():

@@ -1,4 +1,4 @@
-"""Scheduler: which cell a free device takes next. Pure and deterministic.
+"""Scheduler of cells on free devices. Pure and deterministic.
 
 Longest first, models kept where they are loaded. A run and the simulation of `vldock matrix --dry-run` use the same
 `choose`.
@@ -165,7 +165,7 @@ class Planned:
 
 @dataclass(frozen=True)
 class Schedule:
-    """Expected course of a run, in the order in which cells begin."""
+    """Expected course of a run, in order of its cells' starts."""
 
     planned: tuple[Planned, ...]
 

@@ -39,7 +39,7 @@ class ArtifactStore(Protocol):
         """
 
     def add(self, subject: Manifest, name: str, contents: Sequence[bytes]) -> None:
-        """Add files of one kind beside an image; existing ones stay."""
+        """Add files of one kind beside an image; keep existing ones."""
 
     def read_log(self) -> bytes:
         """Return the stored promotion log."""

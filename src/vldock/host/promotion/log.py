@@ -57,7 +57,7 @@ class Entry:
         return json.dumps(asdict(self), sort_keys=True) + "\n"
 
     def as_done(self, *, time: str) -> Entry:
-        """Return the entry of the change that has happened."""
+        """Return the entry of the completed change."""
         return replace(self, state="done", time=time)
 
     def continues(self, other: Entry, *, tags: Collection[str]) -> bool:

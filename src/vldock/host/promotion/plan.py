@@ -123,9 +123,9 @@ def make(
 
 
 def _likely(request: PromotionRequest, identity: ImageIdentity) -> list[str]:
-    """Return the tags under which the target may have this image.
+    """Return the target's possible tags of this image.
 
-    Where it has, the image is not packed twice.
+    Where one of them has it, the image is not packed twice.
     """
     locks: list[str] = []
     for path in request.receipts:

@@ -35,7 +35,7 @@ class PromotionRequest:
 
     @property
     def groups(self) -> tuple[str, ...]:
-        """Groups that must have passed."""
+        """Required groups of tests."""
         return channels.groups_for(self.tags, require_gpu=self.require_gpu)
 
 

@@ -118,7 +118,7 @@ def _open_moves(tag: str, entries: Sequence[Entry]) -> list[tuple[Entry, Move]]:
 
 
 def execute(rollback: Rollback, context: PromotionContext) -> PromotionOutcome:
-    """Move the tag back, once its image was read back whole.
+    """Move the tag back, once its image was read back completely.
 
     Twice goes back twice.
     """

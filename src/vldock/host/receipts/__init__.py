@@ -1,4 +1,4 @@
-"""Which image passed which tests, stated in-toto and signed.
+"""Signed in-toto receipts of the tests an image passed.
 
 Written by verification, required by promotion, shown and checked by cli.receipt. Knows images, never a registry.
 

@@ -161,7 +161,7 @@ def parse(raw: bytes, *, name: str) -> SealedReceipt:
 
 
 def verify(sealed: SealedReceipt, keys: Sequence[Key], *, name: str, allow_unsigned: bool = False) -> str:
-    """Verify the signature, and return in words how the receipt is signed.
+    """Verify the signature, and describe it in a phrase.
 
     A signature must be by one of `keys`.
 

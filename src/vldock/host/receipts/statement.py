@@ -1,4 +1,4 @@
-"""The receipt: which image passed which tests; an in-toto statement, schema 1.
+"""The receipt of an image's passed tests: an in-toto statement, schema 1.
 
 An image is named by its content, never by a tag: the digest of its config (Docker's image ID) and the digests
 of its uncompressed layers in their order (diff_ids). Both are the same in an engine, a saved tar and any registry.
@@ -83,7 +83,7 @@ class GroupResult:
                 raise ValueError(what)
 
     def after(self, before: GroupResult) -> GroupResult:
-        """Return this result as the attempt after `before`, which is kept in `earlier`."""
+        """Return this result as the attempt after `before`, kept in `earlier`."""
         return replace(self, attempts=before.attempts + 1, earlier=(*before.earlier, before.outcome()))
 
     def outcome(self) -> str:
@@ -183,7 +183,7 @@ def _group(raw: Mapping[str, Any]) -> GroupResult:
 
 
 def find_missing_groups(receipts: Sequence[Receipt], wanted: Sequence[str]) -> dict[str, GroupResult | None]:
-    """Return the groups of `wanted` that no receipt states as passed.
+    """Return the groups of `wanted` without a pass in a receipt.
 
     Each with its skipped or failed result, or None.
     """

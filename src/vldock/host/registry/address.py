@@ -3,7 +3,7 @@
 An https address remains https; a password goes to its origin only.
 
 A registry names other addresses in Location headers, redirects and token realms. One behind a proxy that ends TLS often
-names itself with http:// (distribution issue 996): it is asked over https all the same.
+names itself with http:// (distribution issue 996): it is contacted over https all the same.
 """
 
 from __future__ import annotations

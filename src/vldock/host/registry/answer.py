@@ -15,8 +15,8 @@ import requests
 from vldock.host.errors import RegistryFailed
 from vldock.host.util.redaction import bare_url
 
-LONGEST = 300  # characters of a registry's words that are worth a line
-READ = 1 << 16  # bytes of an error page that are looked at
+LONGEST = 300  # most characters of a registry's message in a line
+READ = 1 << 16  # bytes of an error page to read
 NO_TEXT = re.compile(r"<(style|script)\b.*?</\1\s*>|<[^>]*>", re.DOTALL | re.IGNORECASE)
 NUMBER = re.compile(r"[0-9]{1,18}")
 DISTRIBUTION = "a registry of the OCI distribution API, v2"
@@ -24,7 +24,7 @@ SILENT = "no reason given"
 
 
 def reason_text(response: requests.Response) -> str:
-    """Return a registry's (or proxy's) own words on an error, in one line."""
+    """Return a registry's (or proxy's) error message, in one line."""
     try:
         content = next(response.iter_content(READ), b"")
     except (requests.RequestException, OSError):
@@ -57,7 +57,7 @@ def parse_json(text: str | bytes) -> Any:
 
 
 def status_text(response: requests.Response) -> str:
-    """Return status, reason and the answer's words: '404 Not Found: ...'."""
+    """Return status, reason and the answer's message: '404 Not Found: ...'."""
     return f"{_code(response)}: {reason_text(response)}"
 
 

@@ -66,7 +66,7 @@ class Manifest:
 
     @property
     def config(self) -> Descriptor:
-        """The config blob; Damaged for a list of images, which has none."""
+        """The config blob; Damaged for a list of images."""
         return self._descriptor(self.content.get("config"))
 
     @property

@@ -143,7 +143,7 @@ class _Upload:
         return None
 
     def _shrink_parts(self, size: int, reason: str) -> bool:
-        """Make the next parts smaller than `size`; False where that is impossible."""
+        """Make the next parts smaller than `size`, or return False."""
         smaller = max(_size_in(reason, below=size) or size // 2, self.least, SMALLEST)
         if smaller >= size:
             return False

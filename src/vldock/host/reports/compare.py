@@ -57,7 +57,7 @@ class Comparison:
         return f"{flips}, in {len(self.pairs)} cells (exact McNemar: p = {p:.3g})"
 
     def as_json(self) -> dict[str, Any]:
-        """Return what --json prints."""
+        """Return the values for --json."""
         return {
             "first": self.first,
             "second": self.second,

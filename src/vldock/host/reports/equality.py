@@ -35,7 +35,7 @@ class PredictionComparison:
         return not self.unpaired and all(cell.equal for cell in self.cells)
 
     def as_json(self) -> dict[str, Any]:
-        """Return what --json prints."""
+        """Return the values for --json."""
         return {
             "first": self.first,
             "second": self.second,

@@ -55,7 +55,7 @@ def policy(style: str, script: str) -> str:
 
 
 def as_json(value: Any) -> Markup:
-    """Return JSON that is safe inside a script element.
+    """Return JSON in a form safe inside a script element.
 
     It cannot end the element, nor begin a comment or an entity.
     """

@@ -74,7 +74,7 @@ def cut_prompts(folder: RunFolder, plan: RunPlan) -> list[tuple[str, str, int]]:
 
 
 def text_readings(folder: RunFolder, plan: RunPlan) -> list[tuple[str, str, dict[str, Any]]]:
-    """Return (model, benchmark, reading) of cells whose table depends on text parsing.
+    """Return (model, benchmark, reading) of cells dependent on text parsing.
 
     The passport has it.
     """

@@ -156,7 +156,7 @@ def _said(sample: Sample) -> str:
 
 
 def _notes(one: Cell, two: Cell, counts: tuple[int, int, int], shared: int) -> list[str]:
-    """Return the differences in the two cells' inputs, in words."""
+    """Describe the differences in the two cells' inputs."""
     notes = []
     if counts[0] != shared or counts[1] != shared:
         notes.append(f"only the {shared} samples both have are compared, of {counts[0]} and {counts[1]}")

@@ -17,7 +17,7 @@ from vldock.host.runs.plan import RunPlan
 
 PER_CELL = 12
 PICTURES_EACH = 4
-TEXT_BUDGET = 4_000_000  # bytes of JSON; with the pictures, the page and its tables it stays below 15 MB
+TEXT_BUDGET = 4_000_000  # bytes of JSON; with the images, the page and its tables remain below 15 MB
 PICTURE_BUDGET = 9_000_000
 CLIP = {"question": 3000, "prediction": 3000, "answer": 1000, "option": 500}
 

@@ -38,7 +38,7 @@ COLUMNS = (
 def row(cell: Cell) -> list[Any]:
     """Return a cell's values in the order of COLUMNS.
 
-    `metrics` is JSON text, `standin` a word nobody misses.
+    `metrics` is JSON text, `standin` a conspicuous text.
     """
     values = {name: getattr(cell, name) for name in COLUMNS}
     values["standin"] = "STAND-IN" if cell.standin else ""

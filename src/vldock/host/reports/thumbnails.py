@@ -30,7 +30,7 @@ from vldock.host.runs.plan import RunPlan
 SIDE = 288  # pixels of a thumbnail's longer side
 QUALITY = 70
 HASHED_UP_TO = 64_000_000  # bytes of a TSV whose md5 is taken
-READ_UP_TO = 2_000_000_000  # bytes of a TSV that are read for pictures
+READ_UP_TO = 2_000_000_000  # bytes of a TSV to read for images
 REFERENCE_UP_TO = 64  # characters: VLMEvalKit takes a shorter image for the index of the row that has it
 STANDIN_DATA = Path(vldock.__file__).parent / "image" / "standin" / "assets" / "LMUData"
 

@@ -30,7 +30,7 @@ class ReportFiles:
     selection: SampleSelection
 
     def as_json(self) -> dict[str, Any]:
-        """Return what `vldock report --json` prints."""
+        """Return the values for `vldock report --json`."""
         return {
             "report": str(self.folder.report),
             "page": str(self.folder.page),

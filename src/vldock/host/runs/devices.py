@@ -116,7 +116,7 @@ def group_devices(devices: Sequence[Device], size: int) -> tuple[Device, ...]:
 
 
 def join_devices(devices: Sequence[Device]) -> Device:
-    """Return several devices as one that a cell is spread over.
+    """Return several devices as one, for a cell spread over them.
 
     A process runs on each.
     """

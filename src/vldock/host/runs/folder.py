@@ -82,7 +82,7 @@ class RunFolder:
             ) from error
 
     def finished_cells(self, plan: RunPlan) -> dict[tuple[str, str], Cell]:
-        """Return the cells on disk that are successes of this plan.
+        """Return the successes of this plan on disk.
 
         A record that cannot be read is not one.
 

@@ -1,6 +1,6 @@
 """logs/<model>.log: output of all containers of a model.
 
-While several run, each writes a file of its own.
+While several run, each writes a separate file.
 """
 
 from __future__ import annotations

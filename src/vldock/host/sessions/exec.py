@@ -112,7 +112,7 @@ def run(
     The code is 130 after Ctrl-C. SIGTERM and SIGHUP count as Ctrl-C.
 
     The first signal asks politely (`interrupt`), the second kills. Must be called in the main thread. Raises
-    EnvironmentUnfit where the container does not run, or ends meanwhile.
+    EnvironmentUnfit where the container does not run, or ends during the command.
     """
     write = out or Streams()
     with count_signals() as signals:

@@ -17,7 +17,7 @@ from vldock.host.sessions import spec as session_spec
 class Session:
     """A session's container as the engine knows it.
 
-    `state` and `health` are docker's words; `handle` is the SDK's.
+    `state` and `health` are docker's values; `handle` is the SDK's.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Owner of a session: the process whose end makes it stale.
+"""Owner of a session: a process, whose end makes it stale.
 
 `vldock session gc` removes a session whose owner has ended.
 """

@@ -75,7 +75,7 @@ def parse_seconds(text: str) -> float:
 def idle_seconds(idle: str | None, *, keep: bool, restart: str) -> float | None:
     """Return the idle seconds until a session stops itself, or None for never.
 
-    Raises UsageError where an idle stop is asked for and docker would start the container again.
+    Raises UsageError where an idle stop is requested and docker would start the container again.
     """
     if not RESTARTS.match(restart):
         raise UsageError(f"--restart {restart}", expected="no, on-failure, on-failure:N, always, unless-stopped")

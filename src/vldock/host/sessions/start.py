@@ -88,7 +88,7 @@ def start(
 ) -> Session:
     """Start a session and return it when it is ready.
 
-    Ctrl-C, SIGTERM and any failure remove its container (a failed one stays with `keep_failed`). The restart policy is
+    Ctrl-C, SIGTERM and any failure remove its container (except a failed one with `keep_failed`). The restart policy is
     set when it is ready, so that a start that fails is not repeated. Raises UsageError, EnvironmentUnfit, InputRefused
     or VldockError, by the container's exit code, with its last lines.
     """

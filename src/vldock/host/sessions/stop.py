@@ -44,7 +44,7 @@ def refuse_busy(session: Session, status: SessionStatus | None) -> None:
 def stop(session: Session, *, force: bool, say: Say, seconds: float = GRACE_SECONDS) -> None:
     """End a session and remove its container.
 
-    It is asked to end first (its evaluations stop as by Ctrl-C), then stopped as `docker stop` does, then killed.
+    It is requested to end first (its evaluations stop as by Ctrl-C), then stopped as `docker stop` does, then killed.
     Raises SessionBusy where something is at work in it and not `force`.
     """
     if not force:
@@ -59,7 +59,7 @@ def stop(session: Session, *, force: bool, say: Say, seconds: float = GRACE_SECO
 
 
 def _remove_restart_policy(handle: Any) -> None:
-    """Remove the restart policy, by which docker would start the container again."""
+    """Remove the restart policy, so that docker does not restart the container."""
     from docker.errors import APIError, NotFound
 
     try:
@@ -142,7 +142,7 @@ def stale_reason(
 
 
 def remove_stale(stale: Sequence[StaleSession], *, say: Say) -> None:
-    """Remove the plan's sessions; one that is usable and busy is left."""
+    """Remove the plan's sessions, except usable and busy ones."""
     for item in stale:
         try:
             stop(item.session, force=not item.session.runs or item.session.health == "unhealthy", say=say)

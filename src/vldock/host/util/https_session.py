@@ -1,4 +1,4 @@
-"""A requests session: redirects stay on https and carry no password elsewhere."""
+"""A requests session: https redirects only, without passwords for other hosts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Run the image's test groups, and what a receipt of them needs.
+"""The image's test groups, and the inputs of their receipt.
 
 Called by cli.verify, cli.sbom and benchmarks/teeth; workflow is the door. Knows images, containers and receipts.
 

@@ -1,4 +1,4 @@
-"""An earlier verification, some of whose groups run again into its receipt."""
+"""Repeat of an earlier verification's groups into its receipt."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class EarlierVerification:
     seconds: Mapping[str, float]
 
     def require_groups(self, names: Sequence[str]) -> None:
-        """Raise UsageError for a group that was not run."""
+        """Raise UsageError for a group not run before."""
         ran = [group.name for group in self.receipt.groups]
         for name in names:
             if name not in ran:

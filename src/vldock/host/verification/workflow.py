@@ -104,7 +104,7 @@ def verify(options: VerifyOptions, *, client: Any, say: Say) -> VerificationOutc
 
 
 def _load_earlier(options: VerifyOptions, *, client: Any, image: Any, inputs: Inputs) -> EarlierVerification:
-    """Return the verification whose groups are repeated, their reports renamed."""
+    """Return the verification to repeat, with its reports renamed."""
     earlier = repeat.load(
         options.reports.resolve() if options.reports else None,
         root=Path(REPORTS).resolve(),

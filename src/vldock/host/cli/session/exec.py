@@ -64,7 +64,7 @@ def eval_command(words: tuple[str, ...], **options: Any) -> int:
 def split_words(words: Sequence[str]) -> tuple[str, tuple[str, ...]]:
     """Return the session's name and run.py's own arguments.
 
-    The first word is the name unless it is an option."""
+    The first argument is the name unless it is an option."""
     if words and not words[0].startswith("-"):
         return words[0], tuple(words[1:])
     return session_spec.DEFAULT, tuple(words)
