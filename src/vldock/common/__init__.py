@@ -8,5 +8,5 @@ Settings: inference_options, standin_choice, dot_env (reads .env), env_files (wr
 Files: hashing, hub_cache_layout, weight_files, tables/ (a benchmark's table), filesystem/ (writes, permissions).
 Machine: preflight and health (run as scripts in the container), nvidia_smi, https.
 
-preflight.py and health.py stay here: their paths are named in images already shipped.
+preflight.py and health.py must remain here: their paths are named in images already shipped.
 """

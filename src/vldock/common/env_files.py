@@ -23,7 +23,7 @@ CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
 
 
 def check(value: str) -> None:
-    """Raise UsageError for a value that an env file cannot carry."""
+    """Raise UsageError for a value unfit for an env file."""
     if CONTROL.search(value):
         raise UsageError(
             f"{value!r} has a line break or another control character",

@@ -109,7 +109,7 @@ def compare_answers(name: str, one: Predictions, two: Predictions) -> Equality:
 
 
 def _wrong(one: tuple[int, ...], two: tuple[int, ...]) -> list[int]:
-    """Return the positions at which two answers differ.
+    """Return the positions of differences between two answers.
 
     Beyond the end of the shorter one, all do.
     """

@@ -15,7 +15,7 @@ from __future__ import annotations
 class VldockError(Exception):
     """An error with the value seen.
 
-    `expected` and `hint` are printed on lines of their own.
+    `expected` and `hint` are printed on separate lines.
     """
 
     exit_code = 1

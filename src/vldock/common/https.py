@@ -1,4 +1,4 @@
-"""Rule for redirects: a request over https stays on https."""
+"""Rule for redirects: from https to https only."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def folder(cache: Path, repo: str) -> Path:
 
 
 def repo_of(path: Path) -> str:
-    """Return the repository whose folder this is."""
+    """Return the repository of this folder."""
     return path.name.removeprefix("models--").replace("--", "/", 1)
 
 

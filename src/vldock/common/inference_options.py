@@ -37,7 +37,7 @@ class Engine:
 
 
 def choose(name: str, batch_size: str, *, feature_cache: bool = False) -> Engine:
-    """Return the engine of two words, each empty where nothing was requested.
+    """Return the engine of two requests, each empty where nothing was requested.
 
     The stock loop; batches of `auto`.
 

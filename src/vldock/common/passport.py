@@ -20,7 +20,7 @@ FILE = "passport.json"
 SUFFIX = "_passport.json"
 IMAGE_VARIABLE = "VLDOCK_IMAGE_ID"  # the host tells the container which image it is
 
-# top field -> (the word for it, what a difference can do to the score)
+# top field -> (its name in reports, a difference's possible effect on the score)
 ASPECTS: dict[str, tuple[str, str]] = {
     "model": ("model", "two models: the scores are not of the same thing"),
     "benchmark": ("benchmark", "two benchmarks: the scores are not of the same thing"),
@@ -42,7 +42,7 @@ ASPECTS: dict[str, tuple[str, str]] = {
 
 @dataclass(frozen=True)
 class Difference:
-    """One field in which two passports differ."""
+    """One differing field of two passports."""
 
     aspect: str
     field: str
@@ -94,7 +94,7 @@ def find(place: Path) -> list[Path]:
 
 
 def differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[Difference]:
-    """Return every field in which two passports differ.
+    """Return every differing field of two passports.
 
     Time and place of the run are ignored.
     """

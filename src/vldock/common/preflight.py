@@ -1,6 +1,6 @@
 """Preparation of a container before anything runs: user, writable folders, .env.
 
-The path of this file is named in images already shipped (entrypoint.sh): it must stay here.
+The path of this file is named in images already shipped (entrypoint.sh): it must remain here.
 
 The entrypoint evaluates what `python -I -S -B preflight.py --shell` prints; run.py and `python -m vldock.image` call
 `apply`, because a `docker exec` does not pass through an entrypoint. What cannot be written is moved below a private

@@ -23,7 +23,7 @@ WORDS = {
 def read_choice(environ: Mapping[str, str]) -> str:
     """Return NOTHING, ALL (weights and samples) or WEIGHTS (samples are $LMUData's).
 
-    Raises UsageError for another word.
+    Raises UsageError for another value.
     """
     word = environ.get(VARIABLE, "").strip().lower()
     if word not in WORDS:
@@ -35,7 +35,7 @@ def read_choice(environ: Mapping[str, str]) -> str:
 
 
 def require(names: Iterable[str]) -> None:
-    """Raise UsageError for models that have no stand-in."""
+    """Raise UsageError for models without a stand-in."""
     from vldock.common.matrix import MODELS
 
     having = [model.name for model in MODELS if model.standin]

@@ -60,7 +60,7 @@ def find_faults(folder: Path, *, need_weights: bool = True) -> tuple[Fault, ...]
 
 
 def require_whole(folder: Path, *, repo: str, need_weights: bool = True) -> None:
-    """Raise InputRefused, naming the files, when a snapshot folder is not whole."""
+    """Raise InputRefused, naming the files, when a snapshot folder is incomplete."""
     found = find_faults(folder, need_weights=need_weights)
     if found:
         raise InputRefused(

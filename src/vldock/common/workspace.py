@@ -75,7 +75,7 @@ class TooLate(UserWarning):
 
 def find_root(environ: Mapping[str, str], folder: str | os.PathLike[str] | None = None) -> Path:
     """Return the absolute root: `folder`, else $WORKSPACE_ROOT, else the current folder."""
-    return Path(os.path.abspath(Path(folder or environ.get(ROOT_VARIABLE) or ".").expanduser()))  # noqa: PTH100 - links stay
+    return Path(os.path.abspath(Path(folder or environ.get(ROOT_VARIABLE) or ".").expanduser()))  # noqa: PTH100 - links are kept
 
 
 def variables(root: Path) -> dict[str, str]:
@@ -85,9 +85,9 @@ def variables(root: Path) -> dict[str, str]:
 
 
 def make(root: Path, *, who: Identity | None = None) -> Workspace:
-    """Make the folders, write .env and setup_env.sh; existing files stay.
+    """Make the folders, write .env and setup_env.sh; keep existing files.
 
-    Raises UsageError for a path env files cannot carry, EnvironmentUnfit with the command that mends it when the root
+    Raises UsageError for a path env files cannot carry, EnvironmentUnfit with the command that repairs it when the root
     cannot be written.
     """
     who = who or whoami()

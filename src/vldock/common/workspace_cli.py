@@ -56,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _split(argv: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Return the words before `--` and the command after it."""
+    """Return the arguments before `--` and the command after it."""
     words = list(argv)
     if "--" not in words:
         return words, []

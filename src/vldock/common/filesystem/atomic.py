@@ -1,7 +1,7 @@
 """Atomic writes: beside the file, fsync, then rename over it.
 
-A reader sees the old file or the new one, whole. A killed process leaves its temporary file, `.NAME.xxxxxxxx.tmp`, or
-`.part` in a hub cache, where `vldock cache prune` recognises it.
+A reader sees the old file or the new one, complete. A killed process leaves its temporary file, `.NAME.xxxxxxxx.tmp`,
+or `.part` in a hub cache, where `vldock cache prune` recognises it.
 """
 
 from __future__ import annotations

@@ -14,12 +14,12 @@ NO_PERMISSION = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def chown_command(path: Path, who: Identity) -> str:
-    """Return the command that gives an existing tree to `who`."""
+    """Return the command to give an existing tree to `who`."""
     return f"sudo chown -R {who.uid}:{who.gid} {shlex.quote(str(path))}"
 
 
 def mkdir_command(path: Path, who: Identity) -> str:
-    """Return the command that makes the folder `path` for `who`.
+    """Return the command to make the folder `path` for `who`.
 
     Where it exists, the command that gives it to them.
     """

@@ -84,7 +84,7 @@ def read_error(path: Path, who: Identity) -> EnvironmentUnfit:
 
 
 def why_unwritable(path: Path, who: Identity) -> str:
-    """Return in a few words why `path` cannot be written.
+    """Return a short reason why `path` cannot be written.
 
     Read-only, or its owner and mode beside this user.
     """
@@ -113,7 +113,7 @@ def writable_hint(path: Path, who: Identity) -> str:
 
 
 def temporary_root(environ: Mapping[str, str], who: Identity) -> Path:
-    """Return the first temporary folder that can be written: $TMPDIR, /tmp, /var/tmp, /dev/shm.
+    """Return the first writable temporary folder: $TMPDIR, /tmp, /var/tmp, /dev/shm.
 
     Raises EnvironmentUnfit when there is none.
     """

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def temporary_root(environ: Mapping[str, str], uid: int) -> str:
-    """Return the first temporary folder that can be written: $TMPDIR, /tmp, /var/tmp, /dev/shm.
+    """Return the first writable temporary folder: $TMPDIR, /tmp, /var/tmp, /dev/shm.
 
     Raises EnvironmentUnfit when there is none.
     """

@@ -34,8 +34,8 @@ def watched_paths(home: Path, here: Path, allowed: Path) -> WatchedPaths:
 def take_snapshot(where: WatchedPaths) -> dict[str, tuple[int, int]]:
     """Return the change time and size of each watched path.
 
-    They are {path: (time of change in ns, size)} of the watched files and folders. The allowed root is left out. Links
-    are not followed; unreadable paths are left out.
+    They are {path: (time of change in ns, size)} of the watched files and folders. The allowed root is omitted. Links
+    are not followed; unreadable paths are omitted.
     """
     seen: dict[str, tuple[int, int]] = {}
     for path in _paths(where):

@@ -15,19 +15,19 @@ from vldock.common.tables.images import Decode
 from vldock.common.tables.problems import FlawCollector, TableCheck
 from vldock.common.tables.reader import Record
 
-PLACED = ("MMMU", "LEGO")  # benchmarks whose texts say <image 1> where a picture belongs
+PLACED = ("MMMU", "LEGO")  # benchmarks whose texts say <image 1> where an image belongs
 FEW = 16  # rows for which starting threads takes longer than decoding
-WAITING = 64  # pictures that are on their way to be decoded
+WAITING = 64  # images waiting to be decoded
 
 
 def check_table(
     path: Path, *, name: str, root: Path, own: bool, decode: Decode, limit: int | None = None, threads: int = 1
 ) -> TableCheck:
-    """Return the check of a table called `name`, whose images lie below `root`.
+    """Return the check of a table called `name`, with images below `root`.
 
     Raises OSError where it cannot be read.
 
-    The whole file is read. Remarks and pictures are of the first `limit` rows, which will be asked. `own`: a user's own
+    The whole file is read. Remarks and images are of the first `limit` rows, those to answer. `own`: a user's own
     table, not a benchmark whose class in VLMEvalKit brings its columns and files.
     """
     few = limit is not None and limit <= FEW
@@ -58,7 +58,7 @@ class _Table:
         self.indices: dict[str, int] = {}  # as written: line
         self.numbers: dict[str, tuple[str, int]] = {}  # as a number: as written, line
         self.short: list[tuple[str, _Row, bool]] = []  # short image cells, and whether they will be asked
-        self.files: dict[str, int] = {}  # name of a picture's file: hash of its cell
+        self.files: dict[str, int] = {}  # name of an image's file: hash of its cell
         self.lost: dict[str, str] = {}
         self.waiting: deque[tuple[int, str, list[Future[str | None]]]] = deque()
 
@@ -145,7 +145,7 @@ class _Table:
                 self.flaws.add(kind, row.line, name, index=row.index)
 
     def _files(self, row: _Row, names: Sequence[str], *, asked: bool) -> None:
-        """Check images that are files; a benchmark's class provides its own."""
+        """Check images in files; a benchmark's class provides its own."""
         if self.own and not names and "image_path" in self.place:
             self.flaws.add("picture-file", row.line, "image_path is empty", index=row.index)
         for name in names:
@@ -193,7 +193,7 @@ class _Table:
 
 
 class _Row:
-    """One row by its columns; a cell that is not there is empty."""
+    """One row by its columns; a missing cell is empty."""
 
     def __init__(self, record: Record, place: dict[str, int], *, number: int) -> None:
         self.line, self._cells, self._place = record.line, record.cells, place

@@ -17,13 +17,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-REFERENCE_UP_TO = 64  # characters: VLMEvalKit takes a shorter cell for the index of the row that has the picture
+REFERENCE_UP_TO = 64  # characters: VLMEvalKit takes a shorter cell for the index of the row that has the image
 DATA_URI = re.compile(r"data:[^,]{0,100},", re.IGNORECASE)
-# What Pillow's decoders raise for bytes that are no picture, or only the beginning of one.
+# What Pillow's decoders raise for bytes that are no image, or only the beginning of one.
 BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, struct.error, zlib.error, MemoryError)
 AS_IT_IS = ("RGB", "L", "1", "RGBA", "P", "LA")  # PNG holds these, or VLMEvalKit converts them itself
 NUMBER = re.compile(r"([+-]?)0*(\d+)(?:\.0*)?")
-Decode = Callable[[bytes], str | None]  # why these bytes are no picture, or None
+Decode = Callable[[bytes], str | None]  # why these bytes are no image, or None
 
 
 def split_cell(cell: str) -> list[str]:
@@ -61,11 +61,11 @@ def why_broken_base64(text: str, decode: Decode) -> str | None:
 
 
 def load_picture(content: bytes, pillow: Any, *, draft: bool = False) -> Any:
-    """Return an image read to its end by `pillow`, which is PIL.Image.
+    """Return an image read to its end by `pillow` (PIL.Image).
 
     `draft`: a JPEG at an eighth of its size, in half the time.
 
-    Modes of AS_IT_IS stay, others become RGB. Raises one of BROKEN.
+    Modes of AS_IT_IS are unchanged, others become RGB. Raises one of BROKEN.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of palettes and sizes
@@ -89,7 +89,7 @@ def why_broken(content: bytes, pillow: Any) -> str | None:
 
 
 def short_error(error: BaseException) -> str:
-    """Return a decoder's error as a few words."""
+    """Return a decoder's error as a short phrase."""
     text = " ".join(str(error).split())
     return "no picture that Pillow knows" if "cannot identify" in text else text[:120] or type(error).__name__
 

@@ -25,7 +25,7 @@ ERRORS = {
     "picture-file": ("picture file that is not there", "put it below $LMUData, or mend image_path"),
     "picture-name": ("two pictures under one file name", "give the rows other indices"),
 }
-# These are told and counted; what becomes of the row is said.
+# These are reported and counted; the report states what becomes of the row.
 REMARKS = {
     "picture-lost": ("picture that cannot be decoded", "its sample gets no prediction; replace the picture"),
     "no-picture": ("row without a picture", "VLMEvalKit leaves it out"),
@@ -69,7 +69,7 @@ class Flaw:
 class TableCheck:
     """The check of a table: rows, problems by kind, samples without an image.
 
-    `lost` is {index: why its picture cannot be decoded}, of the rows that will be asked.
+    `lost` is {index: why its image cannot be decoded}, of the rows to answer.
     """
 
     rows: int
@@ -99,7 +99,7 @@ class TableCheck:
                 yield f"and {count - SHOWN} more: {KINDS[kind][0]}"
 
     def as_json(self) -> dict[str, Any]:
-        """Return plain values, from which `from_json` makes the same check."""
+        """Return plain values; `from_json` makes the same check of them."""
         flaws = [[flaw.kind, flaw.line, flaw.index, flaw.said] for flaw in self.flaws]
         return {"rows": self.rows, "counts": dict(self.counts), "flaws": flaws, "lost": dict(self.lost)}
 

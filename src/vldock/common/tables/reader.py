@@ -45,7 +45,7 @@ def records(path: Path, flaws: FlawCollector) -> Iterator[Record]:
 
 
 class _Lines:
-    """Numbered lines, which can be put back."""
+    """Numbered lines; a line can be put back."""
 
     def __init__(self, lines: Iterator[tuple[int, str]]) -> None:
         self._lines = lines

@@ -31,7 +31,7 @@ _OUTSIDE = re.compile("[\x00-\x08\x0b-\x1f\ud800-\udfff\ufffe\uffff]|x(?=[0-9A-F
 
 
 def text_columns(names: Collection[str]) -> set[str]:
-    """Return the columns of text, whatever number or word it looks like.
+    """Return the columns of text, also of text like numbers.
 
     Options are the letters from A on without a gap: X and Y alone may be coordinates.
     """
@@ -40,9 +40,9 @@ def text_columns(names: Collection[str]) -> set[str]:
 
 
 def word_columns(names: Collection[str]) -> set[str]:
-    """Return the columns in which "None" or "NA" is a word.
+    """Return the columns with "None" or "NA" as text.
 
-    In a hint it stays a missing value, which no prompt shows.
+    In a hint it remains a missing value, which no prompt shows.
     """
     return (text_columns(names) | ({"answer"} & set(names))) - {"hint"}
 
