@@ -2,8 +2,8 @@
 
 They are measured inside the image. One JSON object on standard output.
 
-One process, CPU seconds: the batched engine answers one question about each picture without the cache, with an empty
-one, and with a full one. The decoder is small, so that the pictures are seen; a real one adds the same to all three.
+One process, CPU seconds: the batched engine answers one question about each image without the cache, with an empty
+one, and with a full one. The decoder is small, so that the images' share shows; a real one adds the same to all three.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Time saved by lazy imports, measured in the image: `make bench-imports`.
 
-Each pair, everything imported at once (VLDOCK_EAGER_IMPORTS=1) and imports put off, runs one right after the other in
+Each pair, everything imported at once (VLDOCK_EAGER_IMPORTS=1) and deferred imports, runs one right after the other in
 one container, so that what else the machine does meets both. CPU seconds, not wall: they hold on a busy machine.
 """
 

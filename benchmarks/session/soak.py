@@ -1,6 +1,6 @@
 """Soak test of one session: flat memory over many evaluations: `make soak-session`.
 
-Every evaluation is a `docker exec` of its own, as a user types it, on the stand-ins. Memory is what the session tells
+Every evaluation is a separate `docker exec`, as a user types it, on the stand-ins. Memory is what the session tells
 of its server and worker at rest; flat means that the median of the last tenth is within TOLERANCE of the median of the
 second tenth (in the first, caches fill).
 """
@@ -135,7 +135,7 @@ def soak(session: Session, image_id: str, evaluations: int) -> Soak:
     first = count_descriptors(session, wait_until_idle(session)["pid"])
     for number in range(evaluations):
         argv = ["python", session_spec.RUN_PY, "--model", MODEL, "--data", benchmarks[number % len(benchmarks)]]
-        # A folder of its own, or the predictions of the last time would be kept and nothing asked.
+        # A separate folder, or the predictions of the last time would be kept and nothing answered.
         argv += ["--limit", str(SAMPLES), "--work-dir", f"/workspace/outputs/{number}"]
         began = time.monotonic()
         done = Container(session.handle, iter(())).execute(argv)

@@ -1,7 +1,7 @@
 """Speed benchmark: `make bench`, `make bench-quick`; modes.py defines the modes.
 
 The results are in RESULTS.md. Cell-by-cell modes take turns, cell after cell, each time another one first: other load
-on the machine hits all of them. The others run whole, in the order they are named. Ratios are within one campaign.
+on the machine hits all of them. The others run completely, in the order given. Ratios are within one campaign.
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ class Size:
         return f"{self.width}-{self.layers}-{self.tower_layers}-{self.pope}-{self.docvqa_val}-{self.textvqa_val}"
 
     def text(self) -> str:
-        """Return the size in words."""
+        """Describe the size."""
         return (
             f"Width {self.width} (LLaVA-1.5-7B's: 4096, with intermediate 11008, 32 heads, vocabulary 32000; CLIP-L/14 "
             f"of 336 pixels), {self.layers} of 32 decoder layers, {self.tower_layers} of 24 of the tower, random, "

@@ -98,7 +98,7 @@ class Place:
     def command(self, argv: Sequence[str], *, env: dict[str, str] | None = None) -> Timed:
         """Run a command on this machine to its end.
 
-        Raises EvaluationFailed, with its last words, where it fails.
+        Raises EvaluationFailed, with its last output, where it fails.
         """
         before = len(self.lines)
         epoch, begun = time.time(), time.monotonic()

@@ -44,7 +44,7 @@ class Results:
 
 
 def title(mode: str) -> str:
-    """Return a mode's name in words."""
+    """Return a mode's readable name."""
     name, _, eager = mode.partition("+")
     return TITLES[name] + (", imports as VLMEvalKit does" if eager else "")
 

@@ -133,7 +133,7 @@ def main(image: str, only: tuple[str, ...], out: Path) -> int:
     results: list[BreakageResult] = []
     with docker_client.open_client() as client:
         found = str(local_images.find(client, image).id)
-        client.images.get(found).tag(HELD)  # a build meanwhile may move the name, and what has none is pruned
+        client.images.get(found).tag(HELD)  # a parallel build may move the name, and an image without one is pruned
         failures = find_failures(client, found, chosen)
         if failures:
             click.echo("error: the unbroken image fails: " + "; ".join(failures), err=True)
