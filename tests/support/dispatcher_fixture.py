@@ -47,7 +47,7 @@ class Bench:
         )
 
     def estimates(self) -> Estimates:
-        """Return equal cells that are long beside a load."""
+        """Return equal cells, long beside a load."""
         return Estimates(dict.fromkeys(self.plan.cells, 1000.0), dict.fromkeys(self.plan.models, 1.0))
 
     def result(self) -> dict[str, str]:

@@ -38,7 +38,7 @@ def fetch(locks: Path, *words: str) -> int:
 
 
 def web(hub: FakeHub, *, token: str | None = None, seconds: float = 300.0, patience: RetryPolicy = HURRY) -> Web:
-    """Return what fetches from the hub."""
+    """Return a client of the hub's downloads."""
     return Web(Hub(hub.url, token), policy=patience, timeout=(300.0, seconds))
 
 
@@ -55,7 +55,7 @@ def wanted(hub: FakeHub, folder: Path, body: bytes, **declared: object) -> FileR
 
 
 def put(cache: Path, repo: str, files: dict[str, bytes]) -> LockedRepo:
-    """Write a repository's blobs, and what is to be linked to them."""
+    """Write a repository's blobs and return its lock, for later links."""
     listed = []
     for name, content in files.items():
         blob = etag(name, content)

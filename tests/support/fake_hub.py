@@ -39,7 +39,7 @@ def etag(name: str, content: bytes) -> str:
 
 
 class Server(ThreadingHTTPServer):
-    """A server of one hub, whose threads end with the test."""
+    """A server of one hub; its threads end with the test."""
 
     daemon_threads = True
 
@@ -100,7 +100,7 @@ class Handler(BaseHTTPRequestHandler):
         return self.server.hub
 
     def answer(self) -> None:
-        """Record the request, take the fault that is due, and answer."""
+        """Record the request, take the next fault, and answer."""
         path = unquote(urlsplit(self.path).path)
         self.hub.requests.append((self.command, path, dict(self.headers)))
         waiting = self.hub.faults.get(path)

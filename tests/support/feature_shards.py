@@ -18,7 +18,7 @@ SPACE = Space(tower="t" * 64, preprocessing="{}", layer="hidden -2, patch", comp
 
 
 def image(number: int) -> str:
-    """Return the digest of an image that is only a number."""
+    """Return the digest of an image given by a number."""
     return hashlib.sha256(str(number).encode()).hexdigest()
 
 

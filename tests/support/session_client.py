@@ -60,8 +60,8 @@ def children(number: int) -> list[int]:
 
 
 def words_of(number: str) -> bytes:
-    """Return a process's command line; the worker's for one that has ended."""
-    with suppress(OSError):  # it ended meanwhile
+    """Return a process's command line; the worker's for an ended one."""
+    with suppress(OSError):  # it has ended since
         return Path(f"/proc/{number}/cmdline").read_bytes()
     return b"session.worker"
 

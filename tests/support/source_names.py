@@ -92,7 +92,7 @@ def imported(text: str) -> Iterator[tuple[str, str]]:
 
 
 def flaws(text: str) -> Iterator[str]:
-    """Yield each missing or wrongly called name that a text takes from vldock."""
+    """Yield a text's missing or wrongly called names of vldock."""
     targets = dict[str, set[str]]()
     for local, dotted in imported(text):
         targets.setdefault(local, set()).add(dotted)

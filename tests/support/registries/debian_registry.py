@@ -192,5 +192,5 @@ def slow(registry: Registry, *, rate: float, pause: float = 0.0) -> Iterator[Slo
 
 
 def is_root() -> bool:
-    """Return whether this user is root, who can mount disks."""
+    """Return whether this user is root and can mount disks."""
     return os.geteuid() == 0
