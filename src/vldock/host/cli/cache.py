@@ -77,9 +77,9 @@ def _line(item: Item, now: float) -> str:
 @click.option("--repair", is_flag=True, help="First rewrite each refs/ file whose text hides its snapshot.")
 @options.json_option()
 def verify_command(repair: bool, as_json: bool, **folders: Path | None) -> None:
-    """Compare every file with its known digest, and check every refs/ file.
+    """Compare every file with its known digest.
 
-    No network is used. Exit code 4 for damage.
+    Every refs/ file is checked too. No network is used. Exit code 4 for damage.
 
     \b
     Examples:
@@ -141,9 +141,9 @@ def prune_command(
 @click.option("--user", help="UID:GID the cache is for. Default: yours; for root, the folder's owner.")
 @options.json_option()
 def doctor_command(user: str | None, as_json: bool, **folders: Path | None) -> int:
-    """Report whether the caches are fit, with a repair command for each fault.
+    """Report faults of the caches, with repair commands.
 
-    Exit code 3 when they are not.
+    Each fault has its command. Exit code 3 where the caches are not fit.
 
     \b
     Examples:

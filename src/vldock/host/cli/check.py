@@ -43,10 +43,10 @@ def check_command(
 ) -> int:
     """Check benchmarks (data) or models (weights) for completeness.
 
-    Each is complete, flawed, partial, corrupt, foreign or absent. No network is used. Foreign is what no lock
-    declares; it is listed and harms nothing. The rows of a table are checked as run.py checks them before its first
-    question; a name may be a custom TSV. Exit code 0 only if all NAMES (default: those of `vldock matrix`) are
-    complete.
+    Each is complete, flawed, partial, corrupt, foreign or absent. No network is used. Foreign files have
+    no lock's declaration; they are listed and harm nothing. The rows of a table are checked as run.py checks them
+    before its first question; a name may be a custom TSV. Exit code 0 only if all NAMES (default: those of `vldock
+    matrix`) are complete.
 
     \b
     Examples:

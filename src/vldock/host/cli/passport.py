@@ -72,7 +72,7 @@ def lines(item: dict[str, Any]) -> list[tuple[str, str]]:
 def diff_command(first: Path, second: Path, as_json: bool) -> int:
     """Show changes between two scores, and their possible effects.
 
-    Image, code, weights, data, prompts, generation, judge or hardware.
+    A change is of image, code, weights, data, prompts, generation, judge or hardware.
 
     FIRST and SECOND are passports, or folders: then their cells are paired by model and benchmark. Exit code 0 when
     nothing changed, 1 when something did, 4 where there is no passport.

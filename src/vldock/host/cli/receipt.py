@@ -37,9 +37,10 @@ def receipt_group() -> None:
     "--out", "folder", type=options.PATH, required=True, help="Folder for the two files; created where absent."
 )
 def keygen_command(folder: Path) -> None:
-    """Make an Ed25519 key pair: vldock-receipt.key (secret) and vldock-receipt.pub (public).
+    """Make an Ed25519 key pair.
 
-    The private key is encrypted where VLDOCK_KEY_PASSWORD is set.
+    Its files are vldock-receipt.key (secret) and vldock-receipt.pub (public). The private key is encrypted
+    where VLDOCK_KEY_PASSWORD is set.
 
     \b
     Examples:
@@ -73,7 +74,9 @@ def sign_command(receipt: Path, key: Path, out: Path | None) -> None:
 @click.argument("receipt", type=options.PATH)
 @options.json_option()
 def show_command(receipt: Path, as_json: bool) -> None:
-    """Print a receipt without verifying it; `vldock receipt check` verifies.
+    """Print a receipt without verifying it.
+
+    `vldock receipt check` verifies it.
 
     \b
     Examples:

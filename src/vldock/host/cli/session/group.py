@@ -136,7 +136,9 @@ def stop_command(names: tuple[str, ...], everything: bool, force: bool) -> int:
 @click.option("--dry-run", is_flag=True, help="Print what would be removed; remove nothing.")
 @JSON
 def gc_command(older_than: str | None, dry_run: bool, as_json: bool) -> None:
-    """Remove unusable sessions: ended, never started, unhealthy, or whose --owner has ended.
+    """Remove unusable sessions.
+
+    Unusable are sessions that ended, never started, are unhealthy, or have an --owner that has ended.
 
     \b
     Examples:

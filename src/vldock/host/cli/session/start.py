@@ -49,7 +49,7 @@ JSON = json_option("Print JSON to standard output.")
 def start_command(name: str, dry_run: bool, as_json: bool, timeout: float, keep_failed: bool, **options: Any) -> int:
     """Start a session and wait until its models are loaded.
 
-    Then print the commands to use next. A start that fails or is stopped (Ctrl-C) leaves nothing. Exit code: the
+    Prints the commands to use next. A start that fails or is stopped (Ctrl-C) leaves nothing. Exit code: the
     container's own for a refusal (2, 3, 4), 2 for a name in use, 1 for any other failure.
 
     \b
