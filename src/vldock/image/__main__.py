@@ -31,7 +31,10 @@ EXIT_CODES = "exit status: 0 done, 1 a cell failed, 2 wrong arguments, 3 unfit e
 
 
 def main(argv: list[str]) -> int:
-    """Run one sub-command and return its exit status; only that sub-command's module is imported."""
+    """Run one sub-command and return its exit status.
+
+    Only the module of that sub-command is imported.
+    """
     parser = argparse.ArgumentParser(
         prog="python -m vldock.image",
         description="Commands inside the vldock container.",

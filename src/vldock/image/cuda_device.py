@@ -45,7 +45,10 @@ def free(device: Device) -> int:
 
 
 def free_to_torch(device: Device) -> int:
-    """Return the memory still allocatable on a GPU: free, or reserved by torch and unused."""
+    """Return the GPU memory in bytes that torch can still allocate.
+
+    Memory that is free, or reserved by torch and unused.
+    """
     import torch
 
     index = index_of(device)
@@ -81,7 +84,10 @@ def name_of(device: Device) -> str:
 
 
 def properties_of_all() -> list[Any]:
-    """Return torch's properties (name, major, minor, total_memory) of every visible GPU; none without a usable one."""
+    """Return the properties of every visible GPU.
+
+    torch's: name, major, minor, total_memory. The list is empty without a usable GPU.
+    """
     import torch
 
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0

@@ -16,8 +16,9 @@ Emit = Callable[..., None]
 
 @contextmanager
 def capture(log: Path, *, as_json: bool) -> Iterator[Emit]:
-    """Redirect the output of this process and its children to `log`; yield the function that emits events.
+    """Redirect the output of this process and its children to `log`.
 
+    Yields the function that emits events.
     The file descriptors are redirected, so the output of C libraries is included. Both are restored afterwards.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -40,13 +41,19 @@ def capture(log: Path, *, as_json: bool) -> Iterator[Emit]:
 
 
 def _line_by_line(enabled: bool) -> None:
-    """Buffer stdout by line, so that the log has stdout's and stderr's lines in order."""
+    """Buffer stdout by line.
+
+    Lines of stdout and stderr are then in order in the log.
+    """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=enabled)
 
 
 def make_emitter(stream: TextIO, *, as_json: bool) -> Emit:
-    """Return a function that writes one event, a name and its fields, to `stream` and flushes it."""
+    """Return a function that writes one event to `stream`.
+
+    It takes the event's name and fields, and flushes the stream.
+    """
 
     def emit(event: str, **fields: Any) -> None:
         line = json.dumps({"event": event, **fields}, ensure_ascii=False) if as_json else as_text(event, fields)
@@ -57,7 +64,10 @@ def make_emitter(stream: TextIO, *, as_json: bool) -> Emit:
 
 
 def as_text(event: str, fields: dict[str, Any]) -> str:
-    """Return an event as one line of text; empty for an event meant for programs only."""
+    """Return an event as one line of text.
+
+    The line is empty for an event meant for programs only.
+    """
     if event == "cell_end":
         return _cell_line(fields)
     if event == "start":

@@ -1,5 +1,6 @@
-"""Types and options that clients and engines share: questions, answers, facts of a model.
+"""Types and options shared by clients and engines.
 
+Questions, answers, inference options and facts of a loaded model.
 Imported by engines, predict, evaluation and the session's client side: no torch at import.
 
 types        Question, Answer, the AnswersQuestions protocol

@@ -53,8 +53,9 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def resolve(args: argparse.Namespace, env: MutableMapping[str, str] | None = None) -> Engine:
-    """Write the options into the environment, an argument before a variable, and return the engine.
+    """Write the options into the environment and return the engine.
 
+    An argument takes precedence over a variable.
     Raises UsageError as inference_options.choose does. Resolving twice changes nothing.
     """
     env = os.environ if env is None else env
@@ -79,5 +80,8 @@ def resolve(args: argparse.Namespace, env: MutableMapping[str, str] | None = Non
 
 
 def describe(env: Mapping[str, str] | None = None) -> str:
-    """Return this run's engine as one word, for its identity: `stock`, `batched/16` or `batched/auto`."""
+    """Return the name of this run's engine, for its identity.
+
+    `stock`, `batched/16` or `batched/auto`.
+    """
     return read_engine(os.environ if env is None else env).describe()

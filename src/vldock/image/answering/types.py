@@ -20,8 +20,9 @@ class Question:
 
 @dataclass(frozen=True)
 class Answer:
-    """The text for a question, and its note in the cell's prompts file (vlmeval_hooks/provenance/sample_notes.py).
+    """Answer to a question: its text and its note.
 
+    The note belongs to the cell's prompts file (vlmeval_hooks/provenance/sample_notes.py).
     `more`: the next answer is of the same batch and follows at once.
     """
 

@@ -1,5 +1,6 @@
-"""Steps of the image build, each run once inside the Dockerfile; standard library only.
+"""Steps of the image build.
 
+Each runs once, inside the Dockerfile, with the standard library only.
 install_lock.sh      stage deps: the lock into /opt/venv, by lock_part, prove, relocate and shave
 stage_workspace.sh   stage lock: sources, patches, index_benchmarks, build_facts
 verify.sh            stage verify: in-image tests and verify_receipt

@@ -17,7 +17,10 @@ from pathlib import Path
 
 
 def record_line(site: Path, path: Path) -> tuple[str, str, str]:
-    """Return the RECORD row of a file: path relative to SITE, urlsafe sha256 without padding, size in bytes."""
+    """Return the RECORD row of an installed file.
+
+    Its path relative to `site`, its urlsafe sha256 without padding, and its size in bytes.
+    """
     data = path.read_bytes()
     digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
     return str(path.relative_to(site)), f"sha256={digest}", str(len(data))

@@ -126,7 +126,10 @@ def arch_of(name: str) -> tuple[int, int]:
 
 
 def _driver_cuda() -> int | None:
-    """Return the CUDA version of the driver's library, or None where the container has none."""
+    """Return the CUDA version of the driver's library.
+
+    None where the container has no such library.
+    """
     version = ctypes.c_int()
     try:
         status = ctypes.CDLL("libcuda.so.1").cuDriverGetVersion(ctypes.byref(version))

@@ -50,7 +50,10 @@ def check_patches(patches: Path = Path(PATCHES)) -> list[Check]:
 
 
 def check_llava() -> list[Check]:
-    """Import LLaVA's model in a fresh process, to see the real cause of a failure."""
+    """Check that LLaVA's model can be imported.
+
+    A fresh process imports it, so that the real cause of a failure is shown.
+    """
     done = subprocess.run(
         [sys.executable, "-c", IMPORT_LLAVA], capture_output=True, text=True, timeout=600, check=False
     )
@@ -87,8 +90,9 @@ def check_attention() -> list[Check]:
 
 
 def count_sdpa_calls(*, layers: int, steps: int, attention: str | None = None) -> tuple[int, int]:
-    """Return (calls seen, layers x steps) of F.scaled_dot_product_attention in a tiny random LLaMA's generate().
+    """Return the actual and expected attention calls of a tiny generate().
 
+    (calls counted, layers x steps) of F.scaled_dot_product_attention in generate() of a tiny random LLaMA.
     `attention` None leaves the choice to transformers, as LLaVA's loading does.
     """
     import torch

@@ -30,7 +30,10 @@ QUOTES = ('"', "'")
 
 
 def check_user(environ: Mapping[str, str] = os.environ) -> list[Check]:
-    """Check that getpass finds a name: torch's and triton's caches fail for an unknown uid."""
+    """Check that getpass finds a user name.
+
+    torch's and triton's caches fail for a uid without a name.
+    """
     who = whoami()
     seen = f"uid {who.uid}, gid {who.gid}, {getpass.getuser()}, home {environ.get('HOME')}"
     return [Check("user", "ok", seen)]
@@ -127,7 +130,10 @@ def _fetched(present: list[Benchmark]) -> str | None:
 
 
 def check_weights(environ: Mapping[str, str] = os.environ) -> list[Check]:
-    """Check which models load from the cache offline; one hint for all absent ones."""
+    """Check which models load from the cache offline.
+
+    One hint covers all absent models.
+    """
     checks = [_weights(model, environ) for model in MODELS]
     first = next((index for index, check in enumerate(checks) if check.status == "warn"), None)
     if first is not None:
@@ -154,7 +160,10 @@ def _weights(model: Model, environ: Mapping[str, str]) -> Check:
 
 
 def check_token(environ: Mapping[str, str] = os.environ, files: tuple[str, ...] = ENV_FILES) -> list[Check]:
-    """Check for a Hugging Face token and name its source; its value is never shown."""
+    """Check for a Hugging Face token and name its source.
+
+    The token's value is never shown.
+    """
     for name in TOKEN_VARIABLES:
         if environ.get(name, "")[:1] in QUOTES:
             cure = "take the quotes out of the file, or mount it: docker run --env-file keeps them"

@@ -30,8 +30,9 @@ from vldock.image.answering.types import AnswersQuestions
 
 
 def engine_of(model: Any) -> AnswersQuestions | None:
-    """Return the engine for `model`, a wrapper of VLMEvalKit's; None for its own loop.
+    """Return the engine for `model`, a wrapper of VLMEvalKit's.
 
+    None leaves the answers to VLMEvalKit's own loop.
     A resident worker's engine (`model._vldock_engine`) comes first, then the batched engine where VLDOCK_ENGINE asks
     for it. Where it is requested and the model is not eligible, one line is printed with the reason.
     """

@@ -52,8 +52,9 @@ class BatchedEngine:
         self._limit: int | None = None if batch_size == AUTO else batch_size
 
     def answers(self, questions: Iterable[Question]) -> Iterator[Answer]:
-        """Yield an answer for each question, in any order, about one batch of work apart.
+        """Yield an answer for each question, in any order.
 
+        Answers appear about one batch of work apart.
         Raises what VLMEvalKit's own loop would raise for a question, and out of memory where one row alone is too much.
         """
         with closing(self._vision), Prefetcher(questions, self._inputs, size=self._window) as prefetcher:
@@ -131,7 +132,10 @@ class BatchStep:
         self.entering = 0
 
     def run(self, limit: int) -> list[Answer]:
-        """Prefill waiting rows if enough places are free, else decode one token; return the finished answers."""
+        """Run one step of work and return the finished answers.
+
+        Prefills waiting rows if enough places are free, else decodes one token of each row.
+        """
         free = limit - len(self.active)
         if self.waiting and (free * 4 >= limit or not self.active):
             return self._admit(max(1, free))

@@ -27,7 +27,10 @@ class ByteStore(Generic[Value]):
         return len(self._values)
 
     def get(self, key: Hashable) -> Value | None:
-        """Return a value and mark it as just used; None where it is absent."""
+        """Return a value and mark it as just used.
+
+        None where it is absent.
+        """
         if key not in self._values:
             return None
         self._values.move_to_end(key)

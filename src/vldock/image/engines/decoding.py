@@ -44,7 +44,10 @@ class GreedyDecoding:
         )
 
     def next_tokens(self, logits: torch.Tensor, answers: Sequence[Sequence[int]]) -> list[int]:
-        """Return the best token of each row, from logits [rows, vocabulary] and each row's answer so far."""
+        """Return the best token of each row.
+
+        `logits` has shape [rows, vocabulary]; `answers` has each row's tokens so far.
+        """
         if self._processors:
             rows = [self._processors(self._ids(answer).to(logits.device), logits[i : i + 1])
                     for i, answer in enumerate(answers)]  # fmt: skip

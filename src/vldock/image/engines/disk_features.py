@@ -45,7 +45,10 @@ class DiskFeatures:
             return self._cache is not None and self.space.key(image) in self._cache
 
     def get(self, image: str) -> torch.Tensor | None:
-        """Return features [patches, width] on the CPU, as computed; None where they are absent."""
+        """Return the cached features of an image.
+
+        Shape [patches, width], on the CPU, as computed; None where they are absent.
+        """
         with self._lock:
             if self._cache is None:
                 return None
@@ -57,7 +60,10 @@ class DiskFeatures:
                 return None
 
     def put(self, image: str, features: torch.Tensor, *, dataset: str) -> None:
-        """Store the features of an image of `dataset`; written with the next full shard or `flush`."""
+        """Store the features of an image of `dataset`.
+
+        They are written with the next full shard, or by `flush`.
+        """
         with self._lock:
             if self._cache is None or not self._writes:
                 return
@@ -71,7 +77,10 @@ class DiskFeatures:
             self._stop_at_limit()
 
     def flush(self) -> None:
-        """Write buffered features and release the shards read, so that others may evict them."""
+        """Write buffered features and release the shards read.
+
+        Other processes may then evict those shards.
+        """
         with self._lock:
             if self._cache is None:
                 return
@@ -95,8 +104,9 @@ class DiskFeatures:
 
 
 def open_for(wrapper: Any, env: Mapping[str, str] = os.environ) -> DiskFeatures | None:
-    """Return the cache for the tower of a LLaVA wrapper, None where `env` requests none.
+    """Return the feature cache for the tower of a LLaVA wrapper.
 
+    None where `env` requests none.
     Prints one line, and returns None, where it is requested and cannot be used. Models with the same tower share it.
     """
     if not inference_options.read_engine(env).feature_cache:

@@ -12,7 +12,10 @@ ATTENTION = "sdpa"
 
 
 def refusal(wrapper: Any) -> str | None:
-    """Return why the batched engine refuses this wrapper of VLMEvalKit's; None if it accepts."""
+    """Return why the batched engine refuses a wrapper of VLMEvalKit's.
+
+    None if it accepts the wrapper.
+    """
     kind = type(wrapper)
     if (kind.__module__, kind.__qualname__) != WRAPPER:
         return f"it knows VLMEvalKit's LLaVA wrapper, and this is {kind.__qualname__}"

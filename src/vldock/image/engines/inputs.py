@@ -101,7 +101,10 @@ class InputProcessor:
             self._pending.clear()
 
     def decode(self, path: str) -> torch.Tensor:
-        """Return one image file as pixels [3, height, width], preprocessed as the wrapper does."""
+        """Return one image file as preprocessed pixels [3, height, width].
+
+        Preprocessing is the wrapper's.
+        """
         from llava.mm_utils import process_images
         from PIL import Image
 
@@ -114,7 +117,10 @@ class InputProcessor:
 
 
 class Prefetcher:
-    """Rows in the order of their questions, prefetched by a thread, at most `size`."""
+    """Rows prefetched by a thread, in the order of their questions.
+
+    At most `size` rows are held.
+    """
 
     def __init__(self, questions: Iterable[Question], inputs: InputProcessor, *, size: int) -> None:
         self._questions, self._inputs = questions, inputs
@@ -138,7 +144,10 @@ class Prefetcher:
         self._inputs.clear()
 
     def take(self, count: int) -> list[TokenSequence]:
-        """Return the next `count` rows, fewer when `done`: at the end, or before a faulty question."""
+        """Return the next `count` rows.
+
+        Fewer when `done`: at the end, or before a faulty question.
+        """
         rows: list[TokenSequence] = []
         while len(rows) < count and not self.done:
             item = self._rows.get()

@@ -18,7 +18,10 @@ ROOM = 32  # columns preallocated for new tokens; more are added when they are u
 
 @dataclass(frozen=True)
 class KvSlice:
-    """One row of a cache, with the spans of columns that hold its tokens."""
+    """One row of a KV cache.
+
+    `spans` are the ranges of columns with its tokens.
+    """
 
     cache: AlignedCache
     row: int
@@ -38,7 +41,10 @@ class KvSlice:
 
 @dataclass(frozen=True)
 class Shape:
-    """Dimensions of one model's caches; `sample` is any tensor of their dtype and device."""
+    """Dimensions of one model's KV caches.
+
+    `sample` is any tensor of their dtype and device.
+    """
 
     layers: int
     heads: int
@@ -58,7 +64,10 @@ class AlignedCache(Cache):  # type: ignore[misc]  # of a library without types
 
     @classmethod
     def gather(cls, slices: Sequence[KvSlice | None], *, like: Shape, room: int = ROOM) -> AlignedCache:
-        """Return a new cache of these rows, with `room` free columns; None is an empty row."""
+        """Return a new cache of these rows.
+
+        It has `room` free columns; None in `slices` is an empty row.
+        """
         used = max((item.length for item in slices if item), default=0)
         keys, values = list[torch.Tensor](), list[torch.Tensor]()
         for layer in range(like.layers):

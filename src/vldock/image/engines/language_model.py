@@ -50,8 +50,9 @@ class LanguageModel:
         return projected
 
     def prefill(self, segments: Sequence[Segment]) -> tuple[torch.Tensor, list[KvSlice]]:
-        """Run segments through the model; return the logits [segments, vocabulary] after each, and its cache row.
+        """Run segments through the model; return logits and cache rows.
 
+        The logits [segments, vocabulary] are those after each segment; each segment has one cache row.
         Segments are grouped by `plan_passes`.
         """
         logits, slices = dict[int, torch.Tensor](), dict[int, KvSlice]()
@@ -83,7 +84,10 @@ class LanguageModel:
         return logits, slices
 
     def decode(self, cache: AlignedCache, tokens: Sequence[int], lengths: Sequence[int]) -> torch.Tensor:
-        """Run one token of each row, with `lengths` tokens before it; return the logits [rows, vocabulary]."""
+        """Decode one token of each row; return the logits [rows, vocabulary].
+
+        `lengths` is the number of tokens before it in each row.
+        """
         cache.reserve()
         return self._forward(
             cache,
@@ -104,8 +108,9 @@ class LanguageModel:
 
 
 def plan_passes(segments: Sequence[Segment], *, by_length: bool) -> list[list[int]]:
-    """Return the indices of the segments of each pass: all in one, or grouped `by_length`.
+    """Return the indices of the segments of each forward pass.
 
+    One pass has all segments, or `by_length` groups them by length.
     Segments without a past and of equal length need no mask.
     On a CPU several rows in one pass are no faster than one after the other, while a mask forbids the causal kernel
     and costs twice the time of a prompt (torch 2.1's SDPA); on a GPU one large pass is what fills it.
@@ -128,8 +133,9 @@ def position_ids(before: Sequence[int], new: Sequence[int], *, device: torch.dev
 
 
 def prefill_mask(before: Sequence[int], new: Sequence[int], *, device: torch.device) -> torch.Tensor | None:
-    """Return the attention mask of new positions, bool [rows, 1, new, before + new].
+    """Return the attention mask of new positions.
 
+    bool [rows, 1, new, before + new].
     None where it is causal.
     A padding position attends to everything: a softmax over nothing is NaN in some of SDPA's kernels.
     """
@@ -146,7 +152,10 @@ def prefill_mask(before: Sequence[int], new: Sequence[int], *, device: torch.dev
 
 
 def decode_mask(lengths: Sequence[int], *, columns: int, device: torch.device) -> torch.Tensor | None:
-    """Return the mask of the next token, bool [rows, 1, 1, columns + 1]; None without padding."""
+    """Return the attention mask of the next token.
+
+    bool [rows, 1, 1, columns + 1]; None without padding.
+    """
     if set(lengths) == {columns}:
         return None
     begin = columns - torch.tensor(list(lengths), device=device)

@@ -17,14 +17,20 @@ from vldock.image.features import for_evaluation, shards
 
 
 def tower_of(wrapper: Any) -> Any | None:
-    """Return the loaded vision tower of a LLaVA wrapper of VLMEvalKit's, None for any other model."""
+    """Return the loaded vision tower of a LLaVA wrapper of VLMEvalKit's.
+
+    None for any other model.
+    """
     find = getattr(getattr(wrapper, "model", None), "get_vision_tower", None)
     tower = find() if callable(find) else None
     return tower if getattr(tower, "is_loaded", False) else None
 
 
 def prepare(wrapper: Any) -> None:
-    """Hash the weights of the wrapper's tower now (0.5 s per GB), not at the first question."""
+    """Hash the weights of the wrapper's tower in advance.
+
+    0.5 s per GB, which the first question would otherwise take.
+    """
     if (tower := tower_of(wrapper)) is not None:
         for_evaluation.digest_in_memory(tower)
 
@@ -35,7 +41,10 @@ def _memoize(tower: Any, store: FeatureStore) -> Iterator[None]:
     place = (for_evaluation.digest_in_memory(tower), str(tower.dtype), str(tower.device))
 
     def memoized_forward(images: Any) -> Any:
-        """Return the features [n, patches, width] of images [n, 3, height, width]; a list is not memoized."""
+        """Return the features [n, patches, width] of images [n, 3, height, width].
+
+        A list of images is not memoized.
+        """
         if not isinstance(images, torch.Tensor):
             return forward(images)
         key = (*place, digest(images))
@@ -55,7 +64,10 @@ def _memoize(tower: Any, store: FeatureStore) -> Iterator[None]:
 
 
 def memoized(wrapper: Any) -> Any:
-    """Return a context in which the wrapper's tower is memoized; does nothing for a model without one."""
+    """Return a context manager that memoizes the wrapper's tower.
+
+    It does nothing for a model without a tower.
+    """
     tower = tower_of(wrapper)
     return nullcontext() if tower is None else _memoize(tower, shared_store())
 

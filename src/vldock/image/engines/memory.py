@@ -26,17 +26,26 @@ def free_bytes(device: torch.device) -> int:
 
 
 def feature_bytes() -> int:
-    """Return the budget for image features: a sixteenth of the free memory of the computing device."""
+    """Return the memory budget for image features, in bytes.
+
+    A sixteenth of the free memory of the computing device.
+    """
     return free_bytes(torch.device("cuda" if torch.cuda.is_available() else "cpu")) // 16
 
 
 def prefix_bytes(device: torch.device) -> int:
-    """Return the budget for shared prompt prefixes (keys and values): an eighth of the free memory."""
+    """Return the memory budget for shared prompt prefixes, in bytes.
+
+    An eighth of the free memory, for their keys and values.
+    """
     return free_bytes(device) // 8
 
 
 def bytes_of_row(config: Any, *, tokens: int, dtype: torch.dtype, on_gpu: bool) -> int:
-    """Return the bytes of one row of `tokens` during prefill and decoding: keys, values, activations."""
+    """Return the memory of one row of `tokens`, in bytes.
+
+    Keys, values and activations during prefill and decoding.
+    """
     width, size = config.hidden_size // config.num_attention_heads, torch.finfo(dtype).bits // 8
     kept = 2 * config.num_hidden_layers * config.num_key_value_heads * width * (tokens + SPARE_TOKENS) * size
     passing = (8 * config.hidden_size + 3 * config.intermediate_size) * tokens * size
@@ -46,14 +55,20 @@ def bytes_of_row(config: Any, *, tokens: int, dtype: torch.dtype, on_gpu: bool) 
 
 
 def rows_that_fit(config: Any, *, tokens: int, dtype: torch.dtype, device: torch.device) -> int:
-    """Return how many rows of `tokens` fit at once on `device`, at least 1."""
+    """Return the number of rows of `tokens` that fit on `device`.
+
+    At the same time, and at least 1.
+    """
     on_gpu = device.type == "cuda"
     row = bytes_of_row(config, tokens=tokens, dtype=dtype, on_gpu=on_gpu)
     return max(1, min(MOST_ON_GPU if on_gpu else MOST_ON_CPU, int(SHARE_OF_FREE * free_bytes(device)) // row))
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether an error means out of memory, on a GPU or on the CPU."""
+    """Return whether an error means out of memory.
+
+    On a GPU or on the CPU.
+    """
     if isinstance(error, torch.cuda.OutOfMemoryError | MemoryError):
         return True
     return isinstance(error, RuntimeError) and any(text in str(error) for text in CPU_MESSAGES)

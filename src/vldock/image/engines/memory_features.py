@@ -39,7 +39,10 @@ def shared_store() -> FeatureStore:
 
 
 class VisionEncoder:
-    """A vision tower behind a store in memory and, with `disk`, a feature cache."""
+    """Vision tower behind a feature store in memory.
+
+    With `disk`, also behind a feature cache.
+    """
 
     def __init__(self, model: Any, processor: Any, store: FeatureStore, disk: DiskFeatures | None = None) -> None:
         self._tower = model.get_vision_tower()
@@ -60,7 +63,10 @@ class VisionEncoder:
         return self.key(image) in self.store or (self.disk is not None and image in self.disk)
 
     def find(self, image: str) -> tuple[torch.Tensor, str] | None:
-        """Return an image's features [patches, width] and their source, HELD or READ; None where absent."""
+        """Return an image's features [patches, width] and their source.
+
+        The source is HELD or READ; None where the features are absent.
+        """
         held = self.store.get(self.key(image))
         if held is not None:
             return held, HELD

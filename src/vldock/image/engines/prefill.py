@@ -39,8 +39,9 @@ class Prefill:
     def run(
         self, rows: Sequence[TokenSequence], *, others: Sequence[TokenSequence]
     ) -> tuple[torch.Tensor, list[KvSlice]]:
-        """Return the logits [rows, vocabulary] after each row's prompt, and each row's slice of a cache.
+        """Prefill rows; return logits [rows, vocabulary] and cache slices.
 
+        The logits are those after each row's prompt; each row has one slice of a cache.
         `others` are waiting rows: a prefix one of them shares is cached for it.
         """
         shares = Counter(row.prefix for row in (*rows, *others))
@@ -92,7 +93,10 @@ class Prefill:
         return Segment(rest[: row.length - row.prefix_length], past)
 
     def _features(self, rows: Sequence[TokenSequence]) -> dict[str, torch.Tensor]:
-        """Return {sha256: features} of all images of the rows; those not cached are encoded in one batch."""
+        """Return {sha256: features} of all images of the rows.
+
+        Those not cached are encoded in one batch.
+        """
         images = dict[str, tuple[ImageFile, TokenSequence]]()
         for row in rows:
             for image in row.images:

@@ -53,13 +53,17 @@ class TokenSequence:
 
     @cached_property
     def prefix_tokens(self) -> int:
-        """Return the number of tokens up to and including the last image; 0 without an image."""
+        """Return the number of tokens through the last image.
+
+        0 without an image.
+        """
         return max((i + 1 for i, token in enumerate(self.tokens) if token == IMAGE_TOKEN), default=0)
 
     @cached_property
     def prefix(self) -> tuple[int | str, ...] | None:
-        """Return the tokens up to and including the last image, images by sha256; None where nothing follows.
+        """Return the tokens through the last image.
 
+        Images are given by sha256; None where nothing follows the last image.
         Rows with equal prefixes have equal keys and values there.
         """
         if self.mismatched or not self.images or self.prefix_length >= self.length:

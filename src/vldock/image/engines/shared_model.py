@@ -1,4 +1,7 @@
-"""One loaded model for many benchmarks; VLMEvalKit itself builds the model once per run."""
+"""One loaded model for many benchmarks.
+
+VLMEvalKit itself builds the model once per run.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,10 @@ class SharedModel:
         self.on_question: Callable[[], None] = lambda: None
 
     def load(self) -> float:
-        """Load the model and return the seconds it took; the constructor's exceptions pass through."""
+        """Load the model and return the seconds it took.
+
+        The constructor's exceptions pass through.
+        """
         from vldock.image.engines import memoized_tower
         from vldock.image.vlmeval_hooks.provenance import specs
 
@@ -36,7 +42,10 @@ class SharedModel:
         return self._model
 
     def facts(self) -> Facts:
-        """Return device, dtype and attention, read from the loaded weights, not from the settings."""
+        """Return device, dtype and attention of the loaded model.
+
+        They are read from the loaded weights, not from the settings.
+        """
         return facts_of(self._model)
 
     def _watch_generate(self) -> None:

@@ -19,8 +19,9 @@ from vldock.image.vlmeval_hooks.provenance import prompts, sample_notes
 def answer_rows(
     model: Any, dataset: Any, data: Any, results: MutableMapping[Any, str], *, folder: str, name: str, out_file: str
 ) -> bool:
-    """Answer all rows of `data` with the model's engine, into `results` and `out_file`; False without an engine.
+    """Answer all rows of `data` with the model's engine.
 
+    Answers go into `results` and `out_file`. Returns False for a model without an engine.
     The engine's exceptions pass through, after the answers so far have been saved.
     """
     engine = engines.engine_of(model)
@@ -61,7 +62,10 @@ def count_lookups(note: Mapping[str, Any]) -> dict[str, int]:
 
 
 def describe_lookups(seen: Mapping[str, int]) -> str:
-    """Return, for example, "12 read from the cache, 3 computed, 0 held in memory"."""
+    """Return the counts of feature look-ups as text.
+
+    For example, "12 read from the cache, 3 computed, 0 held in memory".
+    """
     return (
         f"{seen.get(READ, 0)} read from the cache, {seen.get(COMPUTED, 0)} computed, {seen.get(HELD, 0)} held in memory"
     )

@@ -54,7 +54,10 @@ class Progress:
         self.answered = 0
 
     def start(self, samples: int) -> None:
-        """Emit cell_start when the benchmark is read; once, although under torchrun rank 0 reads it twice."""
+        """Emit cell_start when the benchmark is read.
+
+        Only once, although under torchrun rank 0 reads it twice.
+        """
         if self.samples is not None:
             return
         self.samples = samples
@@ -103,7 +106,10 @@ def run(job: CellJob, *, shared: SharedModel, facts: Facts, emit: Emit) -> Cell:
 
 
 def run_share(job: CellJob) -> None:
-    """Answer this rank's share of a cell that rank 0 records; VLMEvalKit's exceptions pass through."""
+    """Answer this rank's share of a cell recorded by rank 0.
+
+    VLMEvalKit's exceptions pass through.
+    """
     print(f"===== {job.model} x {job.benchmark.name}, rank {ranks.rank()} of {ranks.world_size()} =====", flush=True)
     _evaluate(job, Progress(job, lambda event, **fields: None))
 
@@ -175,7 +181,10 @@ def _argv(argv: list[str]) -> Iterator[None]:
 
 @contextmanager
 def _watched_build(upstream: Any, job: CellJob, progress: Progress) -> Iterator[None]:
-    """Take the number of rows from the benchmark VLMEvalKit builds, instead of reading a large TSV twice."""
+    """Take the number of rows from the benchmark as VLMEvalKit builds it.
+
+    A large TSV is then not read twice.
+    """
     build: Callable[..., Any] = upstream.build_dataset
 
     def watched(name: str, **kwargs: Any) -> Any:
@@ -192,7 +201,10 @@ def _watched_build(upstream: Any, job: CellJob, progress: Progress) -> Iterator[
 
 
 def _count_saved_answers(job: CellJob) -> int:
-    """Return the number of answers in VLMEvalKit's checkpoints, of this and of other numbers of ranks."""
+    """Return the number of answers in VLMEvalKit's checkpoints.
+
+    Those of this and of other numbers of ranks.
+    """
     paths = [*job.folder.glob(f"*_{job.benchmark.name}.pkl"), *job.folder.glob("*_PREV.pkl")]
     known = set()
     for path in paths:

@@ -54,12 +54,18 @@ def table_path(benchmark: str, environ: Mapping[str, str] = os.environ) -> Path:
 
 
 def table_md5(path: Path) -> str | None:
-    """Return the md5 of a benchmark's TSV (VLMEvalKit's own checksum), or None where it is absent."""
+    """Return the md5 of a benchmark's TSV.
+
+    It is VLMEvalKit's own checksum; None where the TSV is absent.
+    """
     return hashing.md5_file(path) if path.is_file() else None
 
 
 def weights_revision(model: str) -> str | None:
-    """Return the commit of the model's cached weights, None where they are not cached."""
+    """Return the commit of the model's cached weights.
+
+    None where they are not cached.
+    """
     declared = find_model(model)
     if declared is None:
         return None

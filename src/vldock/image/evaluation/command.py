@@ -100,7 +100,10 @@ def _emit_nothing(event: str, **fields: object) -> None:
 
 
 class EvaluationRun:
-    """The cells of one process; the model is loaded for the first unfinished cell."""
+    """The cells of one process, evaluated with one model.
+
+    The model is loaded for the first unfinished cell.
+    """
 
     def __init__(
         self, args: argparse.Namespace, limit: int | None, standin: bool, emit: Emit, *, from_stdin: bool
@@ -165,7 +168,10 @@ class EvaluationRun:
         return self.load_error is None
 
     def record_refused(self, job: CellJob, lines: list[str]) -> None:
-        """Record a cell whose table is refused, before the model is loaded; the log lists every flaw."""
+        """Record a cell with a refused table, before the model is loaded.
+
+        The log lists every flaw.
+        """
         print("\n".join(lines), flush=True)
         self.counts["failed"] += 1
         if ranks.rank() == 0:
@@ -184,7 +190,10 @@ class EvaluationRun:
         self.emit("cell_end", kept=False, **asdict(cell_evaluation.record_failure(job, str(self.load_error))))
 
     def evaluate(self, job: CellJob) -> None:
-        """Run the cell and emit its record; raises DeviceLost, after emitting it, when the GPU is lost."""
+        """Run the cell and emit its record.
+
+        Raises DeviceLost, after emitting it, when the GPU is lost.
+        """
         assert self.shared is not None
         try:
             cell = cell_evaluation.run(job, shared=self.shared, facts=self.shared.facts(), emit=self.emit)

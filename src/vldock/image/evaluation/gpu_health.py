@@ -17,7 +17,10 @@ class DeviceLost(EnvironmentUnfit):
 
 
 def require_alive() -> None:
-    """Raise DeviceLost when CUDA is initialised and a trivial operation fails; out of memory is no loss."""
+    """Raise DeviceLost when a trivial CUDA operation fails.
+
+    Only where CUDA is initialised; out of memory is no loss.
+    """
     import torch
 
     if not torch.cuda.is_initialized():

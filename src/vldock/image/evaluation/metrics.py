@@ -50,7 +50,10 @@ def _factor(benchmark: Benchmark, samples: int) -> float:
 
 
 def _points(benchmark: Benchmark, metrics: Mapping[str, Any]) -> tuple[str, float]:
-    """Return MME's sum of the super-categories, as a share of the evaluated categories' maximum points."""
+    """Return MME's score over the super-categories.
+
+    Their sum, as a share of the evaluated categories' maximum points.
+    """
     missing = [name for name in benchmark.headline if name not in metrics]
     categories = [name for name in metrics if name not in benchmark.headline]
     if missing or not categories:

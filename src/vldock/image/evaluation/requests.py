@@ -26,7 +26,10 @@ def make_job(args: argparse.Namespace, benchmark: Benchmark, limit: int | None, 
 
 
 def find_finished(job: CellJob) -> Cell | None:
-    """Return the record of a cell that an earlier run finished with this identity, else None."""
+    """Return the record of a cell finished by an earlier run.
+
+    Only a record with this identity counts; None without one.
+    """
     before = Cell.load(job.folder)
     if before is None or before.status != "succeeded":
         return None
@@ -34,7 +37,10 @@ def find_finished(job: CellJob) -> Cell | None:
 
 
 def _is_same(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
-    """Return whether two identities are equal; a value unknown before the download equals any."""
+    """Return whether two identities are equal.
+
+    A value unknown before the download equals any.
+    """
     return all(
         before.get(name, ...) == now.get(name, ...) or (name in NOT_YET and before.get(name) is None)
         for name in {*before, *now}
@@ -42,7 +48,10 @@ def _is_same(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
 
 
 def find_benchmarks(requested: list[str]) -> list[Benchmark]:
-    """Return the benchmarks of these names, each once. Raises UsageError for a name we do not know."""
+    """Return the benchmarks of these names, each once.
+
+    Raises UsageError for an unknown name.
+    """
     known = [benchmark.name for benchmark in BENCHMARKS]
     if wrong := [name for name in requested if name not in known]:
         raise unknown_name("benchmark", wrong[0], known)
@@ -65,7 +74,10 @@ def unknown_name(kind: str, name: str, known: list[str]) -> UsageError:
 
 
 def read_limit(option: int | None) -> int | None:
-    """Return --limit, else the variable's value; unlike run.py's rule it prints nothing, as stdout has events only."""
+    """Return --limit, else the variable's value.
+
+    Unlike run.py's rule it prints nothing, because stdout has events only.
+    """
     if option is not None:
         return sample_limit.parse_positive(str(option), source="--limit")
     text = os.environ.get(sample_limit.VARIABLE, "").strip()

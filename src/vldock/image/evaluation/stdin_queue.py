@@ -1,4 +1,7 @@
-"""Benchmark names read from stdin, one per line, while running; an empty line ends."""
+"""Queue of benchmark names read from stdin during a run.
+
+One name per line; an empty line ends the queue.
+"""
 
 from __future__ import annotations
 

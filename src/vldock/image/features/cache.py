@@ -233,7 +233,10 @@ class FeatureCache:
         self.refresh()
 
     def _room(self, needed: int) -> bool:
-        """Evict to make room; return False, with a warning, where shards are in use."""
+        """Evict shards to make room.
+
+        Returns False, with a warning, where shards are in use.
+        """
         assert self.limit is not None
         planned = evict.plan(self.root, limit=self.limit, needed=needed)
         gone = evict.execute(planned) if needed <= self.limit else []

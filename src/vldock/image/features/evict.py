@@ -79,7 +79,10 @@ def execute(planned: EvictionPlan) -> list[StoredShard]:
 
 
 def remove(path: Path) -> bool:
-    """Remove a shard or unfinished file unless it is in use; return whether it did."""
+    """Remove a shard or unfinished file unless it is in use.
+
+    Returns whether it was removed.
+    """
     lease = file_locks.lock_exclusively(path)
     if lease is None:
         return False

@@ -41,7 +41,10 @@ def name_of(dtype: torch.dtype) -> str:
 
 
 def encode(tower: Any, pixels: torch.Tensor) -> list[torch.Tensor]:
-    """Return features [patches, width] of `pixels` [B, 3, H, W], encoded one by one."""
+    """Return features [patches, width] of images `pixels` [B, 3, H, W].
+
+    Each image is encoded separately.
+    """
     with torch.inference_mode(), skip_unread_layers(tower):
         return [tower(pixels[i : i + 1])[0].clone() for i in range(len(pixels))]
 
@@ -68,8 +71,9 @@ def skip_unread_layers(tower: Any) -> Iterator[None]:
 
 
 def space_of(tower: Any, processor: Any, *, dtype: torch.dtype, device: torch.device) -> Space:
-    """Return the space of a LLaVA's tower in memory, for a dtype and device.
+    """Return the cache space of a LLaVA's tower in memory.
 
+    The space depends on `dtype` and `device` too.
     It is that of `features build --for-evaluation` where the weights in memory are those of the tower's files, else
     (trained with its LLaVA, or changed since) one of these very weights.
     """

@@ -1,4 +1,7 @@
-"""Check of every shard, byte by byte, with repair: features can be computed again."""
+"""Check of every shard, byte by byte, with repair.
+
+Repair loses nothing: features can be computed again.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +21,9 @@ Kind = Literal["damaged", "foreign", "unfinished", "in progress"]
 
 @dataclass(frozen=True)
 class Finding:
-    """File that is not a sound shard: its kind, why, and whether it was removed.
+    """File that is not a sound shard.
 
+    Its kind, the reason, and whether it was removed.
     damaged: not what its header says. unfinished: left by a writer that died. in progress: its writer lives.
     foreign: no file of this cache. Only `damaged` makes the cache unsound.
     """
@@ -76,7 +80,10 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _look(path: Path, root: Path, keys: Counter[str]) -> Finding | int:
-    """Return a sound shard's size, else a finding; 0 if it was evicted just now."""
+    """Return a sound shard's size, else a finding.
+
+    0 if the shard was evicted during the check.
+    """
     if len(path.relative_to(root).parts) != 3 or not path.name.endswith((shards.SUFFIX, shards.UNFINISHED)):
         return Finding("foreign", path, "not a file of this cache")
     if path.name.endswith(shards.UNFINISHED):

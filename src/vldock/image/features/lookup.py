@@ -25,7 +25,10 @@ FAULTS = (OSError, SafetensorError, VldockError)  # of a cache; a consumer compu
 
 @dataclass(frozen=True)
 class Sample:
-    """Position of a row in its data set, and its features in the stored dtype."""
+    """Features of one row of a data set.
+
+    The row's position, and its features in the stored dtype.
+    """
 
     vlm_idx: int
     features: torch.Tensor

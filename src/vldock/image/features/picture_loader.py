@@ -73,7 +73,7 @@ def read(pictures: PixelDataset, loader: LoaderOptions) -> Iterator[list[Pixels 
 
 
 def _quiet(_: int) -> None:
-    """Set up a worker: Ctrl-C is left to the parent, one thread is used.
+    """Set up a worker with one thread and without Ctrl-C.
 
     The parent ends its workers; the cores are the model's.
     """

@@ -19,7 +19,10 @@ PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 
 @dataclass(frozen=True)
 class ImageRow:
-    """Picture of a data set: its path, and its prompt where features depend on it."""
+    """Image of a data set: its path and its prompt.
+
+    The prompt is given where features depend on it.
+    """
 
     dataset: str
     vlm_idx: int

@@ -29,7 +29,10 @@ class PromptedModel(Identified, Protocol):
     """Frozen model of pixels and a prompt."""
 
     def encode_prompted(self, pixels: torch.Tensor, prompt: str) -> torch.Tensor:
-        """Return (tokens, width) of one picture's float32 pixels (3, H, W) and one prompt."""
+        """Return the features (tokens, width) of one image and one prompt.
+
+        `pixels` are float32 of shape (3, H, W).
+        """
 
 
 @dataclass

@@ -36,7 +36,10 @@ class ShardDamaged(Exception):
 
 @dataclass(frozen=True)
 class ShardRow:
-    """Tensor of a shard: key, row, sha256 of the picture and of the tensor's bytes."""
+    """One tensor of a shard.
+
+    Its key, its row, and the sha256 of the image and of the tensor's bytes.
+    """
 
     key: str
     vlm_idx: int
@@ -64,7 +67,10 @@ def find_shards(root: Path, space: Space | None = None) -> Iterator[Path]:
 
 
 def find_unfinished(root: Path) -> Iterator[Path]:
-    """Yield unfinished files: locked by a living writer, or left by a dead one."""
+    """Yield unfinished files of the cache.
+
+    Each is locked by a living writer, or was left by a dead one.
+    """
     yield from (path for path in _files(root) if path.name.endswith(UNFINISHED))
 
 

@@ -92,7 +92,10 @@ class Tower:
         return f"{str(self.dtype).removeprefix('torch.')}, torch {torch.__version__}"
 
     def encode(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Return (B, tokens, width) in the tower's dtype, on its device, of float32 pixels (B, 3, H, W)."""
+        """Return the features (B, tokens, width) of pixels (B, 3, H, W).
+
+        `pixels` are float32; features have the tower's dtype, on its device.
+        """
         if self._loaded is None:
             self._loaded = self.load().to(device=self.device, dtype=self.dtype).eval()
         pixels = pixels.to(device=self.device, dtype=self.dtype)

@@ -1,5 +1,6 @@
-"""Create a workspace (as a script), or create and use it (imported before transformers).
+"""Create a workspace, and when imported also use it.
 
+As a script it only creates the workspace; imported before transformers, it creates and uses it.
 python /workspace/scripts/setup_workspace_cache.py ROOT [--dry-run] [--prove -- COMMAND...]
 """
 
