@@ -1,5 +1,6 @@
-"""An image file as LLaVA and VLMEvalKit read it: first frame, not turned by EXIF, converted to RGB.
+"""Image file as LLaVA and VLMEvalKit read it.
 
+First frame, not turned by EXIF, converted to RGB.
 Called by predict.pictures, training.data.images and features.picture_rows; each decides what it refuses.
 """
 
@@ -21,7 +22,10 @@ DEEP = {"I": "32 bits", "F": "floating point"} | {f"I;16{order}": "16 bits" for 
 
 
 class Unreadable(ValueError):
-    """An image that cannot be decoded: `kind` is unknown, huge or damaged, `reason` is Pillow's."""
+    """Error of an image that cannot be decoded.
+
+    `kind` is unknown, huge or damaged; `reason` is Pillow's.
+    """
 
     def __init__(self, kind: str, reason: object) -> None:
         super().__init__("not a picture Pillow knows" if kind == "unknown" else f"no picture: {reason}")
@@ -30,7 +34,10 @@ class Unreadable(ValueError):
 
 @contextmanager
 def open_image(source: Path | bytes) -> Iterator[Any]:
-    """Yield the PIL image of a file or of encoded bytes; decoding within the context raises Unreadable too."""
+    """Yield the PIL image of a file or of encoded bytes.
+
+    Raises Unreadable, also for decoding within the context.
+    """
     try:
         with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
             yield image
@@ -43,7 +50,10 @@ def open_image(source: Path | bytes) -> Iterator[Any]:
 
 
 def orientation_of(image: Any) -> int:
-    """Return the EXIF orientation, 1 to 8; 1 where there is none, or 0."""
+    """Return the EXIF orientation, 1 to 8.
+
+    1 where there is none, or 0.
+    """
     return int(image.getexif().get(ORIENTATION, 1) or 1)
 
 

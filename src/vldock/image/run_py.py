@@ -25,7 +25,10 @@ INTERRUPTED = 130
 
 
 def main(argv: list[str]) -> int:
-    """Run `run.py` with these arguments (without the program's name) and return the exit status."""
+    """Run `run.py` with these arguments and return the exit status.
+
+    `argv` does not include the program's name.
+    """
     try:
         return _run(argv)
     except VldockError as error:
@@ -55,8 +58,9 @@ def _run(argv: list[str]) -> int:
 
 
 def check_arguments(argv: list[str]) -> None:
-    """Parse `argv` with VLMEvalKit's own parser, so that --help and wrong options are answered at once.
+    """Parse `argv` with VLMEvalKit's own parser.
 
+    --help and wrong options are thereby answered at once.
     The parser's source is extracted from vlmeval/run.py: importing that module takes five seconds. Where upstream's
     source has another shape, the real run checks the arguments. Raises SystemExit as argparse does.
     """

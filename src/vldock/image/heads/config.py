@@ -55,7 +55,10 @@ class Training:
 
 @dataclass(frozen=True)
 class Sampling:
-    """Sampling of flow matching: solver (euler or heun) and steps from noise to action."""
+    """Sampling of flow matching: solver and number of steps.
+
+    The solver is euler or heun; the steps lead from noise to the action.
+    """
 
     solver: str = "heun"
     steps: int = 10

@@ -36,7 +36,10 @@ class Trunk(nn.Module):  # type: ignore[misc]
         self.register_buffer("places", grid, persistent=False)  # (places, 2): x, y within -1..1
 
     def forward(self, features: torch.Tensor, words: torch.Tensor) -> torch.Tensor:
-        """Return (B, width) of features (B, tokens, features), any float dtype, and word numbers (B, words)."""
+        """Return the context (B, width) of features and word numbers.
+
+        `features` have shape (B, tokens, features) and any float dtype; `words` have shape (B, words).
+        """
         asked = self.words(words).sum(dim=1)
         patches = self.patches(self._pooled(features.float()))
         query = self.ask(asked).unflatten(1, (HEADS, -1))

@@ -68,13 +68,19 @@ class FlowMatching(nn.Module):  # type: ignore[misc]
         self.register_buffer("waves", math.pi * torch.arange(1, WAVES + 1) / 2, persistent=False)
 
     def velocity(self, x: torch.Tensor, t: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
-        """Return d x / d t, (B, actions), at points x (B, actions) and times t (B, 1) within 0..1."""
+        """Return the velocity d x / d t, (B, actions).
+
+        At points `x` (B, actions) and times `t` (B, 1) within 0..1.
+        """
         turns = t * self.waves
         said: torch.Tensor = self.net(torch.cat([x, turns.sin(), turns.cos(), context], dim=1))
         return said
 
     def loss(self, context: torch.Tensor, action: torch.Tensor, chance: torch.Generator) -> torch.Tensor:
-        """Return the mean squared error of the velocity at DRAWS times and noises for each row."""
+        """Return the mean squared error of the velocity.
+
+        It is taken at DRAWS times and noises for each row.
+        """
         context, action = context.repeat_interleave(DRAWS, dim=0), action.repeat_interleave(DRAWS, dim=0)
         noise = torch.randn(action.shape, generator=chance).to(action)
         t = torch.rand((len(action), 1), generator=chance).to(action)
@@ -82,7 +88,10 @@ class FlowMatching(nn.Module):  # type: ignore[misc]
         return nn.functional.mse_loss(seen, action - noise)
 
     def act(self, context: torch.Tensor, chance: torch.Generator) -> torch.Tensor:
-        """Return one drawn action for each context: Euler's or Heun's steps from noise at t = 0 to t = 1."""
+        """Return one drawn action for each context.
+
+        Integrates by Euler's or Heun's steps from noise at t = 0 to t = 1.
+        """
         x = torch.randn((len(context), self.actions), generator=chance).to(context)
         width = 1 / self.steps
         for step in range(self.steps):

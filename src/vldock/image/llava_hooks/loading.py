@@ -30,7 +30,10 @@ def strip_snapshot(parts: Sequence[str]) -> list[str]:
 
 
 def read_config(name_or_path: str) -> dict[str, Any] | None:
-    """Return config.json of a local folder, else of the Hub cache; None if absent."""
+    """Return the config.json of a checkpoint.
+
+    From a local folder, else from the Hub cache; None if absent.
+    """
     local = Path(name_or_path) / "config.json"
     if not local.is_file():
         if Path(name_or_path).exists() or name_or_path.count("/") != 1:
@@ -47,8 +50,9 @@ def read_config(name_or_path: str) -> dict[str, Any] | None:
 
 
 def branch_name(model_path: str, model_name: str) -> str:
-    """Return the name by which builder.py picks a class, from the checkpoint's config if present.
+    """Return the model name by which builder.py picks a class.
 
+    It follows the checkpoint's config if present.
     builder.py searches the name for `llava`, `mpt`, `mistral` and `lora`, so that a folder `run-3` is no LLaVA and
     `attempt` is an MPT. Raises InputRefused for a checkpoint in transformers' native LLaVA format.
     """

@@ -22,13 +22,14 @@ def disguise(text: str) -> str:
 
 
 def restore(text: str) -> str:
-    """Return a piece of a prompt with its markers as the author wrote them."""
+    """Return a piece of a prompt with its original markers."""
     return text.replace(DISGUISED, MARKER)
 
 
 def place_images(message: Message) -> Message:
-    """Return a message of images and one text with each image at its `<image 1>`.
+    """Return a message with each image at its `<image 1>` marker.
 
+    The message has images and one text.
     A marker that names no image stays text; without any marker the message is returned as it is. Source: VLMEvalKit's
     MMMUDataset.split_MMMU, which fails at both.
     """

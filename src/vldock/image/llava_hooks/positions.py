@@ -12,7 +12,10 @@ from typing import Any
 
 
 def count_patches(inner: Any) -> int:
-    """Return the positions of a one-tile image; 1 if the model has no tower."""
+    """Return the number of positions of a one-tile image.
+
+    1 if the model has no tower.
+    """
     tower = inner.get_vision_tower() if hasattr(inner, "get_vision_tower") else None
     return int(getattr(tower, "num_patches", 1) or 1)
 
@@ -45,7 +48,10 @@ def count_in_prompt(tokens: Sequence[int], images: Sequence[int], *, token: int)
 
 
 def _tiled(inner: Any, size: tuple[int, ...]) -> int:
-    """Return the positions of an image's tiles, unpadded, with a newline after each row."""
+    """Return the number of positions of an image's unpadded tiles.
+
+    It includes a newline after each row.
+    """
     import torch  # here: readers of notes need no torch
     from llava.mm_utils import get_anyres_image_grid_shape
     from llava.model.llava_arch import unpad_image

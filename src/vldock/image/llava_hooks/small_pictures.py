@@ -8,8 +8,9 @@ COLOURS = (1, 3)
 
 
 def enlarge_ambiguous(image: Any) -> Any:
-    """Return a square image of 1 or 3 pixels a side at twice its size, others unchanged.
+    """Return a square image of ambiguous size at twice its size.
 
+    Ambiguous are 1 and 3 pixels a side; other images are returned unchanged.
     Such an image is refused, or read with channels and rows exchanged. Source: transformers 4.37.2, image_utils.py,
     infer_channel_dimension_format().
     """

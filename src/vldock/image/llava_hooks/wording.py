@@ -17,7 +17,10 @@ def template_of(config: Any) -> str:
 
 
 def put_images_first(text: str) -> str:
-    """Return a question with its <image> markers in front, a line each, as in LLaVA's training."""
+    """Return a question with its <image> markers in front.
+
+    Each marker has a line of its own, as in LLaVA's training.
+    """
     count = text.count(IMAGE)
     return f"{IMAGE}\n" * count + text.replace(IMAGE, "").strip()
 

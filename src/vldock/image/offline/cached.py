@@ -69,7 +69,10 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Cached:
-    """Everything cached of one name, newest first; `unfinished` are folders of a killed process."""
+    """Everything cached of one data set, newest first.
+
+    `unfinished` are folders of a killed process.
+    """
 
     prepared: tuple[Prepared, ...]
     snapshots: tuple[Snapshot, ...]
@@ -97,8 +100,9 @@ def image_arrow_root(root: Path) -> tuple[Path, ...]:
 
 
 def find(name: str, *, arrow: Path, hub: Path, also: tuple[Path, ...] = ()) -> Cached:
-    """Return the cached state of `name`: Arrow files in `arrow`, then in `also`; snapshots in `hub`.
+    """Return the cached state of the data set `name`.
 
+    Arrow files are searched in `arrow`, then in `also`; snapshots in `hub`.
     Raises PermissionError where they cannot be read.
     """
     found: list[Path] = []
@@ -112,7 +116,10 @@ def find(name: str, *, arrow: Path, hub: Path, also: tuple[Path, ...] = ()) -> C
 
 
 def commit_of(name: str, revision: str, *, hub: Path) -> str:
-    """Return the commit of a cached branch or tag; any other word is taken as a commit."""
+    """Return the commit of a cached branch or tag.
+
+    Any other `revision` is taken as a commit.
+    """
     found = hub_cache_layout.read_reference(hub / f"datasets--{name.replace('/', '--')}", revision)
     return found.said if found else revision
 
@@ -126,7 +133,10 @@ def arrow_name(name: str) -> str:
 
 
 def _prepared(path: Path) -> Prepared:
-    """Check one folder: each declared split has its files, each file ends as an Arrow stream does."""
+    """Check the files of one folder of Arrow files.
+
+    Each declared split must have its files, and each file must end as an Arrow stream does.
+    """
     info = path / "dataset_info.json"
     if not info.is_file():
         return Prepared(path, (), ("dataset_info.json",))

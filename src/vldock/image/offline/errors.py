@@ -24,7 +24,10 @@ from vldock.common.image_paths import TOKEN_VARIABLES
 
 
 class NotCached(EnvironmentUnfit):
-    """The data set is not in the cache, and the Hub is not reachable or not allowed."""
+    """Data set absent from the cache.
+
+    The Hub is not reachable or not allowed.
+    """
 
 
 class PartlyCached(InputRefused):
@@ -56,7 +59,10 @@ class NeedsCode(InputRefused):
 
 
 def fetch_hint(name: str, config: str | None = None) -> str:
-    """Return the command that fills the cache, to run with a network and the same cache mounted."""
+    """Return the command that fills the cache.
+
+    It is to be run with a network and the same cache mounted.
+    """
     arguments = f'"{name}"' + (f', "{config}"' if config else "")
     return (
         "once, in a container with a network and this cache mounted (-e HF_DATASETS_OFFLINE=0 -e HF_HUB_OFFLINE=0): "
@@ -67,8 +73,9 @@ def fetch_hint(name: str, config: str | None = None) -> str:
 def map_error(
     error: BaseException, *, name: str, folder: Path, config: str | None = None, environ: Mapping[str, str] = os.environ
 ) -> VldockError | None:
-    """Return the vldock error for a library's, from anywhere in its chain of causes.
+    """Return the vldock error for a library's error.
 
+    The whole chain of causes is searched.
     None for an unknown one.
     """
     for cause in causes_of(error):
@@ -93,7 +100,10 @@ def map_error(
 
 
 def gated_error(name: str, environ: Mapping[str, str]) -> Gated:
-    """Return the error for a gated data set: no token, or one without access."""
+    """Return the error for a gated data set.
+
+    Either there is no token, or the token has no access.
+    """
     where = f"https://huggingface.co/datasets/{name}"
     if any(environ.get(variable) for variable in TOKEN_VARIABLES):
         return Gated(

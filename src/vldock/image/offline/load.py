@@ -1,4 +1,7 @@
-"""load_dataset by name, from the cache first; each step is logged (vldock.offline) and returned."""
+"""Loading of data sets by name, from the cache first.
+
+`load` does it. Each step is logged (vldock.offline) and returned.
+"""
 
 from __future__ import annotations
 
@@ -62,7 +65,10 @@ class Search:
         self.on_step(self.steps[-1])
 
     def attempt(self, name: str, said: str, read: Callable[[], Any]) -> Any:
-        """Return `read()`, or NOTHING if the library failed; its error is recorded for the final message."""
+        """Return `read()`, or NOTHING if the library failed.
+
+        The library's error is recorded for the final message.
+        """
         try:
             dataset = read()
         except VldockError:
@@ -86,8 +92,9 @@ def load(
     trust_remote_code: bool | None = None,
     on_step: Callable[[Step], None] = lambda step: None,
 ) -> Loaded:
-    """Load a data set from cached Arrow files, else a snapshot, else by the library.
+    """Load a data set from the cache or by the library.
 
+    Cached Arrow files come first, then a snapshot, then the library's own lookup.
     `cache_dir` is the datasets library's; snapshots are found in the Hub library's cache. The offline setting is read
     and left unchanged: only the last step asks the Hub, and not where the setting forbids it.
     Raises the errors of vldock.image.offline.errors.
@@ -146,7 +153,10 @@ def _matches(item: Prepared, search: Search) -> bool:
 
 
 def _note_missing(item: Prepared, search: Search) -> list[str]:
-    """Return the files and requested splits a folder lacks, recorded for the final message."""
+    """Return the files and requested splits missing from a folder.
+
+    They are recorded for the final message.
+    """
     splits = [f"split {split}" for split in search.request.splits if split not in item.splits]
     missing = [*item.missing, *splits]
     search.incomplete += [f"{item.path}: {what}" for what in missing]
@@ -182,7 +192,10 @@ def _library(search: Search) -> Any:
 
 
 def _final(search: Search) -> VldockError | Exception:
-    """Return the error to raise: disk, token or script first, then incomplete or unreadable, then absent."""
+    """Return the error to raise after all steps failed.
+
+    Disk, token or script first, then incomplete or unreadable, then absent.
+    """
     request = search.request
     mapped = [
         errors.map_error(failure, name=request.name, folder=search.root, config=request.config)

@@ -15,7 +15,10 @@ TRUE = {"1", "ON", "YES", "TRUE"}
 
 @dataclass(frozen=True)
 class Mode:
-    """Whether the Hub may be asked, and the deciding variable (None: none is set)."""
+    """Network mode: whether requests to the Hub are allowed.
+
+    `variable` decided it; None where no variable is set.
+    """
 
     offline: bool
     variable: str | None
@@ -29,7 +32,10 @@ class Mode:
 
 
 def current(environ: Mapping[str, str] = os.environ) -> Mode:
-    """Return the mode of this process: of the imported library (it reads once), else of the variables."""
+    """Return the network mode of this process.
+
+    That of the imported library, which reads its variables once, else that of the variables.
+    """
     said = _of_variables(environ)
     library = sys.modules.get("datasets.config")
     if library is None or bool(library.HF_HUB_OFFLINE) is said.offline:

@@ -37,8 +37,9 @@ class Request:
 
 
 def read_by_builder(prepared: Prepared, request: Request) -> Any:
-    """Read Arrow files through the library's Cache builder, as its own offline mode does.
+    """Read Arrow files through the library's Cache builder.
 
+    Its own offline mode does the same.
     It locks in their cache.
     """
     from datasets.packaged_modules.cache.cache import Cache
@@ -56,7 +57,10 @@ def read_by_builder(prepared: Prepared, request: Request) -> Any:
 
 
 def read_files(prepared: Prepared, request: Request) -> Any:
-    """Read Arrow files through the library's ArrowReader: no lock, so a read-only cache will do."""
+    """Read Arrow files through the library's ArrowReader.
+
+    It takes no lock, so a read-only cache is enough.
+    """
     from datasets import Dataset, DatasetDict, DatasetInfo
     from datasets.arrow_reader import ArrowReader
     from datasets.naming import camelcase_to_snakecase
@@ -94,5 +98,8 @@ def load_by_library(request: Request, root: Path) -> Any:
 
 
 def writable_root(root: Path) -> Path:
-    """Return `root` if it is writable, else a private folder, lost with the container."""
+    """Return a writable folder for Arrow files.
+
+    `root` if it is writable, else a private folder, lost with the container.
+    """
     return root if can_write(root) else private_folder(os.environ, whoami(), "datasets")

@@ -53,7 +53,10 @@ def main(argv: Sequence[str]) -> int:
 
 
 def show(name: str, config: str | None, split: str | None, cache_dir: Path | None) -> None:
-    """Print each step; raises the errors of vldock.image.offline.errors, InputRefused where a network was used."""
+    """Print each step of loading a data set.
+
+    Raises the errors of vldock.image.offline.errors, and InputRefused where a network was used.
+    """
     root, hub = cache_dir or arrow_root(), hub_root()
     before = {variable: os.environ.get(variable) for variable in mode.VARIABLES}
     _head(1, "offline setting", str(mode.current()))
@@ -75,7 +78,10 @@ def show(name: str, config: str | None, split: str | None, cache_dir: Path | Non
 
 @contextmanager
 def refuse_network() -> Iterator[list[str]]:
-    """Refuse every internet connection and look-up of this process in the block; yield the list of them."""
+    """Refuse every internet connection and look-up in the block.
+
+    Those of this process; yields the list of them.
+    """
     noted: list[str] = []
     active = True
 
@@ -116,7 +122,10 @@ def _lacks(one: Any) -> str:
 
 
 def _read(dataset: Any) -> list[str]:
-    """Read the first, middle and last row of every split; return one line for each split."""
+    """Read the first, middle and last row of every split.
+
+    Returns one line for each split.
+    """
     splits = dataset if hasattr(dataset, "keys") else {"data": dataset}
     lines = []
     for name, rows in splits.items():
@@ -127,7 +136,10 @@ def _read(dataset: Any) -> list[str]:
 
 
 def _tiny(root: Path) -> str:
-    """Write the cache of a data set as the datasets library leaves it, and return its name."""
+    """Write the cache of a tiny data set; return its name.
+
+    Its files are as the datasets library leaves them.
+    """
     import pyarrow as pa
 
     name = "vldock/self-test"

@@ -22,7 +22,10 @@ README = "README.md"
 
 
 def read_snapshot(snapshot: Snapshot, request: Request, root: Path) -> Any:
-    """Prepare Arrow files of a snapshot in `root`, and read them; raises Unreadable for other than tables."""
+    """Prepare Arrow files of a snapshot in `root`, and read them.
+
+    Raises Unreadable for a snapshot of anything but tables.
+    """
     from datasets import load as library
 
     with tempfile.TemporaryDirectory(prefix="vldock-snapshot-") as folder:

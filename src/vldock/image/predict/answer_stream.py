@@ -33,8 +33,9 @@ class AnswerStreamer(BaseStreamer):  # type: ignore[misc]  # transformers has no
         self.first_at: float | None = None
 
     def put(self, value: Any) -> None:
-        """Receive token ids of shape (1, n): first the prompt, then token after token.
+        """Receive token ids of shape (1, n).
 
+        The prompt comes first, then token after token.
         LLaVA's prompt is one BOS.
         """
         self._ids += value.flatten().tolist()
@@ -50,7 +51,10 @@ class AnswerStreamer(BaseStreamer):  # type: ignore[misc]  # transformers has no
         """Do nothing: `finish` is called with the answer after generate()."""
 
     def finish(self, answer: str) -> None:
-        """Show the remaining answer; all of it on a new line if it differs from what was shown."""
+        """Show the rest of the answer.
+
+        All of it, on a new line, if it differs from the text shown so far.
+        """
         if self._on_text and not answer.startswith(self.shown):
             self._on_text("\n")
             self.shown = ""

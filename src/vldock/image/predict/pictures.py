@@ -29,7 +29,10 @@ SQUARE = 178_956_970  # pixels of the padded square: Pillow's own limit, half a 
 
 @dataclass(frozen=True)
 class Picture:
-    """Readable image: its file, its source, and remarks on how a model sees it."""
+    """Readable image: its file, source and remarks.
+
+    The remarks say how a model sees the image.
+    """
 
     path: Path
     source: str
@@ -57,7 +60,10 @@ class PictureReader:
             yield [self.read(source, Path(scratch, f"image-{number}")) for number, source in enumerate(sources)]
 
     def read(self, source: str, target: Path) -> Picture:
-        """Return the picture of a source; one that is no file is written to `target`."""
+        """Return the picture of a source.
+
+        A source that is no file is written to `target`.
+        """
         name = display_name(source)
         if source == "-":
             target.write_bytes(_limited(self.stdin(), self.limits.size))
@@ -123,8 +129,9 @@ def _head(path: Path) -> bytes:
 
 
 def _require_small(image: Image.Image, name: str) -> None:
-    """Raise InputRefused for an image that is too large when padded to a square.
+    """Raise InputRefused for an image too large to pad.
 
+    An image is padded to a square.
     A line of 100000 pixels would take 30 GB.
     """
     side = max(image.size)

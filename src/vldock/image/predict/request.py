@@ -1,4 +1,7 @@
-"""Request and Answer: values of the command line, a JSON line, or a worker."""
+"""Request and Answer of a prediction.
+
+Their values come from the command line, a JSON line, or a worker.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +50,10 @@ class Request:
         return message
 
     def key(self, *more: Any) -> str:
-        """Return a digest of the request and `more`, under which an answer is cached."""
+        """Return the cache key of the request: a digest.
+
+        `more` values are included.
+        """
         text = json.dumps([self.question, self.images, *more], ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

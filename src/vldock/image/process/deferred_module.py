@@ -1,5 +1,6 @@
-"""Deferred import of a library: its code runs when an attribute is first read.
+"""Deferred import of a library.
 
+The library's code runs when an attribute is first read.
 accelerate imports bitsandbytes, and with it triton, wherever it is installed; a model in half precision never uses it.
 """
 

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
 
 def fast_exit(status: int, *, on_exit: Callable[[int], None] = lambda status: None) -> NoReturn:
-    """Exit with `status` (1 where exiting fails) after joining threads, running atexit handlers, flushing streams.
+    """Exit with `status`, without the slow teardown of libraries.
 
+    Threads are joined, atexit handlers run and streams flushed first. The status is 1 where exiting fails.
     `on_exit` is called last, before the kernel frees the process, which takes 30 ms with torch in it.
     """
     try:

@@ -1,5 +1,6 @@
-"""Deferred imports of a package: the same names and objects, imported when first read.
+"""Deferred imports of a package.
 
+The package has the same names and objects; each is imported when first read.
 VLMEvalKit imports every model, judge and benchmark it knows, with all dependencies, before it reads its arguments. The
 patched packages pass their import statements as text: a name is imported when it is read, and `from package import *`
 imports everything, as upstream does. VLDOCK_EAGER_IMPORTS=1 imports everything at once.
@@ -53,7 +54,10 @@ class _Package(ModuleType):
         return sorted({*super().__dir__(), *deferred.names, *deferred.rest_names})
 
     def __setattr__(self, name: str, value: object) -> None:
-        """Set an attribute, unless it is a submodule with the name of a deferred import (vlm.molmo)."""
+        """Set an attribute, unless a submodule would shadow a deferred import.
+
+        Such a submodule has the name of the deferred import (vlm.molmo).
+        """
         submodule = isinstance(value, ModuleType) and value.__name__ == f"{self.__name__}.{name}"
         if not (submodule and name in _packages[self.__name__].names):
             super().__setattr__(name, value)
@@ -94,13 +98,19 @@ def deferred_names(package: str) -> frozenset[str]:
 
 
 def import_all() -> None:
-    """Run all deferred imports of the packages imported so far; a long-lived process does so once."""
+    """Run all deferred imports of the packages imported so far.
+
+    A long-lived process does so once.
+    """
     for name in list(_packages):
         _import_deferred(sys.modules[name])
 
 
 def _find(module: ModuleType, name: str) -> Any:
-    """Return the deferred attribute `name`; AttributeError where there is none, ImportError where it fails."""
+    """Return the deferred attribute `name`.
+
+    AttributeError where there is none, ImportError where its import fails.
+    """
     deferred = _packages[module.__name__]
     if name in deferred.names:
         return vars(module).setdefault(name, _import(module, *deferred.names[name]))
@@ -116,7 +126,10 @@ def _find(module: ModuleType, name: str) -> Any:
 
 
 def _import(module: ModuleType, submodule: str, name: str) -> Any:
-    """Return `name` of a submodule; an AttributeError becomes ImportError, or it would read as "no such name"."""
+    """Return `name` of a submodule.
+
+    An AttributeError becomes ImportError, or it would read as "no such name".
+    """
     if first := _packages[module.__name__].before.get(submodule):
         importlib.import_module(f"{module.__name__}.{first}")
     path = f"{module.__name__}.{submodule}"
@@ -127,7 +140,10 @@ def _import(module: ModuleType, submodule: str, name: str) -> Any:
 
 
 def _import_deferred(module: ModuleType) -> None:
-    """Run all deferred statements. No lock is held: where two threads do so, the first value remains."""
+    """Run all deferred statements of a module.
+
+    No lock is held: where two threads do so, the first value remains.
+    """
     deferred = _packages[module.__name__]
     if deferred.done:
         return

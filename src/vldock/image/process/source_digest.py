@@ -10,7 +10,10 @@ from pathlib import Path
 
 @functools.cache
 def sources_digest(*packages: str) -> str:
-    """Return 16 hexadecimal digits of the sha256 over every .py file of the packages, or `absent`."""
+    """Return a digest over every .py file of the packages.
+
+    16 hexadecimal digits of the sha256, or `absent`.
+    """
     digest = hashlib.sha256()
     for package in packages:
         found = importlib.util.find_spec(package)

@@ -20,7 +20,10 @@ def process_age() -> float:
 
 
 def container_usage() -> dict[str, float]:
-    """Return the container's peak memory in bytes and CPU seconds so far, from its control group."""
+    """Return the container's peak memory and CPU time so far.
+
+    Bytes and seconds, from its control group.
+    """
     found = {}
     for name, file, unit in (
         ("memory_peak", "memory.peak", 1.0),
@@ -37,12 +40,18 @@ def container_usage() -> dict[str, float]:
 
 
 def free_memory() -> int:
-    """Return the free memory in bytes: of the machine, or below the container's limit."""
+    """Return the free memory in bytes.
+
+    That of the machine, or that below the container's limit.
+    """
     return min(available_memory(), free_below_limit())
 
 
 def available_memory() -> int:
-    """Return the machine's available memory in bytes; OSError where the kernel does not report it."""
+    """Return the machine's available memory in bytes.
+
+    OSError where the kernel does not report it.
+    """
     for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
         if line.startswith("MemAvailable:"):
             return int(line.split()[1]) * 1024
@@ -50,7 +59,10 @@ def available_memory() -> int:
 
 
 def free_below_limit() -> int:
-    """Return the bytes below the container's memory limit (cgroup 2, then 1); a huge number without one."""
+    """Return the bytes below the container's memory limit.
+
+    The limit of cgroup 2, then 1; a huge number without one.
+    """
     for limit, usage in (
         ("memory.max", "memory.current"),
         ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
@@ -63,7 +75,10 @@ def free_below_limit() -> int:
 
 
 def count_oom_kills() -> int:
-    """Return the number of OOM kills in this container so far, 0 where not counted."""
+    """Return the number of OOM kills in this container.
+
+    0 where they are not counted.
+    """
     for file in ("memory.events", "memory/memory.oom_control"):
         with suppress(OSError):
             for line in (GROUPS / file).read_text(encoding="ascii").splitlines():
@@ -73,8 +88,9 @@ def count_oom_kills() -> int:
 
 
 def keep_freed_memory() -> bool:
-    """Keep freed memory in the C library: blocks of up to 256 MiB, 512 MiB in total.
+    """Keep freed memory in the C library instead of unmapping it.
 
+    Blocks of up to 256 MiB, 512 MiB in total.
     glibc maps each large block separately and unmaps it when freed, so that a CPU faults in and zeroes the pages of
     every activation again: half of the time of a small vision tower. Returns whether the library accepted both
     settings.

@@ -58,7 +58,10 @@ def evaluate_model(
     out: str | None = None,
     words: Sequence[str] = (),
 ) -> None:
-    """Evaluate cells of one model in one process; raises EvaluationFailed where it does not end with 0."""
+    """Evaluate cells of one model in one process.
+
+    Raises EvaluationFailed where the process does not end with 0.
+    """
     where = out or engine
     argv = [*IMAGE, "evaluate", "--model", model, "--data", *names, "--limit", str(context.limit)]
     argv += ["--out", str(context.folder / where), "--engine", engine, *words, "--no-worker", "--json"]
@@ -66,7 +69,10 @@ def evaluate_model(
 
 
 def load_cell(context: StepContext, engine: str, model: str, benchmark: str) -> Cell:
-    """Return a cell's record; raises EvaluationFailed for one that failed, is incomplete, or ran on another device."""
+    """Return a cell's record.
+
+    Raises EvaluationFailed for a cell that failed, is incomplete, or ran on another device.
+    """
     name = f"{model} x {benchmark} ({engine})"
     cell = Cell.load(cell_folder(context, engine, model, benchmark))
     if cell is None or cell.status != "succeeded" or cell.score is None:
@@ -79,7 +85,10 @@ def load_cell(context: StepContext, engine: str, model: str, benchmark: str) -> 
 
 
 def compare(context: StepContext) -> StepResult:
-    """Compare both engines' answers and tokens, cell by cell; raises EvaluationFailed where any differs."""
+    """Compare both engines' answers and tokens, cell by cell.
+
+    Raises EvaluationFailed where any differs.
+    """
     found = [
         compare_answers(
             f"{model} x {name}", *(read_answers(context, engine, model, name) for engine in (STOCK, BATCHED))

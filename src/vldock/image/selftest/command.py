@@ -72,7 +72,10 @@ def main(args: argparse.Namespace) -> int:
 
 
 def choose_device(*, required: bool) -> str:
-    """Return the name of the GPU, or `cpu` where none is required; raises EnvironmentUnfit without one."""
+    """Return the name of the GPU, or `cpu`.
+
+    `cpu` only where no GPU is required; otherwise raises EnvironmentUnfit without a GPU.
+    """
     if not required:
         return "cpu"
     found = visible_gpus()
@@ -86,13 +89,19 @@ def choose_device(*, required: bool) -> str:
 
 
 def visible_gpus() -> list[str]:
-    """Return the names of the GPUs torch sees, without a CUDA context in this process."""
+    """Return the names of the GPUs visible to torch.
+
+    No CUDA context is created in this process.
+    """
     done = subprocess.run([sys.executable, "-c", GPU_NAMES], stdout=subprocess.PIPE, text=True, check=False)
     return done.stdout.splitlines()
 
 
 def make_log() -> Log:
-    """Return a thread-safe function that prints a line, with the seconds since now, to standard error."""
+    """Return a thread-safe log function.
+
+    It prints a line, with the seconds since now, to standard error.
+    """
     began, lock = time.monotonic(), threading.Lock()
 
     def log(line: str) -> None:
@@ -150,7 +159,10 @@ def make_temporary_folder() -> Path:
 
 
 def write_report(report: Report, file: str | None) -> None:
-    """Print the table, write the JSON to `file` if given, and name failures on standard error."""
+    """Print the table of steps and write the report.
+
+    The JSON goes to `file` if given; failures are named on standard error.
+    """
     print(report.table(), file=sys.stderr if file == STDOUT else sys.stdout, flush=True)
     if file == STDOUT:
         print(json.dumps(report.as_json(), indent=2, ensure_ascii=False))

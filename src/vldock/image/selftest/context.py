@@ -59,7 +59,10 @@ class StepContext:
     seconds: float
 
     def environ(self, more: Mapping[str, str] | None = None) -> dict[str, str]:
-        """Return the environment of a command: the caller's without variables that would change the answers."""
+        """Return the environment of a command.
+
+        The caller's, without variables that would change the answers.
+        """
         kept = {
             name: value
             for name, value in os.environ.items()
@@ -83,7 +86,10 @@ class StepContext:
         return os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0].strip() or "0"
 
     def run(self, log: str, argv: Sequence[str], *, more: Mapping[str, str] | None = None) -> CompletedCommand:
-        """Run a command to its end, its output in logs/LOG.out and .err; raise EvaluationFailed where it fails."""
+        """Run a command to its end.
+
+        Its output goes to logs/LOG.out and .err. Raises EvaluationFailed where the command fails.
+        """
         with self.start(log, argv, more=more) as process:
             try:
                 code = process.wait(self.seconds)
@@ -125,7 +131,10 @@ def terminate(process: subprocess.Popen[bytes]) -> None:
 
 
 def short_command(argv: Sequence[str]) -> str:
-    """Return the beginning of a command, as typed, up to its first long word."""
+    """Return the beginning of a command, as typed.
+
+    It ends at the first long word.
+    """
     words = [Path(word).name if word in (PYTHON, TORCHRUN) else word for word in argv]
     short = list(itertools.takewhile(lambda word: len(word) <= LONGEST_WORD, words))
     return " ".join(short) + (" ..." if len(short) < len(words) else "")

@@ -1,4 +1,7 @@
-"""Inference steps beside the matrix: a session with two runs, predict.py, the feature cache."""
+"""Inference steps beside the matrix.
+
+A session with two runs, predict.py, and the feature cache.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,10 @@ RUN = f"{VLMEVALKIT}/run.py"
 
 
 def session(context: StepContext) -> StepResult:
-    """Run run.py twice in a session; raises EvaluationFailed unless its worker, not run.py, gave each answer."""
+    """Run run.py twice in a session.
+
+    Raises EvaluationFailed unless the session's worker, not run.py, gave each answer.
+    """
     before, seconds = 0, []
     with _folder(context) as place, _served(context, {"VLDOCK_SESSION": str(place)}) as more:
         for name in EXECS:
@@ -89,7 +95,10 @@ def _served(context: StepContext, more: dict[str, str]) -> Iterator[dict[str, st
 
 
 def _ready(context: StepContext, process: subprocess.Popen[bytes], more: dict[str, str]) -> None:
-    """Wait for the session's model; raises EvaluationFailed with the cause where it cannot be loaded."""
+    """Wait for the session's model.
+
+    Raises EvaluationFailed with the cause where it cannot be loaded.
+    """
     until = time.monotonic() + context.seconds
     while process.poll() is None and time.monotonic() < until:
         status = _status(context, more)
@@ -104,7 +113,10 @@ def _ready(context: StepContext, process: subprocess.Popen[bytes], more: dict[st
 
 
 def _status(context: StepContext, more: dict[str, str]) -> dict[str, Any]:
-    """Return what `session status --json` prints; before the server listens, a session without models."""
+    """Return the status of the session.
+
+    It is the output of `session status --json`; before the server listens, a session without models.
+    """
     argv = [*IMAGE, "session", "status", "--json"]
     done = subprocess.run(argv, env=context.environ(more), capture_output=True, text=True, check=False, timeout=120)
     found: dict[str, Any] = json.loads(done.stdout) if done.stdout else {"state": "starting", "models": []}
@@ -133,7 +145,10 @@ def ask(context: StepContext, log: str, model: str, questions: Path, out: Path) 
 
 
 def features(context: StepContext) -> StepResult:
-    """Build features, read each byte back, and evaluate from the cache; raises EvaluationFailed for a difference."""
+    """Build features, verify them, and evaluate from the cache.
+
+    Verification reads each byte back. Raises EvaluationFailed for a difference.
+    """
     folder = context.folder / "feature-pictures"
     pictures = samples.write_pictures(samples.rows_of("CCOCR_MultiLanOcr_Korean")[: context.limit], folder)
     known = find_model(MODEL)

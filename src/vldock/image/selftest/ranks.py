@@ -12,7 +12,10 @@ import os
 
 
 def main() -> None:
-    """Join the process group, sum 1, 2, 3 ... over the ranks, and print the result on rank 0."""
+    """Sum 1, 2, 3 ... over the ranks of a process group.
+
+    Joins the group first, and prints the result on rank 0.
+    """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--backend", choices=("nccl", "gloo"), required=True)
     backend = parser.parse_args().backend

@@ -21,7 +21,10 @@ WIDEST = 160
 
 @dataclass(frozen=True)
 class Report:
-    """A finished self-test; `device` is the GPU's name, or cpu; `seconds` of all steps."""
+    """Report of a finished self-test.
+
+    `device` is the GPU's name, or cpu; `seconds` is the duration of all steps.
+    """
 
     device: str
     quick: bool

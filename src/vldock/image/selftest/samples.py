@@ -1,4 +1,7 @@
-"""Images, questions and conversations for the steps, from the stand-ins' tables. Standard library only."""
+"""Images, questions and conversations for the steps.
+
+They come from the stand-ins' tables. Standard library only.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +49,10 @@ def write_pictures(rows: Sequence[Row], folder: Path) -> list[Path]:
 
 
 def write_questions(rows: Sequence[Row], folder: Path) -> Path:
-    """Write a file of questions for predict.py --questions, each with its image, and return its path."""
+    """Write a file of questions for predict.py --questions.
+
+    Each question has its image. Returns the file's path.
+    """
     pictures = write_pictures(rows, folder / "pictures")
     lines = [
         {"id": row["index"], "image": str(path), "question": row["question"]}

@@ -41,8 +41,9 @@ class Step:
 
 
 def run_all(context: StepContext, *, jobs: int, log: Log) -> Iterator[Step]:
-    """Run every step and yield its result, in the order of NAMES, `jobs` commands in parallel.
+    """Run every step and yield its result.
 
+    Results come in the order of NAMES; `jobs` commands run in parallel.
     The cells come first: later steps compare their answers with those of the stock engine.
     """
     for name, engine in ((CELLS_STOCK, STOCK), (CELLS_BATCHED, BATCHED)):
@@ -52,7 +53,10 @@ def run_all(context: StepContext, *, jobs: int, log: Log) -> Iterator[Step]:
 
 
 def run_step(name: str, work: Callable[[StepContext], StepResult], context: StepContext, *, log: Log) -> Step:
-    """Run one step, logging its begin and end; any exception fails this step and no other."""
+    """Run one step, logging its begin and end.
+
+    Any exception fails this step and no other.
+    """
     log(f"{name} ...")
     began = time.monotonic()
     try:

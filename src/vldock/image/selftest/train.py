@@ -22,7 +22,10 @@ def lora(context: StepContext) -> StepResult:
 
 
 def qlora(context: StepContext) -> StepResult:
-    """Train 4-bit QLoRA for three steps, export, and predict with the export; raises NeedsGpu on a CPU."""
+    """Train 4-bit QLoRA for three steps, export, and predict.
+
+    The export answers the prediction. Raises NeedsGpu on a CPU.
+    """
     if not context.gpu:
         raise NeedsGpu("bitsandbytes computes 4-bit weights on a GPU only")
     return _trained(context, "qlora")
@@ -56,7 +59,10 @@ def _words(context: StepContext, method: str, out: Path) -> list[str]:
 
 
 def _losses(out: Path) -> list[float]:
-    """Return the loss of each step in a run's log; raises EvaluationFailed unless there are three numbers."""
+    """Return the loss of each step in a run's log.
+
+    Raises EvaluationFailed unless there are three numbers.
+    """
     lines = [json.loads(line) for line in (out / "log.jsonl").read_text(encoding="utf-8").splitlines()]
     losses = [float(line["loss"]) for line in lines if line["event"] == "step"]
     if len(losses) != STEPS or any(loss != loss or loss in (float("inf"), 0.0) for loss in losses):
@@ -82,7 +88,10 @@ def torchrun(context: StepContext) -> StepResult:
 
 
 def _launched(context: StepContext, log: str, ranks: int, words: Sequence[str]) -> str:
-    """Run a module under torchrun on this machine alone and return its standard output."""
+    """Run a module under torchrun and return its standard output.
+
+    torchrun uses this machine alone.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
