@@ -1,5 +1,6 @@
-"""Settings as frozen dataclasses, read from a YAML file with KEY=VALUE words over it.
+"""Settings as frozen dataclasses, read from a YAML file.
 
+KEY=VALUE words override the file.
 Called by training.config and heads.config. A field is a section (a dataclass), a tuple of texts, or a str, int, float
 or bool, each with a default. A name that is no field is refused, and the nearest one is suggested. Not on pydantic: the
 host's tests of the data read a configuration, and the host's environment does not have it.
@@ -25,15 +26,19 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class SettingsFile(Generic[T]):
-    """Reader of one kind of settings; `example` (train.epochs=3) and `hint` stand in its errors."""
+    """Reader of one kind of settings.
+
+    `example` (train.epochs=3) and `hint` appear in its errors.
+    """
 
     kind: type[T]
     example: str
     hint: str
 
     def read(self, path: Path | None, words: Sequence[str] = ()) -> T:
-        """Return the settings of a file (None: the defaults) with KEY=VALUE words over it.
+        """Return the settings of a file, overridden by KEY=VALUE words.
 
+        Without a file (None) they are the defaults.
         Raises UsageError for a file that cannot be read, an unknown key or a value of another type.
         """
         values: dict[str, Any] = {}

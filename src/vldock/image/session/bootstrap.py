@@ -47,7 +47,10 @@ def serve(*, models: Sequence[str], idle_limit: float | None) -> int:
 
 
 def _use_tables() -> None:
-    """Write and read a workbook: forks inherit the caches of pandas, openpyxl and `re`."""
+    """Write and read a workbook, to fill caches.
+
+    Forks inherit the caches of pandas, openpyxl and `re`.
+    """
     import pandas
 
     from vldock.image.vlmeval_hooks.files import text_cells

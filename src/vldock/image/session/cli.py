@@ -61,7 +61,10 @@ def _serve(args: argparse.Namespace) -> int:
 
 
 def _ask(request: ControlRequest) -> Any:
-    """Return the session's answer; raises EnvironmentUnfit where none answers, or one of another image."""
+    """Return the session's answer to a request.
+
+    Raises EnvironmentUnfit where no session answers, or one of another image.
+    """
     answer = client.ask(os.environ, request)
     if answer is None:
         raise _no_session()

@@ -61,8 +61,9 @@ def attach(argv: Sequence[str], environ: Mapping[str, str]) -> int | None:
 
 
 def ask(environ: Mapping[str, str], request: ControlRequest) -> Any:
-    """Send one request to the session and return its answer; None where no session answers.
+    """Send one request to the session and return its answer.
 
+    None where no session answers.
     Raises EnvironmentUnfit where the session is of another image.
     """
     stream = _connect(environ)
@@ -123,7 +124,10 @@ def _follow(stream: message_stream.Stream) -> int | None:
 
 @contextmanager
 def _streams() -> Iterator[list[int]]:
-    """Yield the descriptors of standard input, output and error, /dev/null for a closed one."""
+    """Yield the descriptors of standard input, output and error.
+
+    /dev/null stands for a closed one.
+    """
     nothing = os.open(os.devnull, os.O_RDWR)
     sys.stdout.flush()
     sys.stderr.flush()
@@ -143,8 +147,9 @@ def _is_open(descriptor: int) -> bool:
 
 @contextmanager
 def _signals_forwarded(stream: message_stream.Stream) -> Iterator[None]:
-    """Forward signals to the evaluator, each time they arrive; it ends as run.py does.
+    """Forward signals to the evaluator, each time they arrive.
 
+    The evaluator ends as run.py does.
     They stay blocked until the caller has sent its request and unblocks them: before that there is no evaluator.
     """
 

@@ -82,7 +82,10 @@ class ClientConnections:
         self._clients.pop(client.connection, None)
 
     def close_inherited(self, kept: Client | None) -> None:
-        """Close, in a fork, the listening socket and every client's connection but that of `kept`."""
+        """Close, in a fork, the sockets inherited from the server.
+
+        The listening socket, and every client's connection but that of `kept`.
+        """
         self._listener.close()
         for client in self._clients.values():
             if client is not kept:

@@ -47,7 +47,10 @@ def run(
     paths: SocketPaths,
     server_environ: Mapping[str, str],
 ) -> NoReturn:
-    """Run the client's request in this fork and end the process with run.py's exit status."""
+    """Run the client's request in this fork and end the process.
+
+    The exit status is run.py's.
+    """
     status = 1
     try:
         set_up(request, descriptors)
@@ -66,7 +69,10 @@ def run(
 
 
 def report_exit(connection: socket.socket, status: int) -> None:
-    """Close the client's streams and send it the exit status, before the server reaps this process."""
+    """Close the client's streams and send it the exit status.
+
+    Both happen before the server reaps this process.
+    """
     signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
     nothing = os.open(os.devnull, os.O_RDWR)
     for number in (0, 1, 2):
@@ -76,7 +82,10 @@ def report_exit(connection: socket.socket, status: int) -> None:
 
 
 def decline(connection: socket.socket, reason: str) -> int:
-    """Decline the run and return the exit status; signals are blocked, since the client then hangs up."""
+    """Decline the run and return the exit status.
+
+    Signals are blocked, since the client then hangs up.
+    """
     signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
     message_stream.send(connection, {"declined": reason})
     return 0

@@ -50,7 +50,10 @@ class EvaluatorPool:
         return list(self._running.values())
 
     def start(self, client: Client, request: RunRequest, descriptors: Iterable[int]) -> None:
-        """Run a request in the spare evaluator, or in a new fork; the caller closes the descriptors."""
+        """Run a request in the spare evaluator, or in a new fork.
+
+        The caller closes the descriptors.
+        """
         self.count += 1
         request["id"] = request.get("request") or f"{os.getpid()}-{self.count}"
         request["server"] = os.getpid()
@@ -68,7 +71,10 @@ class EvaluatorPool:
         self._emit("eval_start", id=request["id"], argv=request["argv"], pid=child)
 
     def fork_spare(self) -> None:
-        """Fork an evaluator that waits for the next request, unless there is one or a run."""
+        """Fork a spare evaluator; it waits for the next request.
+
+        Does nothing where there is a spare one or a run.
+        """
         if self._spare is not None or self._running:
             return
         ours, theirs = socket.socketpair()
@@ -82,7 +88,10 @@ class EvaluatorPool:
         self._spare = (child, ours)
 
     def _wait_for_request(self, server: socket.socket) -> NoReturn:
-        """Run the request that arrives, in the spare evaluator; exit when the server ends."""
+        """Run the next request in the spare evaluator.
+
+        Exits when the server ends.
+        """
         os.setsid()  # signals to the server's process group are not for the run to come
         inbox, requests = message_stream.Inbox(), list[Any]()
         try:
@@ -95,7 +104,10 @@ class EvaluatorPool:
         self._run(requests[0], descriptors, socket.socket(fileno=connection))
 
     def _hand_over(self, client: Client, request: RunRequest, descriptors: list[int]) -> int | None:
-        """Send a request to the spare evaluator and return its process number; None where there is none."""
+        """Send a request to the spare evaluator; return its process number.
+
+        None where there is no spare evaluator.
+        """
         if self._spare is None:
             return None
         (child, spare), self._spare = self._spare, None
@@ -134,7 +146,10 @@ class EvaluatorPool:
         return client
 
     def signal(self, client: Client, number: int) -> None:
-        """Signal an evaluator alone: a pool whose workers are interrupted as well never ends its map()."""
+        """Signal an evaluator, without its child processes.
+
+        A pool whose workers are interrupted as well never ends its map().
+        """
         if client.child is not None:
             with suppress(ProcessLookupError):
                 os.kill(client.child, number)

@@ -24,7 +24,10 @@ class FairQueue(Generic[Owner, Item]):
             self._something.notify()
 
     def put_back(self, owner: Owner, item: Item) -> None:
-        """Put an unfinished request before the owner's others, and the owner behind the other owners."""
+        """Put an unfinished request back at the front of its owner's.
+
+        The owner goes behind the other owners.
+        """
         with self._something:
             queue = self._waiting.pop(owner, deque())
             queue.appendleft(item)
@@ -32,7 +35,10 @@ class FairQueue(Generic[Owner, Item]):
             self._something.notify()
 
     def take(self) -> tuple[Owner, Item]:
-        """Wait for a request and return the next owner and request; the owner goes to the end."""
+        """Wait for a request; return the next owner and request.
+
+        The owner goes to the end.
+        """
         with self._something:
             while not self._waiting:
                 self._something.wait()

@@ -1,4 +1,7 @@
-"""Models of the worker: loaded once, their memory announced, unloaded when another needs it."""
+"""Models loaded by the worker, each once.
+
+A load's memory is announced; a model is unloaded when another needs its memory.
+"""
 
 from __future__ import annotations
 
@@ -147,7 +150,10 @@ class LoadedModels:
         self._on_change()
 
     def _make_room(self, name: str, needed: int | None, log: Log) -> None:
-        """Log a load's memory, and unload unused models, least recently used first, until it fits."""
+        """Unload unused models until a load fits in memory.
+
+        Least recently used first. The load's memory is logged.
+        """
         if needed is None:
             log(f"loading {name}; how much memory it needs is not known before it was downloaded")
             return

@@ -69,7 +69,10 @@ def pack(message: Any) -> bytes:
 
 
 def send(connection: socket.socket, message: Any, *, descriptors: Iterable[int] = ()) -> None:
-    """Send one message, blocking until it is taken; raises OSError where the other end is gone."""
+    """Send one message, blocking until it is taken.
+
+    Raises OSError where the other end is gone.
+    """
     data = pack(message)
     descriptors = list(descriptors)
     if descriptors:
@@ -105,7 +108,10 @@ class Stream:
 
 
 def connect(path: str | os.PathLike[str]) -> Stream:
-    """Connect to a socket of this user's; raises OSError, and EnvironmentUnfit where it is another user's."""
+    """Connect to a socket of this user's.
+
+    Raises OSError, and EnvironmentUnfit where the socket is another user's.
+    """
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         connection.connect(os.fspath(path))
@@ -117,7 +123,10 @@ def connect(path: str | os.PathLike[str]) -> Stream:
 
 
 def require_same_user(connection: socket.socket) -> int:
-    """Return the process number of the other end; raises EnvironmentUnfit where it is another user's."""
+    """Return the process number of the other end.
+
+    Raises EnvironmentUnfit where that process is another user's.
+    """
     raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size)
     number, user, _ = CREDENTIALS.unpack(raw)
     if user != os.geteuid():

@@ -83,7 +83,10 @@ class SessionStatus(TypedDict):
 
 
 class DeclinedAnswer(TypedDict):
-    """Server, evaluator or worker: the run is left to its client, for this reason."""
+    """Server, evaluator or worker: the run is declined, with the reason.
+
+    The client runs it.
+    """
 
     declined: str
 
@@ -186,7 +189,10 @@ class LoadedAnswer(TypedDict):
 
 
 class UnloadedAnswer(TypedDict):
-    """Worker to client: whether the model was unloaded, and whether it was in use."""
+    """Worker to client: outcome of unloading a model.
+
+    Whether the model was unloaded, and whether it was in use.
+    """
 
     unloaded: bool
     busy: bool

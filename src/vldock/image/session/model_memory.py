@@ -1,4 +1,7 @@
-"""Memory a model needs, and memory free, on the models' device. Sizes in bytes."""
+"""Memory needed by a model, and memory free.
+
+On the models' device; sizes in bytes.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,10 @@ def where() -> str:
 
 
 def needed_bytes(repo: str | None) -> int | None:
-    """Return the estimated size in memory of `repo` and its vision tower; None before they are downloaded."""
+    """Return the estimated memory of `repo` and its vision tower.
+
+    None before they are downloaded.
+    """
     total = 0
     for name in (repo, model_files.tower_of(repo)):
         folder = model_files.folder_of(name) if name else None
@@ -32,7 +38,10 @@ def needed_bytes(repo: str | None) -> int | None:
 
 
 def free() -> int:
-    """Return the free memory of the GPU, or of the machine within the container's limit."""
+    """Return the free memory of the models' device.
+
+    That of the GPU, or of the machine within the container's limit.
+    """
     device = _device()
     return cuda_device.free(device) if cuda_device.is_gpu(device) else process_stats.free_memory()
 
@@ -62,7 +71,10 @@ def _device() -> str:
 
 
 def _on_disk(folder: Path) -> int:
-    """Return the size of the shards, of one format where a repository has both."""
+    """Return the size of the shards in a folder.
+
+    Those of one format, where a repository has both.
+    """
     sizes = [sum(path.stat().st_size for path in folder.glob(pattern)) for pattern in SHARDS]
     return next((size for size in sizes if size), 0)
 

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 
 class Declined(BaseException):
-    """The run is declined; not an Exception, so that run.py's handlers let it through."""
+    """Exit of a declined run.
+
+    Not an Exception, so that run.py's handlers let it through.
+    """
 
 
 class RemoteModels:
@@ -33,7 +36,10 @@ class RemoteModels:
         self._template = template  # of the worker, whose batches are prefetched with the session's prompt template
 
     def prepare(self, args: Any) -> None:
-        """Request every model of the run from the worker, before anything is written; raises Declined."""
+        """Request every model of the run from the worker.
+
+        Called before anything is written; raises Declined.
+        """
         if args.config is not None:
             raise Declined("--config builds its own models")
         if args.mode == "eval" or args.base_url or args.api_mode or not args.model:
@@ -166,7 +172,10 @@ def _engine_env() -> dict[str, str]:
 
 
 def with_absolute_paths(message: Any) -> Any:
-    """Return a message with absolute paths of its files: the worker has another current folder."""
+    """Return a message with absolute paths of its files.
+
+    The worker has another current folder.
+    """
     if isinstance(message, dict):
         if message.get("type") in ("image", "video") and isinstance(message.get("value"), str):
             path = Path(message["value"])

@@ -30,7 +30,10 @@ TICK = 1.0  # seconds
 
 
 class Server:
-    """The event loop; `run_evaluator` turns a fork into an evaluator and does not return."""
+    """Event loop of a session.
+
+    `run_evaluator` turns a fork into an evaluator and does not return.
+    """
 
     def __init__(
         self,
@@ -80,7 +83,10 @@ class Server:
         return 0
 
     def stop(self, why: str) -> None:
-        """Accept no more runs, interrupt the running ones, and leave the loop when they have ended."""
+        """Stop the session: accept no more runs.
+
+        Running ones are interrupted; the loop ends when they have ended.
+        """
         if self._stopping:
             return
         self._stopping = True
@@ -129,7 +135,10 @@ class Server:
             self.stop("asked")
 
     def _foreign_build(self, message: RunRequest | ControlRequest) -> str | None:
-        """Return why a message is declined: another image would evaluate, and sign the passport."""
+        """Return why a message from another image is declined.
+
+        Another image would evaluate, and sign the passport.
+        """
         theirs = message.get("build")
         if theirs == self._build:
             return None
@@ -146,7 +155,10 @@ class Server:
             os.close(descriptor)
 
     def _client_gone(self, client: Client) -> None:
-        """Interrupt the run of a client that is gone; its predictions so far are saved."""
+        """Interrupt the run of a disconnected client.
+
+        The run's predictions so far are saved.
+        """
         if client.child is None:
             self._clients.drop(client)
         else:

@@ -14,7 +14,10 @@ BACKLOG = 128
 
 
 def listen(path: str) -> socket.socket:
-    """Return a listening socket at `path`, replacing one of a dead session; the caller holds the lock."""
+    """Return a listening socket at `path`.
+
+    A socket of a dead session is replaced; the caller holds the lock.
+    """
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     Path(path).unlink(missing_ok=True)
     listener.bind(path)
@@ -24,7 +27,10 @@ def listen(path: str) -> socket.socket:
 
 
 def lock(paths: SocketPaths) -> int:
-    """Return the descriptor of the session's lock, held; raises EnvironmentUnfit where another session holds it."""
+    """Return the descriptor of the session's lock, held.
+
+    Raises EnvironmentUnfit where another session holds the lock.
+    """
     descriptor = os.open(paths.lock, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,5 +1,6 @@
-"""Paths of a session's sockets, in a private folder for each user and image.
+"""Paths of a session's sockets.
 
+They lie in a private folder for each user and image.
 With a /tmp that several containers share, each image has a folder of its own: its build digest is in the name.
 """
 
@@ -50,8 +51,9 @@ def _default_folder(environ: Mapping[str, str], uid: int) -> str:
 
 
 def make(environ: Mapping[str, str]) -> SocketPaths:
-    """Return the session's paths, their folder created with mode 0700 where it is missing.
+    """Return the session's paths; create their folder where missing.
 
+    The folder has mode 0700.
     Raises EnvironmentUnfit where the folder is another user's, others may enter, or the path is too long.
     """
     custom, uid = environ.get(VARIABLE, "").strip(), os.geteuid()

@@ -83,7 +83,10 @@ class SessionWorker:
             self._exit_if_device_lost(error)
 
     def _model(self, client: Connection, request: ModelRequest) -> None:
-        """Describe a model, loaded if needed, or decline: another revision, other arguments, no memory."""
+        """Describe a model, loaded if needed, or decline the request.
+
+        Reasons: another revision, other arguments, or too little memory.
+        """
         name = request["name"]
         try:
             loaded = self._get(name, client)
@@ -172,7 +175,10 @@ def _streamed(loaded: LoadedModel, answers: Iterator[Answer]) -> Iterator[Stream
 
 
 def _differences(loaded: dict[str, Any], requested: dict[str, Any]) -> list[str]:
-    """Return 'revision A, not B' for each difference; a value unknown on either side equals any."""
+    """Return 'revision A, not B' for each difference.
+
+    A value unknown on either side equals any.
+    """
     names = [
         name
         for name in requested
@@ -182,7 +188,10 @@ def _differences(loaded: dict[str, Any], requested: dict[str, Any]) -> list[str]
 
 
 def portable(error: Exception) -> Exception:
-    """Return the error itself if it can be pickled, else a RuntimeError with its type and text."""
+    """Return an error that can be pickled.
+
+    The error itself if it can be, else a RuntimeError with its type and text.
+    """
     try:
         pickle.loads(pickle.dumps(error))
     except Exception:  # noqa: BLE001  exceptions with constructors of their own fail in many ways

@@ -1,4 +1,7 @@
-"""An evaluator's connection to the worker; reconnects and retries when the worker is restarted."""
+"""An evaluator's connection to the worker.
+
+It reconnects and retries when the worker is restarted.
+"""
 
 from __future__ import annotations
 
@@ -48,8 +51,9 @@ class WorkerClient:
         self.models: dict[str, dict[str, Any]] = {}
 
     def ask(self, request: WorkerRequest) -> dict[str, Any]:
-        """Return the answer to one request; the worker's log lines go to standard error.
+        """Return the answer to one request.
 
+        The worker's log lines go to standard error.
         Raises what the model raised, WorkerDied when the worker died twice over it, OSError without a worker.
         """
         cause = ""
@@ -63,7 +67,10 @@ class WorkerClient:
         raise WorkerDied("this sample", cause)
 
     def stream(self, request: AnswersRequest) -> Iterator[dict[str, Any]]:
-        """Yield the answers to one request until its end, without retries: the caller handles the worker's death."""
+        """Yield the answers to one request until its end.
+
+        There are no retries: the caller handles the worker's death.
+        """
         stream = self._connected()
         stream.send(request)
         while "end" not in (answer := self._next(stream)):

@@ -11,7 +11,10 @@ LONGEST = 2000  # bytes
 
 
 def one_line(error: BaseException) -> str:
-    """Return an error as one line: a VldockError's message, else type and first line."""
+    """Return an error as one line.
+
+    A VldockError's message, else type and first line.
+    """
     if isinstance(error, VldockError):
         return error.message.splitlines()[0]
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
@@ -19,12 +22,18 @@ def one_line(error: BaseException) -> str:
 
 
 def write_cause(descriptor: int, error: BaseException) -> None:
-    """Write an error to the file that the server reads when this process has ended."""
+    """Write an error for the server, to a file.
+
+    The server reads the file when this process has ended.
+    """
     os.pwrite(descriptor, one_line(error).encode(errors="replace")[:LONGEST], 0)
 
 
 def read_cause(descriptor: int, *, code: int, out_of_memory: bool) -> str:
-    """Return why a process ended; `code` is its exit code, negative for a signal."""
+    """Return why a process ended.
+
+    `code` is its exit code, negative for a signal.
+    """
     if written := os.pread(descriptor, LONGEST, 0).decode(errors="replace"):
         return written
     if code >= 0:

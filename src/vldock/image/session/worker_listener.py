@@ -1,5 +1,6 @@
-"""The worker's I/O thread: receives requests and sends answers while the main thread computes.
+"""The worker's I/O thread.
 
+It receives requests and sends answers while the main thread computes.
 It never computes, so a status is reported during a long request.
 """
 
@@ -54,7 +55,10 @@ class WorkerListener:
         self.control: Connection | None = None
 
     def start(self, control: socket.socket) -> None:
-        """Start the thread; the end of `control` is the end of the server, and calls `on_server_end`."""
+        """Start the thread.
+
+        The end of `control` is the end of the server, and calls `on_server_end`.
+        """
         self._listener.setblocking(False)
         self._selector.register(self._listener, selectors.EVENT_READ)
         self._selector.register(self._wake, selectors.EVENT_READ)
@@ -62,8 +66,9 @@ class WorkerListener:
         threading.Thread(target=self._loop, name="listener", daemon=True).start()
 
     def post(self, connection: Connection, message: Mapping[str, Any]) -> None:
-        """Queue a message to be sent as soon as the other end takes it.
+        """Queue a message for another process.
 
+        It is sent as soon as the other end takes it.
         From any thread, never blocks.
         """
         self._posted.append((connection, message_stream.pack(message)))

@@ -10,5 +10,8 @@ from vldock.common.cache_env import LMUDATA
 
 
 def lmu_data_root(env: Mapping[str, str] | None = None) -> Path:
-    """Return $LMUData, else /workspace/LMUData; creates nothing, since upstream calls it while it is imported."""
+    """Return $LMUData, else /workspace/LMUData.
+
+    Creates nothing, since upstream calls it while it is imported.
+    """
     return Path((os.environ if env is None else env).get("LMUData") or LMUDATA)

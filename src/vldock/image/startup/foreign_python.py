@@ -49,8 +49,9 @@ def refuse_foreign(environ: Mapping[str, str]) -> None:
 
 
 def describe_foreign(environ: Mapping[str, str]) -> str:
-    """Return the foreign Python found as this process began, as one line; empty for none.
+    """Return the foreign Python found at process start, as one line.
 
+    Empty for none.
     For a process that was not started by a vldock command: its variables and customizations.
     """
     if _noticed:
@@ -59,7 +60,10 @@ def describe_foreign(environ: Mapping[str, str]) -> str:
 
 
 def find_foreign(environ: Mapping[str, str]) -> list[str]:
-    """Return variables, folders of sys.path and imported modules that are not the image's, each once."""
+    """Return variables, folders and modules foreign to the image, each once.
+
+    Folders are those of sys.path; modules are those imported.
+    """
     folders = {os.path.abspath(path) for path in _foreign_paths(environ)}  # noqa: PTH100
     found = _variables(environ)
     for path in sys.path:
@@ -86,7 +90,10 @@ def _variables(environ: Mapping[str, str]) -> list[str]:
 
 
 def _modules(names: Iterable[str]) -> list[str]:
-    """Return which of these modules were imported from outside; `__main__` is the user's own command."""
+    """Return those of these modules imported from outside the image.
+
+    `__main__` is the user's own command.
+    """
     files = ((name, getattr(sys.modules.get(name), "__file__", None)) for name in names if name != "__main__")
     return [f"{name} of {_shown(path)}" for name, path in files if path and not is_own(path)]
 

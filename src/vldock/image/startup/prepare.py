@@ -18,8 +18,9 @@ BANNER = "STAND-IN: tiny models on {samples}. No score below says anything about
 
 
 def prepare(*, parent: Mapping[str, str] | None = None) -> bool:
-    """Point this process at the stand-ins where VLDOCK_STANDIN requests them, and at writable folders.
+    """Point this process at the stand-ins and at writable folders.
 
+    At the stand-ins only where VLDOCK_STANDIN requests them.
     `parent` is the environment of the prepared process this is a fork of: its samples are reused. Returns whether the
     stand-ins are in use. Raises EnvironmentUnfit where nothing can be written, UsageError for an invalid
     VLDOCK_STANDIN.

@@ -142,7 +142,10 @@ def _wrap(module: ModuleType) -> None:
 
 
 def _timed(phase: str | Callable[..., str], function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the function with its calls timed for a phase, on the calling process's stopwatch."""
+    """Return the function with its calls timed for a phase.
+
+    The time goes to the calling process's stopwatch.
+    """
 
     @functools.wraps(function)
     def counted(*args: Any, **kwargs: Any) -> Any:

@@ -15,6 +15,9 @@ def measure(environ: Mapping[str, str]) -> None:
 
 
 def restart() -> None:
-    """Restart the timing, if this process is timed; called by a fork that waited."""
+    """Restart the timing, if this process is timed.
+
+    Called by a fork that waited.
+    """
     if phases := sys.modules.get("vldock.image.timing.phases"):
         phases.restart()

@@ -172,7 +172,10 @@ def _facts(config: Config, data: Dataset, device: str) -> dict[str, Any]:
 
 
 def _counts(data: Dataset) -> dict[str, dict[str, int]]:
-    """Return the counts of accepted flaws, for the log; empty where there is none."""
+    """Return the counts of accepted flaws, for the log.
+
+    Empty where there is none.
+    """
     return {"accepted": dict(data.accepted)} if data.accepted else {}
 
 

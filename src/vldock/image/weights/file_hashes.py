@@ -25,7 +25,10 @@ def cache_path() -> Path:
 
 
 def sha256_of(paths: Iterable[Path]) -> dict[Path, str]:
-    """Return {path: sha256 in hexadecimal} of files; links are followed. OSError where one cannot be read."""
+    """Return {path: sha256 in hexadecimal} of files.
+
+    Links are followed. OSError where a file cannot be read.
+    """
     known = _load()
     real = {path: path.resolve() for path in paths}
     marks = {target: _mark(target) for target in real.values()}
@@ -54,7 +57,10 @@ def _load() -> dict[str, dict[str, Any]]:
 
 
 def _store(known: dict[str, dict[str, Any]]) -> None:
-    """Write the cache; where it cannot be written, only the next run's reading is repeated."""
+    """Write the cache of hashes.
+
+    Where it cannot be written, only the next run's reading is repeated.
+    """
     try:
         write_json(cache_path(), {name: value for name, value in known.items() if Path(name).exists()})
     except OSError as error:

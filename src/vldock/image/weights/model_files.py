@@ -19,13 +19,17 @@ TRUE = ("1", "ON", "YES", "TRUE")  # as huggingface_hub reads its switches
 
 
 def is_offline(environ: Mapping[str, str] = os.environ) -> bool:
-    """Return whether the Hub may not be asked for weights, as the libraries read it."""
+    """Return whether requests to the Hub for weights are forbidden.
+
+    The libraries read the same variables.
+    """
     return any(environ.get(name, "").upper() in TRUE for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"))
 
 
 def folder_of(repo: str) -> Path | None:
-    """Return the folder `from_pretrained(repo)` reads: a local one, or a snapshot in the cache.
+    """Return the folder read by `from_pretrained(repo)`.
 
+    A local one, or a snapshot in the cache.
     None where none is.
     """
     if Path(repo).is_dir():
@@ -38,7 +42,10 @@ def folder_of(repo: str) -> Path | None:
 
 
 def facts(repo: str | None) -> dict[str, Any] | None:
-    """Return repo, revision, {file: sha256} and one sha256 over all files; None where the weights are absent."""
+    """Return repo, revision and hashes of a model's files.
+
+    {file: sha256}, and one sha256 over all files; None where the weights are absent.
+    """
     folder = folder_of(repo) if repo else None
     if repo is None or folder is None:
         return None
@@ -55,8 +62,9 @@ def facts(repo: str | None) -> dict[str, Any] | None:
 
 
 def require_whole(repo: str | None) -> None:
-    """Raise InputRefused, naming the files, where weights (or the vision tower's) are incomplete or hidden.
+    """Raise InputRefused where weights are incomplete or hidden.
 
+    The error names the files. The vision tower's weights count too.
     With a network an absent file is no fault: the Hub's client fetches it.
     """
     for name in (repo, tower_of(repo)):
@@ -75,7 +83,10 @@ def require_whole(repo: str | None) -> None:
 
 
 def require_reference(repo: str, environ: Mapping[str, str] = os.environ) -> None:
-    """Raise InputRefused where a cached repository cannot load, because its refs/main names no snapshot."""
+    """Raise InputRefused for a cached repository without a usable refs/main.
+
+    It cannot load where its refs/main names no snapshot.
+    """
     if hidden := snapshot(repo, environ).hidden:
         raise InputRefused(
             f"{repo} cannot be loaded offline: its refs/main {hidden.flaw}",
@@ -95,7 +106,10 @@ def tower_of(repo: str | None) -> str | None:
 
 
 def digest(repo: str | None) -> str | None:
-    """Return 16 hexadecimal digits over the model's files and its tower's; None before they are downloaded."""
+    """Return a digest of the model's files and its tower's.
+
+    16 hexadecimal digits; None before they are downloaded.
+    """
     own = facts(repo)
     if own is None:
         return None

@@ -1,5 +1,6 @@
-"""Data of a training: records, images, their flaws, and the batches made of them.
+"""Data of a training: records, images, flaws and batches.
 
+Batches are made of the records and images.
 Called by training.dataset and the trainer. All but encode, batch and sample_order run without torch, on the host too.
 
 problems          kinds of flaws and their remedies     records           LLaVA's conversation JSON

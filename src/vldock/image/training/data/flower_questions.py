@@ -27,7 +27,10 @@ CHOICE = WORDINGS[0]
 
 @dataclass(frozen=True)
 class Flower:
-    """Picture and name of a flower; `row` counts from 1 in its data set."""
+    """Image and name of a flower.
+
+    `row` counts from 1 in its data set.
+    """
 
     row: int
     id: str
@@ -37,7 +40,10 @@ class Flower:
 
 @dataclass(frozen=True)
 class ChoiceOptions:
-    """Options of a multiple choice in order, and the letter of the right one."""
+    """Options of a multiple choice, and the right letter.
+
+    The options are in order.
+    """
 
     options: tuple[str, ...]
     letter: str

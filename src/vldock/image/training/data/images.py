@@ -87,7 +87,10 @@ def sha256_of(picture: Picture) -> str:
 
 
 def examine(picture: Picture, *, accept: Collection[str] = (), max_pixels: int = MAX_PIXELS) -> list[Finding]:
-    """Return the flaws of a picture, decoded to its end; a huge one is not."""
+    """Return the flaws of an image.
+
+    The image is decoded to its end, unless it is huge.
+    """
     try:
         data = picture.read()
     except (FileNotFoundError, IsADirectoryError, PermissionError, NotADirectoryError) as error:

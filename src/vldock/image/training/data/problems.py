@@ -1,4 +1,7 @@
-"""Flaws of training data: each by row, with its remedy, all in one pass."""
+"""Flaws of training data, found in one pass.
+
+Each is given by row, with its remedy.
+"""
 
 from __future__ import annotations
 
@@ -48,8 +51,9 @@ ACCEPTABLE = (*CONVERTIBLE, *AS_LLAVA)
 
 @dataclass(frozen=True)
 class Flaw:
-    """Flaw of one row; row 0 is the file itself, `detail` is what was seen.
+    """Flaw of one row.
 
+    Row 0 is the file itself; `detail` is the observation.
     `acceptable`: data.accept can allow it.
     """
 

@@ -1,4 +1,7 @@
-"""Samples and splits of a data set, stratified by group, drawn by a seed."""
+"""Samples and splits of a data set.
+
+Stratified by group, drawn by a seed.
+"""
 
 from __future__ import annotations
 

@@ -57,7 +57,10 @@ def require(folder: Path, accuracy: float) -> str:
 
 
 def main(argv: list[str]) -> int:
-    """Make the input or check the accuracy; exit status 1 where it is too low."""
+    """Make the input or check the accuracy.
+
+    The exit status is 1 where the accuracy is too low.
+    """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--require", type=float, metavar="ACCURACY")

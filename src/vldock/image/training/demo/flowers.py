@@ -47,7 +47,10 @@ KINDS: Mapping[str, Kind] = {
 
 
 def draw(name: str, seed: int) -> Any:
-    """Return a drawn flower, RGB, 100 to 170 pixels a side, from a seed."""
+    """Return a drawn flower as an RGB image.
+
+    100 to 170 pixels a side, drawn from `seed`.
+    """
     from PIL import Image, ImageDraw
 
     kind, chance = KINDS[name], random.Random(f"{name}:{seed}")

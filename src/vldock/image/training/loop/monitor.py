@@ -52,8 +52,9 @@ def memory(device: str) -> int:
 
 
 class Log:
-    """Log of JSON lines in the run's folder, also shown to `log` and `listeners`.
+    """Log of JSON lines in the run's folder.
 
+    Each line is also passed to `log` and `listeners`.
     A line is appended whole.
     """
 
@@ -73,7 +74,10 @@ class Log:
         self.log(render(event, values))
 
     def truncate_after(self, step: int) -> None:
-        """Remove lines of later steps, which a resumed run repeats, and a torn last line."""
+        """Remove the lines of later steps, and a torn last line.
+
+        A resumed run repeats those steps.
+        """
         if not self.active or not self.path.is_file():
             return
         kept = [line for line in read(self.path) if line.get("step", 0) <= step]

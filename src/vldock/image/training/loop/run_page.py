@@ -35,7 +35,10 @@ text-align:left;vertical-align:top}.no{color:#a00}pre{background:#f4f4f4;padding
 
 
 def write(run: Path) -> Path:
-    """Draw the plots of a run's log, write its page, and return its path."""
+    """Write the page of a run and return its path.
+
+    The plots are drawn from the run's log.
+    """
     lines = monitor.read(run / monitor.LOG)
     plots = draw(lines, run / PLOTS)
     answers = monitor.read(run / "answers.jsonl")

@@ -41,7 +41,10 @@ class Diverged(VldockError):
 
 
 class FineTuner(Trainer):  # type: ignore[misc]
-    """Trainer of a LLaVA on records; `micro` is the rows of a batch at once."""
+    """Trainer of a LLaVA on records.
+
+    `micro` is the number of a batch's rows that are computed at once.
+    """
 
     control: Any  # the Trainer's, which has no types
 
@@ -86,8 +89,9 @@ class FineTuner(Trainer):  # type: ignore[misc]
         return RunSampler(len(self.train_dataset), rows * self.args.world_size, self.config.train.seed)
 
     def training_step(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
-        """Run forward and backward of a batch, whole or in parts; return its loss.
+        """Run forward and backward of a batch; return its loss.
 
+        The batch is computed whole or in parts.
         Raises Diverged for a loss that is not finite.
 
         Raises gradient_sync.OutOfMemoryEverywhere, in every process, where it did not fit one of them.

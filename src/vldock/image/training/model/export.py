@@ -44,8 +44,9 @@ def find_checkpoint(run: Path) -> tuple[Path, Path]:
 
 
 def export(run: Path, out: Path, *, dtype: str = "fp16") -> Path:
-    """Write the merged model of a run or checkpoint, load it, return its folder.
+    """Export the merged model of a run or checkpoint; return its folder.
 
+    The model is written, then loaded.
     Of a run the best checkpoint is exported.
 
     Raises UsageError where `out` is there already, InputRefused where the result cannot be loaded.

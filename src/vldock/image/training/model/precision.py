@@ -23,7 +23,10 @@ def choose_precision(requested: str, device: str) -> str:
 
 
 def match_attention(inner: Any) -> None:
-    """Cast attention mask and KV cache to the dtype of CPU autocast, while it is on."""
+    """Cast attention mask and KV cache to CPU autocast's dtype.
+
+    Only while autocast is on.
+    """
     for layer in inner.model.layers:
         layer.self_attn.register_forward_pre_hook(_matched, with_kwargs=True)
 

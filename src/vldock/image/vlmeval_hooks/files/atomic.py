@@ -58,7 +58,10 @@ def remove_stale(folder: Path, *, older_than: float = 3600.0) -> None:
 
 
 class Cadence:
-    """Decides when to save: after each sample of a small set, else every five seconds."""
+    """Rule for the time of a save.
+
+    After each sample of a small set, else every five seconds.
+    """
 
     def __init__(self, samples: int, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._small = samples <= SMALL_SET

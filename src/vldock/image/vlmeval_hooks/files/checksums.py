@@ -8,7 +8,10 @@ from pathlib import Path
 
 
 def md5_of(path: Path) -> str:
-    """Return the md5 of a file, cached for as long as its size and time stay the same."""
+    """Return the md5 of a file, cached.
+
+    The cache is valid for as long as the file's size and time are the same.
+    """
     status = path.stat()
     return _md5_of(path, status.st_size, status.st_mtime_ns)
 

@@ -16,8 +16,9 @@ Names = dict[str, Any]  # {index: image_path for the row's images}
 
 
 def resolve_cells(table: Any, *, root: Path, folder: str, separate: bool) -> Names:
-    """Resolve a table's image_path in place; return other names for rows that share one.
+    """Resolve a table's image_path in place.
 
+    Returns other names for rows that share one.
     A table without `image` has its files found below `root`, in images/`folder` first.
     `separate`: rows whose image is not the first under its name get another name. The column itself stays, because
     benchmarks group rows by it. Raises InputRefused for a path that leaves its folder.
@@ -48,7 +49,10 @@ def resolve_cells(table: Any, *, root: Path, folder: str, separate: bool) -> Nam
 
 
 def dump_under_own_name(dump: Callable[[Any], Any], names: Names, line: Any) -> Any:
-    """Write a row's images by a benchmark's `dump`, under the row's own name if any."""
+    """Write a row's images by a benchmark's `dump`.
+
+    Under the row's own name, if it has one.
+    """
     name = names.get(str(line["index"]))
     return dump(line if name is None else {**dict(line), "image_path": name})
 

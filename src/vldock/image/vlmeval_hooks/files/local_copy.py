@@ -1,5 +1,6 @@
-"""VLMEvalKit's copy of a table over 1 GB, without its images; removed once it is out of date.
+"""VLMEvalKit's copy of a table over 1 GB, without its images.
 
+The copy is removed once it is out of date.
 Two files beside the copy record its origin: the md5 of the table, and whether the table was read as written.
 """
 
@@ -36,15 +37,19 @@ def drop_stale(table: Path) -> None:
 
 
 def record_source(table: Path) -> None:
-    """Write the md5 of `table` beside its copy: a time alone can be older than an edit's."""
+    """Write the md5 of `table` beside its copy.
+
+    A time alone can be older than an edit's.
+    """
     local = path_of(table)
     if local.is_file() and table.is_file() and not _source(local).is_file():
         _source(local).write_text(md5_of(table) + "\n", encoding="utf-8")
 
 
 def drop_other_reading(table: Path) -> None:
-    """Remove a copy made of the table as upstream reads it, where this run reads it as written.
+    """Remove a copy of the table made by another reading.
 
+    A copy as upstream reads the table is removed where this run reads the table as written.
     In such a copy an option "None" is an empty cell. A mark beside it records the reading it was made of.
     """
     if table.stat().st_size <= COPIED_FROM:

@@ -1,4 +1,7 @@
-"""Output folder of a run, and the marks of a run made with stand-ins."""
+"""Output folder of a run, and marks of stand-ins.
+
+The marks are those of a run made with stand-ins.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""Checks of a run's tables, before anything is loaded and while a benchmark is built.
+"""Checks of a run's tables.
 
+They run before anything is loaded, and while a benchmark is built.
 Results are cached in this process, and those that took long beside the caches, until the file changes.
 """
 
@@ -34,7 +35,10 @@ _known: dict[tuple[Any, ...], TableCheck] = {}
 
 
 def check_run(args: Any) -> list[str]:
-    """Return one line per flaw of the run's refused tables; record its row limit."""
+    """Return one line per flaw of the run's refused tables.
+
+    Records the run's row limit.
+    """
     names = _names_of(args.config) if args.config is not None else list(args.data or [])
     return [line for name in names for line in check_benchmark(name, args.limit)]
 
@@ -58,8 +62,9 @@ def path_of(name: str) -> Path:
 
 
 def load_check(name: str) -> TableCheck | None:
-    """Return the cached or fresh check of a benchmark's table, or None without a table.
+    """Return the cached or fresh check of a benchmark's table.
 
+    None for a benchmark without a table.
     It covers as many rows as this run evaluates.
     """
     path = path_of(name)
@@ -74,8 +79,9 @@ def load_check(name: str) -> TableCheck | None:
 
 
 def prepare_table(dataset: Any, table: Any) -> Any:
-    """Return a benchmark's table as VLMEvalKit can read it, and print what the check found.
+    """Return a benchmark's table in a form readable by VLMEvalKit.
 
+    Prints the findings of the check.
     A missing index is added, `data:` prefixes of images are removed, files are found below $LMUData. Raises
     InputRefused for a table `check_run` would refuse: one that was downloaded in the meantime.
     """
@@ -109,7 +115,10 @@ def count_findings(dataset: Any) -> dict[str, int]:
 
 
 def _names_of(config: str) -> list[str]:
-    """Return the tables named by a --config file: `dataset` of each entry, else its key."""
+    """Return the tables named by a --config file.
+
+    `dataset` of each entry, else its key.
+    """
     try:
         asked = json.loads(Path(config).read_text(encoding="utf-8"))["data"]
         return [str((entry or {}).get("dataset", key)) for key, entry in asked.items()]

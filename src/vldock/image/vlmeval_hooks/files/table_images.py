@@ -21,8 +21,9 @@ class PictureLost(ValueError):
 
 
 def decode_image(text: str) -> Any:
-    """Return the fully decoded image of a base64 text, in a mode that can be saved.
+    """Return the fully decoded image of a base64 text.
 
+    It has a mode that can be saved.
     Raises PictureLost.
     """
     from PIL import Image
@@ -41,7 +42,10 @@ def why_broken(content: bytes) -> str | None:
 
 
 def guard_save(save: Callable[[], None], suffix: str) -> None:
-    """Call `save`; raise PictureLost if a file of that kind cannot hold the image."""
+    """Save an image by a call of `save`.
+
+    Raises PictureLost if a file of that kind cannot hold the image.
+    """
     try:
         save()
     except (ValueError, KeyError) as error:
@@ -49,7 +53,10 @@ def guard_save(save: Callable[[], None], suffix: str) -> None:
 
 
 def dump_if_whole(decode: Callable[[str, str], None], text: str, path: str) -> None:
-    """Write an image of a table above 1 GB; skip references and broken images."""
+    """Write an image of a table above 1 GB.
+
+    References and broken images are skipped.
+    """
     if len(text) <= table_images.REFERENCE_UP_TO and table_images.why_broken_base64(text, why_broken):
         return
     try:
@@ -85,7 +92,10 @@ def resolve_image(images: Mapping[str, str], index: str) -> str:
 
 
 def record_if_lost(dataset: Any, line: Any, results: MutableMapping[Any, str]) -> bool:
-    """Return whether a sample has a broken image, after recording it as failed with the cause."""
+    """Return whether a sample has a broken image.
+
+    Such a sample is first recorded as failed, with the cause.
+    """
     index, look = line["index"], getattr(dataset, "vldock_check", None)
     known = {table_images.as_number(name): why for name, why in look.lost.items()} if look else {}
     cause = known.get(table_images.as_number(str(index)))

@@ -20,7 +20,10 @@ EXACT_UP_TO = 10**15  # a spreadsheet's number has 15 digits
 
 
 def read_delimited(path: str, sep: str) -> Any:
-    """Return a TSV or CSV as a DataFrame, texts as written; raise what pandas.read_csv does."""
+    """Return a TSV or CSV as a DataFrame, texts as written.
+
+    Raises the exceptions of pandas.read_csv.
+    """
     import pandas
 
     options: dict[str, Any] = {"sep": sep, "encoding_errors": "surrogatepass"}
@@ -52,7 +55,10 @@ def write_delimited(frame: Any, path: str, sep: str, quoting: int = csv.QUOTE_AL
 
 
 def read_workbook(path: str | io.BytesIO) -> Any:
-    """Return a workbook's first sheet as a DataFrame, texts as written; raise what pandas does."""
+    """Return a workbook's first sheet as a DataFrame, texts as written.
+
+    Raises the exceptions of pandas.
+    """
     import pandas
 
     with pandas.ExcelFile(path, engine="openpyxl") as book:

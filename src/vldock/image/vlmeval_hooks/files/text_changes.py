@@ -21,7 +21,10 @@ _readings: dict[str, Reading] = {}
 
 @dataclass(frozen=True)
 class Reading:
-    """How a table was read: rows with a word pandas drops, rows with a respelled number."""
+    """Reading of a table, and the number of affected rows.
+
+    `rows` have a word that pandas drops, `respelled` a respelled number.
+    """
 
     rows: int
     respelled: int
@@ -60,20 +63,29 @@ def reads_as_upstream(env: Mapping[str, str] | None = None) -> bool:
 
 
 def find_reading(dataset: Any) -> Reading | None:
-    """Return how this process read a benchmark's table, or None if both readings agree."""
+    """Return how this process read a benchmark's table.
+
+    None if both readings agree.
+    """
     path = getattr(dataset, "data_path", None) or lmu_data_root() / f"{dataset.dataset_name}.tsv"
     name = os.path.abspath(path)  # noqa: PTH100
     return _readings.get(name) or _readings.get(name.replace(".tsv", "_local.tsv"))
 
 
 def identity_facts(dataset: Any) -> dict[str, Any]:
-    """Return an identity's fields for a table whose prompts depend on the reading, else none."""
+    """Return an identity's fields about the reading of a table.
+
+    Only for a table whose prompts depend on the reading; otherwise none.
+    """
     reading = find_reading(dataset)
     return {"text": reading.facts()} if reading else {}
 
 
 def passport_facts(dataset: Any) -> dict[str, Any]:
-    """Return a passport's fields for any table: the reading, and the rows it concerns."""
+    """Return a passport's fields about the reading of a table.
+
+    For any table: the reading, and the rows it concerns.
+    """
     reading = find_reading(dataset) or Reading(0, 0, (), upstream=reads_as_upstream())
     return {"text": reading.facts()}
 

@@ -76,8 +76,9 @@ def _provide(benchmark: str, url: str, expected: str | None, path: Path) -> None
 
 
 def image_root(root: str, data_path: str | None) -> str:
-    """Return the folder for a benchmark's decoded images, one per content of its file.
+    """Return the folder for a benchmark's decoded images.
 
+    There is one for each content of the benchmark's file.
     Upstream names an image by its index only and keeps one that exists, so another file's images would be used.
     """
     if data_path is None or not Path(data_path).is_file():

@@ -16,7 +16,10 @@ _kept: OrderedDict[tuple[str, int, int, int, int], Any] = OrderedDict()
 
 
 def read(reader: Callable[[str], Any], path: str) -> Any:
-    """Return `reader(path)`, a DataFrame, cached for as long as the file does not change."""
+    """Return `reader(path)`, a DataFrame, cached.
+
+    The cache is valid for as long as the file does not change.
+    """
     seen = os.stat(path)  # noqa: PTH116  VLMEvalKit takes strings
     key = (os.path.abspath(path), seen.st_ino, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns)  # noqa: PTH100
     if key not in _kept:

@@ -66,7 +66,10 @@ def list_supported() -> list[str] | None:
 
 
 def names_of(cls: str) -> list[str] | None:
-    """Return the names known to class `cls`, or None where only the class can tell."""
+    """Return the benchmark names known to the class `cls`.
+
+    None where only the class itself can list them.
+    """
     return next((list(names) for name, names in classes() or () if name == cls), None)
 
 

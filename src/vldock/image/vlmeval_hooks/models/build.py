@@ -1,4 +1,7 @@
-"""Builds a model once; after a failure, fails at once for the benchmarks that follow."""
+"""Building of a model, once.
+
+After a failure, building fails at once for the benchmarks that follow.
+"""
 
 from __future__ import annotations
 
@@ -26,13 +29,17 @@ class ModelLoadError(VldockError):
 
 
 def forget_failures() -> None:
-    """Forget failed models at the start of a run, so that they are tried again."""
+    """Forget failed models at the start of a run.
+
+    They are then tried again.
+    """
     _failed.clear()
 
 
 def cache_versions() -> None:
-    """Cache package versions: transformers reads Pillow's seven times an image, a parsed file each.
+    """Cache the versions of installed packages.
 
+    transformers reads Pillow's seven times an image, a parsed file each.
     Source: transformers 4.37.2, utils/import_utils.py, is_vision_available().
     """
     if not hasattr(importlib.metadata.version, "cache_info"):

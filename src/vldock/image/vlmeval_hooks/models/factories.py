@@ -87,7 +87,10 @@ def import_references(*packages: str) -> tuple[Any, ...]:
 
 
 def insert_references(name: str, package: str) -> None:
-    """Put references to a package's classes into a module, as `from package import *` would."""
+    """Put references to a package's classes into a module.
+
+    As `from package import *` would.
+    """
     space = vars(sys.modules[name])
     if lazy_imports.eager():
         exec(f"from {package} import *", space)

@@ -18,7 +18,10 @@ _printed: set[str] = set()
 
 
 def find_files(package: Path) -> tuple[Path, Path]:
-    """Return the two .env paths of a VLMEvalKit package: beside it, and one folder up."""
+    """Return the two .env paths of a VLMEvalKit package.
+
+    Beside the package, and one folder up.
+    """
     return package.parent / ".env", package.parent.parent / ".env"
 
 
@@ -28,7 +31,10 @@ def load_mounted() -> None:
 
 
 def load(files: Sequence[Path], env: MutableMapping[str, str] | None = None) -> None:
-    """Set the unset variables of `files`; ignore a missing file, warn of an unreadable one."""
+    """Set the unset variables of `files`.
+
+    A missing file is ignored; an unreadable one causes a warning.
+    """
     env = os.environ if env is None else env
     for file in files:
         for name, value in _read(file, env).items():

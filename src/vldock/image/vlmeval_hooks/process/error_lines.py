@@ -31,7 +31,10 @@ def flat(text: str) -> str:
 
 
 def one_line(error: BaseException) -> str:
-    """Return an exception as one line: its message, hint or type, and place if it has no text."""
+    """Return an exception as one line.
+
+    Its message, hint or type, and place if it has no text.
+    """
     if isinstance(error, VldockError):
         parts = [error.message, f"expected {error.expected}" if error.expected else "", error.hint or ""]
         return flat("; ".join(part for part in parts if part))
@@ -60,7 +63,10 @@ def _missing_from_cache(error: BaseException) -> str:
 
 
 def log_failure(logger: logging.Logger, model: str, benchmark: str, error: BaseException) -> None:
-    """Log a failed cell: one short line on the console, the traceback in the log file only."""
+    """Log a failed cell.
+
+    One short line on the console, the traceback in the log file only.
+    """
     logger.error(f"{model} x {benchmark} failed; the cause is told at the end, the traceback is in the log file")
     logger.error(f"{model} x {benchmark} failed", exc_info=error, extra={"file_only": True})
 

@@ -1,5 +1,6 @@
-"""Device and dtype of VLMEvalKit's LLaVA wrapper: GPU in half precision, else CPU in float32.
+"""Device and dtype of VLMEvalKit's LLaVA wrapper.
 
+GPU in half precision, else CPU in float32.
 `VLDOCK_DEVICE` (cpu, cuda, cuda:1) and `VLDOCK_DTYPE` (float32, float16, bfloat16) override.
 """
 
@@ -15,7 +16,10 @@ from vldock.image.llava_hooks.loading import choose_dtype
 
 
 def choose_device() -> str:
-    """Return VLDOCK_DEVICE, else cuda:0, else cpu; raise EnvironmentUnfit for a GPU that is not there."""
+    """Return VLDOCK_DEVICE, else cuda:0, else cpu.
+
+    Raises EnvironmentUnfit for a GPU that is not there.
+    """
     asked = os.environ.get("VLDOCK_DEVICE", "").strip()
     available = torch.cuda.is_available()
     if asked.startswith("cuda") and not available:

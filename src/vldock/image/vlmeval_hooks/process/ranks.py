@@ -143,7 +143,10 @@ def mark_diverged() -> None:
 
 
 def mark_joined() -> None:
-    """Mark that the cell's answers are all written; the rest is rank 0's own work."""
+    """Mark that the cell's answers are all written.
+
+    The rest is rank 0's own work.
+    """
     _state["together"] = True
 
 
@@ -153,8 +156,9 @@ def in_sync() -> bool:
 
 
 def raise_if_diverged(error: BaseException) -> None:
-    """Raise EvaluationFailed with the cause if this rank failed before the answers were gathered.
+    """Raise EvaluationFailed if this rank failed before gathering the answers.
 
+    The error has the cause.
     The others wait for it at a barrier; torchrun ends them when it is gone. With one process nothing happens.
     """
     if not in_sync():
@@ -162,7 +166,10 @@ def raise_if_diverged(error: BaseException) -> None:
 
 
 def gather_answers(folder: Path, model: str, benchmark: str) -> None:
-    """Merge answers left by another number of processes into the file each rank reads."""
+    """Merge answers left by another number of processes.
+
+    They go into the file each rank reads.
+    """
     mine = {f"{number}{world_size()}" for number in range(world_size())}
     left = re.compile(rf"(\d+)_{re.escape(benchmark)}\.pkl")
     found = [path for path in sorted(folder.iterdir()) if (match := left.fullmatch(path.name)) and match[1] not in mine]

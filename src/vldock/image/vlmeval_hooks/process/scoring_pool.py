@@ -1,5 +1,6 @@
-"""Process pool that scores open answers: none for few rows, up to 16 for many.
+"""Process pool that scores open answers.
 
+No process for few rows, up to 16 for many.
 The scores are the same.
 """
 

@@ -144,7 +144,10 @@ def generation_facts(notes: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
 
 def feature_facts(notes: dict[str, dict[str, Any]]) -> dict[str, Any] | None:
-    """Return the feature-cache space and counts of its look-ups, or None without the cache."""
+    """Return the feature-cache space and its look-up counts.
+
+    None without the cache.
+    """
     seen = [note["features"] for note in notes.values() if "features" in note]
     if not seen:
         return None
@@ -169,7 +172,10 @@ def hardware_facts(notes: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
 
 def _distinct(values: list[Any]) -> Any:
-    """Return the value if all are equal, None if there is none, else the differing values."""
+    """Return the common value, else the differing values.
+
+    None if there is no value.
+    """
     distinct = {json.dumps(value, sort_keys=True): value for value in values}
     return next(iter(distinct.values()), None) if len(distinct) < 2 else [distinct[key] for key in sorted(distinct)]
 

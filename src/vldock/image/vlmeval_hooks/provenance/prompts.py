@@ -1,5 +1,6 @@
-"""Prompts as sent to the model: a note per sample, and every prompt that was cut.
+"""Prompts as sent to the model.
 
+There is a note per sample, and a record of every prompt that was cut.
 One JSON line a sample in `<model>_<benchmark>_prompts.jsonl` beside the predictions, so that a run that was killed and
 resumed still knows its first prompts; sample_notes.py defines a line's fields. `VLDOCK_PROMPT` chooses how LLaVA's
 wrapper words a question.
@@ -80,7 +81,10 @@ def flush() -> None:
 
 
 def describe_model(model: Any) -> dict[str, Any]:
-    """Return the fields common to all notes of a model: hardware and token limit."""
+    """Return the fields common to all notes of a model.
+
+    Hardware and token limit.
+    """
     return {"hardware": asdict(facts_of(model)), "limit": token_limit(getattr(model, "model", None))}
 
 
@@ -119,13 +123,19 @@ def capture() -> Iterator[sample_notes.Note]:
 
 
 def merge_note(note: Mapping[str, Any]) -> None:
-    """Add to the last sample the note of the process that asked the model."""
+    """Add a note to the last sample.
+
+    The note is that of the process that asked the model.
+    """
     _pending.update(note)
     sample_notes.warn_if_cut(_pending, _pending.get("limit"))
 
 
 def watch(model: Any) -> Any:
-    """Return the model with generate() wrapped: it notes token ids sent and returned, and arguments."""
+    """Return the model with generate() wrapped.
+
+    The wrapper notes token ids sent and returned, and arguments.
+    """
     record_model(describe_model(model))
     inner: Any = getattr(model, "model", None)
     generate = getattr(inner, "generate", None)

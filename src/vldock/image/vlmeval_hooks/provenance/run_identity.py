@@ -1,5 +1,6 @@
-"""Identity of a cell's run: a JSON beside the predictions, compared before any reuse.
+"""Identity of a cell's run.
 
+A JSON beside the predictions, compared before any reuse.
 Equal identity: the run continues from the existing predictions. Another limit, code, model, data, engine, device or
 stand-in flag: every file of the cell is moved to set-aside/<UTC time>/ and one line names the differing field. Another
 judge only: the predictions stay, the evaluation's files are moved.
@@ -91,8 +92,9 @@ def make(model: str, dataset: Any, *, args: Any, judge: str | None, factory: Any
 
 
 def settle_files(folder: str, model: str, dataset: Any, *, args: Any, judge: str | None, factory: Any) -> None:
-    """Set aside the files in `folder` of another run, and write this run's identity.
+    """Set aside files of another run, and write this run's identity.
 
+    Both concern `folder`.
     Raises InputRefused with --mode eval when the predictions that are there belong to another run.
     """
     from vldock.image.vlmeval_hooks.provenance import passport
@@ -156,7 +158,10 @@ def _move(files: list[Path], root: Path, cell: str, reason: str) -> None:
 
 
 def _move_torn(root: Path, model: str, benchmark: str) -> None:
-    """Move away prediction files that cannot be read: the result of a kill during a write."""
+    """Move away prediction files that cannot be read.
+
+    They result from a kill during a write.
+    """
     from vlmeval.smp import load
 
     by_products = set(_by_products(root, model, benchmark))
@@ -170,8 +175,9 @@ def _move_torn(root: Path, model: str, benchmark: str) -> None:
 
 
 def begin_evaluation(folder: str, model: str, benchmark: str, judge: str | None) -> None:
-    """Remove the files of an earlier evaluation, so that no old score is read.
+    """Remove the files of an earlier evaluation.
 
+    No old score is then read.
     The answers of a paid judge are kept as long as the predictions are the same.
     """
     from vlmeval.smp.file import _prediction_table, get_pred_file_path

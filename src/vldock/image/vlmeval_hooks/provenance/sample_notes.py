@@ -112,7 +112,10 @@ def hash_images(message: Any) -> Any:
 
 
 def file_digest(path: str) -> str:
-    """Return the sha256 of a file, cached for as long as its size and time are the same."""
+    """Return the sha256 of a file, cached.
+
+    The cache is valid for as long as the file's size and time are the same.
+    """
     status = Path(path).stat()
     return _digest_of(path, status.st_size, status.st_mtime_ns)
 

@@ -41,7 +41,10 @@ def model_spec(factory: Any) -> dict[str, Any]:
 
 
 def is_api(factory: Any) -> bool:
-    """Return whether a model factory makes an API client, which has no weights here."""
+    """Return whether a model factory makes an API client.
+
+    An API client has no weights here.
+    """
     if isinstance(factory, dict):
         return False
     factory = inspect.unwrap(factory)
@@ -64,7 +67,10 @@ def _plain(values: dict[str, Any]) -> dict[str, str]:
 
 
 def revision_of(repo: str) -> str | None:
-    """Return the commit of a Hub repository in the cache, or None before it is there."""
+    """Return the commit of a cached Hub repository.
+
+    None before it is in the cache.
+    """
     cache = os.environ.get("HUGGINGFACE_HUB_CACHE") or os.environ.get("TRANSFORMERS_CACHE")
     if not cache or Path(repo).exists():
         return None
@@ -72,8 +78,9 @@ def revision_of(repo: str) -> str | None:
 
 
 def data_spec(dataset: Any) -> dict[str, Any]:
-    """Return the file of a benchmark, its md5 and sha256; of several, digests over all.
+    """Return the file of a benchmark, its md5 and sha256.
 
+    Of several files, digests over all.
     A benchmark without a table has digests of all its columns, images included; one whose images are files has
     `pictures`, a digest over theirs.
     """
@@ -133,7 +140,10 @@ def code_spec() -> dict[str, str]:
 
 
 def predictions_digest(table: Any) -> str | None:
-    """Return the sha256 over (index, prediction) of a prediction table, or None without one."""
+    """Return the sha256 over (index, prediction) of a prediction table.
+
+    None without a table.
+    """
     if table is None:
         return None
     pairs = sorted(zip(map(str, table["index"]), map(str, table["prediction"]), strict=True))

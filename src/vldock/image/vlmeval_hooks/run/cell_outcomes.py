@@ -1,4 +1,7 @@
-"""Outcome of each cell, read back from the files a run left on disk."""
+"""Outcome of each cell of a run.
+
+It is read back from the files the run left on disk.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +63,10 @@ def record_run(run_dir: str | Path) -> None:
 
 
 def collect_all(models: Iterable[str], benchmarks: Iterable[str]) -> list[CellOutcome]:
-    """Return the outcome of every requested cell; one that no run recorded is a failure."""
+    """Return the outcome of every requested cell.
+
+    A cell that no run recorded is a failure.
+    """
     found: dict[tuple[str, str], CellOutcome] = {}
     names = list(benchmarks)
     for run_dir in _run_dirs:
@@ -120,7 +126,10 @@ def _first_failed(run_dir: Path, outcome: CellOutcome) -> str:
 def _fault(
     run_dir: Path, outcome: CellOutcome, skip: str | None, status: Mapping[str, Any], *, failed: int
 ) -> str | None:
-    """Return why a cell without an error of its own is no success, or None."""
+    """Return why a cell is no success, or None.
+
+    Applies to a cell without an error of its own.
+    """
     if status.get("status") != "done":
         return f"the run ended in state {status.get('status')!r}"
     if skip is not None and skip not in WITHOUT_SCORE:

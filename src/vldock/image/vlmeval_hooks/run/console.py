@@ -37,7 +37,10 @@ def run_main(parse_args: Callable[[], Any], local: Run, api: Run) -> int:
 
 
 def run_task(args: Any, local: Run, api: Run) -> int:
-    """Check and run parsed arguments, print the outcome of each cell, return the exit code."""
+    """Check and run parsed arguments; return the exit code.
+
+    Prints the outcome of each cell.
+    """
     cell_outcomes.forget()
     model_build.forget_failures()
     wrong = preflight(args)
@@ -67,7 +70,10 @@ def _as_list(models: list[str]) -> list[str]:
 
 
 def preflight(args: Any) -> list[str]:
-    """Return one line per flaw of the command line; raise for the machine or a key."""
+    """Return one line per flaw of the command line.
+
+    Raises for a fault of the machine or a key.
+    """
     if args.config is not None:
         return []
     if not args.data or not (args.model or args.base_url):

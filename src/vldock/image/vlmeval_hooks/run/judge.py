@@ -31,7 +31,10 @@ _answering: dict[str, bool] = {}
 
 
 def key_variable(judge: str) -> str | None:
-    """Return the variable that holds the key of `judge`, or None if it needs none."""
+    """Return the environment variable with the key of `judge`.
+
+    None if `judge` needs no key.
+    """
     if judge == EXACT or judge in LOCAL_JUDGES:
         return None
     if judge in SILICONFLOW:
@@ -40,7 +43,10 @@ def key_variable(judge: str) -> str | None:
 
 
 def has_key(judge: str, options: Mapping[str, Any], env: Mapping[str, str]) -> bool:
-    """Return whether `judge` can be called: needs no key, has one, or has a custom address."""
+    """Return whether `judge` can be called.
+
+    It can if it needs no key, has one, or has a custom address.
+    """
     variable = key_variable(judge)
     own_server = options.get("api_base") or env.get("OPENAI_API_BASE") or env.get("LOCAL_LLM")
     return variable is None or bool(options.get("key") or env.get(variable) or own_server)

@@ -1,5 +1,6 @@
-"""Cache of failed predictions and verdicts, counted by VLMEvalKit at the end of each run.
+"""Cache of counts of failed predictions and verdicts.
 
+VLMEvalKit counts them at the end of each run.
 Its summary shows every benchmark a folder has ever had, and reads all their predictions and verdicts for it: the
 twentieth benchmark costs twenty times the first. Counts are cached beside them until one of their files changes.
 """

@@ -40,6 +40,9 @@ def resolve(option: int | None, env: Mapping[str, str] | None = None) -> int | N
 
 
 def cut(dataset: Any, limit: int | None) -> None:
-    """Keep the first `limit` rows of an image or text benchmark, so that completeness is judged on them."""
+    """Keep the first `limit` rows of an image or text benchmark.
+
+    Completeness is then judged on these rows.
+    """
     if limit and getattr(dataset, "MODALITY", None) != "VIDEO":
         dataset.data = dataset.data.iloc[:limit]

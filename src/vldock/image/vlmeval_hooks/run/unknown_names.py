@@ -16,7 +16,10 @@ def close_matches(name: str, known: Iterable[str], *, most: int = 3) -> list[str
 
 
 def describe_unknown(kind: str, names: Iterable[str], known: Collection[str], *, listing: str) -> list[str]:
-    """Return one line per unknown name, with close matches or how to list all."""
+    """Return one line per unknown name.
+
+    Each has close matches, or how to list all.
+    """
     lines = []
     for name in names:
         if name not in known:
@@ -34,7 +37,10 @@ def unknown_models(names: Iterable[str]) -> list[str]:
 
 
 def find_hub_models(names: Iterable[str]) -> list[str]:
-    """Return the known models with weights from the Hub: no API's, none in a local folder."""
+    """Return the known models with weights from the Hub.
+
+    No API's, and none in a local folder.
+    """
     from vlmeval.config import supported_VLM
 
     from vldock.image.vlmeval_hooks.provenance import specs
@@ -48,7 +54,10 @@ def find_hub_models(names: Iterable[str]) -> list[str]:
 
 
 def unknown_benchmarks(names: Iterable[str]) -> list[str]:
-    """Return one line for each benchmark unknown to VLMEvalKit and without a TSV in $LMUData."""
+    """Return one line for each unknown benchmark.
+
+    Unknown to VLMEvalKit, and without a TSV in $LMUData.
+    """
     from vlmeval.dataset import SUPPORTED_DATASETS
     from vlmeval.dataset.video_dataset_config import supported_video_datasets
 
