@@ -1,7 +1,7 @@
 """Image file as LLaVA and VLMEvalKit read it.
 
 First frame, not turned by EXIF, converted to RGB.
-Called by predict.pictures, training.data.images and features.picture_rows; each decides what it refuses.
+Called by predict.pictures, training.data.images and features.picture_rows; each has its own refusals.
 """
 
 from __future__ import annotations

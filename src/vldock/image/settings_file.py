@@ -1,6 +1,6 @@
 """Settings as frozen dataclasses, read from a YAML file.
 
-KEY=VALUE words override the file.
+KEY=VALUE arguments override the file.
 Called by training.config and heads.config. A field is a section (a dataclass), a tuple of texts, or a str, int, float
 or bool, each with a default. A name that is no field is refused, and the nearest one is suggested. Not on pydantic: the
 host's tests of the data read a configuration, and the host's environment does not have it.
@@ -36,7 +36,7 @@ class SettingsFile(Generic[T]):
     hint: str
 
     def read(self, path: Path | None, words: Sequence[str] = ()) -> T:
-        """Return the settings of a file, overridden by KEY=VALUE words.
+        """Return the settings of a file, overridden by KEY=VALUE arguments.
 
         Without a file (None) they are the defaults.
         Raises UsageError for a file that cannot be read, an unknown key or a value of another type.

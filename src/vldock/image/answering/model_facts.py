@@ -18,7 +18,10 @@ class Facts:
 
 
 def facts_of(model: Any) -> Facts:
-    """Return device, dtype and attention of a VLMEvalKit model, read from its weights."""
+    """Return device, dtype and attention of a VLMEvalKit model.
+
+    They are read from its weights.
+    """
     inner = getattr(model, "model", model)
     weights = next((p for p in getattr(inner, "parameters", list)() if p.is_floating_point()), None)
     if weights is None:

@@ -30,7 +30,7 @@ __all__ = ["Engine", "add", "describe", "resolve"]
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """Declare the options, in a group of their own."""
+    """Declare the options, in a separate group."""
     group = parser.add_argument_group("vldock")
     group.add_argument(
         "--engine",

@@ -1,4 +1,7 @@
-"""Questions, answers and the engine protocol; standard library only, for clients without torch."""
+"""Questions, answers and the engine protocol.
+
+Standard library only, for clients without torch.
+"""
 
 from __future__ import annotations
 
@@ -36,4 +39,7 @@ class AnswersQuestions(Protocol):
     """Protocol of an inference engine."""
 
     def answers(self, questions: Iterable[Question]) -> Iterator[Answer]:
-        """Yield an answer for each question, in any order, as they are computed."""
+        """Yield an answer for each question, as soon as computed.
+
+        The order is arbitrary.
+        """

@@ -19,7 +19,10 @@ OS_PACKAGES = Path("/rootfs/opt/vldock/os-packages.build.txt")  # left by instal
 
 
 def digest(files: Iterable[Path], root: Path) -> str:
-    """Return the sha256 over sorted (relative path, sha256 of content) pairs, bytecode excluded."""
+    """Return a sha256 over the files of a folder.
+
+    It covers sorted (relative path, sha256 of content) pairs, bytecode excluded.
+    """
     total = hashlib.sha256()
     for path in sorted(files):
         if path.is_file() and "__pycache__" not in path.parts:
@@ -36,7 +39,10 @@ def flash_attn_version() -> str | None:
 
 
 def facts(stage: Path, *, base: str) -> dict[str, str | None]:
-    """Return the build's facts for a staged tree (opt/vldock and workspace below it)."""
+    """Return the build's facts for a staged tree.
+
+    opt/vldock and workspace are below it.
+    """
     opt, workspace = stage / "opt/vldock", stage / "workspace"
     sys.path.insert(0, str(opt))
     from vldock import __version__

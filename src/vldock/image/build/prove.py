@@ -1,6 +1,6 @@
 """Check that the installed distributions equal the lock.
 
-Same names, same versions, every file as its wheel's RECORD says.
+Same names, same versions, and every file equal to its wheel's RECORD.
 
 `prove.py --lock LOCK --site SITE [--bin DIR]` exits 4 with one line per difference.
 """

@@ -1,7 +1,7 @@
 """Move LLaVA and VLMEvalKit out of site-packages and make them editable.
 
 `relocate.py --site SITE --staging DIR NAME=PACKAGE=TARGET ...` moves SITE/PACKAGE to DIR/TARGET/PACKAGE and
-leaves in SITE what an editable install leaves: a .pth to /TARGET, direct_url.json, and a RECORD of just these
+leaves in SITE the files of an editable install: a .pth to /TARGET, direct_url.json, and a RECORD of just these
 (PEP 610, PEP 660).
 """
 

@@ -75,7 +75,10 @@ def size(path: Path) -> int:
 
 
 def remove(site: Path, removal: Removal) -> list[dict[str, str | int]]:
-    """Delete the matches of a removal's globs and return one row per deletion."""
+    """Delete the matches of a removal's globs.
+
+    Returns one row per deletion.
+    """
     rows: list[dict[str, str | int]] = []
     for glob in removal.globs:
         for path in sorted(site.glob(glob)):

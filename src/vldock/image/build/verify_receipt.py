@@ -17,8 +17,9 @@ from vldock.image.build.build_facts import digest
 
 
 def receipt(report: Path, tests: Path) -> dict[str, Any]:
-    """Return the receipt: numbers of tests, reasons of skips, sha256 of the tests.
+    """Return the receipt of the in-image tests.
 
+    Numbers of tests, reasons of skips, and the sha256 of the tests.
     Raises ParseError or OSError if pytest left no complete report.
     """
     cases = list(ElementTree.parse(report).iter("testcase"))

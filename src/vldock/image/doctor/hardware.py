@@ -1,4 +1,7 @@
-"""Checks of GPU, driver and shared memory, against the builds of torch 2.1.2."""
+"""Checks of GPU, driver and shared memory.
+
+Their expectations are those of torch 2.1.2's builds.
+"""
 
 from __future__ import annotations
 

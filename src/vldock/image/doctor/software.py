@@ -82,7 +82,10 @@ def check_flash_attn() -> list[Check]:
 
 
 def check_attention() -> list[Check]:
-    """Run two steps of a tiny LLaMA and count the calls of scaled_dot_product_attention."""
+    """Check that two steps of a tiny LLaMA use SDPA.
+
+    The calls of scaled_dot_product_attention are counted.
+    """
     calls, expected = count_sdpa_calls(layers=2, steps=2)
     if calls == expected:
         return [Check("attention", "ok", f"SDPA: {calls} calls for 2 layers x 2 steps")]

@@ -40,7 +40,10 @@ def check_user(environ: Mapping[str, str] = os.environ) -> list[Check]:
 
 
 def check_caches(environ: Mapping[str, str] = os.environ) -> list[Check]:
-    """Check that cache variables share one root, and outputs and data are writable."""
+    """Check the cache variables and the writable folders.
+
+    The variables must share one root; outputs and data must be writable.
+    """
     private = variables_below(str(Path(environ.get("TMPDIR", "/tmp")) / f"vldock-cache-{os.geteuid()}"))
     own = CACHES if standin_choice.read_choice(environ) else ()
     astray = [
@@ -96,7 +99,10 @@ def check_disk(environ: Mapping[str, str] = os.environ) -> list[Check]:
 
 
 def check_data(environ: Mapping[str, str] = os.environ) -> list[Check]:
-    """Check which declared benchmarks have their TSV, each of VLMEvalKit's md5."""
+    """Check the TSV files of the declared benchmarks.
+
+    Each must be there and have VLMEvalKit's md5.
+    """
     known = declared_editions()
     with ThreadPoolExecutor() as pool:
         digests = dict(

@@ -1,5 +1,6 @@
-"""Inference engines: VLMEvalKit's own loop, or a batched one with the same answers.
+"""Inference engines: VLMEvalKit's own loop, or a batched one.
 
+Both give the same answers.
 Called by VLMEvalKit's inference (as patched), predict, evaluation and the session's worker. This file imports the
 standard library only until an engine is made.
 

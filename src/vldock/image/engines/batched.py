@@ -55,7 +55,7 @@ class BatchedEngine:
         """Yield an answer for each question, in any order.
 
         Answers appear about one batch of work apart.
-        Raises what VLMEvalKit's own loop would raise for a question, and out of memory where one row alone is too much.
+        Raises the exceptions of VLMEvalKit's own loop, and out of memory where a single row is too large.
         """
         with closing(self._vision), Prefetcher(questions, self._inputs, size=self._window) as prefetcher:
             step = BatchStep(self._language_model, self._prefill, self._greedy)
@@ -76,7 +76,7 @@ class BatchedEngine:
         return max(WINDOW, 4 * (self._limit or 1))
 
     def _run_step(self, step: BatchStep) -> list[Answer]:
-        """Run one step; when memory runs out, continue with half of the rows."""
+        """Run one step, with half of the rows after out of memory."""
         limit = self._limit or 1
         try:
             with torch.inference_mode():
@@ -102,7 +102,10 @@ class BatchedEngine:
         return found
 
     def _answer_mismatched(self, step: BatchStep) -> Iterator[Answer]:
-        """Answer rows whose images and placeholders differ in number with VLMEvalKit's own loop."""
+        """Answer mismatched rows with VLMEvalKit's own loop.
+
+        Their numbers of images and of placeholders differ.
+        """
         mismatched = [row for row in step.waiting if row.mismatched]
         step.waiting = [row for row in step.waiting if not row.mismatched]
         own = type(self._wrapper).generate  # not the instance's, which counts answers: ours are counted elsewhere

@@ -56,7 +56,7 @@ class ByteStore(Generic[Value]):
         self.bytes = 0
 
     def resize(self, capacity: int) -> None:
-        """Change the capacity (bytes), evicting what no longer fits."""
+        """Change the capacity (bytes), evicting values that no longer fit."""
         self._capacity = capacity
         self._shrink()
 

@@ -15,7 +15,7 @@ from transformers import GenerationConfig, LogitsProcessorList
 
 
 def generation_config(model: Any, arguments: dict[str, Any]) -> tuple[GenerationConfig, dict[str, Any]]:
-    """Return the configuration generate() would use with these arguments, and the unknown arguments."""
+    """Return generate()'s configuration for these arguments, and the unknown arguments."""
     base = model.generation_config
     untouched = base._from_model_config and base._original_object_hash == hash(base)
     if untouched and model.config._has_non_default_generation_parameters():

@@ -35,7 +35,10 @@ def refusal(wrapper: Any) -> str | None:
 
 
 def decoding_refusal(wrapper: Any) -> str | None:
-    """Return which generation argument is not plain greedy decoding; None if none."""
+    """Return the generation argument that is not plain greedy decoding.
+
+    None if there is none.
+    """
     config, unknown = decoding.generation_config(wrapper.model, dict(wrapper.kwargs))
     mode = wrapper.model._get_generation_mode(config, None).value
     if mode != "greedy_search":

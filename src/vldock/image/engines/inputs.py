@@ -31,7 +31,7 @@ SECONDS = 0.1  # how often a waiting thread checks whether to stop
 def use_one_thread() -> None:
     """Limit OpenMP to one thread in the calling thread.
 
-    Each computing thread gets an OpenMP team of its own. As soon as there are more threads than processors, none spins
+    Each computing thread gets its own OpenMP team. As soon as there are more threads than processors, none spins
     while it waits (libgomp's throttled spin count), the model's own included: on two processors a small model then
     takes twice the time.
     """
@@ -53,7 +53,10 @@ class InputProcessor:
         self._lock = threading.Lock()
 
     def tokenize(self, question: Question) -> TokenSequence:
-        """Return a question as a row: prompt and tokens exactly as in LLaVA.generate_inner."""
+        """Return a question as a row.
+
+        Prompt and tokens are exactly those of LLaVA.generate_inner.
+        """
         from llava.mm_utils import tokenizer_image_token
 
         note = {**self._common, **sample_notes.describe_question(question.index, question.message)}
@@ -84,7 +87,7 @@ class InputProcessor:
                     self._pending[image.sha256] = pool.submit(self.decode, image.path)
 
     def pixels(self, image: ImageFile) -> torch.Tensor:
-        """Return an image [3, height, width], waiting for it where it is queued."""
+        """Return an image [3, height, width], after waiting where it is queued."""
         with self._lock:
             future = self._pending.get(image.sha256)
         return future.result() if future else self.decode(image.path)

@@ -90,7 +90,7 @@ class AlignedCache(Cache):  # type: ignore[misc]  # of a library without types
         return sum(t.numel() * t.element_size() for t in (*self.keys, *self.values))
 
     def row_slice(self, row: int, length: int) -> KvSlice:
-        """Return a row, whose tokens are in the last `length` columns."""
+        """Return a row with its tokens in the last `length` columns."""
         return KvSlice(self, row, ((self.used - length, self.used),))
 
     def keep(self, rows: Sequence[int], *, width: int) -> None:

@@ -125,7 +125,10 @@ def plan_passes(segments: Sequence[Segment], *, by_length: bool) -> list[list[in
 
 
 def position_ids(before: Sequence[int], new: Sequence[int], *, device: torch.device) -> torch.Tensor:
-    """Return the positions [rows, longest new] of left-padded segments; padding has position 0."""
+    """Return the positions [rows, longest new] of left-padded segments.
+
+    Padding has position 0.
+    """
     columns = torch.arange(max(new), device=device)[None]
     first = torch.tensor([b - max(new) + n for b, n in zip(before, new, strict=True)], device=device)[:, None]
     padded = torch.tensor([max(new) - n for n in new], device=device)[:, None]

@@ -1,5 +1,6 @@
-"""Vision features in memory, computed once for each distinct image, before the projector.
+"""Vision features in memory, before the projector.
 
+They are computed once for each distinct image.
 A projector belongs to one model, a tower may be the same in two: LLaVA-1.5-7B and -13B in one process share these
 features. Equal towers are recognised by their weights, not by their name. A feature cache on the disk, where requested,
 is read before the tower runs.
@@ -24,7 +25,7 @@ from vldock.image.features import for_evaluation
 class FeatureStore(ByteStore[torch.Tensor]):
     """{(image, tower): features [patches, width] of the model's dtype on its device}.
 
-    Counts what it computed.
+    Counts the features it computed.
     """
 
     def __init__(self, capacity: int) -> None:

@@ -24,7 +24,10 @@ Prefix = tuple[int | str, ...]
 
 
 class Prefill:
-    """Prefill for one model; `prefixes` caches the keys and values of shared prefixes."""
+    """Prefill for one model.
+
+    `prefixes` caches the keys and values of shared prefixes.
+    """
 
     def __init__(
         self,

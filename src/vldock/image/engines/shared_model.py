@@ -14,7 +14,10 @@ from vldock.image.weights import model_files
 
 
 class SharedModel:
-    """Placeholder for the constructor in `supported_VLM` that returns the loaded model each time."""
+    """Placeholder for the constructor in `supported_VLM`.
+
+    It returns the loaded model each time.
+    """
 
     def __init__(self, construct: Callable[..., Any]) -> None:
         self.__wrapped__ = construct  # inspect.unwrap finds the model's own arguments: they are part of its identity

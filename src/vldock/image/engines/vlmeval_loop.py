@@ -1,5 +1,6 @@
-"""An engine in place of VLMEvalKit's inference loop; called by infer_data() as patched.
+"""Inference by an engine, in place of VLMEvalKit's loop.
 
+Called by infer_data() as patched.
 Answers go into VLMEvalKit's own checkpoint as they arrive, each after its note, so that every saved answer has one.
 """
 
@@ -57,7 +58,10 @@ def answer_rows(
 
 
 def count_lookups(note: Mapping[str, Any]) -> dict[str, int]:
-    """Return {source: images} of a sample's feature look-ups; empty without the feature cache."""
+    """Return {source: images} of a sample's feature look-ups.
+
+    Empty without the feature cache.
+    """
     return {word: count for word, count in note.get("features", {}).items() if isinstance(count, int)}
 
 

@@ -5,7 +5,7 @@ Started by `vldock matrix` (one process per model and device) and by users; call
 command        arguments, the run over the cells, signals
 requests       cells of the requested names, and which are finished
 cell           one cell: progress, evaluation, record
-cell_identity  what a cell's score depends on
+cell_identity  everything that decides a cell's score
 outcome        a cell's result, read back from its files
 metrics        VLMEvalKit's metrics to one score of 0-100
 gpu_health     whether the GPU still works after an error

@@ -1,4 +1,7 @@
-"""Requested cells of `evaluate`: names checked, cells made of them, finished ones found."""
+"""Requested cells of `evaluate`.
+
+Names are checked, cells made of them, and finished ones found.
+"""
 
 from __future__ import annotations
 

@@ -98,7 +98,7 @@ class FeatureCache:
 
         It is on the disk after `flush`, or when its shard is full.
 
-        Raises InputRefused for what is not finite, EnvironmentUnfit where the disk is full or closed to this user.
+        Raises InputRefused for features that are not finite, EnvironmentUnfit where the disk is full or forbidden.
         """
         import torch
 

@@ -2,7 +2,7 @@
 
 `python -m vldock.image features build | ls | fsck | evict`.
 Exit status: 0 done (fsck: clean), 1 the limit could not be kept: the shards are in use, 2 wrong arguments,
-3 unfit environment, 4 damaged shards are left, or refused input (broken pictures, a tower that is not here),
+3 unfit environment, 4 damaged shards remain, or refused input (broken pictures, a tower that is not here),
 130 or 143 stopped by a signal.
 """
 

@@ -1,5 +1,6 @@
-"""Eviction of least recently used shards; a shard in use is never removed.
+"""Eviction of least recently used shards.
 
+A shard in use is never removed.
 When a shard was last used is its modification time, which readers set; when it was written stands in its header.
 """
 
@@ -65,7 +66,7 @@ def plan(root: Path, *, limit: int, needed: int = 0) -> EvictionPlan:
 def execute(planned: EvictionPlan) -> list[StoredShard]:
     """Remove as many shards as needed, least recently used first; return them.
 
-    A shard in use is left.
+    A shard in use is not removed.
     """
     gone: list[StoredShard] = []
     left = planned.excess

@@ -39,7 +39,10 @@ class Lease:
 
 
 def lock_shared(path: Path) -> Lease | None:
-    """Return a shared lock; None where the file is gone or being removed."""
+    """Return a shared lock.
+
+    None where the file is gone or being removed.
+    """
     return _take(path, os.O_RDONLY, fcntl.LOCK_SH | fcntl.LOCK_NB)
 
 

@@ -91,7 +91,10 @@ def space_of(tower: Any, processor: Any, *, dtype: torch.dtype, device: torch.de
 
 
 def digest_in_memory(tower: Any) -> str:
-    """Return the sha256 over a tower's weights in memory and its selected layer."""
+    """Return the sha256 of a tower in memory.
+
+    It covers the tower's weights and its selected layer.
+    """
     known: str | None = getattr(tower, "_vldock_identity", None)
     if known is None:
         shape = [tower.select_layer, tower.select_feature, _config(tower.config)]
@@ -108,7 +111,7 @@ def digest_of_files(tower: Any) -> str | None:
 
     None where the files are not here or the weights differ.
 
-    Every weight is loaded and compared: a config need not say that a tower was trained.
+    Every weight is loaded and compared: a config does not always record that a tower was trained.
     """
     facts = model_files.facts(tower.vision_tower_name)
     if facts is None:

@@ -24,7 +24,7 @@ class Finding:
     """File that is not a sound shard.
 
     Its kind, the reason, and whether it was removed.
-    damaged: not what its header says. unfinished: left by a writer that died. in progress: its writer lives.
+    damaged: contradicts its header. unfinished: left by a writer that died. in progress: its writer lives.
     foreign: no file of this cache. Only `damaged` makes the cache unsound.
     """
 
@@ -53,7 +53,7 @@ class Report:
 def check(root: Path, *, repair: bool = False) -> Report:
     """Read every byte below `root`; with `repair`, remove damaged or unfinished files.
 
-    A file in use is left.
+    A file in use is not removed.
     """
     keys: Counter[str] = Counter()
     findings: list[Finding] = []

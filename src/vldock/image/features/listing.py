@@ -1,4 +1,7 @@
-"""Listings of the cache: `features ls` and fsck's report, as text and JSON."""
+"""Listings of the cache, as text and JSON.
+
+They are the output of `features ls`, and fsck's report.
+"""
 
 from __future__ import annotations
 

@@ -67,7 +67,10 @@ class CachedPictures(Dataset[Sample]):  # type: ignore[misc]
 
 
 def collate(samples: Sequence[Sample]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return (vlm_idx (B,), features (B, tokens, width)) of pictures with equally many tokens."""
+    """Return (vlm_idx (B,), features (B, tokens, width)) of pictures.
+
+    All pictures have equally many tokens.
+    """
     return torch.tensor([one.vlm_idx for one in samples]), torch.stack([one.features for one in samples])
 
 

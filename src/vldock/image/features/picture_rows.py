@@ -47,7 +47,10 @@ def sha256_of(content: bytes) -> str:
 
 
 def decode(content: bytes) -> Image.Image:
-    """Return an image in RGB as LLaVA and VLMEvalKit open it. Raises ValueError."""
+    """Return an image in RGB, as LLaVA and VLMEvalKit open it.
+
+    Raises ValueError.
+    """
     if not content:
         raise ValueError("the file is empty")
     with warnings.catch_warnings():

@@ -12,7 +12,7 @@ from PIL import Image
 
 @dataclass
 class ClipProcessor:
-    """LLaVA's own preprocessing, as `config` says.
+    """LLaVA's own preprocessing, chosen by `config`.
 
     Padding to a square, crops (anyres), or plain CLIP.
     """

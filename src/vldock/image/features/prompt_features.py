@@ -1,5 +1,6 @@
-"""Prompt-dependent features: hidden states of a whole LLaVA, one question at a time.
+"""Prompt-dependent features: hidden states of a whole LLaVA.
 
+They are computed one question at a time.
 No padding and no batch: a feature is the same whatever it was computed beside.
 """
 

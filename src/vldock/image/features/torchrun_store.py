@@ -61,7 +61,10 @@ def rank_and_world() -> tuple[int, int]:
 
 
 def device() -> str | None:
-    """Return this rank's GPU under torchrun; None leaves the choice to the model."""
+    """Return this rank's GPU under torchrun.
+
+    None leaves the choice to the model.
+    """
     import torch
 
     local = os.environ.get("LOCAL_RANK")

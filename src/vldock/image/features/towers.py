@@ -1,5 +1,6 @@
-"""Models and processors of a build: their interfaces, and LLaVA's or CLIP's towers.
+"""Models and processors of a build.
 
+Their interfaces, and LLaVA's or CLIP's towers.
 `VisionModel` and `Processor` are the whole interface. `open_tower` gives both for a LLaVA checkpoint or a CLIP model;
 everything that identifies them is known before any weight is read, so that a run served from the cache loads none.
 """

@@ -1,4 +1,7 @@
-"""Configuration of the heads: data, cache, training and sampling, in one YAML file."""
+"""Configuration of the heads, in one YAML file.
+
+Sections: data, cache, training and sampling.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from vldock.image.settings_file import SettingsFile
 
 @dataclass(frozen=True)
 class Data:
-    """Drawn data set: folder, pictures to train on and to hold out, seed."""
+    """Drawn data set: folder, training and held-out pictures, seed."""
 
     folder: str = f"{OUTPUTS}/heads/scenes"
     train: int = 1600
@@ -79,7 +82,7 @@ FILE = SettingsFile(Config, example="training.epochs=3", hint="see docs/use/feat
 
 
 def read(path: Path | None, words: Sequence[str] = ()) -> Config:
-    """Return a file's settings with KEY=VALUE words over it.
+    """Return a file's settings, overridden by KEY=VALUE arguments.
 
     $VARIABLE in a text is expanded.
 

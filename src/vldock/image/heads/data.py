@@ -20,9 +20,9 @@ from vldock.image.heads.scenes import VOCABULARY
 
 @dataclass(frozen=True)
 class Batch:
-    """Batch: features (B, tokens, width) as stored, words (B, 4), actions (B, 3).
+    """Batch of features, words and actions.
 
-    words are int64, actions float32.
+    Features (B, tokens, width) as stored, words (B, 4) int64, actions (B, 3) float32.
     """
 
     features: torch.Tensor

@@ -31,7 +31,10 @@ class Measures:
 
 
 def measure(policy: Policy, batches: Iterable[Batch], *, seed: int) -> Measures:
-    """Return the measures of `policy`, one action per row; `seed` fixes the draws."""
+    """Return the measures of `policy`, with one action per row.
+
+    `seed` fixes the draws.
+    """
     chance = torch.Generator().manual_seed(seed)
     policy.eval()
     said, shown, passing = [], [], []

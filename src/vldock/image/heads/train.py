@@ -1,4 +1,7 @@
-"""Preparation of data and features, and training of a policy by either objective."""
+"""Preparation of data and features, and training of a policy.
+
+The policy is trained by either objective.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,10 @@ OnEpoch = Callable[[dict[str, Any]], None]
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """Outcome of a training: held-out measures, seconds per epoch, cache hits and misses."""
+    """Outcome of a training.
+
+    Held-out measures, seconds per epoch, cache hits and misses.
+    """
 
     objective: str
     measures: Measures
@@ -49,7 +55,7 @@ def cache_root(config: Config) -> Path:
 def prepare(config: Config, *, on_progress: Progress = lambda progress: None) -> BuildResult:
     """Draw the data set and build its features, alone or under torchrun.
 
-    Raises what `build` raises.
+    Raises the errors of `build`.
     """
     rank, _ = torchrun_store.rank_and_world()
     if not rank:

@@ -113,7 +113,10 @@ def place_vision_tower(model: Any, vision_tower: Any) -> None:
 
 
 def require_clip(vision_tower: str) -> None:
-    """Raise InputRefused unless the vision tower's config is that of a CLIP model."""
+    """Raise InputRefused unless the vision tower is a CLIP model.
+
+    The tower's config decides.
+    """
     from transformers import PretrainedConfig
 
     config, _ = PretrainedConfig.get_config_dict(vision_tower)

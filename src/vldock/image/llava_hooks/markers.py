@@ -1,4 +1,4 @@
-"""Image markers inside a question's text, kept as text.
+"""Image markers inside a question, preserved as text.
 
 LLaVA's tokenizer splits a prompt at every `<image>`. A text's own marker is disguised while the prompt is composed, and
 each piece between two images is tokenized with the marker as written.
@@ -30,7 +30,7 @@ def place_images(message: Message) -> Message:
     """Return a message with each image at its `<image 1>` marker.
 
     The message has images and one text.
-    A marker that names no image stays text; without any marker the message is returned as it is. Source: VLMEvalKit's
+    A marker that names no image remains text; without any marker the message is returned as it is. Source: VLMEvalKit's
     MMMUDataset.split_MMMU, which fails at both.
     """
     images = [item["value"] for item in message if item["type"] == "image"]

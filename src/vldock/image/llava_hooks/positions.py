@@ -43,7 +43,10 @@ def count_per_image(inner: Any, images: Any, sizes: Sequence[tuple[int, int]] | 
 
 
 def count_in_prompt(tokens: Sequence[int], images: Sequence[int], *, token: int) -> int:
-    """Return a prompt's length with its image tokens (`token`) expanded to `images` positions."""
+    """Return a prompt's length with its image tokens expanded.
+
+    Each `token` is expanded to its number of positions in `images`.
+    """
     return len(tokens) + sum(count - 1 for count in images[: list(tokens).count(token)])
 
 

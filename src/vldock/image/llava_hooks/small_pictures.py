@@ -1,4 +1,7 @@
-"""Images so small that their height is mistaken for a number of channels."""
+"""Images too small to tell height from channels.
+
+transformers mistakes their height for a number of channels.
+"""
 
 from __future__ import annotations
 

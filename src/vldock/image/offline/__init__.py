@@ -1,12 +1,12 @@
 """Data sets by name from the local cache, without a network.
 
-The offline setting is left unchanged.
+The offline setting is not changed.
     from vldock.image.offline import load_dataset
-    flowers = load_dataset("nelorth/oxford-flowers", split="train")     # what datasets.load_dataset returns
+    flowers = load_dataset("nelorth/oxford-flowers", split="train")     # as from datasets.load_dataset
     loaded = load("nelorth/oxford-flowers")                             # the same, with the steps of the search
 
 load       the steps, in order
-cached     what the cache holds of a name: prepared Arrow files, snapshots of the repository
+cached     cached state of a name: prepared Arrow files, snapshots of the repository
 readers    Arrow files and scripts, through the datasets library
 snapshots  a repository's snapshot, through the datasets library
 mode       the offline setting, and who set it
@@ -20,7 +20,10 @@ from vldock.image.offline.load import Loaded, Step, load
 
 
 def load_dataset(name: str, config: str | None = None, **options: Any) -> Any:
-    """Return what datasets.load_dataset returns; arguments and errors of `load`."""
+    """Return a data set as datasets.load_dataset does, from the cache first.
+
+    Arguments and errors are those of `load`.
+    """
     return load(name, config, **options).dataset
 
 

@@ -91,8 +91,9 @@ def hub_root(environ: Mapping[str, str] = os.environ) -> Path:
 
 
 def image_arrow_root(root: Path) -> tuple[Path, ...]:
-    """Return the image's own folder of prepared data sets where `root` is another.
+    """Return the image's own folder of prepared data sets.
 
+    Where `root` is another.
     A cache mounted there read-only cannot be written, so the environment points to a folder in /tmp; it can be read.
     """
     own = Path(CACHE_ENV["HF_DATASETS_CACHE"])

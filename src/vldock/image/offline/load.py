@@ -37,7 +37,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Loaded:
-    """A loaded data set, the offline mode, and the steps of the search."""
+    """Loaded data set, with the offline mode and the search's steps."""
 
     dataset: Any
     mode: Mode
@@ -132,7 +132,10 @@ def _arrow(search: Search) -> Any:
 
 
 def _choose(search: Search) -> Prepared | None:
-    """Return the newest complete folder that has the request; raises AmbiguousConfiguration."""
+    """Return the newest complete folder that has the request.
+
+    Raises AmbiguousConfiguration.
+    """
     complete = [item for item in search.cached.prepared if _matches(item, search) and not _note_missing(item, search)]
     configs = sorted({item.config for item in complete})
     if len(configs) < 2:

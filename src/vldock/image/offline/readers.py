@@ -77,8 +77,9 @@ def read_files(prepared: Prepared, request: Request) -> Any:
 
 
 def load_by_library(request: Request, root: Path) -> Any:
-    """Load by datasets.load_dataset: offline it finds cached scripts, online it asks the Hub.
+    """Load by datasets.load_dataset.
 
+    Offline it finds cached scripts, online it asks the Hub.
     Where the Hub does not answer it takes any cached revision, so a requested one is looked up first.
     """
     import datasets

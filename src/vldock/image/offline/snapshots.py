@@ -1,5 +1,6 @@
-"""Reader of a snapshot in the Hub's cache, whose files are symbolic links.
+"""Reader of a snapshot in the Hub's cache.
 
+The snapshot's files are symbolic links.
 datasets 2.21 with fsspec 2024.5 does not follow symbolic links: a snapshot's folder "doesn't contain any data files".
 So the library gets a facade, empty files of the same names beside the real README.md, and assigns files to
 configurations and splits itself; then each name is replaced by its blob. The prepared files have the path and name of a

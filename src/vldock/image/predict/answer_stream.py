@@ -20,7 +20,7 @@ OnText = Callable[[str], None]
 class AnswerStreamer(BaseStreamer):  # type: ignore[misc]  # transformers has no types
     """Streamer for generate(): counts tokens, times the first, passes text to `on_text`.
 
-    Pieces of text are whole words.
+    Each piece of text consists of whole words.
     """
 
     def __init__(self, tokenizer: Any, on_text: OnText | None = None) -> None:

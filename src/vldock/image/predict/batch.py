@@ -1,8 +1,9 @@
-"""Batch of questions: JSONL in, JSONL of answers out, resumable after a kill.
+"""Batch of questions in JSONL, answered in JSONL.
 
+It can be resumed after a kill.
 A row of answers is Answer.as_json with `id`, `question`, `images` and `key`; a failed row has `error` in place of an
-answer. An answer is kept for the same question, images, weights, prompt and decoding; all others, and failed ones, are
-asked again.
+answer. An answer is reused for the same question, images, weights, prompt and decoding; all others, and failed ones,
+are asked again.
 """
 
 from __future__ import annotations
@@ -87,7 +88,10 @@ def _answered(line: BatchLine, key: str | None, ask: Ask) -> Row:
 
 
 def _short(images: tuple[str, ...]) -> list[str]:
-    """Return the sources without a data: URI's data, which the key covers."""
+    """Return the sources without the data of data: URIs.
+
+    The key covers that data.
+    """
     return [f"{source[:24]}..." if source.startswith("data:") else source for source in images]
 
 

@@ -55,7 +55,7 @@ class Loaded:
     def ask(self, request: Request, *, images: PictureReader | None = None, on_text: OnText | None = None) -> Answer:
         """Return the answer to a request; `images` reads its images.
 
-        Raises what PictureReader.gather raises.
+        Raises the errors of PictureReader.gather.
         """
         with (images or PictureReader()).gather(request.images) as pictures:
             return self.answer(request, pictures, on_text=on_text)

@@ -1,4 +1,7 @@
-"""Prompt sent to generate(): the passport's hash, its length, whether it is cut."""
+"""Prompt sent to generate().
+
+The passport's hash of it, its length, and whether it is cut.
+"""
 
 from __future__ import annotations
 

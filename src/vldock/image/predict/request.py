@@ -28,7 +28,7 @@ class Request:
     id: str = ""
 
     def __post_init__(self) -> None:
-        """Raise UsageError for an empty question, or one mark too many or few."""
+        """Raise UsageError for an empty question or a wrong number of marks."""
         if not self.question.strip():
             raise UsageError("the question is empty", hint="give it as an argument, or on standard input")
         marks = self.question.count(MARK)

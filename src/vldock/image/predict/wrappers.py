@@ -20,7 +20,10 @@ EXPECTED = (
 
 
 def is_custom(place: ModelLocation) -> bool:
-    """Return whether a model is custom: asked by its own template and tiles."""
+    """Return whether a model is custom.
+
+    A custom model is prompted by its own template and tiles.
+    """
     return not place.declared
 
 

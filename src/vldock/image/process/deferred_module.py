@@ -13,7 +13,7 @@ from typing import Any
 
 
 class _DeferredModule(ModuleType):
-    """A module with name and specification, whose code has not run."""
+    """Module with name and specification; its code has not run."""
 
     def __getattr__(self, name: str) -> Any:
         # a submodule or `from module import name` reads __path__ first: then, too, the module's own code runs first

@@ -13,7 +13,10 @@ Change = Callable[[ModuleType], None]
 
 
 def call(names: Collection[str], change: Change) -> None:
-    """Call `change` with each module of `names`, now or right after its import."""
+    """Call `change` with each module of `names`.
+
+    At once, or right after the module's import.
+    """
     for name in names:
         if name in sys.modules:
             change(sys.modules[name])

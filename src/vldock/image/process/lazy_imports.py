@@ -24,7 +24,10 @@ VARIABLE = "VLDOCK_EAGER_IMPORTS"
 
 @dataclass
 class _Deferred:
-    """A package's deferred import statements, then statements that need all their names."""
+    """Deferred import statements of a package.
+
+    Statements that need all their names follow.
+    """
 
     imports: str
     names: dict[str, tuple[str, str]]  # {name here: (submodule, name there)}
@@ -64,8 +67,9 @@ class _Package(ModuleType):
 
 
 def defer_imports(name: str, imports: str, *, before: dict[str, str] | None = None) -> None:
-    """Defer the statements `imports` (all `from .submodule import name`) of the package `name`.
+    """Defer the statements `imports` of the package `name`.
 
+    All are `from .submodule import name`.
     `before` is {submodule: submodule to import before it}, for the side effects of that import.
     """
     module = sys.modules[name]
@@ -77,8 +81,9 @@ def defer_imports(name: str, imports: str, *, before: dict[str, str] | None = No
 
 
 def defer_statements(name: str, statements: str, *, known: dict[str, Callable[[], Any]] | None = None) -> None:
-    """Defer `statements` of the package `name` until a name they bind is read.
+    """Defer `statements` of the package `name`.
 
+    They run when a name they bind is read.
     They need the package's deferred names.
     `known` maps a name to a function that returns its value without all the imports, or None where it cannot.
     """
@@ -93,7 +98,7 @@ def defer_statements(name: str, statements: str, *, known: dict[str, Callable[[]
 
 
 def deferred_names(package: str) -> frozenset[str]:
-    """Return the names whose imports the package `package` has deferred."""
+    """Return the names of deferred imports of `package`."""
     return frozenset(_packages[package].names) if package in _packages else frozenset()
 
 
