@@ -1,5 +1,6 @@
-"""Memory and name of the GPU behind a model's device. Sizes in bytes.
+"""Memory and name of the GPU behind a model's device.
 
+Sizes in bytes.
 On one GPU a LLaVA's device is `cuda`, without an index. torch 2.1.2 refuses that in some functions (mem_get_info,
 set_per_process_memory_fraction) and accepts it in others (memory_allocated), so no other module calls a torch.cuda
 function that takes a device; tests/unit/project/test_cuda_calls.py checks all modules.
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
 
 
 def is_gpu(device: Device) -> bool:
-    """Return whether a device is a GPU; a number is a GPU's index."""
+    """Return whether a device is a GPU.
+
+    A number is a GPU's index.
+    """
     return isinstance(device, int) or str(device).startswith("cuda")
 
 
@@ -70,7 +74,10 @@ def peak_allocated(device: Device) -> int:
 
 
 def limit_memory(device: Device, fraction: float) -> None:
-    """Limit this process to a fraction (0 to 1) of a GPU's memory."""
+    """Limit this process to a fraction of a GPU's memory.
+
+    The fraction is within 0 to 1.
+    """
     import torch
 
     torch.cuda.set_per_process_memory_fraction(fraction, index_of(device))

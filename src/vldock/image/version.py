@@ -1,4 +1,7 @@
-"""`python -m vldock.image version`: versions of vldock, the build and the main packages."""
+"""Versions of vldock, the build and the main packages.
+
+`python -m vldock.image version` prints them.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Print vldock's version, the build's facts and the versions of the main packages."""
+    """Print the versions of vldock and the main packages.
+
+    With the build's facts.
+    """
     facts: dict[str, Any] = {"vldock": __version__}
     if Path(BUILD_FACTS).is_file():
         facts |= json.loads(Path(BUILD_FACTS).read_text(encoding="utf-8"))

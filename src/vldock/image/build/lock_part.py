@@ -1,5 +1,6 @@
-"""Print the hashed lines of some packages of a lock: `lock_part.py LOCK NAME...`.
+"""Print the hashed lines of some packages of a lock.
 
+`lock_part.py LOCK NAME...`.
 pip needs these before the rest.
 """
 
@@ -11,8 +12,9 @@ from pathlib import Path
 
 
 def lock_part(text: str, names: set[str]) -> str:
-    """Return the blocks (pin and its hashes) of `names` from a pip-compile lock.
+    """Return the blocks of `names` from a pip-compile lock.
 
+    A block is a pin and its hashes.
     Raises KeyError naming the packages the lock does not hold.
     """
     blocks = re.findall(r"^[A-Za-z0-9._-]+==.*?(?=^\S|\Z)", text, flags=re.MULTILINE | re.DOTALL)

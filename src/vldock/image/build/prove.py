@@ -37,7 +37,7 @@ def urlsafe(digest: bytes) -> str:
 
 
 def wrong_files(dist: Distribution) -> list[str]:
-    """Return the files of a distribution that are missing or differ from RECORD."""
+    """Return a distribution's files missing from or different to RECORD."""
     text = dist.read_text("RECORD") or ""
     problems = []
     for name, digest, _size in csv.reader(text.splitlines()):

@@ -27,7 +27,10 @@ def record_line(site: Path, path: Path) -> tuple[str, str, str]:
 
 
 def relocate(site: Path, staging: Path, *, distribution: str, package: str, target: str) -> None:
-    """Move one package; raise FileNotFoundError if its wheel did not put it there."""
+    """Move one package.
+
+    Raises FileNotFoundError if its wheel did not put it there.
+    """
     (info,) = site.glob(f"{distribution.replace('-', '_')}-*.dist-info")
     destination = staging / target.lstrip("/")
     destination.mkdir(parents=True, exist_ok=True)

@@ -68,7 +68,10 @@ STRIP = ("triton/_C/libtriton.so", "torch/lib/libtorch_cpu.so", "xformers/_C.so"
 
 
 def size(path: Path) -> int:
-    """Return the bytes of a file or of all files below a folder."""
+    """Return the size in bytes of a file or folder.
+
+    A folder has the size of all files below it.
+    """
     if path.is_symlink() or path.is_file():
         return path.lstat().st_size
     return sum(item.lstat().st_size for item in path.rglob("*") if not item.is_dir())

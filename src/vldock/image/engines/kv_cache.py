@@ -127,7 +127,10 @@ class AlignedCache(Cache):  # type: ignore[misc]  # of a library without types
         return self.keys[layer_idx][:, :, :end], self.values[layer_idx][:, :, :end]
 
     def get_seq_length(self, layer_idx: int | None = 0) -> int:
-        """Return the columns in use; they grow when the last layer has written."""
+        """Return the number of columns in use.
+
+        It grows when the last layer has written.
+        """
         return self.used
 
     def get_max_length(self) -> int | None:

@@ -123,7 +123,7 @@ def _rename_passport(job: CellJob) -> None:
 
 
 def record_failure(job: CellJob, error: str) -> Cell:
-    """Write and return the record of a cell that failed before its evaluation."""
+    """Write and return the record of a cell failed before evaluation."""
     unknown = Facts("unknown", "unknown", "unknown")
     return _record(job, outcome.empty_result(error), unknown, started=_now(), seconds=0.0)
 

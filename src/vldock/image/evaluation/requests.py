@@ -62,7 +62,10 @@ def find_benchmarks(requested: list[str]) -> list[Benchmark]:
 
 
 def require_model(name: str) -> None:
-    """Raise UsageError for a model outside the matrix, or without a required stand-in."""
+    """Raise UsageError for a model outside the matrix.
+
+    Also for one without a required stand-in.
+    """
     if find_model(name) is None:
         raise unknown_name("model", name, [model.name for model in MODELS])
     if standin_choice.read_choice(os.environ):

@@ -10,7 +10,10 @@ EVERY = 2.0  # seconds between two lines
 
 
 class ProgressLines:
-    """Printer of a progress line every EVERY seconds, and of the last one."""
+    """Printer of a progress line every EVERY seconds.
+
+    It prints the last line too.
+    """
 
     def __init__(self) -> None:
         self.printed_at = time.monotonic()

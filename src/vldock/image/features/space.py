@@ -41,13 +41,19 @@ class Space:
         return self.digest[:16]
 
     def key(self, image: str, prompt: str | None = None) -> str:
-        """Return the key of the picture with the sha256 `image`: 64 hexadecimal digits."""
+        """Return the key of an image: 64 hexadecimal digits.
+
+        `image` is its sha256.
+        """
         return hashlib.sha256("\n".join((self.digest, image, prompt_hash(prompt))).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
 class Entry:
-    """Row of a data set: name, position, sha256 of the picture's bytes, prompt."""
+    """Row of a data set: name, position, image's sha256, prompt.
+
+    The sha256 is that of the image's bytes.
+    """
 
     dataset: str
     vlm_idx: int

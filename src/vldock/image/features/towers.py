@@ -65,8 +65,9 @@ def space_of(vl_model: Identified, processor: Processor, dtype: str = "float16")
 
 @dataclass
 class Tower:
-    """CLIP tower as LLaVA uses it, loaded when the first picture is encoded.
+    """CLIP tower as LLaVA uses it.
 
+    It is loaded when the first image is encoded.
     `exact`: for an evaluation, see for_evaluation.py.
     """
 

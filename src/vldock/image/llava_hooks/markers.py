@@ -17,7 +17,10 @@ Message = list[dict[str, Any]]
 
 
 def disguise(text: str) -> str:
-    """Return a text with its markers disguised, so that no split happens there."""
+    """Return a text with its markers disguised.
+
+    No split then happens there.
+    """
     return text.replace(MARKER, DISGUISED)
 
 

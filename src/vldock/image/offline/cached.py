@@ -1,5 +1,6 @@
-"""Cached state of a data set: prepared Arrow files, snapshots of its repository.
+"""Cached state of a data set.
 
+Prepared Arrow files, and snapshots of its repository.
 <HF_DATASETS_CACHE>/<org>___<name>/<configuration>/<version>/<hash>/   Arrow files and dataset_info.json
 <HF_HUB_CACHE>/datasets--<org>--<name>/snapshots/<commit>/             the files of the repository
 """
@@ -45,7 +46,10 @@ class Prepared:
 
     @property
     def hash(self) -> str:
-        """The folder's own name: for a data set from the Hub its commit."""
+        """Name of the folder.
+
+        For a data set from the Hub it is the commit.
+        """
         return self.path.name
 
 

@@ -35,7 +35,7 @@ class PartlyCached(InputRefused):
 
 
 class Unreadable(InputRefused):
-    """The data set is in the cache, and the library cannot read it."""
+    """Cached data set that the library cannot read."""
 
 
 class AmbiguousConfiguration(UsageError):

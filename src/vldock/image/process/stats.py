@@ -100,7 +100,7 @@ def keep_freed_memory() -> bool:
 
 
 def resident_memory(number: int | None) -> int:
-    """Return the resident bytes of a process, 0 where it is gone."""
+    """Return the resident bytes of a process; 0 where it has ended."""
     try:
         pages = Path(f"/proc/{number}/statm").read_text(encoding="ascii").split()[1]
     except (OSError, IndexError):

@@ -111,7 +111,10 @@ def read_answers(context: StepContext, where: str, model: str, benchmark: str) -
 
 
 def read_predictions(path: Path) -> Predictions:
-    """Return the predictions of one of VLMEvalKit's files, with the notes beside it."""
+    """Return the predictions of a file of VLMEvalKit's, with notes.
+
+    The notes are those beside the file.
+    """
     from openpyxl import load_workbook
 
     rows = text_cells.sheet_rows(load_workbook(path, read_only=True))

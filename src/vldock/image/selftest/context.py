@@ -28,7 +28,7 @@ SECONDS_TO_END = 10.0
 
 
 class NeedsGpu(Exception):
-    """A step that cannot run on the CPU; it is skipped, by name."""
+    """Step unable to run on the CPU; it is skipped, by name."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,10 @@ class CompletedCommand:
 
 @dataclass(frozen=True)
 class StepContext:
-    """Settings all steps share: `limit` samples per cell, at most `seconds` per command."""
+    """Settings shared by all steps.
+
+    `limit` samples per cell, at most `seconds` per command.
+    """
 
     folder: Path
     gpu: bool
@@ -105,7 +108,7 @@ class StepContext:
         return done
 
     def start(self, log: str, argv: Sequence[str], *, more: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
-        """Start a command in a process group of its own."""
+        """Start a command in a new process group."""
         logs = self.folder / "logs"
         logs.mkdir(exist_ok=True)
         with (logs / f"{log}.out").open("wb") as out, (logs / f"{log}.err").open("wb") as err:

@@ -38,7 +38,10 @@ class Report:
         return tuple(step for step in self.steps if step.status == FAILED)
 
     def as_json(self) -> dict[str, Any]:
-        """Return plain values: versions, image, device, and each step's status, seconds and figures."""
+        """Return the report as plain values.
+
+        Versions, image, device, and each step's status, seconds and figures.
+        """
         return {
             "schema": SCHEMA,
             "passed": not self.failed,
@@ -53,7 +56,10 @@ class Report:
         }
 
     def table(self, *, width: int | None = None) -> str:
-        """Return the table with its verdict on top, wrapped to the terminal's width."""
+        """Return the table with its verdict on top.
+
+        It is wrapped to the terminal's width.
+        """
         width = min(WIDEST, width or shutil.get_terminal_size((120, 40)).columns)
         long = max(len(step.name) for step in self.steps)
         room = max(30, width - long - 27)

@@ -31,7 +31,10 @@ Log = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Step:
-    """One step's result: passed, failed (cause in `seen`), or skipped without a GPU."""
+    """Result of one step: passed, failed, or skipped without a GPU.
+
+    `seen` has the cause of a failure.
+    """
 
     name: str
     status: str

@@ -1,4 +1,4 @@
-"""A session: one process tree that keeps models loaded for `docker exec`.
+"""Session: one process tree with models loaded for `docker exec`.
 
 Started by `vldock session start` (python -m vldock.image session serve); run_py attaches through client. Everything
 goes over Unix sockets in a folder of mode 0700; nothing listens on a network.
@@ -20,7 +20,7 @@ fair_queue       its requests, round robin over clients
 loaded_models    its models
 model_memory     memory they need, memory free
 worker_client    an evaluator's connection to the worker
-remote_model     a model whose answers come from the worker
+remote_model     a model with answers from the worker
 socket_paths     the private folder and its sockets
 message_stream   pickles and descriptors over a socket
 messages         types of all messages

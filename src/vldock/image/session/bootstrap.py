@@ -61,7 +61,10 @@ def _use_tables() -> None:
 
 
 def _import_everything() -> None:
-    """Import all modules of an evaluation, without touching the GPU; forks inherit them."""
+    """Import all modules of an evaluation, without touching the GPU.
+
+    Forks inherit them.
+    """
     os.environ[NVML] = "1"
     import torch
     from PIL import Image

@@ -41,7 +41,7 @@ class Client:
         return {"id": self.run_id, **about, "started": self.started}
 
     def reply(self, message: ServerAnswer) -> None:
-        """Send a message, unless the other end is gone."""
+        """Send a message, unless the client has disconnected."""
         if not self.gone:
             with suppress(OSError):  # the next read notices the end
                 message_stream.send(self.connection, message)
@@ -57,7 +57,7 @@ class ClientConnections:
     """The listening socket and its clients, on the server's selector.
 
     The selector's data is the function to call.
-    `on_message` gets each message of a client, `on_close` a client whose other end is gone.
+    `on_message` gets each message of a client, `on_close` a disconnected client.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""An evaluator: a fork of the server that runs run.py for a client.
+"""Evaluator: a fork of the server; runs run.py for a client.
 
 It takes over the client's streams, folder and environment.
 """
@@ -92,7 +92,10 @@ def decline(connection: socket.socket, reason: str) -> int:
 
 
 def differences(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """Return the names of variables that were read at import and differ now."""
+    """Return the names of changed variables.
+
+    They were read at import and differ now.
+    """
     names = {name for name in {*before, *now} if name.startswith(AT_IMPORT) or name in AT_IMPORT_TOO}
     return sorted(name for name in names - set(IGNORED) if before.get(name) != now.get(name))
 

@@ -46,7 +46,7 @@ class EvaluatorPool:
 
     @property
     def running(self) -> list[Client]:
-        """The clients whose evaluators run."""
+        """Clients with a running evaluator."""
         return list(self._running.values())
 
     def start(self, client: Client, request: RunRequest, descriptors: Iterable[int]) -> None:
@@ -126,7 +126,7 @@ class EvaluatorPool:
             self._spare = None
 
     def record_end(self, child: int, status: int) -> Client | None:
-        """Record an evaluator's end, report it to its client, and return that.
+        """Record an evaluator's end, report it to its client, return the client.
 
         None where the process was none.
         """
@@ -170,7 +170,7 @@ class EvaluatorPool:
 def _fork() -> int:
     """Fork with signals blocked.
 
-    Until the fork has handlers of its own, the server's would run in it.
+    Until the fork has its own handlers, the server's would run in it.
     The parent unblocks them.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)

@@ -1,4 +1,7 @@
-"""Queue of requests, round robin over clients, first in first out for each."""
+"""Queue of requests, round robin over clients.
+
+First in, first out for each client.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ Item = TypeVar("Item")
 
 
 class FairQueue(Generic[Owner, Item]):
-    """Queue between the thread that receives requests and the one that answers them."""
+    """Queue between the receiving and the answering thread."""
 
     def __init__(self) -> None:
         self._waiting: dict[Owner, deque[Item]] = {}  # in the order in which they are served
@@ -50,6 +53,6 @@ class FairQueue(Generic[Owner, Item]):
             return owner, item
 
     def drop(self, owner: Owner) -> None:
-        """Remove the requests of an owner that is gone."""
+        """Remove the requests of a disconnected owner."""
         with self._something:
             self._waiting.pop(owner, None)

@@ -53,7 +53,10 @@ class LoadedModel:
         }
 
     def description(self) -> ModelDescription:
-        """Return the data from which an evaluator builds the same object without weights."""
+        """Return the description of a loaded model.
+
+        An evaluator builds the same object from it, without weights.
+        """
         from vldock.image.engines import eligibility
 
         kind = type(self.model)
@@ -76,7 +79,10 @@ def is_plain(value: Any) -> bool:
 
 
 class LoadedModels:
-    """Loads, finds and unloads models; `busy` returns the names of those in use."""
+    """Store of loaded models: loads, finds and unloads them.
+
+    `busy` returns the names of models in use.
+    """
 
     def __init__(
         self, *, emit: Callable[..., None], busy: Callable[[], set[str]], on_change: Callable[[], None]

@@ -1,5 +1,6 @@
-"""Messages over a Unix stream socket: eight bytes of length, then a pickle.
+"""Messages over a Unix stream socket.
 
+Each is eight bytes of length, then a pickle.
 File descriptors are sent with the length. Pickle, because both ends are the same user's processes
 (`require_same_user`) of the same image, and a benchmark's message may hold any Python value. Types: messages.py.
 """
@@ -25,7 +26,7 @@ CREDENTIALS = struct.Struct("3i")  # struct ucred of SO_PEERCRED: pid, uid, gid
 
 
 class Closed(ConnectionError):
-    """The other end is gone."""
+    """The other end has closed the connection."""
 
 
 class Inbox:
@@ -94,7 +95,10 @@ class Stream:
         send(self.connection, message, descriptors=descriptors)
 
     def receive(self) -> Any:
-        """Wait for the next message; raises Closed when the other end is gone."""
+        """Wait for the next message.
+
+        Raises Closed when the other end is gone.
+        """
         while not self._waiting:
             try:
                 self._waiting = self._inbox.feed(self.connection)

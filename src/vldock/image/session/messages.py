@@ -65,7 +65,7 @@ ServerRequest = RunRequest | SignalMessage | ControlRequest
 
 
 class SessionStatus(TypedDict):
-    """Server to client: what `session status --json` prints."""
+    """Server to client: the output of `session status --json`."""
 
     state: str  # starting, ready, stopping or failed
     pid: int
@@ -114,7 +114,10 @@ ServerAnswer = SessionStatus | DeclinedAnswer | ExitAnswer | CancelledAnswer | S
 
 
 class ModelRequest(TypedDict):
-    """Evaluator to worker: load this model if needed; answered by ModelDescription or DeclinedAnswer."""
+    """Evaluator to worker: load this model if needed.
+
+    Answered by ModelDescription or DeclinedAnswer.
+    """
 
     op: Literal["model"]
     name: str
@@ -176,7 +179,10 @@ class EndAnswer(TypedDict):
 
 
 class LoadRequest(TypedDict):
-    """Client to worker: load or unload a model; answered by LoadedAnswer or UnloadedAnswer."""
+    """Client to worker: load or unload a model.
+
+    Answered by LoadedAnswer or UnloadedAnswer.
+    """
 
     op: Literal["load", "unload"]
     name: str
@@ -199,7 +205,10 @@ class UnloadedAnswer(TypedDict):
 
 
 class LogLine(TypedDict):
-    """Worker to evaluator or client, before an answer: one line for the user."""
+    """Worker to evaluator or client: one line for the user.
+
+    Sent before an answer.
+    """
 
     say: str
 

@@ -1,4 +1,4 @@
-"""A model without weights whose answers come from the session's worker."""
+"""Model without weights, with answers from the session's worker."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Declined(BaseException):
 
 
 class RemoteModels:
-    """Models of one run.py that the worker has."""
+    """Models of one run.py, held by the worker."""
 
     def __init__(self, worker: WorkerClient, *, template: str) -> None:
         self._worker = worker
@@ -59,7 +59,10 @@ class RemoteModels:
         model_build.use_resident(self.model)
 
     def request(self, name: str, factory: Any) -> None:
-        """Request one model from the worker, which loads it if needed; raises Declined."""
+        """Request one model from the worker.
+
+        The worker loads it if needed. Raises Declined.
+        """
         spec = specs.model_spec(factory)
         try:
             answer = self._worker.ask({"op": "model", "name": name, "spec": spec})
@@ -83,8 +86,9 @@ class RemoteModels:
 
 
 def make(name: str, description: Mapping[str, Any], worker: WorkerClient) -> Any:
-    """Return an object of the model's own class without weights, with remote answers.
+    """Return an object of the model's class, without weights.
 
+    Its answers are remote.
     The other methods a benchmark calls (use_custom_prompt, build_prompt) need no weights, and the dumped images are on
     the evaluator's side.
     """

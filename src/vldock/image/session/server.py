@@ -1,5 +1,6 @@
-"""The session's server: an event loop that forks an evaluator for each run.
+"""Server of a session: an event loop with an evaluator per run.
 
+Each evaluator is a fork.
 It supervises the worker, and ends when stopped or idle.
 One thread, so that it may fork at any time. VLMEvalKit is imported once, here, and the GPU never touched: an evaluator
 is a fork and inherits both.
@@ -62,7 +63,7 @@ class Server:
         self._build = read_build_digest()
 
     def run(self) -> int:
-        """Serve until a signal, `stop` or idleness ends it; return the exit status."""
+        """Serve until a signal, `stop` or idleness; return the exit status."""
         wakeup = signal.set_wakeup_fd(self._woken, warn_on_full_buffer=False)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self.stop("signal"))
@@ -96,7 +97,7 @@ class Server:
             self._evaluators.interrupt(client)
 
     def status(self) -> SessionStatus:
-        """Return what `session status --json` prints."""
+        """Return the output of `session status --json`."""
         running = [client.run_state() for client in self._evaluators.running]
         worker = self._worker
         state = "stopping" if self._stopping else "ready" if worker.ready else "starting"
@@ -165,7 +166,7 @@ class Server:
             self._evaluators.interrupt(client)
 
     def _close_inherited(self, client: Client | None) -> None:
-        """Close, in a fork, what belongs to the server and to other clients."""
+        """Close, in a fork, the descriptors of the server and other clients."""
         self._evaluators.close_spare()
         signal.set_wakeup_fd(-1)
         self._selector.close()

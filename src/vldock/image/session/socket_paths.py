@@ -1,7 +1,7 @@
 """Paths of a session's sockets.
 
 They lie in a private folder for each user and image.
-With a /tmp that several containers share, each image has a folder of its own: its build digest is in the name.
+In a /tmp shared by several containers, each image has its own folder: its build digest is in the name.
 """
 
 from __future__ import annotations

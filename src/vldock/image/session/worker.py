@@ -1,4 +1,4 @@
-"""The session's worker: holds the models and answers the evaluators' requests in turn.
+"""Worker of a session: holds the models, answers evaluators in turn.
 
 The main thread computes, one question or one batch of one client after that of another; the listener's thread receives
 and sends.
@@ -37,7 +37,10 @@ LOST_SIGNS = ("CUDA error", "device-side assert", "unspecified launch failure", 
 
 
 class SessionWorker:
-    """Answers requests in turn, each by the method `_OP` of its "op" (messages.py)."""
+    """Worker of a session: answers requests in turn.
+
+    The method `_OP` answers a request with that "op" (messages.py).
+    """
 
     def __init__(self, listener: socket.socket, *, emit: Any, die: Callable[..., NoReturn]) -> None:
         self._queue: FairQueue[Connection, Any] = FairQueue()
@@ -121,7 +124,7 @@ class SessionWorker:
         self._queue.put_back(client, _streamed(loaded, engine.answers(request["questions"])))
 
     def _continue(self, client: Connection, answers: Iterator[StreamedAnswer]) -> None:
-        """Send the next batch of answers, then let other clients have their turn."""
+        """Send the next batch of answers, then yield to other clients."""
         for answer in answers:
             self._post(client, answer)
             if not answer["answer"].more:

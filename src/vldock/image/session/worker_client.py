@@ -54,7 +54,7 @@ class WorkerClient:
         """Return the answer to one request.
 
         The worker's log lines go to standard error.
-        Raises what the model raised, WorkerDied when the worker died twice over it, OSError without a worker.
+        Raises the model's exceptions, WorkerDied when the request killed the worker twice, OSError without a worker.
         """
         cause = ""
         for death in range(DEATHS):

@@ -1,4 +1,7 @@
-"""Cause of a worker's death: its last error, else signal or exit code."""
+"""Cause of a worker's death.
+
+Its last error, else signal or exit code.
+"""
 
 from __future__ import annotations
 

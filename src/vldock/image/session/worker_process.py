@@ -21,8 +21,9 @@ STOP_SECONDS = 5.0
 
 
 class WorkerProcess:
-    """The worker's process, not a fork of the server: it uses the GPU.
+    """Process of the worker.
 
+    It uses the GPU, so it is not a fork of the server.
     The server holds the listening socket, so that evaluators that connect during a restart wait there.
     """
 
@@ -49,7 +50,7 @@ class WorkerProcess:
 
     @property
     def control(self) -> socket.socket:
-        """The socket on which it sends its state; closed when the worker ends."""
+        """Socket for the worker's state; closed when the worker ends."""
         if self._control is None:
             raise RuntimeError("the worker was not started")
         return self._control

@@ -1,5 +1,6 @@
-"""Start of a command: environment, stand-ins, foreign Python, before anything heavy is imported.
+"""Start of a command: environment, stand-ins, foreign Python.
 
+Runs before anything heavy is imported.
 Called first by run_py and every sub-command.
 
 prepare         stand-ins, writable folders, deferred imports, timing

@@ -28,9 +28,10 @@ _noticed: list[str] = []  # one text, after refuse_foreign
 
 
 def refuse_foreign(environ: Mapping[str, str]) -> None:
-    """Raise InputRefused where foreign Python is found and VLDOCK_ALLOW_PYTHON does not allow it.
+    """Raise InputRefused for foreign Python.
 
-    To be called as a process begins: later, libraries have put folders of their own on sys.path.
+    Unless VLDOCK_ALLOW_PYTHON allows it.
+    To be called as a process begins: later, libraries have put their own folders on sys.path.
     """
     there = os.path.isfile(BUILD_FACTS)  # noqa: PTH113  outside an image every Python is foreign
     found = "; ".join(find_foreign(environ)) if there else ""
@@ -99,7 +100,7 @@ def _modules(names: Iterable[str]) -> list[str]:
 
 
 def is_own(path: str) -> bool:
-    """Return whether a path lies in the image's Python."""
+    """Return whether a path is in the image's Python."""
     return f"{os.path.abspath(path)}/".startswith(OWN)  # noqa: PTH100
 
 

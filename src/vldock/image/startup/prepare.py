@@ -39,7 +39,7 @@ def prepare(*, parent: Mapping[str, str] | None = None) -> bool:
 
 
 def _samples(standin: str) -> str:
-    """Return the banner's words for the samples.
+    """Return the banner's text about the samples.
 
     Names the user's tables that are not read, and how to read them.
     """

@@ -75,7 +75,7 @@ class Answers:
 
 @dataclass
 class Record:
-    """Measurements of one process; forks have one of their own."""
+    """Measurements of one process; a fork has its own."""
 
     file: Path
     watch: Stopwatch
@@ -96,7 +96,10 @@ class Record:
         }
 
     def write(self) -> None:
-        """Append the line; a fork's variable may name another file than its parent's."""
+        """Append the line to the file.
+
+        A fork's variable may name another file than its parent's.
+        """
         file = Path(os.environ.get(VARIABLE) or self.file)
         with file.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(self.line()) + "\n")
@@ -119,7 +122,10 @@ def begin(file: str) -> None:
 
 
 def restart() -> None:
-    """Discard the times so far: a fork's time begins with it, or later."""
+    """Discard the times so far.
+
+    A fork's time begins with it, or later.
+    """
     if not _records:
         return
     _records[:] = [Record(_records[0].file, Stopwatch(time.monotonic()))]
@@ -166,7 +172,10 @@ def _scored(build_dataset: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _answering(build: Callable[..., Any]) -> Callable[..., Any]:
-    """Count the answers of VLMEvalKit's own loop; the batched engine's pass through `_save`."""
+    """Count the answers of VLMEvalKit's own loop.
+
+    The batched engine's answers pass through `_save`.
+    """
 
     def built(*args: Any, **kwargs: Any) -> Any:
         model = build(*args, **kwargs)

@@ -27,8 +27,9 @@ class Spent:
 
 @dataclass
 class Stopwatch:
-    """Times by phase: of the main thread in `phases`, of others in `beside`.
+    """Times by phase.
 
+    `phases` has the main thread's, `beside` those of other threads.
     `began`: when the process began, on the clock `now`. The time until the first phase is `start-up`.
     """
 

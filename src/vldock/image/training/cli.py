@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(arguments: argparse.Namespace | Sequence[str]) -> int:
     """Run `train` and return its exit status.
 
-    Errors of vldock are printed where words are given, else raised.
+    Errors of vldock are printed where arguments are given, else raised.
     """
     if isinstance(arguments, argparse.Namespace):
         return _main(arguments)

@@ -27,7 +27,7 @@ SUBSETS = {"questions": KINDS, "accept": ACCEPTABLE}
 
 @dataclass(frozen=True)
 class Data:
-    """Source of the data, and the part of it that is held out.
+    """Source of the data, and its held-out part.
 
     Held out is the source's own validation split, or a part where it has none.
     """
@@ -106,9 +106,9 @@ FILE = SettingsFile(Config, example="train.epochs=3", hint="python -m vldock.ima
 
 
 def load(path: Path | None, words: Sequence[str] = ()) -> Config:
-    """Return the configuration of a YAML file with KEY=VALUE words over it.
+    """Return a YAML file's configuration, overridden by KEY=VALUE arguments.
 
-    Without a file these are the defaults; a word is train.epochs=3.
+    Without a file these are the defaults; an argument is, for example, train.epochs=3.
 
     Raises UsageError for a file that cannot be read, an unknown key (the nearest is named) or a value out of range.
     """

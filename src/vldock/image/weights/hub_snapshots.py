@@ -20,7 +20,10 @@ INDEXES = ("*.safetensors.index.json", "*.bin.index.json")
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One cached repository: commit, missing files, the flaw that hides the commit."""
+    """Cached repository: commit, missing files, and a flaw.
+
+    The flaw hides the commit.
+    """
 
     repo: str
     revision: str | None
@@ -48,7 +51,7 @@ def snapshot(repo: str, environ: Mapping[str, str] = os.environ) -> Snapshot:
 
 
 def _missing(files: Path) -> list[str]:
-    """Return what is missing: a config, an index's shards, or all weights."""
+    """Return the missing files: a config, an index's shards, or all weights."""
     missing = [] if (files / "config.json").exists() or (files / "tokenizer_config.json").exists() else ["config.json"]
     indexes = [path for pattern in INDEXES for path in files.glob(pattern)]
     shards = {name for path in indexes for name in json.loads(path.read_text(encoding="utf-8"))["weight_map"].values()}

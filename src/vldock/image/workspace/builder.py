@@ -34,7 +34,10 @@ def load_pretrained_model_workspace(
 
 
 def load_place(place: ModelLocation, base: str | None = None, name: str | None = None, **options: Any) -> Loaded:
-    """Load the weights at `place`; an adapter's config names its base by default."""
+    """Load the weights at `place`.
+
+    An adapter's config names its base by default.
+    """
     model_location.print_location(place)
     model_location.require_whole(place)
     below = _base(place, base)

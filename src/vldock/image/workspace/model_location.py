@@ -161,8 +161,9 @@ def _as_path(name: str) -> ModelLocation | None:
 
 
 def _in_workspace(name: str, repo: str, where: Path) -> ModelLocation | None:
-    """Return the location below the workspace's root; None where it is not there.
+    """Return the location below the workspace's root.
 
+    None where it is not there.
     checkpoints/run/best is found by its path, anything else by its name or its repository's.
     """
     if _is_below(name) and (where / name).is_dir():

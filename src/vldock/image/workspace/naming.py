@@ -1,6 +1,7 @@
-"""Name by which LLaVA's builder picks a class, from a checkpoint's config.
+"""Model name by which LLaVA's builder picks a class.
 
-llava/model/builder.py looks for `llava`, `mpt`, `mistral` and `lora` anywhere in its name argument, by custom the last
+It follows from a checkpoint's config.
+llava/model/builder.py looks for `llava`, `mpt`, `mistral` and `lora` anywhere in its name argument, usually the last
 part of the path: a Hub snapshot is named by its hash, `attempt-3` contains mpt, and ShareGPT4V's name `share4v`.
 Standard library only.
 """
@@ -46,7 +47,10 @@ def is_adapter(place: ModelLocation) -> bool:
 
 
 def named_base(place: ModelLocation) -> str | None:
-    """Return the base named by an adapter's files; None where there is none."""
+    """Return the base named by an adapter's files.
+
+    None where there is none.
+    """
     if not is_adapter(place):
         return None
     said = json.loads((place.folder / ADAPTER).read_text(encoding="utf-8")).get("base_model_name_or_path")
@@ -54,7 +58,10 @@ def named_base(place: ModelLocation) -> str | None:
 
 
 def needs_base(place: ModelLocation) -> bool:
-    """Return whether the weights are a part: an adapter, or a projector alone."""
+    """Return whether the weights are only a part of a model.
+
+    An adapter, or a projector alone.
+    """
     if is_adapter(place):
         return True
     names = {path.name for path in place.folder.iterdir()} if place.local else set()

@@ -1,4 +1,4 @@
-"""Checks of a training: the preflight, and the proof of its first checkpoint.
+"""Checks of a training: preflight and proof of the first checkpoint.
 
 Called by training.cli and training.fit. Knows a loaded model and its data; each check has an expected and a seen value.
 

@@ -1,4 +1,7 @@
-"""Proof of the first checkpoint: read back after one step, exported if small."""
+"""Proof of the first checkpoint.
+
+It is read back after one step, and exported if small.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +25,9 @@ TOLERANCE = 1e-3  # of logits: merged adapters round otherwise
 
 
 def prove(loaded: Loaded, config: Config, record: Record, folder: Path) -> str:
-    """Save the first checkpoint, read it back, and return the proof as text.
+    """Save the first checkpoint, read it back, return the proof.
 
+    The proof is a text.
     `folder` is removed afterwards, and the random state is restored.
 
     weights: every trained weight comes back bit for bit. full: the export loads as run.py loads it, and gives the same

@@ -30,7 +30,10 @@ def make_check(name: str, ok: bool, expected: str, seen: str, cure: str = "") ->
 
 
 def render(check: Check) -> str:
-    """Return a check as lines: expected, seen, and the cure where it failed."""
+    """Return a check as lines: expected, seen, and the remedy.
+
+    The remedy is given where the check failed.
+    """
     line = f"{'ok  ' if check.status == 'ok' else 'FAIL'} {check.name}: expected {check.expected}; seen {check.seen}"
     return line if check.status == "ok" or not check.hint else f"{line}\n     cure: {check.hint}"
 

@@ -1,4 +1,7 @@
-"""Preflight: checks that run before a training, each with expected and seen values."""
+"""Preflight: checks before a training.
+
+Each has an expected and an actual value.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ SAMPLES = 16  # records that are encoded and examined
 
 
 def report(config: Config, data: Dataset, *, log: Callable[[str], None]) -> int:
-    """Run every check, log it, and return 0, or 4 where one failed.
+    """Run and log every check; return 0, or 4 for a failure.
 
     The model is loaded for it; nothing of its steps remains.
     """
@@ -41,7 +44,10 @@ def report(config: Config, data: Dataset, *, log: Callable[[str], None]) -> int:
 
 
 def run(config: Config, data: Dataset) -> Iterator[Check]:
-    """Yield each check as it finishes. Raises the errors of loading the model."""
+    """Yield each check as it finishes.
+
+    Raises the errors of loading the model.
+    """
     yield check_leak(data)
     device = models.device_of()
     loaded = models.load(config, device=device)

@@ -21,7 +21,7 @@ Batch = dict[str, Any]
 class Collator:
     """Collates records into a batch.
 
-    `anyres`: images stay a list of (tiles, 3, side, side), as llava_arch.py expects.
+    `anyres`: images remain a list of (tiles, 3, side, side), as llava_arch.py expects.
     """
 
     pad: int
@@ -50,8 +50,9 @@ class Collator:
 
 
 def split_batch(batch: Mapping[str, Any], rows: int) -> list[tuple[Batch, float]]:
-    """Split `batch` into parts of at most `rows` rows, with their label shares.
+    """Split `batch` into parts of at most `rows` rows.
 
+    Each part has its share of the labels.
     The loss is a mean over labels: the sum of loss times share over the parts is the loss of the whole.
     """
     ids, labels = batch["input_ids"], batch["labels"]

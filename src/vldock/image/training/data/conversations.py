@@ -1,7 +1,7 @@
 """Turns of a record: their oddities, set right as LLaVA's training does.
 
 Source: LLaVA 1.2.2.post1, llava/train/train.py: preprocess_v1 skips a first turn that is not the human's;
-preprocess_multimodal writes <image> once, in front of the turn that has it; without an image the marker stays text;
+preprocess_multimodal writes <image> once, in front of the turn that has it; without an image the marker remains text;
 no token refers to an image that no turn asks about.
 """
 
@@ -27,7 +27,7 @@ class ConversationTurn:
 class Oddity:
     """Oddity of a conversation.
 
-    `kind` is one of problems.REMEDIES, `detail` what was seen, `acceptable` whether data.accept can allow it.
+    `kind` is one of problems.REMEDIES, `detail` the observation, `acceptable` whether data.accept can allow it.
     """
 
     kind: str
@@ -39,7 +39,7 @@ class Oddity:
 class Conversation:
     """Turns as they are trained on.
 
-    `asks`: a question refers to the record's image; `oddities`: what is odd about the row.
+    `asks`: a question refers to the record's image; `oddities`: the oddities of the row.
     """
 
     turns: tuple[ConversationTurn, ...]
@@ -99,7 +99,7 @@ def _with_one_marker(
 ) -> tuple[tuple[ConversationTurn, ...], tuple[Oddity, ...]]:
     """Return turns with one marker for one image, and the oddity found.
 
-    An image no question asks about gets no marker; without images a marker stays as text.
+    An image no question asks about gets no marker; without images a marker remains text.
     """
     asked = sum(turn.text.count(IMAGE) for turn in turns if turn.role == "human")
     told = sum(turn.text.count(IMAGE) for turn in turns if turn.role == "gpt")

@@ -131,7 +131,10 @@ class Encoder:
 
 
 class Records(torch.utils.data.Dataset):  # type: ignore[misc]
-    """Dataset that encodes a record on access; no image stays in memory."""
+    """Dataset of records, encoded on access.
+
+    No image remains in memory.
+    """
 
     def __init__(self, records: Sequence[Record], encoder: Encoder) -> None:
         self.records, self.encoder = records, encoder

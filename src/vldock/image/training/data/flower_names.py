@@ -1,5 +1,6 @@
-"""Names of the 102 Oxford flowers, in the order of labels, from 1.
+"""Names of the 102 Oxford flowers, in order of their labels.
 
+Labels count from 1.
 Source: www.robots.ox.ac.uk/~vgg/data/flowers/102 (Nilsback and Zisserman, 2008), as named in the data set's web page.
 """
 

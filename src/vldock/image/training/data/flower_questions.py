@@ -1,4 +1,4 @@
-"""Questions about a flower's picture, with answers that can be checked.
+"""Questions about a flower's picture, with verifiable answers.
 
 name     which flower is it, answered by its name
 choice   the same among `choices` names in alphabetical order, answered by a letter; worded as VLMEvalKit's LLaVA
@@ -68,7 +68,7 @@ def choice_of(flower: Flower, names: Sequence[str], choices: int, seed: int) -> 
 
 
 def choice_text(options: Sequence[str]) -> str:
-    """Return the question as the wrapper words it."""
+    """Return the question in the wrapper's wording."""
     lines = [f"{letter}. {option}" for letter, option in zip(string.ascii_uppercase, options, strict=False)]
     return "\n".join([CHOICE, *lines, LETTER])
 

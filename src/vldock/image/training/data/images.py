@@ -166,7 +166,10 @@ def _remarks(image: Any, name: str) -> Iterator[Finding]:
 
 
 def _eight_bits(image: Any) -> Any:
-    """Scale 16 bits to 8: PIL's own convert() would clip them to white."""
+    """Scale 16 bits to 8.
+
+    PIL's own convert() would clip them to white.
+    """
     import numpy as np
 
     values = np.asarray(image).astype("float64")

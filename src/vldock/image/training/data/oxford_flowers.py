@@ -1,5 +1,6 @@
-"""Oxford Flowers 102 as named pictures, from the archive or the Hub's cache.
+"""Oxford Flowers 102 as named pictures.
 
+They come from the archive or the Hub's cache.
 Source: Nilsback and Zisserman 2008. The archive is 102flowers.tgz (jpg/image_00001.jpg ...), imagelabels.mat
 (`labels`, 1 to 102) and setid.mat (`trnid`, `valid`, `tstid`: numbers of images). Hub copies differ in what a label
 means: class names "1", "10", "100" ... are the original numbers in alphabetical order (nelorth's copy), so names decide

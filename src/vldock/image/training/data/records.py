@@ -22,8 +22,9 @@ MISSING = "missing-file"
 
 @dataclass(frozen=True)
 class Record:
-    """Conversation about its pictures; `group` is kept in proportion by a split.
+    """Conversation about its pictures.
 
+    A split preserves the proportions of `group`.
     For flowers `group` is the flower's name.
 
     Without pictures, <image> in a turn is text.
@@ -48,7 +49,7 @@ class Record:
 
 
 def read(path: Path, images: Path, *, accept: Collection[str] = ()) -> tuple[list[Record], list[Flaw]]:
-    """Return the records of a JSON file, and every flaw of its text.
+    """Return a JSON file's records and every flaw of its text.
 
     Pictures are only named, not opened.
 
@@ -104,8 +105,9 @@ def _absent(record: Record, accept: Collection[str]) -> Flaw | None:
 
 
 def _is_there(path: Path) -> bool:
-    """Return whether a file exists; one that cannot be examined counts as existing.
+    """Return whether a file exists.
 
+    A file that cannot be examined counts as existing.
     Opening it reports why.
     """
     try:

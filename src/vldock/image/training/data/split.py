@@ -33,7 +33,7 @@ def hold_out(
 ) -> tuple[list[T], list[T]]:
     """Return (training, held out), with `fraction` of every group held out.
 
-    Rounded up, and at least one is left for training.
+    Rounded up, with at least one remaining for training.
 
     Items that have one of their `parts` (a picture's bytes) in common are on one side, counted as one of the first's
     group.
@@ -48,7 +48,10 @@ def hold_out(
 
 
 def _units(parts: Sequence[tuple[str, ...]]) -> list[list[int]]:
-    """Return positions grouped by any part in common, in order of the first."""
+    """Return positions grouped by any part in common.
+
+    Groups are in the order of their first positions.
+    """
     above = list(range(len(parts)))
 
     def root(at: int) -> int:

@@ -1,5 +1,6 @@
-"""Agreement of several processes on a step: did it fit, then mean gradients.
+"""Agreement of several processes on a step.
 
+Whether it fitted in memory, then mean gradients.
 DistributedDataParallel averages during backward: where one process runs out of memory the others wait for it there.
 """
 
@@ -12,7 +13,7 @@ import torch
 
 
 class OutOfMemoryEverywhere(torch.cuda.OutOfMemoryError):  # type: ignore[misc]
-    """Out of memory in at least one process, known to all of them."""
+    """Out of memory in at least one process, reported to all."""
 
 
 def require_fitted(trouble: str | None, device: Any) -> None:

@@ -78,7 +78,10 @@ def _give(model: Any, record: Record, encoder: Encoder, collator: Collator, toke
 
 
 def to_device(batch: dict[str, Any], place: Any) -> dict[str, Any]:
-    """Return a batch with its tensors, those in lists too, moved to `place`."""
+    """Return a batch with its tensors moved to `place`.
+
+    Tensors in lists too.
+    """
 
     def move(value: Any) -> Any:
         if isinstance(value, torch.Tensor):

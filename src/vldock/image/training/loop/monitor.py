@@ -45,7 +45,10 @@ class Meter:
 
 
 def memory(device: str) -> int:
-    """Return bytes: the GPU's peak allocation, or the resident set of this process."""
+    """Return the memory in use, in bytes.
+
+    The GPU's peak allocation, or the resident set of this process.
+    """
     if device != "cpu":
         return cuda_device.peak_allocated(device)
     return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * resource.getpagesize()
@@ -63,7 +66,7 @@ class Log:
         self.listeners: list[Callable[[str, dict[str, Any]], None]] = []
 
     def __call__(self, event: str, **values: Any) -> None:
-        """Append an event: floats unrounded, None left out."""
+        """Append an event: floats unrounded, None omitted."""
         if not self.active:
             return
         line = {"event": event, "time": round(time.time(), 3), **{k: v for k, v in values.items() if v is not None}}
@@ -118,7 +121,7 @@ def has_stalled(scores: Sequence[float], patience: int) -> bool:
 
 
 class RunCallback(TrainerCallback):  # type: ignore[misc]
-    """Callback that proves the first checkpoint, saves the last, and stops early."""
+    """Callback for checkpoints: proves the first, saves the last, stops early."""
 
     def __init__(self, *, patience: int, prove: Callable[[], None], emit: Callable[..., None]) -> None:
         self.patience, self.prove, self.emit = patience, prove, emit

@@ -47,7 +47,7 @@ def write(run: Path) -> Path:
 
 
 def draw(lines: Sequence[Mapping[str, Any]], folder: Path) -> list[Path]:
-    """Write one PNG for each curve that has points, and return their paths."""
+    """Write one PNG for each nonempty curve; return their paths."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -111,7 +111,10 @@ def _data(lines: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _features(lines: Sequence[Mapping[str, Any]]) -> str:
-    """Return the feature cache's totals since the last start; empty without a cache."""
+    """Return the feature cache's totals since the last start.
+
+    Empty without a cache.
+    """
     said = [line for line in lines if line.get("event") == "features" and "read" in line]
     if not said:
         return ""

@@ -33,7 +33,7 @@ class Scalars:
 
     `after` is the step a resumed run continues from.
 
-    Each start has a file of its own. One that follows another begins with the mark at which TensorBoard drops the
+    Each start has its own file. One that follows another begins with the mark at which TensorBoard drops the
     steps above `after`: they are made again. Raises OSError where `folder` cannot be written.
     """
 

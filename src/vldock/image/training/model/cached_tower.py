@@ -45,7 +45,7 @@ class Counts:
 class CachedTower:
     """Cached features of a model's pictures; made by `open_cached_tower`.
 
-    `reserve` bytes of the disk stay free.
+    `reserve` bytes of the disk remain free.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class CachedTower:
         frozen_tower.pass_features_through(tower.vision)
 
     def images(self, record: Record) -> tuple[tuple[torch.Tensor, ...], tuple[tuple[int, int], ...]]:
-        """Return features of each picture, (tiles, 1, tokens, width), and sizes (w, h).
+        """Return each picture's features (tiles, 1, tokens, width) and size (w, h).
 
         A record without pictures gets zeros, which no token refers to.
         """
@@ -127,8 +127,9 @@ class CachedTower:
 
 @contextlib.contextmanager
 def open_cached_tower(loaded: Loaded, config: Config, *, emit: Callable[..., None]) -> Iterator[CachedTower | None]:
-    """Yield the cached tower of a model in training; None without a cache.
+    """Yield the cached tower of a model in training.
 
+    None without a cache.
     A cache that was asked for and cannot be used is reported once.
     """
     made = None

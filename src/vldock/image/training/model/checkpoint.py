@@ -1,6 +1,6 @@
 """Checkpoints in the formats llava.model.builder.load_pretrained_model reads.
 
-full             a whole LLaVA: config.json, model.safetensors; the tower only where the base has one of its own
+full             a whole LLaVA: config.json, model.safetensors; the tower only where the base has its own
 lora, qlora      adapter_config.json, adapter_model.safetensors, non_lora_trainables.bin, config.json (with model_base)
 projector        mm_projector.bin, config.json (with model_base)
 
@@ -125,7 +125,7 @@ def write_whole(model: Any, folder: Path, *, dtype: torch.dtype | None = None) -
 
 
 def sweep(run: Path) -> list[Path]:
-    """Remove checkpoints a killed process left incomplete; return their paths."""
+    """Remove incomplete checkpoints of a killed process; return their paths."""
     left = [path for path in run.glob("tmp-checkpoint-*") if path.is_dir()]
     for path in left:
         shutil.rmtree(path)

@@ -74,7 +74,10 @@ def export(run: Path, out: Path, *, dtype: str = "fp16") -> Path:
 
 
 def merge(config: Config, point: Path) -> Loaded:
-    """Return base and checkpoint as one LLaVA, adapters merged, float32 on the CPU."""
+    """Return base and checkpoint as one LLaVA, adapters merged.
+
+    float32, on the CPU.
+    """
     path = str(base_path(config))
     tokenizer, model, processor = read(path, device="cpu", dtype=torch.float32)
     fix_generation_config(model)

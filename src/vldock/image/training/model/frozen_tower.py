@@ -55,7 +55,10 @@ class TrainingTower(Tower):
 
 @dataclass
 class TrainingProcessor(ClipProcessor):
-    """LLaVA's preprocessing; its settings say which accepted flaws change pixels."""
+    """LLaVA's preprocessing.
+
+    Its settings name the accepted flaws that change pixels.
+    """
 
     accept: tuple[str, ...] = ()
 
@@ -66,9 +69,10 @@ class TrainingProcessor(ClipProcessor):
 
 
 def tower_of(loaded: Loaded, base: str) -> TrainingTower:
-    """Return the tower of the model loaded from `base`, a folder or repository.
+    """Return the tower of the model loaded from `base`.
 
-    Raises InputRefused for a tower whose files are not known, or that is not deterministic (dropout).
+    `base` is a folder or repository.
+    Raises InputRefused for a tower of unknown files, or one that is not deterministic (dropout).
     """
     vision = loaded.inner.get_vision_tower()
     # a LLaVA trained with its tower carries that tower's weights in its own files

@@ -165,7 +165,7 @@ def quantization_of(dtype: torch.dtype) -> Any:
 def attach_adapters(model: Any, config: Config) -> Any:
     """Attach adapters where the method has them, and set requires_grad.
 
-    Only what trains requires a gradient.
+    Only trained weights require a gradient.
     """
     method = config.model.method
     model.requires_grad_(False)
@@ -208,7 +208,7 @@ def trainable_parameters(model: Any) -> Iterator[tuple[str, torch.nn.Parameter]]
 
 
 def fix_generation_config(model: Any) -> list[str]:
-    """Reset sampling settings that contradict do_sample=False; return their names.
+    """Reset sampling settings in contradiction to do_sample=False; return their names.
 
     transformers 4.37 loads vicuna-v1.5's generation_config (temperature 0.9 without do_sample) and refuses to save it:
     a whole training would be lost in save_pretrained.

@@ -17,8 +17,9 @@ MARK = ".vldock-"
 
 
 def write(handler: Callable[..., Any], data: Any, path: str, **options: Any) -> None:
-    """Call `handler(data, temporary, **options)`, sync the temporary file, and rename it over `path`.
+    """Write a file atomically, by `handler`.
 
+    Calls `handler(data, temporary, **options)`, syncs the temporary file, and renames it over `path`.
     The temporary file keeps the suffix (Excel's writer reads it) but no part of the name: VLMEvalKit finds files by
     substring.
     """

@@ -1,4 +1,7 @@
-"""Downloads of benchmark files: atomic, checked by md5, over verified TLS, never offline."""
+"""Downloads of benchmark files.
+
+Atomic, checked by md5, over verified TLS, never offline.
+"""
 
 from __future__ import annotations
 

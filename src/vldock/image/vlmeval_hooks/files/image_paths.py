@@ -1,5 +1,6 @@
-"""Values of a table's image_path column: files below $LMUData, names for decoded images.
+"""Values of a table's image_path column.
 
+They are files below $LMUData, or names for decoded images.
 No path leaves its folder.
 """
 
@@ -20,7 +21,7 @@ def resolve_cells(table: Any, *, root: Path, folder: str, separate: bool) -> Nam
 
     Returns other names for rows that share one.
     A table without `image` has its files found below `root`, in images/`folder` first.
-    `separate`: rows whose image is not the first under its name get another name. The column itself stays, because
+    `separate`: rows whose image is not the first under its name get another name. The column itself remains, because
     benchmarks group rows by it. Raises InputRefused for a path that leaves its folder.
     """
     other: Names = {}

@@ -9,8 +9,9 @@ from vldock.common.errors import EnvironmentUnfit
 
 
 def require_writable(root: Path) -> Path:
-    """Create `root` if missing and return it; raise EnvironmentUnfit if it is read-only.
+    """Create `root` if missing and return it.
 
+    Raises EnvironmentUnfit if it is read-only.
     VLMEvalKit decodes each benchmark's images into $LMUData/images.
     """
     hint = f"mount a folder you own, -v HOST_FOLDER:{root}, or name another one, -e LMUData=FOLDER"

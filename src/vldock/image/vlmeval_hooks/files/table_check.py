@@ -44,8 +44,9 @@ def check_run(args: Any) -> list[str]:
 
 
 def check_benchmark(name: str, limit: int | None) -> list[str]:
-    """Return one line per flaw if a benchmark's table is refused, else none.
+    """Return one line per flaw of a benchmark's refused table.
 
+    No lines if it is not refused.
     None either where the table is not there (yet).
     """
     _limit[0] = limit

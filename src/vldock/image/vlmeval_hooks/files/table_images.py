@@ -35,7 +35,7 @@ def decode_image(text: str) -> Any:
 
 
 def why_broken(content: bytes) -> str | None:
-    """Return why bytes are not an image a model can read, or None."""
+    """Return why bytes are no image readable by a model, or None."""
     from PIL import Image
 
     return table_images.why_broken(content, Image)
@@ -71,7 +71,7 @@ def is_reference(cell: Any, images: Mapping[str, Any]) -> bool:
 
 
 def resolve_image(images: Mapping[str, str], index: str) -> str:
-    """Return a row's image: its own, or that of the row it names.
+    """Return a row's image, or that of the row it names.
 
     Raises InputRefused where it names none.
     """

@@ -99,7 +99,10 @@ def record_reading(path: str, frame: Any, *, upstream: bool) -> None:
 
 
 def _compare_readings(frame: Any, *, upstream: bool) -> Reading | None:
-    """Return how many rows pandas would have read differently, or None for none."""
+    """Return the number of rows pandas would have read differently.
+
+    None for no such row.
+    """
     import pandas
 
     dropped = pandas.Series(False, index=frame.index)
@@ -120,7 +123,10 @@ def _compare_readings(frame: Any, *, upstream: bool) -> Reading | None:
 
 
 def _looks_numeric(values: Any) -> bool:
-    """Return whether pandas would convert a whole text column to numbers or booleans."""
+    """Return whether pandas would convert a whole text column.
+
+    To numbers or booleans.
+    """
     import pandas
 
     there = values[values.notna() & ~values.isin(text_cells.MISSING)]

@@ -1,5 +1,6 @@
-"""Index {benchmark class: names it knows}, where upstream imports 250 modules to ask.
+"""Index {benchmark class: names it knows}.
 
+Upstream imports 250 modules to find these names.
 The image build writes the file from VLMEvalKit's sources, with their digest. Edited sources have another digest: then
 the file is ignored, and every class is imported and asked, as upstream does.
 """

@@ -47,8 +47,9 @@ def cache_versions() -> None:
 
 
 def settle_generation_config(model: Any) -> None:
-    """Mark a model's generation config as settled where it equals the model config's.
+    """Mark a model's generation config as settled.
 
+    Only where it equals the model config's.
     transformers otherwise makes it anew from the model's config at each call and compares, in case the config was
     changed: 5 ms a question. Source: transformers 4.37.2, generation/utils.py, generate().
     """

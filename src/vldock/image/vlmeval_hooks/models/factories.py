@@ -25,7 +25,10 @@ class Reference:
     name: str
 
     def resolve(self) -> Any:
-        """Import and return the class; ImportError with the real cause where that fails."""
+        """Import and return the class.
+
+        ImportError with the real cause where the import fails.
+        """
         return getattr(importlib.import_module(self.package), self.name)
 
     def supported_datasets(self) -> list[str]:
@@ -68,7 +71,7 @@ def _held(entry: _Partial) -> Any:
 
 
 class _Names:
-    """A package whose attributes are references."""
+    """Package with references as attributes."""
 
     def __init__(self, package: str) -> None:
         self._package = importlib.import_module(package)
@@ -80,7 +83,7 @@ class _Names:
 
 
 def import_references(*packages: str) -> tuple[Any, ...]:
-    """Return a package's classes as references (for each package), and a matching `partial`."""
+    """Return packages' classes as references, and a matching `partial`."""
     if lazy_imports.eager():
         return (*map(importlib.import_module, packages), functools.partial)
     return (*map(_Names, packages), _Partial)

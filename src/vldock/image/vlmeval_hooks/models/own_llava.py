@@ -17,7 +17,10 @@ from vldock.image.llava_hooks import markers, wording
 
 
 class OwnLLaVA(LLaVA):  # type: ignore[misc]
-    """LLaVA wrapper with the template of the model's config; anyres images are tiled."""
+    """LLaVA wrapper with the template of the model's config.
+
+    Anyres images are tiled.
+    """
 
     def generate_inner(self, message: list[dict[str, Any]], dataset: str | None = None) -> str:
         """Return the answer to one message of images and texts, decoded greedily."""

@@ -19,8 +19,9 @@ NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 
 
 def extract_folders(argv: list[str], environ: MutableMapping[str, str]) -> list[str]:
-    """Return `argv` with each NAME=FOLDER after --model as NAME, recorded in the environment.
+    """Return `argv` with each NAME=FOLDER after --model as NAME.
 
+    The folders are recorded in the environment.
     Raises UsageError for a name no file can have, or a folder without config.json.
     """
     taken, after_model = [], False
@@ -46,7 +47,7 @@ def extract_folders(argv: list[str], environ: MutableMapping[str, str]) -> list[
 
 
 def declared_folders(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return {name: folder} of VLDOCK_MODELS; raise UsageError for a word without =."""
+    """Return {name: folder} of VLDOCK_MODELS; raise UsageError for an item without =."""
     found = {}
     for word in filter(None, (part.strip() for part in environ.get(VARIABLE, "").split(","))):
         name, equals, folder = word.partition("=")

@@ -1,5 +1,6 @@
-""".env files: tokens and keys, read from the two mount points, never printed.
+""".env files with tokens and keys.
 
+They are read from the two mount points, and never printed.
 The container's own environment comes first (`docker run -e` beats the file), then /workspace/VLMEvalKit/.env, then
 /workspace/.env; a variable that is empty counts as not set.
 """

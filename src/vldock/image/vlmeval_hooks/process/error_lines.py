@@ -52,7 +52,10 @@ def _is_missing_from_cache(error: BaseException) -> bool:
 
 
 def _missing_from_cache(error: BaseException) -> str:
-    """Return which cache lacks the files; offline, no advice to check the connection."""
+    """Return a line that names the cache without the files.
+
+    Offline it has no advice to check the connection.
+    """
     cache = os.environ.get("HUGGINGFACE_HUB_CACHE") or os.environ.get("HF_HOME") or "the Hugging Face cache"
     offline = next((name for name in OFFLINE_VARIABLES if os.environ.get(name)), None)
     why = f"{offline}={os.environ[offline]}" if offline else "the Hub could not be reached"
@@ -77,7 +80,10 @@ def keep_on_console(record: logging.LogRecord) -> bool:
 
 
 class ConsoleFormatter(logging.Formatter):
-    """Formatter without traceback; the file handler, given the same record, still has it."""
+    """Formatter without traceback.
+
+    The file handler, given the same record, still has it.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line(s) for the console."""

@@ -40,6 +40,6 @@ def loading_options() -> dict[str, Any]:
 
 
 def describe() -> str:
-    """Return device and dtype as one word, `cuda/float16`, for a run's identity."""
+    """Return device and dtype, `cuda/float16`, for a run's identity."""
     where = choose_device()
     return f"{where.split(':')[0]}/{str(choose_dtype(None, where)).removeprefix('torch.')}"

@@ -1,5 +1,6 @@
-"""Processes that share one run (torchrun): their GPUs, backend, synchronization and failures.
+"""Processes of one run (torchrun).
 
+Their GPUs, backend, synchronization and failures.
 Each rank answers every n-th row, rank 0 scores. Without a GPU for each rank they communicate through gloo, so that all
 of it can be tried on a CPU; upstream supports NCCL only.
 """
@@ -53,7 +54,10 @@ def assign_gpus(environ: MutableMapping[str, str] = os.environ) -> None:
 
 
 def visible_gpus(environ: MutableMapping[str, str]) -> list[str]:
-    """Return the GPUs this process may use: CUDA_VISIBLE_DEVICES if set, else the machine's."""
+    """Return the GPUs available to this process.
+
+    CUDA_VISIBLE_DEVICES if set, else the machine's.
+    """
     asked = environ.get("CUDA_VISIBLE_DEVICES")
     if asked is not None:
         return [name for name in (part.strip() for part in asked.split(",")) if name and name != "-1"]
@@ -65,7 +69,10 @@ def visible_gpus(environ: MutableMapping[str, str]) -> list[str]:
 
 
 def share_gpus(gpus: Sequence[str], local_rank: int, local_ranks: int) -> tuple[list[str], str]:
-    """Return the GPUs of one of `local_ranks` processes, and "own", "shared" or "none"."""
+    """Return the GPUs of one of `local_ranks` processes, and their sharing.
+
+    The sharing is "own", "shared" or "none".
+    """
     if not gpus:
         return [], "none"
     if len(gpus) < local_ranks:
@@ -75,7 +82,7 @@ def share_gpus(gpus: Sequence[str], local_rank: int, local_ranks: int) -> tuple[
 
 
 def choose_backend() -> str:
-    """Return nccl where every rank has and uses its own GPU, else gloo."""
+    """Return nccl where every rank uses its own GPU, else gloo."""
     import torch
 
     own = os.environ.get(PLACED, "own") == "own" and not os.environ.get("VLDOCK_DEVICE", "").startswith("cpu")
@@ -97,7 +104,10 @@ def join() -> None:
 
 
 def leave() -> None:
-    """Leave the process group, unless a run of many cells keeps it (`joined`)."""
+    """Leave the process group, except in a run of many cells.
+
+    Such a run keeps it (`joined`).
+    """
     from torch import distributed
 
     if not _state["kept"] and distributed.is_initialized():

@@ -16,7 +16,7 @@ MOST = 16  # VLMEvalKit's own number
 
 
 class SerialPool:
-    """The one method of a pool that is used, without processes."""
+    """Pool without processes, with the one method in use."""
 
     def map(self, function: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
         """Return [function(item), ...]; its exceptions pass through."""
@@ -24,5 +24,5 @@ class SerialPool:
 
 
 def make(rows: int) -> Any:
-    """Return a pool whose map() scores `rows` rows."""
+    """Return a pool; its map() scores `rows` rows."""
     return SerialPool() if rows <= FEW else multiprocessing.Pool(min(MOST, len(os.sched_getaffinity(0))))

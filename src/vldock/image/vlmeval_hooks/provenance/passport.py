@@ -104,14 +104,17 @@ def code_facts() -> dict[str, Any]:
 
 
 def data_facts(dataset: Any, limit: int | None) -> dict[str, Any]:
-    """Return the benchmark's file by md5 and sha256, its edition, rows and limit."""
+    """Return the benchmark's file, edition, rows and limit.
+
+    The file is given by md5 and sha256.
+    """
     facts = {**specs.data_spec(dataset), **text_changes.passport_facts(dataset)}
     facts["edition"] = editions.name_of(str(dataset.dataset_name), facts["md5"], tsv.declared_editions())
     return {**facts, "rows": len(dataset.data), "limit": limit}
 
 
 def prompt_facts(notes: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Return the template, a hash of every prompt sent, and which were cut.
+    """Return the template, a hash of every prompt, and the cut ones.
 
     The hash covers message, tokens and length in tokens.
     """

@@ -33,7 +33,7 @@ VARIABLE = "VLDOCK_PROMPT"
 
 
 def template() -> str:
-    """Return VLDOCK_PROMPT, `vlmevalkit` if not set; raise UsageError for any other word."""
+    """Return VLDOCK_PROMPT, `vlmevalkit` if not set; raise UsageError for any other value."""
     asked = os.environ.get(VARIABLE, "").strip() or UPSTREAM
     if asked not in TEMPLATES:
         raise UsageError(f"{VARIABLE}={asked}", expected=" or ".join(TEMPLATES))
@@ -89,7 +89,10 @@ def describe_model(model: Any) -> dict[str, Any]:
 
 
 def record_model(note: Mapping[str, Any]) -> None:
-    """Set the model that VLMEvalKit's own loop asks from now on (`describe_model`)."""
+    """Set the model of VLMEvalKit's own loop (`describe_model`).
+
+    The loop asks this model from now on.
+    """
     _loaded.clear()
     _loaded.update(note, engine=STOCK, batch=1)
 

@@ -3,7 +3,7 @@
 A JSON beside the predictions, compared before any reuse.
 Equal identity: the run continues from the existing predictions. Another limit, code, model, data, engine, device or
 stand-in flag: every file of the cell is moved to set-aside/<UTC time>/ and one line names the differing field. Another
-judge only: the predictions stay, the evaluation's files are moved.
+judge only: the predictions remain, the evaluation's files are moved.
 """
 
 from __future__ import annotations
@@ -144,7 +144,10 @@ def _files(root: Path, model: str, benchmark: str) -> list[Path]:
 
 
 def _by_products(root: Path, model: str, benchmark: str) -> list[Path]:
-    """Return the files an evaluation wrote: no predictions, no intermediate files of inference."""
+    """Return the files written by an evaluation.
+
+    No predictions, no intermediate files of inference.
+    """
     stem = f"{model}_{benchmark}"
     inference = ("_checkpoint.pkl", "_PREV.pkl", "_structs.pkl", "_prompts.jsonl")
     files = [path for path in _files(root, model, benchmark) if path.name.startswith(f"{stem}_")]

@@ -33,8 +33,9 @@ def describe_question(index: Any, message: Any) -> Note:
 def describe_prompt(
     tokens: Sequence[int], *, images: Sequence[int], limit: int | None, arguments: Mapping[str, Any], cut: bool = True
 ) -> Note:
-    """Return the fields of a prompt: token hash, length, decoding arguments, whether cut.
+    """Return the fields of a prompt.
 
+    Token hash, length, decoding arguments, whether cut.
     Images take `images` positions each (positions.py); the prompt is cut after `limit`.
 
     `cut` False: this prompt is not cut whatever its length (LLaVA cuts only prompts that come with images).
@@ -97,7 +98,7 @@ def read(path: Path) -> dict[str, Note]:
 
 
 def hash_images(message: Any) -> Any:
-    """Return a message with each image replaced by the sha256 of its file."""
+    """Return a message with images replaced by their files' sha256."""
     if isinstance(message, Mapping):
         if message.get("type") in ("image", "video"):
             return {**message, "value": file_digest(str(message["value"]))}

@@ -1,4 +1,7 @@
-"""Files of one cell: finding them, and moving them away, never deleting them."""
+"""Files of one cell: finding them and moving them away.
+
+They are never deleted.
+"""
 
 from __future__ import annotations
 

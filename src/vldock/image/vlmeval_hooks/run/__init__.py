@@ -1,6 +1,6 @@
 """One invocation of run.py: from its command line to its exit code.
 
-Called by patched vlmeval/run.py and by image.evaluation and image.session, which run cells of their own.
+Called by patched vlmeval/run.py and by image.evaluation and image.session, which run their own cells.
 
 console        main(): preflight, run, one line per cell, exit code
 unknown_names  models and benchmarks not known, with close matches

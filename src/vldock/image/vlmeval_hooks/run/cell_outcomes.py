@@ -128,7 +128,7 @@ def _fault(
 ) -> str | None:
     """Return why a cell is no success, or None.
 
-    Applies to a cell without an error of its own.
+    Applies to a cell without its own error.
     """
     if status.get("status") != "done":
         return f"the run ended in state {status.get('status')!r}"

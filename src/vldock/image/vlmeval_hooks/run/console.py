@@ -1,5 +1,6 @@
-"""main() of the patched run.py: preflight, run, one line per cell, exit code.
+"""main() of the patched run.py.
 
+Preflight, run, one line per cell, exit code.
 Exit codes: 0 every cell ended as asked; 1 at least one failed; 2 a name, an option or a variable is wrong (nothing was
 loaded); 3 the machine cannot do it; 4 a table is refused; 130 interrupted.
 """

@@ -1,5 +1,6 @@
-"""Choice of the judge: exact matching where the default judge has no key.
+"""Choice of the judge.
 
+Exact matching where the default judge has no key.
 No file is named after a judge that did not run.
 """
 
@@ -53,7 +54,7 @@ def has_key(judge: str, options: Mapping[str, Any], env: Mapping[str, str]) -> b
 
 
 def require_key(args: Any, env: Mapping[str, str] | None = None) -> None:
-    """Raise UsageError if --judge names a judge whose key is missing."""
+    """Raise UsageError if the key of --judge is missing."""
     env = os.environ if env is None else env
     judge = getattr(args, "judge", None)
     if judge is None:

@@ -32,7 +32,10 @@ class Counts:
         return Reporter(reporter, self, benchmark, [stamp for stamp in self._files if stamp[0].startswith(prefix)])
 
     def get(self, benchmark: str, key: str) -> dict[str, Any] | None:
-        """Return the counts cached under a key, which stands for files and arguments."""
+        """Return the counts cached under a key.
+
+        The key stands for files and arguments.
+        """
         found = self._known.get(benchmark, {}).get(key)
         return found if isinstance(found, dict) else None
 

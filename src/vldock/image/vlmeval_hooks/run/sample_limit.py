@@ -13,7 +13,10 @@ _printed: set[str] = set()
 
 
 def parse_positive(text: str, *, source: str) -> int:
-    """Return `text` as a positive integer; raise UsageError naming `source` for anything else."""
+    """Return `text` as a positive integer.
+
+    Raises UsageError naming `source` for anything else.
+    """
     if not (text.isascii() and text.isdigit() and int(text) > 0):
         raise UsageError(
             f"{source}={text!r} is not a positive integer",
@@ -24,8 +27,9 @@ def parse_positive(text: str, *, source: str) -> int:
 
 
 def resolve(option: int | None, env: Mapping[str, str] | None = None) -> int | None:
-    """Return this run's limit, --limit before the environment; print it where they differ.
+    """Return this run's limit: --limit before the environment.
 
+    Prints it where they differ.
     Raises UsageError for a limit that is not a positive integer.
     """
     text = (os.environ if env is None else env).get(VARIABLE, "").strip()

@@ -1,4 +1,7 @@
-"""Unknown models and benchmarks on the command line, reported before anything is loaded."""
+"""Unknown models and benchmarks on the command line.
+
+They are reported before anything is loaded.
+"""
 
 from __future__ import annotations
 
