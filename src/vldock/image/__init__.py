@@ -11,5 +11,5 @@ workspace, vlmeval_hooks                       LLaVA's scripts; called by the pa
 llava_hooks, answering, startup, offline       called by the patches of LLaVA; types; preparation; data sets by name
 timing, weights, standin                       seconds by phase; model files; tiny models and samples
 process, events, cuda_device, version          this process, its events, its GPU
-settings_file, picture_file                    YAML settings; an image file opened and judged
+settings_file, picture_file                    YAML settings; an image file opened and checked
 """

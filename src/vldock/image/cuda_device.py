@@ -49,7 +49,7 @@ def free(device: Device) -> int:
 
 
 def free_to_torch(device: Device) -> int:
-    """Return the GPU memory in bytes that torch can still allocate.
+    """Return the GPU memory in bytes still available to torch.
 
     Memory that is free, or reserved by torch and unused.
     """

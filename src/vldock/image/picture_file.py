@@ -22,7 +22,7 @@ DEEP = {"I": "32 bits", "F": "floating point"} | {f"I;16{order}": "16 bits" for 
 
 
 class Unreadable(ValueError):
-    """Error of an image that cannot be decoded.
+    """Error of an undecodable image.
 
     `kind` is unknown, huge or damaged; `reason` is Pillow's.
     """

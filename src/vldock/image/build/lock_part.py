@@ -1,6 +1,6 @@
 """Print the hashed lines of some packages of a lock.
 
-`lock_part.py LOCK NAME...`.
+Usage: `lock_part.py LOCK NAME...`.
 pip needs these before the rest.
 """
 

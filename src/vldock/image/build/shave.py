@@ -1,7 +1,7 @@
 """Remove unusable files from site-packages; report each with its reason.
 
 `shave.py --site SITE --report FILE` runs after prove.py has compared the wheels with the lock. tests/image import every
-distribution afterwards and exercise the libraries that lost a neighbour.
+distribution afterwards and exercise the libraries beside the removed files.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ sequence         one question's tokens, images and answer
 prefill          prompts to keys and values, shared prefixes once
 language_model   forward passes of the decoder
 kv_cache         preallocated, right-aligned keys and values
-memory           how many rows fit
+memory           number of rows that fit
 memory_features  vision features by image, in memory
 disk_features    the same, from the feature cache
 memoized_tower   memoized vision tower for VLMEvalKit's own loop

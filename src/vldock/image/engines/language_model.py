@@ -1,7 +1,7 @@
 """Forward passes of LLaVA's language model: prefill, then one token per row.
 
 Rows are padded on the left. A row's positions count its own tokens only, and a mask hides the padding, so that a row
-computes what it computes alone (but for the order in which a matrix product adds, which is the hardware's).
+has the results it has alone (but for the order in which a matrix product adds, which is the hardware's).
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def plan_passes(segments: Sequence[Segment], *, by_length: bool) -> list[list[in
     One pass has all segments, or `by_length` groups them by length.
     Segments without a past and of equal length need no mask.
     On a CPU several rows in one pass are no faster than one after the other, while a mask forbids the causal kernel
-    and costs twice the time of a prompt (torch 2.1's SDPA); on a GPU one large pass is what fills it.
+    and costs twice the time of a prompt (torch 2.1's SDPA); only one large pass fills a GPU.
     """
     if not by_length:
         return [list(range(len(segments)))]

@@ -42,7 +42,10 @@ class TokenSequence:
 
     @property
     def mismatched(self) -> bool:
-        """Whether images and placeholders differ in number; VLMEvalKit's own loop answers such a row."""
+        """Whether images and placeholders differ in number.
+
+        VLMEvalKit's own loop answers such a row.
+        """
         return self.tokens.count(IMAGE_TOKEN) != len(self.images)
 
     @cached_property

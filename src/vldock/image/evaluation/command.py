@@ -215,7 +215,7 @@ def _register(model: str) -> SharedModel:
 
 
 def _device() -> str:
-    """Return the name of the GPU that will be used, or cpu.
+    """Return the name of the chosen GPU, or cpu.
 
     Raises EnvironmentUnfit for an absent one.
     """

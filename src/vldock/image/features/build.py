@@ -62,7 +62,7 @@ def build(
     rows_per_shard: int = ROWS,
     on_progress: Progress = lambda progress: None,
 ) -> BuildResult:
-    """Compute and store the features of `rows` that are not cached.
+    """Compute and store the missing features of `rows`.
 
     `broken="refuse"` decodes every picture first and computes nothing where one cannot be read.
     Raises InputRefused with the broken rows, UsageError for a row without the prompt its model needs and where `limit`

@@ -133,7 +133,7 @@ def _build(args: argparse.Namespace, root: Path) -> int:
 
 
 def _check_build(args: argparse.Namespace) -> None:
-    """Raise UsageError for arguments of `build` that contradict each other."""
+    """Raise UsageError for contradictory arguments of `build`."""
     if args.images and not args.images.is_dir():
         raise UsageError(f"--images {args.images}: no such folder", expected="a folder of pictures")
     if args.images and args.prompt_key:

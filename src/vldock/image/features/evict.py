@@ -1,7 +1,7 @@
 """Eviction of least recently used shards.
 
 A shard in use is never removed.
-When a shard was last used is its modification time, which readers set; when it was written stands in its header.
+A shard's modification time is that of its last use, set by readers; its header has the time of writing.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ Kind = Literal["damaged", "foreign", "unfinished", "in progress"]
 
 @dataclass(frozen=True)
 class Finding:
-    """File that is not a sound shard.
+    """File other than a sound shard.
 
     Its kind, the reason, and whether it was removed.
     damaged: contradicts its header. unfinished: left by a writer that died. in progress: its writer lives.

@@ -135,7 +135,7 @@ def digest(tensor: torch.Tensor) -> str:
 
 
 def folder(root: Path, first: Entry) -> Path:
-    """Return the folder of a shard that begins with `first`."""
+    """Return the folder of a shard with `first` as its first row."""
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", first.dataset).lstrip(".") or "unnamed"
     return root / prompt_hash(first.prompt) / f"{name}_vlm{first.vlm_idx}"
 

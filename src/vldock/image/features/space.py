@@ -20,7 +20,7 @@ class Space:
     """Everything that decides a feature besides picture and prompt.
 
     tower: sha256 over the model's files. preprocessing: the processor's settings and libraries, as JSON.
-    layer: which hidden state, and which tokens of it. computed: dtype and library it was computed with.
+    layer: the hidden state, and its tokens. computed: dtype and library of the computation.
     dtype: as stored, one of DTYPES.
     """
 

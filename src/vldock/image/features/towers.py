@@ -36,7 +36,7 @@ class Processor(Protocol):
 
 
 class Identified(Protocol):
-    """Properties of a model that identify its features."""
+    """Identifying properties of a model's features."""
 
     @property
     def identity(self) -> str:

@@ -17,7 +17,7 @@ POOL = 2  # patches to a side of a pooled place
 class Trunk(nn.Module):  # type: ignore[misc]
     """Network from features and instruction to a context vector of `width`.
 
-    The words' sum asks, each attention head answers with a mix of patches and with the mean place of that mix.
+    The sum of the word embeddings makes the queries; each head returns a mix of patches and its mean place.
     """
 
     def __init__(self, *, features: int, tokens: int, words: int, width: int) -> None:

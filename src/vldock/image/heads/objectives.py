@@ -50,7 +50,7 @@ class Regression(nn.Module):  # type: ignore[misc]
 
 
 class FlowMatching(nn.Module):  # type: ignore[misc]
-    """A velocity field over actions, and the solver that follows it."""
+    """Velocity field over actions, and its solver."""
 
     def __init__(self, *, width: int, actions: int, solver: str, steps: int) -> None:
         super().__init__()

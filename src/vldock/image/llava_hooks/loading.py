@@ -50,7 +50,7 @@ def read_config(name_or_path: str) -> dict[str, Any] | None:
 
 
 def branch_name(model_path: str, model_name: str) -> str:
-    """Return the model name by which builder.py picks a class.
+    """Return the model name for builder.py's choice of a class.
 
     It follows the checkpoint's config if present.
     builder.py searches the name for `llava`, `mpt`, `mistral` and `lora`, so that a folder `run-3` is no LLaVA and

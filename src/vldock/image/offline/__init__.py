@@ -9,7 +9,7 @@ load       the steps, in order
 cached     cached state of a name: prepared Arrow files, snapshots of the repository
 readers    Arrow files and scripts, through the datasets library
 snapshots  a repository's snapshot, through the datasets library
-mode       the offline setting, and who set it
+mode       the offline setting and its origin
 errors     one exception per kind of failure, each with a hint
 show       the command line of test_hf_cache.py
 """

@@ -35,7 +35,7 @@ class PartlyCached(InputRefused):
 
 
 class Unreadable(InputRefused):
-    """Cached data set that the library cannot read."""
+    """Cached data set, unreadable to the library."""
 
 
 class AmbiguousConfiguration(UsageError):

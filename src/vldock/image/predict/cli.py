@@ -63,7 +63,7 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> None:
-    """Raise UsageError for arguments that contradict each other."""
+    """Raise UsageError for contradictory arguments."""
     if args.max_new_tokens is not None and args.max_new_tokens < 1:
         raise UsageError(f"--max-new-tokens {args.max_new_tokens}", expected="a whole number of at least 1")
     if args.questions and (args.question is not None or args.image or args.stream or args.json):

@@ -99,7 +99,7 @@ def load(name: str, *, base: str | None = None, prompt: str | None = None, max_n
 
     The name is resolved by model_location.resolve.
 
-    `base` is the model of an adapter; `prompt` words questions as VLDOCK_PROMPT does; `max_new_tokens` None leaves
+    `base` is the model of an adapter; `prompt` is a wording as in VLDOCK_PROMPT; `max_new_tokens` None leaves
     run.py's limit. Raises the errors of model_location.resolve and require_whole, InputRefused for a model that is no
     LLaVA, UsageError for a `prompt` where the model brings its own wording.
     """

@@ -177,7 +177,7 @@ def _decoded(uri: str) -> bytes:
 
 
 def _scratch() -> Path:
-    """Return the cache's folder for images that are not files."""
+    """Return the cache's folder for images without a file."""
     folder = file_hashes.cache_path().parent / "images"
     folder.mkdir(parents=True, exist_ok=True)
     return folder

@@ -123,7 +123,7 @@ class StepContext:
 
 
 def terminate(process: subprocess.Popen[bytes]) -> None:
-    """Terminate a command that still runs, then kill its process group."""
+    """Terminate a running command, then kill its process group."""
     if process.poll() is None:
         process.terminate()
         with suppress(subprocess.TimeoutExpired):

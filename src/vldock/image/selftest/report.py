@@ -34,7 +34,7 @@ class Report:
 
     @property
     def failed(self) -> tuple[Step, ...]:
-        """The steps that failed."""
+        """Failed steps."""
         return tuple(step for step in self.steps if step.status == FAILED)
 
     def as_json(self) -> dict[str, Any]:
@@ -78,7 +78,7 @@ class Report:
         return "\n".join(lines)
 
     def failures(self) -> list[str]:
-        """Return one line for each step that failed."""
+        """Return one line for each failed step."""
         return [f"FAILED {step.name}: {step.seen}" for step in self.failed]
 
 

@@ -11,8 +11,8 @@ clients          connections to the server
 server_socket    its lock and listening sockets
 evaluator_pool   its forks: started, signalled, reaped
 evaluator        such a fork: runs run.py with VLMEvalKit imported already
-worker_process   the worker as the server sees it
-worker_failure   why it died, in one line
+worker_process   the worker's process, from the server's side
+worker_failure   cause of its death, in one line
 worker_main      the worker's process
 worker           answers the evaluators' requests in turn
 worker_listener  its I/O thread

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(eq=False)
 class Client:
-    """A connection, and the evaluator that runs for it."""
+    """Connection of a client, and its evaluator."""
 
     connection: socket.socket
     inbox: message_stream.Inbox = field(default_factory=message_stream.Inbox)
@@ -47,7 +47,7 @@ class Client:
                 message_stream.send(self.connection, message)
 
     def close(self) -> None:
-        """Close the connection, and descriptors that were never taken."""
+        """Close the connection, and all untaken descriptors."""
         for descriptor in self.inbox.take_descriptors():
             os.close(descriptor)
         self.connection.close()

@@ -120,7 +120,7 @@ class EvaluatorPool:
         return child
 
     def close_spare(self) -> None:
-        """Close the connection to the spare evaluator, which ends it."""
+        """End the spare evaluator by closing its connection."""
         if self._spare is not None:
             self._spare[1].close()
             self._spare = None
@@ -161,7 +161,7 @@ class EvaluatorPool:
             client.kill_at = time.monotonic() + GRACE
 
     def kill_overdue(self) -> None:
-        """Kill evaluators that were interrupted and did not end in time."""
+        """Kill interrupted evaluators still running after GRACE seconds."""
         for child, client in self._running.items():
             if client.kill_at is not None and time.monotonic() > client.kill_at:
                 _kill(child)

@@ -27,7 +27,7 @@ class FairQueue(Generic[Owner, Item]):
             self._something.notify()
 
     def put_back(self, owner: Owner, item: Item) -> None:
-        """Put an unfinished request back at the front of its owner's.
+        """Put an unfinished request first in its owner's queue.
 
         The owner goes behind the other owners.
         """

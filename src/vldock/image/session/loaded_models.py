@@ -98,7 +98,7 @@ class LoadedModels:
     def get(self, name: str, *, log: Log) -> LoadedModel:
         """Return a model, loaded if needed; `log` gets the memory it needs.
 
-        Raises UsageError for a name VLMEvalKit does not know, EnvironmentUnfit without room, else what the load raises.
+        Raises UsageError for a name unknown to VLMEvalKit, EnvironmentUnfit without room, else the errors of the load.
         """
         if name not in self._loaded:
             self._load(name, log)

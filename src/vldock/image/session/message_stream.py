@@ -37,7 +37,7 @@ class Inbox:
         self.descriptors: list[int] = []
 
     def feed(self, connection: socket.socket) -> list[Any]:
-        """Read once and return the messages that are complete now.
+        """Read once and return the complete messages.
 
         Raises Closed at the end of the stream.
         """

@@ -80,7 +80,7 @@ class RemoteModels:
         )
 
     def model(self, name: str) -> Any | None:
-        """Return a remote model; None for one that was not requested."""
+        """Return a remote model; None for an unrequested one."""
         description = self._worker.models.get(name)
         return None if description is None else make(name, description, self._worker)
 

@@ -142,7 +142,7 @@ class SessionWorker:
     def _get(self, name: str, client: Connection | None = None) -> LoadedModel:
         """Return a model, loaded if needed.
 
-        What the load needs is logged to the client, else as an event.
+        The memory a load needs is logged to the client, else as an event.
         """
         if client is None:
             return self._models.get(name, log=lambda line: self._emit("say", line=line))

@@ -101,7 +101,7 @@ class WorkerProcess:
         return not self.given_up
 
     def clear(self) -> None:
-        """Reset the state of the process that ended."""
+        """Reset the state of the ended process."""
         if self._cause_file is not None:
             os.close(self._cause_file)
             self._cause_file = None

@@ -4,7 +4,7 @@ run/config.yaml   the resolved configuration      run/checkpoint-N/, best, last 
 run/run.json      its inputs, its outcome         run/log.jsonl                   every event
 run/heldout/      the held-out multiple choice as a TSV for run.py
 run/tensorboard/  the curves of log.jsonl for TensorBoard
-run/answers.jsonl the held-out answers at the end  run/page.html, run/plots/        to look at
+run/answers.jsonl the held-out answers at the end  run/page.html, run/plots/        for readers
 """
 
 from __future__ import annotations
@@ -162,7 +162,7 @@ def _finish(
 
 
 def _facts(config: Config, data: Dataset, device: str) -> dict[str, Any]:
-    """Return the facts that must be the same when a run resumes."""
+    """Return the facts a resumed run must share."""
     return {
         "data": run_folder.digest_of([*data.training, *data.heldout]),
         "base_sha256": model_files.digest(str(model_load.base_path(config))),

@@ -106,7 +106,7 @@ def find_cached(
 
 
 def require_whole(place: ModelLocation) -> None:
-    """Raise InputRefused, naming files, for local weights that are incomplete.
+    """Raise InputRefused, naming files, for incomplete local weights.
 
     Their vision tower's are checked too.
     """

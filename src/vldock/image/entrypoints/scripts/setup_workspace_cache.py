@@ -1,4 +1,4 @@
-"""Create a workspace, and when imported also use it.
+"""Create a workspace; when imported, also use it.
 
 As a script it only creates the workspace; imported before transformers, it creates and uses it.
 python /workspace/scripts/setup_workspace_cache.py ROOT [--dry-run] [--prove -- COMMAND...]

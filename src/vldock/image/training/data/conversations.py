@@ -1,4 +1,4 @@
-"""Turns of a record: their oddities, set right as LLaVA's training does.
+"""Turns of a record, with oddities corrected as in LLaVA's training.
 
 Source: LLaVA 1.2.2.post1, llava/train/train.py: preprocess_v1 skips a first turn that is not the human's;
 preprocess_multimodal writes <image> once, in front of the turn that has it; without an image the marker remains text;
@@ -48,9 +48,9 @@ class Conversation:
 
 
 def read(value: Any, images: int) -> Conversation:
-    """Return a record's conversation, its oddities found and set right.
+    """Return a record's conversation, its oddities found and corrected.
 
-    `images` is how many the record has; LLaVA's own training sets the same right.
+    `images` is the record's number of images; LLaVA's own training corrects the same oddities.
     """
     if malformed := tuple(_malformed(value)):
         return Conversation((), oddities=malformed)

@@ -37,7 +37,7 @@ MIXED_PRECISION = "ACCELERATE_MIXED_PRECISION"
 
 
 class Diverged(VldockError):
-    """Loss that is no longer finite."""
+    """Error of a loss no longer finite."""
 
 
 class FineTuner(Trainer):  # type: ignore[misc]

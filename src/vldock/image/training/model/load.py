@@ -66,7 +66,7 @@ def device_of(environ: Mapping[str, str] = os.environ) -> str:
 
 
 def require_possible(config: Config, device: str) -> None:
-    """Raise an error for a configuration that cannot run here.
+    """Raise an error for a configuration impossible here.
 
     EnvironmentUnfit for 4 bits without a GPU, InputRefused for a base that is not here while offline.
     """

@@ -46,8 +46,7 @@ def check_run(args: Any) -> list[str]:
 def check_benchmark(name: str, limit: int | None) -> list[str]:
     """Return one line per flaw of a benchmark's refused table.
 
-    No lines if it is not refused.
-    None either where the table is not there (yet).
+    No lines where the table is accepted, or is not there (yet).
     """
     _limit[0] = limit
     path, check = path_of(name), load_check(name)

@@ -17,7 +17,7 @@ FAILED = "Failed to obtain answer"  # INFER_FAIL_MSG: VLMEvalKit counts a predic
 
 
 class PictureLost(ValueError):
-    """Image that cannot be decoded or written; its sample is not evaluated."""
+    """Error of an undecodable or unwritable image; its sample is not evaluated."""
 
 
 def decode_image(text: str) -> Any:

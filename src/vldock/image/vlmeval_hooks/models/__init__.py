@@ -4,7 +4,7 @@ Called by patched vlmeval/config.py, dataset/__init__.py and inference.py, and b
 
 build            builds a model once
 factories        entries of the tables as references, imported on use
-benchmark_index  which benchmark class knows which names
+benchmark_index  benchmark classes and their names
 own_models       custom models: --model NAME=FOLDER
 own_llava        their wrapper
 """

@@ -3,7 +3,7 @@
 There is a note per sample, and a record of every prompt that was cut.
 One JSON line a sample in `<model>_<benchmark>_prompts.jsonl` beside the predictions, so that a run that was killed and
 resumed still knows its first prompts; sample_notes.py defines a line's fields. `VLDOCK_PROMPT` chooses how LLaVA's
-wrapper words a question.
+wrapper formulates a question.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ def read(path: Path) -> dict[str, Any] | None:
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], fields: tuple[str, ...] = FIELDS) -> list[str]:
-    """Return one phrase per field in which two identities differ.
+    """Return one phrase per differing field of two identities.
 
     A value not known yet equals any.
     """
@@ -161,7 +161,7 @@ def _move(files: list[Path], root: Path, cell: str, reason: str) -> None:
 
 
 def _move_torn(root: Path, model: str, benchmark: str) -> None:
-    """Move away prediction files that cannot be read.
+    """Move away unreadable prediction files.
 
     They result from a kill during a write.
     """

@@ -2,8 +2,8 @@
 
 VLMEvalKit's own loop and our engines write the same notes, one JSON line a sample: index, message (hash, images by
 their content), tokens (hash), length, limit, cut, generation (arguments of decoding), hardware, answer (token ids,
-without what was sent), batch (rows it was decoded with), engine, and with the
-feature cache features (its space; images looked up by where they were).
+without the prompt's), batch (rows it was decoded with), engine, and with the feature cache features (its space; images
+looked up, by source).
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def describe_prompt(
 
 
 def plain_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the decoding arguments that JSON can hold."""
+    """Return the decoding arguments representable in JSON."""
     return {name: value for name, value in sorted(arguments.items()) if isinstance(value, PLAIN)}
 
 

@@ -14,7 +14,7 @@ FOLDER = "set-aside"
 
 
 def files_of(folder: Path, model: str, benchmark: str, *, benchmarks: Collection[str] = ()) -> list[Path]:
-    """Return the files in `folder` that belong to `model` x `benchmark`.
+    """Return the files of `model` x `benchmark` in `folder`.
 
     `benchmarks` are all names VLMEvalKit knows, so that MMBench_DEV_EN does not claim the files of MMBench_DEV_EN_V11.
     """

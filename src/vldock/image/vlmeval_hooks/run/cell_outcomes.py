@@ -57,7 +57,7 @@ def forget() -> None:
 
 
 def record_run(run_dir: str | Path) -> None:
-    """Record a folder that a run of this process has finished writing."""
+    """Record a folder finished by a run of this process."""
     if str(run_dir) not in _run_dirs:
         _run_dirs.append(str(run_dir))
 

@@ -70,7 +70,7 @@ def require_key(args: Any, env: Mapping[str, str] | None = None) -> None:
 
 
 def choose(options: dict[str, Any], *, requested: str | None, benchmark: str, kind: str) -> dict[str, Any]:
-    """Return the options of the judge that will run.
+    """Return the options of the chosen judge.
 
     A default judge that cannot be called becomes exact matching for benchmarks that support it; others raise
     InputRefused, as does a judge named with --judge that does not answer.
@@ -95,7 +95,7 @@ def choose(options: dict[str, Any], *, requested: str | None, benchmark: str, ki
 def _answers(options: Mapping[str, Any]) -> bool:
     """Return whether the judge answers, asked once per judge and address.
 
-    VLMEvalKit itself falls back silently when it is mute.
+    VLMEvalKit itself falls back silently when there is no answer.
     """
     from vlmeval.dataset.utils import build_judge
 

@@ -13,7 +13,7 @@ from vldock.image.startup.data_root import lmu_data_root
 
 
 def close_matches(name: str, known: Iterable[str], *, most: int = 3) -> list[str]:
-    """Return up to `most` known names that resemble `name`, whatever their case."""
+    """Return up to `most` known names similar to `name`, in any case."""
     by_fold = {candidate.casefold(): candidate for candidate in known}
     return [by_fold[found] for found in difflib.get_close_matches(name.casefold(), by_fold, n=most, cutoff=0.6)]
 
