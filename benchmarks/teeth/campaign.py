@@ -87,7 +87,7 @@ def try_breakage(client: Any, image: str, breakage: Breakage) -> BreakageResult:
         result, seconds = run_file(client, made, breakage.group, breakage.file)
     finally:
         client.images.remove(made, force=True, noprune=True)
-    wanted = f"{breakage.file.removesuffix('.py')}::{breakage.test}"
+    wanted = f"{Path(breakage.file).stem}::{breakage.test}"
     caught = any(name.startswith(wanted) for name in result.failures)
     return BreakageResult(breakage.name, breakage.group, breakage.file, caught, result.failures, round(seconds, 1))
 

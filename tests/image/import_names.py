@@ -16,7 +16,7 @@ NOT_FOR_IMPORT = {
     ("matplotlib", "pylab"): "a namespace for interactive use that imports all of pyplot",
     ("pyarrow", "benchmarks"): "pyarrow's own benchmarks, packed by mistake",
     ("setuptools", "_distutils_hack"): "started by a .pth; importing it by hand replaces distutils",
-    ("pip", "pip"): "a program: importing it under a running pip is unsupported; tests/image/test_pip.py runs it",
+    ("pip", "pip"): "a program: importing it under a running pip is unsupported; container/test_pip.py runs it",
 }
 
 

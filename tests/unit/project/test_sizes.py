@@ -18,8 +18,6 @@ SIZED = ("src", "tests", "benchmarks", "scripts")
 DOCUMENTED = ("src", "patches", "benchmarks", "tests")
 # the digest of the stand-ins' recipe covers its sources: they change with the next stand-ins only
 RECIPE = ROOT / "src/vldock/image/standin"
-# flat: copied into the image as one folder, whose modules import each other by name
-FLAT = (ROOT / "tests/image",)
 
 ALLOWED = re.compile(r"# size: \w+ \w+")
 SILENT_NOQA = re.compile(r"# noqa:[^#]*\bC901\b(?! - \w)")
@@ -73,7 +71,7 @@ def test_no_file_or_function_is_too_long_without_a_reason() -> None:
 
 
 def test_no_folder_has_too_many_modules() -> None:
-    folders = {path.parent for path in sources(*SIZED)} - set(FLAT)
+    folders = {path.parent for path in sources(*SIZED)}
     counts = {folder: len([path for path in folder.glob("*.py") if path.name != "__init__.py"]) for folder in folders}
 
     refuse((folder, f"{count} modules") for folder, count in sorted(counts.items()) if count > FOLDER_MODULES)

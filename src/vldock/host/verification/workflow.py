@@ -27,7 +27,7 @@ from vldock.host.verification.repeat import EarlierVerification
 from vldock.host.verification.suite import TimedResult, VerificationRequest
 
 REPORTS = "outputs/verify"
-SELFTEST = "selftest.json"  # of tests/image/test_gpu_main_job.py
+SELFTEST = "selftest.json"  # of tests/image/container/test_gpu_main_job.py
 
 
 @dataclass(frozen=True)

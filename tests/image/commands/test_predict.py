@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 
 pytestmark = pytest.mark.layout
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]
 PREDICT = ("/workspace/scripts/predict.py",)
 MODEL = "llava_v1.5_7b"
 BENCHMARKS = ("POPE", "TextVQA_VAL", "MMMU_DEV_VAL", "BLINK")  # one image and several, all three kinds of question

@@ -18,7 +18,7 @@ from vldock.image.process import lazy_imports
 from vldock.image.standin.manifest import ASSETS
 from vldock.image.vlmeval_hooks.models import benchmark_index
 
-FACTS = Path(__file__).with_name("import_facts.py")
+FACTS = Path(__file__).parents[1] / "import_facts.py"
 # What upstream imports at the start of each run, and a LLaVA evaluated on our benchmarks never uses.
 HEAVY = (
     *("nltk", "scipy", "sklearn", "openai", "jieba", "pkg_resources", "math_verify", "latex2sympy2_extended"),

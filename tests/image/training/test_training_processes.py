@@ -27,7 +27,7 @@ def two(box: Box, out: Path, *words: str, rank: int = -1, rows: int = 0) -> Comp
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     launcher = ("--nnodes=1", "--master_addr=127.0.0.1", f"--master_port={port}", "--nproc_per_node=2")
-    script = (str(Path(__file__).with_name("training_rank.py")), str(box.root), str(out), str(rank), str(rows))
+    script = (str(Path(__file__).parents[1] / "training_rank.py"), str(box.root), str(out), str(rank), str(rows))
     return subprocess.run(
         [sys.executable, "-m", "torch.distributed.run", *launcher, *script, *WORDS, *words],
         env={**os.environ, "GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"},

@@ -12,7 +12,7 @@ from conftest import IN_IMAGE
 
 from vldock.common.image_paths import PIP_CHECK_EXPECTED
 
-EXPECTED = Path(PIP_CHECK_EXPECTED) if IN_IMAGE else Path(__file__).parents[2] / "locks/pip-check-expected.txt"
+EXPECTED = Path(PIP_CHECK_EXPECTED) if IN_IMAGE else Path(__file__).parents[3] / "locks/pip-check-expected.txt"
 
 
 def pip(*arguments: str) -> subprocess.CompletedProcess[str]:

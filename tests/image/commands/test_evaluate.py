@@ -22,7 +22,7 @@ from PIL import Image
 from vldock.common.cell_record import Cell
 
 MODEL = "llava_v1.5_7b"
-SCRIPT = Path(__file__).with_name("fake_model.py")
+SCRIPT = Path(__file__).parents[1] / "fake_model.py"
 ROWS = 6
 ANSWERED = 3  # when the run is stopped
 
