@@ -5,11 +5,14 @@ Those of a killed engine are stale.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from vldock.host.docker_engine import client as docker_client
 from vldock.host.util.console import Say
+
+ENDING_SECONDS = 1.0  # the kernel kills a dockerd's containerd after it, not with it
 
 
 @dataclass(frozen=True)
@@ -35,15 +38,24 @@ def clear_stale(paths: EnginePaths, *, log: Say, proc: Path = Path("/proc")) -> 
     """Remove pid files of other or dead processes; return those removed.
 
     dockerd refuses to start over a docker.pid whose number is taken, and waits for ever for a containerd it believes
-    to be running. A containerd that really is left over is kept: dockerd takes it up again.
+    to be running. So a containerd whose dockerd is dead gets ENDING_SECONDS to end as well. One that is alive after
+    that is kept: dockerd takes it up again.
     """
     removed = []
+    if running_program(paths.pidfile, proc=proc) != "dockerd":
+        _wait_for_end(paths.containerd_pidfile, "containerd", proc=proc)
     for pidfile, program in ((paths.pidfile, "dockerd"), (paths.containerd_pidfile, "containerd")):
         if pidfile.exists() and running_program(pidfile, proc=proc) != program:
             log(f"engine: {pidfile} is stale, removed")
             pidfile.unlink()
             removed.append(pidfile)
     return removed
+
+
+def _wait_for_end(pidfile: Path, program: str, *, proc: Path) -> None:
+    deadline = time.monotonic() + ENDING_SECONDS
+    while running_program(pidfile, proc=proc) == program and time.monotonic() < deadline:
+        time.sleep(0.05)
 
 
 def running_program(pidfile: Path, *, proc: Path = Path("/proc")) -> str | None:

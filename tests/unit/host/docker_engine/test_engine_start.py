@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import threading
 from pathlib import Path
 
 import pytest
@@ -78,6 +80,18 @@ def test_a_containerd_that_is_left_over_and_alive_is_kept(places: EnginePaths, t
 
     assert clear_stale(places, log=forget, proc=proc) == []
     assert places.containerd_pidfile.exists()
+
+
+def test_a_containerd_that_ends_after_its_dockerd_is_waited_for(places: EnginePaths, tmp_path: Path) -> None:
+    proc = tmp_path / "proc"
+    process(proc, 42, "containerd")
+    places.containerd_pidfile.parent.mkdir(parents=True)
+    places.containerd_pidfile.write_text("42")
+    killed = threading.Timer(0.1, shutil.rmtree, [proc / "42"])
+    killed.start()
+
+    assert clear_stale(places, log=forget, proc=proc) == [places.containerd_pidfile]
+    killed.join()
 
 
 def test_a_dead_containerd_nobody_reaped_is_not_taken_for_a_running_one(places: EnginePaths, tmp_path: Path) -> None:
