@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 from pathlib import Path
+
+from vldock.common import hashing
 
 
 def md5_of(path: Path) -> str:
@@ -18,5 +19,4 @@ def md5_of(path: Path) -> str:
 
 @functools.cache
 def _md5_of(path: Path, _size: int, _time: int) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+    return hashing.md5_file(path)
