@@ -2,7 +2,7 @@
 
 `--check` fails on a difference and writes nothing.
 
-Run as `python -m vldock.host.build.generate [--check]`; `make generate` and `make check` call it.
+Run as `vldock generate [--check]`; `make generate` and `make check` call it.
 """
 
 from __future__ import annotations
@@ -76,7 +76,3 @@ def main(argv: list[str]) -> int:
 
 def _text(path: Path) -> str:
     return path.read_text(encoding="utf-8") if path.is_file() else ""
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -231,11 +231,3 @@ def main(argv: list[str]) -> int:
             file=sys.stderr,
         )
     return 4 if problems else 0
-
-
-if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except VldockError as error:
-        print(error.render(), file=sys.stderr)
-        sys.exit(error.exit_code)
