@@ -11,12 +11,17 @@ from collections.abc import Sequence
 from typing import Any
 
 
+def is_llava(inner: Any) -> bool:
+    """Return whether a model has LLaVA's interface."""
+    return hasattr(inner, "get_vision_tower")
+
+
 def count_patches(inner: Any) -> int:
     """Return the number of positions of a one-tile image.
 
     1 if the model has no tower.
     """
-    tower = inner.get_vision_tower() if hasattr(inner, "get_vision_tower") else None
+    tower = inner.get_vision_tower() if is_llava(inner) else None
     return int(getattr(tower, "num_patches", 1) or 1)
 
 
@@ -24,8 +29,9 @@ def count_per_image(inner: Any, images: Any, sizes: Sequence[tuple[int, int]] | 
     """Return the positions of each image in a LLaVA's input.
 
     images: (n, 3, side, side), a list of (3, side, side) and (tiles, 3, side, side), or None; sizes: (width, height).
+    [] for any other model, whose images may be of any form.
     """
-    if images is None:
+    if images is None or not is_llava(inner):
         return []
     grid = count_patches(inner)
     if not isinstance(images, list) and images.ndim != 5:

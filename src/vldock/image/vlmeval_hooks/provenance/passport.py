@@ -26,7 +26,7 @@ from vldock.image.answering.types import COMPUTED, HELD, READ
 from vldock.image.vlmeval_hooks.files import table_check, text_changes, tsv
 from vldock.image.vlmeval_hooks.files.output_folder import is_standin
 from vldock.image.vlmeval_hooks.process import redact
-from vldock.image.vlmeval_hooks.provenance import prompts, specs
+from vldock.image.vlmeval_hooks.provenance import prompts, sample_notes, specs
 from vldock.image.weights import model_files
 
 EXACT = ("exact_matching", "", None)
@@ -116,9 +116,9 @@ def data_facts(dataset: Any, limit: int | None) -> dict[str, Any]:
 def prompt_facts(notes: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """Return the template, a hash of every prompt, and the cut ones.
 
-    The hash covers message, tokens and length in tokens.
+    The hash covers message, tokens, length in tokens, and the shapes of the images sent where they are noted.
     """
-    samples = {index: [note.get("message"), note.get("tokens"), note.get("length")] for index, note in notes.items()}
+    samples = {index: _sent(note) for index, note in notes.items()}
     return {
         "template": prompts.template(),
         "sha256": hashlib.sha256(json.dumps(samples, sort_keys=True).encode()).hexdigest(),
@@ -126,6 +126,11 @@ def prompt_facts(notes: dict[str, dict[str, Any]]) -> dict[str, Any]:
         "cut": sorted(index for index, note in notes.items() if note.get("cut")),
         "samples": samples,
     }
+
+
+def _sent(note: dict[str, Any]) -> list[Any]:
+    pixels = [sample_notes.short_hash(note["pixels"])] if "pixels" in note else []
+    return [note.get("message"), note.get("tokens"), note.get("length"), *pixels]
 
 
 def generation_facts(notes: dict[str, dict[str, Any]]) -> dict[str, Any]:

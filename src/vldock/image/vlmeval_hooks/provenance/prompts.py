@@ -9,6 +9,7 @@ wrapper formulates a question.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -70,7 +71,9 @@ def record_question(folder: str, model: str, benchmark: str, index: Any, message
     """Start the note of the sample `index`, about to be asked."""
     flush()
     _where[:] = [path_of(folder, model, benchmark)]
-    _pending.update(_loaded, **sample_notes.describe_question(index, message))
+    _pending.update(_loaded, index=str(index))
+    with _noting():
+        _pending.update(sample_notes.describe_question(index, message))
 
 
 def flush() -> None:
@@ -146,9 +149,12 @@ def watch(model: Any) -> Any:
         return model
 
     def noted(*args: Any, **kwargs: Any) -> Any:
-        sent = _note_prompt(inner, args, kwargs)
+        sent = None
+        with _noting():
+            sent = _note_prompt(inner, args, kwargs)
         output = generate(*args, **kwargs)
-        _note_answer(inner, sent, output)
+        with _noting():
+            _note_answer(inner, sent, output)
         return output
 
     inner.generate = noted
@@ -156,14 +162,28 @@ def watch(model: Any) -> Any:
     return model
 
 
+@contextmanager
+def _noting() -> Iterator[None]:
+    """Catch any error of a note, record it and print it: the sample is answered all the same."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001  generate() of another model takes and returns anything
+        _pending["unnoted"] = f"{type(error).__name__}: {error}"
+        print(f"sample {_pending.get('index')}: no full note: {_pending['unnoted']}", file=sys.stderr, flush=True)
+
+
 def _note_prompt(inner: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[int] | None:
+    if not _pending:
+        return None
     ids = args[0] if args else kwargs.get("input_ids", kwargs.get("inputs"))
-    if ids is None or not _pending or not hasattr(ids, "tolist"):
+    if not positions.is_llava(inner):
+        _pending.update(sample_notes.describe_pixels(kwargs))
+    if ids is None or not hasattr(ids, "tolist"):
         return None
     tokens: list[int] = ids[0].tolist()
     limit = token_limit(inner)
-    cuts = kwargs.get("images") is not None  # without an image LLaVA reads a prompt of any length
     images = positions.count_per_image(inner, kwargs.get("images"), kwargs.get("image_sizes"))
+    cuts = kwargs.get("images") is not None  # without an image LLaVA reads a prompt of any length
     _pending.update(sample_notes.describe_prompt(tokens, images=images, limit=limit, arguments=kwargs, cut=cuts))
     if _pending["index"] is not None:
         sample_notes.warn_if_cut(_pending, limit)
@@ -178,6 +198,11 @@ def _note_answer(inner: Any, sent: list[int] | None, output: Any) -> None:
 
 
 def token_limit(inner: Any) -> int | None:
-    """Return after how many tokens LLaVA cuts a prompt (llava_arch.py), or None."""
+    """Return after how many tokens LLaVA cuts a prompt (llava_arch.py), or None.
+
+    None for any other model: its code decides.
+    """
+    if not positions.is_llava(inner):
+        return None
     value = getattr(getattr(inner, "config", None), "tokenizer_model_max_length", None)
     return int(value) if value else None

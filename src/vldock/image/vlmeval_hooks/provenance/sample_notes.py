@@ -3,7 +3,8 @@
 VLMEvalKit's own loop and our engines write the same notes, one JSON line a sample: index, message (hash, images by
 their content), tokens (hash), length, limit, cut, generation (arguments of decoding), hardware, answer (token ids,
 without the prompt's), batch (rows it was decoded with), engine, and with the feature cache features (its space; images
-looked up, by source).
+looked up, by source). Other models than LLaVA have pixels (shapes of the images sent), and unnoted where a note could
+not be taken, with the reason.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from vldock.common import hashing
 from vldock.image.llava_hooks import positions
 
 IMAGE_TOKEN = -200  # llava.constants.IMAGE_TOKEN_INDEX
+PIXELS = ("images", "pixel_values", "tgt_sizes")  # arguments of the models' generate() that hold images
 PLAIN = (bool, int, float, str, type(None))
 
 Note = dict[str, Any]
@@ -45,6 +47,21 @@ def describe_prompt(
     if cut and limit and length > limit:
         found["cut"] = True
     return found
+
+
+def describe_pixels(arguments: Mapping[str, Any]) -> Note:
+    """Return the shapes of the images in the arguments of generate(), nested as they are.
+
+    A wrapper may resize an image at random; the shapes show it. {} without images.
+    """
+    found = {name: _shapes(arguments[name]) for name in PIXELS if arguments.get(name) is not None}
+    return {"pixels": found} if found else {}
+
+
+def _shapes(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_shapes(one) for one in value]
+    return list(value.shape) if hasattr(value, "shape") else type(value).__name__
 
 
 def plain_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
