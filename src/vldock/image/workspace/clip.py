@@ -5,13 +5,13 @@ LLaVA's side is llava/model/multimodal_encoder/workspace_clip_encoder.py, which 
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 from llava.model.multimodal_encoder.clip_encoder import CLIPVisionTower
 
+from vldock.common import remote_code
 from vldock.common import weight_files as whole
 from vldock.common.image_paths import WEIGHTS_LOCK
 from vldock.common.matrix import CLIP
@@ -52,13 +52,4 @@ def tower_location(name: str, lock: Path = Path(WEIGHTS_LOCK)) -> ModelLocation:
     """
     if Path(name).is_dir():
         return model_location.resolve(str(Path(name).absolute()))
-    return model_location.find_cached(name, revision=locked_revision(name, lock))
-
-
-def locked_revision(repo: str, lock: Path = Path(WEIGHTS_LOCK)) -> str | None:
-    """Return a repository's commit in locks/weights.json; None without one."""
-    if not lock.is_file():
-        return None
-    declared = json.loads(lock.read_text(encoding="utf-8"))["repositories"]
-    revision = next((entry["revision"] for entry in declared if entry["repo"] == repo), None)
-    return revision if isinstance(revision, str) else None
+    return model_location.find_cached(name, revision=remote_code.read_pin(name, lock).revision)

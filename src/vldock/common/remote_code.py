@@ -1,0 +1,174 @@
+"""Remote code of a model repository: Python files that trust_remote_code executes.
+
+transformers takes `auto_map` of the configuration files for the entry points ("file.Class", or "repo--file.Class" of
+another repository) and copies what they import relatively (dynamic_module_utils.py, get_relative_import_files). Read
+here without importing anything: which files are needed, which are missing, which cannot run in the image, and how they
+differ from the git blobs pinned in locks/weights.json.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from vldock.common import hashing, hub_cache_layout
+from vldock.common.image_paths import WEIGHTS_LOCK
+
+CONFIGS = ("config.json", "tokenizer_config.json", "preprocessor_config.json", "processor_config.json")
+UNRUNNABLE = {"triton": "Triton compiles its kernels with gcc when they run, and the image has no compiler"}
+
+
+@dataclass(frozen=True)
+class CodeFiles:
+    """Remote-code files of a folder: those there, missing, unreadable, elsewhere.
+
+    `missing` maps a file to what names it, `unreadable` (also among `files`) to the error. `elsewhere` holds the
+    "repo--file.Class" entries of other repositories. `imports` are the packages of `files`: (file, package, line).
+    """
+
+    files: tuple[str, ...] = ()
+    missing: Mapping[str, str] = field(default_factory=dict)
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+    elsewhere: tuple[str, ...] = ()
+    imports: tuple[tuple[str, str, int], ...] = ()
+
+
+@dataclass(frozen=True)
+class RemoteCode:
+    """Pinned remote code of a repository: commit, git blobs by file, source.
+
+    `revision` None: any commit. `blobs` None: no public source states them. `source` is where they are stated.
+    """
+
+    revision: str | None = None
+    blobs: Mapping[str, str] | None = None
+    source: str | None = None
+
+
+def find_code(folder: Path) -> CodeFiles:
+    """Return the remote-code files a model folder needs: entry points and their imports.
+
+    A configuration that is no JSON names nothing; `weight_files` reports it.
+    """
+    own, elsewhere = _entry_points(folder)
+    files: set[str] = set()
+    missing: dict[str, str] = {}
+    unreadable: dict[str, str] = {}
+    packages: list[tuple[str, str, int]] = []
+    while own:
+        name, origin = own.popitem()
+        if not (folder / name).is_file():
+            missing[name] = origin
+            continue
+        files.add(name)
+        try:
+            code = ast.parse((folder / name).read_bytes())
+        except (SyntaxError, ValueError) as error:
+            unreadable[name] = str(error)
+            continue
+        own |= {wanted: name for wanted in _relative_imports(code) if wanted not in files}
+        packages += [(name, package, line) for package, line in _imported_packages(code)]
+    return CodeFiles(
+        tuple(sorted(files)),
+        dict(sorted(missing.items())),
+        unreadable,
+        tuple(sorted(elsewhere)),
+        tuple(sorted(packages)),
+    )
+
+
+def find_unrunnable(folder: Path) -> list[str]:
+    """Return which remote-code files the image cannot run, each with the reason."""
+    return [
+        f"{name} imports {package} (line {line}): {UNRUNNABLE[package]}"
+        for name, package, line in find_code(folder).imports
+        if package in UNRUNNABLE
+    ]
+
+
+def read_pin(repo: str, lock: Path = Path(WEIGHTS_LOCK)) -> RemoteCode:
+    """Return what locks/weights.json pins of a repository; nothing where it has no entry."""
+    if not lock.is_file():
+        return RemoteCode()
+    declared = json.loads(lock.read_text(encoding="utf-8"))["repositories"]
+    return next((pin_of(entry) for entry in declared if entry["repo"] == repo), RemoteCode())
+
+
+def pin_of(entry: Mapping[str, Any]) -> RemoteCode:
+    """Return the pin of one entry of locks/weights.json."""
+    code = entry.get("code") or {}
+    return RemoteCode(entry.get("revision"), code.get("blobs"), code.get("source"))
+
+
+def describe_difference(pin: RemoteCode, folder: Path) -> list[str]:
+    """Return how the remote code of a folder differs from its pin, one text a file.
+
+    Blobs decide where they are pinned: the same files at another commit are the same code. Without them the commit
+    decides, which a snapshot's folder is named by. Nothing pinned, or no remote code: no difference.
+    """
+    files = find_code(folder).files
+    if not files:
+        return []
+    if pin.blobs is None:
+        return [] if pin.revision is None else _other_commit(pin.revision, folder)
+    return [
+        f"{name}: blob {blob}, {f'pinned {pinned}' if pinned else 'and no such file is pinned'}"
+        for name in files
+        if (blob := hashing.git_blob_file(folder / name)) != (pinned := pin.blobs.get(name))
+    ]
+
+
+def _other_commit(revision: str, folder: Path) -> list[str]:
+    commit = folder.name
+    if folder.parent.name != "snapshots" or commit == revision:
+        return []
+    return [f"commit {commit}, pinned {revision}"]
+
+
+def _entry_points(folder: Path) -> tuple[dict[str, str], set[str]]:
+    """Return {file: configuration that names it}, and the entries of other repositories."""
+    own, elsewhere = {}, set()
+    repo = hub_cache_layout.repo_of(folder.parents[1]) if folder.parent.name == "snapshots" else None
+    for config in CONFIGS:
+        for reference in _references(folder / config):
+            owner, _, entry = reference.rpartition("--")
+            if owner not in ("", repo):
+                elsewhere.add(reference)
+            elif "." in entry:
+                own[f"{entry.rpartition('.')[0]}.py"] = f"auto_map of {config}"
+    return own, elsewhere
+
+
+def _references(config: Path) -> Iterator[str]:
+    """Yield the entries of auto_map: texts, or lists of texts and nulls."""
+    try:
+        declared = json.loads(config.read_bytes()).get("auto_map") or {}
+        values: Iterable[Any] = declared.values() if isinstance(declared, dict) else declared
+    except (OSError, ValueError, AttributeError):
+        return
+    for value in values:
+        yield from (text for text in (value if isinstance(value, list) else [value]) if isinstance(text, str))
+
+
+def _relative_imports(code: ast.Module) -> Iterator[str]:
+    """Yield the files a module imports relatively, wherever the import stands in it.
+
+    transformers takes "a.b" for a file a.b.py: remote code has no sub-packages.
+    """
+    for node in ast.walk(code):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            modules = [node.module] if node.module else [alias.name for alias in node.names if alias.name != "*"]
+            yield from (f"{'.' * (node.level - 1)}{module}.py" for module in modules)
+
+
+def _imported_packages(code: ast.Module) -> Iterator[tuple[str, int]]:
+    """Yield each imported package's top name and its line."""
+    for node in ast.walk(code):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name.partition(".")[0], node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            yield node.module.partition(".")[0], node.lineno
