@@ -61,6 +61,9 @@ VLMEVAL = Package(
         "vlmeval/dataset/utils/yorn.py": "ae3150a636813ffd5e348f3adf953921576a03c8be878e282883de21779a1566",
         "vlmeval/vlm/__init__.py": "30c8e522255060e8014954c560d330cad736b9dbdfb8e17a4d91b24db50278e8",
         "vlmeval/vlm/logics.py": "db441ffdf30a2225c5e35a7f58a438336457d09e288de454c4c4ef7a550cf57f",
+        "vlmeval/vlm/cogvlm.py": "43ba378ee8c0d6f23297f92d2bde8addeba8e2a01e916ce3d3b9904fc0d9dccd",
+        "vlmeval/vlm/internvl/internvl_chat.py": "7ed448a1c32b73358e7f7aafd53308c514527ddabc32211a773eb8670b404eee",
+        "vlmeval/vlm/minicpm_v.py": "781320e9aa78263ecf42cd5ae95b0def7856ab8287d3815a5e87cf238979293a",
         "vlmeval/vlm/llava/llava.py": "ef964d27f3bb559e3d6dc4b4aed227aae74402969caa0f0f825afbf05e2e0674",
     },
 )

@@ -17,6 +17,7 @@ ORDER = (
     "patch_vlmeval_commit",
     "patch_vlmeval_cuda_devices",
     "patch_vlmeval_llava_device",
+    "patch_vlmeval_remote_code_device",
     "patch_vlmeval_data_root",
     "patch_vlmeval_tsv_integrity",
     "patch_vlmeval_table_look",

@@ -18,6 +18,7 @@ from vldock.common.errors import InputRefused, UsageError
 from vldock.image.process import stats as process_stats
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+SPREADING_MAPS = ("auto", "balanced", "balanced_low_0", "sequential")
 CLIP_TYPES = ("clip", "clip_vision_model")
 
 
@@ -74,7 +75,7 @@ def branch_name(model_path: str, model_name: str) -> str:
 
 def choose_placement(device: str, device_map: Any) -> tuple[str, Any]:
     """Return (device, device_map) for builder.py: one place, the CPU without a GPU."""
-    if isinstance(device_map, str) and device_map not in ("auto", "balanced", "balanced_low_0", "sequential"):
+    if isinstance(device_map, str) and device_map not in SPREADING_MAPS:
         device, device_map = device_map, {"": device_map}
     elif isinstance(device_map, dict) and set(device_map) == {""}:
         device = str(device_map[""])
@@ -83,14 +84,14 @@ def choose_placement(device: str, device_map: Any) -> tuple[str, Any]:
     return device, device_map
 
 
-def choose_dtype(requested: Any, device: str) -> torch.dtype:
-    """Return the requested dtype, else VLDOCK_DTYPE, else float16; float32 on the CPU.
+def choose_dtype(requested: Any, device: str, *, half: str = "float16") -> torch.dtype:
+    """Return the requested dtype, else VLDOCK_DTYPE, else `half`; float32 on the CPU.
 
     The CPU has no convolution in half precision.
     """
     if isinstance(requested, torch.dtype):
         return requested
-    name = str(requested or os.environ.get("VLDOCK_DTYPE") or ("float32" if str(device) == "cpu" else "float16"))
+    name = str(requested or os.environ.get("VLDOCK_DTYPE") or ("float32" if str(device) == "cpu" else half))
     if name not in DTYPES:
         raise UsageError(f"dtype {name!r} is not known", expected=", ".join(DTYPES), hint="set VLDOCK_DTYPE=float32")
     return DTYPES[name]

@@ -1,7 +1,8 @@
-"""Device and dtype of VLMEvalKit's LLaVA wrapper.
+"""Device and dtype of VLMEvalKit's wrappers.
 
-GPU in half precision, else CPU in float32.
-`VLDOCK_DEVICE` (cpu, cuda, cuda:1) and `VLDOCK_DTYPE` (float32, float16, bfloat16) override.
+GPU in half precision (float16 for LLaVA, bfloat16 for models with remote code), else CPU in float32.
+`VLDOCK_DEVICE` (cpu, cuda, cuda:1) and `VLDOCK_DTYPE` (float32, float16, bfloat16) override; `VLDOCK_DEVICE_MAP`
+(auto, balanced, balanced_low_0, sequential) spreads a model with remote code over all visible GPUs.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ from typing import Any
 
 import torch
 
-from vldock.common.errors import EnvironmentUnfit
-from vldock.image.llava_hooks.loading import choose_dtype
+from vldock.common.errors import EnvironmentUnfit, UsageError
+from vldock.image.llava_hooks.loading import SPREADING_MAPS, choose_dtype
+
+MAP_VARIABLE = "VLDOCK_DEVICE_MAP"
 
 
 def choose_device() -> str:
@@ -37,6 +40,20 @@ def loading_options() -> dict[str, Any]:
     """
     where = choose_device()
     return {"device": where, "device_map": {"": where}, "torch_dtype": choose_dtype(None, where)}
+
+
+def pretrained_options() -> dict[str, Any]:
+    """Return from_pretrained's arguments for a model with remote code.
+
+    The whole model is on one device and loaded there directly, unless VLDOCK_DEVICE_MAP spreads it.
+    Raises UsageError for an unknown VLDOCK_DEVICE_MAP.
+    """
+    where, spread = choose_device(), os.environ.get(MAP_VARIABLE, "").strip()
+    if spread and spread not in SPREADING_MAPS:
+        raise UsageError(f"{MAP_VARIABLE}={spread}", expected=", ".join(SPREADING_MAPS))
+    device_map = spread if spread and where.startswith("cuda") else {"": where}
+    dtype = choose_dtype(None, where, half="bfloat16")
+    return {"torch_dtype": dtype, "low_cpu_mem_usage": True, "device_map": device_map}
 
 
 def describe() -> str:
