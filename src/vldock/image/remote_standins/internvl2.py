@@ -1,0 +1,98 @@
+"""Stand-ins of InternVL2-2B and InternVL2-8B: 448-pixel tiles of 16 tokens each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vldock.image.remote_standins.base import REFUSAL, RemoteStandin, copy_code, write_json, write_weights
+from vldock.image.remote_standins.remote_code.configuration_internvl_chat import InternVLChatConfig
+from vldock.image.remote_standins.remote_code.modeling_internvl_chat import END, START, InternVLChatModel
+from vldock.image.standin.recipe.tokenizer import train_tokenizer
+
+STANDINS = (
+    RemoteStandin("InternVL2-2B", "OpenGVLab/InternVL2-2B", seed=2),
+    RemoteStandin("InternVL2-8B", "OpenGVLab/InternVL2-8B", seed=8),
+)
+CODE = (
+    "memory_decoder.py",
+    "configuration_internvl_chat.py",
+    "modeling_internvl_chat.py",
+    "tokenization_internlm2.py",
+)
+ADDED = (START, END, "<img>", "</img>", "<IMG_CONTEXT>")
+TOKEN = {"lstrip": False, "normalized": False, "rstrip": False, "single_word": False, "special": True}
+
+
+def build(standin: RemoteStandin) -> InternVLChatModel:
+    """Return the untrained model, its weights drawn from the stand-in's seed."""
+    torch.manual_seed(standin.seed)
+    pieces = _pieces()
+    size = pieces.vocab_size()
+    config = InternVLChatConfig(
+        llm_config={
+            "vocab_size": size + len(ADDED),
+            "bos_token_id": 1,
+            "eos_token_id": 2,
+            "pad_token_id": 2,
+            "refusal_ids": pieces.encode(REFUSAL),
+            "architectures": ["InternLM2ForCausalLM"],
+        },
+        vision_config={"image_size": 448, "patch_size": 56, "architectures": ["InternVisionModel"]},
+    )
+    model: InternVLChatModel = InternVLChatModel(config).eval()
+    model.language_model.randomize(refusal=config.llm_config.refusal_ids, end=size + ADDED.index(END))
+    return model
+
+
+def write_snapshot(standin: RemoteStandin, model: InternVLChatModel, folder: Path) -> None:
+    """Write the model's files, remote code and tokenizer into `folder`."""
+    config = model.config.to_dict()
+    config["auto_map"] = {
+        "AutoConfig": "configuration_internvl_chat.InternVLChatConfig",
+        "AutoModel": "modeling_internvl_chat.InternVLChatModel",
+        "AutoModelForCausalLM": "modeling_internvl_chat.InternVLChatModel",
+    }
+    write_json(folder / "config.json", {**config, "architectures": ["InternVLChatModel"], "torch_dtype": "bfloat16"})
+    write_weights(model, folder)
+    copy_code(folder, CODE)
+    (folder / "tokenizer.model").write_bytes(train_tokenizer())
+    size = _pieces().vocab_size()
+    first = dict(enumerate(("<unk>", "<s>", "</s>")))
+    added = {**first, **{size + number: token for number, token in enumerate(ADDED)}}
+    tokenizer = {
+        "added_tokens_decoder": {str(number): {**TOKEN, "content": token} for number, token in added.items()},
+        "additional_special_tokens": list(ADDED),
+        "auto_map": {"AutoTokenizer": ["tokenization_internlm2.InternLM2Tokenizer", None]},
+        "bos_token": "<s>",
+        "eos_token": "</s>",
+        "pad_token": "</s>",
+        "unk_token": "<unk>",
+        "model_max_length": 8192,
+        "tokenizer_class": "InternLM2Tokenizer",
+    }
+    write_json(folder / "tokenizer_config.json", tokenizer)
+
+
+def decoder_of(wrapper: Any) -> Any:
+    """Return the decoder in VLMEvalKit's InternVLChat."""
+    return decoder_in(wrapper.model)
+
+
+def decoder_in(model: InternVLChatModel) -> Any:
+    """Return the decoder in the model."""
+    return model.language_model
+
+
+def answer_ids(wrapper: Any, answer: str) -> tuple[int, ...]:
+    """Return the ids of an answer and the end of the turn."""
+    tokenizer = wrapper.tokenizer
+    return (*tokenizer(answer, add_special_tokens=False).input_ids, tokenizer.convert_tokens_to_ids(END))
+
+
+def _pieces() -> Any:
+    import sentencepiece
+
+    return sentencepiece.SentencePieceProcessor(model_proto=train_tokenizer())

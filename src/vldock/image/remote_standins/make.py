@@ -1,0 +1,102 @@
+"""Make the stand-ins with remote code: `python -m vldock.image.remote_standins.make --out DIR`.
+
+    untrained   snapshots with random weights and an empty memory, into a hub cache
+    prompts     every sample through VLMEvalKit's data sets and the model's own wrapper
+    memory      fitted to them in closed form (fit.py), written in bfloat16
+
+DIR is a folder of stand-ins (huggingface/, LMUData/, manifest.json); the other models' files in it stay.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from vldock.image.remote_standins.base import RemoteStandin
+from vldock.image.standin.make import Say, prepare_environment, teller
+from vldock.image.standin.manifest import MANIFEST, list_files, load_manifest
+
+FAMILIES = ("internvl2",)
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    """Return the command line's values."""
+    parser = argparse.ArgumentParser(
+        prog="python -m vldock.image.remote_standins.make", description=(__doc__ or "").split("\n")[0]
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder of stand-ins to add to")
+    parser.add_argument("--only", default="", help="stand-ins whose name has this text")
+    return parser.parse_args(argv)
+
+
+def find_standins(only: str) -> Iterator[tuple[ModuleType, RemoteStandin]]:
+    """Yield each stand-in with the module of its family."""
+    for name in FAMILIES:
+        family = importlib.import_module(f"vldock.image.remote_standins.{name}")
+        yield from ((family, standin) for standin in family.STANDINS if only in standin.name)
+
+
+def install(family: ModuleType, standin: RemoteStandin, model: Any, cache: Path) -> None:
+    """Write a stand-in's snapshot into the hub cache, in place of an earlier one."""
+    from vldock.image.standin.recipe import hub
+
+    with tempfile.TemporaryDirectory() as name:
+        family.write_snapshot(standin, model, Path(name))
+        hub.install(Path(name), standin.repository, cache)
+
+
+def make_one(family: ModuleType, standin: RemoteStandin, out: Path, say: Say) -> dict[str, float]:
+    """Build, record, fit and write one stand-in; return its marks."""
+    from vlmeval.config import supported_VLM
+
+    from vldock.image.remote_standins.base import round_weights
+    from vldock.image.remote_standins.fit import Lesson, fit_memory
+    from vldock.image.remote_standins.record import record
+
+    model = family.build(standin)
+    round_weights(model)
+    if hasattr(family, "write_further"):
+        family.write_further(out / "huggingface")
+    install(family, standin, model, out / "huggingface")
+    wrapper = supported_VLM[standin.name]()
+    recorded = list(record(wrapper, family.decoder_of(wrapper)))
+    say(f"{standin.name}: {len(recorded)} prompts, at most {max(len(item.prompt) for item in recorded)} tokens")
+    lessons = [Lesson(item.prompt, family.answer_ids(wrapper, item.answer)) for item in recorded]
+    fit = fit_memory(family.decoder_in(model), lessons)
+    install(family, standin, model, out / "huggingface")
+    say(f"{standin.name}: {fit.units} units; next states at {fit.nearest:.5f}, thresholds from {fit.tightest:.5f}")
+    return {"units": fit.units, "nearest": round(fit.nearest, 6), "tightest": round(fit.tightest, 6)}
+
+
+def write_manifest(out: Path, marks: dict[str, dict[str, float]]) -> None:
+    """Write manifest.json anew: the files as they are now, the marks of what was made."""
+    manifest = load_manifest(out)
+    manifest = replace(manifest, files=list_files(out), marks={**manifest.marks, **marks})
+    text = json.dumps(asdict(manifest), indent=1, sort_keys=True) + "\n"
+    (out / MANIFEST).write_text(text, encoding="utf-8")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Make the stand-ins asked for."""
+    args = parse(argv)
+    say = teller(time.monotonic())
+    marks = {}
+    with tempfile.TemporaryDirectory() as name:
+        prepare_environment(args.out, Path(name))
+        for family, standin in find_standins(args.only):
+            marks[standin.repository] = make_one(family, standin, args.out, say)
+    write_manifest(args.out, marks)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,7 @@
+"""Remote code of the stand-ins: copied into snapshots, where each file stands beside the others.
+
+memory_decoder                causal language model with a key-value memory
+configuration_internvl_chat   InternVL2's configuration
+modeling_internvl_chat        InternVL2's model
+tokenization_internlm2        InternVL2's tokenizer
+"""
