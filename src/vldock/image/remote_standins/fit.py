@@ -87,7 +87,7 @@ def states(decoder: Any, lessons: Sequence[Lesson]) -> tuple[Tensor, Tensor]:
 
 
 def teach_tokens(decoder: Any, tokens: Sequence[int]) -> None:
-    """Give every token of the answers a code, none near another's (cosine below 0.6)."""
+    """Set a code for every token of the answers a code, none near another's (cosine below 0.6)."""
     weight = decoder.lm_head.weight
     used = [token for token in range(len(weight)) if bool(weight[token].any())]
     codes = [weight[token].clone() for token in used]

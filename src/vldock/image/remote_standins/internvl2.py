@@ -18,6 +18,7 @@ STANDINS = (
 )
 CODE = (
     "memory_decoder.py",
+    "memory_layers.py",
     "configuration_internvl_chat.py",
     "modeling_internvl_chat.py",
     "tokenization_internlm2.py",

@@ -1,5 +1,6 @@
 """Remote code of the stand-ins: copied into snapshots, where each file stands beside the others.
 
+memory_layers                 layers of the decoder and of image encoders
 memory_decoder                causal language model with a key-value memory
 configuration_internvl_chat   InternVL2's configuration
 modeling_internvl_chat        InternVL2's model

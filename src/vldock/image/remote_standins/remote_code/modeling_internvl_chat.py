@@ -10,7 +10,8 @@ from torch.nn import functional
 from transformers import PreTrainedModel
 
 from .configuration_internvl_chat import InternVLChatConfig
-from .memory_decoder import MemoryDecoder, PatchCodes
+from .memory_decoder import MemoryDecoder
+from .memory_layers import PatchCodes
 
 # As in the published code: absent in the image, and no reason to fail.
 try:
