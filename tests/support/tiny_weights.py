@@ -51,6 +51,16 @@ def model(size: int = 4096) -> dict[str, bytes]:
     }
 
 
+REMOTE_CODE = {
+    "config.json": b'{"auto_map": {"AutoModel": "modeling.M"}}',
+    "tokenizer_config.json": b'{"auto_map": {"AutoTokenizer": ["tokens.T", null]}}',
+    "modeling.py": b"from .config import C",
+    "config.py": b"C = 1",
+    "tokens.py": b"T = 1",
+    "model.safetensors": safetensors(),
+}
+
+
 def tower() -> dict[str, bytes]:
     """Return the files of a vision tower."""
     return {"config.json": b"{}", "preprocessor_config.json": b'{"size": 336}', "pytorch_model.bin": torch_archive()}

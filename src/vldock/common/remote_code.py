@@ -41,11 +41,12 @@ class CodeFiles:
 class RemoteCode:
     """Pinned remote code of a repository: commit, git blobs by file, source.
 
-    `revision` None: any commit. `blobs` None: no public source states them. `source` is where they are stated.
+    `revision` None: any commit. `blobs` None: no public source states them; a file of several editions has several.
+    `source` is where the blobs are stated.
     """
 
     revision: str | None = None
-    blobs: Mapping[str, str] | None = None
+    blobs: Mapping[str, tuple[str, ...]] | None = None
     source: str | None = None
 
 
@@ -101,32 +102,34 @@ def read_pin(repo: str, lock: Path = Path(WEIGHTS_LOCK)) -> RemoteCode:
 def pin_of(entry: Mapping[str, Any]) -> RemoteCode:
     """Return the pin of one entry of locks/weights.json."""
     code = entry.get("code") or {}
-    return RemoteCode(entry.get("revision"), code.get("blobs"), code.get("source"))
+    blobs = code.get("blobs")
+    known = None if blobs is None else {name: tuple(values) for name, values in blobs.items()}
+    return RemoteCode(entry.get("revision"), known, code.get("source"))
 
 
 def describe_difference(pin: RemoteCode, folder: Path) -> list[str]:
     """Return how the remote code of a folder differs from its pin, one text a file.
 
-    Blobs decide where they are pinned: the same files at another commit are the same code. Without them the commit
-    decides, which a snapshot's folder is named by. Nothing pinned, or no remote code: no difference.
+    A file is the pinned one when its bytes are a pinned blob, or when it is the blob, unchanged, that a Hub snapshot of
+    the pinned commit links to. An edited blob of a Hub cache is told without a pin too.
     """
-    files = find_code(folder).files
-    if not files:
-        return []
-    if pin.blobs is None:
-        return [] if pin.revision is None else _other_commit(pin.revision, folder)
-    return [
-        f"{name}: blob {blob}, {f'pinned {pinned}' if pinned else 'and no such file is pinned'}"
-        for name in files
-        if (blob := hashing.git_blob_file(folder / name)) != (pinned := pin.blobs.get(name))
+    code = find_code(folder)
+    pinned = pin.blobs or {}
+    at_commit = folder.parent.name == "snapshots" and folder.name == pin.revision
+    told = []
+    for name in code.files:
+        blob, link = hashing.git_blob_file(folder / name), (folder / name).resolve().name
+        if blob in pinned.get(name, ()) or (at_commit and blob == link):
+            continue
+        if name in pinned:
+            told.append(f"{name}: blob {blob}, pinned {' or '.join(pinned[name])}")
+        elif pin != RemoteCode():
+            told.append(f"{name}: blob {blob}, which is not pinned")
+        elif hub_cache_layout.COMMIT.fullmatch(link) and blob != link:
+            told.append(f"{name}: blob {blob}, edited in place: its name is {link}")
+    return told + [
+        f"{entry}: code of another repository, not pinned" for entry in code.elsewhere if pin != RemoteCode()
     ]
-
-
-def _other_commit(revision: str, folder: Path) -> list[str]:
-    commit = folder.name
-    if folder.parent.name != "snapshots" or commit == revision:
-        return []
-    return [f"commit {commit}, pinned {revision}"]
 
 
 def _entry_points(folder: Path) -> tuple[dict[str, str], set[str]]:

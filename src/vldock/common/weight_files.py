@@ -2,10 +2,11 @@
 
 It reads heads and tails of files.
 
-Found: a shard its index names that is not there, a link into nowhere, an empty file, a Git LFS pointer in a file's
-place, JSON that is none, a safetensors file whose length is not what its header says, a zip archive (.bin, .pt) cut
-before or inside its central directory. Not found: a flipped byte inside a tensor; `vldock check weights` hashes for
-that.
+Found: a shard its index names that is not there, a file of remote code (auto_map, relative imports) that is not there
+or no Python, a vision tower without preprocessor_config.json, a link into nowhere, an empty file, a Git LFS pointer in
+a file's place, JSON that is none, a safetensors file whose length is not what its header says, a zip archive (.bin,
+.pt) cut before or inside its central directory. Not found: a flipped byte inside a tensor; `vldock check weights`
+hashes for that.
 Formats: https://huggingface.co/docs/safetensors, PKWARE's APPNOTE 4.3.
 """
 
@@ -19,10 +20,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vldock.common import remote_code
 from vldock.common.errors import InputRefused
 
 WEIGHTS = (".safetensors", ".bin", ".pt", ".pth")
 INDEX = (".safetensors.index.json", ".bin.index.json")
+PREPROCESSOR = "preprocessor_config.json"
+TOWERS = ("clip", "clip_vision_model")
 POINTER = b"version https://git-lfs.github.com/spec/"
 ZIP = b"PK\x03\x04"
 LEGACY_PICKLE = b"\x80\x02"  # torch.save before 1.6: no length to compare with
@@ -54,6 +58,9 @@ def find_faults(folder: Path, *, need_weights: bool = True) -> tuple[Fault, ...]
     indexes = [name for name in names if name.endswith(INDEX) and name not in faulty]
     for index in indexes:
         found += _missing_shards(index, names)
+    found += [fault for fault in _code_faults(folder) if fault.file not in faulty]
+    if PREPROCESSOR not in names and _is_tower(folder / "config.json"):
+        found.append(Fault(PREPROCESSOR, "is not there, and a vision tower is loaded with it", missing=True))
     if need_weights and not indexes and not any(name.endswith(WEIGHTS) for name in names):
         found.append(Fault("weights", f"no file ends in {', '.join(WEIGHTS)}", missing=True))
     return tuple(found)
@@ -99,6 +106,22 @@ def _json_fault(path: Path) -> str | None:
     if path.name.endswith(INDEX) and not (isinstance(value, dict) and isinstance(value.get("weight_map"), dict)):
         return "has no weight_map"
     return None
+
+
+def _code_faults(folder: Path) -> list[Fault]:
+    code = remote_code.find_code(folder)
+    absent = [
+        Fault(name, f"is not there, and {origin} names it", missing=True) for name, origin in code.missing.items()
+    ]
+    return absent + [Fault(name, f"is no Python: {error}") for name, error in code.unreadable.items()]
+
+
+def _is_tower(config: Path) -> bool:
+    """Return whether a configuration is of a CLIP model; LLaVA's towers are (CLIPImageProcessor reads the rest)."""
+    try:
+        return json.loads(config.read_bytes()).get("model_type") in TOWERS
+    except (OSError, ValueError, AttributeError):
+        return False
 
 
 def _missing_shards(index: str, files: Mapping[str, Path]) -> list[Fault]:

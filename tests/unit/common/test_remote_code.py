@@ -82,35 +82,57 @@ def test_a_pinned_blob_that_differs_is_told_with_both(tmp_path: Path) -> None:
     write(tmp_path, config__json={"auto_map": {"A": "a.A"}}, a="from .b import x", b="x = 1")
     blob = hashing.git_blob_file(tmp_path / "a.py")
 
-    told = remote_code.describe_difference(RemoteCode("0" * 40, {"a.py": blob, "b.py": "1" * 40}), tmp_path)
+    told = remote_code.describe_difference(
+        RemoteCode("0" * 40, {"a.py": ("2" * 40, blob), "b.py": ("1" * 40,)}), tmp_path
+    )
 
     assert told == [f"b.py: blob {hashing.git_blob_file(tmp_path / 'b.py')}, pinned {'1' * 40}"]
 
 
 def test_a_file_beside_the_pinned_ones_is_told(tmp_path: Path) -> None:
-    write(tmp_path, config__json={"auto_map": {"A": "a.A"}}, a="")
+    write(tmp_path, config__json={"auto_map": {"A": ["a.A", "org/other--theirs.B"]}}, a="")
 
-    assert "no such file is pinned" in remote_code.describe_difference(RemoteCode(blobs={}), tmp_path)[0]
+    told = remote_code.describe_difference(RemoteCode("0" * 40, {"b.py": ("1" * 40,)}), tmp_path)
+
+    assert [text.partition(":")[0] for text in told] == ["a.py", "org/other--theirs.B"]
 
 
-@pytest.mark.parametrize(("commit", "told"), [("0" * 40, 0), ("1" * 40, 1)])
-def test_without_pinned_blobs_a_snapshot_s_commit_decides(tmp_path: Path, commit: str, told: int) -> None:
-    snapshot = tmp_path / "models--org--name" / "snapshots" / commit
-    write(snapshot, config__json={"auto_map": {"A": "a.A"}}, a="")
+def cached(cache: Path, commit: str = "0" * 40, *, content: str = "x = 1") -> Path:
+    """A snapshot whose a.py is a link to a blob of its name."""
+    snapshot = write(cache / "snapshots" / commit, config__json={"auto_map": {"A": "a.A"}})
+    plain = write(cache / "blobs", a=content) / "a.py"
+    (snapshot / "a.py").symlink_to(plain.rename(plain.with_name(hashing.git_blob_file(plain))))
+    return snapshot
 
-    assert len(remote_code.describe_difference(RemoteCode("0" * 40), snapshot)) == told
+
+@pytest.mark.parametrize("blobs", [None, {"b.py": ("1" * 40,)}, {"a.py": ("1" * 40,)}])
+def test_an_unchanged_blob_of_the_pinned_commit_is_the_pinned_code(tmp_path: Path, blobs: dict[str, str]) -> None:
+    assert remote_code.describe_difference(RemoteCode("0" * 40, blobs), cached(tmp_path)) == []
+    assert remote_code.describe_difference(RemoteCode("1" * 40, blobs), cached(tmp_path, "2" * 40)) != []
+
+
+@pytest.mark.parametrize("pin", [RemoteCode(), RemoteCode("0" * 40), RemoteCode("0" * 40, {"a.py": ("1" * 40,)})])
+def test_a_blob_edited_in_place_is_told_with_and_without_a_pin(tmp_path: Path, pin: RemoteCode) -> None:
+    snapshot = cached(tmp_path)
+    assert remote_code.describe_difference(pin, snapshot) == []
+
+    (snapshot / "a.py").resolve().write_text("x = 2")
+
+    assert [text.partition(":")[0] for text in remote_code.describe_difference(pin, snapshot)] == ["a.py"]
 
 
 def test_a_folder_without_remote_code_differs_from_no_pin(tmp_path: Path) -> None:
-    assert remote_code.describe_difference(RemoteCode("0" * 40, {"a.py": "1" * 40}), write(tmp_path, unused="")) == []
+    assert (
+        remote_code.describe_difference(RemoteCode("0" * 40, {"a.py": ("1" * 40,)}), write(tmp_path, unused="")) == []
+    )
 
 
 def test_a_pin_is_read_from_the_lock(tmp_path: Path) -> None:
-    code = {"blobs": {"a.py": "1" * 40}, "source": "https://h/x"}
+    code = {"blobs": {"a.py": ["1" * 40]}, "source": "https://h/x"}
     entry = {"repo": "org/name", "revision": "0" * 40, "code": code}
     write(tmp_path, lock__json={"repositories": [entry, {"repo": "org/plain", "revision": None}]})
     lock = tmp_path / "lock.json"
 
-    assert remote_code.read_pin("org/name", lock) == RemoteCode("0" * 40, {"a.py": "1" * 40}, "https://h/x")
+    assert remote_code.read_pin("org/name", lock) == RemoteCode("0" * 40, {"a.py": ("1" * 40,)}, "https://h/x")
     assert remote_code.read_pin("org/plain", lock) == remote_code.read_pin("org/absent", lock) == RemoteCode()
     assert remote_code.read_pin("org/name", tmp_path / "absent.json") == RemoteCode()

@@ -53,7 +53,8 @@ def publish(cache: Path, repo: LockedRepo) -> Path:
 
 def as_record(repo: LockedRepo) -> dict[str, Any]:
     """Return the record beside the blobs: commit and files fetched."""
-    return {"schema": 1, **asdict(repo)}
+    fetched = asdict(repo)
+    return {"schema": 1, **{name: fetched[name] for name in ("repo", "revision", "only", "files")}}
 
 
 def read_record(place: Path) -> LockedRepo | None:

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from vldock.common import hub_cache_layout, weight_files
+from vldock.common import hub_cache_layout, remote_code, weight_files
 from vldock.common.tables.editions import CHOICE
 from vldock.common.weight_files import Fault
 from vldock.host.downloads.hub_snapshot import read_record
@@ -79,15 +79,20 @@ def repo_item(locked: LockedRepo, cache: Path, *, quick: bool = False) -> Item:
     files = hub_cache_layout.snapshot(place, reference.commit)
     if locked.revision and reference.commit != locked.revision:
         note = f"refs/main is at {reference.commit}, the lock declares {locked.revision}"
-        return Item("weights", locked.repo, "foreign", str(files), _size(place), (note,))
-    found = list(weight_files.find_faults(files, need_weights=locked.only is None)) + _lacking(locked, place, files)
+        notes = (note, *remote_code.find_unrunnable(files))
+        return Item("weights", locked.repo, "foreign", str(files), _size(place), notes)
+    found = list(weight_files.find_faults(files, need_weights=locked.only is None))
+    found += [fault for fault in _lacking(locked, place, files) if fault.file not in {one.file for one in found}]
     faulty = {fault.file for fault in found}
     if not quick:
         found += [fault for fault in _changed(files, locked) if fault.file not in faulty]
-    state: State = "complete"
+    faulty = {fault.file for fault in found}
+    differences = remote_code.describe_difference(locked.pin, files)
+    other = [text for text in differences if text.partition(":")[0] not in faulty] + remote_code.find_unrunnable(files)
+    state: State = "flawed" if other else "complete"
     if found:
         state = "partial" if all(fault.missing for fault in found) else "corrupt"
-    return Item("weights", locked.repo, state, str(files), _size(place), (*map(str, found), *begun))
+    return Item("weights", locked.repo, state, str(files), _size(place), (*map(str, found), *other, *begun))
 
 
 def _item_without_commit(

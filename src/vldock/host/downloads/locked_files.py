@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from vldock.common import remote_code
 from vldock.common.errors import InputRefused
 from vldock.common.filesystem.atomic import write_json
+from vldock.common.remote_code import RemoteCode
 from vldock.common.tables import editions
 from vldock.common.tables.editions import Edition
 from vldock.host.downloads.partial_file import ExpectedFile
@@ -78,12 +80,22 @@ class HubFile:
 
 @dataclass(frozen=True)
 class LockedRepo:
-    """One repository: commit (null: main), file patterns, and files once recorded."""
+    """One repository: commit (null: main), file patterns, files once recorded, remote code.
+
+    `source` is where the commit is stated; `code` is as weights.json has it.
+    """
 
     repo: str
     revision: str | None = None
     only: tuple[str, ...] | None = None
     files: tuple[HubFile, ...] | None = None
+    source: str | None = None
+    code: Mapping[str, Any] | None = field(default=None, hash=False)
+
+    @property
+    def pin(self) -> RemoteCode:
+        """Its pinned remote code."""
+        return remote_code.pin_of({"revision": self.revision, "code": self.code})
 
 
 @dataclass(frozen=True)
@@ -169,16 +181,21 @@ def record_weights(folder: Path, seen: Iterable[LockedRepo]) -> Path:
     found = {item.repo: item for item in seen}
     raw = _read(folder / WEIGHTS)
     rows = [
-        row if row.files else replace(found[row.repo], only=row.only) if row.repo in found else row
+        _recorded(row, found[row.repo]) if row.repo in found and not row.files else row
         for row in load_weights(folder).repositories
     ]
     return write_json(folder / WEIGHTS, raw | {"repositories": [asdict(row) for row in rows]})
 
 
+def _recorded(row: LockedRepo, seen: LockedRepo) -> LockedRepo:
+    source = row.source if row.revision else "the Hub's main, fetched with --record"
+    return replace(row, revision=seen.revision, files=seen.files, source=source)
+
+
 def _repo(raw: dict[str, Any]) -> LockedRepo:
     files = None if raw["files"] is None else tuple(HubFile(**item) for item in raw["files"])
     only = None if raw["only"] is None else tuple(raw["only"])
-    return LockedRepo(raw["repo"], raw["revision"], only, files)
+    return LockedRepo(raw["repo"], raw["revision"], only, files, raw.get("source"), raw.get("code"))
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 from support.paths import ROOT
 from support.tiny_weights import LLAVA
 
 from vldock.common import matrix
+from vldock.common.hub_cache_layout import COMMIT
 from vldock.host.downloads import locked_files
 
 LOCKS = ROOT / "locks"
@@ -24,3 +28,39 @@ def test_every_repository_of_a_model_is_locked() -> None:
     wanted = {repo for item in matrix.MODELS for repo in (item.repo, *item.needs)}
     assert {item.repo for item in lock.repositories} == wanted
     assert lock.find(LLAVA).revision == "4481d270cc22fd5c4d1bb5df129622006ccd9234"
+
+
+def test_remote_code_is_pinned_by_commit_and_by_blobs_with_their_sources() -> None:
+    pinned = [item for item in locked_files.load_weights(LOCKS).repositories if item.code]
+
+    assert [item.repo.partition("/")[2] for item in pinned] == [
+        "InternVL2-2B",
+        "InternVL2-8B",
+        "MiniCPM-V-2_6",
+        "cogvlm-chat-hf",
+    ]
+    for item in pinned:
+        blobs = item.pin.blobs or {}
+        assert COMMIT.fullmatch(item.revision or "")
+        assert all(COMMIT.fullmatch(blob) for known in blobs.values() for blob in known)
+        assert set((item.code or {})["one_copy"]) <= blobs.keys()
+        assert (item.source or "").startswith("https://")
+        assert item.pin.source
+
+
+def test_a_commit_that_no_source_states_is_null_and_told() -> None:
+    unknown = [item for item in locked_files.load_weights(LOCKS).repositories if item.revision is None]
+
+    assert {item.source for item in unknown} == {"not stated in public sources found"}
+
+
+def test_a_record_keeps_the_pinned_code_and_its_source(tmp_path: Path) -> None:
+    entry = {"repo": "org/code", "revision": None, "only": None, "files": None}
+    code = {"blobs": {"a.py": ["1" * 40]}, "one_copy": [], "source": "https://h/x"}
+    lock = {"schema": 1, "endpoint": "https://h", "repositories": [entry | {"source": "not stated", "code": code}]}
+    (tmp_path / "weights.json").write_text(json.dumps(lock))
+
+    locked_files.record_weights(tmp_path, [locked_files.LockedRepo("org/code", "0" * 40, None, ())])
+
+    found = locked_files.load_weights(tmp_path).find("org/code")
+    assert (found.revision, found.code, found.source) == ("0" * 40, code, "the Hub's main, fetched with --record")
