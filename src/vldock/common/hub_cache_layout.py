@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from vldock.common import hashing
 
+HUB_FOLDER = "huggingface"  # of a cache folder: the image's HUGGINGFACE_HUB_CACHE is /workspace/.cache/huggingface
 RECORD = "vldock.json"
 MAIN = "refs/main"
 COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -29,6 +30,11 @@ def folder(cache: Path, repo: str) -> Path:
     `cache` is the hub cache itself (HUGGINGFACE_HUB_CACHE).
     """
     return cache / f"models--{repo.replace('/', '--')}"
+
+
+def is_hub_cache(path: Path) -> bool:
+    """Return whether a folder holds repositories itself, and is not a folder of caches above such a one."""
+    return any(path.glob("models--*")) and not (path / HUB_FOLDER).is_dir()
 
 
 def repo_of(path: Path) -> str:

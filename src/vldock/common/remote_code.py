@@ -84,9 +84,10 @@ def find_code(folder: Path) -> CodeFiles:
 
 def find_unrunnable(folder: Path) -> list[str]:
     """Return which remote-code files the image cannot run, each with the reason."""
+    first = {(name, package): line for name, package, line in reversed(find_code(folder).imports)}
     return [
         f"{name} imports {package} (line {line}): {UNRUNNABLE[package]}"
-        for name, package, line in find_code(folder).imports
+        for (name, package), line in sorted(first.items())
         if package in UNRUNNABLE
     ]
 

@@ -18,7 +18,7 @@ from vldock.host.downloads import plan as fetch_plan
 from vldock.host.downloads.inventory import Item
 from vldock.host.downloads.locked_files import LockedData
 from vldock.host.util import checkout
-from vldock.host.util.console import console, print_json, size_text
+from vldock.host.util.console import console, print_json, say, size_text
 from vldock.host.util.worker_threads import run_all
 
 
@@ -26,7 +26,7 @@ from vldock.host.util.worker_threads import run_all
 @click.argument("kind", type=click.Choice(("data", "weights")))
 @click.argument("names", nargs=-1)
 @options.DATA
-@options.cache_option("Folder of caches; weights are in its huggingface/.")
+@options.cache_option("Folder of caches; weights are in its huggingface/.", hub_itself=True)
 @options.JOBS
 @click.option("--quick", is_flag=True, help="Heads, tails and sizes only: finds no flipped byte and no flawed row.")
 @options.LOCKS
@@ -45,8 +45,9 @@ def check_command(
 
     Each is complete, flawed, partial, corrupt, foreign or absent. No network is used. Foreign files have
     no lock's declaration; they are listed and harm nothing. The rows of a table are checked as run.py checks them
-    before its first question; a name may be a custom TSV. Exit code 0 only if all NAMES (default: those of `vldock
-    matrix`) are complete.
+    before its first question; a name may be a custom TSV. Of a model's remote code every file must be there, be the
+    pinned one, and run without a compiler. Exit code 0 only if all NAMES (default: those of `vldock matrix`) are
+    complete.
 
     \b
     Examples:
@@ -103,7 +104,10 @@ def _check_weights(
 ) -> tuple[list[Item], list[Item]]:
     if cache is None:
         raise UsageError("no folder of weights", expected="--cache FOLDER")
-    hub = cache / fetch_plan.HUB_FOLDER
+    hub = cache / hub_cache_layout.HUB_FOLDER
+    if hub_cache_layout.is_hub_cache(cache):
+        hub = cache
+        say(f"{cache} is itself a hub cache; other commands take the folder whose {hub_cache_layout.HUB_FOLDER}/ it is")
     lock = locked_files.load_weights(folder)
     chosen = fetch_plan.choose_repos(names, lock)
     ends = run_all(chosen, lambda item: inventory.repo_item(item, hub, quick=quick), jobs=jobs, stop=threading.Event())
@@ -118,7 +122,7 @@ def _print(requested: Sequence[Item], others: Sequence[Item]) -> None:
 
 
 def _repair_command(kind: str, lacking: Sequence[Item]) -> str:
-    if all(item.state == "flawed" for item in lacking):
+    if kind == "data" and all(item.state == "flawed" for item in lacking):
         return "mend the rows named above; run.py refuses the table as it is"
     wrong = [item for item in lacking if item.state == "corrupt"]
     names = " ".join(item.name for item in lacking)

@@ -12,13 +12,14 @@ from typing import Any
 import click
 
 from vldock.common.errors import UsageError
+from vldock.common.hub_cache_layout import HUB_FOLDER
 from vldock.host.cli import options
-from vldock.host.downloads import bundle_write, hub_token, locked_files
+from vldock.host.downloads import bundle_write, code_preview, hub_token, locked_files
 from vldock.host.downloads import execute as fetch_execute
 from vldock.host.downloads import plan as fetch_plan
 from vldock.host.downloads import progress as fetch_progress
 from vldock.host.downloads.http import Hub, Web
-from vldock.host.downloads.plan import HUB_FOLDER, DownloadJob
+from vldock.host.downloads.plan import DownloadJob
 from vldock.host.util import checkout
 from vldock.host.util.console import console, print_json, say
 from vldock.host.util.retry import RetryPolicy
@@ -178,5 +179,8 @@ def _job(
         )
     if "weights" in kinds and roots.hub:
         repos = fetch_plan.choose_repos(names, lock)
-        job += fetch_plan.plan_weights(repos, roots.hub, web=web, jobs=values["jobs"], seed=roots.hub_seed)
+        weights = fetch_plan.plan_weights(repos, roots.hub, web=web, jobs=values["jobs"], seed=roots.hub_seed)
+        pins = {item.repo: item.pin for item in repos}
+        code_preview.require_runnable(web, weights.repos, roots.hub, pins=pins, log=say)
+        job += weights
     return job

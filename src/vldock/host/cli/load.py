@@ -8,10 +8,10 @@ from pathlib import Path
 
 import click
 
+from vldock.common.hub_cache_layout import HUB_FOLDER
 from vldock.host.cli import options
 from vldock.host.downloads import bundle_load
 from vldock.host.downloads.execute import lock_folder
-from vldock.host.downloads.plan import HUB_FOLDER
 from vldock.host.util.console import print_json, say
 
 

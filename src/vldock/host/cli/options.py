@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from vldock.common import hub_cache_layout
+from vldock.common.errors import UsageError
 from vldock.host.util import checkout
 from vldock.host.util.retry import RetryPolicy
 
@@ -41,9 +43,21 @@ def user_option(text: str = "UID:GID. Default: yours, so that results are yours.
     return click.option("--user", help=text)
 
 
-def cache_option(text: str = "Folder of weights and caches; kept between runs.") -> Option:
-    """Return --cache, a folder of the host."""
-    return click.option("--cache", type=PATH, help=text)
+def cache_option(text: str = "Folder of weights and caches; kept between runs.", *, hub_itself: bool = False) -> Option:
+    """Return --cache, a folder of the host; a Hub cache's parent, or, with `hub_itself`, the Hub cache too."""
+    return click.option("--cache", type=PATH, help=text, callback=None if hub_itself else cache_folder)
+
+
+def cache_folder(_: click.Context, __: click.Parameter, value: Path | None) -> Path | None:
+    """Return the folder of caches as typed; raise UsageError for a Hub cache itself."""
+    if value is None or not hub_cache_layout.is_hub_cache(value):
+        return value
+    own = value.name == hub_cache_layout.HUB_FOLDER
+    raise UsageError(
+        f"--cache {value} is itself a Hub cache (models--ORG--NAME)",
+        expected=f"the folder whose {hub_cache_layout.HUB_FOLDER}/ it is",
+        hint=f"--cache {value.absolute().parent}" if own else f"mv {value} FOLDER/huggingface, then --cache FOLDER",
+    )
 
 
 def samples(ctx: click.Context, param: click.Parameter, value: str) -> int | None:

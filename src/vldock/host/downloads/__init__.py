@@ -11,6 +11,7 @@ file            one file: resumed, checked, renamed
 partial_file    NAME.part, its running checksums, its expected content
 http            requests with retries; a token for its own host only
 hub_listing     files of a repository at a commit, and those worth having
+code_preview    remote code read before the weights
 hub_snapshot    verified blobs published as from_pretrained finds them
 hub_token       the Hub's token, from .env or the environment
 locked_files    locks/datasets.json and locks/weights.json

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from vldock.common.errors import InputRefused, UsageError
+from vldock.common.hub_cache_layout import HUB_FOLDER
 from vldock.host.downloads.bundle_read import AGAIN, Manifest, Members, open_members, read_manifest, refuse_damaged
 from vldock.host.downloads.bundle_write import DATA
 from vldock.host.downloads.execute import require_bytes
@@ -24,7 +25,6 @@ from vldock.host.downloads.partial_file import (
     file_checksums,
     rename_durably,
 )
-from vldock.host.downloads.plan import HUB_FOLDER
 from vldock.host.errors import WrongBytes, disk_error
 
 TABLE = re.compile(rf"{DATA}/[A-Za-z0-9][\w.\-]*\.tsv")

@@ -19,12 +19,12 @@ import zstandard
 
 from vldock.common import hub_cache_layout
 from vldock.common.errors import InputRefused, UsageError
+from vldock.common.hub_cache_layout import HUB_FOLDER
 from vldock.host.downloads.bundle_write import ARCHIVE, MANIFEST, parse_manifest
 from vldock.host.downloads.hub_listing import SAFE_PATH
 from vldock.host.downloads.hub_snapshot import from_record
 from vldock.host.downloads.locked_files import LockedRepo
 from vldock.host.downloads.partial_file import ExpectedFile
-from vldock.host.downloads.plan import HUB_FOLDER
 from vldock.host.errors import WrongBytes
 
 REPO = re.compile(r"[A-Za-z0-9][\w.\-]*/[A-Za-z0-9][\w.\-]*")

@@ -19,7 +19,6 @@ from vldock.host.runs import plan as run_plan
 from vldock.host.util.retry import RetryableError
 from vldock.host.util.worker_threads import run_all
 
-HUB_FOLDER = "huggingface"  # of a cache folder: the image's HUGGINGFACE_HUB_CACHE is /workspace/.cache/huggingface
 ALL_MODELS = "all"
 
 

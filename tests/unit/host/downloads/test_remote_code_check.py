@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 from support.download_helpers import put
 from support.fake_hub import git_id
-from support.tiny_weights import REMOTE_CODE, tower
+from support.tiny_weights import REMOTE_CODE, tower, write_locks
 
 from vldock.common import hub_cache_layout
+from vldock.host.cli import main as cli
+from vldock.host.cli.main import invoke
 from vldock.host.downloads import inventory
 from vldock.host.downloads.hub_snapshot import publish
 from vldock.host.downloads.locked_files import LockedRepo
@@ -83,3 +85,17 @@ def test_a_tower_without_its_preprocessor_is_partial_by_name(tmp_path: Path) -> 
     state, notes = look(tmp_path, LockedRepo("org/tower"))
 
     assert (state, notes.count("preprocessor_config.json: is not there")) == ("partial", 1)
+
+
+@pytest.mark.parametrize("folder", ["huggingface", "hub"])
+def test_a_hub_cache_itself_is_checked_and_the_folder_others_take_is_told(
+    tmp_path: Path, folder: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with_code(tmp_path / folder)
+    locks = write_locks(tmp_path / "locks", endpoint="http://h", tables={}, repos=["org/code"])
+    words = ["weights", "org/code", "--locks", str(locks), "--cache"]
+
+    assert invoke(cli.cli, ["check", *words, str(tmp_path / folder)]) == 0
+    assert "is itself a hub cache" in capsys.readouterr().err
+    assert invoke(cli.cli, ["fetch", *words, str(tmp_path / folder)]) == 2
+    assert f"hint: {'--cache ' + str(tmp_path) if folder == 'huggingface' else 'mv '}" in capsys.readouterr().err
