@@ -25,6 +25,7 @@ from vldock.common.errors import InputRefused
 
 WEIGHTS = (".safetensors", ".bin", ".pt", ".pth")
 INDEX = (".safetensors.index.json", ".bin.index.json")
+WHOLE = "every file its index and its auto_map name, each of its full length"
 PREPROCESSOR = "preprocessor_config.json"
 TOWERS = ("clip", "clip_vision_model")
 POINTER = b"version https://git-lfs.github.com/spec/"
@@ -72,7 +73,7 @@ def require_whole(folder: Path, *, repo: str, need_weights: bool = True) -> None
     if found:
         raise InputRefused(
             f"the weights of {repo} in {folder} are not whole: {'; '.join(map(str, found))}",
-            expected="every shard its index names, each of its full length",
+            expected=WHOLE,
             hint=f"on the host: vldock fetch weights {repo} --cache FOLDER",
         )
 

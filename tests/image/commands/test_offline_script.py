@@ -38,6 +38,17 @@ def test_the_script_fails_with_the_error_s_own_code(tmp_path: Path, capsys: pyte
     assert "hint: once, in a container with a network" in said.err
 
 
+@pytest.mark.parametrize("name", ["InternVL2-2B", "OpenGVLab/InternVL2-2B", "org/mine"])
+def test_a_model_s_name_is_told_from_a_data_set_s(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("TRANSFORMERS_CACHE", str(tmp_path))
+    (tmp_path / "models--org--mine").mkdir()
+
+    assert show.main([name, "--cache-dir", str(tmp_path)]) == 2
+    assert f"{name} is a model's name, and this script reads data sets" in capsys.readouterr().err
+
+
 def test_what_is_refused_is_noted() -> None:
     import socket
 

@@ -2,8 +2,8 @@
 
 Checks, step by step, that training can read its data.
 
-Exit status: 0 read; 2 wrong arguments or several configurations; 3 not cached, no token, no space or no permission;
-4 partly cached, unreadable, or a network was used.
+Exit status: 0 read; 2 wrong arguments, a model's name or several configurations; 3 not cached, no token, no space or no
+permission; 4 partly cached, unreadable, or a network was used.
 """
 
 from __future__ import annotations
@@ -19,10 +19,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from vldock.common.errors import InputRefused, VldockError
+from vldock.common import hub_cache_layout
+from vldock.common.errors import InputRefused, UsageError, VldockError
 from vldock.common.filesystem.permissions import can_write, nearest_existing
+from vldock.common.matrix import MODELS
 from vldock.image.offline import mode
 from vldock.image.offline.cached import END_OF_STREAM, Cached, arrow_root, find, hub_root, image_arrow_root
+from vldock.image.weights.hub_snapshots import cache_root
 
 STEPS = 6
 NETWORK = ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto")
@@ -62,7 +65,14 @@ def show(name: str, config: str | None, split: str | None, cache_dir: Path | Non
     _head(1, "offline setting", str(mode.current()))
     also = () if cache_dir else image_arrow_root(root)
     _head(2, "folders", *(_folder(folder) for folder in (root, *also, hub)))
-    _head(3, f"what the cache holds of {name}", *_held(find(name, arrow=root, hub=hub, also=also)))
+    held = find(name, arrow=root, hub=hub, also=also)
+    _head(3, f"what the cache holds of {name}", *_held(held))
+    if not (held.prepared or held.snapshots) and _is_model(name):
+        raise UsageError(
+            f"{name} is a model's name, and this script reads data sets",
+            expected="ORG/NAME of a data set",
+            hint=f"on the host: vldock check weights {name} --cache FOLDER",
+        )
     print(f"[4/{STEPS}] load {name} by name, every connection refused")
     with refuse_network() as attempts:
         from vldock.image.offline.load import load
@@ -74,6 +84,12 @@ def show(name: str, config: str | None, split: str | None, cache_dir: Path | Non
         raise InputRefused(f"a network was asked for: {', '.join(sorted(set(attempts)))}", expected="none")
     if before != {variable: os.environ.get(variable) for variable in mode.VARIABLES}:
         raise InputRefused("the offline setting was changed", expected=str(before))
+
+
+def _is_model(name: str) -> bool:
+    """Return whether a name is a declared model's, or of a model in the cache."""
+    declared = {known for model in MODELS for known in (model.name, model.repo, *model.needs)}
+    return name in declared or hub_cache_layout.folder(cache_root(os.environ), name).is_dir()
 
 
 @contextmanager

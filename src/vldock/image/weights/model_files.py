@@ -77,7 +77,7 @@ def require_whole(repo: str | None) -> None:
         if found:
             raise InputRefused(
                 f"the weights of {name} are not whole: {'; '.join(map(str, found))}",
-                expected="every shard its index names, each of its full length",
+                expected=whole.WHOLE,
                 hint=f"on the host: vldock check weights, then vldock fetch weights {name}",
             )
 

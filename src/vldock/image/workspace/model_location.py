@@ -116,7 +116,7 @@ def require_whole(place: ModelLocation) -> None:
         again = f"vldock fetch weights {place.repo} --cache FOLDER" if place.repo else "copy the folder again"
         raise InputRefused(
             f"the weights of {place.name} in {place.path} are not whole: {'; '.join(map(str, found))}",
-            expected="every shard its index names, each of its full length",
+            expected=whole.WHOLE,
             hint=f"on the host: {again}",
         )
     if (place.folder / ADAPTER).is_file() and not (place.folder / ITS_OWN).is_file():
