@@ -19,7 +19,7 @@ from vldock.host.cli import options
 from vldock.host.util.console import duration_text, print_json, say, size_text
 
 location_options = options.combine(
-    options.cache_option("Default: $WORKSPACE_ROOT/cache, $HF_HOME, ~/.cache/huggingface."),
+    options.cache_option("Default: $WORKSPACE_ROOT/cache, $HF_HOME, ~/.cache/huggingface.", hub_itself=True),
     options.DATA,
     click.option("--features", type=options.PATH, help="Folder of vision features. Default: CACHE/features."),
 )
