@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import json
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -67,7 +68,8 @@ def find_code(folder: Path) -> CodeFiles:
             continue
         files.add(name)
         try:
-            code = ast.parse((folder / name).read_bytes())
+            with warnings.catch_warnings(action="ignore"):  # Python warns of an escape such as "\\d" in a text
+                code = ast.parse((folder / name).read_bytes())
         except (SyntaxError, ValueError) as error:
             unreadable[name] = str(error)
             continue

@@ -60,6 +60,13 @@ def test_a_file_that_is_no_python_is_unreadable(tmp_path: Path) -> None:
     assert list(remote_code.find_code(tmp_path).unreadable) == ["page.py"]
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_text_python_warns_of_is_readable(tmp_path: Path) -> None:
+    write(tmp_path, config__json={"auto_map": {"A": "a.A"}}, a="pattern = '\\d'")
+
+    assert remote_code.find_code(tmp_path).unreadable == {}
+
+
 @pytest.mark.parametrize("line", ["import triton", "import triton.language as tl", "from triton import jit"])
 def test_a_triton_kernel_anywhere_in_the_code_cannot_run(tmp_path: Path, line: str) -> None:
     write(
