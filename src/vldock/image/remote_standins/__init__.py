@@ -7,5 +7,6 @@ base          what a stand-in is, and files common to their snapshots
 record        what reaches a decoder for every sample
 fit           a decoder's memory, from recorded prompts
 internvl2     InternVL2-2B and InternVL2-8B
+sensitivity   the scores of drifted pipelines
 make          the command that makes them all
 """

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import torch
 
 from vldock.image.remote_standins.base import REFUSAL, RemoteStandin, copy_code, write_json, write_weights
 from vldock.image.remote_standins.remote_code.configuration_internvl_chat import InternVLChatConfig
-from vldock.image.remote_standins.remote_code.modeling_internvl_chat import END, START, InternVLChatModel
+from vldock.image.remote_standins.remote_code.modeling_internvl_chat import END, START, SYSTEM, InternVLChatModel
+from vldock.image.remote_standins.sensitivity import replace_method
 from vldock.image.standin.recipe.tokenizer import train_tokenizer
 
 STANDINS = (
@@ -23,6 +26,7 @@ CODE = (
     "modeling_internvl_chat.py",
     "tokenization_internlm2.py",
 )
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 ADDED = (START, END, "<img>", "</img>", "<IMG_CONTEXT>")
 TOKEN = {"lstrip": False, "normalized": False, "rstrip": False, "single_word": False, "special": True}
 
@@ -97,3 +101,45 @@ def _pieces() -> Any:
     import sentencepiece
 
     return sentencepiece.SentencePieceProcessor(model_proto=train_tokenizer())
+
+
+def _tiles(change: Any) -> Any:
+    """Return a drift of the tiles (n, 3, 448, 448) that the wrapper cuts an image into."""
+
+    def drift(_: Any) -> Any:
+        from vlmeval.vlm.internvl import internvl_chat
+
+        return replace_method(internvl_chat, "load_image", change)
+
+    return drift
+
+
+def _rewrite(old: str, new: str) -> Any:
+    """Return a drift of the conversation template."""
+    return lambda wrapper: replace_method(wrapper.model, "format_query", lambda text: text.replace(old, new))
+
+
+def _context_token(wrapper: Any) -> Any:
+    """Return the drift of image features written over another token."""
+    return patch.object(
+        wrapper.model, "chat", functools.partial(wrapper.model.chat, IMG_CONTEXT_TOKEN="</img>", IMG_END_TOKEN="")
+    )
+
+
+DRIFTS = {
+    "template: no newline": _rewrite("assistant\n", "assistant"),
+    "template: other roles": _rewrite(f"{START}user", f"{START}human"),
+    "template: no system": _rewrite(SYSTEM, ""),
+    "tiles reversed": _tiles(lambda tiles: tiles.flip(0) if len(tiles) > 1 else tiles.flip(3)),
+    "thumbnail first": _tiles(lambda tiles: tiles.roll(1, 0) if len(tiles) > 1 else tiles.flip(2)),
+    "mean and std 0.5": _tiles(
+        lambda tiles: (tiles * torch.tensor(STD)[:, None, None] + torch.tensor(MEAN)[:, None, None] - 0.5) / 0.5
+    ),
+    "not normalised": _tiles(
+        lambda tiles: tiles * torch.tensor(STD)[:, None, None] + torch.tensor(MEAN)[:, None, None]
+    ),
+    "BGR": _tiles(lambda tiles: tiles.flip(1)),
+    "no bos": lambda wrapper: patch.object(wrapper.tokenizer, "add_bos_token", False),
+    "another image token": _context_token,
+    "image before the system text": _rewrite(f"{START}system", f"<image>{START}system"),
+}
