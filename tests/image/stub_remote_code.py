@@ -13,6 +13,8 @@ import torch
 from transformers import GenerationConfig, PretrainedConfig, PreTrainedModel, PreTrainedTokenizer
 
 VOCABULARY = ("<|im_start|>", "<|endoftext|>", "</s>", "\n", *map(chr, range(32, 127)))
+ANSWER = "A cat"
+WRAPPERS = {"InternVLChat": {"version": "V2.0"}, "MiniCPM_V_2_6": {}, "CogVlm": {}}  # VLMEvalKit's, with arguments
 CLASSES = {"AutoConfig": "StubConfig", "AutoModel": "StubModel", "AutoModelForCausalLM": "StubModel"}
 
 
@@ -65,14 +67,19 @@ class StubModel(PreTrainedModel):
     def __init__(self, config):
         super().__init__(config)
         self.weight = torch.nn.Linear(2, 2)
+        self.loaded_as = (self.weight.weight.device.type, self.weight.weight.dtype)
         self.register_buffer("cosine", torch.ones(2), persistent=False)
         self.llm = SimpleNamespace(generation_config=GenerationConfig(bos_token_id=1))
-        self.asked, self.said = [], "A cat"
+        self.asked, self.said = [], ANSWER
 
     def chat(self, tokenizer=None, **asked):
-        """Answer as InternVL does to pixel_values, and as MiniCPM-V does to msgs."""
+        """Answer as InternVL does to pixel_values, and as MiniCPM-V does to msgs.
+
+        MiniCPM-V's answer begins with the start token of its language model; it strips the tokenizer's.
+        """
         self.asked.append(asked)
-        return self.said
+        start = self.llm.generation_config.bos_token_id if "msgs" in asked else tokenizer.bos_token_id
+        return self.said if start == tokenizer.bos_token_id else VOCABULARY[start] + self.said
 
     def build_conversation_input_ids(self, tokenizer, *, query, history, images):
         """Return CogVLM's inputs of one question."""

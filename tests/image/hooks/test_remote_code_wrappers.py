@@ -1,49 +1,21 @@
-"""VLMEvalKit's wrappers of models with remote code: device and dtype, with a stub of the remote code."""
+"""VLMEvalKit's wrappers of models with remote code: device, dtype and attention, with a stub of that code."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import fake_cuda
 import pytest
-import stub_remote_code
 import torch
-from PIL import Image
+from stub_remote_code import ANSWER, WRAPPERS
 
 from vldock.common.errors import UsageError
+from vldock.image.answering.model_facts import facts_of
 from vldock.image.vlmeval_hooks.process import placement
 
+pytest_plugins = ["remote_code_fixture"]
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:vlmeval")
-ANSWER = "A cat"
-WRAPPERS = {"InternVLChat": {"version": "V2.0"}, "MiniCPM_V_2_6": {}, "CogVlm": {}}
 every_wrapper = pytest.mark.parametrize("kind", WRAPPERS)
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return stub_remote_code.write(tmp_path_factory.mktemp("checkpoint"))
-
-
-@pytest.fixture(autouse=True)
-def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    import transformers.dynamic_module_utils as remote
-
-    monkeypatch.setattr(remote, "HF_MODULES_CACHE", str(tmp_path / "modules"))
-    for name in ("VLDOCK_DEVICE", "VLDOCK_DEVICE_MAP", "VLDOCK_DTYPE"):
-        monkeypatch.delenv(name, raising=False)
-
-
-@pytest.fixture
-def question(tmp_path: Path) -> list[dict[str, str]]:
-    Image.new("RGB", (60, 40), "red").save(tmp_path / "red.png")
-    return [{"type": "image", "value": str(tmp_path / "red.png")}, {"type": "text", "value": "What is it?"}]
-
-
-def make(kind: str, checkpoint: str) -> Any:
-    import vlmeval.vlm
-
-    return getattr(vlmeval.vlm, kind)(checkpoint, **WRAPPERS[kind])
 
 
 def tensors(value: Any) -> list[torch.Tensor]:
@@ -62,8 +34,8 @@ def floats(wrapper: Any) -> set[tuple[str, torch.dtype]]:
 
 
 @every_wrapper
-def test_a_wrapper_answers_on_a_cpu_in_float32(kind: str, checkpoint: str, question: Any) -> None:
-    wrapper = make(kind, checkpoint)
+def test_a_wrapper_answers_on_a_cpu_in_float32(kind: str, load: Any, question: Any) -> None:
+    wrapper = load(kind)
 
     assert wrapper.generate(question, dataset="POPE") == ANSWER
     assert floats(wrapper) == {("cpu", torch.float32)}
@@ -71,18 +43,43 @@ def test_a_wrapper_answers_on_a_cpu_in_float32(kind: str, checkpoint: str, quest
 
 @every_wrapper
 @pytest.mark.usefixtures("cuda")
-def test_a_wrapper_answers_on_one_gpu_in_bfloat16(kind: str, checkpoint: str, question: Any) -> None:
+def test_a_wrapper_answers_on_one_gpu_in_bfloat16(kind: str, load: Any, question: Any) -> None:
     with fake_cuda.tensors():
-        wrapper = make(kind, checkpoint)
+        wrapper = load(kind)
 
         assert wrapper.generate(question, dataset="POPE") == ANSWER
         assert floats(wrapper) == {("cuda:0", torch.bfloat16)}
         assert wrapper.model.hf_device_map == {"": "cuda:0"}
 
 
-@pytest.fixture
-def cuda(monkeypatch: pytest.MonkeyPatch) -> None:
-    fake_cuda.driver(monkeypatch, count=2)
+@every_wrapper
+@pytest.mark.usefixtures("cuda")
+def test_a_model_never_lies_in_host_memory(kind: str, load: Any) -> None:
+    with fake_cuda.tensors():
+        assert load(kind).model.loaded_as == ("meta", torch.bfloat16)
+
+
+@every_wrapper
+@pytest.mark.usefixtures("cuda")
+def test_an_identity_names_device_and_dtype_as_loaded(kind: str, load: Any) -> None:
+    with fake_cuda.tensors():
+        facts = facts_of(load(kind))
+
+    assert placement.describe(kind) == f"cuda/{facts.dtype}" == "cuda/bfloat16"
+
+
+def test_a_wrapper_that_chooses_its_own_dtype_is_not_named_float32() -> None:
+    assert placement.describe("Qwen2VLChat") == "cpu/unknown"
+
+
+@pytest.mark.parametrize(("supported", "attention"), [(False, "remote code"), (True, "eager")])
+def test_the_attention_of_remote_code_is_transformers_only_where_it_can_be_chosen(
+    monkeypatch: pytest.MonkeyPatch, load: Any, supported: bool, attention: str
+) -> None:
+    wrapper = load("CogVlm")
+    monkeypatch.setattr(type(wrapper.model), "_supports_flash_attn_2", supported)
+
+    assert facts_of(wrapper).attention == attention
 
 
 @pytest.mark.usefixtures("cuda")

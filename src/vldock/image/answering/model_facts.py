@@ -7,6 +7,8 @@ from typing import Any
 
 from vldock.image import cuda_device
 
+REMOTE_CODE = "transformers_modules"  # transformers' package for a checkpoint's own code
+
 
 @dataclass(frozen=True)
 class Facts:
@@ -27,5 +29,15 @@ def facts_of(model: Any) -> Facts:
     if weights is None:
         return Facts("unknown", "unknown", "unknown")
     device = cuda_device.name_of(weights.device) if weights.is_cuda else str(weights.device)
-    attention = getattr(getattr(inner, "config", None), "_attn_implementation", None) or "eager"
-    return Facts(device, str(weights.dtype).removeprefix("torch."), attention)
+    return Facts(device, str(weights.dtype).removeprefix("torch."), _attention(inner))
+
+
+def _attention(inner: Any) -> str:
+    """Return the attention of a model's language model.
+
+    transformers' setting applies to classes that declare several; other remote code has its own.
+    """
+    several = getattr(inner, "_supports_sdpa", False) or getattr(inner, "_supports_flash_attn_2", False)
+    if type(inner).__module__.startswith(REMOTE_CODE) and not several:
+        return "remote code"
+    return getattr(getattr(inner, "config", None), "_attn_implementation", None) or "eager"

@@ -15,6 +15,10 @@ import torch
 from vldock.common.errors import EnvironmentUnfit, UsageError
 from vldock.image.llava_hooks.loading import SPREADING_MAPS, choose_dtype
 
+HALF = {  # by wrapper
+    **dict.fromkeys(("LLaVA", "OwnLLaVA"), "float16"),
+    **dict.fromkeys(("InternVLChat", "MiniCPM_V_2_6", "CogVlm"), "bfloat16"),
+}
 MAP_VARIABLE = "VLDOCK_DEVICE_MAP"
 
 
@@ -56,7 +60,12 @@ def pretrained_options() -> dict[str, Any]:
     return {"torch_dtype": dtype, "low_cpu_mem_usage": True, "device_map": device_map}
 
 
-def describe() -> str:
-    """Return device and dtype, `cuda/float16`, for a run's identity."""
+def describe(wrapper: str) -> str:
+    """Return device and dtype of a wrapper's class, `cuda/float16`, for a run's identity.
+
+    The dtype of a class that chooses its own is `unknown`.
+    """
     where = choose_device()
-    return f"{where.split(':')[0]}/{str(choose_dtype(None, where)).removeprefix('torch.')}"
+    half = HALF.get(wrapper)
+    dtype = str(choose_dtype(None, where, half=half)).removeprefix("torch.") if half else "unknown"
+    return f"{where.split(':')[0]}/{dtype}"

@@ -73,17 +73,18 @@ def make(model: str, dataset: Any, *, args: Any, judge: str | None, factory: Any
     from vldock.image.vlmeval_hooks.process import placement
     from vldock.image.vlmeval_hooks.provenance import prompts  # brings torch along
 
+    spec = specs.model_spec(factory)
     return {
         "schema": 1,
         "model_name": model,
         "benchmark": dataset.dataset_name,
         "limit": args.limit,
         "standin": is_standin(),
-        "model": specs.model_spec(factory),
+        "model": spec,
         "data": {**specs.data_spec(dataset), **text_changes.identity_facts(dataset)},
         "prompt": prompts.template(),
         "engine": options.describe(),
-        "device": placement.describe(),
+        "device": placement.describe(spec["class"]),
         "code": specs.code_spec(),
         "judge": judge or None,
         "samples": len(dataset.data),
