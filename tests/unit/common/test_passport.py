@@ -174,6 +174,16 @@ def test_the_schema_takes_a_passport_and_refuses_a_field_left_out():
         jsonschema.validate({name: value for name, value in PASSPORT.items() if name != "weights"}, schema)
 
 
+def test_the_schema_takes_special_tokens_in_answers_and_a_seed_per_sample():
+    schema = json.loads((checkout.root() / "docs/trust/passport.schema.json").read_text())
+    special = changed("generation", "special_tokens", {"<s>": ["0", "3"]})
+    special["generation"]["seed"] = "per sample"
+    jsonschema.validate(special, schema)
+    special["generation"]["special_tokens"] = ["0", "3"]
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(special, schema)
+
+
 def test_show_counts_what_is_long(write):
     done = run("show", write("a", PASSPORT))
     assert done.exit_code == 0

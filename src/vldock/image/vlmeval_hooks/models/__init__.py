@@ -7,4 +7,5 @@ factories        entries of the tables as references, imported on use
 benchmark_index  benchmark classes and their names
 own_models       custom models: --model NAME=FOLDER
 own_llava        their wrapper
+minicpm          start token and picture sizes of MiniCPM-V 2.6
 """

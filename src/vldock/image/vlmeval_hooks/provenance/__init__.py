@@ -7,5 +7,6 @@ set_aside     moves files of another run away
 specs         model, data and code as comparable values
 prompts       prompts as sent, sample by sample
 sample_notes  fields of a sample's note
+special_tokens  answers that begin with a special token
 passport      everything behind a score
 """

@@ -26,9 +26,10 @@ from vldock.image.answering.types import COMPUTED, HELD, READ
 from vldock.image.vlmeval_hooks.files import table_check, text_changes, tsv
 from vldock.image.vlmeval_hooks.files.output_folder import is_standin
 from vldock.image.vlmeval_hooks.process import redact
-from vldock.image.vlmeval_hooks.provenance import prompts, sample_notes, specs
+from vldock.image.vlmeval_hooks.provenance import prompts, sample_notes, special_tokens, specs
 from vldock.image.weights import model_files
 
+PER_SAMPLE = "per sample"  # from the benchmark and the sample's content
 EXACT = ("exact_matching", "", None)
 _began: list[datetime] = []  # of the cell that is evaluated
 
@@ -52,6 +53,7 @@ def write(folder: str, model: str, dataset: Any, *, args: Any, judge: str | None
     benchmark = str(dataset.dataset_name)
     notes = prompts.read(prompts.path_of(folder, model, benchmark))
     repo = specs.repo_of(factory)
+    special_tokens.print_counts(f"{model} x {benchmark}", notes)
     passport = {
         "schema": SCHEMA,
         "model": model,
@@ -136,18 +138,19 @@ def _sent(note: dict[str, Any]) -> list[Any]:
 def generation_facts(notes: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """Return decoding arguments, engine and batch size; a list where samples differ.
 
-    `actual` is the most rows that any sample was decoded with.
+    `actual` is the most rows that any sample was decoded with; `special_tokens` is there where answers begin with one.
     """
     seen = [note["generation"] for note in notes.values() if "generation" in note]
     engines = [str(note.get("engine", STOCK)).partition("/") for note in notes.values()]
     return {
         "arguments": _distinct(seen),
-        "seed": None,
+        "seed": PER_SAMPLE if any("seed" in note for note in notes.values()) else None,
         "engine": _distinct([name for name, _, _ in engines]),
         "batch_size": {
             "asked": _distinct([int(size) if size.isdigit() else size or 1 for _, _, size in engines]),
             "actual": max((int(note.get("batch", 1)) for note in notes.values()), default=None),
         },
+        **({"special_tokens": found} if (found := special_tokens.count(notes)) else {}),
     }
 
 

@@ -21,7 +21,7 @@ from vldock.common.inference_options import STOCK
 from vldock.common.prompt_style import TEMPLATES, UPSTREAM
 from vldock.image.answering.model_facts import facts_of
 from vldock.image.llava_hooks import markers, positions
-from vldock.image.vlmeval_hooks.provenance import sample_notes
+from vldock.image.vlmeval_hooks.provenance import sample_notes, special_tokens
 
 SUFFIX = "_prompts.jsonl"
 read = sample_notes.read
@@ -135,12 +135,19 @@ def merge_note(note: Mapping[str, Any]) -> None:
     """
     _pending.update(note)
     sample_notes.warn_if_cut(_pending, _pending.get("limit"))
+    _warn_of_special_token()
+
+
+def note_seed(seed: int) -> None:
+    """Add the seed of a sample's random numbers to its note."""
+    if _pending:
+        _pending["seed"] = seed
 
 
 def watch(model: Any) -> Any:
-    """Return the model with generate() wrapped.
+    """Return the model, with its generate() and its wrapper's generate() noted.
 
-    The wrapper notes token ids sent and returned, and arguments.
+    Token ids sent and returned, arguments; an answer that begins with a special token.
     """
     record_model(describe_model(model))
     inner: Any = getattr(model, "model", None)
@@ -158,6 +165,7 @@ def watch(model: Any) -> Any:
         return output
 
     inner.generate = noted
+    model.generate = _note_special_tokens(model)
     model._vldock_noted = True
     return model
 
@@ -170,6 +178,25 @@ def _noting() -> Iterator[None]:
     except Exception as error:  # noqa: BLE001  generate() of another model takes and returns anything
         _pending["unnoted"] = f"{type(error).__name__}: {error}"
         print(f"sample {_pending.get('index')}: no full note: {_pending['unnoted']}", file=sys.stderr, flush=True)
+
+
+def _note_special_tokens(model: Any) -> Any:
+    generate = model.generate
+
+    def noted(*args: Any, **kwargs: Any) -> Any:
+        answer = generate(*args, **kwargs)
+        if _pending:
+            with _noting():
+                _pending.update(special_tokens.describe_answer(answer, special_tokens.list_tokens(model)))
+        _warn_of_special_token()
+        return answer
+
+    return noted
+
+
+def _warn_of_special_token() -> None:
+    if _where and _pending.get("index") is not None:
+        special_tokens.warn_once(str(_where[0]), _pending)
 
 
 def _note_prompt(inner: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[int] | None:

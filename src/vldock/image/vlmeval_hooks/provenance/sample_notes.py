@@ -4,7 +4,8 @@ VLMEvalKit's own loop and our engines write the same notes, one JSON line a samp
 their content), tokens (hash), length, limit, cut, generation (arguments of decoding), hardware, answer (token ids,
 without the prompt's), batch (rows it was decoded with), engine, and with the feature cache features (its space; images
 looked up, by source). Other models than LLaVA have pixels (shapes of the images sent), and unnoted where a note could
-not be taken, with the reason.
+not be taken, with the reason. Some samples have seed (of their random numbers) and special_token (the answer begins
+with it).
 """
 
 from __future__ import annotations
@@ -29,7 +30,12 @@ Note = dict[str, Any]
 
 def describe_question(index: Any, message: Any) -> Note:
     """Return the fields of a note known before the question is asked."""
-    return {"index": str(index), "message": short_hash(hash_images(message))}
+    return {"index": str(index), "message": message_hash(message)}
+
+
+def message_hash(message: Any) -> str:
+    """Return a short hash of a message's texts and of its images' content."""
+    return short_hash(hash_images(message))
 
 
 def describe_prompt(
