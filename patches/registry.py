@@ -18,6 +18,8 @@ ORDER = (
     "patch_vlmeval_cuda_devices",
     "patch_vlmeval_llava_device",
     "patch_vlmeval_remote_code_device",
+    "patch_vlmeval_minicpm_start_token",
+    "patch_vlmeval_minicpm_picture_size",
     "patch_vlmeval_data_root",
     "patch_vlmeval_tsv_integrity",
     "patch_vlmeval_table_look",
