@@ -90,6 +90,21 @@ def test_an_answer_that_was_saved_before_a_kill_is_explained(bench: Bench) -> No
     assert of(bench)["prompts"] == whole["prompts"]
 
 
+BEGINS_WITH_END = """
+import transformers
+transformers.PreTrainedTokenizerBase.batch_decode = lambda *_arguments, **_options: ["</s>Yes"]
+"""
+
+
+def test_answers_that_begin_with_a_special_token_are_told_and_listed(bench: Bench) -> None:
+    done = bench.run(*LIMIT, before=BEGINS_WITH_END)
+
+    told = [line for line in done.stderr.splitlines() if line.startswith("SPECIAL TOKEN ")]
+    assert of(bench)["generation"]["special_tokens"] == {"</s>": ["0", "1"]}
+    assert [line.split(":")[0] for line in told] == ["SPECIAL TOKEN sample 0", f"SPECIAL TOKEN {MODEL} x POPE"]
+    assert "2 of 2 answers begin with '</s>'" in told[1]
+
+
 def test_another_image_is_told_as_data_and_prompts(bench: Bench) -> None:
     bench.run(*LIMIT)
     first = of(bench)
