@@ -130,9 +130,9 @@ DRIFTS = {
     "template: no newline": _rewrite("assistant\n", "assistant"),
     "template: other roles": _rewrite(f"{START}user", f"{START}human"),
     "template: no system": _rewrite(SYSTEM, ""),
-    "tiles reversed": _tiles(lambda tiles: tiles.flip(0) if len(tiles) > 1 else tiles.flip(3)),
-    "thumbnail first": _tiles(lambda tiles: tiles.roll(1, 0) if len(tiles) > 1 else tiles.flip(2)),
-    "mean and std 0.5": _tiles(
+    "order of tiles: reversed": _tiles(lambda tiles: tiles.flip(0) if len(tiles) > 1 else tiles.flip(3)),
+    "order of tiles: thumbnail first": _tiles(lambda tiles: tiles.roll(1, 0) if len(tiles) > 1 else tiles.flip(2)),
+    "normalised by 0.5": _tiles(
         lambda tiles: (tiles * torch.tensor(STD)[:, None, None] + torch.tensor(MEAN)[:, None, None] - 0.5) / 0.5
     ),
     "not normalised": _tiles(
@@ -140,6 +140,6 @@ DRIFTS = {
     ),
     "BGR": _tiles(lambda tiles: tiles.flip(1)),
     "no bos": lambda wrapper: patch.object(wrapper.tokenizer, "add_bos_token", False),
-    "another image token": _context_token,
-    "image before the system text": _rewrite(f"{START}system", f"<image>{START}system"),
+    "image token: another": _context_token,
+    "image token: before the system text": _rewrite(f"{START}system", f"<image>{START}system"),
 }
