@@ -41,6 +41,6 @@ def require(names: Iterable[str]) -> None:
     having = [model.name for model in MODELS if model.standin]
     if without := [name for name in names if name not in having]:
         raise UsageError(
-            f"no stand-in exists for {', '.join(without)}, only for {' and '.join(having)}",
+            f"no stand-in exists for {', '.join(without)}, only for {', '.join(having)}",
             hint=f"for real weights leave out {VARIABLE} (on the host: --standin)",
         )

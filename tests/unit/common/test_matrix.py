@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from vldock.common import matrix
 
 
@@ -33,8 +35,39 @@ def test_names_are_unique_and_checksums_well_formed() -> None:
     assert len({model.name for model in matrix.MODELS}) == 7
 
 
-def test_every_model_of_the_matrix_has_a_stand_in() -> None:
-    assert all(model.standin for model in matrix.matrix_models())
+def test_every_model_has_a_stand_in() -> None:
+    assert all(model.standin for model in matrix.MODELS)
+
+
+def test_seven_models_by_twenty_benchmarks_are_a_hundred_and_forty_cells() -> None:
+    models = [model.name for model in matrix.MODELS]
+    benchmarks = [benchmark.name for benchmark in matrix.matrix_benchmarks()]
+
+    assert len(matrix.cells(models, benchmarks)) == 140
+
+
+def test_the_other_repositories_of_a_model_are_its_tower_and_its_tokenizer() -> None:
+    needs = {model.name: model.needs for model in matrix.MODELS}
+
+    assert needs["llava_v1.5_7b"] == ("openai/clip-vit-large-patch14-336",)
+    assert needs["cogvlm-chat"] == ("lmsys/vicuna-7b-v1.5",)
+    assert needs["InternVL2-2B"] == ()
+
+
+def test_weights_in_float32_take_twice_the_memory() -> None:
+    for model in matrix.MODELS:
+        assert model.cpu_memory == pytest.approx(model.gpu_memory + model.gigabytes)
+
+
+@pytest.mark.parametrize("name", ["cogvlm-chat", "THUDM/cogvlm-chat-hf"])
+def test_a_model_that_needs_a_gpu_is_named_with_the_reason(name: str) -> None:
+    assert matrix.why_not_on_cpu(["llava_v1.5_7b", name]) == (
+        "cogvlm-chat cannot run without a GPU: its vision tower needs xformers' CUDA operators"
+    )
+
+
+def test_the_other_models_run_on_a_cpu() -> None:
+    assert matrix.why_not_on_cpu(model.name for model in matrix.MODELS if model.name != "cogvlm-chat") is None
 
 
 def test_an_undeclared_name_is_none() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from vldock.common.cell_record import Cell
 from vldock.common.errors import InputRefused
-from vldock.common.matrix import find_model
+from vldock.common.matrix import find_benchmark, find_model
 from vldock.host.matrix.scheduler import Task
 from vldock.host.runs.folder import RUN_FILE, RunFolder
 from vldock.host.runs.plan import Key, RunPlan
@@ -21,33 +21,6 @@ START = 10.0  # seconds from `docker run` to a process that has imported everyth
 SECONDS_A_GB = 6.0  # of loading weights; 84 s were measured for the 13.6 GB of LLaVA-1.5-7B
 SECONDS_A_SAMPLE = 0.4  # of LLaVA-1.5-7B; other models by their weight
 STANDIN_LOAD, STANDIN_SAMPLE, STANDIN_ROWS = 1.0, 0.15, 10
-# Approximate rows of a benchmark: for an estimate, never for a result.
-ROWS = {
-    "MMBench_DEV_EN": 4329,
-    "TextVQA_VAL": 5000,
-    "GQA_TestDev_Balanced": 12578,
-    "MMMU_DEV_VAL": 1050,
-    "DocVQA_VAL": 5349,
-    "ChartQA_TEST": 2500,
-    "InfoVQA_VAL": 2801,
-    "OCRBench": 1000,
-    "AI2D_TEST": 3088,
-    "ScienceQA_VAL": 2097,
-    "POPE": 5127,
-    "HallusionBench": 951,
-    "MMStar": 1500,
-    "RealWorldQA": 765,
-    "VisOnlyQA-VLMEvalKit": 900,
-    "VizWiz": 4319,
-    "SEEDBench_IMG": 14232,
-    "BLINK": 1901,
-    "MMBench_DEV_KO": 4329,
-    "SEEDBench_IMG_KO": 14232,
-    "MME": 2374,
-    "NaturalBenchDataset": 7600,
-    "MMStar_KO": 1500,
-}
-OTHER_ROWS = 1000
 
 
 @dataclass(frozen=True)
@@ -143,7 +116,7 @@ def cell_seconds(key: Key, plan: RunPlan, past: PastCell | None) -> float:
     Recorded seconds of a sample, times the requested samples.
     """
     model, benchmark = key
-    rows = past.samples if past and past.whole else STANDIN_ROWS if plan.standin else ROWS.get(benchmark, OTHER_ROWS)
+    rows = past.samples if past and past.whole else STANDIN_ROWS if plan.standin else _rows(benchmark)
     samples = rows if plan.samples is None else min(rows, plan.samples)
     if past is not None:
         return samples * past.seconds / past.samples
@@ -161,3 +134,8 @@ def default_load(model: str, plan: RunPlan) -> float:
 def _weight(model: str) -> float:
     declared = find_model(model)
     return declared.gigabytes if declared else 13.6
+
+
+def _rows(benchmark: str) -> int:
+    declared = find_benchmark(benchmark)
+    return declared.rows if declared else 1000

@@ -70,12 +70,12 @@ DECISIVE = tuple(item.name for item in fields(RunPlan) if item.name not in INCID
 
 
 def choose_models(text: str | None, *, standin: bool) -> tuple[str, ...]:
-    """Return the models of a comma list, or the matrix's two.
+    """Return the models of 'all' (7), of a comma list, or the matrix's two.
 
     Raises UsageError for an undeclared name, and for a model without a stand-in where one is requested.
     """
-    names = _split(text) or [model.name for model in matrix.matrix_models()]
     known = [model.name for model in matrix.MODELS]
+    names = known if text == "all" else _split(text) or [model.name for model in matrix.matrix_models()]
     _refuse_unknown("model", names, known)
     if standin:
         standin_choice.require(names)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from support.builders import a_cell, a_plan
 
+from vldock.common import matrix
 from vldock.common.errors import UsageError
 from vldock.host.runs.plan import RunPlan, choose_benchmarks, choose_models, why_not_success
 
@@ -28,7 +30,15 @@ def test_a_misspelt_benchmark_is_refused_with_the_right_one() -> None:
     assert caught.value.hint == "did you mean POPE?"
 
 
-def test_a_model_without_a_stand_in_is_refused_when_one_is_asked_for() -> None:
+def test_all_models_take_it_to_a_hundred_and_forty() -> None:
+    plan = a_plan(models=choose_models("all", standin=True), benchmarks=choose_benchmarks("all"))
+
+    assert len(plan.cells) == 140
+
+
+def test_a_model_without_a_stand_in_is_refused_when_one_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(matrix, "MODELS", tuple(replace(model, standin=False) for model in matrix.MODELS))
+
     assert choose_models("InternVL2-2B", standin=False) == ("InternVL2-2B",)
     with pytest.raises(UsageError, match="no stand-in exists for InternVL2-2B"):
         choose_models("InternVL2-2B", standin=True)

@@ -59,7 +59,7 @@ INFERENCE = (
 matrix_options = shared.combine(
     shared.IMAGE,
     shared.SAMPLES,
-    click.option("--models", help="Comma list. Default: the two LLaVA-1.5 models."),
+    click.option("--models", help="all (7), or a comma list. Default: the two LLaVA-1.5 models."),
     click.option("--benchmarks", default="all", show_default=True, help="all (20), all24, or a comma list."),
     shared.GPUS,
     *DEVICES,
