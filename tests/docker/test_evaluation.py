@@ -83,15 +83,20 @@ def test_a_reference_written_by_hand_is_named_and_mended(run_in_image, my_table,
 @pytest.mark.parametrize(
     "argv",
     [
-        pytest.param([*RUN, "--data", "POPE", "--model", "sharegpt4v_7b"], id="run.py"),
+        pytest.param([*RUN, "--data", "POPE", "--model", "InternVL2-1B"], id="run.py"),
         pytest.param(
-            [*IMAGE, "evaluate", "--data", "POPE", "--model", "sharegpt4v_7b", "--out", "/tmp/o"], id="evaluate"
-        ),
-        pytest.param(
-            [*IMAGE, "predict", "--model", "sharegpt4v_7b", "--image", f"data:image/png;base64,{PICTURE}", "Who?"],
+            [
+                *IMAGE,
+                "predict",
+                "--model",
+                "OpenGVLab/InternVL2-1B",
+                "--image",
+                f"data:image/png;base64,{PICTURE}",
+                "Who?",
+            ],
             id="predict",
         ),
-        pytest.param([*IMAGE, "session", "serve", "--model", "sharegpt4v_7b"], id="session"),
+        pytest.param([*IMAGE, "session", "serve", "--model", "InternVL2-1B"], id="session"),
     ],
 )
 def test_a_model_without_a_stand_in_says_so_in_one_line(run_in_image, argv):
@@ -99,7 +104,27 @@ def test_a_model_without_a_stand_in_says_so_in_one_line(run_in_image, argv):
     assert done.exit_code == 2, done.text
     (line,) = [line for line in done.text.splitlines() if line.startswith("error:")]
     assert line.startswith("error: no stand-in exists for ")
-    assert "only for llava_v1.5_7b and llava_v1.5_13b" in line
+    assert "only for llava_v1.5_7b, " in line
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        pytest.param([*RUN, "--data", "POPE", "--model", "llava_v1.5_7b", "cogvlm-chat"], id="run.py"),
+        pytest.param(
+            [*IMAGE, "evaluate", "--data", "POPE", "--model", "cogvlm-chat", "--out", "/tmp/o"], id="evaluate"
+        ),
+        pytest.param(
+            [*IMAGE, "predict", "--model", "cogvlm-chat", "--image", f"data:image/png;base64,{PICTURE}", "Who?"],
+            id="predict",
+        ),
+    ],
+)
+def test_a_model_that_needs_a_gpu_is_refused_before_anything_is_loaded(run_in_image, argv):
+    done = run_in_image(argv)
+    assert done.exit_code == 3, done.text
+    assert "error: cogvlm-chat cannot run without a GPU: its vision tower needs xformers" in done.text
+    assert "VLDOCK_STANDIN=1 for its stand-in" in done.text
 
 
 @pytest.mark.parametrize(

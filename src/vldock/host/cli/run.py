@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from vldock.common import standin_choice
 from vldock.host.cli.options import container_options
 from vldock.host.containers import gpus, terminal
 from vldock.host.containers.spec import Mount
@@ -32,12 +33,13 @@ def run_container(
 
     `mounts` are added to those of the options.
 
-    Raises EnvironmentUnfit where no Docker engine answers.
+    Raises EnvironmentUnfit where no Docker engine answers, and as `gpus.choose_for` for the command's models.
     """
-    chosen, line = gpus.resolve(gpus_asked, docker_client.require_engine())
-    say(line)
-    user = options.pop("user") or terminal.caller_user()
     env = terminal.parse_environment(pairs, standin=standin)
+    standin, status = bool(standin_choice.read_choice(env)), docker_client.require_engine()
+    chosen, lines = gpus.choose_for([*gpus.named_models(argv)], gpus_asked, status, standin=standin)
+    say("\n".join(lines))
+    user = options.pop("user") or terminal.caller_user()
     spec = terminal.make_spec(argv, env=env, user=user, gpus=chosen, **options)
     spec = replace(spec, mounts=(*spec.mounts, *mounts))
     return terminal.run_attached(spec, cli=docker_cli.require_any(), log=say, stdin=stdin)

@@ -16,6 +16,7 @@ from vldock.common.errors import UsageError
 from vldock.common.matrix import BENCHMARKS, MODELS, Benchmark, find_benchmark, find_model
 from vldock.image.evaluation.cell import CellJob
 from vldock.image.evaluation.cell_identity import NOT_YET, cell_identity
+from vldock.image.vlmeval_hooks.models import requirements
 from vldock.image.vlmeval_hooks.run import sample_limit, unknown_names
 
 
@@ -62,14 +63,15 @@ def find_benchmarks(requested: list[str]) -> list[Benchmark]:
 
 
 def require_model(name: str) -> None:
-    """Raise UsageError for a model outside the matrix.
+    """Raise UsageError for an undeclared model, or one without a required stand-in.
 
-    Also for one without a required stand-in.
+    EnvironmentUnfit for one without a GPU it needs.
     """
     if find_model(name) is None:
         raise unknown_name("model", name, [model.name for model in MODELS])
     if standin_choice.read_choice(os.environ):
         standin_choice.require([name])
+    requirements.require_gpu([name])
 
 
 def unknown_name(kind: str, name: str, known: list[str]) -> UsageError:

@@ -24,6 +24,7 @@ from vldock.image.predict.pictures import Picture, PictureReader
 from vldock.image.predict.prompt_sent import SentPrompt, describe_prompt
 from vldock.image.predict.request import Answer, Request
 from vldock.image.vlmeval_hooks.files.output_folder import is_standin
+from vldock.image.vlmeval_hooks.models import requirements
 from vldock.image.vlmeval_hooks.provenance import prompts
 from vldock.image.workspace import model_location, naming
 from vldock.image.workspace.model_location import ModelLocation
@@ -101,8 +102,9 @@ def load(name: str, *, base: str | None = None, prompt: str | None = None, max_n
 
     `base` is the model of an adapter; `prompt` is a wording as in VLDOCK_PROMPT; `max_new_tokens` None leaves
     run.py's limit. Raises the errors of model_location.resolve and require_whole, InputRefused for a model that is no
-    LLaVA, UsageError for a `prompt` where the model brings its own wording.
+    LLaVA, UsageError for a `prompt` where the model brings its own wording, EnvironmentUnfit without a GPU it needs.
     """
+    requirements.require_gpu([name])
     place = model_location.resolve(name)
     if naming.is_llava(place) is False:
         raise InputRefused(

@@ -124,11 +124,13 @@ class LoadedModels:
 
         from vldock.image.engines import memoized_tower
         from vldock.image.vlmeval_hooks.models import build as model_build
+        from vldock.image.vlmeval_hooks.models import requirements
         from vldock.image.vlmeval_hooks.provenance import prompts, specs
         from vldock.image.vlmeval_hooks.run import unknown_names
 
         if name not in supported_VLM:
             raise UsageError(f"unknown model {name!r}", expected="a name of vlmutil mlist all")
+        requirements.require_gpu([name])
         if standin_choice.read_choice(os.environ):
             standin_choice.require(unknown_names.find_hub_models([name]))
         self._other[name] = {"name": name, "state": "loading", "error": None}

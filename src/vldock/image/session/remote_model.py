@@ -13,6 +13,7 @@ from vldock.common import inference_options, standin_choice
 from vldock.common.cache_env import FEATURES_VARIABLE
 from vldock.image.session.worker_client import DEAD, DEATHS, WorkerClient, WorkerDied, log
 from vldock.image.vlmeval_hooks.models import build as model_build
+from vldock.image.vlmeval_hooks.models import requirements
 from vldock.image.vlmeval_hooks.provenance import prompts, specs
 from vldock.image.vlmeval_hooks.run import unknown_names
 
@@ -51,6 +52,7 @@ class RemoteModels:
             raise Declined(f"batches are prepared with {prompts.VARIABLE}={self._template} here")
         from vlmeval.config import supported_VLM
 
+        requirements.require_gpu(args.model)
         if standin_choice.read_choice(os.environ):
             standin_choice.require(unknown_names.find_hub_models(args.model))
         for name in args.model:

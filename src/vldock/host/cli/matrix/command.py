@@ -59,6 +59,7 @@ def matrix_command(ctx: click.Context, /, **options: Any) -> int:
       vldock matrix --standin --network none --gpus none
       vldock matrix --samples 10 --data ~/LMUData --cache ~/vldock-cache --env-file .env
       vldock matrix --models llava_v1.5_7b --benchmarks POPE,MMStar --samples 100
+      vldock matrix --standin --models all
       vldock matrix --gpus all --dry-run
       vldock matrix --resume outputs/20260101-120000
     """
@@ -118,8 +119,8 @@ def _plan(
 ) -> RunPlan:
     models = choose_models(options["models"], standin=options["standin"])
     benchmarks = choose_benchmarks(options["benchmarks"])
-    chosen, line = gpus.resolve(options["gpus_asked"], status)
-    say(line)
+    chosen, lines = gpus.choose_for(models, options["gpus_asked"], status, standin=options["standin"])
+    say("\n".join(lines))
     if not options["standin"]:
         for name, lost in (("data", "benchmarks"), ("cache", "weights")):
             if options[name] is None:

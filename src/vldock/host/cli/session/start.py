@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from vldock.common import standin_choice
 from vldock.host.cli.options import container_options, json_option
 from vldock.host.containers import gpus, terminal
 from vldock.host.containers.spec import Spec
@@ -79,10 +80,12 @@ def start_command(name: str, dry_run: bool, as_json: bool, timeout: float, keep_
 
 def _spec(client: Any, status: docker_client.EngineStatus, name: str, models: tuple[str, ...], **options: Any) -> Spec:
     idle = session_spec.idle_seconds(options.pop("idle"), keep=options.pop("keep"), restart=options["restart"])
-    owner, standin = options.pop("owner"), options.pop("standin")
+    owner, env = options.pop("owner"), terminal.parse_environment(options.pop("pairs"), standin=options.pop("standin"))
+    standin = bool(standin_choice.read_choice(env))
+    chosen_models = choose_models(",".join(models), standin=standin) if models else ()
     requested = session_spec.SessionOptions(
         name=name,
-        models=choose_models(",".join(models), standin=standin) if models else (),
+        models=chosen_models,
         idle=idle,
         restart=options.pop("restart"),
         read_only=options.pop("read_only"),
@@ -90,9 +93,8 @@ def _spec(client: Any, status: docker_client.EngineStatus, name: str, models: tu
         owner=session_owner.owner_mark(owner) if owner else None,
     )
     session_spec.container_name(name)
-    chosen, line = gpus.resolve(options.pop("gpus_asked"), status)
-    say(line)
-    env = terminal.parse_environment(options.pop("pairs"), standin=standin)
+    chosen, lines = gpus.choose_for(chosen_models, options.pop("gpus_asked"), status, standin=standin)
+    say("\n".join(lines))
     user = options.pop("user") or terminal.caller_user()
     reaps = session_spec.reaps_orphans(local_images.find(client, options["image"], hint="vldock build"))
     return session_spec.container_spec(

@@ -18,6 +18,7 @@ from vldock.image.startup.data_root import lmu_data_root
 from vldock.image.vlmeval_hooks.files import lmudata, table_check
 from vldock.image.vlmeval_hooks.files.output_folder import STANDIN, is_standin
 from vldock.image.vlmeval_hooks.models import build as model_build
+from vldock.image.vlmeval_hooks.models import requirements
 from vldock.image.vlmeval_hooks.process import error_lines, ranks
 from vldock.image.vlmeval_hooks.run import cell_outcomes, judge, unknown_names
 from vldock.image.vlmeval_hooks.run.cell_outcomes import CellOutcome
@@ -82,8 +83,10 @@ def preflight(args: Any) -> list[str]:
     judge.require_key(args)
     wrong = [] if args.base_url else unknown_names.unknown_models(args.model)
     wrong += unknown_names.unknown_benchmarks(args.data)
-    if is_standin() and not (wrong or args.base_url or args.mode == "eval"):
-        standin_choice.require(unknown_names.find_hub_models(args.model))
+    if not (wrong or args.base_url or args.mode == "eval"):
+        requirements.require_gpu(args.model)
+        if is_standin():
+            standin_choice.require(unknown_names.find_hub_models(args.model))
     if not wrong:
         lmudata.require_writable(lmu_data_root())
     return wrong
