@@ -29,7 +29,7 @@ class Model:
     `tower` and `tokenizer` are repositories of their own, None where `repo` holds these files. Sizes are in GB:
     `gigabytes` of the weights in half precision, `working` of activations, logits and keys and values of the largest
     prompt of one image in the benchmarks below, by arithmetic (docs/use/models.md). `attention` is what runs in this
-    image, for the language model and for the vision tower where that differs.
+    image in the language model, `vision_attention` in a vision tower that differs.
     """
 
     name: str
@@ -37,7 +37,8 @@ class Model:
     family: Literal["LLaVA", "InternVL2", "MiniCPM-V", "CogVLM"]
     gigabytes: float
     working: float
-    attention: str = "SDPA"
+    attention: Literal["SDPA", "eager"] = "SDPA"
+    vision_attention: Literal["eager", "xformers"] | None = None
     tower: str | None = None
     tokenizer: str | None = None
     remote_code: bool = True
@@ -88,14 +89,14 @@ MODELS: tuple[Model, ...] = (
     Model("sharegpt4v_7b", "Lin-Chen/ShareGPT4V-7B", "LLaVA", 13.5, 2.4, tower=SHAREGPT4V_TOWER, remote_code=False),
     Model("InternVL2-2B", "OpenGVLab/InternVL2-2B", "InternVL2", 4.4, 8.0, "eager"),
     Model("InternVL2-8B", "OpenGVLab/InternVL2-8B", "InternVL2", 16.2, 15.0, "eager"),
-    Model("MiniCPM-V-2_6", "openbmb/MiniCPM-V-2_6", "MiniCPM-V", 16.2, 4.8, "SDPA, vision eager"),
+    Model("MiniCPM-V-2_6", "openbmb/MiniCPM-V-2_6", "MiniCPM-V", 16.2, 4.8, vision_attention="eager"),
     Model(
         "cogvlm-chat",
         "THUDM/cogvlm-chat-hf",
         "CogVLM",
         35.3,
         2.7,
-        "SDPA, vision xformers",
+        vision_attention="xformers",
         tokenizer="lmsys/vicuna-7b-v1.5",
         why_no_cpu=XFORMERS_ONLY,
     ),

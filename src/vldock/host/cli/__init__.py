@@ -10,6 +10,7 @@ matrix/         matrix
 report          report, compare
 run             run, shell
 session/        session and its subcommands
+catalogue/      models, benchmarks
 
 Every other module holds the command of its name: cache, check, clean, doctor, equal, fetch, load, os_packages,
 passport, predict, promote, rebuild_proof, receipt, sbom, train, verify, version.

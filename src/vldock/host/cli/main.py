@@ -58,6 +58,8 @@ GROUPS = {
         "shell": Entry("run", "shell_command", "Open bash in a container, with all mounts."),
     },
     "Inspect": {
+        "models": Entry("catalogue.models", "models_command", "List the models, what each needs, and weights here."),
+        "benchmarks": Entry("catalogue.benchmarks", "benchmarks_command", "List the benchmarks, and tables here."),
         "doctor": Entry("doctor", "doctor_command", "Report whether this machine and the image are fit."),
         "check": Entry("check", "check_command", "Check that benchmarks and weights are complete and valid."),
         "cache": Entry("cache", "cache_group", "List, verify, prune and diagnose the caches."),
