@@ -52,6 +52,17 @@ class Model:
         return tuple(repo for repo in (self.tower, self.tokenizer) if repo)
 
     @property
+    def attentions(self) -> str:
+        """Attention of the language model, then after a slash a vision tower's own."""
+        return f"{self.attention}/{self.vision_attention}" if self.vision_attention else self.attention
+
+    @property
+    def tried(self) -> tuple[str, ...]:
+        """What it was run with when this was written; never its real weights."""
+        published = ("a tiny random instance of its published code on a CPU",) if self.remote_code else ()
+        return (*(("its stand-in",) if self.standin else ()), *published)
+
+    @property
     def gpu_memory(self) -> float:
         """GB of GPU memory in half precision."""
         return self.gigabytes + self.working

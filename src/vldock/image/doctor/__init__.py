@@ -3,6 +3,7 @@
 Exit status 3 when any check fails, else 0. Called by image.__main__ and, through it, by `vldock doctor`.
 
 hardware   GPU, driver, shared memory
+models     memory of each model on this device, its attention, what it was tried with
 software   lock, patches, LLaVA's import, attention
 workspace  user, caches, disk, benchmark files, weights, token
 """
@@ -18,7 +19,7 @@ from functools import partial
 
 from vldock.common.check import Check, run_check
 from vldock.common.errors import EnvironmentUnfit
-from vldock.image.doctor import hardware, software, workspace
+from vldock.image.doctor import hardware, models, software, workspace
 from vldock.image.startup import prepare as startup
 
 MARKS = {"ok": "ok", "warn": "warn", "fail": "FAIL", "skip": "-"}
@@ -58,6 +59,7 @@ def examine(*, require_gpu: bool = False) -> list[Check]:
         "token": workspace.check_token,
         "benchmarks": workspace.check_data,
         "weights": workspace.check_weights,
+        "models": models.check_models,
     }
     return [check for name, look in looks.items() for check in run_check(name, look)]
 

@@ -14,8 +14,6 @@ from vldock.common.check import Check
 from vldock.image import cuda_device
 
 DRIVER_NEEDED = 12000  # CUDA 12.1 runs on every driver of the CUDA 12 series (minor version compatibility)
-MEMORY_7B = 16  # GiB: 13.5 GB of weights in half precision, the vision tower and the cache
-MEMORY_13B = 30
 SHM_NEEDED = 1 << 30
 GPUS = "docker run --gpus all ... (the host needs NVIDIA's driver and its container toolkit)"
 TOO_NEW = (
@@ -70,7 +68,7 @@ def check_gpu(*, required: bool = False) -> list[Check]:
 
 
 def judge(machine: Machine, *, required: bool) -> list[Check]:
-    """Return the findings about driver, architecture, count and memory, each with advice."""
+    """Return the findings about driver, architecture and count, each with advice."""
     if machine.gpus:
         count = f"{len(machine.gpus)} visible to torch, {machine.device_files or 'no'} device files"
         return [
@@ -106,10 +104,6 @@ def _judge_one(index: int, gpu: Gpu, machine: Machine) -> Check:
         newest = max((arch_of(name) for name in machine.architectures), default=(0, 0))
         hint = TOO_NEW if gpu.capability > newest else "this GPU is older than any torch 2.1.2 was built for"
         return Check(name, "fail", seen, expected, hint)
-    if gpu.memory < MEMORY_7B:
-        return Check(name, "warn", seen, f"{MEMORY_7B} GiB for a 7B model in half precision", "use InternVL2-2B here")
-    if gpu.memory < MEMORY_13B:
-        return Check(name, "ok", f"{seen}: enough for 7B models, not for 13B ({MEMORY_13B} GiB)")
     return Check(name, "ok", seen)
 
 

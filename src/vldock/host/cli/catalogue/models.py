@@ -20,7 +20,6 @@ from vldock.host.util import checkout
 from vldock.host.util.console import console, print_json, size_text
 
 WORST_FIRST = ("corrupt", "foreign", "partial", "absent", "complete")
-TRIED_PUBLISHED = "a tiny random instance of its published code, on a CPU"
 NOTES = """\
 GB of weights; GB of memory on a GPU, and on a CPU in float32, for the largest
 prompt of one image, by arithmetic. attention: language model/vision tower.
@@ -73,13 +72,12 @@ def describe_model(model: Model, lock: WeightsLock, hub: Path | None) -> dict[st
         "gpu_memory_gb": round(model.gpu_memory, 1),
         "cpu_memory_gb": None if model.why_no_cpu else round(model.cpu_memory, 1),
         "why_no_cpu": model.why_no_cpu,
-        "attention": model.attention,
-        "vision_attention": model.vision_attention or model.attention,
+        "attention": model.attentions,
         "standin": model.standin,
         "in_matrix": model.in_matrix,
         "pinned": all(one["revision"] for one in repositories),
         "state": "partial" if found == {"absent", "complete"} else _worst(found),
-        "tried": [*(["its stand-in"] if model.standin else []), *([TRIED_PUBLISHED] if model.remote_code else [])],
+        "tried": list(model.tried),
         "repositories": repositories,
     }
 
@@ -111,7 +109,7 @@ def _table(entries: Sequence[Mapping[str, Any]]) -> Table:
             f"{one['weights_gb']:.0f}",
             f"{one['gpu_memory_gb']:.0f}",
             "no" if one["why_no_cpu"] else f"{one['cpu_memory_gb']:.0f}",
-            _attention(one, "/"),
+            one["attention"],
             "remote" if one["remote_code"] else "image",
             _yes(one["pinned"]),
             _yes(one["standin"]),
@@ -130,7 +128,7 @@ def detail_lines(one: Mapping[str, Any]) -> Iterator[str]:
         "size": f"{one['weights_gb']} GB of weights in half precision",
         "on a GPU": f"{one['gpu_memory_gb']} GB of GPU memory in half precision, by arithmetic",
         "on a CPU": f"no: {one['why_no_cpu']}" if one["why_no_cpu"] else cpu,
-        "attention": _attention(one, ", vision tower "),
+        "attention": one["attention"],
         "stand-in": _yes(one["standin"]),
         "tried with": f"{'; '.join(one['tried'])}; never with its real weights",
     }
@@ -144,11 +142,6 @@ def detail_lines(one: Mapping[str, Any]) -> Iterator[str]:
             yield f"{'':<13}here: {repository['state']}{size}"
         yield from (f"{'':<13}  {note}" for note in repository["notes"])
     yield f"{'fetch':<13}vldock fetch weights {one['name']} --cache FOLDER"
-
-
-def _attention(one: Mapping[str, Any], join: str) -> str:
-    """Return the attention of the language model, and of a vision tower that differs."""
-    return join.join(dict.fromkeys((one["attention"], one["vision_attention"])))
 
 
 def _yes(value: bool) -> str:
