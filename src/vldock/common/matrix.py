@@ -29,7 +29,8 @@ class Model:
     `tower` and `tokenizer` are repositories of their own, None where `repo` holds these files. Sizes are in GB:
     `gigabytes` of the weights in half precision, `working` of activations, logits and keys and values of the largest
     prompt of one image in the benchmarks below, by arithmetic (docs/use/models.md). `attention` is what runs in this
-    image in the language model, `vision_attention` in a vision tower that differs.
+    image in the language model, `vision_attention` in a vision tower that differs. `remote_code`: its classes are in
+    its repository (trust_remote_code); the others are LLaVA's.
     """
 
     name: str
@@ -41,7 +42,7 @@ class Model:
     vision_attention: Literal["eager", "xformers"] | None = None
     tower: str | None = None
     tokenizer: str | None = None
-    remote_code: bool = True
+    remote_code: bool = False
     why_no_cpu: str | None = None
     standin: bool = True
     in_matrix: bool = False
@@ -95,12 +96,12 @@ LLAVA_7B, LLAVA_13B = "liuhaotian/llava-v1.5-7b", "liuhaotian/llava-v1.5-13b"
 XFORMERS_ONLY = "its vision tower needs xformers' CUDA operators"
 
 MODELS: tuple[Model, ...] = (
-    Model("llava_v1.5_7b", LLAVA_7B, "LLaVA", 13.6, 2.4, tower=CLIP, remote_code=False, in_matrix=True),
-    Model("llava_v1.5_13b", LLAVA_13B, "LLaVA", 26.1, 3.9, tower=CLIP, remote_code=False, in_matrix=True),
-    Model("sharegpt4v_7b", "Lin-Chen/ShareGPT4V-7B", "LLaVA", 13.5, 2.4, tower=SHAREGPT4V_TOWER, remote_code=False),
-    Model("InternVL2-2B", "OpenGVLab/InternVL2-2B", "InternVL2", 4.4, 8.0, "eager"),
-    Model("InternVL2-8B", "OpenGVLab/InternVL2-8B", "InternVL2", 16.2, 15.0, "eager"),
-    Model("MiniCPM-V-2_6", "openbmb/MiniCPM-V-2_6", "MiniCPM-V", 16.2, 4.8, vision_attention="eager"),
+    Model("llava_v1.5_7b", LLAVA_7B, "LLaVA", 13.6, 2.4, tower=CLIP, in_matrix=True),
+    Model("llava_v1.5_13b", LLAVA_13B, "LLaVA", 26.1, 3.9, tower=CLIP, in_matrix=True),
+    Model("sharegpt4v_7b", "Lin-Chen/ShareGPT4V-7B", "LLaVA", 13.5, 2.4, tower=SHAREGPT4V_TOWER),
+    Model("InternVL2-2B", "OpenGVLab/InternVL2-2B", "InternVL2", 4.4, 8.0, "eager", remote_code=True),
+    Model("InternVL2-8B", "OpenGVLab/InternVL2-8B", "InternVL2", 16.2, 15.0, "eager", remote_code=True),
+    Model("MiniCPM-V-2_6", "openbmb/MiniCPM-V-2_6", "MiniCPM-V", 16.2, 4.8, vision_attention="eager", remote_code=True),
     Model(
         "cogvlm-chat",
         "THUDM/cogvlm-chat-hf",
@@ -109,6 +110,7 @@ MODELS: tuple[Model, ...] = (
         2.7,
         vision_attention="xformers",
         tokenizer="lmsys/vicuna-7b-v1.5",
+        remote_code=True,
         why_no_cpu=XFORMERS_ONLY,
     ),
 )
