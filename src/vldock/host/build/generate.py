@@ -1,4 +1,4 @@
-"""Text generated from a declaration: the Dockerfile's ENV block, reference scores, exit codes.
+"""Text generated from a declaration: the Dockerfile's ENV block, reference scores, exit codes, models.
 
 `--check` fails on a difference and writes nothing.
 
@@ -15,7 +15,7 @@ from pathlib import Path
 from vldock.common.cache_env import render_dockerfile_env
 from vldock.common.errors import InputRefused
 from vldock.common.filesystem.atomic import write_text
-from vldock.host.build import exit_codes
+from vldock.host.build import exit_codes, model_table
 from vldock.host.reports import reference_scores
 from vldock.host.util import checkout
 
@@ -23,6 +23,7 @@ ROOT = checkout.root()
 DOCKERFILE = ROOT / "docker" / "transformers-4.37" / "Dockerfile"
 REFERENCE_SCORES = ROOT / "docs" / "trust" / "reference-scores.md"
 EXIT_CODES = ROOT / "docs" / "use" / "exit-codes.md"
+MODELS = ROOT / "docs" / "use" / "models.md"
 OPEN = "# generated from src/vldock/common/cache_env.py by `make generate`"
 CLOSE = "# end generated"
 
@@ -48,10 +49,13 @@ def render_all() -> list[tuple[Path, str, str]]:
     dockerfile = with_block(DOCKERFILE.read_text(encoding="utf-8"), render_dockerfile_env())
     codes = EXIT_CODES.read_text(encoding="utf-8")
     codes = with_block(codes, exit_codes.markdown_table(), opening=exit_codes.OPEN, closing=exit_codes.CLOSE)
+    models = MODELS.read_text(encoding="utf-8")
+    models = with_block(models, model_table.markdown_table(), opening=model_table.OPEN, closing=model_table.CLOSE)
     return [
         (DOCKERFILE, dockerfile, "the ENV declared in common/cache_env.py"),
         (REFERENCE_SCORES, reference_scores.markdown(), "what host/reports/data/reference_scores.json declares"),
         (EXIT_CODES, codes, "what common/errors.py and host/errors.py declare"),
+        (MODELS, models, "what common/matrix.py declares"),
     ]
 
 
