@@ -14,6 +14,7 @@ from openpyxl import load_workbook
 from rich.console import Console
 from support.builders import BENCHMARKS, MODELS, TIME, a_cell, a_plan
 
+from vldock.common import matrix
 from vldock.common.cell_record import Cell
 from vldock.host.matrix import progress as matrix_progress
 from vldock.host.matrix.runner import RunOutcome
@@ -53,6 +54,18 @@ def test_the_report_is_the_golden_one(update_golden: bool) -> None:
     if update_golden:
         GOLDEN.write_text(text)
     assert text == GOLDEN.read_text()
+
+
+def test_seven_models_have_one_column_each() -> None:
+    models = tuple(model.name for model in matrix.MODELS)
+    cells = [a_cell(model, "POPE") for model in models[1:]]
+
+    text = markdown_report.render(FOLDER, a_record(models=models, benchmarks=("POPE",)), cells)
+
+    assert f"| benchmark | kind | metric | {' | '.join(models)} |\n" in text
+    row = next(line for line in text.splitlines() if line.startswith("| POPE |"))
+    assert row.count("|") == 3 + 1 + len(models)
+    assert "| not run | 90.0" in row
 
 
 def test_prompts_that_were_cut_are_told(tmp_path: Path) -> None:
