@@ -10,16 +10,16 @@ import click
 from rich.table import Table
 
 from vldock.common import matrix
+from vldock.common.cache_env import HUGGINGFACE
 from vldock.common.matrix import Model
 from vldock.host.cli import options
 from vldock.host.downloads import inventory, locked_files
 from vldock.host.downloads.locked_files import WeightsLock
-from vldock.host.downloads.plan import HUB_FOLDER
 from vldock.host.runs.plan import choose_models
 from vldock.host.util import checkout
 from vldock.host.util.console import console, print_json, size_text
 
-WORST_FIRST = ("corrupt", "foreign", "partial", "absent", "complete")
+WORST_FIRST = ("corrupt", "flawed", "foreign", "partial", "absent", "complete")
 NOTES = """\
 GB of weights; GB of memory on a GPU, and on a CPU in float32, for the largest
 prompt of one image, by arithmetic. attention: language model/vision tower.
@@ -48,7 +48,7 @@ def models_command(name: str | None, cache: Path | None, locks: Path | None, as_
     """
     names = choose_models(name or "all", standin=False)
     lock = locked_files.load_weights(locks or checkout.root() / "locks")
-    hub = cache / HUB_FOLDER if cache else None
+    hub = cache / Path(HUGGINGFACE).name if cache else None
     entries = [describe_model(model, lock, hub) for model in matrix.MODELS if model.name in names]
     if as_json:
         print_json({"models": entries})
