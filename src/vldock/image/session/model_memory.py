@@ -9,11 +9,13 @@ import json
 import os
 from pathlib import Path
 
+from vldock.common import standin_choice
+from vldock.common.matrix import MODELS
 from vldock.image import cuda_device
 from vldock.image.process import stats as process_stats
 from vldock.image.weights import model_files
 
-ROOM = 1.15  # of the weights: activations, caches of keys and values, the allocator's own
+ROOM = 0.15  # of an undeclared model's weights: activations, caches of keys and values, the allocator's own
 SHARDS = ("*.safetensors", "*.bin")
 BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
 
@@ -24,7 +26,7 @@ def where() -> str:
 
 
 def needed_bytes(repo: str | None) -> int | None:
-    """Return the estimated memory of `repo` and its vision tower.
+    """Return the estimated memory of `repo` and its vision tower, answering.
 
     None before they are downloaded.
     """
@@ -34,7 +36,7 @@ def needed_bytes(repo: str | None) -> int | None:
         if name is None or folder is None:
             continue
         total += int(_on_disk(folder) * _growth(folder))
-    return int(total * ROOM) if total else None
+    return total + _working(repo, total) if total else None
 
 
 def free() -> int:
@@ -68,6 +70,14 @@ def _device() -> str:
     from vldock.image.vlmeval_hooks.process import placement
 
     return placement.choose_device()
+
+
+def _working(repo: str | None, weights: int) -> int:
+    """Return the bytes beside the weights: a declared model's, else a share of `weights`."""
+    declared = next((model for model in MODELS if model.repo == repo), None)
+    if declared is None or standin_choice.read_choice(os.environ):
+        return int(weights * ROOM)
+    return int(declared.working * 1e9)
 
 
 def _on_disk(folder: Path) -> int:
