@@ -19,8 +19,6 @@ from vldock.host.runs import plan as run_plan
 from vldock.host.util.retry import RetryableError
 from vldock.host.util.worker_threads import run_all
 
-ALL_MODELS = "all"
-
 
 @dataclass(frozen=True)
 class DownloadJob:
@@ -67,18 +65,13 @@ def choose_repos(names: Sequence[str], lock: WeightsLock) -> tuple[LockedRepo, .
     Without a name: the matrix's two models; 'all': the seven. A repository's own name is taken too.
     Raises UsageError for an unknown name.
     """
-    requested = _names(names)
+    requested = [name for text in names for name in text.split(",") if name]
     declared = {item.repo for item in lock.repositories}
     models = [name for name in requested if name not in declared]
     chosen = run_plan.choose_models(",".join(models), standin=False) if models or not requested else ()
     repos = [name for name in requested if name in declared]
     repos += [repo for name in chosen for repo in _repos_of(name)]
     return tuple(lock.find(repo) for repo in dict.fromkeys(repos))
-
-
-def _names(texts: Sequence[str]) -> list[str]:
-    names = [name for text in texts for name in text.split(",") if name]
-    return [model.name for model in matrix.MODELS] if names == [ALL_MODELS] else names
 
 
 def _repos_of(name: str) -> tuple[str, ...]:

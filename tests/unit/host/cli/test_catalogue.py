@@ -82,6 +82,12 @@ def test_a_model_in_detail_names_every_repository_and_that_none_is_pinned(
     assert "never with its real weights" in text
 
 
+def test_pinned_code_is_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    assert invoke(models_command, ["cogvlm-chat"]) == 0
+
+    assert "code         remote: 3 pinned Python files of its repository" in capsys.readouterr().out
+
+
 def test_a_model_is_partial_where_its_tower_is_absent(hub: Path) -> None:
     found = describe_model(MODEL, LOCK, hub)
 

@@ -9,8 +9,7 @@ from typing import Any
 import click
 from rich.table import Table
 
-from vldock.common import matrix
-from vldock.common.cache_env import HUGGINGFACE
+from vldock.common import hub_cache_layout, matrix
 from vldock.common.matrix import Model
 from vldock.host.cli import options
 from vldock.host.downloads import inventory, locked_files
@@ -48,7 +47,7 @@ def models_command(name: str | None, cache: Path | None, locks: Path | None, as_
     """
     names = choose_models(name or "all", standin=False)
     lock = locked_files.load_weights(locks or checkout.root() / "locks")
-    hub = cache / Path(HUGGINGFACE).name if cache else None
+    hub = cache / hub_cache_layout.HUB_FOLDER if cache else None
     entries = [describe_model(model, lock, hub) for model in matrix.MODELS if model.name in names]
     if as_json:
         print_json({"models": entries})
@@ -93,6 +92,7 @@ def _repository(role: str, repo: str, lock: WeightsLock, hub: Path | None) -> di
         "role": role,
         "repo": repo,
         "revision": locked.revision,
+        "code_files": len(((locked.code or {}).get("blobs")) or {}),
         "state": item.state if item else None,
         "size": item.size if item else None,
         "notes": list(item.notes) if item else [],
@@ -120,7 +120,8 @@ def _table(entries: Sequence[Mapping[str, Any]]) -> Table:
 
 def detail_lines(one: Mapping[str, Any]) -> Iterator[str]:
     """Yield the lines of one model's values."""
-    code = "remote: Python files of its repository" if one["remote_code"] else "LLaVA's, in the image"
+    pinned = next((f"{each['code_files']} pinned " for each in one["repositories"] if each["code_files"]), "")
+    code = f"remote: {pinned}Python files of its repository" if one["remote_code"] else "LLaVA's, in the image"
     cpu = f"{one['cpu_memory_gb']} GB of memory in float32, by arithmetic"
     rows = {
         "model": f"{one['name']} ({one['family']}{', in the default matrix' if one['in_matrix'] else ''})",
