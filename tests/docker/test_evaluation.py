@@ -120,10 +120,16 @@ def test_a_model_without_a_stand_in_says_so_in_one_line(run_in_image, argv):
         ),
     ],
 )
-def test_a_model_that_needs_a_gpu_is_refused_before_anything_is_loaded(run_in_image, argv):
-    done = run_in_image(argv)
+def test_weights_beyond_the_memory_are_refused_before_anything_is_loaded(run_in_image, tmp_path, argv):
+    place = hub_cache_layout.folder(tmp_path / "huggingface", "THUDM/cogvlm-chat-hf")
+    for folder in ("refs", "blobs", f"snapshots/{'c' * 40}"):
+        (place / folder).mkdir(parents=True)
+    (place / "refs/main").write_text("c" * 40)
+    with (place / "blobs" / ("a" * 64)).open("wb") as blob:
+        blob.truncate(35_300_000_000)  # sparse
+    done = run_in_image(argv, mounts={tmp_path: "/workspace/.cache"}, memory=8_000_000_000)
     assert done.exit_code == 3, done.text
-    assert "error: cogvlm-chat cannot run without a GPU: its vision tower needs xformers" in done.text
+    assert "error: cogvlm-chat cannot run on a CPU here: its weights are 71 GB in float32" in done.text
     assert "VLDOCK_STANDIN=1 for its stand-in" in done.text
 
 

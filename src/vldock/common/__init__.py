@@ -6,7 +6,7 @@ Facts: matrix (models, benchmarks), cache_env (cache variables), image_paths, pr
 Records: cell_record, passport, equality (two prediction files), check (one finding), errors (the exception tree).
 Settings: inference_options, standin_choice, dot_env (reads .env), env_files (writes .env), workspace, workspace_cli.
 Files: hashing, hub_cache_layout, weight_files, remote_code, tables/ (a benchmark's table), filesystem/ (writes).
-Machine: preflight and health (run as scripts in the container), nvidia_smi, https.
+Machine: preflight and health (run as scripts in the container), nvidia_smi, cpu_memory, https.
 
 preflight.py and health.py must remain here: their paths are named in images already shipped.
 """

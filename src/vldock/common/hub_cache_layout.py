@@ -32,6 +32,11 @@ def folder(cache: Path, repo: str) -> Path:
     return cache / f"models--{repo.replace('/', '--')}"
 
 
+def size_of(place: Path) -> int:
+    """Return the bytes of a repository's blobs; 0 where it is not there."""
+    return sum(path.stat().st_size for path in (place / "blobs").glob("*") if path.is_file())
+
+
 def is_hub_cache(path: Path) -> bool:
     """Return whether a folder holds repositories itself, and is not a folder of caches above such a one."""
     return any(path.glob("models--*")) and not (path / HUB_FOLDER).is_dir()

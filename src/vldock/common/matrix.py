@@ -43,7 +43,6 @@ class Model:
     tower: str | None = None
     tokenizer: str | None = None
     remote_code: bool = False
-    why_no_cpu: str | None = None
     standin: bool = True
     in_matrix: bool = False
 
@@ -93,7 +92,6 @@ class Benchmark:
 CLIP = "openai/clip-vit-large-patch14-336"
 SHAREGPT4V_TOWER = "Lin-Chen/ShareGPT4V-7B_Pretrained_vit-large336-l12"
 LLAVA_7B, LLAVA_13B = "liuhaotian/llava-v1.5-7b", "liuhaotian/llava-v1.5-13b"
-XFORMERS_ONLY = "its vision tower needs xformers' CUDA operators"
 
 MODELS: tuple[Model, ...] = (
     Model("llava_v1.5_7b", LLAVA_7B, "LLaVA", 13.6, 2.4, tower=CLIP, in_matrix=True),
@@ -111,7 +109,6 @@ MODELS: tuple[Model, ...] = (
         vision_attention="xformers",
         tokenizer="lmsys/vicuna-7b-v1.5",
         remote_code=True,
-        why_no_cpu=XFORMERS_ONLY,
     ),
 )
 
@@ -171,14 +168,3 @@ def cells(models: Iterable[str], benchmarks: Iterable[str]) -> list[tuple[str, s
     """Return (model, benchmark) pairs, all benchmarks of one model before the next model."""
     names = list(benchmarks)
     return [(model, benchmark) for model in models for benchmark in names]
-
-
-def why_not_on_cpu(names: Iterable[str]) -> str | None:
-    """Return why a model of these names or repositories cannot run on a CPU, or None."""
-    named = set(names)
-    reasons = (
-        f"{model.name} cannot run without a GPU: {model.why_no_cpu}"
-        for model in MODELS
-        if model.why_no_cpu and named & {model.name, model.repo}
-    )
-    return next(reasons, None)

@@ -28,7 +28,7 @@ def vldock(*words: str, **options: Any) -> subprocess.CompletedProcess[str]:
 
 
 def start(tiny: str, name: str, *words: str, cwd: Path, model: str = MODEL) -> subprocess.CompletedProcess[str]:
-    options = ("--image", tiny, "--gpus", "none", "--network", "none", "--model", model)
+    options = ("--image", tiny, "--gpus", "none", "--network", "none", "--standin", "--model", model)
     return vldock("session", "start", name, *options, *words, cwd=cwd)
 
 
@@ -161,7 +161,7 @@ def test_a_start_that_fails_says_why_and_leaves_nothing(
 
 
 def test_ctrl_c_while_it_starts_removes_it(tiny: str, name: str, tmp_path: Path) -> None:
-    words = ["session", "start", name, "--image", tiny, "--gpus", "none", "--model", "InternVL2-2B"]
+    words = ["session", "start", name, "--image", tiny, "--gpus", "none", "--standin", "--model", "InternVL2-2B"]
     with subprocess.Popen([*VLDOCK, *words], stderr=subprocess.PIPE, cwd=tmp_path) as child:
         assert child.stderr is not None
         wait_until.until(lambda: b"loading" in child.stderr.readline())

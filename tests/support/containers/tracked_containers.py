@@ -78,6 +78,7 @@ def make_spec(
     network: str | None = "none",
     gpus: str = "none",
     init: bool = False,
+    memory: int | None = None,
 ) -> Spec:
     """Return the spec of a container of this test session.
 
@@ -100,6 +101,7 @@ def make_spec(
         tmpfs=tuple(tmpfs or ()),
         entrypoint=None if entrypoint is None else (entrypoint,),
         init=init,
+        memory=memory,
     )
 
 

@@ -59,17 +59,6 @@ def test_weights_in_float32_take_twice_the_memory() -> None:
         assert model.cpu_memory == pytest.approx(model.gpu_memory + model.gigabytes)
 
 
-@pytest.mark.parametrize("name", ["cogvlm-chat", "THUDM/cogvlm-chat-hf"])
-def test_a_model_that_needs_a_gpu_is_named_with_the_reason(name: str) -> None:
-    assert matrix.why_not_on_cpu(["llava_v1.5_7b", name]) == (
-        "cogvlm-chat cannot run without a GPU: its vision tower needs xformers' CUDA operators"
-    )
-
-
-def test_the_other_models_run_on_a_cpu() -> None:
-    assert matrix.why_not_on_cpu(model.name for model in matrix.MODELS if model.name != "cogvlm-chat") is None
-
-
 def test_an_undeclared_name_is_none() -> None:
     assert matrix.find_model("llava") is None
     assert matrix.find_benchmark("pope") is None

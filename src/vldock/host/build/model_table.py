@@ -23,6 +23,6 @@ def _cells(model: Model) -> tuple[str, ...]:
         model.attentions,
         f"{model.gigabytes:.1f}",
         f"{model.gpu_memory:.0f}",
-        "no" if model.why_no_cpu else f"{model.cpu_memory:.0f}",
+        f"{model.cpu_memory:.0f}",
         "; ".join(model.tried),
     )

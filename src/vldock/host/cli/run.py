@@ -37,7 +37,9 @@ def run_container(
     """
     env = terminal.parse_environment(pairs, standin=standin)
     standin, status = bool(standin_choice.read_choice(env)), docker_client.require_engine()
-    chosen, lines = gpus.choose_for([*gpus.named_models(argv)], gpus_asked, status, standin=standin)
+    chosen, lines = gpus.choose_for(
+        [*gpus.named_models(argv)], gpus_asked, status, standin=standin, cache=options["cache"]
+    )
     say("\n".join(lines))
     user = options.pop("user") or terminal.caller_user()
     spec = terminal.make_spec(argv, env=env, user=user, gpus=chosen, **options)

@@ -7,10 +7,9 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from vldock.common import matrix
+from vldock.common import cpu_memory, hub_cache_layout
 from vldock.common.errors import EnvironmentUnfit, UsageError
 from vldock.host.docker_engine.client import EngineStatus
-from vldock.host.util.console import size_text
 
 DRIVER = Path("/proc/driver/nvidia/version")
 HOOKS = ("nvidia-container-runtime-hook", "nvidia-container-runtime", "nvidia-ctk")
@@ -46,21 +45,22 @@ def resolve(option: str, status: EngineStatus) -> tuple[str, str]:
     raise UsageError(f"--gpus {option}", expected="auto, all, none, or device numbers or UUIDs: 0,1")
 
 
-def choose_for(models: Sequence[str], option: str, status: EngineStatus, *, standin: bool) -> tuple[str, list[str]]:
+def choose_for(
+    models: Sequence[str], option: str, status: EngineStatus, *, standin: bool, cache: Path | None
+) -> tuple[str, list[str]]:
     """Return the GPUs to request for these models, and lines for the user.
 
-    Raises, beside what `resolve` does, UsageError for a model that needs a GPU with `--gpus none`, EnvironmentUnfit
-    where the engine has none to give. Stand-ins run on a CPU.
+    Raises, beside what `resolve` does, EnvironmentUnfit for a model that would run on a CPU without the memory for its
+    weights (those in `cache`, else the declared ones). Stand-ins run anywhere.
     """
     chosen, line = resolve(option, status)
-    if standin or chosen != "none":
+    if standin or chosen != "none" or status.memory is None:
         return chosen, [line]
-    if reason := matrix.why_not_on_cpu(models):
+    hub = cache / hub_cache_layout.HUB_FOLDER if cache else None
+    if reason := cpu_memory.why_too_small(models, status.memory, hub):
         hint = "leave it out of the models, or --standin for its stand-in"
-        if option == "none":
-            raise UsageError(f"--gpus none: {reason}", expected="a GPU for it: --gpus auto, all, or 0,1", hint=hint)
-        raise EnvironmentUnfit(f"{reason}; {line}", expected="an NVIDIA GPU", hint=hint)
-    return chosen, [line, *_short_of_memory(models, status.memory)]
+        raise EnvironmentUnfit(reason, expected=f"an NVIDIA GPU, or more memory; {line}", hint=hint)
+    return chosen, [line, *cpu_memory.describe_shortages(models, status.memory, hub)]
 
 
 def named_models(argv: Iterable[str]) -> Iterator[str]:
@@ -73,10 +73,3 @@ def named_models(argv: Iterable[str]) -> Iterator[str]:
             yield from [value] if follows and value else []
         elif follows:
             yield word
-
-
-def _short_of_memory(names: Sequence[str], memory: int | None) -> Iterator[str]:
-    for model in map(matrix.find_model, names):
-        if model and memory and model.cpu_memory * 1e9 > memory:
-            needed = f"about {model.cpu_memory:.0f} GB of memory on a CPU, in float32"
-            yield f"warning: {model.name} needs {needed}; this machine has {size_text(memory)}"

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from vldock.common import hub_cache_layout, remote_code, weight_files
+from vldock.common.hub_cache_layout import size_of
 from vldock.common.tables.editions import CHOICE
 from vldock.common.weight_files import Fault
 from vldock.host.downloads.hub_snapshot import read_record
@@ -80,7 +81,7 @@ def repo_item(locked: LockedRepo, cache: Path, *, quick: bool = False) -> Item:
     if locked.revision and reference.commit != locked.revision:
         note = f"refs/main is at {reference.commit}, the lock declares {locked.revision}"
         notes = (note, *remote_code.find_unrunnable(files))
-        return Item("weights", locked.repo, "foreign", str(files), _size(place), notes)
+        return Item("weights", locked.repo, "foreign", str(files), size_of(place), notes)
     found = list(weight_files.find_faults(files, need_weights=locked.only is None))
     found += [fault for fault in _lacking(locked, place, files) if fault.file not in {one.file for one in found}]
     faulty = {fault.file for fault in found}
@@ -92,7 +93,7 @@ def repo_item(locked: LockedRepo, cache: Path, *, quick: bool = False) -> Item:
     state: State = "flawed" if other else "complete"
     if found:
         state = "partial" if all(fault.missing for fault in found) else "corrupt"
-    return Item("weights", locked.repo, state, str(files), _size(place), (*map(str, found), *other, *begun))
+    return Item("weights", locked.repo, state, str(files), size_of(place), (*map(str, found), *other, *begun))
 
 
 def _item_without_commit(
@@ -107,7 +108,7 @@ def _item_without_commit(
         there = begun or any((place / "blobs").glob("*"))
         state = "partial" if there else "absent"
         notes = begun or (("no commit at refs/main",) if there else ("nothing of it is there",))
-    return Item("weights", locked.repo, state, str(place), _size(place), notes, mends=mends)
+    return Item("weights", locked.repo, state, str(place), size_of(place), notes, mends=mends)
 
 
 def foreign_data(root: Path, locked: Iterable[LockedData]) -> list[Item]:
@@ -125,7 +126,7 @@ def foreign_repos(cache: Path, locked: Iterable[LockedRepo]) -> list[Item]:
     """Return the cached repositories without a lock's declaration."""
     known = {item.repo for item in locked}
     return [
-        Item("weights", hub_cache_layout.repo_of(path), "foreign", str(path), _size(path), ("no lock declares it",))
+        Item("weights", hub_cache_layout.repo_of(path), "foreign", str(path), size_of(path), ("no lock declares it",))
         for path in sorted(cache.glob("models--*"))
         if hub_cache_layout.repo_of(path) not in known
     ]
@@ -162,7 +163,3 @@ def _changed(files: Path, locked: LockedRepo) -> list[Fault]:
         elif wanted and (seen := hub_cache_layout.content_name(path, wanted)) != wanted:
             found.append(Fault(name, f"is blob {wanted} and its bytes are {seen}"))
     return found
-
-
-def _size(place: Path) -> int:
-    return sum(path.stat().st_size for path in (place / "blobs").glob("*") if path.is_file())

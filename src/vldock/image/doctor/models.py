@@ -30,8 +30,6 @@ def judge(model: Model, memory: float, *, on_gpu: bool) -> Check:
     A model of the default matrix that a GPU cannot hold is a warning; any other is left out.
     """
     name, tried = f"model {model.name}", f"tried with {' and '.join(model.tried)}"
-    if not on_gpu and model.why_no_cpu:
-        return Check(name, "skip", f"not without a GPU: {model.why_no_cpu}; {tried}")
     needed = model.gpu_memory if on_gpu else model.cpu_memory
     have = f"the GPU has {memory:.0f}" if on_gpu else f"in float32, {memory:.0f} are free"
     seen = f"{model.attentions} attention; needs about {needed:.0f} GB, {have}; {tried}"

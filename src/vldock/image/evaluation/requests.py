@@ -65,13 +65,13 @@ def find_benchmarks(requested: list[str]) -> list[Benchmark]:
 def require_model(name: str) -> None:
     """Raise UsageError for an undeclared model, or one without a required stand-in.
 
-    EnvironmentUnfit for one without a GPU it needs.
+    EnvironmentUnfit for one that the memory cannot hold.
     """
     if find_model(name) is None:
         raise unknown_name("model", name, [model.name for model in MODELS])
     if standin_choice.read_choice(os.environ):
         standin_choice.require([name])
-    requirements.require_gpu([name])
+    requirements.require_memory([name])
 
 
 def unknown_name(kind: str, name: str, known: list[str]) -> UsageError:

@@ -102,9 +102,9 @@ def load(name: str, *, base: str | None = None, prompt: str | None = None, max_n
 
     `base` is the model of an adapter; `prompt` is a wording as in VLDOCK_PROMPT; `max_new_tokens` None leaves
     run.py's limit. Raises the errors of model_location.resolve and require_whole, InputRefused for a model that is no
-    LLaVA, UsageError for a `prompt` where the model brings its own wording, EnvironmentUnfit without a GPU it needs.
+    LLaVA, UsageError for a `prompt` where the model brings its own wording, EnvironmentUnfit without the memory for it.
     """
-    requirements.require_gpu([name])
+    requirements.require_memory([name])
     place = model_location.resolve(name)
     if naming.is_llava(place) is False:
         raise InputRefused(

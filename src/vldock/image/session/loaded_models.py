@@ -130,7 +130,7 @@ class LoadedModels:
 
         if name not in supported_VLM:
             raise UsageError(f"unknown model {name!r}", expected="a name of vlmutil mlist all")
-        requirements.require_gpu([name])
+        requirements.require_memory([name])
         if standin_choice.read_choice(os.environ):
             standin_choice.require(unknown_names.find_hub_models([name]))
         self._other[name] = {"name": name, "state": "loading", "error": None}

@@ -52,7 +52,7 @@ class RemoteModels:
             raise Declined(f"batches are prepared with {prompts.VARIABLE}={self._template} here")
         from vlmeval.config import supported_VLM
 
-        requirements.require_gpu(args.model)
+        requirements.require_memory(args.model)
         if standin_choice.read_choice(os.environ):
             standin_choice.require(unknown_names.find_hub_models(args.model))
         for name in args.model:

@@ -65,7 +65,7 @@ def test_what_each_model_needs_is_in_its_row(capsys: pytest.CaptureFixture[str])
 
     rows = {line.split()[0]: line.split()[1:] for line in capsys.readouterr().out.splitlines()[1:8]}
     assert rows["llava_v1.5_7b"][:5] == ["14", "16", "30", "SDPA", "image"]
-    assert rows["cogvlm-chat"][:5] == ["35", "38", "no", "SDPA/xformers", "remote"]
+    assert rows["cogvlm-chat"][:5] == ["35", "38", "73", "SDPA/xformers", "remote"]
 
 
 def test_a_model_in_detail_names_every_repository_and_that_none_is_pinned(
@@ -78,7 +78,7 @@ def test_a_model_in_detail_names_every_repository_and_that_none_is_pinned(
     text = capsys.readouterr().out
     assert "tokenizer    lmsys/vicuna-7b-v1.5" in text
     assert text.count("not pinned: main of the day it is fetched") == 2
-    assert "on a CPU     no: its vision tower needs xformers' CUDA operators" in text
+    assert "on a CPU     73.3 GB of memory in float32, by arithmetic" in text
     assert "never with its real weights" in text
 
 

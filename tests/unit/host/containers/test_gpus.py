@@ -1,15 +1,18 @@
-"""GPUs for named models: a model that needs one is refused without, memory of a CPU is reported."""
+"""GPUs for named models: on a CPU without the memory for the weights, nothing starts."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from vldock.common.errors import EnvironmentUnfit, UsageError
+from vldock.common import hub_cache_layout
+from vldock.common.errors import EnvironmentUnfit
 from vldock.host.containers import gpus
 from vldock.host.docker_engine.client import EngineStatus
 
-STATUS = EngineStatus("unix:///x", True, memory=32_000_000_000)
-WITH_GPU = EngineStatus("unix:///x", True, gpu_runtime=True)
+STATUS = EngineStatus("unix:///x", True, memory=40_000_000_000)
+WITH_GPU = EngineStatus("unix:///x", True, gpu_runtime=True, memory=40_000_000_000)
 
 
 @pytest.fixture(autouse=True)
@@ -18,14 +21,12 @@ def _no_driver(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gpus, "why_unavailable", lambda status: None if status.gpu_runtime else reason)
 
 
-def test_a_model_that_needs_a_gpu_is_refused_where_none_is_asked_for() -> None:
-    with pytest.raises(UsageError, match="--gpus none: cogvlm-chat cannot run without a GPU"):
-        gpus.choose_for(["llava_v1.5_7b", "cogvlm-chat"], "none", STATUS, standin=False)
+@pytest.mark.parametrize("asked", ["none", "auto"])
+def test_a_model_the_memory_cannot_hold_is_refused_on_a_cpu(asked: str) -> None:
+    with pytest.raises(EnvironmentUnfit, match="cogvlm-chat cannot run on a CPU here: its weights are 71 GB") as caught:
+        gpus.choose_for(["llava_v1.5_7b", "cogvlm-chat"], asked, STATUS, standin=False, cache=None)
 
-
-def test_a_model_that_needs_a_gpu_is_refused_where_the_machine_has_none() -> None:
-    with pytest.raises(EnvironmentUnfit, match="this machine has no NVIDIA driver"):
-        gpus.choose_for(["cogvlm-chat"], "auto", STATUS, standin=False)
+    assert "device: CPU" in (caught.value.expected or "")
 
 
 @pytest.mark.parametrize(
@@ -33,18 +34,24 @@ def test_a_model_that_needs_a_gpu_is_refused_where_the_machine_has_none() -> Non
     [("none", STATUS, True, "none"), ("auto", WITH_GPU, False, "all"), ("0,1", STATUS, False, "0,1")],
     ids=["its stand-in", "a GPU of the engine", "GPUs by name"],
 )
-def test_a_model_that_needs_a_gpu_is_taken_otherwise(
-    asked: str, status: EngineStatus, standin: bool, chosen: str
-) -> None:
-    assert gpus.choose_for(["cogvlm-chat"], asked, status, standin=standin)[0] == chosen
+def test_such_a_model_is_taken_otherwise(asked: str, status: EngineStatus, standin: bool, chosen: str) -> None:
+    assert gpus.choose_for(["cogvlm-chat"], asked, status, standin=standin, cache=None)[0] == chosen
 
 
-def test_a_model_too_large_for_this_machines_memory_is_a_warning() -> None:
-    _, lines = gpus.choose_for(["llava_v1.5_7b", "InternVL2-8B"], "none", STATUS, standin=False)
+def test_a_tiny_instance_in_the_cache_is_taken(tmp_path: Path) -> None:
+    blobs = hub_cache_layout.folder(tmp_path / hub_cache_layout.HUB_FOLDER, "THUDM/cogvlm-chat-hf") / "blobs"
+    blobs.mkdir(parents=True)
+    (blobs / ("a" * 64)).write_bytes(b"tiny")
 
-    assert lines[1:] == [
-        "warning: InternVL2-8B needs about 47 GB of memory on a CPU, in float32; this machine has 32.00 GB"
-    ]
+    chosen, lines = gpus.choose_for(["cogvlm-chat"], "none", STATUS, standin=False, cache=tmp_path)
+
+    assert (chosen, len(lines)) == ("none", 1)
+
+
+def test_a_prompt_that_may_not_fit_is_a_warning() -> None:
+    _, lines = gpus.choose_for(["llava_v1.5_7b", "InternVL2-8B"], "none", STATUS, standin=False, cache=None)
+
+    assert lines[1:] == ["warning: InternVL2-8B needs up to 47 GB of memory on a CPU, there are 40"]
 
 
 @pytest.mark.parametrize(

@@ -69,8 +69,7 @@ def describe_model(model: Model, lock: WeightsLock, hub: Path | None) -> dict[st
         "remote_code": model.remote_code,
         "weights_gb": model.gigabytes,
         "gpu_memory_gb": round(model.gpu_memory, 1),
-        "cpu_memory_gb": None if model.why_no_cpu else round(model.cpu_memory, 1),
-        "why_no_cpu": model.why_no_cpu,
+        "cpu_memory_gb": round(model.cpu_memory, 1),
         "attention": model.attentions,
         "standin": model.standin,
         "in_matrix": model.in_matrix,
@@ -108,7 +107,7 @@ def _table(entries: Sequence[Mapping[str, Any]]) -> Table:
             one["name"],
             f"{one['weights_gb']:.0f}",
             f"{one['gpu_memory_gb']:.0f}",
-            "no" if one["why_no_cpu"] else f"{one['cpu_memory_gb']:.0f}",
+            f"{one['cpu_memory_gb']:.0f}",
             one["attention"],
             "remote" if one["remote_code"] else "image",
             _yes(one["pinned"]),
@@ -122,13 +121,12 @@ def detail_lines(one: Mapping[str, Any]) -> Iterator[str]:
     """Yield the lines of one model's values."""
     pinned = next((f"{each['code_files']} pinned " for each in one["repositories"] if each["code_files"]), "")
     code = f"remote: {pinned}Python files of its repository" if one["remote_code"] else "LLaVA's, in the image"
-    cpu = f"{one['cpu_memory_gb']} GB of memory in float32, by arithmetic"
     rows = {
         "model": f"{one['name']} ({one['family']}{', in the default matrix' if one['in_matrix'] else ''})",
         "code": code,
         "size": f"{one['weights_gb']} GB of weights in half precision",
         "on a GPU": f"{one['gpu_memory_gb']} GB of GPU memory in half precision, by arithmetic",
-        "on a CPU": f"no: {one['why_no_cpu']}" if one["why_no_cpu"] else cpu,
+        "on a CPU": f"{one['cpu_memory_gb']} GB of memory in float32, by arithmetic",
         "attention": one["attention"],
         "stand-in": _yes(one["standin"]),
         "tried with": f"{'; '.join(one['tried'])}; never with its real weights",

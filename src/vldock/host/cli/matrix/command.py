@@ -119,7 +119,9 @@ def _plan(
 ) -> RunPlan:
     models = choose_models(options["models"], standin=options["standin"])
     benchmarks = choose_benchmarks(options["benchmarks"])
-    chosen, lines = gpus.choose_for(models, options["gpus_asked"], status, standin=options["standin"])
+    chosen, lines = gpus.choose_for(
+        models, options["gpus_asked"], status, standin=options["standin"], cache=options["cache"]
+    )
     say("\n".join(lines))
     if not options["standin"]:
         for name, lost in (("data", "benchmarks"), ("cache", "weights")):

@@ -93,7 +93,9 @@ def _spec(client: Any, status: docker_client.EngineStatus, name: str, models: tu
         owner=session_owner.owner_mark(owner) if owner else None,
     )
     session_spec.container_name(name)
-    chosen, lines = gpus.choose_for(chosen_models, options.pop("gpus_asked"), status, standin=standin)
+    chosen, lines = gpus.choose_for(
+        chosen_models, options.pop("gpus_asked"), status, standin=standin, cache=options["cache"]
+    )
     say("\n".join(lines))
     user = options.pop("user") or terminal.caller_user()
     reaps = session_spec.reaps_orphans(local_images.find(client, options["image"], hint="vldock build"))

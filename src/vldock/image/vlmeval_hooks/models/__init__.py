@@ -3,7 +3,7 @@
 Called by patched vlmeval/config.py, dataset/__init__.py and inference.py, and by run_py for custom models.
 
 build            builds a model once
-requirements     a GPU where a model needs one
+requirements     memory for a model's weights on a CPU
 factories        entries of the tables as references, imported on use
 benchmark_index  benchmark classes and their names
 own_models       custom models: --model NAME=FOLDER

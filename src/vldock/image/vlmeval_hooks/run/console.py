@@ -84,7 +84,7 @@ def preflight(args: Any) -> list[str]:
     wrong = [] if args.base_url else unknown_names.unknown_models(args.model)
     wrong += unknown_names.unknown_benchmarks(args.data)
     if not (wrong or args.base_url or args.mode == "eval"):
-        requirements.require_gpu(args.model)
+        requirements.require_memory(args.model)
         if is_standin():
             standin_choice.require(unknown_names.find_hub_models(args.model))
     if not wrong:
