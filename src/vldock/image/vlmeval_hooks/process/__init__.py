@@ -4,6 +4,7 @@ Called by every package above and by patched vlmeval/smp and run.py. Imports non
 
 env_file      .env files
 placement     device and dtype
+cpu_attention xformers' attention on a CPU
 ranks         processes that share a run (torchrun)
 scoring_pool  pool that scores open answers
 error_lines   an exception as one line
