@@ -89,6 +89,8 @@ COGVLM = (
 """,
         f"""\
         {HOOK}\
+        from vldock.image.vlmeval_hooks.process import cpu_attention
+        cpu_attention.install()
         model = AutoModelForCausalLM.from_pretrained(
             model_path, trust_remote_code=True, {LOADING}).eval()
 """,

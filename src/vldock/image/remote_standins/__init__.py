@@ -7,6 +7,8 @@ base          what a stand-in is, and files common to their snapshots
 record        what reaches a decoder for every sample
 fit           a decoder's memory, from recorded prompts
 internvl2     InternVL2-2B and InternVL2-8B
+cogvlm        cogvlm-chat, and its tokenizer's repository
+sharegpt4v    sharegpt4v_7b, derived from llava-v1.5-7b's stand-in
 sensitivity   the scores of drifted pipelines
 make          the command that makes them all
 """

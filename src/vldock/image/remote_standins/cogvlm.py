@@ -17,7 +17,7 @@ from vldock.image.standin.recipe.tokenizer import train_tokenizer, write_tokeniz
 
 STANDINS = (RemoteStandin("cogvlm-chat", "THUDM/cogvlm-chat-hf", seed=17),)
 TOKENIZER = "lmsys/vicuna-7b-v1.5"
-CODE = ("memory_decoder.py", "configuration_cogvlm.py", "modeling_cogvlm.py", "visual.py")
+CODE = ("memory_decoder.py", "memory_layers.py", "configuration_cogvlm.py", "modeling_cogvlm.py", "visual.py")
 END = 2
 TOKENIZER_LENGTH = 4096
 

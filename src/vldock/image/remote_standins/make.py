@@ -25,7 +25,8 @@ from vldock.image.remote_standins.base import RemoteStandin
 from vldock.image.standin.make import Say, prepare_environment, teller
 from vldock.image.standin.manifest import MANIFEST, list_files, load_manifest
 
-FAMILIES = ("internvl2",)
+FAMILIES = ("internvl2", "cogvlm")
+DERIVED = "sharegpt4v_7b"
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
@@ -77,6 +78,14 @@ def make_one(family: ModuleType, standin: RemoteStandin, out: Path, say: Say) ->
     return {"units": fit.units, "nearest": round(fit.nearest, 6), "tightest": round(fit.tightest, 6)}
 
 
+def derive_one(cache: Path, say: Say) -> None:
+    """Write ShareGPT4V's stand-in, which llava-v1.5-7b's in the same cache becomes without fitting."""
+    from vldock.image.remote_standins.sharegpt4v import write_sharegpt4v
+
+    write_sharegpt4v(cache, cache)
+    say(f"{DERIVED}: derived")
+
+
 def write_manifest(out: Path, marks: dict[str, dict[str, float]]) -> None:
     """Write manifest.json anew: the files as they are now, the marks of what was made."""
     manifest = load_manifest(out)
@@ -94,6 +103,8 @@ def main(argv: list[str] | None = None) -> int:
         prepare_environment(args.out, Path(name))
         for family, standin in find_standins(args.only):
             marks[standin.repository] = make_one(family, standin, args.out, say)
+        if args.only in DERIVED:
+            derive_one(args.out / "huggingface", say)
     write_manifest(args.out, marks)
     return 0
 

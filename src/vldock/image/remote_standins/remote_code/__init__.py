@@ -5,4 +5,7 @@ memory_decoder                causal language model with a key-value memory
 configuration_internvl_chat   InternVL2's configuration
 modeling_internvl_chat        InternVL2's model
 tokenization_internlm2        InternVL2's tokenizer
+configuration_cogvlm          CogVLM's configuration
+modeling_cogvlm               CogVLM's model
+visual                        CogVLM's vision part
 """

@@ -10,7 +10,7 @@ import xformers.ops as xops
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .memory_decoder import PatchCodes, apply_linear
+from .memory_layers import PatchCodes, apply_linear
 
 PIXELS = 35  # a side, over which one value of a cell is the mean
 
