@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import torch
 
 from vldock.image.remote_standins.base import REFUSAL, RemoteStandin, copy_code, write_json, write_weights
 from vldock.image.remote_standins.remote_code.configuration_cogvlm import CogVLMConfig
-from vldock.image.remote_standins.remote_code.modeling_cogvlm import CogVLMForCausalLM
+from vldock.image.remote_standins.remote_code.modeling_cogvlm import DEVIATION, MEAN, CogVLMForCausalLM
+from vldock.image.remote_standins.sensitivity import Drift, replace_method
 from vldock.image.standin.recipe import hub
 from vldock.image.standin.recipe.tokenizer import train_tokenizer, write_tokenizer
 
@@ -20,6 +23,7 @@ TOKENIZER = "lmsys/vicuna-7b-v1.5"
 CODE = ("memory_decoder.py", "memory_layers.py", "configuration_cogvlm.py", "modeling_cogvlm.py", "visual.py")
 END = 2
 TOKENIZER_LENGTH = 4096
+PLACED = ("input_ids", "token_type_ids", "attention_mask")
 
 
 def build(standin: RemoteStandin) -> CogVLMForCausalLM:
@@ -73,3 +77,62 @@ def decoder_in(model: CogVLMForCausalLM) -> Any:
 def answer_ids(wrapper: Any, answer: str) -> tuple[int, ...]:
     """Return the ids of an answer and the end token."""
     return (*wrapper.tokenizer(answer, add_special_tokens=False).input_ids, END)
+
+
+def _inputs(change: Callable[[dict[str, Any]], dict[str, Any]]) -> Drift:
+    """Return a drift of what build_conversation_input_ids() returns."""
+    return lambda wrapper: replace_method(wrapper.model, "build_conversation_input_ids", change)
+
+
+def _pixels(change: Callable[[torch.Tensor], torch.Tensor]) -> Drift:
+    """Return a drift of the image, (3, 490, 490)."""
+    return _inputs(lambda inputs: {**inputs, "images": [change(image) for image in inputs["images"]]})
+
+
+def _places(order: Callable[[torch.Tensor], torch.Tensor]) -> Drift:
+    """Return a drift of the prompt's places: the same selection of ids, types and mask."""
+    return _inputs(lambda inputs: {**inputs, **{name: order(inputs[name]) for name in PLACED}})
+
+
+def _rewrite(old: str, new: str) -> Drift:
+    """Return a drift of the conversation template."""
+
+    def drift(wrapper: Any) -> Any:
+        real = wrapper.tokenizer.encode
+        return patch.object(
+            wrapper.tokenizer, "encode", lambda text, **options: real(text.replace(old, new), **options)
+        )
+
+    return drift
+
+
+def _raw(pixels: torch.Tensor) -> torch.Tensor:
+    """Return pixels from 0 to 1."""
+    return pixels * torch.tensor(DEVIATION)[:, None, None] + torch.tensor(MEAN)[:, None, None]
+
+
+def _columns(pixels: torch.Tensor) -> torch.Tensor:
+    """Return the image with its cells laid out by columns."""
+    return pixels.unflatten(1, (7, 70)).unflatten(3, (7, 70)).transpose(1, 3).flatten(3, 4).flatten(1, 2)
+
+
+def _swap_marks(wrapper: Any) -> Any:
+    """Return the drift of the marks around an image, exchanged."""
+    vision = wrapper.model.model.vision
+    return patch.multiple(vision, boi=vision.eoi, eoi=vision.boi)
+
+
+DRIFTS: dict[str, Drift] = {
+    "template: short answer": lambda wrapper: patch.object(wrapper.model.config, "template_version", "vqa"),
+    "template: question only": lambda wrapper: patch.object(wrapper.model.config, "template_version", "base"),
+    "template: no space": _rewrite(" Answer:", "Answer:"),
+    "cells in columns": _pixels(_columns),
+    "rotated": _pixels(lambda pixels: pixels.rot90(1, (1, 2))),
+    "mean and std 0.5": _pixels(lambda pixels: (_raw(pixels) - 0.5) / 0.5),
+    "not normalised": _pixels(_raw),
+    "BGR": _pixels(lambda pixels: pixels.flip(0)),
+    "no bos": _places(lambda values: values[1:]),
+    "two bos": _places(lambda values: torch.cat((values[:1], values))),
+    "image after the question": _places(lambda values: torch.cat((values[:1], values[52:], values[1:52]))),
+    "marks exchanged": _swap_marks,
+}
