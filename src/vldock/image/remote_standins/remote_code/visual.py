@@ -12,8 +12,6 @@ from torch.nn import functional
 
 from .memory_layers import PatchCodes, apply_linear
 
-PIXELS = 35  # a side, over which one value of a cell is the mean
-
 
 class Attention(nn.Module):  # type: ignore[misc]
     """Self-attention among the cells of an image, by xformers as in the published code."""
@@ -36,23 +34,26 @@ class Attention(nn.Module):  # type: ignore[misc]
 
 
 class EVA2CLIPModel(nn.Module):  # type: ignore[misc]
-    """(images, 3, side, side), normalised, to (images, 1 + cells + 1, hidden_size): mark, cells, mark."""
+    """(images, 3, side, side), normalised, to (images, 1 + cells + 1, hidden_size): mark, cells, mark.
+
+    A cell is the means of its patches' pixels.
+    """
 
     def __init__(self, config: Any) -> None:
         super().__init__()
         vision = config.vision_config
         content = config.hidden_size - config.output_size
-        self.cell = vision["image_size"] // vision["grid_size"]
-        channels = vision["in_channels"] * (self.cell // PIXELS) ** 2
+        self.patch_size = vision["patch_size"]
+        self.cell = vision["image_size"] // self.patch_size // vision["grid_size"]  # patches a side
+        channels = vision["in_channels"] * self.cell**2
         self.linear_proj = PatchCodes(channels, config.hidden_size, config.output_size, scale=2.0)
         self.attention = Attention(content, vision["num_heads"])
         self.boi, self.eoi = (nn.Parameter(torch.randn(1, 1, content)) for _ in range(2))
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the tokens of each image in float32."""
-        means = functional.avg_pool2d(images.float(), PIXELS)
-        patches = functional.pixel_unshuffle(means, self.cell // PIXELS).flatten(2).transpose(1, 2)
-        codes = self.linear_proj(patches)
+        patches = functional.avg_pool2d(images.float(), self.patch_size)
+        codes = self.linear_proj(functional.pixel_unshuffle(patches, self.cell).flatten(2).transpose(1, 2))
         content = self.boi.shape[-1]
         cells = codes[..., :content] + self.attention(codes[..., :content]) / math.sqrt(2)
         first, last = (mark.float().expand(len(images), -1, -1) for mark in (self.boi, self.eoi))
