@@ -69,6 +69,16 @@ def test_writing_it_twice_gives_the_same_revisions(tmp_path: Path) -> None:
     assert [path.name for path in first] == [path.name for path in second]
 
 
+def test_the_assets_are_what_deriving_gives(tmp_path: Path) -> None:
+    from vldock.image.remote_standins.sharegpt4v import REPOSITORY, TOWER, snapshot_of, write_sharegpt4v
+
+    derived = write_sharegpt4v(tmp_path)
+
+    assert [path.name for path in derived] == [
+        snapshot_of(repository, ASSETS / "huggingface").name for repository in (REPOSITORY, TOWER)
+    ]
+
+
 def test_its_config_is_the_published_ones_kind(tmp_path: Path) -> None:
     from vldock.image.remote_standins.sharegpt4v import TOWER, write_sharegpt4v
 

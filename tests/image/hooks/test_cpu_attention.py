@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ import xformers.ops
 
 from vldock.image.vlmeval_hooks.process import cpu_attention
 
+pytest_plugins = ["remote_code_fixture"]
 STOCK = xformers.ops.memory_efficient_attention
 
 
@@ -51,3 +53,11 @@ def test_installing_it_twice_wraps_once() -> None:
     cpu_attention.install()
 
     assert xformers.ops.memory_efficient_attention is first
+
+
+def test_cogvlms_wrapper_installs_it(load: Any) -> None:
+    xformers.ops.memory_efficient_attention = STOCK
+
+    load("CogVlm")
+
+    assert xformers.ops.memory_efficient_attention is not STOCK
