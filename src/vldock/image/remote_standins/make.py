@@ -101,6 +101,9 @@ def main(argv: list[str] | None = None) -> int:
     marks = {}
     with tempfile.TemporaryDirectory() as name:
         prepare_environment(args.out, Path(name))
+        import torch
+
+        torch.set_num_threads(1)  # sums in another order would give other weights, and other revisions
         for family, standin in find_standins(args.only):
             marks[standin.repository] = make_one(family, standin, args.out, say)
         if args.only in DERIVED:
