@@ -16,7 +16,7 @@ HOST_GROUPS: dict[str, tuple[str, ...]] = {
     "static": ("test_image.py", "test_file_system.py"),
     "users": ("test_users.py",),
     "offline": ("test_evaluation.py", "test_writes.py"),
-    "matrix": ("test_forty_cells.py", "test_breakage.py"),
+    "matrix": ("test_whole_matrix.py", "test_breakage.py"),
 }
 # in parallel, as many as there are cores: a test of a container is seconds of imports
 PARALLEL = ("-n", "auto", "--maxprocesses", "8", "--dist")
