@@ -10,12 +10,12 @@ from vldock.common.cell_record import Cell
 from vldock.common.equality import Predictions, compare_answers, load_predictions
 from vldock.common.errors import EvaluationFailed
 from vldock.common.inference_options import BATCHED, STOCK
-from vldock.common.matrix import matrix_benchmarks, matrix_models
+from vldock.common.matrix import MODELS, Model, find_model, matrix_benchmarks, matrix_models
 from vldock.common.tables import text_cells
 from vldock.image.selftest.context import IMAGE, StepContext, StepResult
 
 QUICK = ("MMBench_DEV_EN", "TextVQA_VAL", "POPE")  # one of each kind
-HALF = "float16"
+ENOUGH = 90.0
 
 
 def models(context: StepContext) -> list[str]:
@@ -79,9 +79,33 @@ def load_cell(context: StepContext, engine: str, model: str, benchmark: str) -> 
         raise EvaluationFailed(f"{name} has no score: {cell.error if cell else 'no record'}")
     if not cell.samples == cell.predictions > 0:
         raise EvaluationFailed(f"{name}: {cell.predictions} of {cell.samples} answers")
-    if context.gpu and (cell.device == "cpu" or cell.dtype != HALF):
-        raise EvaluationFailed(f"{name} was computed in {cell.dtype} on {cell.device}", expected=f"{HALF} on the GPU")
+    half = half_of(find_model(model))
+    if context.gpu and (cell.device == "cpu" or cell.dtype != half):
+        raise EvaluationFailed(f"{name} was computed in {cell.dtype} on {cell.device}", expected=f"{half} on the GPU")
     return cell
+
+
+def half_of(model: Model | None) -> str:
+    """Return the dtype of a model's weights on a GPU."""
+    return "bfloat16" if model and model.remote_code else "float16"
+
+
+def evaluate_others(context: StepContext) -> StepResult:
+    """Evaluate the models outside the matrix on one benchmark of each kind, by VLMEvalKit's loop.
+
+    Raises EvaluationFailed where a stand-in scores below 90.
+    """
+    names = [model.name for model in MODELS if not model.in_matrix]
+    asked = QUICK[:1] if context.quick else QUICK
+    scores = {}
+    for model in names:
+        evaluate_model(context, STOCK, model, asked)
+        scores.update({f"{model} x {one}": load_cell(context, STOCK, model, one).score or 0.0 for one in asked})
+    worst = min(scores, key=lambda name: scores[name])
+    line = f"{len(names)} models, {len(scores)} cells, lowest {scores[worst]:.1f} ({worst})"
+    if scores[worst] < ENOUGH:
+        raise EvaluationFailed(line, expected=f"{ENOUGH} and more of each stand-in")
+    return StepResult(line, {"models": len(names), "cells": len(scores), "lowest": scores[worst]})
 
 
 def compare(context: StepContext) -> StepResult:

@@ -18,6 +18,7 @@ PASSED, FAILED, LEFT_OUT = "passed", "failed", "needs a GPU"
 CELLS_STOCK, CELLS_BATCHED, COMPARED = f"cells, {STOCK}", f"cells, {BATCHED}", f"{STOCK} = {BATCHED}"
 AFTERWARDS: dict[str, Callable[[StepContext], StepResult]] = {
     COMPARED: cells.compare,
+    "other models": cells.evaluate_others,
     "session": inference.session,
     "predict.py": inference.predict,
     "features": inference.features,
