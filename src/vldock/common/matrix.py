@@ -159,6 +159,14 @@ def find_model(name: str) -> Model | None:
     return next((model for model in MODELS if model.name == name), None)
 
 
+def find_remote_code(*names: str | None) -> Model | None:
+    """Return the first model with remote code that one of `names` names.
+
+    By its own name or its repository.
+    """
+    return next((model for model in MODELS if model.remote_code and {model.name, model.repo} & set(names)), None)
+
+
 def find_benchmark(name: str) -> Benchmark | None:
     """Return the declared benchmark of that name, or None."""
     return next((benchmark for benchmark in BENCHMARKS if benchmark.name == name), None)

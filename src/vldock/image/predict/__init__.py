@@ -5,6 +5,7 @@ Called by `python -m vldock.image predict`; a program imports model.load and req
 cli              one question, or a file of them        model            a loaded model: ask, answer
 request          Request and Answer                     batch            JSONL in, JSONL out, resumable
 pictures         files, URLs, data: URIs, stdin         image_download   bounded downloads
-wrappers         VLMEvalKit's wrapper, or vldock's      prompt_sent      hash and length of a prompt
+wrappers         LLaVA's wrapper, or vldock's           prompt_sent      hash and length of a prompt
+remote_code      wrappers of models with remote code    generate_calls   prompts and tokens of generate()
 answer_stream    streaming of an answer                 partial_text     the part that may be shown
 """

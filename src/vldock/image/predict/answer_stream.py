@@ -36,16 +36,20 @@ class AnswerStreamer(BaseStreamer):  # type: ignore[misc]  # transformers has no
         """Receive token ids of shape (1, n).
 
         The prompt comes first, then token after token.
-        LLaVA's prompt is one BOS.
+        It is one BOS where a language model is given embeddings (LLaVA, InternVL).
         """
-        self._ids += value.flatten().tolist()
         if not self._begun:
             self._begun = True
             return
+        self._ids += value.flatten().tolist()
         self.first_at = self.first_at or time.monotonic()
         self.tokens += 1
         if self._on_text:
             self._show(stable_prefix(self._decoded()))
+
+    def count(self, output: Any, *, prompt: Any = None) -> None:
+        """Count the tokens of generate()'s whole output (1, n): after the prompt (1, m), or one BOS."""
+        self.tokens += output.shape[-1] - (1 if prompt is None else prompt.shape[-1])
 
     def end(self) -> None:
         """Do nothing: `finish` is called with the answer after generate()."""

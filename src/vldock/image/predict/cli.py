@@ -36,7 +36,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("question", nargs="?", metavar="QUESTION", help="default, or for `-`: standard input")
     add("--image", action="append", default=[], help="file, URL, data: URI, or - for standard input; several: again")
-    add("--model", default=MODEL, help="7b, 13b, sharegpt4v, ORG/NAME, a folder, or a name in weights/ or models/")
+    add(
+        "--model",
+        default=MODEL,
+        help="7b, 13b, sharegpt4v, a model's name (InternVL2-2B), ORG/NAME, a folder, or a name in weights/ or models/",
+    )
     add("--model-base", metavar="NAME", help="the model an adapter was trained on (default: as the adapter says)")
     add("--prompt", choices=TEMPLATES, help="wording of the question (default: $VLDOCK_PROMPT, else vlmevalkit)")
     add("--max-new-tokens", type=int, metavar="N", help="the longest answer (default: 2048, as run.py)")
@@ -85,7 +89,10 @@ def _one(args: argparse.Namespace) -> int:
         def show(text: str) -> None:
             print(text, end="", file=out, flush=True)
 
+        _find(args.model, request)
         model = _load(args)
+        if args.stream and not model.streams:
+            print(f"note: {model.place.name} decodes by beam search: its answer comes whole", file=sys.stderr)
         answer = model.answer(request, pictures, on_text=show if live else None)
         for note in answer.notes:
             print(f"note: {note}", file=sys.stderr, flush=True)
@@ -166,6 +173,13 @@ def _reader(args: argparse.Namespace, folder: Path = Path()) -> PictureReader:
     from vldock.image.predict.pictures import PictureReader
 
     return PictureReader(folder, DownloadLimits(args.max_bytes, args.timeout))
+
+
+def _find(name: str, request: Request) -> None:
+    """Raise UsageError for a model that cannot read the request's images, before it is loaded."""
+    from vldock.image.predict import model
+
+    model.find(name, request)
 
 
 def _load(args: argparse.Namespace) -> Loaded:

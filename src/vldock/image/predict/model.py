@@ -1,6 +1,6 @@
 """Loaded model that answers requests as run.py does.
 
-It uses VLMEvalKit's own LLaVA wrapper.
+It uses VLMEvalKit's own wrapper of the model.
 
 `load` once, `ask` often: the command line does, and so can a resident worker. Nothing here reads the
 command line or prints; remarks are part of the Answer, and partial text goes to `on_text`.
@@ -8,50 +8,67 @@ command line or prints; remarks are part of the Answer, and partial text goes to
 
 from __future__ import annotations
 
+import io
 import os
+import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from vldock.common.errors import InputRefused, UsageError
-from vldock.common.prompt_style import VARIABLE
+from vldock.common.matrix import MODELS, Model
+from vldock.common.prompt_style import UPSTREAM, VARIABLE
 from vldock.image.answering.model_facts import Facts, facts_of
-from vldock.image.predict import wrappers
+from vldock.image.predict import generate_calls, remote_code, wrappers
 from vldock.image.predict.answer_stream import AnswerStreamer, OnText
 from vldock.image.predict.pictures import Picture, PictureReader
-from vldock.image.predict.prompt_sent import SentPrompt, describe_prompt
+from vldock.image.predict.prompt_sent import SentPrompt
 from vldock.image.predict.request import Answer, Request
 from vldock.image.vlmeval_hooks.files.output_folder import is_standin
 from vldock.image.vlmeval_hooks.models import requirements
-from vldock.image.vlmeval_hooks.provenance import prompts
+from vldock.image.vlmeval_hooks.provenance import prompts, sample_notes
+from vldock.image.weights import model_files
 from vldock.image.workspace import model_location, naming
-from vldock.image.workspace.model_location import ModelLocation
+from vldock.image.workspace.model_location import ModelLocation, find_cached
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """Model in memory: wrapper, weights' location, device facts, seconds to load."""
+    """Model in memory: wrapper, weights' location, device facts, seconds to load.
+
+    `remote` is the declared model where its classes are remote code, None for a LLaVA.
+    """
 
     wrapper: Any
     place: ModelLocation
     facts: Facts
     seconds: float
+    remote: Model | None = None
 
     @property
-    def limit(self) -> int:
-        """Most tokens of an answer."""
-        return int(self.wrapper.kwargs["max_new_tokens"])
+    def streams(self) -> bool:
+        """True if an answer comes word by word; beam search has none before its end."""
+        return getattr(self.wrapper, "num_beams", 1) == 1
 
     @property
     def wording(self) -> str:
-        """Wording of questions: VLDOCK_PROMPT's template, or `trained` for a custom model."""
+        """Wording of questions: VLDOCK_PROMPT's template, or `trained` for a custom model.
+
+        A model with remote code has VLMEvalKit's wording only.
+        """
+        if self.remote:
+            return UPSTREAM
         return "trained" if wrappers.is_custom(self.place) else prompts.template()
 
     def identity(self) -> list[Any]:
         """Return everything an answer depends on besides its request."""
-        return [model_location.fingerprint(self.place), self.wording, self.limit, self.facts.device, self.facts.dtype]
+        others = self.remote.needs if self.remote else filter(None, [model_files.tower_of(self.place.path)])
+        weights = [model_location.fingerprint(place) for place in (self.place, *map(_location, others))]
+        decoding = sample_notes.plain_arguments(self.wrapper.kwargs)
+        return [weights, self.wording, decoding, self.facts.device, self.facts.dtype]
 
     def ask(self, request: Request, *, images: PictureReader | None = None, on_text: OnText | None = None) -> Answer:
         """Return the answer to a request; `images` reads its images.
@@ -66,17 +83,22 @@ class Loaded:
 
         Partial text goes to `on_text`.
         """
+        if self.remote:
+            remote_code.require_images(self.remote, request)
         begun = time.monotonic()
-        pieces = AnswerStreamer(self.wrapper.tokenizer, on_text)
-        message = request.message(tuple(str(picture.path) for picture in pictures))
-        with wrappers.quiet_libraries(), _record_calls(self.wrapper.model, pieces) as calls:
-            text: str = self.wrapper.generate_inner(message)
+        with _prints_dropped(on_text) as shown:
+            pieces = AnswerStreamer(self.wrapper.tokenizer, shown)
+            message = request.message(tuple(str(picture.path) for picture in pictures))
+            inner = self.wrapper.model
+            with wrappers.quiet_libraries(), generate_calls.record(inner, pieces, stream=self.streams) as calls:
+                text: str = self.wrapper.generate_inner(message)
         ended = time.monotonic()
         pieces.finish(text)
         sent, at = calls[-1]
         first = pieces.first_at or ended
         marks = {"prepare": at - begun, "first_token": first - at, "generate": ended - first}
         notes = [f"{picture.source}: {note}" for picture in pictures for note in picture.notes]
+        notes += remote_code.remark_order(self.remote, request) if self.remote else []
         return Answer(
             answer=text,
             tokens=pieces.tokens,
@@ -101,39 +123,59 @@ def load(name: str, *, base: str | None = None, prompt: str | None = None, max_n
     The name is resolved by model_location.resolve.
 
     `base` is the model of an adapter; `prompt` is a wording as in VLDOCK_PROMPT; `max_new_tokens` None leaves
-    run.py's limit. Raises the errors of model_location.resolve and require_whole, InputRefused for a model that is no
-    LLaVA, UsageError for a `prompt` where the model brings its own wording, EnvironmentUnfit without the memory for it.
+    run.py's limit. Raises the errors of model_location.resolve and require_whole, InputRefused for a model that is
+    neither a LLaVA nor declared, UsageError for a `base` or `prompt` the model does not take.
     """
-    requirements.require_memory([name])
-    place = model_location.resolve(name)
-    if naming.is_llava(place) is False:
-        raise InputRefused(
-            f"{place.path} is no LLaVA by its config.json", expected="a checkpoint in LLaVA's own format"
-        )
-    if prompt and wrappers.is_custom(place):
+    place, remote = find(name)
+    options = {"max_new_tokens": max_new_tokens} if max_new_tokens else {}
+    if remote:
+        remote_code.require_options(remote, base=base, prompt=prompt)
+    elif prompt and wrappers.is_custom(place):
         raise UsageError(f"--prompt {prompt}: {name} is asked as it was trained", hint="leave --prompt out")
     if prompt:
         os.environ[VARIABLE] = prompt
     prompts.template()
+    requirements.require_memory([place.name, place.repo or place.name])
     begun = time.monotonic()
-    wrapper = wrappers.make(place, base, {"max_new_tokens": max_new_tokens} if max_new_tokens else {})
-    return Loaded(wrapper, place, facts_of(wrapper), round(time.monotonic() - begun, 3))
+    wrapper = remote_code.make(remote, place, options) if remote else wrappers.make(place, base, options)
+    return Loaded(wrapper, place, facts_of(wrapper), round(time.monotonic() - begun, 3), remote)
+
+
+def find(name: str, request: Request | None = None) -> tuple[ModelLocation, Model | None]:
+    """Return a model's location, and its declaration where it has remote code.
+
+    Loads nothing. Raises as `load`, and UsageError where the model cannot read the images of `request`.
+    """
+    place = model_location.resolve(name)
+    remote = remote_code.find(place)
+    if remote is None and naming.is_llava(place) is False:
+        names = ", ".join(model.name for model in MODELS if model.remote_code)
+        raise InputRefused(
+            f"{place.path} is no LLaVA by its config.json",
+            expected=f"a checkpoint in LLaVA's own format, or one of {names}",
+            hint="a folder of such a model: put it into weights/ of the workspace by its repository's name",
+        )
+    if remote and request:
+        remote_code.require_images(remote, request)
+    return place, remote
+
+
+def _location(repo: str) -> ModelLocation:
+    """Return the location of a tower or tokenizer, which the libraries read by its name."""
+    return model_location.resolve(str(Path(repo).absolute())) if Path(repo).is_dir() else find_cached(repo)
 
 
 @contextmanager
-def _record_calls(inner: Any, pieces: AnswerStreamer) -> Iterator[list[tuple[SentPrompt, float]]]:
-    """Record the prompts and times of generate() calls, and stream their tokens."""
-    generate, seen = inner.generate, []
+def _prints_dropped(on_text: OnText | None) -> Iterator[OnText | None]:
+    """Drop what a wrapper prints (InternVL's: prompt and answer), but not what `on_text` prints."""
+    kept = sys.stdout
 
-    def noted(*args: Any, **kwargs: Any) -> Any:
-        seen.append((describe_prompt(inner, args, kwargs), time.monotonic()))
-        return generate(*args, streamer=pieces, **kwargs)
+    def show(text: str) -> None:
+        with redirect_stdout(kept):
+            (on_text or str)(text)
 
-    inner.generate = noted
-    try:
-        yield seen
-    finally:
-        inner.generate = generate
+    with redirect_stdout(io.StringIO()):
+        yield show if on_text else None
 
 
 def _cut(sent: SentPrompt) -> list[str]:
