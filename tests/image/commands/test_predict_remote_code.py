@@ -117,6 +117,18 @@ def test_a_file_of_questions_goes_on_and_a_row_it_cannot_ask_has_the_reason(tmp_
     assert rows[1]["error"] == "InternVL2-2B answers about an image, and there is none"
 
 
+def test_an_error_of_the_model_is_one_line_and_fails_its_row_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def decode(_: Any, ids: list[int]) -> str:
+        raise RuntimeError("no kernel\nfor it")
+
+    monkeypatch.setattr(stub.Tokenizer, "decode", decode)
+
+    assert ask(tmp_path, "what?", "--no-stream") == 1
+    assert capfd.readouterr().err.endswith(f"error: {NAME} gave no answer: RuntimeError: no kernel for it\n")
+
+
 def test_max_new_tokens_reaches_the_wrapper_and_is_part_of_an_answers_key(tmp_path: Path) -> None:
     short, usual = predict.load(NAME, max_new_tokens=2), predict.load(NAME)
 

@@ -1,7 +1,7 @@
 """`python -m vldock.image predict`: images and a question in, run.py's answer out.
 
-Standard output carries the answer only. Exit status: 0 answered, 1 some of --questions failed, 2 wrong arguments,
-3 unfit environment (offline, no GPU), 4 refused (an image, weights), 130 interrupted.
+Standard output carries the answer only. Exit status: 0 answered, 1 the model failed, or some of --questions did,
+2 wrong arguments, 3 unfit environment (offline, no GPU), 4 refused (an image, weights), 130 interrupted.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vldock.common.errors import InputRefused, UsageError
+from vldock.common.errors import EvaluationFailed, InputRefused, UsageError
 from vldock.common.matrix import MODELS, Model
 from vldock.common.prompt_style import UPSTREAM, VARIABLE
 from vldock.image.answering.model_facts import Facts, facts_of
@@ -29,6 +29,7 @@ from vldock.image.predict.prompt_sent import SentPrompt
 from vldock.image.predict.request import Answer, Request
 from vldock.image.vlmeval_hooks.files.output_folder import is_standin
 from vldock.image.vlmeval_hooks.models import requirements
+from vldock.image.vlmeval_hooks.process import error_lines
 from vldock.image.vlmeval_hooks.provenance import prompts, sample_notes
 from vldock.image.weights import model_files
 from vldock.image.workspace import model_location, naming
@@ -81,7 +82,7 @@ class Loaded:
     def answer(self, request: Request, pictures: Sequence[Picture], *, on_text: OnText | None = None) -> Answer:
         """Return the answer to a request on images already read.
 
-        Partial text goes to `on_text`.
+        Partial text goes to `on_text`. Raises EvaluationFailed with what the model raised.
         """
         if self.remote:
             remote_code.require_images(self.remote, request)
@@ -89,8 +90,7 @@ class Loaded:
         with _prints_dropped(on_text) as shown:
             pieces = AnswerStreamer(self.wrapper.tokenizer, shown)
             message = request.message(tuple(str(picture.path) for picture in pictures))
-            inner = self.wrapper.model
-            with wrappers.quiet_libraries(), generate_calls.record(inner, pieces, stream=self.streams) as calls:
+            with wrappers.quiet_libraries(), self._recorded(pieces) as calls:
                 text: str = self.wrapper.generate_inner(message)
         ended = time.monotonic()
         pieces.finish(text)
@@ -115,6 +115,15 @@ class Loaded:
             standin=is_standin(),
             notes=(*notes, *_cut(sent)),
         )
+
+    @contextmanager
+    def _recorded(self, pieces: AnswerStreamer) -> Iterator[generate_calls.Calls]:
+        """Record generate() calls; raise EvaluationFailed for an error of the model."""
+        try:
+            with generate_calls.record(self.wrapper.model, pieces, stream=self.streams) as calls:
+                yield calls
+        except Exception as error:
+            raise EvaluationFailed(f"{self.place.name} gave no answer: {error_lines.one_line(error)}") from error
 
 
 def load(name: str, *, base: str | None = None, prompt: str | None = None, max_new_tokens: int | None = None) -> Loaded:
