@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pkgutil
 from typing import Any
 
 import pytest
@@ -9,9 +10,10 @@ import tiny_wrapper
 import torch
 from engine_answers import WRAPPER_WARNINGS, Found, answers, engine
 
+from vldock.common.matrix import MODELS
 from vldock.image import engines
 from vldock.image.answering.types import Question
-from vldock.image.engines import language_model
+from vldock.image.engines import eligibility, language_model
 from vldock.image.engines.batched import BatchedEngine
 
 pytestmark = WRAPPER_WARNINGS
@@ -118,12 +120,44 @@ def test_what_is_not_greedy_is_left_to_the_stock_loop_and_told(
     monkeypatch.setenv("VLDOCK_ENGINE", "batched")
     monkeypatch.setattr(wrapper, "kwargs", {**wrapper.kwargs, **kwargs})
 
-    assert engines.engine_of(wrapper) is None
+    assert engines.engine_of(wrapper, "llava_v1.5_7b") is None
     assert word in capsys.readouterr().out
 
 
 def test_eager_attention_is_left_to_the_stock_loop(wrapper: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VLDOCK_ENGINE", "batched")
-    assert isinstance(engines.engine_of(wrapper), BatchedEngine)
+    assert isinstance(engines.engine_of(wrapper, "llava_v1.5_7b"), BatchedEngine)
     monkeypatch.setattr(wrapper.model.config, "_attn_implementation", "eager")
-    assert engines.engine_of(wrapper) is None
+    assert engines.engine_of(wrapper, "llava_v1.5_7b") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "wrapper", "why"),
+    [
+        ("InternVL2-8B", "vlmeval.vlm.internvl:InternVLChat", "attends eagerly"),
+        ("MiniCPM-V-2_6", "vlmeval.vlm.minicpm_v:MiniCPM_V_2_6", "3 beams"),
+        ("cogvlm-chat", "vlmeval.vlm.cogvlm:CogVlm", "other weights for image positions"),
+    ],
+)
+def test_a_model_with_remote_code_is_left_to_the_stock_loop_by_name_and_reason(
+    name: str, wrapper: str, why: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("VLDOCK_ENGINE", "batched")
+    monkeypatch.setenv("VLDOCK_FEATURE_CACHE", "1")
+    kind = pkgutil.resolve_name(wrapper)
+
+    assert engines.engine_of(object.__new__(kind), name) is None
+    said = capsys.readouterr().out
+    assert (
+        f"engine batched/auto: VLMEvalKit's own loop answers {name} instead, and the feature cache is not used" in said
+    )
+    assert f"this is {kind.__name__}: " in said
+    assert why in said
+
+
+def test_the_reasons_are_those_of_the_declared_models_wrappers() -> None:
+    from vlmeval.config import supported_VLM
+
+    kinds = {supported_VLM[model.name].func.__qualname__ for model in MODELS if model.remote_code}
+
+    assert kinds == set(eligibility.REMOTE_CODE)

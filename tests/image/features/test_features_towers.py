@@ -12,7 +12,8 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from vldock.common.errors import InputRefused
-from vldock.image.features import build, lookup, picture_rows, towers
+from vldock.image.__main__ import main
+from vldock.image.features import build, lookup, picture_rows, prompt_features, towers
 from vldock.image.features.cache import FeatureCache
 from vldock.image.standin import ASSETS
 
@@ -93,5 +94,48 @@ def test_llava_7b_and_13b_share_their_tower_s_features(monkeypatch: pytest.Monke
     names = ("liuhaotian/llava-v1.5-7b", "liuhaotian/llava-v1.5-13b", "openai/clip-vit-large-patch14-336")
 
     spaces = {towers.space_of(*towers.open_tower(name)) for name in names}
+
+    assert len(spaces) == 1
+
+
+@pytest.mark.parametrize("name", ["InternVL2-2B", "OpenGVLab/InternVL2-8B", "MiniCPM-V-2_6", "THUDM/cogvlm-chat-hf"])
+def test_a_model_with_remote_code_is_refused_by_reason_for_images_and_for_prompts(name: str) -> None:
+    for opened in (towers.open_tower, prompt_features.open_reader):
+        with pytest.raises(InputRefused, match="its vision tower is remote code, and the feature cache is for CLIP"):
+            opened(name)
+
+
+def test_a_folder_of_neither_a_llava_nor_a_clip_model_is_refused_by_its_type(tmp_path: Path) -> None:
+    name = checkpoint(tmp_path, model_type="minicpmv", mm_vision_tower=None)
+
+    with pytest.raises(InputRefused, match="a minicpmv without a CLIP tower"):
+        towers.open_tower(name)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["features", "build", "--model", "InternVL2-2B", "--images", "."],
+        ["train head", "--prepare", "--set", "cache.model=InternVL2-2B"],
+    ],
+    ids=["features build", "train head"],
+)
+def test_the_commands_refuse_it_with_exit_4(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Image.new("RGB", (8, 8)).save("a.png")
+    drawn = ["--set", f"data.folder={tmp_path}/scenes", "--set", "data.train=2", "--set", "data.held_out=1"]
+
+    assert main([*command, *(drawn if "head" in command[0] else [])]) == 4
+    assert "error: InternVL2-2B: its vision tower is remote code" in capsys.readouterr().err
+
+
+@pytest.mark.filterwarnings("ignore:`resume_download` is deprecated:FutureWarning")  # transformers' own use of the hub
+def test_a_name_of_vlmevalkits_is_its_repository(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRANSFORMERS_CACHE", str(ASSETS / "huggingface"))
+    monkeypatch.setattr("transformers.utils.hub.TRANSFORMERS_CACHE", str(ASSETS / "huggingface"))
+
+    spaces = {towers.space_of(*towers.open_tower(name)) for name in ("7b", "llava_v1.5_7b", "liuhaotian/llava-v1.5-7b")}
 
     assert len(spaces) == 1

@@ -30,8 +30,8 @@ from vldock.common import inference_options
 from vldock.image.answering.types import AnswersQuestions
 
 
-def engine_of(model: Any) -> AnswersQuestions | None:
-    """Return the engine for `model`, a wrapper of VLMEvalKit's.
+def engine_of(model: Any, name: str) -> AnswersQuestions | None:
+    """Return the engine for `model`, a wrapper of VLMEvalKit's; `name` is the model's.
 
     None leaves the answers to VLMEvalKit's own loop.
     A resident worker's engine (`model._vldock_engine`) comes first, then the batched engine where VLDOCK_ENGINE asks
@@ -47,7 +47,7 @@ def engine_of(model: Any) -> AnswersQuestions | None:
 
     reason = eligibility.refusal(model)
     if reason:
-        print(f"engine {options.describe()}: VLMEvalKit's own loop answers instead: {reason}", flush=True)
+        print(describe_refusal(name, options, reason), flush=True)
         return None
     from vldock.image.engines import disk_features, memory_features
     from vldock.image.engines.batched import BatchedEngine
@@ -58,3 +58,9 @@ def engine_of(model: Any) -> AnswersQuestions | None:
         features=memory_features.shared_store(),
         disk=disk_features.open_for(model),
     )
+
+
+def describe_refusal(name: str, options: inference_options.Engine, reason: str) -> str:
+    """Return the line about a model that the requested engine refuses."""
+    cache = ", and the feature cache is not used" if options.feature_cache else ""
+    return f"engine {options.describe()}: VLMEvalKit's own loop answers {name} instead{cache}: {reason}"

@@ -9,6 +9,11 @@ from vldock.image.engines import decoding
 
 WRAPPER = ("vlmeval.vlm.llava.llava", "LLaVA")  # llava_v1.5_7b, llava_v1.5_13b, sharegpt4v_7b
 ATTENTION = "sdpa"
+REMOTE_CODE = {  # why not, by VLMEvalKit's wrapper of a model with remote code
+    "InternVLChat": "its language model is remote code that attends eagerly, and the engine runs LLaMA's with SDPA",
+    "MiniCPM_V_2_6": "it decodes with 3 beams, and the engine decodes greedily",
+    "CogVlm": "its remote code has other weights for image positions, and the engine runs LLaMA's",
+}
 
 
 def refusal(wrapper: Any) -> str | None:
@@ -18,7 +23,8 @@ def refusal(wrapper: Any) -> str | None:
     """
     kind = type(wrapper)
     if (kind.__module__, kind.__qualname__) != WRAPPER:
-        return f"it knows VLMEvalKit's LLaVA wrapper, and this is {kind.__qualname__}"
+        why = REMOTE_CODE.get(kind.__qualname__)
+        return f"it knows VLMEvalKit's LLaVA wrapper, and this is {kind.__qualname__}" + (f": {why}" if why else "")
     if os.environ.get("SKIP_ERR") == "1":
         return "SKIP_ERR=1 asks for one sample at a time"
     config = wrapper.model.config

@@ -25,7 +25,7 @@ def answer_rows(
     Answers go into `results` and `out_file`. Returns False for a model without an engine.
     The engine's exceptions pass through, after the answers so far have been saved.
     """
-    engine = engines.engine_of(model)
+    engine = engines.engine_of(model, name)
     if engine is None:
         return False
     from tqdm import tqdm  # type: ignore[import-untyped]

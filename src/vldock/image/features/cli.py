@@ -2,8 +2,8 @@
 
 `python -m vldock.image features build | ls | fsck | evict`.
 Exit status: 0 done (fsck: clean), 1 the limit could not be kept: the shards are in use, 2 wrong arguments,
-3 unfit environment, 4 damaged shards remain, or refused input (broken pictures, a tower that is not here),
-130 or 143 stopped by a signal.
+3 unfit environment, 4 damaged shards remain, or refused input (broken pictures, a tower that is not here, a model
+without a CLIP tower), 130 or 143 stopped by a signal.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _build_arguments(build: argparse.ArgumentParser) -> None:
     _common(build)
-    build.add_argument("--model", required=True, help="a LLaVA or CLIP model: a name in the cache, or a folder")
+    build.add_argument("--model", required=True, help="a LLaVA or CLIP model: VLMEvalKit's name, ORG/NAME, a folder")
     source = build.add_mutually_exclusive_group(required=True)
     source.add_argument("--images", type=Path, metavar="DIR", help="every picture below a folder")
     source.add_argument("--json", type=Path, metavar="FILE", dest="rows", help="a LLaVA conversation file")

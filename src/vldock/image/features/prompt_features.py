@@ -16,7 +16,7 @@ import torch
 from vldock.common.errors import InputRefused
 from vldock.image.features.processor import ClipProcessor
 from vldock.image.features.space import LAST
-from vldock.image.features.towers import Identified, Tower, open_tower
+from vldock.image.features.towers import Identified, Tower, checkpoint_of, open_tower
 from vldock.image.llava_hooks import loading, markers
 from vldock.image.weights import model_files
 from vldock.image.workspace import model_location, naming
@@ -101,6 +101,7 @@ def open_reader(
 
     Raises InputRefused where it is not here, is no LLaVA, or cuts pictures into crops (anyres).
     """
+    name = checkpoint_of(name)
     tower, processor = open_tower(name, device=device)
     place = model_location.resolve(name)
     family = naming.model_name(place)

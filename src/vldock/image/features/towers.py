@@ -16,11 +16,13 @@ import torch
 from PIL import Image
 
 from vldock.common.errors import InputRefused
+from vldock.common.matrix import find_model, find_remote_code
 from vldock.image.features import for_evaluation as exact
 from vldock.image.features.processor import ClipProcessor, layer_of
 from vldock.image.features.space import Space
 from vldock.image.llava_hooks import loading
 from vldock.image.weights import model_files
+from vldock.image.workspace import model_location
 
 CLIP_LAYER, CLIP_TOKENS = -2, "patch"  # as LLaVA-1.5 reads a tower
 
@@ -111,12 +113,13 @@ class Tower:
 def open_tower(name: str, *, device: str | None = None, for_evaluation: bool = False) -> tuple[Tower, ClipProcessor]:
     """Return the tower and processor of a LLaVA checkpoint or CLIP model.
 
-    `name` is a name in the cache or a folder.
+    `name` is VLMEvalKit's, a repository in the cache, or a folder.
 
     `for_evaluation`: preprocessing, key and batches are those of an evaluation with the cache (for_evaluation.py).
     Raises InputRefused where it is not here, or its tower is no CLIP model.
     """
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    name = checkpoint_of(name)
     config = loading.read_config(name)
     if config is None:
         raise InputRefused(
@@ -126,6 +129,8 @@ def open_tower(name: str, *, device: str | None = None, for_evaluation: bool = F
         )
     model_files.require_whole(name)
     tower = model_files.tower_of(name) or name
+    if tower == name and config.get("model_type") not in loading.CLIP_TYPES:
+        raise _no_tower(name, f"it is a {config.get('model_type')} without a CLIP tower")
     loading.require_clip(tower)
     settings = _llava_settings(config, tower)
     # a LLaVA trained with its tower carries that tower's weights in its own files
@@ -144,6 +149,25 @@ def open_tower(name: str, *, device: str | None = None, for_evaluation: bool = F
         settings.mm_vision_select_feature, device, loading.choose_dtype(None, device), for_evaluation,
     )  # fmt: skip
     return made, ClipProcessor(_image_processor(tower), settings)
+
+
+def checkpoint_of(name: str) -> str:
+    """Return the repository of a declared model's name, any other name as it is.
+
+    Raises InputRefused for a model with remote code.
+    """
+    model = find_model(model_location.SHORT.get(name, name))
+    if remote := find_remote_code(model.name if model else name):
+        raise _no_tower(remote.name, "its vision tower is remote code")
+    return model.repo if model else name
+
+
+def _no_tower(name: str, why: str) -> InputRefused:
+    return InputRefused(
+        f"{name}: {why}, and the feature cache is for CLIP towers",
+        expected="a LLaVA checkpoint (llava_v1.5_7b, sharegpt4v_7b, an export ...) or a CLIP model",
+        hint="it is evaluated without the feature cache" if find_remote_code(name) else None,
+    )
 
 
 def _llava_settings(config: dict[str, Any], tower: str) -> SimpleNamespace:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from vldock.common import inference_options, standin_choice
 from vldock.common.cache_env import FEATURES_VARIABLE
+from vldock.image import engines
 from vldock.image.session.worker_client import DEAD, DEATHS, WorkerClient, WorkerDied, log
 from vldock.image.vlmeval_hooks.models import build as model_build
 from vldock.image.vlmeval_hooks.models import requirements
@@ -106,7 +107,7 @@ def make(name: str, description: Mapping[str, Any], worker: WorkerClient) -> Any
             model.__dict__[method] = _remote_method(name, method, worker)
     engine = inference_options.read_engine(os.environ)
     if engine.batch_size is not None and description["not_batched"]:
-        log(f"engine {engine.describe()}: VLMEvalKit's own loop answers instead: {description['not_batched']}")
+        log(engines.describe_refusal(name, engine, description["not_batched"]))
     elif engine.batch_size is not None:
         model._vldock_engine = RemoteEngine(name, worker)
     return model

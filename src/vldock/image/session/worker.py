@@ -118,7 +118,7 @@ class SessionWorker:
 
         loaded = self._get(request["model"])
         os.environ.update(request["env"])
-        engine = engines.engine_of(loaded.model)
+        engine = engines.engine_of(loaded.model, loaded.name)
         if engine is None:
             raise UsageError(f"{loaded.name} has no batched engine", hint="--engine stock")
         self._queue.put_back(client, _streamed(loaded, engine.answers(request["questions"])))
