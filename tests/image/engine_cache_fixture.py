@@ -24,7 +24,11 @@ PICTURES = 5  # that are asked about
 
 def make(folder: Path) -> Any:
     """Return VLMEvalKit's LLaVA wrapper with a tiny model, its tower's weights those of its files."""
-    made = tiny_wrapper.make(folder)
+    return restore_tower(tiny_wrapper.make(folder))
+
+
+def restore_tower(made: Any) -> Any:
+    """Return a wrapper with its tower's weights read again from the tower's files."""
     tower = made.model.get_vision_tower()
     fresh = type(tower.vision_tower).from_pretrained(tower.vision_tower_name)
     tower.vision_tower.load_state_dict(fresh.state_dict())

@@ -88,14 +88,7 @@ class Bench:
 def make(root: Path) -> Bench:
     """Build cache and data under `root` and return the bench."""
     verifier = _verifier()
-    for repo in (TOWER, REPO):
-        folder = root / "cache" / f"models--{repo.replace('/', '--')}"
-        (folder / "snapshots" / REVISION).mkdir(parents=True)
-        (folder / "refs").mkdir()
-        (folder / "refs" / "main").write_text(REVISION)
-    snapshots = [
-        root / "cache" / f"models--{repo.replace('/', '--')}" / "snapshots" / REVISION for repo in (TOWER, REPO)
-    ]
+    snapshots = [make_snapshot(root / "cache", repo) for repo in (TOWER, REPO)]
     verifier.make_tower(snapshots[0])
     verifier.make_checkpoint(snapshots[1], snapshots[0])
     config = json.loads((snapshots[1] / "config.json").read_text())
@@ -111,6 +104,15 @@ def make(root: Path) -> Bench:
     write_mmbench(bench, 3)
     write_ocrbench(bench, 4)
     return bench
+
+
+def make_snapshot(cache: Path, repo: str) -> Path:
+    """Return the empty folder of a repository's snapshot in a Hub cache, made by this."""
+    folder = cache / f"models--{repo.replace('/', '--')}"
+    (folder / "snapshots" / REVISION).mkdir(parents=True)
+    (folder / "refs").mkdir()
+    (folder / "refs" / "main").write_text(REVISION)
+    return folder / "snapshots" / REVISION
 
 
 def _verifier() -> object:

@@ -24,18 +24,28 @@ WORDS = ("what", "is", "in", "the", "picture", "a", "cat", "USER", "dog")
 
 def make(folder: Path) -> Any:
     """Return a wrapper of class LLaVA with model, tokenizer and tower in `folder`."""
-    from vlmeval.vlm.llava.llava import LLaVA
-
-    verifier: Any = _verifier()
     tower, checkpoint = folder / "tower", folder / "llava"
     for path in (tower, checkpoint):
         path.mkdir()
+    write(tower, checkpoint)
+    return load(str(checkpoint))
+
+
+def write(tower: Path, checkpoint: Path) -> None:
+    """Write a random tower, and a LLaVA that names it, into empty folders."""
+    verifier: Any = _verifier()
     torch.manual_seed(5)
     verifier.make_tower(tower)
     verifier.make_checkpoint(checkpoint, tower)
+
+
+def load(path: str) -> Any:
+    """Return the wrapper of class LLaVA of a folder or repository, its weights drawn anew."""
+    from vlmeval.vlm.llava.llava import LLaVA
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        wrapper = LLaVA(str(checkpoint), max_new_tokens=MOST)
+        wrapper = LLaVA(path, max_new_tokens=MOST)
     model = wrapper.model
     for name, weight in model.named_parameters():
         if weight.ndim == 2:

@@ -162,9 +162,13 @@ def find_model(name: str) -> Model | None:
 def find_remote_code(*names: str | None) -> Model | None:
     """Return the first model with remote code that one of `names` names.
 
-    By its own name or its repository.
+    By its own name, its repository, or the repository's last part, as a folder is called.
     """
-    return next((model for model in MODELS if model.remote_code and {model.name, model.repo} & set(names)), None)
+    asked = set(names)
+    return next(
+        (m for m in MODELS if m.remote_code and asked & {m.name, m.repo, m.repo.rpartition("/")[2]}),
+        None,
+    )
 
 
 def find_benchmark(name: str) -> Benchmark | None:

@@ -9,6 +9,8 @@ import pytest
 import training_fixture
 from training_fixture import Box, encoded
 
+from vldock.common.errors import InputRefused
+
 
 @pytest.fixture(scope="module")
 def box(tmp_path_factory: pytest.TempPathFactory) -> Box:
@@ -48,3 +50,14 @@ def test_the_preflight_sees_a_processor_of_another_tower(box: Box) -> None:
     found = training_preflight.check_geometry(loaded)
 
     assert (found.status, "336x336" in found.seen) == ("fail", True)
+
+
+@pytest.mark.parametrize("base", ["OpenGVLab/InternVL2-2B", "/workspace/weights/cogvlm-chat-hf"])
+def test_a_base_with_remote_code_is_refused_by_name(base: str) -> None:
+    from vldock.image.training import config as settings
+    from vldock.image.training.model import load
+
+    config = dataclasses.replace(settings.Config(), model=settings.Model(base=base, method="lora"))
+
+    with pytest.raises(InputRefused, match=f"model.base={base}: .* is no LLaVA, its classes are remote code"):
+        load.require_possible(config, "cpu")

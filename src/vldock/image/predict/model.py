@@ -162,7 +162,7 @@ def find(name: str, request: Request | None = None) -> tuple[ModelLocation, Mode
         raise InputRefused(
             f"{place.path} is no LLaVA by its config.json",
             expected=f"a checkpoint in LLaVA's own format, or one of {names}",
-            hint="a folder of such a model: put it into weights/ of the workspace by its repository's name",
+            hint="a folder of such a model is named as its repository: InternVL2-2B",
         )
     if remote and request:
         remote_code.require_images(remote, request)

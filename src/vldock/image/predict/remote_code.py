@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from pathlib import Path
 from typing import Any
 
 from vldock.common.errors import UsageError, VldockError
@@ -19,8 +20,11 @@ ONE_IMAGE = ("cogvlm-chat",)
 
 
 def find(place: ModelLocation) -> Model | None:
-    """Return the model with remote code at `place`; None for a LLaVA."""
-    return None if naming.is_llava(place) else find_remote_code(place.name, place.repo)
+    """Return the model with remote code at `place`; None for a LLaVA.
+
+    A folder is such a model by its name, which is the repository's.
+    """
+    return None if naming.is_llava(place) else find_remote_code(place.name, place.repo, Path(place.name).name)
 
 
 def require_options(model: Model, *, base: str | None, prompt: str | None) -> None:

@@ -22,6 +22,7 @@ def test_a_model_is_found_by_name_repository_and_snapshot_unless_it_is_a_llava(m
         ModelLocation(model.name, "x", "the cache"),
         ModelLocation(model.repo, "x", "weights/ of the workspace"),
         ModelLocation("/cache/snapshots/1", "x", "a snapshot", "1", model.repo),
+        ModelLocation(f"/data/{Path(model.repo).name}", "x", "the folder given"),
     ]
 
     assert {remote_code.find(place) for place in places} == {model if model.remote_code else None}

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from vldock.common.errors import EnvironmentUnfit, InputRefused
+from vldock.common.matrix import find_remote_code
 from vldock.image import cuda_device
 from vldock.image.training.config import Config
 from vldock.image.training.dataset import resolve
@@ -68,8 +69,14 @@ def device_of(environ: Mapping[str, str] = os.environ) -> str:
 def require_possible(config: Config, device: str) -> None:
     """Raise an error for a configuration impossible here.
 
-    EnvironmentUnfit for 4 bits without a GPU, InputRefused for a base that is not here while offline.
+    EnvironmentUnfit for 4 bits without a GPU, InputRefused for a base with remote code, or one that is not here while
+    offline.
     """
+    if remote := find_remote_code(config.model.base, Path(config.model.base).name):
+        raise InputRefused(
+            f"model.base={config.model.base}: {remote.name} is no LLaVA, its classes are remote code",
+            expected="a checkpoint in LLaVA's own format, such as liuhaotian/llava-v1.5-7b",
+        )
     if config.model.method == "qlora" and device == "cpu":
         raise EnvironmentUnfit(
             "model.method=qlora: bitsandbytes computes 4-bit weights on a GPU only, and none is visible",
