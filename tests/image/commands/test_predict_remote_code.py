@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import remote_code_stub as stub
+import stub_wrapper as stub
 import torch
 from PIL import Image
 from safetensors.torch import save_file

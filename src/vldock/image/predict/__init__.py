@@ -6,6 +6,7 @@ cli              one question, or a file of them        model            a loade
 request          Request and Answer                     batch            JSONL in, JSONL out, resumable
 pictures         files, URLs, data: URIs, stdin         image_download   bounded downloads
 wrappers         LLaVA's wrapper, or vldock's           prompt_sent      hash and length of a prompt
-remote_code      wrappers of models with remote code    generate_calls   prompts and tokens of generate()
+generate_calls   prompts and tokens of generate()
+remote_code_wrappers  wrappers of models with remote code, and the images they read
 answer_stream    streaming of an answer                 partial_text     the part that may be shown
 """

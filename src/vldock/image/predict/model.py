@@ -22,7 +22,7 @@ from vldock.common.errors import EvaluationFailed, InputRefused, UsageError
 from vldock.common.matrix import MODELS, Model
 from vldock.common.prompt_style import UPSTREAM, VARIABLE
 from vldock.image.answering.model_facts import Facts, facts_of
-from vldock.image.predict import generate_calls, remote_code, wrappers
+from vldock.image.predict import generate_calls, remote_code_wrappers, wrappers
 from vldock.image.predict.answer_stream import AnswerStreamer, OnText
 from vldock.image.predict.pictures import Picture, PictureReader
 from vldock.image.predict.prompt_sent import SentPrompt
@@ -85,7 +85,7 @@ class Loaded:
         Partial text goes to `on_text`. Raises EvaluationFailed with what the model raised.
         """
         if self.remote:
-            remote_code.require_images(self.remote, request)
+            remote_code_wrappers.require_images(self.remote, request)
         begun = time.monotonic()
         with _prints_dropped(on_text) as shown:
             pieces = AnswerStreamer(self.wrapper.tokenizer, shown)
@@ -98,7 +98,7 @@ class Loaded:
         first = pieces.first_at or ended
         marks = {"prepare": at - begun, "first_token": first - at, "generate": ended - first}
         notes = [f"{picture.source}: {note}" for picture in pictures for note in picture.notes]
-        notes += remote_code.remark_order(self.remote, request) if self.remote else []
+        notes += remote_code_wrappers.remark_order(self.remote, request) if self.remote else []
         return Answer(
             answer=text,
             tokens=pieces.tokens,
@@ -138,7 +138,7 @@ def load(name: str, *, base: str | None = None, prompt: str | None = None, max_n
     place, remote = find(name)
     options = {"max_new_tokens": max_new_tokens} if max_new_tokens else {}
     if remote:
-        remote_code.require_options(remote, base=base, prompt=prompt)
+        remote_code_wrappers.require_options(remote, base=base, prompt=prompt)
     elif prompt and wrappers.is_custom(place):
         raise UsageError(f"--prompt {prompt}: {name} is asked as it was trained", hint="leave --prompt out")
     if prompt:
@@ -146,7 +146,7 @@ def load(name: str, *, base: str | None = None, prompt: str | None = None, max_n
     prompts.template()
     requirements.require_memory([place.name, place.repo or place.name])
     begun = time.monotonic()
-    wrapper = remote_code.make(remote, place, options) if remote else wrappers.make(place, base, options)
+    wrapper = remote_code_wrappers.make(remote, place, options) if remote else wrappers.make(place, base, options)
     return Loaded(wrapper, place, facts_of(wrapper), round(time.monotonic() - begun, 3), remote)
 
 
@@ -156,7 +156,7 @@ def find(name: str, request: Request | None = None) -> tuple[ModelLocation, Mode
     Loads nothing. Raises as `load`, and UsageError where the model cannot read the images of `request`.
     """
     place = model_location.resolve(name)
-    remote = remote_code.find(place)
+    remote = remote_code_wrappers.find(place)
     if remote is None and naming.is_llava(place) is False:
         names = ", ".join(model.name for model in MODELS if model.remote_code)
         raise InputRefused(
@@ -165,7 +165,7 @@ def find(name: str, request: Request | None = None) -> tuple[ModelLocation, Mode
             hint="a folder of such a model is named as its repository: InternVL2-2B",
         )
     if remote and request:
-        remote_code.require_images(remote, request)
+        remote_code_wrappers.require_images(remote, request)
     return place, remote
 
 

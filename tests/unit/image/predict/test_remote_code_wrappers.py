@@ -9,7 +9,7 @@ import pytest
 
 from vldock.common.errors import UsageError
 from vldock.common.matrix import MODELS, find_model
-from vldock.image.predict import remote_code
+from vldock.image.predict import remote_code_wrappers
 from vldock.image.predict.request import Request
 from vldock.image.workspace.model_location import ModelLocation
 
@@ -25,13 +25,13 @@ def test_a_model_is_found_by_name_repository_and_snapshot_unless_it_is_a_llava(m
         ModelLocation(f"/data/{Path(model.repo).name}", "x", "the folder given"),
     ]
 
-    assert {remote_code.find(place) for place in places} == {model if model.remote_code else None}
+    assert {remote_code_wrappers.find(place) for place in places} == {model if model.remote_code else None}
 
 
 def test_a_llava_in_a_folder_of_another_models_name_is_a_llava(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "llava_llama"}))
 
-    assert remote_code.find(ModelLocation("InternVL2-2B", str(tmp_path), "weights/ of the workspace")) is None
+    assert remote_code_wrappers.find(ModelLocation("InternVL2-2B", str(tmp_path), "weights/ of the workspace")) is None
 
 
 @pytest.mark.parametrize(
@@ -44,12 +44,12 @@ def test_a_llava_in_a_folder_of_another_models_name_is_a_llava(tmp_path: Path) -
 )
 def test_a_number_of_images_the_wrapper_would_fail_on_or_drop_is_refused(model, count: int, words: str) -> None:
     with pytest.raises(UsageError, match=f"{model.name} {words}"):
-        remote_code.require_images(model, Request("what?", ("a.png",) * count))
+        remote_code_wrappers.require_images(model, Request("what?", ("a.png",) * count))
 
 
 @pytest.mark.parametrize(("model", "count"), [(COGVLM, 1), (INTERNVL, 1), (INTERNVL, 3), (MINICPM, 0), (MINICPM, 3)])
 def test_every_other_number_of_images_is_asked(model, count: int) -> None:
-    remote_code.require_images(model, Request("what?", ("a.png",) * count))
+    remote_code_wrappers.require_images(model, Request("what?", ("a.png",) * count))
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_every_other_number_of_images_is_asked(model, count: int) -> None:
     ],
 )
 def test_an_image_that_the_wrapper_moves_is_remarked(model, question: str, moved: bool) -> None:
-    found = remote_code.remark_order(model, Request(question, ("a.png",)))
+    found = remote_code_wrappers.remark_order(model, Request(question, ("a.png",)))
 
     assert [f"{model.name} reads a lone image before the text" in remark for remark in found] == [True] * moved
 
@@ -74,8 +74,8 @@ def test_an_image_that_the_wrapper_moves_is_remarked(model, question: str, moved
 )
 def test_an_option_of_llavas_only_is_refused_by_name(options: dict[str, str | None], words: str) -> None:
     with pytest.raises(UsageError, match=f"{words}: InternVL2-2B is no LLaVA"):
-        remote_code.require_options(INTERNVL, **options)
+        remote_code_wrappers.require_options(INTERNVL, **options)
 
 
 def test_vlmevalkits_wording_may_be_asked_for_by_name() -> None:
-    remote_code.require_options(INTERNVL, base=None, prompt="vlmevalkit")
+    remote_code_wrappers.require_options(INTERNVL, base=None, prompt="vlmevalkit")
