@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--model-base", metavar="NAME", help="the model an adapter was trained on (default: as the adapter says)")
     add("--prompt", choices=TEMPLATES, help="wording of the question (default: $VLDOCK_PROMPT, else vlmevalkit)")
-    add("--max-new-tokens", type=int, metavar="N", help="the longest answer (default: 2048, as run.py)")
+    add("--max-new-tokens", type=int, metavar="N", help="the longest answer (default: as run.py)")
     add("--questions", metavar="FILE", help='JSONL: {"id": ..., "image": ..., "question": ...}; - for standard input')
     add("--out", type=Path, metavar="FILE", help="JSONL of answers; the same command resumes it")
     add("--max-bytes", type=int, default=LARGEST, metavar="N", help="the largest image (default: %(default)s)")
