@@ -1,4 +1,4 @@
-"""Script `predict_all.py OUT BENCHMARK...`: run.py into OUT, then predict on every sample.
+"""Script `predict_all.py OUT MODEL BENCHMARK...`: run.py into OUT, then predict on every sample it asked.
 
 One process, because importing VLMEvalKit takes seconds; each loads its own model. The last line is a JSON object:
 
@@ -11,12 +11,14 @@ from __future__ import annotations
 import json
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 os.environ.update(VLDOCK_STANDIN="1", VLDOCK_DEVICE="cpu")
 
 from vldock.image import run_py
 
+COGVLM, SHORT = "cogvlm-chat", "\nShort Answer."  # what its wrapper adds to questions of such benchmarks
 TEXTS = ("one two  three\n indented\n- a list", "한국어 문장 입니다", "emoji 🙂 and 漢字", "single")
 
 
@@ -48,20 +50,32 @@ def in_pieces(tokenizer: Any, text: str) -> list[Any]:
     return [whole, "".join(said), len(said)]
 
 
-def main(out: str, benchmarks: list[str]) -> int:
+def indices(out: str, model: str, benchmark: str) -> set[str]:
+    """Return the samples that run.py asked."""
+    notes = Path(out, model, f"{model}_{benchmark}_prompts.jsonl").read_text().splitlines()
+    return {json.loads(note)["index"] for note in notes}
+
+
+def main(out: str, model: str, benchmarks: list[str]) -> int:
     """Run, ask and print; return run.py's exit status."""
-    status = run_py.main(["--data", *benchmarks, "--model", "llava_v1.5_7b", "--work-dir", out])
+    status = run_py.main(["--data", *benchmarks, "--model", model, "--work-dir", out])
+    if status:
+        return status
     from vlmeval.dataset import build_dataset
 
     from vldock.image.predict import model as predict
 
-    loaded, seen = predict.load("7b"), {}
+    loaded, seen = predict.load(model), {}
     for name in benchmarks:
         benchmark = build_dataset(name)
         loaded.wrapper.set_dump_image(benchmark.dump_image)
-        build = loaded.wrapper.build_prompt if loaded.wrapper.use_custom_prompt(name) else benchmark.build_prompt
+        asked = indices(out, model, name)
         for _, row in benchmark.data.iterrows():
-            message = build(row, dataset=name) if loaded.wrapper.use_custom_prompt(name) else build(row)
+            if str(row["index"]) not in asked:
+                continue
+            own = loaded.wrapper.use_custom_prompt(name)
+            message = loaded.wrapper.build_prompt(row, dataset=name) if own else benchmark.build_prompt(row)
+            message += [{"type": "text", "value": SHORT}] if model == COGVLM else []
             request, pieces = as_request(message), []
             answer = loaded.ask(request, on_text=pieces.append)
             merged = "".join(item["value"] for item in message if item["type"] == "text")
@@ -72,10 +86,11 @@ def main(out: str, benchmarks: list[str]) -> int:
                 "streamed": "".join(pieces),
                 "tokens": answer.prompt_sha256,
             }
-    seen["pieces"] = [in_pieces(loaded.wrapper.tokenizer, text) for text in TEXTS]
+    if model.startswith("llava"):
+        seen["pieces"] = [in_pieces(loaded.wrapper.tokenizer, text) for text in TEXTS]
     print(json.dumps(seen))
     return status
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], sys.argv[2:]))
+    sys.exit(main(sys.argv[1], sys.argv[2], sys.argv[3:]))

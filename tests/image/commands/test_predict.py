@@ -15,10 +15,13 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from vldock.common.matrix import find_model
+
 pytestmark = pytest.mark.layout
 HERE = Path(__file__).parents[1]
 PREDICT = ("/workspace/scripts/predict.py",)
 MODEL = "llava_v1.5_7b"
+OTHERS = ("llava_v1.5_13b", "sharegpt4v_7b", "InternVL2-2B", "MiniCPM-V-2_6", "cogvlm-chat")
 BENCHMARKS = ("POPE", "TextVQA_VAL", "MMMU_DEV_VAL", "BLINK")  # one image and several, all three kinds of question
 
 
@@ -38,7 +41,7 @@ def python(*command: str, stdin: str = "", **environ: str) -> subprocess.Complet
 def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     """Folder of a run.py over all samples, and predict's answers to the same."""
     out = tmp_path_factory.mktemp("run")
-    done = python(str(HERE / "predict_all.py"), str(out), *BENCHMARKS)
+    done = python(str(HERE / "predict_all.py"), str(out), MODEL, *BENCHMARKS)
     assert done.returncode == 0, done.stdout + done.stderr
     return out / MODEL, json.loads(done.stdout.splitlines()[-1])
 
@@ -63,6 +66,23 @@ def test_pieces_of_an_answer_add_up_over_lines_scripts_and_bytes(both: tuple[Pat
 
     assert [streamed for _, streamed, _ in seen] == [whole for whole, _, _ in seen]
     assert [count > 1 for *_, count in seen] == [True, True, True, False]
+
+
+@pytest.mark.parametrize("model", [name for name in OTHERS if getattr(find_model(name), "standin", False)])
+def test_every_other_kind_of_model_answers_as_run_py_does(model: str, tmp_path: Path) -> None:
+    done = python(str(HERE / "predict_all.py"), str(tmp_path), model, "POPE", VLMEVAL_SAMPLE_LIMIT="3")
+    assert done.returncode == 0, done.stdout + done.stderr
+    seen = json.loads(done.stdout.splitlines()[-1])["POPE"]
+    folder = tmp_path / model
+    table = pd.read_excel(folder / f"{model}_POPE.xlsx")
+    notes = [json.loads(line) for line in (folder / f"{model}_POPE_prompts.jsonl").read_text().splitlines()]
+
+    assert {index: one["answer"] for index, one in seen.items()} == {
+        str(index): str(said) for index, said in zip(table["index"], table["prediction"], strict=True)
+    }
+    assert {index: one["tokens"] for index, one in seen.items()} == {note["index"]: note["tokens"] for note in notes}
+    assert all(one["streamed"] == one["answer"] for one in seen.values())
+    assert len(seen) == 3
 
 
 def test_a_broken_image_is_refused_before_a_model_is_loaded(tmp_path: Path) -> None:

@@ -9,13 +9,14 @@ from typing import Any
 
 from vldock.image.workspace.model_location import ModelLocation
 
-# warnings of VLMEvalKit and the libraries about their own defaults; tests/support/log_lines.py has the reasons
+# warnings of VLMEvalKit and the libraries about their own defaults; reasons: tests/support/containers/log_lines.py
 EXPECTED = (
     "Following kwargs received",
     "You have modified the pretrained model",
     "`do_sample` is set to",
     "TypedStorage",
     "`resume_download` is",
+    "Model .* does not support interleaved input",
 )
 
 
