@@ -34,11 +34,12 @@ def engine_of(model: Any, name: str) -> AnswersQuestions | None:
     """Return the engine for `model`, a wrapper of VLMEvalKit's; `name` is the model's.
 
     None leaves the answers to VLMEvalKit's own loop.
-    A resident worker's engine (`model._vldock_engine`) comes first, then the batched engine where VLDOCK_ENGINE asks
-    for it. Where it is requested and the model is not eligible, one line is printed with the reason.
+    A resident worker's engine (`model._vldock_engine`, None where it refused the model) comes first, then the batched
+    engine where VLDOCK_ENGINE asks for it. Where it is requested and the model is not eligible, one line is printed
+    with the reason.
     """
-    resident: AnswersQuestions | None = getattr(model, "_vldock_engine", None)
-    if resident is not None:
+    if hasattr(model, "_vldock_engine"):
+        resident: AnswersQuestions | None = model._vldock_engine
         return resident
     options = inference_options.read_engine(os.environ)
     if options.batch_size is None:

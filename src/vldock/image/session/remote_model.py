@@ -108,6 +108,7 @@ def make(name: str, description: Mapping[str, Any], worker: WorkerClient) -> Any
     engine = inference_options.read_engine(os.environ)
     if engine.batch_size is not None and description["not_batched"]:
         log(engines.describe_refusal(name, engine, description["not_batched"]))
+        model._vldock_engine = None
     elif engine.batch_size is not None:
         model._vldock_engine = RemoteEngine(name, worker)
     return model

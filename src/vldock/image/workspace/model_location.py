@@ -187,7 +187,7 @@ def _is_repo(name: str) -> bool:
 def _unknown(name: str, where: Path) -> UsageError:
     folders = [where / folder for folder in SEARCHED]
     there = sorted(path.name for folder in folders if folder.is_dir() for path in folder.iterdir() if path.is_dir())
-    known = [*there, *SHORT, *(model.name for model in MODELS if "llava" in model.repo.lower())]
+    known = [*there, *SHORT, *(model.name for model in MODELS)]
     return UsageError(
         f"no weights are called {name!r}",
         expected=f"ORG/NAME, a folder, or one of {', '.join(dict.fromkeys(known))}",
