@@ -73,6 +73,16 @@ def test_streamed_or_whole_the_pieces_and_tokens_are_the_answers(
     assert answer.tokens == stub.MOST
 
 
+def test_text_printed_as_it_comes_is_not_dropped_with_the_wrappers_prints(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answer = predict.load(NAME).ask(
+        Request("what?", (str(tmp_path / "a.png"),)), on_text=lambda text: print(text, end="")
+    )
+
+    assert capsys.readouterr().out == answer.answer
+
+
 def test_beam_search_asked_to_stream_says_that_its_answer_comes_whole(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

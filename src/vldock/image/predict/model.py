@@ -15,10 +15,11 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
-from vldock.common.errors import EvaluationFailed, InputRefused, UsageError
+from vldock.common.errors import EvaluationFailed, InputRefused, UsageError, VldockError
 from vldock.common.matrix import MODELS, Model
 from vldock.common.prompt_style import UPSTREAM, VARIABLE
 from vldock.image.answering.model_facts import Facts, facts_of
@@ -98,7 +99,9 @@ class Loaded:
         first = pieces.first_at or ended
         marks = {"prepare": at - begun, "first_token": first - at, "generate": ended - first}
         notes = [f"{picture.source}: {note}" for picture in pictures for note in picture.notes]
-        notes += remote_code_wrappers.remark_order(self.remote, request) if self.remote else []
+        if self.remote:
+            notes += remote_code_wrappers.remark_order(self.remote, request)
+        notes += remote_code_wrappers.remark_room(self.wrapper.kwargs, prompt=sent["length"], answer=pieces.tokens)
         return Answer(
             answer=text,
             tokens=pieces.tokens,
@@ -122,6 +125,8 @@ class Loaded:
         try:
             with generate_calls.record(self.wrapper.model, pieces, stream=self.streams) as calls:
                 yield calls
+        except (VldockError, BrokenPipeError):  # the second: nobody reads the streamed answer any more
+            raise
         except Exception as error:
             raise EvaluationFailed(f"{self.place.name} gave no answer: {error_lines.one_line(error)}") from error
 
@@ -177,14 +182,14 @@ def _location(repo: str) -> ModelLocation:
 @contextmanager
 def _prints_dropped(on_text: OnText | None) -> Iterator[OnText | None]:
     """Drop what a wrapper prints (InternVL's: prompt and answer), but not what `on_text` prints."""
-    kept = sys.stdout
-
-    def show(text: str) -> None:
-        with redirect_stdout(kept):
-            (on_text or str)(text)
-
+    shown = partial(_show, on_text, sys.stdout) if on_text else None
     with redirect_stdout(io.StringIO()):
-        yield show if on_text else None
+        yield shown
+
+
+def _show(on_text: OnText, stream: TextIO, text: str) -> None:
+    with redirect_stdout(stream):
+        on_text(text)
 
 
 def _cut(sent: SentPrompt) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,17 @@ def remark_order(model: Model, request: Request) -> list[str]:
     if marked and len(request.images) == 1 and model.name in IMAGE_FIRST:
         return [f"{model.name} reads a lone image before the text, wherever {MARK} stands"]
     return []
+
+
+def remark_room(decoding: Mapping[str, Any], *, prompt: int, answer: int) -> list[str]:
+    """Return a remark where an answer of `answer` tokens ended for want of room after its prompt.
+
+    CogVLM's max_length counts both.
+    """
+    most = decoding.get("max_length")
+    if not most or "max_new_tokens" in decoding or prompt + answer < most:
+        return []
+    return [f"prompt and answer have {most} tokens, {prompt} of them the prompt's: the answer ends after {answer}"]
 
 
 def make(model: Model, place: ModelLocation, options: dict[str, Any]) -> Any:

@@ -79,3 +79,23 @@ def test_an_option_of_llavas_only_is_refused_by_name(options: dict[str, str | No
 
 def test_vlmevalkits_wording_may_be_asked_for_by_name() -> None:
     remote_code_wrappers.require_options(INTERNVL, base=None, prompt="vlmevalkit")
+
+
+@pytest.mark.parametrize(
+    ("decoding", "prompt", "remarked"),
+    [
+        ({"max_length": 2048}, 2040, True),
+        ({"max_length": 2048}, 2050, True),
+        ({"max_length": 2048}, 1251, False),
+        ({"max_length": 2048, "max_new_tokens": 9}, 2050, False),
+        ({"max_new_tokens": 9}, 2050, False),
+    ],
+)
+def test_an_answer_that_its_prompt_left_no_room_is_remarked(
+    decoding: dict[str, int], prompt: int, remarked: bool
+) -> None:
+    found = remote_code_wrappers.remark_room(decoding, prompt=prompt, answer=8)
+
+    assert [f"{prompt} of them the prompt's: the answer ends after 8" in remark for remark in found] == [
+        True
+    ] * remarked
