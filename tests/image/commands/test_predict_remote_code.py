@@ -146,6 +146,19 @@ def test_max_new_tokens_reaches_the_wrapper_and_is_part_of_an_answers_key(tmp_pa
     assert short.identity() != usual.identity()
 
 
+def test_a_folder_replaces_the_repository_and_no_other_argument(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from vlmeval.config import supported_VLM
+
+    made = functools.partial(stub.Wrapper, model_path="OpenGVLab/InternVL2-2B", num_beams=3)
+    monkeypatch.setitem(supported_VLM, NAME, made)
+
+    wrapper = predict.load(NAME).wrapper
+
+    assert (wrapper.model_path, wrapper.num_beams) == (str(tmp_path / "weights" / NAME), 3)
+
+
 def test_another_models_folder_is_refused_with_the_names_that_are_asked(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -90,7 +90,7 @@ def make(model: Model, place: ModelLocation, options: dict[str, Any]) -> Any:
 
         factory = supported_VLM[model.name]
         if place.local and place.folder != model_files.folder_of(model.repo):
-            factory = functools.partial(factory, model_path=place.path)
+            factory = functools.partial(factory.func, **{**factory.keywords, "model_path": place.path})
         build.forget_failures()
         try:
             return build.build({model.name: factory}, model.name, options)
