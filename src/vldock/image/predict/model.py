@@ -138,7 +138,8 @@ def load(name: str, *, base: str | None = None, prompt: str | None = None, max_n
 
     `base` is the model of an adapter; `prompt` is a wording as in VLDOCK_PROMPT; `max_new_tokens` None leaves
     run.py's limit. Raises the errors of model_location.resolve and require_whole, InputRefused for a model that is
-    neither a LLaVA nor declared, UsageError for a `base` or `prompt` the model does not take.
+    neither a LLaVA nor declared, UsageError for a `base` or `prompt` the model does not take, EnvironmentUnfit without
+    the memory for it.
     """
     place, remote = find(name)
     options = {"max_new_tokens": max_new_tokens} if max_new_tokens else {}
