@@ -57,3 +57,7 @@ class Wrapper:
         answer = self.tokenizer.decode(output[0].tolist())
         print("InternVL model version:", answer)
         return answer
+
+    def generate(self, message: list[dict[str, str]], dataset: str | None = None) -> str:
+        """Return the answer, as VLMEvalKit's loop asks for it."""
+        return self.generate_inner(message, dataset)

@@ -83,6 +83,16 @@ def test_text_printed_as_it_comes_is_not_dropped_with_the_wrappers_prints(
     assert capsys.readouterr().out == answer.answer
 
 
+def test_an_answer_that_begins_with_a_special_token_is_remarked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stub.Tokenizer, "all_special_tokens", ["word"], raising=False)
+
+    answer = predict.load(NAME).ask(Request("what?", (str(tmp_path / "a.png"),)))
+
+    assert answer.notes == ("the answer begins with 'word', a special token of the model's tokenizer",)
+
+
 def test_beam_search_asked_to_stream_says_that_its_answer_comes_whole(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -31,7 +31,7 @@ from vldock.image.predict.request import Answer, Request
 from vldock.image.vlmeval_hooks.files.output_folder import is_standin
 from vldock.image.vlmeval_hooks.models import requirements
 from vldock.image.vlmeval_hooks.process import error_lines
-from vldock.image.vlmeval_hooks.provenance import prompts, sample_notes
+from vldock.image.vlmeval_hooks.provenance import prompts, sample_notes, special_tokens
 from vldock.image.weights import model_files
 from vldock.image.workspace import model_location, naming
 from vldock.image.workspace.model_location import ModelLocation, find_cached
@@ -99,9 +99,7 @@ class Loaded:
         first = pieces.first_at or ended
         marks = {"prepare": at - begun, "first_token": first - at, "generate": ended - first}
         notes = [f"{picture.source}: {note}" for picture in pictures for note in picture.notes]
-        if self.remote:
-            notes += remote_code_wrappers.remark_order(self.remote, request)
-        notes += remote_code_wrappers.remark_room(self.wrapper.kwargs, prompt=sent["length"], answer=pieces.tokens)
+        notes += self._remarks(request, text, prompt=sent["length"], tokens=pieces.tokens)
         return Answer(
             answer=text,
             tokens=pieces.tokens,
@@ -118,6 +116,14 @@ class Loaded:
             standin=is_standin(),
             notes=(*notes, *_cut(sent)),
         )
+
+    def _remarks(self, request: Request, text: str, *, prompt: int, tokens: int) -> Iterator[str]:
+        """Yield remarks on how the wrapper read the question and how the answer came out."""
+        if self.remote:
+            yield from remote_code_wrappers.remark_order(self.remote, request)
+        yield from remote_code_wrappers.remark_room(self.wrapper.kwargs, prompt=prompt, answer=tokens)
+        for token in special_tokens.describe_answer(text, special_tokens.list_tokens(self.wrapper)).values():
+            yield f"the answer begins with {token!r}, a special token of the model's tokenizer"
 
     @contextmanager
     def _recorded(self, pieces: AnswerStreamer) -> Iterator[generate_calls.Calls]:
