@@ -11,6 +11,7 @@ from pathlib import Path
 
 from vldock.common import preflight, standin_choice
 from vldock.image.process import deferred_module, lazy_imports
+from vldock.image.remote_code import loading
 from vldock.image.startup.data_root import lmu_data_root
 from vldock.image.timing.switch import measure
 
@@ -52,11 +53,12 @@ def _samples(standin: str) -> str:
 
 
 def prepare_imports() -> None:
-    """Defer bitsandbytes, and silence two messages about intended settings.
+    """Defer bitsandbytes, hook remote code, and silence two messages about intended settings.
 
     TRANSFORMERS_CACHE is set; bitsandbytes is unused on a CPU.
     """
     if not lazy_imports.eager():
         deferred_module.defer("bitsandbytes")
+    loading.install()
     warnings.filterwarnings("ignore", message="Using `TRANSFORMERS_CACHE` is deprecated", category=FutureWarning)
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)

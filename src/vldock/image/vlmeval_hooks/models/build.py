@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from vldock.common.errors import VldockError
+from vldock.image.remote_code import loading
 from vldock.image.vlmeval_hooks.process import error_lines
 from vldock.image.vlmeval_hooks.provenance import prompts, specs
 from vldock.image.weights import model_files
@@ -67,6 +68,7 @@ def build(factories: Mapping[str, Callable[..., Any]], name: str, options: Mappi
         if (held := find(name)) is not None:
             return held
     cache_versions()
+    loading.install()
     try:
         model_files.require_whole(specs.repo_of(factories[name]))
         model = prompts.watch(factories[name](**options))

@@ -1,0 +1,53 @@
+"""Remote code that runs in this process, by repository: for identities and passports."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from vldock.common import hashing, remote_code
+from vldock.image.weights import model_files
+
+_executed: dict[str, dict[str, Any]] = {}
+
+
+def record(name: str, facts: Mapping[str, Any]) -> None:
+    """Record the facts of a repository's code (`describe`), which runs now."""
+    _executed[name] = dict(facts)
+
+
+def files_of(name: str) -> dict[str, str]:
+    """Return {file: sha256} of a repository's code admitted so far."""
+    return dict(_executed.get(name, {}).get("files", {}))
+
+
+def of_repositories(repos: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Return {repository: facts} of those that have remote code.
+
+    As it runs in this process; before it was loaded, as its snapshot has it.
+    """
+    found = {}
+    for repo in repos:
+        folder = model_files.folder_of(repo)
+        facts = _executed.get(name_of(repo)) or (describe(folder) if folder else None)
+        if facts and facts["files"]:
+            found[name_of(repo)] = facts
+    return found
+
+
+def name_of(repo: str) -> str:
+    """Return a repository's name, or a local folder's last part."""
+    return Path(repo).name if Path(repo).is_dir() else repo
+
+
+def describe(folder: Path, *more: str) -> dict[str, Any]:
+    """Return the remote-code files of a folder, {file: sha256}, and one sha256 over them.
+
+    `more` are files that transformers takes for its code as well.
+    """
+    names = sorted({*remote_code.find_code(folder).files, *more})
+    files = {name: hashing.sha256_file(folder / name) for name in names}
+    return {"sha256": hashlib.sha256(json.dumps(files).encode()).hexdigest(), "files": files}

@@ -1,0 +1,52 @@
+"""Folder of the remote code that this process runs: new, private and empty, removed at exit.
+
+transformers copies remote code to $HF_MODULES_CACHE, once, and never compares the copy again: one that was edited, or
+left by another environment, would run.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from vldock.common.errors import EnvironmentUnfit
+
+PREFIX = "vldock-remote-code-"
+PACKAGE = "transformers_modules"
+_made: list[tuple[int, Path]] = []
+
+
+def process_folder() -> Path:
+    """Return the folder of this process, made at the first call.
+
+    A fork makes a new one and imports remote code anew. Raises EnvironmentUnfit where none can be made.
+    """
+    if _made and _made[0][0] == os.getpid():
+        return _made[0][1]
+    try:
+        folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+    except OSError as error:
+        raise EnvironmentUnfit(
+            f"no folder for the model's remote code: {error}", expected="a writable $TMPDIR", hint="--tmpfs /tmp"
+        ) from error
+    if _made:
+        _forget(_made[0][1])
+    _made[:] = [(os.getpid(), folder)]
+    atexit.register(_remove, folder, os.getpid())
+    return folder
+
+
+def _forget(folder: Path) -> None:
+    """Drop the parent's remote code from this fork's imports."""
+    sys.path[:] = [path for path in sys.path if path != str(folder)]
+    for name in [name for name in sys.modules if name.split(".")[0] == PACKAGE]:
+        del sys.modules[name]
+
+
+def _remove(folder: Path, owner: int) -> None:
+    if os.getpid() == owner:
+        shutil.rmtree(folder, ignore_errors=True)
