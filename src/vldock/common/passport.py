@@ -29,6 +29,7 @@ ASPECTS: dict[str, tuple[str, str]] = {
     "code": ("code", "prompting, preprocessing, decoding or scoring may have changed: any score can move"),
     "weights": ("weights", "another model in all but name: any score can move"),
     "vision_tower": ("weights", "another vision tower: every image is seen differently"),
+    "other_repositories": ("weights", "another tokenizer or part of the model: prompts and answers change"),
     "data": ("data", "other questions, answers or images, or another number of them: scores are not comparable"),
     "prompts": ("prompts", "the model was asked something else: short-answer benchmarks move by several points"),
     "generation": ("generation", "decoding differs: long answers change first, multiple choice last"),

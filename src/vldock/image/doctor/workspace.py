@@ -19,10 +19,11 @@ from vldock.common.image_paths import ENV_FILES, TOKEN_VARIABLES
 from vldock.common.matrix import BENCHMARKS, MODELS, Benchmark, Model
 from vldock.common.preflight import OUTPUTS_VARIABLE
 from vldock.common.tables import editions
+from vldock.common.weight_files import Fault, find_faults
 from vldock.image.evaluation.cell_identity import table_md5, table_path
 from vldock.image.standin.activate import CACHES
 from vldock.image.vlmeval_hooks.files.tsv import declared_editions
-from vldock.image.weights.hub_snapshots import snapshot
+from vldock.image.weights.hub_snapshots import Snapshot, snapshot, used_files
 
 DISK_NEEDED = 2.0  # GB, for results, decoded images and logs; weights still to be fetched come on top
 
@@ -84,7 +85,7 @@ def _writable(environ: Mapping[str, str]) -> list[Check]:
 
 def check_disk(environ: Mapping[str, str] = os.environ) -> list[Check]:
     """Check free space against the needs of results and missing LLaVA weights."""
-    absent = [model for model in MODELS if model.in_matrix and not snapshot(model.repo, environ).whole]
+    absent = [model for model in MODELS if model.in_matrix and not _is_whole(model.repo, environ)]
     needs = {OUTPUTS: DISK_NEEDED, CACHE_ROOT: DISK_NEEDED + sum(model.gigabytes for model in absent)}
     checks = []
     for folder, needed in needs.items():
@@ -151,18 +152,32 @@ def check_weights(environ: Mapping[str, str] = os.environ) -> list[Check]:
 def _weights(model: Model, environ: Mapping[str, str]) -> Check:
     name = f"weights {model.name}"
     found = [snapshot(repo, environ) for repo in (model.repo, *model.needs)]
-    torn = [f"{one.repo} lacks {', '.join(one.missing)}" for one in found if one.missing]
+    torn = [f"{one.repo}: {fault}" for one in found for fault in _faults(one)]
     hidden = [one.hidden for one in found if one.hidden]
     absent = [one.repo for one in found if one.revision is None]
     if torn:
         return Check(
-            name, "warn", "; ".join(torn), "every file its index names", "load it with a network to complete it"
+            name,
+            "warn",
+            "; ".join(torn),
+            "every file its index and its auto_map name",
+            "load it with a network to complete it",
         )
     if hidden:
         return Check(name, "warn", "; ".join(map(str, hidden)), "the name of a folder in snapshots/", hidden[0].cure)
     if absent:
         return Check(name, "warn", f"not in the cache (about {model.gigabytes:.0f} GB): {', '.join(absent)}")
     return Check(name, "ok", ", ".join(f"{one.repo} at {str(one.revision)[:8]}" for one in found))
+
+
+def _faults(found: Snapshot) -> tuple[Fault, ...]:
+    need_weights = used_files(found.repo) is None
+    return find_faults(found.folder, need_weights=need_weights) if found.folder else ()
+
+
+def _is_whole(repo: str, environ: Mapping[str, str]) -> bool:
+    found = snapshot(repo, environ)
+    return found.folder is not None and not _faults(found)
 
 
 def check_token(environ: Mapping[str, str] = os.environ, files: tuple[str, ...] = ENV_FILES) -> list[Check]:

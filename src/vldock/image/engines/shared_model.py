@@ -34,7 +34,7 @@ class SharedModel:
         from vldock.image.vlmeval_hooks.provenance import specs
 
         begun = time.monotonic()
-        model_files.require_whole(specs.repo_of(self.__wrapped__))
+        model_files.require_whole(*specs.repositories(self.__wrapped__))
         self._model = self.__wrapped__()
         memoized_tower.prepare(self._model)
         self._watch_generate()

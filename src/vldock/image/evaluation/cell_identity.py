@@ -29,7 +29,7 @@ def cell_identity(*, model: str, benchmark: str, limit: int | None, standin: boo
     """
     try:
         table, revision = table_md5(table_path(benchmark)), weights_revision(model)
-        digest = model_files.digest(declared.repo) if (declared := find_model(model)) else None
+        digest = model_files.digest(declared.repo, *declared.needs) if (declared := find_model(model)) else None
     except PermissionError as error:
         raise permissions.read_error(Path(error.filename), permissions.whoami()) from error
     upstream = {"text": "as VLMEvalKit reads it"} if text_changes.reads_as_upstream() else {}

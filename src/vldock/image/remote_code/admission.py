@@ -73,17 +73,18 @@ def judge(name: str, source: Path, digest: str, environ: Mapping[str, str] = os.
         return STANDIN  # every file was compared with the manifest
     pin, accepted = remote_code.read_pin(name), accepted_code(environ).get(name)
     different = remote_code.describe_difference(pin, source)
-    pinned = pin.blobs is not None or pin.revision is not None
+    pinned = pin != remote_code.RemoteCode()
     if pinned and not different:
         return PINNED
     if accepted is not None and digest.startswith(accepted):
         return ACCEPTED
-    if accepted is None and not pinned and name in DECLARED:
+    if accepted is None and not different and name in DECLARED:
         return UNPINNED
     if accepted:
         expected = f"sha256 {accepted}..., which {ACCEPT} accepts"
     else:
-        expected = f"the code of {pin.revision or 'the pinned blobs'}" if pinned else "a repository this image declares"
+        known = f"the code pinned at commit {pin.revision}" if pin.revision else "the pinned code"
+        expected = known if pinned else "unedited code of a repository this image declares"
     raise InputRefused(
         f"unknown remote code in {name}: {'; '.join(different) or f'sha256 {digest[:16]}'}",
         expected=expected,

@@ -34,6 +34,7 @@ class LoadedModel:
     spec: dict[str, Any]
     facts: Facts
     note: dict[str, Any]
+    remote_code: dict[str, dict[str, Any]]
     seconds: float
     bytes: int
     answers: int = 0
@@ -66,6 +67,7 @@ class LoadedModel:
             "facts": asdict(self.facts),
             "note": self.note,
             "not_batched": eligibility.refusal(self.model),
+            "remote_code": self.remote_code,
         }
 
 
@@ -123,6 +125,7 @@ class LoadedModels:
         from vlmeval.config import supported_VLM
 
         from vldock.image.engines import memoized_tower
+        from vldock.image.remote_code import executed
         from vldock.image.vlmeval_hooks.models import build as model_build
         from vldock.image.vlmeval_hooks.models import requirements
         from vldock.image.vlmeval_hooks.provenance import prompts, specs
@@ -151,8 +154,10 @@ class LoadedModels:
             raise
         seconds = time.monotonic() - begun
         spec, facts = specs.model_spec(supported_VLM[name]), facts_of(model)
+        code = executed.of_repositories(specs.repositories(supported_VLM[name]))
         size = max(model_memory.used_bytes() - before, 0)
-        self._loaded[name] = LoadedModel(name, model, spec, facts, prompts.describe_model(model), seconds, size)
+        note = prompts.describe_model(model)
+        self._loaded[name] = LoadedModel(name, model, spec, facts, note, code, seconds, size)
         self._other.pop(name, None)
         self._emit("model_loaded", model=name, seconds=round(seconds, 3), bytes=size, **asdict(facts))
         self._on_change()

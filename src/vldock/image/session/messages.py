@@ -133,6 +133,7 @@ ModelDescription = TypedDict(
         "facts": dict[str, str],
         "note": dict[str, Any],
         "not_batched": str | None,
+        "remote_code": dict[str, dict[str, Any]],
     },
 )
 

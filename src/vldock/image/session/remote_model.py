@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from vldock.common import inference_options, standin_choice
 from vldock.common.cache_env import FEATURES_VARIABLE
 from vldock.image import engines
+from vldock.image.remote_code import executed
 from vldock.image.session.worker_client import DEAD, DEATHS, WorkerClient, WorkerDied, log
 from vldock.image.vlmeval_hooks.models import build as model_build
 from vldock.image.vlmeval_hooks.models import requirements
@@ -102,6 +103,8 @@ def make(name: str, description: Mapping[str, Any], worker: WorkerClient) -> Any
     model = object.__new__(kind)
     model.__dict__.update(description["state"])
     prompts.record_model(description["note"])
+    for repo, code in description["remote_code"].items():
+        executed.record(repo, code)
     for method in ("generate", "chat"):
         if hasattr(kind, method):
             model.__dict__[method] = _remote_method(name, method, worker)

@@ -1,6 +1,6 @@
-"""Cached sha256 of large files.
+"""sha256 of files, cached for large ones.
 
-A file is read again when its size, time or inode has changed.
+A large file is read again when its size, time or inode has changed; a small one, as code and settings are, always.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from vldock.common import hashing
 from vldock.common.cache_env import CACHE_ROOT
 from vldock.common.filesystem.atomic import write_json
 
+SMALL_BYTES = 1_000_000
 REPORT_BYTES = 1_000_000_000  # reading more than this is announced
 
 
@@ -29,9 +30,10 @@ def sha256_of(paths: Iterable[Path]) -> dict[Path, str]:
 
     Links are followed. OSError where a file cannot be read.
     """
-    known = _load()
     real = {path: path.resolve() for path in paths}
-    marks = {target: _mark(target) for target in real.values()}
+    small = {target: hashing.sha256_file(target) for target in real.values() if target.stat().st_size < SMALL_BYTES}
+    marks = {target: _mark(target) for target in real.values() if target not in small}
+    known = _load() if marks else {}
     unread = [target for target, mark in marks.items() if known.get(str(target), {}).get("mark") != mark]
     size = sum(target.stat().st_size for target in unread)
     if size >= REPORT_BYTES:
@@ -40,7 +42,7 @@ def sha256_of(paths: Iterable[Path]) -> dict[Path, str]:
         known[str(target)] = {"mark": marks[target], "sha256": hashing.sha256_file(target)}
     if unread:
         _store(known)
-    return {path: known[str(target)]["sha256"] for path, target in real.items()}
+    return {path: small.get(target) or known[str(target)]["sha256"] for path, target in real.items()}
 
 
 def _mark(path: Path) -> list[int]:

@@ -1,4 +1,4 @@
-"""Files of a model and of its vision tower, and their digests."""
+"""Files of a model and of the other repositories it reads, and their digests."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from vldock.common import hub_cache_layout
 from vldock.common import weight_files as whole
 from vldock.common.errors import InputRefused
 from vldock.image.weights import file_hashes
-from vldock.image.weights.hub_snapshots import cache_root, snapshot
+from vldock.image.weights.hub_snapshots import snapshot, used_files
 
 TRUE = ("1", "ON", "YES", "TRUE")  # as huggingface_hub reads its switches
 
@@ -34,22 +34,21 @@ def folder_of(repo: str) -> Path | None:
     """
     if Path(repo).is_dir():
         return Path(repo)
-    found = snapshot(repo)
-    if found.revision is None:
-        return None
-    folder = hub_cache_layout.snapshot(hub_cache_layout.folder(cache_root(os.environ), repo), found.revision)
-    return folder if folder.is_dir() else None
+    folder = snapshot(repo).folder
+    return folder if folder and folder.is_dir() else None
 
 
 def facts(repo: str | None) -> dict[str, Any] | None:
     """Return repo, revision and hashes of a model's files.
 
-    {file: sha256}, and one sha256 over all files; None where the weights are absent.
+    {file: sha256} of those that are used, and one sha256 over them; None where the weights are absent.
     """
     folder = folder_of(repo) if repo else None
     if repo is None or folder is None:
         return None
+    used = used_files(repo) or ("*",)
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    paths = [path for path in paths if any(fnmatch(path.relative_to(folder).as_posix(), one) for one in used)]
     digests = file_hashes.sha256_of(paths)
     files = {path.relative_to(folder).as_posix(): digests[path] for path in paths}
     local = Path(repo).is_dir()
@@ -61,19 +60,20 @@ def facts(repo: str | None) -> dict[str, Any] | None:
     }
 
 
-def require_whole(repo: str | None) -> None:
+def require_whole(*repos: str | None) -> None:
     """Raise InputRefused where weights are incomplete or hidden.
 
     The error names the files. The vision tower's weights count too.
     With a network an absent file is no fault: the Hub's client fetches it.
     """
-    for name in (repo, tower_of(repo)):
+    for name in dict.fromkeys((*repos, *map(tower_of, repos))):
         if name and not Path(name).is_dir() and is_offline():
             require_reference(name)
         folder = folder_of(name) if name else None
         if name is None or folder is None:
             continue
-        found = [fault for fault in whole.find_faults(folder) if is_offline() or not fault.missing]
+        faults = whole.find_faults(folder, need_weights=used_files(name) is None)
+        found = [fault for fault in faults if is_offline() or not fault.missing]
         if found:
             raise InputRefused(
                 f"the weights of {name} are not whole: {'; '.join(map(str, found))}",
@@ -105,13 +105,15 @@ def tower_of(repo: str | None) -> str | None:
     return tower if isinstance(tower, str) else None
 
 
-def digest(repo: str | None) -> str | None:
-    """Return a digest of the model's files and its tower's.
+def digest(repo: str | None, *others: str) -> str | None:
+    """Return a digest of the model's files, its tower's and those of `others`.
 
-    16 hexadecimal digits; None before they are downloaded.
+    16 hexadecimal digits; None before the model is downloaded.
     """
     own = facts(repo)
     if own is None:
         return None
-    tower = facts(tower_of(repo)) or {"sha256": ""}
-    return hashlib.sha256((own["sha256"] + tower["sha256"]).encode()).hexdigest()[:16]
+    tower = tower_of(repo)
+    parts = [facts(tower), *(facts(other) for other in dict.fromkeys(others) if other != tower)]
+    text = own["sha256"] + "".join(part["sha256"] if part else "" for part in parts)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

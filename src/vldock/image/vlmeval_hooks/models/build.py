@@ -70,7 +70,7 @@ def build(factories: Mapping[str, Callable[..., Any]], name: str, options: Mappi
     cache_versions()
     loading.install()
     try:
-        model_files.require_whole(specs.repo_of(factories[name]))
+        model_files.require_whole(*specs.repositories(factories[name]))
         model = prompts.watch(factories[name](**options))
         settle_generation_config(model)
         return model

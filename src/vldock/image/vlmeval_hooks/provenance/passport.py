@@ -23,6 +23,7 @@ from vldock.common.inference_options import STOCK
 from vldock.common.passport import IMAGE_VARIABLE, SCHEMA, SUFFIX
 from vldock.common.tables import editions
 from vldock.image.answering.types import COMPUTED, HELD, READ
+from vldock.image.remote_code import executed
 from vldock.image.vlmeval_hooks.files import table_check, text_changes, tsv
 from vldock.image.vlmeval_hooks.files.output_folder import is_standin
 from vldock.image.vlmeval_hooks.process import redact
@@ -52,7 +53,7 @@ def write(folder: str, model: str, dataset: Any, *, args: Any, judge: str | None
     prompts.flush()
     benchmark = str(dataset.dataset_name)
     notes = prompts.read(prompts.path_of(folder, model, benchmark))
-    repo = specs.repo_of(factory)
+    repo, others = specs.repo_of(factory), specs.other_repositories(factory)
     special_tokens.print_counts(f"{model} x {benchmark}", notes)
     passport = {
         "schema": SCHEMA,
@@ -60,9 +61,10 @@ def write(folder: str, model: str, dataset: Any, *, args: Any, judge: str | None
         "benchmark": benchmark,
         "standin": is_standin(),
         "image": image_facts(),
-        "code": code_facts(),
+        "code": {**code_facts(), **remote_code_facts(factory)},
         "weights": model_files.facts(repo),
         "vision_tower": model_files.facts(model_files.tower_of(repo)),
+        **({"other_repositories": {other: model_files.facts(other) for other in others}} if others else {}),
         "data": data_facts(dataset, args.limit),
         "findings": table_check.count_findings(dataset),
         "prompts": prompt_facts(notes),
@@ -103,6 +105,12 @@ def code_facts() -> dict[str, Any]:
     names = {"llava_version": "llava-torch", "vlmeval_version": "ms-vlmeval", "tokenizers": "tokenizers"}
     versions = {name: importlib.metadata.version(package) for name, package in names.items()}
     return {**specs.code_spec(), **versions, "python": platform.python_version()}
+
+
+def remote_code_facts(factory: Any) -> dict[str, Any]:
+    """Return the remote code of a model's repositories: verdict, {file: sha256}; {} without any."""
+    found = executed.of_repositories(specs.repositories(factory))
+    return {"remote_code": found} if found else {}
 
 
 def data_facts(dataset: Any, limit: int | None) -> dict[str, Any]:

@@ -54,7 +54,7 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], fields: tuple[st
         before, now = old.get(name), new.get(name)
         if isinstance(before, dict) and isinstance(now, dict):
             keys = [key for key in {**before, **now} if before.get(key) != now.get(key)]
-            keys = [key for key in keys if key not in NOT_YET or None not in (before.get(key), now.get(key))]
+            keys = [key for key in keys if not key.startswith(NOT_YET) or None not in (before.get(key), now.get(key))]
             phrases += [f"{name}.{key} was {_short(before.get(key))}, is {_short(now.get(key))}" for key in keys]
         elif before != now:
             phrases.append(f"{name} was {_short(before)}, is {_short(now)}")

@@ -8,15 +8,20 @@ import importlib.metadata
 import importlib.util
 import inspect
 import os
+import re
 from pathlib import Path
 from typing import Any
 
 from vldock.common import hub_cache_layout
+from vldock.common.matrix import MODELS
+from vldock.common.remote_code import CONFIGS
 from vldock.image.process.source_digest import sources_digest
 from vldock.image.startup import foreign_python
 from vldock.image.vlmeval_hooks.files.checksums import md5_of
 from vldock.image.weights import file_hashes, model_files
 
+# packages whose code decides an answer or its identity
+CODE = ("vlmeval_hooks", "llava_hooks", "answering", "process", "remote_code")
 # Secrets, and settings of an API client that do not change an answer.
 NOT_IDENTITY = ("key", "api_key", "retry", "verbose", "timeout", "wait")
 
@@ -26,17 +31,17 @@ def model_spec(factory: Any) -> dict[str, Any]:
 
     A functools.partial, one wrapped with functools.wraps, or a dict.
     """
-    if isinstance(factory, dict):
-        return {"class": str(factory.get("class")), "kwargs": _plain(factory), "revision": None, "weights": None}
-    factory = inspect.unwrap(factory)
-    keywords = factory.keywords if isinstance(factory, functools.partial) else {}
-    target = factory.func if isinstance(factory, functools.partial) else factory
-    path = keywords.get("model_path")
+    path, keywords = repo_of(factory), _keywords_of(factory)
+    target = factory if isinstance(factory, dict) else inspect.unwrap(factory)
+    target = target.func if isinstance(target, functools.partial) else target
+    name = target.get("class") if isinstance(target, dict) else getattr(target, "__name__", type(target).__name__)
+    others = {f"weights of {repo}": model_files.digest(repo) for repo in other_repositories(factory)}
     return {
-        "class": getattr(target, "__name__", type(target).__name__),
+        "class": str(name),
         "kwargs": _plain(keywords),
-        "revision": revision_of(path) if isinstance(path, str) else None,
-        "weights": model_files.digest(path) if isinstance(path, str) else None,
+        "revision": revision_of(path) if path else None,
+        "weights": model_files.digest(path),
+        **others,
     }
 
 
@@ -54,12 +59,39 @@ def is_api(factory: Any) -> bool:
 
 def repo_of(factory: Any) -> str | None:
     """Return the repository or folder of a model factory's weights, or None."""
-    if isinstance(factory, dict):
-        path = factory.get("model_path")
-        return path if isinstance(path, str) else None
-    factory = inspect.unwrap(factory)
-    path = factory.keywords.get("model_path") if isinstance(factory, functools.partial) else None
+    path = _keywords_of(factory).get("model_path")
     return path if isinstance(path, str) else None
+
+
+def _keywords_of(factory: Any) -> dict[str, Any]:
+    if isinstance(factory, dict):
+        return factory
+    factory = inspect.unwrap(factory)
+    return factory.keywords if isinstance(factory, functools.partial) else {}
+
+
+def repositories(factory: Any) -> list[str]:
+    """Return every repository or folder that loading a model reads, but for its vision tower."""
+    own = repo_of(factory)
+    return [*([own] if own else []), *other_repositories(factory)]
+
+
+def other_repositories(factory: Any) -> list[str]:
+    """Return what loading a model reads besides its own repository and vision tower.
+
+    Those the matrix declares for it, and those its factory's arguments name (a tokenizer's) and that are there.
+    """
+    own = repo_of(factory)
+    needs = [repo for model in MODELS if model.repo == own for repo in model.needs]
+    named = [value for value in _keywords_of(factory).values() if isinstance(value, str) and _is_repository(value)]
+    return [repo for repo in dict.fromkeys([*needs, *named]) if repo not in (own, model_files.tower_of(own))]
+
+
+def _is_repository(value: str) -> bool:
+    if re.fullmatch(r"[\w.-]+/[\w.-]+", value) is None and not value.startswith("/"):
+        return False
+    folder = model_files.folder_of(value)
+    return folder is not None and any((folder / name).is_file() for name in CONFIGS)
 
 
 def _plain(values: dict[str, Any]) -> dict[str, str]:
@@ -130,9 +162,7 @@ def code_spec() -> dict[str, str]:
         "vlmeval_commit": githash(digits=None),
         "vlmeval": sources_digest("vlmeval"),
         "llava": sources_digest("llava"),
-        "vldock": sources_digest(
-            *(f"vldock.image.{name}" for name in ("vlmeval_hooks", "llava_hooks", "answering", "process"))
-        ),
+        "vldock": sources_digest(*(f"vldock.image.{name}" for name in CODE)),
         "torch": importlib.metadata.version("torch"),
         "transformers": importlib.metadata.version("transformers"),
         **({"foreign_python": found} if (found := foreign_python.describe_foreign(os.environ)) else {}),
