@@ -57,6 +57,8 @@ def _hook(module: ModuleType) -> None:
         admission.require_copies(*sources[folder], Path(upstream.HF_MODULES_CACHE, folder))
         return load(class_name, module_path)
 
+    # "A new version of the following files was downloaded": said of every copy from the cache
+    upstream.logger.addFilter(lambda record: not record.getMessage().startswith("A new version of the following"))
     upstream.get_cached_module_file = get_cached_module_file
     upstream.check_imports = check_imports
     upstream.get_class_in_module = get_class_in_module

@@ -28,7 +28,7 @@ def process_folder() -> Path:
     if _made and _made[0][0] == os.getpid():
         return _made[0][1]
     try:
-        folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+        folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
     except OSError as error:
         raise EnvironmentUnfit(
             f"no folder for the model's remote code: {error}", expected="a writable $TMPDIR", hint="--tmpfs /tmp"
@@ -38,6 +38,12 @@ def process_folder() -> Path:
     _made[:] = [(os.getpid(), folder)]
     atexit.register(_remove, folder, os.getpid())
     return folder
+
+
+def remove_of(pid: int) -> None:
+    """Remove the folder of a process that ended by a signal, without its atexit handlers."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}{pid}-*"):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _forget(folder: Path) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from vldock.image.process import stats as process_stats
+from vldock.image.remote_code import modules_folder
 from vldock.image.session import message_stream
 from vldock.image.session.worker_failure import read_cause
 
@@ -105,6 +106,8 @@ class WorkerProcess:
         if self._cause_file is not None:
             os.close(self._cause_file)
             self._cause_file = None
+        if self._process is not None:
+            modules_folder.remove_of(self._process.pid)
         self._process, self.ready = None, False
 
     def close_inherited(self) -> None:
@@ -127,3 +130,4 @@ class WorkerProcess:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        modules_folder.remove_of(process.pid)

@@ -22,7 +22,7 @@ from vldock.common import hashing
 from vldock.image.llava_hooks import positions
 
 IMAGE_TOKEN = -200  # llava.constants.IMAGE_TOKEN_INDEX
-PIXELS = ("images", "pixel_values", "tgt_sizes")  # arguments of the models' generate() that hold images
+PIXELS = ("images", "pixel_values")  # arguments of the models' generate() that hold images
 PLAIN = (bool, int, float, str, type(None))
 
 Note = dict[str, Any]
