@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
-REPO, COMMIT = "somebody/tiny-code", "1" * 40
+REPO, TOKENS, COMMIT = "somebody/tiny-code", "somebody/tokens", "1" * 40
 FILES = {
     "config.json": json.dumps(
         {
@@ -26,14 +27,14 @@ FILES = {
 }
 
 
-def write(cache: Path, repo: str = REPO) -> Path:
-    """Write the repository's snapshot and return its folder."""
+def write(cache: Path, repo: str = REPO, files: Mapping[str, str] = FILES) -> Path:
+    """Write a repository's snapshot and return its folder."""
     folder = cache / f"models--{repo.replace('/', '--')}"
     snapshot = folder / "snapshots" / COMMIT
     snapshot.mkdir(parents=True)
     (folder / "refs").mkdir()
     (folder / "refs" / "main").write_text(COMMIT)
-    for name, text in FILES.items():
+    for name, text in files.items():
         (snapshot / name).write_text(text)
     return snapshot
 

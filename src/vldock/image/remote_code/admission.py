@@ -81,7 +81,7 @@ def judge(name: str, source: Path, digest: str, environ: Mapping[str, str] = os.
     if accepted is None and not different and name in DECLARED:
         return UNPINNED
     if accepted:
-        expected = f"sha256 {accepted}..., which {ACCEPT} accepts"
+        expected = f"sha256 {accepted[:16]}..., which {ACCEPT} accepts"
     else:
         known = f"the code pinned at commit {pin.revision}" if pin.revision else "the pinned code"
         expected = known if pinned else "unedited code of a repository this image declares"

@@ -60,19 +60,20 @@ def facts(repo: str | None) -> dict[str, Any] | None:
     }
 
 
-def require_whole(*repos: str | None) -> None:
+def require_whole(repo: str | None = None, *others: str) -> None:
     """Raise InputRefused where weights are incomplete or hidden.
 
-    The error names the files. The vision tower's weights count too.
+    The error names the files. The vision tower's weights count too; `others` may have none, as a tokenizer's.
     With a network an absent file is no fault: the Hub's client fetches it.
     """
-    for name in dict.fromkeys((*repos, *map(tower_of, repos))):
+    models = (repo, tower_of(repo))
+    for name in dict.fromkeys((*models, *others)):
         if name and not Path(name).is_dir() and is_offline():
             require_reference(name)
         folder = folder_of(name) if name else None
         if name is None or folder is None:
             continue
-        faults = whole.find_faults(folder, need_weights=used_files(name) is None)
+        faults = whole.find_faults(folder, need_weights=name in models)
         found = [fault for fault in faults if is_offline() or not fault.missing]
         if found:
             raise InputRefused(
