@@ -14,6 +14,7 @@ from vldock.common import standin_choice
 from vldock.common.cache_env import CACHE_ENV, CACHE_ROOT, HUGGINGFACE, LMUDATA, OUTPUTS, variables_below
 from vldock.common.check import Check
 from vldock.common.dot_env import parse_dot_env
+from vldock.common.errors import InputRefused
 from vldock.common.filesystem.permissions import can_write, whoami, why_unwritable, writable_hint
 from vldock.common.image_paths import ENV_FILES, TOKEN_VARIABLES
 from vldock.common.matrix import BENCHMARKS, MODELS, Benchmark, Model
@@ -21,6 +22,7 @@ from vldock.common.preflight import OUTPUTS_VARIABLE
 from vldock.common.tables import editions
 from vldock.common.weight_files import Fault, find_faults
 from vldock.image.evaluation.cell_identity import table_md5, table_path
+from vldock.image.remote_code import admission, executed
 from vldock.image.standin.activate import CACHES
 from vldock.image.vlmeval_hooks.files.tsv import declared_editions
 from vldock.image.weights.hub_snapshots import Snapshot, snapshot, used_files
@@ -167,12 +169,27 @@ def _weights(model: Model, environ: Mapping[str, str]) -> Check:
         return Check(name, "warn", "; ".join(map(str, hidden)), "the name of a folder in snapshots/", hidden[0].cure)
     if absent:
         return Check(name, "warn", f"not in the cache (about {model.gigabytes:.0f} GB): {', '.join(absent)}")
+    for one in found:
+        if refusal := _code_refusal(one, environ):
+            return Check(name, "warn", refusal.message, refusal.expected, refusal.hint)
     return Check(name, "ok", ", ".join(f"{one.repo} at {str(one.revision)[:8]}" for one in found))
 
 
 def _faults(found: Snapshot) -> tuple[Fault, ...]:
     need_weights = used_files(found.repo) is None
     return find_faults(found.folder, need_weights=need_weights) if found.folder else ()
+
+
+def _code_refusal(found: Snapshot, environ: Mapping[str, str]) -> InputRefused | None:
+    """Return why a load would refuse the repository's remote code, or None."""
+    code = executed.describe(found.folder) if found.folder else None
+    if found.folder is None or not code or not code["files"]:
+        return None
+    try:
+        admission.judge(found.repo, found.folder, code["sha256"], environ)
+    except InputRefused as refused:
+        return refused
+    return None
 
 
 def _is_whole(repo: str, environ: Mapping[str, str]) -> bool:

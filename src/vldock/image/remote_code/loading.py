@@ -11,7 +11,6 @@ from types import ModuleType
 from typing import Any
 
 from vldock.image.process import import_hook
-from vldock.image.remote_code import modules_folder, required_imports
 
 MODULE = "transformers.dynamic_module_utils"
 _installed: list[str] = []
@@ -25,6 +24,8 @@ def install() -> None:
 
 
 def _hook(module: ModuleType) -> None:
+    from vldock.image.remote_code import admission, modules_folder, required_imports
+
     upstream: Any = module
     copy, load, find = upstream.get_cached_module_file, upstream.get_class_in_module, upstream.get_imports
     calls: list[tuple[str, list[Path]]] = []  # in progress, outermost first: repository, its files so far
@@ -41,8 +42,6 @@ def _hook(module: ModuleType) -> None:
         return copied
 
     def check_imports(filename: Any) -> list[str]:
-        from vldock.image.remote_code import admission
-
         path, (repo, files) = Path(filename), calls[-1]
         files.append(path)
         admission.admit(repo, path)
@@ -51,8 +50,6 @@ def _hook(module: ModuleType) -> None:
         return relative
 
     def get_class_in_module(class_name: str, module_path: str) -> Any:
-        from vldock.image.remote_code import admission
-
         folder = str(Path(module_path).parent)
         admission.require_copies(*sources[folder], Path(upstream.HF_MODULES_CACHE, folder))
         return load(class_name, module_path)

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 from support import tiny_weights
 
+from vldock.common import remote_code
 from vldock.common.check import Check
 from vldock.common.matrix import MODELS, find_model
+from vldock.common.remote_code import RemoteCode
 from vldock.image.doctor import workspace
 
 COMMIT = "a" * 40
@@ -84,3 +86,14 @@ def test_the_image_lock_fetches_the_tokenizer_only_of_cogvlms_second_repository(
 
     partly = [repo for model in MODELS for repo in (model.repo, *model.needs) if only[repo]]
     assert partly == ["lmsys/vicuna-7b-v1.5"]
+
+
+def test_code_other_than_pinned_is_told_with_what_accepts_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote_code, "read_pin", lambda _: RemoteCode("b" * 40))
+    add(tmp_path, REPO, tiny_weights.REMOTE_CODE)
+
+    found = finding(tmp_path, "MiniCPM-V-2_6")
+
+    assert found.status == "warn"
+    assert f"unknown remote code in {REPO}: config.py" in found.seen
+    assert f"VLDOCK_ACCEPT_REMOTE_CODE={REPO}@" in str(found.hint)

@@ -90,3 +90,10 @@ def test_only_the_files_a_lock_fetches_of_a_repository_count(cache: Path, monkey
 
     assert list((specs.model_files.facts(VICUNA) or {})["files"]) == ["tokenizer_config.json"]
     assert list((specs.model_files.facts(COGVLM) or {})["files"]) == ["pytorch_model.bin", "tokenizer_config.json"]
+
+
+def test_a_repository_that_holds_the_models_code_is_part_of_the_model(cache: Path) -> None:
+    auto_map = {"auto_map": {"AutoModel": "somebody/code--modeling.M", "AutoConfig": "configuration.C"}}
+    (next(cache.glob("*cogvlm*/snapshots/*")) / "config.json").write_text(json.dumps(auto_map))
+
+    assert specs.other_repositories(factory()) == [VICUNA, "somebody/code"]

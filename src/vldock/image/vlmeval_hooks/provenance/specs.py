@@ -14,7 +14,7 @@ from typing import Any
 
 from vldock.common import hub_cache_layout
 from vldock.common.matrix import MODELS
-from vldock.common.remote_code import CONFIGS
+from vldock.common.remote_code import CONFIGS, find_code
 from vldock.image.process.source_digest import sources_digest
 from vldock.image.startup import foreign_python
 from vldock.image.vlmeval_hooks.files.checksums import md5_of
@@ -79,12 +79,22 @@ def repositories(factory: Any) -> list[str]:
 def other_repositories(factory: Any) -> list[str]:
     """Return what loading a model reads besides its own repository and vision tower.
 
-    Those the matrix declares for it, and those its factory's arguments name (a tokenizer's) and that are there.
+    Those the matrix declares for it, those its remote code is in, and those its factory's arguments name (a
+    tokenizer's) and that are there.
     """
     own = repo_of(factory)
     needs = [repo for model in MODELS if model.repo == own for repo in model.needs]
     named = [value for value in _keywords_of(factory).values() if isinstance(value, str) and _is_repository(value)]
-    return [repo for repo in dict.fromkeys([*needs, *named]) if repo not in (own, model_files.tower_of(own))]
+    return [
+        repo
+        for repo in dict.fromkeys([*needs, *_code_elsewhere(own), *named])
+        if repo not in (own, model_files.tower_of(own))
+    ]
+
+
+def _code_elsewhere(repo: str | None) -> list[str]:
+    folder = model_files.folder_of(repo) if repo else None
+    return [entry.rpartition("--")[0] for entry in find_code(folder).elsewhere] if folder else []
 
 
 def _is_repository(value: str) -> bool:
