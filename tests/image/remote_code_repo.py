@@ -23,7 +23,8 @@ FILES = {
     "class TinyModel(PreTrainedModel):\n    config_class = TinyConfig\n\n"
     "    def __init__(self, config):\n        super().__init__(config)\n        self.layer = torch.nn.Linear(1, 1)\n\n"
     "    def say(self):\n        return WORD\n",
-    "words.py": 'WORD = "clean"\n',
+    "words.py": "from .letters import WORD\n",
+    "letters.py": 'WORD = "clean"\n',
 }
 
 

@@ -43,7 +43,7 @@ def no_note_is_left() -> Iterator[None]:
 
 def ask(inner: Any, folder: Path, *args: Any, **kwargs: Any) -> dict[str, Any]:
     """Return the note of one sample answered by `inner`."""
-    prompts.watch(SimpleNamespace(model=inner))
+    prompts.watch(SimpleNamespace(model=inner, generate=inner.generate))
     prompts.record_question(str(folder), "m", "POPE", 3, QUESTION)
     inner.generate(*args, **kwargs)
     prompts.flush()

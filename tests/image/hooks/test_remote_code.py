@@ -25,8 +25,11 @@ class Wrapper:
         from transformers import AutoModel
         self.model = AutoModel.from_pretrained(model_path, trust_remote_code=True)
 
+    def generate(self, message, dataset=None):
+        return self.model.say()
+
 def load(name=sys.argv[1]):
-    return build.build({"tiny": functools.partial(Wrapper, model_path=name)}, "tiny", {}).model.say()
+    return build.build({"tiny": functools.partial(Wrapper, model_path=name)}, "tiny", {}).generate("")
 
 prepare.prepare_imports()
 said = load()
@@ -124,7 +127,7 @@ def test_undeclared_code_is_refused_with_what_accepts_it(loads: Loads) -> None:
 
 def test_accepted_code_that_was_edited_since_is_refused(loads: Loads, first: dict[str, Any]) -> None:
     digest = first["code"][REPO]["sha256"]
-    (loads.snapshot / "words.py").write_text('WORD = "TAMPERED"\n')
+    (loads.snapshot / "letters.py").write_text('WORD = "TAMPERED"\n')
 
     done = loads.run(VLDOCK_ACCEPT_REMOTE_CODE=f"{REPO}@{digest[:12]}")
 
@@ -133,11 +136,11 @@ def test_accepted_code_that_was_edited_since_is_refused(loads: Loads, first: dic
 
 
 def test_a_file_edited_while_its_process_runs_is_refused_at_the_next_load(loads: Loads) -> None:
-    edit = f"open({str(loads.snapshot / 'words.py')!r}, 'w').write('WORD = 1'); load()"
+    edit = f"open({str(loads.snapshot / 'letters.py')!r}, 'w').write('WORD = 1'); load()"
     done = loads.run(REPO, edit)
 
     assert done.returncode == 1
-    assert "words.py of somebody/tiny-code is not what this process runs" in done.stderr
+    assert "letters.py of somebody/tiny-code is not what this process runs" in done.stderr
 
 
 def test_two_folders_of_one_name_do_not_run_each_others_code(loads: Loads) -> None:
@@ -156,12 +159,12 @@ def test_two_folders_of_one_name_do_not_run_each_others_code(loads: Loads) -> No
 
 
 def test_a_package_this_image_lacks_is_named_with_its_file(loads: Loads) -> None:
-    path = loads.snapshot / "words.py"
+    path = loads.snapshot / "letters.py"
     path.write_text("import no_such_package\n" + path.read_text())
 
     done = loads.run()
 
     assert done.returncode == 1
-    assert "words.py" in done.stderr
+    assert "letters.py" in done.stderr
     assert "no_such_package (not in this image)" in done.stderr
     assert "pip install" not in done.stderr

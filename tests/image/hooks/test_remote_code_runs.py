@@ -60,7 +60,7 @@ def test_an_edited_tokenizer_repository_is_set_aside_and_both_stand_in_the_passp
 def test_edited_remote_code_is_refused_and_continues_nothing(runs: Runs) -> None:
     assert runs.run().returncode == 0
     code = runs.passport()["code"]["remote_code"][REPO]
-    (runs.model / "words.py").write_text('WORD = "TAMPERED"\n')
+    (runs.model / "letters.py").write_text('WORD = "TAMPERED"\n')
 
     done = runs.run(f"{REPO}@{code['sha256']}")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -55,6 +56,16 @@ def admit(repo: str, path: Path) -> None:
         _require_same(name, path.parent / file, digest)
 
 
+def complete_copies(repo: str, source: Path, copies: Path) -> None:
+    """Copy the admitted files of a folder that transformers leaves out.
+
+    It follows the relative imports of a repository to the end, and those of a folder one level.
+    """
+    for file in executed.files_of(executed.name_of(repo)):
+        if not (copies / file).exists():
+            shutil.copyfile(source / file, copies / file)
+
+
 def require_copies(repo: str, source: Path, copies: Path) -> None:
     """Require that the copies about to run are the files admitted; raise InputRefused, naming the file."""
     name = executed.name_of(repo)
@@ -74,7 +85,7 @@ def judge(name: str, source: Path, digest: str, environ: Mapping[str, str] = os.
     pin, accepted = remote_code.read_pin(name), accepted_code(environ).get(name)
     different = remote_code.describe_difference(pin, source)
     pinned = pin != remote_code.RemoteCode()
-    if pinned and not different:
+    if not different and (pinned or _is_pinned_elsewhere(source)):
         return PINNED
     if accepted is not None and digest.startswith(accepted):
         return ACCEPTED
@@ -90,6 +101,12 @@ def judge(name: str, source: Path, digest: str, environ: Mapping[str, str] = os.
         expected=expected,
         hint=f"{ACCEPT}={name}@{digest[:16]} accepts it; read it first, in {source}",
     )
+
+
+def _is_pinned_elsewhere(source: Path) -> bool:
+    """Return whether the code is that of a declared repository, as a folder's copied from one is."""
+    pins = [remote_code.read_pin(repo) for repo in DECLARED]
+    return any(not remote_code.describe_difference(pin, source) for pin in pins if pin.blobs)
 
 
 def _report(name: str, source: Path, verdict: str, digest: str) -> None:

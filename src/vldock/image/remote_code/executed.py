@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from vldock.common import hashing, remote_code
+from vldock.common import hashing, hub_cache_layout, remote_code
 from vldock.image.weights import model_files
 
 _executed: dict[str, dict[str, Any]] = {}
@@ -39,8 +39,11 @@ def of_repositories(repos: Iterable[str]) -> dict[str, dict[str, Any]]:
 
 
 def name_of(repo: str) -> str:
-    """Return a repository's name, or a local folder's last part."""
-    return Path(repo).name if Path(repo).is_dir() else repo
+    """Return a repository's name, that of a snapshot's folder too, or another folder's last part."""
+    folder = Path(repo)
+    if folder.parent.name == "snapshots" and folder.is_dir():
+        return hub_cache_layout.repo_of(folder.parents[1])
+    return folder.name if folder.is_dir() else repo
 
 
 def describe(folder: Path, *more: str) -> dict[str, Any]:

@@ -36,7 +36,10 @@ def _hook(module: ModuleType) -> None:
         calls.append((str(repo), []))
         try:
             copied: str = copy(repo, module_file, *args, **kwargs)
-            sources[str(Path(copied).parent)] = (str(repo), calls[-1][1][0].parent)
+            source, folder = calls[-1][1][0].parent, Path(copied).parent
+            sources[str(folder)] = (str(repo), source)
+            if Path(str(repo)).is_dir():
+                admission.complete_copies(str(repo), source, Path(upstream.HF_MODULES_CACHE, folder))
         finally:
             calls.pop()
         return copied

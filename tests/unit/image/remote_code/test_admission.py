@@ -25,7 +25,7 @@ def source(tmp_path: Path) -> Path:
 
 def pin(monkeypatch: pytest.MonkeyPatch, source: Path | None) -> None:
     """Pin the code that `source` holds now, or none."""
-    blobs = {"modeling.py": hashing.git_blob_file(source / "modeling.py")} if source else None
+    blobs = {"modeling.py": (hashing.git_blob_file(source / "modeling.py"),)} if source else None
     monkeypatch.setattr(remote_code, "read_pin", lambda _: RemoteCode(None, blobs, None))
 
 
@@ -60,6 +60,25 @@ def test_without_a_pin_a_declared_repository_runs_and_another_does_not(
     with pytest.raises(InputRefused, match="unknown remote code in somebody/model"):
         judge(UNDECLARED, source)
     assert judge(UNDECLARED, source, VLDOCK_ACCEPT_REMOTE_CODE=UNDECLARED) == admission.ACCEPTED
+
+
+def test_a_folder_with_the_code_of_a_declared_repository_may_run(monkeypatch: pytest.MonkeyPatch, source: Path) -> None:
+    blobs = {"modeling.py": (hashing.git_blob_file(source / "modeling.py"),)}
+    pins = {DECLARED: RemoteCode(None, blobs, None)}
+    monkeypatch.setattr(remote_code, "read_pin", lambda repo: pins.get(repo, RemoteCode()))
+
+    assert judge("mine", source) == admission.PINNED
+    (source / "modeling.py").write_text("M = 2\n")
+    with pytest.raises(InputRefused, match="unknown remote code in mine"):
+        judge("mine", source)
+
+
+def test_a_snapshots_folder_goes_by_its_repository(tmp_path: Path) -> None:
+    snapshot = tmp_path / "models--openbmb--MiniCPM-V-2_6" / "snapshots" / ("a" * 40)
+    snapshot.mkdir(parents=True)
+
+    names = [executed.name_of(name) for name in (str(snapshot), str(tmp_path), "a/b")]
+    assert names == [DECLARED, tmp_path.name, "a/b"]
 
 
 def test_an_acceptance_of_other_code_refuses_even_a_declared_repository(
