@@ -18,7 +18,7 @@ SCRIPT = """
 import functools, json, os, sys
 from vldock.image.startup import prepare
 from vldock.image.vlmeval_hooks.models import build
-from vldock.image.remote_code import executed, modules_folder
+from vldock.image.remote_code import admission, modules_folder
 
 class Wrapper:
     def __init__(self, model_path):
@@ -34,7 +34,7 @@ def load(name=sys.argv[1]):
 prepare.prepare_imports()
 said = load()
 exec(sys.argv[2])
-print(json.dumps({"said": said, "code": executed.of_repositories([sys.argv[1]]),
+print(json.dumps({"said": said, "code": admission.describe_repositories([sys.argv[1]]),
                   "folder": str(modules_folder.process_folder())}))
 """
 

@@ -11,14 +11,17 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from vldock.common import hashing, remote_code, standin_choice
 from vldock.common.errors import InputRefused, UsageError
 from vldock.common.matrix import MODELS
 from vldock.image.remote_code import executed
 from vldock.image.standin.manifest import ASSETS
+from vldock.image.weights import model_files
 
 ACCEPT = "VLDOCK_ACCEPT_REMOTE_CODE"
 PINNED, ACCEPTED, UNPINNED, STANDIN = "pinned", "accepted", "not pinned", "stand-in"
@@ -101,6 +104,23 @@ def judge(name: str, source: Path, digest: str, environ: Mapping[str, str] = os.
         expected=expected,
         hint=f"{ACCEPT}={name}@{digest[:16]} accepts it; read it first, in {source}",
     )
+
+
+def describe_repositories(repos: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Return {repository: verdict, sha256, files} of those that have remote code.
+
+    As it runs in this process; before it was loaded, as its snapshot has it, with no verdict where a load would refuse.
+    """
+    found = {}
+    for repo in repos:
+        name, folder = executed.name_of(repo), model_files.folder_of(repo)
+        facts = executed.facts_of(name)
+        if facts is None and folder is not None and (facts := executed.describe(folder))["files"]:
+            with suppress(InputRefused):
+                facts = {"verdict": judge(name, folder, facts["sha256"]), **facts}
+        if facts and facts["files"]:
+            found[name] = facts
+    return found
 
 
 def _is_pinned_elsewhere(source: Path) -> bool:

@@ -1,15 +1,14 @@
-"""Remote code that runs in this process, by repository: for identities and passports."""
+"""Remote code that runs in this process, by repository."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from vldock.common import hashing, hub_cache_layout, remote_code
-from vldock.image.weights import model_files
 
 _executed: dict[str, dict[str, Any]] = {}
 
@@ -24,18 +23,9 @@ def files_of(name: str) -> dict[str, str]:
     return dict(_executed.get(name, {}).get("files", {}))
 
 
-def of_repositories(repos: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """Return {repository: facts} of those that have remote code.
-
-    As it runs in this process; before it was loaded, as its snapshot has it.
-    """
-    found = {}
-    for repo in repos:
-        folder = model_files.folder_of(repo)
-        facts = _executed.get(name_of(repo)) or (describe(folder) if folder else None)
-        if facts and facts["files"]:
-            found[name_of(repo)] = facts
-    return found
+def facts_of(name: str) -> dict[str, Any] | None:
+    """Return the facts of a repository's code that runs in this process, or None."""
+    return _executed.get(name)
 
 
 def name_of(repo: str) -> str:

@@ -28,7 +28,7 @@ def process_folder() -> Path:
     if _made and _made[0][0] == os.getpid():
         return _made[0][1]
     try:
-        folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
+        folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=_temporary()))
     except OSError as error:
         raise EnvironmentUnfit(
             f"no folder for the model's remote code: {error}", expected="a writable $TMPDIR", hint="--tmpfs /tmp"
@@ -42,8 +42,13 @@ def process_folder() -> Path:
 
 def remove_of(pid: int) -> None:
     """Remove the folder of a process that ended by a signal, without its atexit handlers."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}{pid}-*"):
+    for folder in _temporary().glob(f"{PREFIX}{pid}-*"):
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _temporary() -> Path:
+    """Return $TMPDIR as it is now: it may have been moved to a writable place after tempfile read it."""
+    return Path(os.environ.get("TMPDIR") or tempfile.gettempdir())
 
 
 def _forget(folder: Path) -> None:

@@ -125,7 +125,7 @@ class LoadedModels:
         from vlmeval.config import supported_VLM
 
         from vldock.image.engines import memoized_tower
-        from vldock.image.remote_code import executed
+        from vldock.image.remote_code import admission
         from vldock.image.vlmeval_hooks.models import build as model_build
         from vldock.image.vlmeval_hooks.models import requirements
         from vldock.image.vlmeval_hooks.provenance import prompts, specs
@@ -154,7 +154,7 @@ class LoadedModels:
             raise
         seconds = time.monotonic() - begun
         spec, facts = specs.model_spec(supported_VLM[name]), facts_of(model)
-        code = executed.of_repositories(specs.repositories(supported_VLM[name]))
+        code = admission.describe_repositories(specs.repositories(supported_VLM[name]))
         size = max(model_memory.used_bytes() - before, 0)
         note = prompts.describe_model(model)
         self._loaded[name] = LoadedModel(name, model, spec, facts, note, code, seconds, size)

@@ -101,6 +101,16 @@ def test_only_under_standin_do_the_stand_ins_run_unpinned(monkeypatch: pytest.Mo
         judge(DECLARED, source)
 
 
+def test_code_that_was_not_loaded_is_described_as_if_it_were(monkeypatch: pytest.MonkeyPatch, source: Path) -> None:
+    pin(monkeypatch, source)
+
+    (facts,) = admission.describe_repositories([str(source), str(source.parent / "absent")]).values()
+
+    assert (facts["verdict"], list(facts["files"])) == (admission.PINNED, ["modeling.py"])
+    (source / "modeling.py").write_text("M = 2\n")
+    assert "verdict" not in admission.describe_repositories([str(source)])[source.name]
+
+
 @pytest.mark.parametrize("word", ["a/b@12", "a/b@xyzxyzxyz", "a@b@c", "@12345678"])
 def test_a_malformed_acceptance_is_a_usage_error(word: str) -> None:
     with pytest.raises(UsageError, match="VLDOCK_ACCEPT_REMOTE_CODE"):

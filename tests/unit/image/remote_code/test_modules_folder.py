@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,7 @@ from vldock.image.remote_code import modules_folder
 
 @pytest.fixture
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr(modules_folder, "_made", [])
     return tmp_path
 
@@ -39,7 +38,7 @@ def test_a_folder_whose_process_was_killed_is_removed_by_its_pid(temporary: Path
 
 
 def test_without_a_place_to_write_the_error_names_it(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(temporary / "absent"))
+    monkeypatch.setenv("TMPDIR", str(temporary / "absent"))
 
     with pytest.raises(EnvironmentUnfit, match="no folder for the model's remote code"):
         modules_folder.process_folder()

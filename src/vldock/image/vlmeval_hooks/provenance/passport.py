@@ -23,7 +23,7 @@ from vldock.common.inference_options import STOCK
 from vldock.common.passport import IMAGE_VARIABLE, SCHEMA, SUFFIX
 from vldock.common.tables import editions
 from vldock.image.answering.types import COMPUTED, HELD, READ
-from vldock.image.remote_code import executed
+from vldock.image.remote_code import admission
 from vldock.image.vlmeval_hooks.files import table_check, text_changes, tsv
 from vldock.image.vlmeval_hooks.files.output_folder import is_standin
 from vldock.image.vlmeval_hooks.process import redact
@@ -109,7 +109,7 @@ def code_facts() -> dict[str, Any]:
 
 def remote_code_facts(factory: Any) -> dict[str, Any]:
     """Return the remote code of a model's repositories: verdict, {file: sha256}; {} without any."""
-    found = executed.of_repositories(specs.repositories(factory))
+    found = admission.describe_repositories(specs.repositories(factory))
     return {"remote_code": found} if found else {}
 
 
