@@ -33,8 +33,12 @@ def folder(cache: Path, repo: str) -> Path:
 
 
 def size_of(place: Path) -> int:
-    """Return the bytes of a repository's blobs; 0 where it is not there."""
-    return sum(path.stat().st_size for path in (place / "blobs").glob("*") if path.is_file())
+    """Return the bytes of a repository's blobs and of files in its snapshots; 0 where it is not there.
+
+    Caches copied without links hold files in their snapshots and no blobs.
+    """
+    paths = [*(place / "blobs").glob("*"), *(place / "snapshots").rglob("*")]
+    return sum(path.stat().st_size for path in {path.resolve() for path in paths} if path.is_file())
 
 
 def is_hub_cache(path: Path) -> bool:

@@ -49,3 +49,12 @@ def test_a_prompt_that_may_not_fit_is_a_warning() -> None:
     assert list(cpu_memory.describe_shortages(["InternVL2-2B", "InternVL2-8B"], 40 * GB, None)) == [
         "warning: InternVL2-8B needs up to 47 GB of memory on a CPU, there are 40"
     ]
+
+
+def test_files_in_a_snapshot_without_blobs_count(tmp_path: Path) -> None:
+    snapshot = hub_cache_layout.folder(tmp_path, COGVLM) / "snapshots" / "0"
+    snapshot.mkdir(parents=True)
+    (snapshot / "model.safetensors").write_bytes(bytes(1000))
+    model = find_model("cogvlm-chat")
+    assert model is not None
+    assert cpu_memory.float32_bytes(model, tmp_path) == 2000
