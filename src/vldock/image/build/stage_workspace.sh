@@ -24,7 +24,7 @@ HOME=/tmp PYTHONHASHSEED=0 /opt/venv/bin/python -m vldock.image.build.index_benc
 
 # checked-hash: an edit under /workspace takes effect at once, as editable promises.
 find "$stage" -name __pycache__ -prune -exec rm -rf {} +
-PYTHONDONTWRITEBYTECODE=1 /opt/venv/bin/python -m compileall -q -f -j 2 --invalidation-mode checked-hash -s "$stage" \
+PYTHONDONTWRITEBYTECODE=1 /opt/venv/bin/python -m compileall -q -f -j 2 --invalidation-mode checked-hash -x '/standin/assets/' -s "$stage" \
     "$stage/workspace/LLaVA" "$stage/workspace/VLMEvalKit/vlmeval" "$stage/opt/vldock/vldock" > /tmp/compileall.log || {
     grep -v '^\*\*\*\|SyntaxWarning' /tmp/compileall.log || true; }
 chmod 0755 "$stage/usr/local/bin/entrypoint.sh"
