@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from vldock.image.vlmeval_hooks.provenance import passport, prompts
+from vldock.image.vlmeval_hooks.provenance import passport, prompts, sample_notes
 
 IDS = torch.tensor([[1, 5, 6, 7]])
 QUESTION = [{"type": "text", "value": "Is it red?"}]
@@ -91,3 +91,10 @@ def test_a_question_whose_image_is_gone_is_noted_without_it(tmp_path: Path) -> N
     prompts.flush()
 
     assert "FileNotFoundError" in prompts.read(prompts.path_of(tmp_path, "m", "POPE"))["4"]["unnoted"]
+
+
+@pytest.mark.parametrize("text", ["Which of these? " * 40, "a\0b"])
+def test_a_text_that_can_name_no_file_is_hashed_as_text(text: str) -> None:
+    message = [{"type": "text", "value": text}]
+
+    assert sample_notes.hash_images(message) == message

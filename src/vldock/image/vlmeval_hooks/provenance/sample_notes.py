@@ -128,11 +128,15 @@ def hash_images(message: Any) -> Any:
         return {str(key): hash_images(value) for key, value in message.items()}
     if isinstance(message, list | tuple):
         return [hash_images(item) for item in message]
-    return (
-        file_digest(message)
-        if isinstance(message, str) and len(message) < 1024 and Path(message).is_file()
-        else message
-    )
+    return file_digest(message) if isinstance(message, str) and _is_file(message) else message
+
+
+def _is_file(text: str) -> bool:
+    """Return whether a text names a file; one longer than a name may be, or with a NUL, does not."""
+    try:
+        return Path(text).is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def file_digest(path: str) -> str:
