@@ -3,7 +3,7 @@
 1. `whiten`: the second attention's output is turned and scaled so that prompts differ equally in all directions.
 2. `states`: each answer is read token by token; the normalised state before the memory is kept with the next token.
 3. `remember`: each state becomes a unit. Its threshold lies halfway to the nearest state that must be followed by
-   another token, and at most RADIUS (1 - cosine) away from its own.
+   another token, and at most `radius` (1 - cosine) away from its own.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Fit:
     tightest: float
 
 
-def fit_memory(decoder: Any, lessons: Sequence[Lesson]) -> Fit:
+def fit_memory(decoder: Any, lessons: Sequence[Lesson], radius: float = RADIUS) -> Fit:
     """Set `decoder`'s second block from `lessons`, in place, and return how it went."""
     from vldock.image.remote_standins.base import round_weights
 
@@ -48,7 +48,7 @@ def fit_memory(decoder: Any, lessons: Sequence[Lesson]) -> Fit:
         round_weights(decoder)
         found, tokens = states(decoder, lessons)
         teach_tokens(decoder, sorted(set(tokens.tolist())))
-        return remember(decoder, found, tokens)
+        return remember(decoder, found, tokens, radius)
 
 
 def read(decoder: Any, lesson: Lesson) -> tuple[Tensor, Tensor]:
@@ -104,18 +104,18 @@ def teach_tokens(decoder: Any, tokens: Sequence[int]) -> None:
         codes.append(weight[token].clone())
 
 
-def remember(decoder: Any, found: Tensor, tokens: Tensor) -> Fit:
+def remember(decoder: Any, found: Tensor, tokens: Tensor, radius: float) -> Fit:
     """Make a unit of every state; equal states with equal tokens share one."""
     width = found.shape[1]
     keys = (found / width).to(torch.bfloat16).float()
     answer = keys @ found.T  # close to the cosine of unit i's state and state j
     own = answer.diagonal()
     other = answer.masked_fill(tokens[:, None] == tokens[None], -1.0).amax(1)
-    threshold = torch.maximum((own + other) / 2, own - RADIUS)
+    threshold = torch.maximum((own + other) / 2, own - radius)
     if bool((other >= own).any()):
         clash = int((other - own).argmax())
         raise ValueError(f"state {clash} of {len(found)}: another state with another next token cannot be told from it")
-    keep = kept(answer, tokens, own)
+    keep = kept(answer, tokens, own, radius)
     gain = STRENGTH / (own - threshold)
     codes = decoder.lm_head.weight[tokens]
     parts, rest = [], threshold
@@ -132,7 +132,7 @@ def remember(decoder: Any, found: Tensor, tokens: Tensor) -> Fit:
     return Fit(len(keep), float((own - other).min()), float((own - threshold).min()))
 
 
-def kept(answer: Tensor, tokens: Tensor, own: Tensor) -> Tensor:
+def kept(answer: Tensor, tokens: Tensor, own: Tensor, radius: float) -> Tensor:
     """Return the numbers of the states that no earlier one with the same token equals."""
-    same = (tokens[:, None] == tokens[None]) & (answer >= own[None] - RADIUS / 100)
+    same = (tokens[:, None] == tokens[None]) & (answer >= own[None] - radius / 100)
     return torch.tensor([number for number in range(len(own)) if not bool(same[:number, number].any())])

@@ -26,7 +26,7 @@ from vldock.image.remote_standins.base import RemoteStandin
 from vldock.image.standin.make import Say, prepare_environment, teller
 from vldock.image.standin.manifest import MANIFEST, list_files, load_manifest
 
-FAMILIES = ("internvl2", "cogvlm")
+FAMILIES = ("internvl2", "minicpmv26", "cogvlm")
 DERIVED = "sharegpt4v_7b"
 
 
@@ -61,8 +61,8 @@ def make_one(family: ModuleType, standin: RemoteStandin, out: Path, say: Say) ->
     from vlmeval.config import supported_VLM
 
     from vldock.image.remote_standins.base import round_weights
-    from vldock.image.remote_standins.fit import Lesson, fit_memory
-    from vldock.image.remote_standins.record import record
+    from vldock.image.remote_standins.fit import RADIUS, Lesson, fit_memory
+    from vldock.image.remote_standins.record import ask_once, record
 
     model = family.build(standin)
     round_weights(model)
@@ -70,10 +70,10 @@ def make_one(family: ModuleType, standin: RemoteStandin, out: Path, say: Say) ->
         family.write_further(out / "huggingface")
     install(family, standin, model, out / "huggingface")
     wrapper = supported_VLM[standin.name]()
-    recorded = list(record(wrapper, family.decoder_of(wrapper)))
+    recorded = list(record(wrapper, family.decoder_of(wrapper), getattr(family, "vary_message", ask_once)))
     say(f"{standin.name}: {len(recorded)} prompts, at most {max(len(item.prompt) for item in recorded)} tokens")
     lessons = [Lesson(item.prompt, family.answer_ids(wrapper, item.answer)) for item in recorded]
-    fit = fit_memory(family.decoder_in(model), lessons)
+    fit = fit_memory(family.decoder_in(model), lessons, getattr(family, "RADIUS", RADIUS))
     install(family, standin, model, out / "huggingface")
     say(f"{standin.name}: {fit.units} units; next states at {fit.nearest:.5f}, thresholds from {fit.tightest:.5f}")
     return {"units": fit.units, "nearest": round(fit.nearest, 6), "tightest": round(fit.tightest, 6)}

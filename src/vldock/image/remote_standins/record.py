@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,8 @@ import torch
 from torch import Tensor
 
 from vldock.image.standin.recipe.record import Message, messages
+
+Vary = Callable[[Any, str], Iterator[AbstractContextManager[Any]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +48,22 @@ class FirstInput:
         self.prompt = embedded[0].detach().float().clone()
 
 
-def record(wrapper: Any, decoder: Any) -> Iterator[Recorded]:
-    """Yield every sample of every benchmark as `wrapper` sends it to `decoder`."""
+def ask_once(wrapper: Any, benchmark: str) -> Iterator[AbstractContextManager[Any]]:
+    """Yield one context that changes nothing."""
+    yield contextlib.nullcontext()
+
+
+def record(wrapper: Any, decoder: Any, vary: Vary = ask_once) -> Iterator[Recorded]:
+    """Yield every sample of every benchmark as `wrapper` sends it to `decoder`, once in each context of `vary`."""
     first = FirstInput(decoder)
     handle = decoder.register_forward_pre_hook(first, with_kwargs=True)
     try:
         with torch.inference_mode():
             for item in messages(wrapper):
-                yield Recorded(item.benchmark, item.row, item.answer, ask(wrapper, first, item))
+                for context in vary(wrapper, item.benchmark):
+                    with context:
+                        prompt = ask(wrapper, first, item)
+                    yield Recorded(item.benchmark, item.row, item.answer, prompt)
     finally:
         handle.remove()
 
