@@ -16,7 +16,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import ModuleType
@@ -54,6 +54,14 @@ def install(family: ModuleType, standin: RemoteStandin, model: Any, cache: Path)
     with tempfile.TemporaryDirectory() as name:
         family.write_snapshot(standin, model, Path(name))
         hub.install(Path(name), standin.repository, cache)
+
+
+def admit_code(standins: Iterable[RemoteStandin]) -> None:
+    """Accept the remote code that is made here, and load it as an evaluation does."""
+    from vldock.image.remote_code import admission, loading
+
+    os.environ[admission.ACCEPT] = ",".join(standin.repository for standin in standins)
+    loading.install()
 
 
 def make_one(family: ModuleType, standin: RemoteStandin, out: Path, say: Say) -> dict[str, float]:
@@ -106,7 +114,7 @@ def main(argv: list[str] | None = None) -> int:
 
         torch.set_num_threads(1)  # sums in another order would give other weights, and other revisions
         chosen = list(find_standins(args.only))
-        os.environ["VLDOCK_ACCEPT_REMOTE_CODE"] = ",".join(standin.repository for _, standin in chosen)
+        admit_code(standin for _, standin in chosen)
         for family, standin in chosen:
             marks[standin.repository] = make_one(family, standin, args.out, say)
         if args.only in DERIVED:

@@ -81,9 +81,11 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--data", nargs="*", default=[], help="benchmarks; all 24 if none is named")
     parser.add_argument("--json", action="store_true", help="a line of JSON for each drift")
     args = parser.parse_args(argv)
+    from vldock.image.remote_code import loading
     from vldock.image.standin.activate import activate
 
     activate(os.environ)
+    loading.install()
     from vlmeval.config import supported_VLM
 
     from vldock.image.remote_standins.make import find_standins
