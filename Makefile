@@ -68,6 +68,9 @@ generate: setup  ## text generated from declarations: the Dockerfile's ENV, refe
 standin: setup   ## train the stand-ins again, in the image, from their recipe (minutes)
 	@scripts/make_standin.sh
 
+remote-standins: setup ## fit the stand-ins with remote code again, in the image (2 minutes)
+	@scripts/make_remote_standins.sh
+
 ##@ Ship
 promote: setup   ## build, list, verify, copy by digest: TO=HOST/NAME KEY=.. PUB=.. CONFIRM=1 (docs/trust/promotion.md)
 	@scripts/promote_image.sh

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[4] / "src/vldock/image/remote_standins"
+ASSETS = PACKAGE.parent / "standin/assets"
 FILES = sorted(path for path in (PACKAGE / "remote_code").glob("*.py") if path.name != "__init__.py")
 FAMILIES = sorted(path for path in PACKAGE.glob("*.py") if "\nCODE = (" in path.read_text(encoding="utf-8"))
 LIBRARIES = {"torch", "torchvision", "transformers", "xformers", "flash_attn", "sentencepiece", "numpy", "PIL"}
@@ -52,3 +53,13 @@ def test_a_snapshot_gets_every_file_its_code_imports(family: Path) -> None:
 
 def test_every_file_is_in_a_snapshot() -> None:
     assert {file.name for file in FILES} == {name for family in FAMILIES for name in listed(family)}
+
+
+@pytest.mark.parametrize("path", sorted(ASSETS.glob("huggingface/*/snapshots/*/*.py")), ids=lambda path: path.name)
+def test_a_snapshot_holds_the_code_as_it_is_here(path: Path) -> None:
+    assert path.read_bytes() == (PACKAGE / "remote_code" / path.name).read_bytes(), "run make remote-standins"
+
+
+def test_every_family_has_its_snapshot() -> None:
+    held = {path.name for path in ASSETS.glob("huggingface/*/snapshots/*/*.py")}
+    assert held == {file.name for file in FILES}

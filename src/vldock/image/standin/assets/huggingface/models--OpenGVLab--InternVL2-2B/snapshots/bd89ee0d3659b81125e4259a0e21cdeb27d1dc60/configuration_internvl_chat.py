@@ -1,0 +1,1 @@
+../../blobs/e9091de0d97b8d1bd82b68d0f1955569da0afbc7

@@ -1,0 +1,1 @@
+../../blobs/602597ffd209380bc5571e13c38eebfa8c530ac6

@@ -1,0 +1,1 @@
+../../blobs/c0d1c46798570a5a81ad7f838b5ac836d3953cfb

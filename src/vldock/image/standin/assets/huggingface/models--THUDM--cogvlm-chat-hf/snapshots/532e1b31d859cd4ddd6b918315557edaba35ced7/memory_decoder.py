@@ -1,0 +1,1 @@
+../../blobs/dec1c8deab57d283edbd0b20f741c60f1cc2de17

@@ -1,0 +1,1 @@
+../../blobs/68d3c0be3abc352971c13268bc2b6923e4eba20e

@@ -1,0 +1,1 @@
+../../blobs/0a912f798e6d3609fd6a87b6a6d468b79cb6d5a2

@@ -1,0 +1,1 @@
+../../blobs/72f7b0c0aa4b85f5b7ad5ce047e4ef704ff9f1e7

@@ -1,0 +1,1 @@
+../../blobs/01acb35c69eb7ce13c0e93e30f97658d376c34ff

@@ -1,0 +1,1 @@
+../../blobs/1e465dd92a1b06faef5838bde68c935a2e4e7737

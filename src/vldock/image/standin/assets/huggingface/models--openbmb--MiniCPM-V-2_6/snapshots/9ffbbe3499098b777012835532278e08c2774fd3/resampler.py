@@ -1,0 +1,1 @@
+../../blobs/b82bc0d6d220dc48840c7f6cd63efa4c9e8d6768

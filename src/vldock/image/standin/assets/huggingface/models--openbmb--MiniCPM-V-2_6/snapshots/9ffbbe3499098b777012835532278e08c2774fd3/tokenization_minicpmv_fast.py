@@ -1,0 +1,1 @@
+../../blobs/53f6ba619106ce85be53740aea0d6f6e84a2d3fc
