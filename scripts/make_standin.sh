@@ -17,3 +17,4 @@ docker=$(.venv/bin/python -c 'from vldock.host.docker_engine.docker_cli import r
     python -m vldock.image.standin.make --out /out "$@"
 # Only once every sample is answered; until then the old ones remain.
 rm -rf "$assets.old" && mv "$assets" "$assets.old" && mv "$new" "$assets" && rm -rf "$assets.old"
+exec scripts/make_remote_standins.sh  # ShareGPT4V's is derived from the 7B's
