@@ -57,7 +57,7 @@ def test_an_edited_tokenizer_repository_is_set_aside_and_both_stand_in_the_passp
     assert f"other_repositories.{TOKENS}.files.tokenizer_config.json" in fields
 
 
-def test_edited_remote_code_is_refused_and_continues_nothing(runs: Runs) -> None:
+def test_edited_remote_code_is_refused_before_a_file_is_moved(runs: Runs) -> None:
     assert runs.run().returncode == 0
     code = runs.passport()["code"]["remote_code"][REPO]
     (runs.model / "letters.py").write_text('WORD = "TAMPERED"\n')
@@ -65,6 +65,15 @@ def test_edited_remote_code_is_refused_and_continues_nothing(runs: Runs) -> None
     done = runs.run(f"{REPO}@{code['sha256']}")
 
     assert done.returncode == 1
-    assert f"SET ASIDE {MODEL} x POPE: model.weights was" in done.stdout
-    assert f"FAILED {MODEL} x POPE: {MODEL} could not be loaded: unknown remote code in {REPO}" in done.stderr
+    assert f"unknown remote code in {REPO}" in done.stderr
+    assert "SET ASIDE" not in done.stdout
     assert "TAMPERED" not in done.stdout
+
+
+def test_answers_of_accepted_code_are_not_continued_without_its_acceptance(runs: Runs) -> None:
+    assert runs.run().returncode == 0
+
+    done = runs.run("")
+
+    assert done.returncode == 1
+    assert f"unknown remote code in {REPO}" in done.stderr

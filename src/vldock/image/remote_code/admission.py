@@ -123,6 +123,17 @@ def describe_repositories(repos: Iterable[str]) -> dict[str, dict[str, Any]]:
     return found
 
 
+def require_admitted(repos: Iterable[str]) -> None:
+    """Refuse repositories here whose remote code a load would refuse; raise InputRefused as `judge` does.
+
+    For a run that may have nothing left to ask, and then loads no model.
+    """
+    for repo in repos:
+        name, folder = executed.name_of(repo), model_files.folder_of(repo)
+        if folder is not None and (facts := executed.describe(folder))["files"]:
+            judge(name, folder, facts["sha256"])
+
+
 def _is_pinned_elsewhere(source: Path) -> bool:
     """Return whether the code is that of a declared repository, as a folder's copied from one is."""
     pins = [remote_code.read_pin(repo) for repo in DECLARED]

@@ -96,11 +96,15 @@ def settle_files(folder: str, model: str, dataset: Any, *, args: Any, judge: str
     """Set aside files of another run, and write this run's identity.
 
     Both concern `folder`.
-    Raises InputRefused with --mode eval when the predictions that are there belong to another run.
+    Raises InputRefused, before a file is moved, where the model's remote code is not admitted, and with --mode eval
+    when the predictions that are there belong to another run.
     """
+    from vldock.image.remote_code import admission
     from vldock.image.vlmeval_hooks.provenance import passport
 
     passport.begin()
+    if args.mode != "eval":
+        admission.require_admitted(specs.repositories(factory))
     root, benchmark = Path(folder), str(dataset.dataset_name)
     record = path_of(root, model, benchmark)
     new, old = make(model, dataset, args=args, judge=judge, factory=factory), read(record)
