@@ -19,12 +19,11 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture
-def load(checkpoint: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], Any]:
+def load(checkpoint: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Any]:
     """A function that loads the checkpoint in a wrapper, by the wrapper's class."""
-    import transformers.dynamic_module_utils as remote
     import vlmeval.vlm
 
-    monkeypatch.setattr(remote, "HF_MODULES_CACHE", str(tmp_path / "modules"))
+    monkeypatch.setenv("VLDOCK_ACCEPT_REMOTE_CODE", Path(checkpoint).name)
     for name in ("VLDOCK_DEVICE", "VLDOCK_DEVICE_MAP", "VLDOCK_DTYPE"):
         monkeypatch.delenv(name, raising=False)
     return lambda kind: getattr(vlmeval.vlm, kind)(checkpoint, **stub_remote_code.WRAPPERS[kind])
