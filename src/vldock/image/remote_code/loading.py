@@ -55,6 +55,7 @@ def _hook(module: ModuleType) -> None:
     def get_class_in_module(class_name: str, module_path: str) -> Any:
         folder = str(Path(module_path).parent)
         admission.require_copies(*sources[folder], Path(upstream.HF_MODULES_CACHE, folder))
+        modules_folder.claim_imports(Path(upstream.HF_MODULES_CACHE))
         return load(class_name, module_path)
 
     # "A new version of the following files was downloaded": said of every copy from the cache

@@ -12,6 +12,7 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
+from types import ModuleType
 
 from vldock.common.errors import EnvironmentUnfit
 
@@ -38,6 +39,23 @@ def process_folder() -> Path:
     _made[:] = [(os.getpid(), folder)]
     atexit.register(_remove, folder, os.getpid())
     return folder
+
+
+def claim_imports(folder: Path) -> None:
+    """Make imports of remote code find this folder alone.
+
+    transformers puts it last on sys.path, where any other folder of that name would be found before it.
+    """
+    sys.path[:] = [str(folder), *(path for path in sys.path if path != str(folder))]
+    for name in [name for name in sys.modules if name.split(".")[0] == PACKAGE]:
+        if not _lies_in(sys.modules[name], folder):
+            del sys.modules[name]
+
+
+def _lies_in(module: ModuleType, folder: Path) -> bool:
+    """Return whether a module's file, or its folder, lies below `folder`."""
+    places = [*getattr(module, "__path__", []), *filter(None, [getattr(module, "__file__", None)])]
+    return bool(places) and all(Path(place).is_relative_to(folder) for place in places)
 
 
 def remove_of(pid: int) -> None:

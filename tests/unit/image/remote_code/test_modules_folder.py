@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -42,3 +44,18 @@ def test_without_a_place_to_write_the_error_names_it(temporary: Path, monkeypatc
 
     with pytest.raises(EnvironmentUnfit, match="no folder for the model's remote code"):
         modules_folder.process_folder()
+
+
+def test_another_folder_of_that_name_is_never_imported(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, other = modules_folder.process_folder(), temporary / "other"
+    for place, word in ((folder, "own"), (other, "other")):
+        (place / modules_folder.PACKAGE).mkdir(parents=True)
+        (place / modules_folder.PACKAGE / "__init__.py").write_text(f"WORD = {word!r}\n")
+    monkeypatch.setattr(sys, "path", [str(other), *sys.path, str(folder)])
+    monkeypatch.delitem(sys.modules, modules_folder.PACKAGE, raising=False)
+    importlib.invalidate_caches()
+    assert importlib.import_module(modules_folder.PACKAGE).WORD == "other"
+
+    modules_folder.claim_imports(folder)
+
+    assert importlib.import_module(modules_folder.PACKAGE).WORD == "own"
