@@ -56,6 +56,8 @@ BREAKAGES = {
     "mean and std swapped": "p = wrapper.image_processor; p.image_mean, p.image_std = p.image_std, p.image_mean",
     "no normalisation": "wrapper.image_processor.do_normalize = False",
     "image skipped": "f = wrapper.concat_tilist; wrapper.concat_tilist = lambda m: (f(m[-1:])[0], f(m)[1])",
+    "columns of patches in another order": "p = wrapper.image_processor; f = p.preprocess\n"
+    "p.preprocess = lambda *a, **k: {'pixel_values': [x.roll(112, -1) for x in f(*a, **k)['pixel_values']]}",
     "another layer": "wrapper.model.get_vision_tower().select_layer = -1",
 }
 

@@ -13,7 +13,6 @@ from vldock.common import matrix, preflight, standin_choice
 from vldock.common.errors import UsageError
 from vldock.image.evaluation import requests as evaluation_requests
 from vldock.image.session import cli as session_cli
-from vldock.image.standin import ASSETS
 from vldock.image.startup import prepare as startup
 from vldock.image.workspace import model_location
 
@@ -57,8 +56,8 @@ def test_a_session_refuses_a_model_without_a_stand_in(monkeypatch: pytest.Monkey
 
 
 @pytest.mark.usefixtures("_one_standin")
-def test_predict_refuses_a_repository_without_a_stand_in() -> None:
-    environ = {"VLDOCK_STANDIN": "1", "TRANSFORMERS_CACHE": str(ASSETS / "huggingface")}
+def test_predict_refuses_a_repository_without_a_stand_in(tmp_path: Path) -> None:
+    environ = {"VLDOCK_STANDIN": "1", "TRANSFORMERS_CACHE": str(tmp_path)}
 
     with pytest.raises(UsageError, match=NONE.format("Lin-Chen/ShareGPT4V-7B")):
         model_location.resolve("sharegpt4v", environ)
