@@ -17,6 +17,7 @@ LISTED: dict[str, str] = {
     r"UserWarning: Following kwargs received": "VLMEvalKit's wrapper names its own default arguments",
     r"UserWarning: You have modified the pretrained model": "LLaVA's config carries generation values",
     r"UserWarning: `do_sample` is set to `False`\. However, `": "the wrapper asks greedily, with both",
+    r"UserWarning: Model CogVlm does not support interleaved input": "CogVLM takes one image; said of each sample",
     r"UserWarning: Note that the results on VisOnlyQA-VLMEvalKit are different": "VLMEvalKit names its own variant",
 }
 
