@@ -12,6 +12,7 @@ from vldock.common import hub_cache_layout
 from vldock.common.errors import EnvironmentUnfit
 from vldock.image.process import stats as process_stats
 from vldock.image.vlmeval_hooks import process
+from vldock.image.vlmeval_hooks.models import requirements
 from vldock.image.vlmeval_hooks.models.requirements import require_memory
 
 PLACEMENT = "vldock.image.vlmeval_hooks.process.placement"
@@ -67,3 +68,12 @@ def test_models_that_fit_or_are_not_there_are_no_reason_to_look_for_a_gpu(monkey
     monkeypatch.setattr(process_stats, "free_memory", lambda: 72_000_000_000)
 
     require_memory(["cogvlm-chat", "llava_v1.5_13b", "a name of VLMEvalKit's"])
+
+
+def test_a_cache_that_cannot_be_read_is_left_to_the_check_of_folders(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_repo: str) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(requirements, "snapshot", refuse)
+
+    require_memory(["llava_v1.5_7b"])

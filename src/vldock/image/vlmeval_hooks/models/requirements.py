@@ -21,7 +21,7 @@ def require_memory(names: Iterable[str]) -> None:
     if standin_choice.read_choice(os.environ):
         return
     named = set(names)
-    here = [one.name for one in MODELS if named & {one.name, one.repo} and snapshot(one.repo).revision]
+    here = [one.name for one in MODELS if named & {one.name, one.repo} and _is_here(one.repo)]
     reason = cpu_memory.why_too_small(here, process_stats.free_memory(), cache_root(os.environ)) if here else None
     if reason is None:
         return
@@ -34,3 +34,11 @@ def require_memory(names: Iterable[str]) -> None:
             expected=f"an NVIDIA GPU, or more memory; the device here is {device}",
             hint=f"docker run --gpus all ..., or {standin_choice.VARIABLE}=1 for its stand-in",
         )
+
+
+def _is_here(repo: str) -> bool:
+    """Return whether the cache holds a repository; no where it cannot be read, which the check of folders reports."""
+    try:
+        return snapshot(repo).revision is not None
+    except OSError:
+        return False
