@@ -96,10 +96,16 @@ def find_unrunnable(folder: Path) -> list[str]:
 
 def read_pin(repo: str, lock: Path = Path(WEIGHTS_LOCK)) -> RemoteCode:
     """Return what locks/weights.json pins of a repository; nothing where it has no entry."""
+    entry = read_entry(repo, lock)
+    return pin_of(entry) if entry else RemoteCode()
+
+
+def read_entry(repo: str, lock: Path = Path(WEIGHTS_LOCK)) -> dict[str, Any] | None:
+    """Return the entry of locks/weights.json for a repository, or None."""
     if not lock.is_file():
-        return RemoteCode()
+        return None
     declared = json.loads(lock.read_text(encoding="utf-8"))["repositories"]
-    return next((pin_of(entry) for entry in declared if entry["repo"] == repo), RemoteCode())
+    return next((entry for entry in declared if entry["repo"] == repo), None)
 
 
 def pin_of(entry: Mapping[str, Any]) -> RemoteCode:

@@ -35,7 +35,7 @@ wrapper = supported_VLM[standin.name]()
 Image.linear_gradient("L").save(cache / "grey.png")
 message = [{"type": "image", "value": str(cache / "grey.png")}, {"type": "text", "value": "Is it grey?"}]
 question = record.Message("POPE", 0, "Yes", message)
-decoder = minicpmv26.decoder_of(wrapper)
+decoder = minicpmv26.decoder_in(wrapper.model)
 first = record.FirstInput(decoder)
 handle = decoder.register_forward_pre_hook(first, with_kwargs=True)
 prompt = record.ask(wrapper, first, question)

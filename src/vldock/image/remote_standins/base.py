@@ -8,17 +8,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vldock.common.matrix import find_model
+
 REMOTE_CODE = Path(__file__).parent / "remote_code"
 REFUSAL = "unsure"
+# how tokenizer_config.json lists an added token, beside its text
+TOKEN = {"lstrip": False, "normalized": False, "rstrip": False, "single_word": False, "special": True}
 
 
 @dataclass(frozen=True, slots=True)
 class RemoteStandin:
-    """One stand-in: VLMEvalKit's name of the model, its repository, the seed of its fixed weights."""
+    """One stand-in: VLMEvalKit's name of the model, the seed of its fixed weights."""
 
     name: str
-    repository: str
     seed: int
+
+    @property
+    def repository(self) -> str:
+        """The model's repository, as declared; LookupError for a model that is not."""
+        if (model := find_model(self.name)) is None:
+            raise LookupError(self.name)
+        return model.repo
 
 
 def copy_code(folder: Path, names: tuple[str, ...]) -> None:
@@ -41,10 +51,17 @@ def write_weights(model: Any, folder: Path) -> None:
     save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
 
 
+def round_to_bfloat16(values: Any) -> Any:
+    """Return float32 values rounded as storing them will."""
+    import torch
+
+    return values.to(torch.bfloat16).float()
+
+
 def round_weights(model: Any) -> None:
-    """Round every parameter to bfloat16 and back, as storing it will."""
+    """Round every parameter as storing it will."""
     import torch
 
     with torch.no_grad():
         for value in model.parameters():
-            value.copy_(value.to(torch.bfloat16).float())
+            value.copy_(round_to_bfloat16(value))

@@ -14,11 +14,11 @@ import torch
 from vldock.image.remote_standins.base import REFUSAL, RemoteStandin, copy_code, write_json, write_weights
 from vldock.image.remote_standins.remote_code.configuration_cogvlm import CogVLMConfig
 from vldock.image.remote_standins.remote_code.modeling_cogvlm import DEVIATION, MEAN, CogVLMForCausalLM
-from vldock.image.remote_standins.sensitivity import Drift, replace_method
+from vldock.image.remote_standins.sensitivity import Drift, denormalize, replace_method
 from vldock.image.standin.recipe import hub
 from vldock.image.standin.recipe.tokenizer import train_tokenizer, write_tokenizer
 
-STANDINS = (RemoteStandin("cogvlm-chat", "THUDM/cogvlm-chat-hf", seed=17),)
+STANDINS = (RemoteStandin("cogvlm-chat", seed=17),)
 TOKENIZER = "lmsys/vicuna-7b-v1.5"
 CODE = ("memory_decoder.py", "memory_layers.py", "configuration_cogvlm.py", "modeling_cogvlm.py", "visual.py")
 END = 2
@@ -64,11 +64,6 @@ def write_further(cache: Path) -> Path:
         return hub.install(folder, TOKENIZER, cache)
 
 
-def decoder_of(wrapper: Any) -> Any:
-    """Return the decoder in VLMEvalKit's CogVlm."""
-    return decoder_in(wrapper.model)
-
-
 def decoder_in(model: CogVLMForCausalLM) -> Any:
     """Return the decoder in the model."""
     return model.model.decoder
@@ -106,11 +101,6 @@ def _rewrite(old: str, new: str) -> Drift:
     return drift
 
 
-def _raw(pixels: torch.Tensor) -> torch.Tensor:
-    """Return pixels from 0 to 1."""
-    return pixels * torch.tensor(DEVIATION)[:, None, None] + torch.tensor(MEAN)[:, None, None]
-
-
 def _columns(pixels: torch.Tensor) -> torch.Tensor:
     """Return the image with its cells laid out by columns."""
     return pixels.unflatten(1, (7, 70)).unflatten(3, (7, 70)).transpose(1, 3).flatten(3, 4).flatten(1, 2)
@@ -128,8 +118,8 @@ DRIFTS: dict[str, Drift] = {
     "template: no space": _rewrite(" Answer:", "Answer:"),
     "order of cells: columns": _pixels(_columns),
     "order of cells: rotated": _pixels(lambda pixels: pixels.rot90(1, (1, 2))),
-    "normalised by 0.5": _pixels(lambda pixels: (_raw(pixels) - 0.5) / 0.5),
-    "not normalised": _pixels(_raw),
+    "normalised by 0.5": _pixels(lambda pixels: (denormalize(pixels, MEAN, DEVIATION) - 0.5) / 0.5),
+    "not normalised": _pixels(lambda pixels: denormalize(pixels, MEAN, DEVIATION)),
     "BGR": _pixels(lambda pixels: pixels.flip(0)),
     "no bos": _places(lambda values: values[1:]),
     "two bos": _places(lambda values: torch.cat((values[:1], values))),

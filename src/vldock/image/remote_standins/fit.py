@@ -16,6 +16,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from vldock.image.remote_standins.base import round_to_bfloat16, round_weights
+from vldock.image.remote_standins.remote_code.memory_layers import apply_linear, normalize
+
 RADIUS = 0.004
 STRENGTH = 24.0
 SPREAD = 2.0
@@ -40,8 +43,6 @@ class Fit:
 
 def fit_memory(decoder: Any, lessons: Sequence[Lesson], radius: float = RADIUS) -> Fit:
     """Set `decoder`'s second block from `lessons`, in place, and return how it went."""
-    from vldock.image.remote_standins.base import round_weights
-
     with torch.inference_mode():
         round_weights(decoder)
         whiten(decoder, lessons)
@@ -59,8 +60,7 @@ def read(decoder: Any, lesson: Lesson) -> tuple[Tensor, Tensor]:
     place, mask = decoder._placed(whole, None, None)
     from_here = len(lesson.prompt) - 1
     mixed, _ = decoder.mix(whole, mask, place, None)
-    normal = mixed * torch.rsqrt(mixed.square().mean(-1, keepdim=True) + 1e-6)
-    gathered, _ = decoder.whole.gather(normal, mask, None)
+    gathered, _ = decoder.whole.gather(normalize(mixed), mask, None)
     return mixed[0, from_here:], gathered[0, from_here:]
 
 
@@ -80,14 +80,13 @@ def states(decoder: Any, lessons: Sequence[Lesson]) -> tuple[Tensor, Tensor]:
     found = []
     for lesson in lessons:
         mixed, gathered = read(decoder, lesson)
-        state = mixed + functional.linear(gathered, decoder.whole.out.weight, decoder.whole.out.bias)
-        found.append(state * torch.rsqrt(state.square().mean(-1, keepdim=True) + 1e-6))
+        found.append(normalize(mixed + apply_linear(gathered, decoder.whole.out)))
     tokens = [token for lesson in lessons for token in lesson.answer]
     return torch.cat(found), torch.tensor(tokens)
 
 
 def teach_tokens(decoder: Any, tokens: Sequence[int]) -> None:
-    """Set a code for every token of the answers a code, none near another's (cosine below 0.6)."""
+    """Set a code for every token of the answers, none near another's (cosine below 0.6)."""
     weight = decoder.lm_head.weight
     used = [token for token in range(len(weight)) if bool(weight[token].any())]
     codes = [weight[token].clone() for token in used]
@@ -100,14 +99,14 @@ def teach_tokens(decoder: Any, tokens: Sequence[int]) -> None:
             code = functional.normalize(torch.randn(weight.shape[1], generator=generator), dim=0)
             if not codes or float((torch.stack(codes) @ code).abs().max()) < limit + attempt / 20_000:
                 break
-        weight[token] = code.to(torch.bfloat16).float()
+        weight[token] = round_to_bfloat16(code)
         codes.append(weight[token].clone())
 
 
 def remember(decoder: Any, found: Tensor, tokens: Tensor, radius: float) -> Fit:
     """Make a unit of every state; equal states with equal tokens share one."""
     width = found.shape[1]
-    keys = (found / width).to(torch.bfloat16).float()
+    keys = round_to_bfloat16(found / width)
     answer = keys @ found.T  # close to the cosine of unit i's state and state j
     own = answer.diagonal()
     other = answer.masked_fill(tokens[:, None] == tokens[None], -1.0).amax(1)
@@ -120,13 +119,13 @@ def remember(decoder: Any, found: Tensor, tokens: Tensor, radius: float) -> Fit:
     codes = decoder.lm_head.weight[tokens]
     parts, rest = [], threshold
     for _ in range(3):
-        part = rest.to(torch.bfloat16).float()
+        part = round_to_bfloat16(rest)
         parts.append(part)
         rest = rest - part
     memory = type(decoder.memory)(len(keep), width, codes.shape[1])
     memory.keys.copy_(keys[keep])
     memory.threshold.copy_(torch.stack(parts)[:, keep])
-    memory.values.copy_((gain[:, None] * codes).to(torch.bfloat16).float()[keep])
+    memory.values.copy_(round_to_bfloat16(gain[:, None] * codes)[keep])
     decoder.memory = memory
     decoder.config.memory_size = len(keep)
     return Fit(len(keep), float((own - other).min()), float((own - threshold).min()))

@@ -9,15 +9,15 @@ from unittest.mock import patch
 
 import torch
 
-from vldock.image.remote_standins.base import REFUSAL, RemoteStandin, copy_code, write_json, write_weights
+from vldock.image.remote_standins.base import REFUSAL, TOKEN, RemoteStandin, copy_code, write_json, write_weights
 from vldock.image.remote_standins.remote_code.configuration_internvl_chat import InternVLChatConfig
 from vldock.image.remote_standins.remote_code.modeling_internvl_chat import END, START, SYSTEM, InternVLChatModel
-from vldock.image.remote_standins.sensitivity import replace_method
+from vldock.image.remote_standins.sensitivity import denormalize, replace_method
 from vldock.image.standin.recipe.tokenizer import train_tokenizer
 
 STANDINS = (
-    RemoteStandin("InternVL2-2B", "OpenGVLab/InternVL2-2B", seed=2),
-    RemoteStandin("InternVL2-8B", "OpenGVLab/InternVL2-8B", seed=8),
+    RemoteStandin("InternVL2-2B", seed=2),
+    RemoteStandin("InternVL2-8B", seed=8),
 )
 CODE = (
     "memory_decoder.py",
@@ -28,7 +28,6 @@ CODE = (
 )
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 ADDED = (START, END, "<img>", "</img>", "<IMG_CONTEXT>")
-TOKEN = {"lstrip": False, "normalized": False, "rstrip": False, "single_word": False, "special": True}
 
 
 def build(standin: RemoteStandin) -> InternVLChatModel:
@@ -81,11 +80,6 @@ def write_snapshot(standin: RemoteStandin, model: InternVLChatModel, folder: Pat
     write_json(folder / "tokenizer_config.json", tokenizer)
 
 
-def decoder_of(wrapper: Any) -> Any:
-    """Return the decoder in VLMEvalKit's InternVLChat."""
-    return decoder_in(wrapper.model)
-
-
 def decoder_in(model: InternVLChatModel) -> Any:
     """Return the decoder in the model."""
     return model.language_model
@@ -132,12 +126,8 @@ DRIFTS = {
     "template: no system": _rewrite(SYSTEM, ""),
     "order of tiles: reversed": _tiles(lambda tiles: tiles.flip(0) if len(tiles) > 1 else tiles.flip(3)),
     "order of tiles: thumbnail first": _tiles(lambda tiles: tiles.roll(1, 0) if len(tiles) > 1 else tiles.flip(2)),
-    "normalised by 0.5": _tiles(
-        lambda tiles: (tiles * torch.tensor(STD)[:, None, None] + torch.tensor(MEAN)[:, None, None] - 0.5) / 0.5
-    ),
-    "not normalised": _tiles(
-        lambda tiles: tiles * torch.tensor(STD)[:, None, None] + torch.tensor(MEAN)[:, None, None]
-    ),
+    "normalised by 0.5": _tiles(lambda tiles: (denormalize(tiles, MEAN, STD) - 0.5) / 0.5),
+    "not normalised": _tiles(lambda tiles: denormalize(tiles, MEAN, STD)),
     "BGR": _tiles(lambda tiles: tiles.flip(1)),
     "no bos": lambda wrapper: patch.object(wrapper.tokenizer, "add_bos_token", False),
     "image token: another": _context_token,

@@ -22,7 +22,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from vldock.image.remote_standins.base import RemoteStandin
+from vldock.image.remote_standins.base import RemoteStandin, round_weights
 from vldock.image.standin.make import Say, prepare_environment, teller
 from vldock.image.standin.manifest import MANIFEST, list_files, load_manifest
 
@@ -68,7 +68,6 @@ def make_one(family: ModuleType, standin: RemoteStandin, out: Path, say: Say) ->
     """Build, record, fit and write one stand-in; return its marks."""
     from vlmeval.config import supported_VLM
 
-    from vldock.image.remote_standins.base import round_weights
     from vldock.image.remote_standins.fit import RADIUS, Lesson, fit_memory
     from vldock.image.remote_standins.record import ask_once, record
 
@@ -78,7 +77,7 @@ def make_one(family: ModuleType, standin: RemoteStandin, out: Path, say: Say) ->
         family.write_further(out / "huggingface")
     install(family, standin, model, out / "huggingface")
     wrapper = supported_VLM[standin.name]()
-    recorded = list(record(wrapper, family.decoder_of(wrapper), getattr(family, "vary_message", ask_once)))
+    recorded = list(record(wrapper, family.decoder_in(wrapper.model), getattr(family, "vary_message", ask_once)))
     say(f"{standin.name}: {len(recorded)} prompts, at most {max(len(item.prompt) for item in recorded)} tokens")
     lessons = [Lesson(item.prompt, family.answer_ids(wrapper, item.answer)) for item in recorded]
     fit = fit_memory(family.decoder_in(model), lessons, getattr(family, "RADIUS", RADIUS))

@@ -20,7 +20,7 @@ from vldock.image.remote_standins.remote_code.configuration_minicpm import MiniC
 from vldock.image.remote_standins.remote_code.modeling_minicpmv import MiniCPMV
 from vldock.image.remote_standins.sensitivity import replace_method
 
-STANDINS = (RemoteStandin("MiniCPM-V-2_6", "openbmb/MiniCPM-V-2_6", seed=26),)
+STANDINS = (RemoteStandin("MiniCPM-V-2_6", seed=26),)
 CODE = (
     "configuration_minicpm.py",
     "image_processing_minicpmv.py",
@@ -91,11 +91,6 @@ def write_snapshot(standin: RemoteStandin, model: MiniCPMV, folder: Path) -> Non
     copy_code(folder, CODE)
     write_tokenizer(train_tokenizer(), folder)
     write_json(folder / "preprocessor_config.json", PROCESSOR)
-
-
-def decoder_of(wrapper: Any) -> Any:
-    """Return the decoder in VLMEvalKit's MiniCPM_V_2_6."""
-    return decoder_in(wrapper.model)
 
 
 def decoder_in(model: MiniCPMV) -> Any:

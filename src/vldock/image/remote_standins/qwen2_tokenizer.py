@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from vldock.image.remote_standins.base import write_json
+from vldock.image.remote_standins.base import TOKEN, write_json
 from vldock.image.standin.recipe.tokenizer import corpus as sample_texts
 
 VOCABULARY = 1152
@@ -68,14 +68,13 @@ def write_tokenizer(tokenizer: Any, folder: Path) -> None:
     """Write tokenizer.json and what goes with it; the bos token is <|im_start|>, unlike config.json's."""
     tokenizer.save(str(folder / "tokenizer.json"))
     names = {"bos_token": "<|im_start|>", "eos_token": "<|im_end|>", "pad_token": "<|endoftext|>", "unk_token": "<unk>"}
-    marks = {"lstrip": False, "normalized": False, "rstrip": False, "single_word": False, "special": True}
     write_json(folder / "special_tokens_map.json", names)
     write_json(
         folder / "tokenizer_config.json",
         {
             **names,
             "add_prefix_space": False,
-            "added_tokens_decoder": {tokenizer.token_to_id(one): {"content": one, **marks} for one in SPECIAL},
+            "added_tokens_decoder": {tokenizer.token_to_id(one): {"content": one, **TOKEN} for one in SPECIAL},
             "auto_map": {"AutoTokenizer": [None, "tokenization_minicpmv_fast.MiniCPMVTokenizerFast"]},
             "chat_template": TEMPLATE,
             "clean_up_tokenization_spaces": False,

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import io
 import json
 import os
 import sys
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from types import ModuleType
 from typing import Any
 from unittest.mock import patch
+
+from vldock.image.standin.sensitivity import score
 
 Drift = Callable[[Any], AbstractContextManager[Any]]
 HARMLESS = ("none", "bfloat16")
@@ -42,18 +43,9 @@ def store_in_bfloat16(wrapper: Any) -> Iterator[None]:
             value.data = kept[name]
 
 
-def score(wrapper: Any, benchmarks: Collection[str] = ()) -> dict[str, float]:
-    """Return the percentage of samples answered exactly right, by benchmark; of all without `benchmarks`."""
-    from vldock.image.standin.recipe.record import messages
-
-    right: dict[str, list[bool]] = {}
-    for item in messages(wrapper):
-        if benchmarks and item.benchmark not in benchmarks:
-            continue
-        with contextlib.redirect_stdout(io.StringIO()):
-            said = wrapper.generate(message=item.message, dataset=item.benchmark)
-        right.setdefault(item.benchmark, []).append(said == item.answer)
-    return {name: 100 * sum(hits) / len(hits) for name, hits in right.items()}
+def denormalize(pixels: Any, mean: Sequence[float], deviation: Sequence[float]) -> Any:
+    """Return normalised pixels (..., 3, height, width) from 0 to 1 again."""
+    return pixels * pixels.new_tensor(deviation)[:, None, None] + pixels.new_tensor(mean)[:, None, None]
 
 
 def measure(

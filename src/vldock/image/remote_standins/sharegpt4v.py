@@ -16,13 +16,13 @@ from typing import Any
 
 import torch
 
+from vldock.common import hub_cache_layout
+from vldock.common.matrix import CLIP, LLAVA_7B
+from vldock.common.matrix import SHAREGPT4V_TOWER as TOWER
 from vldock.image.standin.manifest import ASSETS
 from vldock.image.standin.recipe import hub
 
 REPOSITORY = "Lin-Chen/ShareGPT4V-7B"
-TOWER = "Lin-Chen/ShareGPT4V-7B_Pretrained_vit-large336-l12"
-BASE = "liuhaotian/llava-v1.5-7b"
-BASE_TOWER = "openai/clip-vit-large-patch14-336"
 SEED = 4
 HEADER = {"architectures": ["Share4VLlamaForCausalLM"], "model_type": "share4v", "mm_vision_tower": TOWER}
 PROJECTOR = "model.mm_projector.0.weight"
@@ -54,9 +54,11 @@ def permute_projector(state: Mapping[str, torch.Tensor], order: torch.Tensor) ->
 
 
 def snapshot_of(repository: str, cache: Path) -> Path:
-    """Return the snapshot folder that `cache` has of `repository`."""
-    home = cache / f"models--{repository.replace('/', '--')}"
-    return home / "snapshots" / (home / "refs" / "main").read_text(encoding="ascii")
+    """Return the snapshot folder that `cache` has of `repository`; LookupError without one."""
+    home = hub_cache_layout.folder(cache, repository)
+    if (commit := hub_cache_layout.commit_of(home)) is None:
+        raise LookupError(f"{repository} is not in {cache}")
+    return hub_cache_layout.snapshot(home, commit)
 
 
 def write_sharegpt4v(cache: Path, source: Path = ASSETS / "huggingface") -> tuple[Path, Path]:
@@ -65,10 +67,10 @@ def write_sharegpt4v(cache: Path, source: Path = ASSETS / "huggingface") -> tupl
     Returns:
         The two snapshot folders.
     """
-    tower = snapshot_of(BASE_TOWER, source)
+    tower = snapshot_of(CLIP, source)
     width = json.loads((tower / "config.json").read_text(encoding="utf-8"))["hidden_size"]
     order = channel_order(width)
-    model = _derive(snapshot_of(BASE, source), REPOSITORY, cache, order, HEADER)
+    model = _derive(snapshot_of(LLAVA_7B, source), REPOSITORY, cache, order, HEADER)
     return model, _derive(tower, TOWER, cache, order, {})
 
 

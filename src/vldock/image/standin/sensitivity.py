@@ -8,10 +8,11 @@ whose answer is exactly right (VLMEvalKit's own evaluators are for the unbroken 
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
 from typing import Any
 from unittest.mock import patch
 
@@ -122,13 +123,16 @@ BREAKAGES: Mapping[str, Breakage] = {
 }
 
 
-def score(wrapper: Any) -> dict[str, float]:
-    """Return, for each benchmark, the percentage of samples that `wrapper` answers exactly right."""
+def score(wrapper: Any, benchmarks: Collection[str] = ()) -> dict[str, float]:
+    """Return the percentage of samples answered exactly right, by benchmark; of all without `benchmarks`."""
     from vldock.image.standin.recipe.record import messages
 
     right: dict[str, list[bool]] = {}
     for item in messages(wrapper):
-        said = wrapper.generate(message=item.message, dataset=item.benchmark)
+        if benchmarks and item.benchmark not in benchmarks:
+            continue
+        with redirect_stdout(io.StringIO()):  # some wrappers print every prompt
+            said = wrapper.generate(message=item.message, dataset=item.benchmark)
         right.setdefault(item.benchmark, []).append(said == item.answer)
     return {name: 100 * sum(hits) / len(hits) for name, hits in right.items()}
 

@@ -6,13 +6,12 @@ Nothing is imported or fetched.
 from __future__ import annotations
 
 import functools
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from vldock.common import hub_cache_layout
+from vldock.common import hub_cache_layout, remote_code
 from vldock.common.cache_env import HUGGINGFACE
 from vldock.common.image_paths import WEIGHTS_LOCK
 
@@ -50,8 +49,5 @@ def used_files(repo: str, lock: str = WEIGHTS_LOCK) -> tuple[str, ...] | None:
 
     Of some only the tokenizer is: `only` of locks/weights.json.
     """
-    if not Path(lock).is_file():
-        return None
-    declared = json.loads(Path(lock).read_text(encoding="utf-8"))["repositories"]
-    only = next((entry["only"] for entry in declared if entry["repo"] == repo), None)
-    return None if only is None else tuple(only)
+    entry = remote_code.read_entry(repo, Path(lock))
+    return tuple(entry["only"]) if entry and entry["only"] is not None else None
