@@ -80,6 +80,8 @@ class Train:
     heldout_samples: int = 200  # scored at each save; the whole held-out set at the end
     answer_tokens: int = 16
     patience: int = 5  # saves without a better accuracy before it stops; 0: never
+    workers: int = 0  # processes that read and encode batches; 0: the training process itself
+    pin_memory: bool = True  # batches in page-locked memory: a GPU copies from it faster
     proof: str = "auto"  # of the first checkpoint: full (exported, loaded, compared), weights, or by size
     seed: int = 0
 
@@ -138,6 +140,7 @@ def _check(config: Config) -> None:
         ("train.log_every", train.log_every, 1, 10**9),
         ("train.save_every", train.save_every, 1, 10**9),
         ("train.epochs", train.epochs, 1e-6, 1e6),
+        ("train.workers", train.workers, 0, 256),
         ("model.lora_r", config.model.lora_r, 1, 4096),
     ):
         if not low <= value <= high:
