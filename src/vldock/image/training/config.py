@@ -21,7 +21,21 @@ from vldock.image.training.data.problems import ACCEPTABLE
 METHODS = ("qlora", "lora", "projector", "full")
 PRECISIONS = ("fp16", "bf16", "fp32")
 SOURCES = ("hub", "archive", "json")
-CHOICES = {"method": METHODS, "precision": PRECISIONS, "source": SOURCES, "proof": ("auto", "full", "weights")}
+SCHEDULERS = (
+    "cosine",
+    "linear",
+    "constant",
+    "constant_with_warmup",
+    "cosine_with_restarts",
+    "polynomial",
+    "inverse_sqrt",
+)
+TEMPLATES = ("", "plain", "llava_v1", "llava_llama_2", "mistral_instruct")
+CHOICES = {
+    "method": METHODS, "precision": PRECISIONS, "source": SOURCES, "proof": ("auto", "full", "weights"),
+    "scheduler": SCHEDULERS, "template": TEMPLATES, "image_aspect_ratio": ("", "pad", "square"),
+    "projector": ("", "linear", "mlp2x_gelu", "mlp3x_gelu"),
+}  # fmt: skip
 SUBSETS = {"questions": KINDS, "accept": ACCEPTABLE}
 
 
@@ -48,14 +62,24 @@ class Data:
 
 @dataclass(frozen=True)
 class Model:
-    """Base model, training method and adapters."""
+    """Base model, training method and adapters.
+
+    An empty text or 0 is the base's own value; a language model as base becomes a LLaVA-1.5 (model/language_model.py).
+    """
 
     base: str = "liuhaotian/llava-v1.6-vicuna-7b"
     method: str = "qlora"
     lora_r: int = 64
     lora_alpha: int = 128
     lora_dropout: float = 0.05
-    train_projector: bool = True  # with lora and qlora
+    train_projector: bool = True  # with lora, qlora and full
+    tower: str = ""  # CLIP; of a language model: openai/clip-vit-large-patch14-336
+    projector: str = ""  # of a language model: mlp2x_gelu, fresh
+    projector_weights: str = ""  # a file mm_projector.bin, read in place of fresh or the base's values
+    select_layer: int = 0  # of the tower, from the end; of a language model: -2
+    template: str = ""  # of llava.conversation; plain: an image and its caption, LLaVA's pretraining
+    image_aspect_ratio: str = ""  # of a language model: pad
+    max_length: int = 0  # positions; of a language model: 2048
     feature_cache: bool = False  # cache the frozen tower's features in $VLDOCK_FEATURES
 
 
@@ -68,6 +92,7 @@ class Train:
     batch_size: int = 1
     accumulation: int = 16
     learning_rate: float = 1e-5
+    projector_learning_rate: float = 0.0  # 0: the same
     warmup_fraction: float = 0.03
     weight_decay: float = 0.0
     scheduler: str = "cosine"

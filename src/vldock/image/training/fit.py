@@ -5,6 +5,7 @@ run/run.json      its inputs, its outcome         run/log.jsonl                 
 run/heldout/      the held-out multiple choice as a TSV for run.py
 run/tensorboard/  the curves of log.jsonl for TensorBoard
 run/answers.jsonl the held-out answers at the end  run/page.html, run/plots/        for readers
+run/mm_projector.bin  of model.method=projector: for LLaVA's --pretrain_mm_mlp_adapter
 """
 
 from __future__ import annotations
@@ -34,7 +35,6 @@ from vldock.image.training.loop import monitor, run_page, tensorboard, trainer
 from vldock.image.training.loop.gradient_sync import OutOfMemoryEverywhere
 from vldock.image.training.model import cached_tower, checkpoint
 from vldock.image.training.model import load as model_load
-from vldock.image.weights import model_files
 
 ANSWERS = "answers.jsonl"
 
@@ -156,6 +156,7 @@ def _finish(
         write_text(folder / ANSWERS, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
         before = json.loads((folder / run_folder.RUN).read_text(encoding="utf-8"))
         write_json(folder / run_folder.RUN, {**before, "ended": {"steps": steps, **metrics}})
+        checkpoint.publish_projector(tuner.model, folder, tuner.config)
         benchmark_tsv.write(data.heldout, folder / "heldout")
         run_page.write(folder)
     return Result(folder, steps, metrics, resumed)
@@ -165,7 +166,7 @@ def _facts(config: Config, data: Dataset, device: str) -> dict[str, Any]:
     """Return the facts a resumed run must share."""
     return {
         "data": run_folder.digest_of([*data.training, *data.heldout]),
-        "base_sha256": model_files.digest(str(model_load.base_path(config))),
+        "base_sha256": model_load.base_digest(config),
         "device": device.partition(":")[0],
         "processes": int(os.environ.get("WORLD_SIZE", "1")),
     }

@@ -5,4 +5,5 @@ Called by training.fit.
 trainer         HF Trainer with deterministic resume    gradient_sync   several processes: fit, mean gradients
 heldout         answers and metrics                     monitor         speed, memory, JSON log, early stop
 run_page        plots and one HTML page                 tensorboard     the same curves as event files
+optimizer       AdamW, the projector at a rate of its own
 """

@@ -26,7 +26,7 @@ from vldock.image.training.data.batch import Collator, split_batch
 from vldock.image.training.data.encode import Encoder, Records
 from vldock.image.training.data.records import Record
 from vldock.image.training.data.sample_order import RunSampler
-from vldock.image.training.loop import gradient_sync
+from vldock.image.training.loop import gradient_sync, optimizer
 from vldock.image.training.loop import heldout as answers
 from vldock.image.training.loop.monitor import Meter
 from vldock.image.training.model import checkpoint
@@ -47,6 +47,7 @@ class FineTuner(Trainer):  # type: ignore[misc]
     """
 
     control: Any  # the Trainer's, which has no types
+    optimizer: Any
 
     def __init__(
         self,
@@ -87,6 +88,12 @@ class FineTuner(Trainer):  # type: ignore[misc]
     def _get_train_sampler(self) -> RunSampler:
         rows = self.args.max_steps * self.args.gradient_accumulation_steps * self.args.train_batch_size
         return RunSampler(len(self.train_dataset), rows * self.args.world_size, self.config.train.seed)
+
+    def create_optimizer(self) -> Any:
+        """Return the optimizer; the projector has a learning rate of its own where the configuration names one."""
+        if self.optimizer is None and (rate := self.config.train.projector_learning_rate):
+            self.optimizer = optimizer.make_optimizer(self.model, self.args, rate)
+        return super().create_optimizer()
 
     def training_step(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
         """Run forward and backward of a batch; return its loss.

@@ -9,6 +9,7 @@ Nothing here needs deepspeed, which LLaVA's train.py imports when it saves adapt
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Mapping
@@ -42,6 +43,21 @@ def save(model: Any, tokenizer: Any, folder: Path, config: Config) -> None:
     if method in ADAPTED:
         model.save_pretrained(folder, safe_serialization=True, save_embedding_layers=False)
     tokenizer.save_pretrained(folder)
+
+
+def publish_projector(model: Any, run: Path, config: Config) -> None:
+    """Write a trained projector as RUN/mm_projector.bin, LLaVA's name and place for it.
+
+    Nothing is written for the other methods.
+    """
+    if config.model.method != "projector":
+        return
+    partial = run / f".{PROJECTOR}.partial"
+    with partial.open("wb") as stream:
+        torch.save({name: value.detach().cpu().clone() for name, value in trainable_parameters(model)}, stream)
+        stream.flush()
+        os.fsync(stream.fileno())
+    partial.replace(run / PROJECTOR)
 
 
 def load(model: Any, folder: Path, config: Config) -> None:

@@ -105,6 +105,11 @@ def base_path(config: Config, environ: Mapping[str, str] = os.environ) -> Path |
     return config.model.base
 
 
+def base_digest(config: Config) -> str | None:
+    """Return a digest of all files the base is made of; None before they are downloaded."""
+    return files.digest(str(base_path(config)))
+
+
 def load(config: Config, *, device: str) -> Loaded:
     """Load the base, attach adapters, freeze the rest; trained weights are float32.
 
@@ -203,7 +208,7 @@ def is_trainable(name: str, config: Config) -> bool:
     if "vision_tower" in name:
         return False
     if PROJECTOR.search(name):
-        return method not in ADAPTED or config.model.train_projector
+        return method == "projector" or config.model.train_projector
     return method == "full" or (method in ADAPTED and "lora_" in name)
 
 
