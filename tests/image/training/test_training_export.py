@@ -42,10 +42,10 @@ def test_adapters_are_saved_without_deepspeed_and_load_as_llava_loads_them(box: 
 def test_training_moves_adapters_and_projector_and_no_other_weight(box: Box, run: Path) -> None:
     import torch
 
+    from vldock.image.training.model import base as model_base
     from vldock.image.training.model import export
-    from vldock.image.training.model import load as model_load
 
-    _, before, _ = model_load.read(str(box.root / "next"), device="cpu", dtype=torch.float32)
+    _, before, _ = model_base.read(str(box.root / "next"), device="cpu", dtype=torch.float32)
 
     after = export.merge(box.config(run), (run / "best").resolve()).inner.state_dict()
 

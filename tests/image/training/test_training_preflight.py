@@ -55,9 +55,9 @@ def test_the_preflight_sees_a_processor_of_another_tower(box: Box) -> None:
 @pytest.mark.parametrize("base", ["OpenGVLab/InternVL2-2B", "/workspace/weights/cogvlm-chat-hf"])
 def test_a_base_with_remote_code_is_refused_by_name(base: str) -> None:
     from vldock.image.training import config as settings
-    from vldock.image.training.model import load
+    from vldock.image.training.model import base as model_base
 
     config = dataclasses.replace(settings.Config(), model=settings.Model(base=base, method="lora"))
 
     with pytest.raises(InputRefused, match=f"model.base={base}: .* is no LLaVA, its classes are remote code"):
-        load.require_possible(config, "cpu")
+        model_base.require_possible(config, "cpu")

@@ -9,10 +9,16 @@ from collections.abc import Sequence
 from typing import Any
 
 IMAGE = "<image>"
+PLAIN = "plain"
 
 
 def template_of(config: Any) -> str:
-    """Return the name in llava.conversation of a model's template: Mistral's, else Vicuna's."""
+    """Return the name in llava.conversation of a model's template.
+
+    The one its config names (trained with `model.template`), else Mistral's or Vicuna's.
+    """
+    if named := getattr(config, "conversation_template", None):
+        return str(named)
     return "mistral_instruct" if "mistral" in str(config.model_type) else "llava_v1"
 
 
@@ -29,8 +35,13 @@ def render_conversation(turns: Sequence[tuple[str, str | None]], template: str, 
     """Return the conversation as one text.
 
     `turns` are ("human" or "gpt", text); a text of None marks where an answer would begin.
-    Without `images`, <image> is text like any other.
+    Without `images`, <image> is text like any other. The template `plain` is that of LLaVA's pretraining: the images,
+    then the caption; what the human says is left out (llava/train/train.py, preprocess_plain).
     """
+    if template == PLAIN:
+        asked = "".join(IMAGE * (text or "").count(IMAGE) for role, text in turns if role == "human")
+        told = "".join(f"{text}\n" for role, text in turns if role == "gpt" and text is not None)
+        return asked + told
     from llava.conversation import conv_templates
 
     conversation = conv_templates[template].copy()

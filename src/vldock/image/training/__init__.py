@@ -7,6 +7,7 @@ cli               `train`: check, train, resume         export_cli   `train expo
 config            every setting and its default         dataset      training and held-out records of a configuration
 fit               from configuration to run folder      run_folder   owner of the folder, resuming, lock
 workspace_entry   training in $WORKSPACE_ROOT
+llava_arguments   train.py's command lines as settings  llava_argument_table   each argument's setting, or why none
 data              records, images and batches           model        base, adapters, checkpoints, cached tower
 checks            the preflight, and the proof of the first checkpoint
 loop              trainer, held-out answers, log, run page, TensorBoard

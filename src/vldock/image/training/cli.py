@@ -5,7 +5,8 @@
     python -m vldock.image train --print-config
     torchrun --nnodes=1 --master_addr=127.0.0.1 --nproc_per_node=2 -m vldock.image train --config flowers.yaml
 
-After a kill the same command resumes from the newest checkpoint.
+After a kill the same command resumes from the newest checkpoint. llava/train/workspace_train.py and the scripts at
+/workspace also take the arguments of LLaVA's train.py (llava_arguments).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ from vldock.image.startup import prepare as startup
 from vldock.image.training import config as settings
 
 if TYPE_CHECKING:
+    from vldock.image.training.config import Config
     from vldock.image.training.dataset import Dataset
 
 
@@ -38,18 +40,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(arguments: argparse.Namespace | Sequence[str]) -> int:
     """Run `train` and return its exit status.
 
-    Errors of vldock are printed where arguments are given, else raised.
+    A list may hold arguments of LLaVA's train.py too. Errors of vldock are printed where a list is given, else raised.
     """
     if isinstance(arguments, argparse.Namespace):
         return _main(arguments)
-    parser = argparse.ArgumentParser(prog="train", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    from vldock.image.training import llava_argument_table, llava_arguments
+
+    parser = argparse.ArgumentParser(
+        prog="train", description=__doc__, formatter_class=argparse.RawTextHelpFormatter,
+        epilog=llava_argument_table.render_help(),
+    )  # fmt: skip
     add_arguments(parser)
-    args = parser.parse_args(list(arguments))
     try:
-        return _main(args)
+        translated = llava_arguments.translate(list(arguments))
+        for note in translated.notes if _is_first() else ():
+            print(note, file=sys.stderr)
+        return _main(parser.parse_args(translated.arguments))
     except VldockError as error:
         print(error.render(), file=sys.stderr)
         return error.exit_code
+
+
+def _is_first() -> bool:
+    return os.environ.get("RANK", "0") == "0"
 
 
 def _accepted(data: Dataset) -> str:
@@ -62,16 +75,24 @@ def _main(args: argparse.Namespace) -> int:
         print(config.to_yaml(), end="")
         return 0
     startup.prepare()
-    from vldock.image.training.dataset import load, out_folder
+    from vldock.image.training.dataset import load, out_folder, require_captions
 
     config = replace(config, out=str(out_folder(config.out)))
-    data, first = load(config.data), os.environ.get("RANK", "0") == "0"
+    data, first = load(config.data), _is_first()
+    if config.model.template == "plain":
+        require_captions(data)
 
     def log(text: str) -> None:
         if first:
             print(text, file=sys.stderr, flush=True)
 
     log(f"data: {len(data.training)} training and {len(data.heldout)} held-out records, all whole{_accepted(data)}")
+    from vldock.image.training.model import base
+    from vldock.image.training.model import load as models
+
+    base.require_possible(config, models.device_of())
+    if line := base.describe(config):
+        log(line)
     if first and not args.no_check:  # torchrun's other processes wait for the first
         from vldock.image.training.checks import preflight as training_preflight
 
@@ -84,4 +105,12 @@ def _main(args: argparse.Namespace) -> int:
     result = fit(config, data, log=log)
     if first:
         print(f"{result.folder}: {result.steps} steps, held-out accuracy {result.metrics['accuracy']:.1%}")
+        print_next(config, log=log)
     return 0
+
+
+def print_next(config: Config, *, log: Callable[[str], None]) -> None:
+    """Log what a trained run is for, and the command that makes a model of it."""
+    if config.model.method == "projector":
+        log(f"{config.out}/mm_projector.bin: for the next stage, model.projector_weights (--pretrain_mm_mlp_adapter)")
+    log(f"for run.py: python -m vldock.image train export {config.out} --out /workspace/models/llava-NAME")

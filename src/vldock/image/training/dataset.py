@@ -56,6 +56,19 @@ def load(data: Data, *, environ: Mapping[str, str] = os.environ) -> Dataset:
     return replace(made, accepted={kind: count for kind, count in sorted(accepted.items()) if count})
 
 
+def require_captions(data: Dataset) -> None:
+    """Raise InputRefused unless every record is one image and one answer, as model.template=plain needs them."""
+    both = (*data.training, *data.heldout)
+    wrong = [record for record in both if len(record.pictures) != 1 or len(record.turns) != 2]
+    if wrong:
+        rows = ", ".join(f"row {record.row} ({record.id})" for record in wrong[:5])
+        raise InputRefused(
+            f"model.template=plain: {len(wrong)} of {len(both)} records are no image with its caption: {rows}",
+            expected="one image, one question and one answer in each record, as in LLaVA's pretraining data",
+            hint="data of conversations: model.template=llava_v1 (--version v1)",
+        )
+
+
 def resolve(path: str, environ: Mapping[str, str], folder: str) -> Path:
     """Return a configured path: absolute, or below the workspace or working directory.
 

@@ -33,7 +33,7 @@ from vldock.image.training.data.sample_order import count_steps
 from vldock.image.training.dataset import Dataset
 from vldock.image.training.loop import monitor, run_page, tensorboard, trainer
 from vldock.image.training.loop.gradient_sync import OutOfMemoryEverywhere
-from vldock.image.training.model import cached_tower, checkpoint
+from vldock.image.training.model import base, cached_tower, checkpoint
 from vldock.image.training.model import load as model_load
 
 ANSWERS = "answers.jsonl"
@@ -61,7 +61,7 @@ def fit(config: Config, data: Dataset, *, log: Callable[[str], None] | None = No
     folder, rank = Path(config.out), int(os.environ.get("RANK", "0"))
     log = log or (lambda text: print(text, file=sys.stderr, flush=True))
     device = model_load.device_of()
-    model_load.require_possible(config, device)
+    base.require_possible(config, device)
     with ExitStack() as held:
         if rank == 0:
             held.enter_context(run_folder.lock(folder))
@@ -166,7 +166,7 @@ def _facts(config: Config, data: Dataset, device: str) -> dict[str, Any]:
     """Return the facts a resumed run must share."""
     return {
         "data": run_folder.digest_of([*data.training, *data.heldout]),
-        "base_sha256": model_load.base_digest(config),
+        "base_sha256": base.base_digest(config),
         "device": device.partition(":")[0],
         "processes": int(os.environ.get("WORLD_SIZE", "1")),
     }

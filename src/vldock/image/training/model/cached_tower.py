@@ -27,8 +27,9 @@ from vldock.image.training.config import Config
 from vldock.image.training.data import images as training_images
 from vldock.image.training.data.records import Record
 from vldock.image.training.model import frozen_tower
+from vldock.image.training.model.base import base_path
 from vldock.image.training.model.checkpoint import bytes_needed
-from vldock.image.training.model.load import Loaded, base_path
+from vldock.image.training.model.load import Loaded
 
 SHARD = 64_000_000  # bytes of a shard: pending in memory, lost by a kill
 SPARE = 1_000_000_000  # bytes of the disk left free, with those of the checkpoints

@@ -12,17 +12,9 @@ from vldock.common.errors import InputRefused, UsageError
 from vldock.image.training.config import Config
 from vldock.image.training.config import load as read_config
 from vldock.image.training.model import checkpoint
-from vldock.image.training.model.load import (
-    ADAPTED,
-    Loaded,
-    attach_adapters,
-    base_path,
-    fix_generation_config,
-    read,
-    require_grid,
-)
+from vldock.image.training.model.base import base_digest, read, read_base, require_grid
+from vldock.image.training.model.load import ADAPTED, Loaded, attach_adapters
 from vldock.image.training.model.precision import DTYPES
-from vldock.image.weights import model_files
 
 ORIGIN = "training.json"
 CONFIG = "config.yaml"
@@ -61,7 +53,7 @@ def export(run: Path, out: Path, *, dtype: str = "fp16") -> Path:
     write(loaded, partial, DTYPES[dtype])
     origin = {
         "base": config.model.base,
-        "base_sha256": (model_files.facts(str(base_path(config))) or {}).get("sha256"),
+        "base_sha256": base_digest(config),
         "checkpoint": point.name,
         "config": config.as_dict(),
     }
@@ -78,10 +70,7 @@ def merge(config: Config, point: Path) -> Loaded:
 
     float32, on the CPU.
     """
-    path = str(base_path(config))
-    tokenizer, model, processor = read(path, device="cpu", dtype=torch.float32)
-    fix_generation_config(model)
-    require_grid(model.config, path)
+    tokenizer, model, processor = read_base(config, device="cpu", dtype=torch.float32)
     wrapped = attach_adapters(model, config)
     checkpoint.load(wrapped, point, config)
     inner = wrapped.merge_and_unload() if config.model.method in ADAPTED else wrapped

@@ -76,7 +76,7 @@ def tower_of(loaded: Loaded, base: str) -> TrainingTower:
     """
     vision = loaded.inner.get_vision_tower()
     # a LLaVA trained with its tower carries that tower's weights in its own files
-    owner = base if checkpoint.has_own_tower(loaded.inner) else model_files.tower_of(base)
+    owner = base if checkpoint.has_own_tower(loaded.inner) else loaded.inner.config.mm_vision_tower
     facts = model_files.facts(owner)
     if facts is None or vision.config.attention_dropout:
         why = "drops attention at random" if facts else "is not in the cache of weights"
