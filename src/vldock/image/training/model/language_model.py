@@ -7,6 +7,7 @@ mlp2x_gelu, images padded to squares, 2048 positions, no token of its own for im
 from __future__ import annotations
 
 import pickle
+import warnings
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -45,7 +46,7 @@ def is_language_model(path: str) -> bool:
 
 
 def describe(config: Config) -> str:
-    """Return how a language model becomes a LLaVA-1.5, and what its projector starts from."""
+    """Return how a language model becomes a LLaVA-1.5, what its projector starts from, and LLaVA's way for a fresh one."""
     model = config.model
     given = f"from {model.projector_weights}" if model.projector_weights else f"fresh (seed {config.train.seed})"
     line = (
@@ -55,8 +56,8 @@ def describe(config: Config) -> str:
     if model.projector_weights or model.method == "projector":
         return line
     return (
-        f"{line}; LLaVA trains a fresh one alone first: model.method=projector model.template=plain "
-        f"(--tune_mm_mlp_adapter True --version plain), then model.projector_weights=RUN/{WEIGHTS} "
+        f"{line}\nnote: LLaVA trains a fresh projector alone first: model.method=projector model.template=plain "
+        f"(--tune_mm_mlp_adapter True --version plain); then model.projector_weights=RUN/{WEIGHTS} "
         "(--pretrain_mm_mlp_adapter)"
     )
 
@@ -106,10 +107,12 @@ def build(
     tokenizer = AutoTokenizer.from_pretrained(path, use_fast=False, padding_side="right", model_max_length=length)
     values, _ = PretrainedConfig.get_config_dict(path)
     values = {name: value for name, value in values.items() if name not in ("model_type", "architectures")}
-    model = LlavaLlamaForCausalLM.from_pretrained(
-        path, config=LlavaConfig(**values), low_cpu_mem_usage=True, device_map={"": device}, torch_dtype=dtype,
-        attn_implementation="sdpa", **options,
-    )  # fmt: skip
+    with warnings.catch_warnings():  # Vicuna's sampling settings without do_sample: set right by fix_generation_config
+        warnings.filterwarnings("ignore", message="`do_sample` is set to `False`")
+        model = LlavaLlamaForCausalLM.from_pretrained(
+            path, config=LlavaConfig(**values), low_cpu_mem_usage=True, device_map={"": device}, torch_dtype=dtype,
+            attn_implementation="sdpa", **options,
+        )  # fmt: skip
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model.get_model().initialize_vision_modules(
