@@ -46,7 +46,7 @@ def is_language_model(path: str) -> bool:
 
 
 def describe(config: Config) -> str:
-    """Return how a language model becomes a LLaVA-1.5, what its projector starts from, and LLaVA's way for a fresh one."""
+    """Return how a language model becomes a LLaVA-1.5, and how its projector begins."""
     model = config.model
     given = f"from {model.projector_weights}" if model.projector_weights else f"fresh (seed {config.train.seed})"
     line = (
