@@ -19,7 +19,7 @@ FEATURES_VARIABLE = "VLDOCK_FEATURES"
 
 CACHE_ENV: Mapping[str, str] = {
     "HOME": f"{CACHE_ROOT}/home",
-    "XDG_CACHE_HOME": f"{CACHE_ROOT}/xdg",
+    "XDG_CACHE_HOME": CACHE_ROOT,
     "XDG_CONFIG_HOME": f"{CACHE_ROOT}/xdg/config",
     "XDG_DATA_HOME": f"{CACHE_ROOT}/xdg/data",
     "XDG_STATE_HOME": f"{CACHE_ROOT}/xdg/state",

@@ -23,6 +23,7 @@ if __name__ == "__main__":
 
 from vldock.common import standin_choice
 from vldock.common.cache_env import CACHE_ENV, CACHE_ROOT, FEATURES_VARIABLE, HUGGINGFACE, LMUDATA, OUTPUTS
+from vldock.common.caches import hf_home, links, locations
 from vldock.common.errors import VldockError
 from vldock.common.filesystem.permissions import (
     Identity,
@@ -52,23 +53,30 @@ class Preparation(NamedTuple):
 
 
 def prepare(
-    environ: Mapping[str, str], *, who: Identity | None = None, env_files: tuple[str, ...] = ENV_FILES
+    environ: Mapping[str, str],
+    *,
+    who: Identity | None = None,
+    env_files: tuple[str, ...] = ENV_FILES,
+    check_env_files: bool = True,
 ) -> Preparation:
     """Return the variables that fit this container to its user, and notes.
 
-    Creates outputs, data and home; the caches are made by the tools that use them.
+    Creates outputs, data, home and the links of the caches; the caches are made by the tools that use them.
     Raises EnvironmentUnfit when a folder must be moved and nothing is writable, UsageError for a VLDOCK_STANDIN that
     means nothing.
     """
     who = who or whoami()
     plan = Preparation({}, [])
+    standin = standin_choice.read_choice(environ)
     _name_user(environ, who, plan)
     _place_temporary(environ, who, plan)
-    _place_caches(environ, who, plan)
-    if standin_choice.read_choice(environ) != standin_choice.ALL:  # which brings benchmarks and a folder for them along
+    if not standin:
+        _place_models({**environ, **plan.env}, who, plan, env_files)
+    _place_caches({**environ, **plan.env}, who, plan)
+    if standin != standin_choice.ALL:  # which brings benchmarks and a folder for them along
         _place_data(environ, who, plan)
     _place_outputs(environ, who, plan)
-    for path in env_files:
+    for path in env_files if check_env_files else ():
         _check_env_file(Path(path), who, plan)
     return plan
 
@@ -79,7 +87,7 @@ def apply(environ: MutableMapping[str, str]) -> None:
     Notes go to standard error; .env has its own reader.
     """
     os.umask(SHARED_UMASK)
-    plan = prepare(environ, env_files=())
+    plan = prepare(environ, check_env_files=False)
     environ.update(plan.env)
     for note in plan.notes:
         print(f"vldock: {note}", file=sys.stderr)
@@ -95,25 +103,34 @@ def _place_temporary(environ: Mapping[str, str], who: Identity, plan: Preparatio
         plan.env["TMPDIR"] = str(temporary_root(environ, who))
 
 
+def _place_models(environ: dict[str, str], who: Identity, plan: Preparation, env_files: tuple[str, ...]) -> None:
+    """Place Hugging Face's caches: where the user's HF_HOME says, in one view of every layout."""
+    environ |= (given := locations.user_variables(environ, env_files))
+    locations.join(environ)
+    views, notes = locations.find_views(environ, who)
+    plan.env.update({**given, **views})
+    plan.notes.extend(notes)
+
+
 def _place_caches(environ: Mapping[str, str], who: Identity, plan: Preparation) -> None:
     blocked: dict[str, Path] = {}
     for variable, default in CACHE_ENV.items():
         path = Path(environ.get(variable, default))
-        of_models = str(path) == environ.get("HF_HOME", HUGGINGFACE) and _is_of_use(path)
+        of_models = variable in ("HF_HOME", *hf_home.HUB_VARIABLES) and _is_of_use(path)
         if can_write(path) or of_models or (variable == FEATURES_VARIABLE and _holds_features(path)):
             plan.env.update({} if variable in environ else {variable: str(path)})
         else:
             blocked[variable] = path
     if is_unreadable(hub := Path(environ.get("HF_HOME", HUGGINGFACE))):
         plan.notes.append(_told(hub, who))
+    root = private_folder(environ, who, "cache") if blocked else None
+    plan.env.update({name: f"{root}{CACHE_ENV[name].removeprefix(CACHE_ROOT)}" for name in blocked})
+    placed = {**CACHE_ENV, **environ, **plan.env}
+    make_writable(Path(placed["HOME"]))
+    if placed["HF_HOME"] != HUGGINGFACE:
+        plan.env[hf_home.SETTLED] = placed["HF_HOME"]
     if not blocked:
-        make_writable(Path(environ.get("HOME", CACHE_ENV["HOME"])))
         return
-    root = private_folder(environ, who, "cache")
-    for variable in blocked:
-        moved = Path(f"{root}{CACHE_ENV[variable].removeprefix(CACHE_ROOT)}")
-        plan.env[variable] = str(moved)
-    make_writable(Path(plan.env.get("HOME") or environ["HOME"]))
     reason = why_unwritable(next(iter(blocked.values())), who)
     hint = writable_hint(Path(CACHE_ROOT), who)
     plan.notes.append(f"{len(blocked)} caches go to {root}, lost with the container: {reason}. hint: {hint}")
@@ -130,9 +147,7 @@ def _is_of_use(path: Path) -> bool:
     It holds models, or cannot be read. An empty one elsewhere in place of an unreadable one would only hide why the
     weights are not found.
     """
-    return is_unreadable(path) or (
-        can_read(path) and any(child.name.startswith(("models--", "datasets--")) for child in path.iterdir())
-    )
+    return is_unreadable(path) or any(map(links.list_repositories, links.list_views(path)))
 
 
 def _holds_features(path: Path) -> bool:

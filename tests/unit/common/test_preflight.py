@@ -36,7 +36,7 @@ def test_where_all_can_be_written_nothing_moves_and_nothing_is_said(environ: dic
     plan = prepare(environ)
 
     assert plan.notes == []
-    assert plan.env == {"VLDOCK_OUTPUTS": environ["VLDOCK_OUTPUTS"]}
+    assert plan.env == {"VLDOCK_OUTPUTS": environ["VLDOCK_OUTPUTS"], "VLDOCK_HF_HOME": environ["HF_HOME"]}
 
 
 def test_a_user_unknown_to_the_system_gets_a_name(environ: dict[str, str]) -> None:

@@ -9,8 +9,16 @@ cp -r "$stage/opt/vldock/vldock/image/entrypoints/." "$stage/workspace/"
 
 # vldock is importable; a later `pip install` keeps the pins.
 mkdir -p "$stage$site"
-echo /opt/vldock > "$stage$site/vldock.pth"
+# In a Python started with a HF_HOME or HF_HUB_CACHE of the user's, what is below it follows (common/caches/hf_home.py).
+cat > "$stage$site/vldock.pth" << 'PTH'
+/opt/vldock
+import os; os.environ.get("HF_HOME", "/workspace/.cache/huggingface") == os.environ.get("HUGGINGFACE_HUB_CACHE", "/workspace/.cache/huggingface") == "/workspace/.cache/huggingface" and not os.environ.get("HF_HUB_CACHE") or __import__("vldock.common.caches.hf_home", fromlist=["apply"]).apply(os.environ)
+PTH
 ln -s /workspace/scripts/setup_workspace_cache.py "$stage/opt/vldock/"  # `import setup_workspace_cache` works anywhere
+# One cache root, and doors at the places people type; a link runs with its target's folder on sys.path.
+ln -s .cache "$stage/workspace/cache"
+ln -s scripts/setup_workspace_cache.py scripts/predict.py /usr/local/bin/entrypoint.sh "$stage/workspace/"
+ln -s ../scripts/setup_workspace_cache.py "$stage/workspace/LLaVA/"
 grep -oE '^[A-Za-z0-9._-]+==[^ \]+' "$lock" > "$stage/opt/vldock/constraints.txt"
 
 # Patches meet the files at their final paths, so that tracebacks and checks name what the user sees.

@@ -22,7 +22,7 @@ REPORT_BYTES = 1_000_000_000  # reading more than this is announced
 
 def cache_path() -> Path:
     """Return the file of cached digests."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or f"{CACHE_ROOT}/xdg") / "vldock" / "sha256.json"
+    return Path(os.environ.get("XDG_CACHE_HOME") or CACHE_ROOT) / "vldock" / "sha256.json"
 
 
 def sha256_of(paths: Iterable[Path]) -> dict[Path, str]:
