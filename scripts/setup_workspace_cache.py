@@ -6,16 +6,13 @@ scripts/setup_workspace_cache.py ROOT [--dry-run] [--prove -- COMMAND...]; the i
 
 import os
 import sys
-import warnings
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
-from vldock.common import workspace, workspace_cli
+from vldock.common import workspace_cli
 
 if __name__ == "__main__":
     sys.exit(workspace_cli.main(sys.argv[1:]))
 
-ACTIVATED = workspace.activate(os.environ)
-if said := ACTIVATED.warning():
-    warnings.warn(said, workspace.TooLate, stacklevel=2)
+ACTIVATED = workspace_cli.use_on_import(os.environ)

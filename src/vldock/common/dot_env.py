@@ -5,7 +5,9 @@
     NAME="a # b\\n${OTHER}"     # escapes, ${OTHER} and ${OTHER:-default}, more than one line
     NAME='as it is'
 
-A byte-order mark and line ends of Windows do not count. `docker run --env-file` reads otherwise: all after the first =.
+A byte-order mark, line ends of Windows and the block of a workspace's paths do not count: env_files.py writes the block
+for bash and `docker run --env-file`, and a container that mounts the file has other paths. `docker run --env-file`
+itself reads otherwise: all after the first =.
 """
 
 from __future__ import annotations
@@ -13,6 +15,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+BEGIN = "# >>> vldock workspace (setup_workspace_cache.py writes these lines anew; yours go above)"
+END = "# <<< vldock workspace"
 _BLANKS = r"[^\S\n]*"
 _LINE = re.compile(
     rf"^{_BLANKS}(?:export[^\S\n]+)?([A-Za-z_]\w*){_BLANKS}={_BLANKS}"
@@ -33,8 +37,9 @@ def parse_dot_env(content: bytes, environ: Mapping[str, str]) -> dict[str, str]:
     What is no line of a variable is left out. Raises UnicodeDecodeError for what is not UTF-8.
     """
     text = content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+    above, _, rest = text.partition(BEGIN)
     values: dict[str, str] = {}
-    for match in _LINE.finditer(text):
+    for match in _LINE.finditer(above + rest.partition(END)[2]):
         name, single, double, bare = match.groups()
         if single is not None:
             value = re.sub(r"\\([\\'])", r"\1", single)

@@ -13,11 +13,10 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
+from vldock.common.dot_env import BEGIN, END
 from vldock.common.errors import UsageError
 from vldock.common.filesystem.atomic import write_text
 
-BEGIN = "# >>> vldock workspace (setup_workspace_cache.py writes these lines anew; yours go above)"
-END = "# <<< vldock workspace"
 HANDOVER = "WORKSPACE_SETUP"  # the variable docker makes of the line that is meant for bash
 CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
 

@@ -1,6 +1,7 @@
 """A workspace: one folder for caches, models, weights, data, checkpoints, and its variables.
 
-    root/cache/         every tool's cache, laid out as /workspace/.cache is in the image
+    root/cache/         every tool's cache: huggingface/{hub,transformers}, torch, datasets, pip ...; in the image it is
+                        /workspace/.cache, and the two layouts show the same files (caches/links.py)
     root/models/        models as downloaded or converted, one folder each
     root/weights/       weights of one's own: projectors, adapters
     root/data/          training and benchmark data
@@ -20,13 +21,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vldock.common import env_files
-from vldock.common.cache_env import variables_below
+from vldock.common.cache_env import WORKSPACE, variables_below
+from vldock.common.caches import links
+from vldock.common.errors import EnvironmentUnfit
 from vldock.common.filesystem import permission_hints
-from vldock.common.filesystem.permissions import Identity, whoami
+from vldock.common.filesystem.permissions import Identity, can_write, whoami
+from vldock.common.image_paths import BUILD_FACTS
 from vldock.common.matrix import MODELS
 
 ROOT_VARIABLE = "WORKSPACE_ROOT"
 FOLDERS = ("cache", "models", "weights", "data", "checkpoints")
+CACHES = {  # where a workspace's layout is not the image's
+    "HUGGINGFACE_HUB_CACHE": "cache/huggingface/hub",
+    "TRANSFORMERS_CACHE": "cache/huggingface/transformers",
+    "HF_DATASETS_CACHE": "cache/datasets",
+}
+TREE = (*CACHES.values(), "cache/torch", "cache/pip", *FOLDERS)
 # In the image these move too; on a person's machine they hold settings and keys, not caches.
 NOT_CACHES = ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "IPYTHONDIR")
 # These read their cache variables once, when they are imported.
@@ -53,16 +63,17 @@ class Workspace:
 
 @dataclass(frozen=True)
 class Activation:
-    """The variables changed, and the libraries that had read the old values."""
+    """The variables changed, the libraries that had read the old values, and what could not be made."""
 
     root: Path
     changed: tuple[str, ...]
     too_late: tuple[str, ...]
+    unmade: EnvironmentUnfit | None = None
 
     def warning(self) -> str | None:
-        """Return the sentence to warn with; None where all is in time."""
+        """Return the sentence to warn with; None where all is in time and made."""
         if not self.too_late:
-            return None
+            return f"{self.unmade.message}. hint: {self.unmade.hint}" if self.unmade else None
         return (
             f"too late for this process: {', '.join(self.too_late)} had read the old cache folders and go on using "
             f"them. hint: import setup_workspace_cache first, or source {self.root}/setup_env.sh before Python starts"
@@ -74,18 +85,24 @@ class TooLate(UserWarning):
 
 
 def find_root(environ: Mapping[str, str], folder: str | os.PathLike[str] | None = None) -> Path:
-    """Return the absolute root: `folder`, else $WORKSPACE_ROOT, else the current folder."""
-    return Path(os.path.abspath(Path(folder or environ.get(ROOT_VARIABLE) or ".").expanduser()))  # noqa: PTH100 - links are kept
+    """Return the absolute root: `folder`, else $WORKSPACE_ROOT, else the image's, or the current folder."""
+    default = WORKSPACE if in_image() else "."
+    return Path(os.path.abspath(Path(folder or environ.get(ROOT_VARIABLE) or default).expanduser()))  # noqa: PTH100 - links are kept
+
+
+def in_image() -> bool:
+    """Return whether this runs in the image."""
+    return Path(BUILD_FACTS).is_file()
 
 
 def variables(root: Path) -> dict[str, str]:
     """Return every variable of the workspace at `root`."""
-    caches = variables_below(f"{root}/cache")
+    caches = {**variables_below(f"{root}/cache"), **{name: f"{root}/{place}" for name, place in CACHES.items()}}
     return {ROOT_VARIABLE: str(root), **{name: path for name, path in caches.items() if name not in NOT_CACHES}}
 
 
 def make(root: Path, *, who: Identity | None = None) -> Workspace:
-    """Make the folders, write .env and setup_env.sh; keep existing files.
+    """Make the folders and the links between them, write .env and setup_env.sh; keep existing files.
 
     Raises UsageError for a path env files cannot carry, EnvironmentUnfit with the command that repairs it when the root
     cannot be written.
@@ -95,14 +112,26 @@ def make(root: Path, *, who: Identity | None = None) -> Workspace:
     made = Workspace(root, tuple(_notes(root)))
     block, script = env_files.render_dot_env(values, made.setup_file), env_files.render_setup_env(values)
     try:
-        for name in FOLDERS:
+        (root / "cache").mkdir(parents=True, exist_ok=True)
+        links.join_layouts(root / "cache")
+        for name in TREE:
             (root / name).mkdir(parents=True, exist_ok=True)
         there = made.env_file.read_text(encoding="utf-8") if made.env_file.exists() else ""
         env_files.write(made.env_file, env_files.merge(there, block), mode=0o600)  # tokens go there
         env_files.write(made.setup_file, script, mode=0o644)
     except OSError as error:
-        raise permission_hints.write_error(error, root, who) from error
+        raise _unmade(error, root, who) from error
     return made
+
+
+def _unmade(error: OSError, root: Path, who: Identity) -> EnvironmentUnfit:
+    found = permission_hints.write_error(error, root, who)
+    if in_image() and error.errno in permission_hints.NO_PERMISSION:  # where no sudo is, and a chown would be lost
+        found.hint = (
+            f'start with -v "$PWD/ws:/ws" -e {ROOT_VARIABLE}=/ws, a folder of yours; '
+            f"or, lost with this container: {ROOT_VARIABLE}=/tmp/ws, then the same"
+        )
+    return found
 
 
 def activate(
@@ -110,15 +139,22 @@ def activate(
 ) -> Activation:
     """Make the workspace and set its variables in `environ`.
 
-    The result names the loaded libraries that had read the old ones.
+    The result names the loaded libraries that had read the old ones. Where caches can be written and the rest cannot,
+    the variables are set all the same and the result says so. Raises as `make` does.
     """
-    made = make(root or find_root(environ))
-    values = variables(made.root)
+    root = root or find_root(environ)
+    values, unmade = variables(root), None
+    try:
+        make(root)
+    except EnvironmentUnfit as error:
+        if not can_write(root / "cache" / links.HOME):
+            raise
+        unmade = error
     changed = tuple(name for name, value in values.items() if name != ROOT_VARIABLE and environ.get(name) != value)
     environ.update(values)
     present = set(sys.modules if loaded is None else loaded)
     too_late = tuple(name for name in READ_AT_IMPORT if name in present) if changed else ()
-    return Activation(made.root, changed, too_late)
+    return Activation(root, changed, too_late, unmade)
 
 
 def _notes(root: Path) -> list[str]:

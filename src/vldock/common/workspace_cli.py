@@ -11,7 +11,8 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Mapping, MutableMapping, Sequence
 from pathlib import Path
 
 from vldock.common import env_files, workspace
@@ -42,6 +43,20 @@ def main(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> int:
         return error.exit_code
 
 
+def use_on_import(environ: MutableMapping[str, str]) -> workspace.Activation:
+    """Make and use the workspace in the process that imports setup_workspace_cache.
+
+    Warns of libraries imported before it, and of what could not be made; where nothing can be, the process ends.
+    """
+    try:
+        activation = workspace.activate(environ)
+    except VldockError as error:
+        sys.exit(error.render())
+    if said := activation.warning():
+        warnings.warn(said, workspace.TooLate if activation.too_late else UserWarning, stacklevel=3)
+    return activation
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="setup_workspace_cache.py",
@@ -49,7 +64,8 @@ def _parser() -> argparse.ArgumentParser:
         usage="%(prog)s [-h] [--dry-run] [ROOT] [--prove -- COMMAND...]",
         epilog="--prove -- COMMAND...: run COMMAND in the workspace and tell whether it wrote outside it.",
     )
-    parser.add_argument("root", nargs="?", metavar="ROOT", help="default: $WORKSPACE_ROOT, else the current folder")
+    default = "default: $WORKSPACE_ROOT, else the current folder (in the image: /workspace)"
+    parser.add_argument("root", nargs="?", metavar="ROOT", help=default)
     parser.add_argument("--dry-run", action="store_true", help="print folders and variables; make nothing")
     parser.add_argument("--prove", action="store_true", help=argparse.SUPPRESS)
     return parser
@@ -67,22 +83,22 @@ def _split(argv: Sequence[str]) -> tuple[list[str], list[str]]:
 def _plan(root: Path) -> int:
     values = workspace.variables(root)
     text = env_files.render_setup_env(values)
-    print("\n".join(f"folder {root / name}" for name in workspace.FOLDERS))
+    print("\n".join(f"folder {root / name}" for name in workspace.TREE))
     print(text, end="")
     return 0
 
 
 def _told(made: workspace.Workspace) -> str:
     folders = ", ".join(f"{name}/" for name in workspace.FOLDERS)
-    return "\n".join(
-        (
-            f"workspace {made.root}: {folders}",
-            f"bash      source {shlex.quote(str(made.setup_file))}",
-            f"docker    docker run --env-file {shlex.quote(str(made.env_file))} "
-            f"--mount {shlex.quote(f'type=bind,source={made.root},target={made.root}')} ...",
-            "python    import setup_workspace_cache  # before transformers",
-        )
+    mount = shlex.quote(f"type=bind,source={made.root},target={made.root}")
+    docker = f"docker    docker run --env-file {shlex.quote(str(made.env_file))} --mount {mount} ..."
+    lines = (
+        f"workspace {made.root}: {folders}",
+        f"bash      source {shlex.quote(str(made.setup_file))}",
+        *([] if workspace.in_image() else [docker]),
+        "python    import setup_workspace_cache  # before transformers",
     )
+    return "\n".join(lines)
 
 
 def _prove(made: workspace.Workspace, command: Sequence[str], environ: Mapping[str, str]) -> int:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from vldock.common import workspace
 from vldock.common.dot_env import parse_dot_env
 from vldock.host.downloads import hub_token
 from vldock.image.vlmeval_hooks.process import env_file
@@ -61,3 +62,10 @@ def test_no_value_is_in_the_refusal_of_a_file_that_is_not_utf8(
         hub_token.find_token(tmp_path / ".env", {})
 
     assert "hf_secret" not in capsys.readouterr().err + str(refused.value) + str(refused.value.__context__)
+
+
+def test_the_paths_of_a_workspace_do_not_count_where_its_env_file_is_mounted(tmp_path: Path) -> None:
+    made = workspace.make(tmp_path)
+    content = b"HF_TOKEN=a\n" + made.env_file.read_bytes() + b"OPENAI_API_KEY=b\n"
+
+    assert parse_dot_env(content, {}) == {"HF_TOKEN": "a", "OPENAI_API_KEY": "b"}

@@ -8,12 +8,14 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from docker.utils import parse_env_file
 from support.paths import ROOT
 
 from vldock.common import env_files, workspace, workspace_cli
+from vldock.common.cache_env import CACHE_ENV
 from vldock.common.errors import EnvironmentUnfit, UsageError
 from vldock.common.filesystem.permissions import Identity
 from vldock.common.workspace import FOLDERS, variables
@@ -33,7 +35,21 @@ HARD = {
     "hash and equals": "a #b=c;d&e|f",
     "glob": "*[a]?",
 }
-NAMED = ("HF_HOME", "HUGGINGFACE_HUB_CACHE", "TRANSFORMERS_CACHE", "TORCH_HOME", "HF_DATASETS_CACHE", "PIP_CACHE_DIR")
+# the documented values of a workspace
+DOCUMENTED = {
+    "WORKSPACE_ROOT": "",
+    "HF_HOME": "/cache/huggingface",
+    "HUGGINGFACE_HUB_CACHE": "/cache/huggingface/hub",
+    "TRANSFORMERS_CACHE": "/cache/huggingface/transformers",
+    "TORCH_HOME": "/cache/torch",
+    "HF_DATASETS_CACHE": "/cache/datasets",
+    "PIP_CACHE_DIR": "/cache/pip",
+    "XDG_CACHE_HOME": "/cache",
+}
+TREE = (
+    "cache/huggingface/hub", "cache/huggingface/transformers", "cache/torch", "cache/datasets", "cache/pip", "models",
+    "weights", "data", "checkpoints",
+)  # fmt: skip
 
 hard_paths = pytest.mark.parametrize("name", HARD.values(), ids=HARD)
 
@@ -93,9 +109,57 @@ def test_a_path_no_env_file_can_carry_is_refused_before_anything_is_made(tmp_pat
 def test_all_caches_are_inside_and_home_is_not_moved(tmp_path: Path) -> None:
     values = variables(tmp_path)
 
-    assert all(values[name].startswith(f"{tmp_path}/cache/") for name in (*NAMED, "XDG_CACHE_HOME"))
-    assert values["WORKSPACE_ROOT"] == str(tmp_path)
+    assert all(Path(value).is_relative_to(tmp_path / "cache") for name, value in values.items() if name in CACHE_ENV)
+    assert {name: values[name] for name in DOCUMENTED} == {name: f"{tmp_path}{at}" for name, at in DOCUMENTED.items()}
     assert "HOME" not in values
+
+
+def test_the_documented_tree_is_made(tmp_path: Path) -> None:
+    workspace.make(tmp_path)
+
+    assert [place for place in TREE if not (tmp_path / place).is_dir()] == []
+
+
+def test_a_workspace_of_the_flat_layout_keeps_its_files_in_sight(tmp_path: Path) -> None:
+    (tmp_path / "cache/huggingface/models--o--n").mkdir(parents=True)
+    (tmp_path / "cache/huggingface/datasets/o___d").mkdir(parents=True)
+
+    workspace.make(tmp_path)
+
+    assert (tmp_path / "cache/huggingface/hub/models--o--n").is_dir()
+    assert (tmp_path / "cache/datasets/o___d").is_dir()
+
+
+def test_in_the_image_the_root_is_workspace_and_on_a_host_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    roots = [workspace.find_root({}), workspace.find_root({"WORKSPACE_ROOT": "/w"})]
+    monkeypatch.setattr(workspace, "BUILD_FACTS", __file__)
+
+    assert [*roots, workspace.find_root({})] == [tmp_path, Path("/w"), Path("/workspace")]
+
+
+def test_in_the_image_no_sudo_is_advised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workspace, "BUILD_FACTS", __file__)
+    monkeypatch.setattr(env_files, "write", Mock(side_effect=PermissionError(13, "denied")))
+
+    with pytest.raises(EnvironmentUnfit) as caught:
+        workspace.make(tmp_path)
+
+    assert 'start with -v "$PWD/ws:/ws" -e WORKSPACE_ROOT=/ws' in str(caught.value.hint)
+
+
+def test_where_only_the_caches_can_be_written_they_are_used_and_it_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(env_files, "write", Mock(side_effect=PermissionError(13, "denied")))
+    environ: dict[str, str] = {}
+
+    said = workspace.activate(environ, root=tmp_path, loaded=[]).warning()
+
+    assert "cannot be written" in (said or "")
+    assert environ["HF_HOME"] == f"{tmp_path}/cache/huggingface"
 
 
 def test_a_token_in_the_env_file_is_kept_and_read_and_stays_private(tmp_path: Path) -> None:
@@ -174,7 +238,7 @@ def test_imported_first_it_decides_where_the_hub_library_writes(tmp_path: Path, 
 
     done = run(code, door, WORKSPACE_ROOT=str(tmp_path / "w"))
 
-    assert (done.stdout, done.stderr) == (f"{tmp_path}/w/cache/huggingface\n", "")
+    assert (done.stdout, done.stderr) == (f"{tmp_path}/w/cache/huggingface/hub\n", "")
 
 
 @pytest.mark.parametrize("door", DOORS, ids=["host", "image"])
