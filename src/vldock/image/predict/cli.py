@@ -122,10 +122,24 @@ def _request(args: argparse.Namespace) -> Request:
 
     question = args.question
     if question in (None, "-"):
+        alone = question is None and not args.image
         if sys.stdin.isatty():
+            if alone and (image := _ask("an image (a file or a URL; Enter for none): ")):
+                args.image = [image]
             print("the question, then Ctrl-D:", file=sys.stderr)
         question = sys.stdin.read().strip()
+        if alone and not question:
+            raise UsageError(
+                "no image and no question",
+                expected=f'python {sys.argv[0]} --image PICTURE "What is in the picture?"',
+                hint=f"--help shows the rest; {args.model} is then read from the cache, or downloaded into it",
+            )
     return Request(question, tuple(args.image))
+
+
+def _ask(text: str) -> str:
+    print(text, end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip()
 
 
 def _lines(name: str) -> tuple[list[BatchLine], Path]:
