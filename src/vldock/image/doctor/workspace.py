@@ -10,8 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-from vldock.common import standin_choice
+from vldock.common import standin_choice, workspace
 from vldock.common.cache_env import CACHE_ENV, CACHE_ROOT, HUGGINGFACE, LMUDATA, OUTPUTS, variables_below
+from vldock.common.caches import hf_home
 from vldock.common.check import Check
 from vldock.common.dot_env import parse_dot_env
 from vldock.common.errors import InputRefused
@@ -48,25 +49,23 @@ def check_caches(environ: Mapping[str, str] = os.environ) -> list[Check]:
     The variables must share one root; outputs and data must be writable.
     """
     private = variables_below(str(Path(environ.get("TMPDIR", "/tmp")) / f"vldock-cache-{os.geteuid()}"))
-    own = CACHES if standin_choice.read_choice(environ) else ()
-    astray = [
-        name for name in CACHE_ENV if environ.get(name) not in (CACHE_ENV[name], private[name]) and name not in own
-    ]
+    root = environ.get(workspace.ROOT_VARIABLE)
+    wanted = [CACHE_ENV, private, workspace.variables(Path(root)) if root else {}]
+    other = [name for name in CACHE_ENV if environ.get(name) not in [values.get(name) for values in wanted]]
+    yours = CACHES if standin_choice.read_choice(environ) else hf_home.NAMES
+    astray = [name for name in other if name not in yours]
     moved = [name for name in CACHE_ENV if environ.get(name) == private[name]]
     if astray:
         seen = ", ".join(f"{name}={environ.get(name, '(unset)')}" for name in astray[:4])
-        found = Check(
-            "cache root",
-            "warn",
-            seen,
-            f"all {len(CACHE_ENV)} variables below {CACHE_ROOT}",
-            "drop the -e that sets them",
-        )
+        expected = f"all {len(CACHE_ENV)} variables below {CACHE_ROOT}"
+        found = Check("cache root", "warn", seen, expected, "drop the -e that sets them")
     elif moved:
         seen = f"{len(moved)} of {len(CACHE_ENV)} below {private['HOME'].rsplit('/', 1)[0]}, lost with the container"
         found = Check("cache root", "warn", seen, CACHE_ROOT, writable_hint(Path(CACHE_ROOT), whoami()))
     else:
-        found = Check("cache root", "ok", f"{len(CACHE_ENV)} variables below {CACHE_ROOT}")
+        places = f"{CACHE_ROOT} and the workspace {root}" if root else CACHE_ROOT
+        led = "".join(f"; {name}={environ.get(name, '(unset)')}" for name in other)
+        found = Check("cache root", "ok", f"{len(CACHE_ENV) - len(other)} variables below {places}{led}")
     return [found, *_writable(environ)]
 
 

@@ -12,6 +12,7 @@ import pytest
 from vldock.common.cache_env import CACHE_ENV
 from vldock.common.check import Check, Status, run_check
 from vldock.common.matrix import BENCHMARKS
+from vldock.common.workspace import variables
 from vldock.image import doctor
 from vldock.image.doctor import render, software, workspace
 
@@ -93,6 +94,17 @@ def test_declared_caches_are_ok_and_one_led_astray_is_named() -> None:
     astray = workspace.check_caches({**CACHE_ENV, "TORCH_HOME": "/root/.cache/torch"})[0]
 
     assert (astray.status, astray.seen) == ("warn", "TORCH_HOME=/root/.cache/torch")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [variables(Path("/workspace")), variables(Path("/data/ws")), {"HF_HOME": "/x", "HF_DATASETS_CACHE": "/x/datasets"}],
+    ids=["the workspace", "a mounted workspace", "HF_HOME of the user's"],
+)
+def test_a_workspace_s_caches_and_the_user_s_own_hf_home_are_ok(given: dict[str, str]) -> None:
+    found = workspace.check_caches({**CACHE_ENV, **given})[0]
+
+    assert (found.status, found.hint) == ("ok", None)
 
 
 def test_the_verdict_counts_and_hints_stand_below_their_finding() -> None:
