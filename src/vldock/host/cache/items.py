@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from vldock.host.cache.locations import CacheLocations, list_folder, walk
+from vldock.host.cache.locations import CacheLocations, is_second_name, list_folder, walk
 
 PARTIAL = (".incomplete", ".part")
 
@@ -50,10 +50,11 @@ class CorruptRepository:
 
 
 def hub_info(hub: Path) -> Any:
-    """Return huggingface_hub's scan of a hub cache."""
+    """Return huggingface_hub's scan of a hub cache; a second name of a repository does not count."""
     from huggingface_hub import scan_cache_dir
 
-    return scan_cache_dir(hub)
+    info = scan_cache_dir(hub)
+    return replace(info, repos=frozenset(one for one in info.repos if not is_second_name(one.repo_path)))
 
 
 def scan(locations: CacheLocations) -> list[Item]:

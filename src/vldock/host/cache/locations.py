@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from vldock.common.caches import links
 from vldock.common.errors import UsageError
 from vldock.common.workspace import ROOT_VARIABLE
 
-REPOSITORIES = ("models--", "datasets--", "spaces--")
 # A cache root as `vldock run --cache` mounts it, a HF_HOME, or a hub cache itself: looked for in this order.
-HUB_BELOW = ("", "hub", "huggingface", "huggingface/hub")
+HUB_BELOW = ("", "hub", "transformers", "huggingface", "huggingface/hub", "huggingface/transformers")
 ARROW_BELOW = ("datasets", "huggingface/datasets")
 
 
@@ -52,16 +52,27 @@ def find(*, cache: Path | None = None, data: Path | None = None, features: Path 
     inside = root / "features"
     return CacheLocations(
         root=root,
-        hubs=tuple(root / below for below in HUB_BELOW if _holds_repositories(root / below)),
-        arrows=tuple(root / below for below in ARROW_BELOW if (root / below).is_dir()),
+        hubs=_distinct(root / below for below in HUB_BELOW if _holds_repositories(root / below)),
+        arrows=_distinct(root / below for below in ARROW_BELOW if (root / below).is_dir()),
         data=data.resolve() if data else None,
         features=features.resolve() if features else inside if inside.is_dir() else None,
     )
 
 
 def list_repositories(hub: Path) -> list[Path]:
-    """Return the folders of repositories in a hub cache."""
-    return sorted(path for path in list_folder(hub) if path.name.startswith(REPOSITORIES) and path.is_dir())
+    """Return the folders of repositories in a hub cache; their second names (caches.links) do not count."""
+    found = [path for path in list_folder(hub) if links.is_repository(path.name) and path.is_dir()]
+    return sorted(path for path in found if not is_second_name(path))
+
+
+def is_second_name(path: Path) -> bool:
+    """Return whether a repository's folder is a link to the same repository in a hub cache beside this one."""
+    real = path.resolve()
+    return (
+        path.is_symlink()
+        and real.name == path.name
+        and real.parent in map(Path.resolve, links.list_views(hf_home_of(path.parent)))
+    )
 
 
 def list_folder(folder: Path) -> list[Path]:
@@ -86,5 +97,18 @@ def walk(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
                 continue
 
 
+def hf_home_of(hub: Path) -> Path:
+    """Return the HF_HOME a hub cache is part of, or is itself."""
+    return hub.parent if hub.name in links.VIEWS else hub
+
+
 def _holds_repositories(folder: Path) -> bool:
-    return any(path.name.startswith(REPOSITORIES) for path in list_folder(folder))
+    return any(list_repositories(folder))
+
+
+def _distinct(folders: Iterable[Path]) -> tuple[Path, ...]:
+    """Return each real folder once, by its first name."""
+    found: dict[Path, Path] = {}
+    for folder in folders:
+        found.setdefault(folder.resolve(), folder)
+    return tuple(found.values())

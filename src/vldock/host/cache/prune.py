@@ -15,10 +15,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from vldock.common.caches import links
 from vldock.common.errors import UsageError
 from vldock.host.cache import items as cache_items
 from vldock.host.cache import problems as cache_problems
-from vldock.host.cache.locations import CacheLocations
+from vldock.host.cache.locations import CacheLocations, hf_home_of
 from vldock.host.cache.problems import Flaw
 from vldock.host.util.console import Say, duration_text, size_text
 
@@ -102,6 +103,8 @@ def execute(pruning: PrunePlan, *, log: Say) -> int:
                 log(f"{flaw.path} stays: it is being written now")
     for one in pruning.deletions:
         one.strategy.execute()
+        for repository in one.strategy.repos:
+            links.drop_dangling(hf_home_of(repository.parent))
         freed += one.size
     return freed
 

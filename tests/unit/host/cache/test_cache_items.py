@@ -8,14 +8,20 @@ from pathlib import Path
 import pytest
 from support.hub_cache_builder import REPO, add_repo
 
+from vldock.common.caches import links
 from vldock.common.errors import UsageError
 from vldock.host.cache import items as cache_items
 from vldock.host.cache import locations
+from vldock.host.cache import verify as cache_verify
 from vldock.host.cli import main as cli
 from vldock.host.cli.main import invoke
 
 
-def test_models_data_and_features_are_listed_once_each(cache: Path, data: Path) -> None:
+@pytest.mark.parametrize("linked", [False, True], ids=["as mounted", "with the links of a container"])
+def test_models_data_and_features_are_listed_once_each(cache: Path, data: Path, linked: bool) -> None:
+    if linked:
+        links.join_layouts(cache)
+
     items = cache_items.scan(locations.find(cache=cache, data=data))
 
     assert {(item.kind, item.name, item.size) for item in items} == {
@@ -28,6 +34,17 @@ def test_models_data_and_features_are_listed_once_each(cache: Path, data: Path) 
         ("other", "torch", 1),
     }
     assert all(item.last_used for item in items)
+
+
+def test_a_cache_of_two_layouts_is_listed_once_and_no_link_is_verified_twice(tmp_path: Path) -> None:
+    add_repo(tmp_path / "huggingface", repo="o/flat")
+    add_repo(tmp_path / "huggingface/hub", repo="o/own")
+    links.join_layouts(tmp_path)
+
+    here = locations.find(cache=tmp_path)
+
+    assert sorted(item.name for item in cache_items.scan(here)) == ["o/flat", "o/own"]
+    assert len(cache_verify.verify(here)) == 2
 
 
 @pytest.mark.parametrize("below", ["", "hub", "huggingface", "huggingface/hub"])

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from support.hub_cache_builder import COMMIT, OTHER, REPO, add_repo, blob, later
 
+from vldock.common.caches import links
 from vldock.common.errors import UsageError
 from vldock.host.cache import items as cache_items
 from vldock.host.cache import locations
@@ -99,6 +100,17 @@ def test_a_named_repository_goes_whole_and_one_with_the_same_commit_stays(cache:
         "a/b",
         "nelorth/oxford-flowers",
     }
+
+
+def test_with_a_repository_its_second_name_goes_and_what_is_linked_stays(tmp_path: Path) -> None:
+    gone, kept = (add_repo(tmp_path / "huggingface/hub", repo=repo) for repo in (REPO, "a/b"))
+    links.join_layouts(tmp_path)
+    places = locations.find(cache=tmp_path)
+
+    cache_prune.execute(cache_prune.plan(places, PruneRequest(repos=(REPO,))), log=silent)
+
+    assert not (tmp_path / "huggingface" / gone.name).is_symlink()
+    assert (tmp_path / "huggingface" / kept.name / "snapshots").is_dir()
 
 
 def test_an_unknown_repository_is_refused_with_those_there_are(cache: Path) -> None:
