@@ -71,5 +71,5 @@ def test_the_scripts_are_in_the_workspace_and_one_can_be_imported(fresh_python: 
     shown = subprocess.run(
         [sys.executable, "/workspace/scripts/test_hf_cache.py", "--help"], capture_output=True, check=False
     )
-    assert (done.stdout, done.stderr) == (f"{tmp_path}/cache/huggingface\n", "")
+    assert (done.stdout, done.stderr) == (f"{tmp_path}/cache/huggingface/hub\n", "")
     assert shown.returncode == 0

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+import subprocess
+import sys
 from importlib.metadata import distribution
 from pathlib import Path
 
@@ -45,6 +47,31 @@ print(torch.hub.get_dir(), matplotlib.get_cachedir())
 
     assert done.returncode == 0, done.stderr
     assert all(Path(path).is_relative_to(CACHE_ROOT) for path in done.stdout.split())
+
+
+def test_both_names_of_the_cache_root_are_one_folder() -> None:
+    assert Path("/workspace/cache").resolve() == Path(CACHE_ROOT).resolve()
+
+
+@pytest.mark.parametrize(
+    "door", ["LLaVA/setup_workspace_cache.py", "setup_workspace_cache.py", "predict.py", "scripts/evaluate_model.py"]
+)
+def test_the_door_opens_where_the_documents_say(door: str) -> None:
+    done = subprocess.run([sys.executable, f"/workspace/{door}", "--help"], capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stdout[:6]) == (0, "usage:")
+
+
+def test_the_entrypoint_is_named_in_the_workspace() -> None:
+    assert Path("/workspace/entrypoint.sh").resolve() == Path("/usr/local/bin/entrypoint.sh")
+
+
+def test_a_hf_home_given_to_any_python_moves_what_is_below_it(fresh_python: FreshPython) -> None:
+    code = "import datasets, os; print(datasets.config.HF_DATASETS_CACHE, os.environ['TRANSFORMERS_CACHE'])"
+
+    done = fresh_python(code, environ={"HF_HOME": "/tmp/h"})
+
+    assert done.stdout.split() == ["/tmp/h/datasets", "/tmp/h/hub"]
 
 
 @pytest.mark.parametrize("program", COMPILERS)
