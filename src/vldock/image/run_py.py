@@ -15,6 +15,7 @@ from vldock.common.errors import EnvironmentUnfit, VldockError
 from vldock.image.session import client, socket_paths
 from vldock.image.startup import foreign_python
 from vldock.image.vlmeval_hooks.models import own_models
+from vldock.image.vlmeval_hooks.run import typed_names
 
 TYPE_CHECKING = False  # typing's, which would import it
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def main(argv: list[str]) -> int:
 
 def _run(argv: list[str]) -> int:
     foreign_python.refuse_foreign(os.environ)
-    argv = own_models.extract_folders(argv, os.environ)
+    argv = typed_names.resolve(own_models.extract_folders(argv, os.environ), os.environ)
     if client.may_attach(argv, os.environ) and socket_paths.exists(os.environ):
         status = client.attach(argv, os.environ)
         if status is not None:

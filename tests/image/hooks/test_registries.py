@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
+from vldock.common import names
 from vldock.common.matrix import BENCHMARKS, MODELS, Benchmark, Model
 
 
@@ -35,3 +39,27 @@ def test_vlmevalkit_registers_all_its_models() -> None:
     from vlmeval.config import supported_VLM
 
     assert len(supported_VLM) == 545
+
+
+def test_no_name_of_vlmevalkits_is_replaced_but_mmbench() -> None:
+    from vlmeval.config import supported_VLM
+    from vlmeval.dataset import SUPPORTED_DATASETS
+    from vlmeval.dataset.video_dataset_config import supported_video_datasets
+
+    benchmarks = {*SUPPORTED_DATASETS, *supported_video_datasets}
+
+    assert {name for name in benchmarks if names.resolve_benchmark(name) != name} == names.REPLACED
+    assert {name for name in supported_VLM if names.resolve_model(name) != name} == set()
+    assert benchmarks >= names.OTHERS
+
+
+def test_the_unscored_are_those_run_py_does_not_evaluate() -> None:
+    from vlmeval import run
+    from vlmeval.dataset import SUPPORTED_DATASETS
+
+    source = Path(run.__file__).read_text(encoding="utf-8")
+    branches = source[source.index("# Prepare Submission Files") : source.index("mmbench_evaluation_requires")]
+    named = {text for text in re.findall(r"'([^' ]+)'", branches) if text in SUPPORTED_DATASETS}
+
+    assert named | {"MMT-Bench_ALL_MI"} == set(names.UNSCORED)  # run.py asks for a part of that name
+    assert {other for other in names.UNSCORED.values() if other} <= set(SUPPORTED_DATASETS)

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from vldock.common import cpu_memory, hub_cache_layout
+from vldock.common import cpu_memory, hub_cache_layout, names
 from vldock.common.errors import EnvironmentUnfit, UsageError
 from vldock.host.docker_engine.client import EngineStatus
 
@@ -64,12 +64,12 @@ def choose_for(
 
 
 def named_models(argv: Iterable[str]) -> Iterator[str]:
-    """Yield the values of every --model of a command; run.py takes several."""
+    """Yield VLMEvalKit's names of every --model of a command; run.py takes several."""
     follows = False
     for word in argv:
         option, _, value = word.partition("=")
         if word.startswith("-"):
             follows = option in ("--model", "-m")
-            yield from [value] if follows and value else []
+            yield from [names.resolve_model(value)] if follows and value else []
         elif follows:
-            yield word
+            yield names.resolve_model(word)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import MISSING, asdict, dataclass, fields
-from difflib import get_close_matches
 from typing import Any
 
-from vldock.common import inference_options, matrix, standin_choice
+from vldock.common import inference_options, matrix, names, standin_choice
 from vldock.common.cell_record import Cell
 from vldock.common.errors import UsageError
 from vldock.common.prompt_style import UPSTREAM
@@ -75,11 +74,12 @@ def choose_models(text: str | None, *, standin: bool) -> tuple[str, ...]:
     Raises UsageError for an undeclared name, and for a model without a stand-in where one is requested.
     """
     known = [model.name for model in matrix.MODELS]
-    names = known if text == "all" else _split(text) or [model.name for model in matrix.matrix_models()]
-    _refuse_unknown("model", names, known)
+    chosen = known if text == "all" else _resolve(_split(text), names.resolve_model)
+    chosen = chosen or [model.name for model in matrix.matrix_models()]
+    _refuse_unknown("model", chosen, known)
     if standin:
-        standin_choice.require(names)
-    return tuple(names)
+        standin_choice.require(chosen)
+    return tuple(chosen)
 
 
 def choose_benchmarks(text: str) -> tuple[str, ...]:
@@ -89,19 +89,26 @@ def choose_benchmarks(text: str) -> tuple[str, ...]:
     """
     if text in ("all", "all24"):
         return tuple(item.name for item in matrix.matrix_benchmarks(extra=text == "all24"))
-    names = _split(text)
-    _refuse_unknown("benchmark", names, [item.name for item in matrix.BENCHMARKS])
-    return tuple(names)
+    chosen = _resolve(_split(text), names.resolve_benchmark)
+    _refuse_unknown("benchmark", chosen, [item.name for item in matrix.BENCHMARKS])
+    return tuple(chosen)
 
 
 def _split(text: str | None) -> list[str]:
     return list(dict.fromkeys(name.strip() for name in (text or "").split(",") if name.strip()))
 
 
-def _refuse_unknown(kind: str, names: Iterable[str], known: Sequence[str]) -> None:
-    for name in names:
+def _resolve(typed: list[str], resolve: Callable[[str], str]) -> list[str]:
+    """Return VLMEvalKit's names, each once; print which were taken for other spellings."""
+    taken = [resolve(name) for name in typed]
+    names.print_replaced(typed, taken)
+    return list(dict.fromkeys(taken))
+
+
+def _refuse_unknown(kind: str, chosen: Iterable[str], known: Sequence[str]) -> None:
+    for name in chosen:
         if name not in known:
-            close = get_close_matches(name, known, n=3, cutoff=0.5)
+            close = names.suggest(name, known, declared=known)
             raise UsageError(
                 f"unknown {kind}: {name}",
                 expected=", ".join(known),

@@ -22,6 +22,7 @@ from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 
+from vldock.common import names
 from vldock.image import cuda_device
 from vldock.image.answering import options
 from vldock.image.engines.shared_model import SharedModel
@@ -75,6 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Evaluate `args.model` on `args.data` and return the exit status."""
     options.resolve(args)
+    args.model, args.data = _resolve_names(args)
     from_stdin = args.data == [stdin_queue.OPTION]
     if not from_stdin:
         evaluation_requests.find_benchmarks(args.data)
@@ -83,16 +85,24 @@ def main(args: argparse.Namespace) -> int:
     ranks.assign_gpus()
     _stop_on_signals()
     try:
-        with stdin_queue.names() if from_stdin else nullcontext(iter(args.data)) as names:
+        with stdin_queue.names() if from_stdin else nullcontext(iter(args.data)) as queue:
             standin = startup.prepare()
             env_file.load_mounted()  # a cell's identity may depend on it
             log = args.out.resolve() / "logs" / (args.log or f"{args.model}.log")
             with capture(log, as_json=args.json or not sys.stdout.isatty()) as emit:
                 emit = emit if ranks.rank() == 0 else _emit_nothing
-                return EvaluationRun(args, limit, standin, emit, from_stdin=from_stdin).run(names, log)
+                return EvaluationRun(args, limit, standin, emit, from_stdin=from_stdin).run(queue, log)
     except Stopped as stop:
         print("error: stopped; finished cells are kept, the same command continues", file=sys.stderr)
         return stop.exit_code
+
+
+def _resolve_names(args: argparse.Namespace) -> tuple[str, list[str]]:
+    """Return VLMEvalKit's names of the model and the benchmarks."""
+    model, data = names.resolve_model(args.model), [names.resolve_benchmark(name) for name in args.data]
+    if ranks.rank() == 0:
+        names.print_replaced([args.model, *args.data], [model, *data])
+    return model, data
 
 
 def _emit_nothing(event: str, **fields: object) -> None:

@@ -10,14 +10,14 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from vldock.common import standin_choice
+from vldock.common import names, standin_choice
 from vldock.common.cell_record import Cell
 from vldock.common.errors import UsageError
 from vldock.common.matrix import BENCHMARKS, MODELS, Benchmark, find_benchmark, find_model
 from vldock.image.evaluation.cell import CellJob
 from vldock.image.evaluation.cell_identity import NOT_YET, cell_identity
 from vldock.image.vlmeval_hooks.models import requirements
-from vldock.image.vlmeval_hooks.run import sample_limit, unknown_names
+from vldock.image.vlmeval_hooks.run import sample_limit
 
 
 def make_job(args: argparse.Namespace, benchmark: Benchmark, limit: int | None, *, standin: bool) -> CellJob:
@@ -76,7 +76,7 @@ def require_model(name: str) -> None:
 
 def unknown_name(kind: str, name: str, known: list[str]) -> UsageError:
     """Return the error for an unknown name, with similar names."""
-    close = unknown_names.close_matches(name, known)
+    close = names.suggest(name, known, declared=known)
     hint = f"did you mean {' or '.join(close)}?" if close else "run.py evaluates whatever else VLMEvalKit knows"
     return UsageError(f"unknown {kind}: {name}", expected=", ".join(sorted(known)), hint=hint)
 

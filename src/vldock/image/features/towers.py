@@ -156,7 +156,7 @@ def checkpoint_of(name: str) -> str:
 
     Raises InputRefused for a model with remote code.
     """
-    model = find_model(model_location.SHORT.get(name, name))
+    model = find_model(model_location.declared_name(name))
     if remote := find_remote_code(model.name if model else name):
         raise _no_tower(remote.name, "its vision tower is remote code")
     return model.repo if model else name

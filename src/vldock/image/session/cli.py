@@ -8,7 +8,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from vldock.common import standin_choice
+from vldock.common import names, standin_choice
 from vldock.common.errors import EnvironmentUnfit, InputRefused, UsageError
 from vldock.image.session import client, message_stream, socket_paths
 from vldock.image.startup import foreign_python
@@ -36,17 +36,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Run one sub-command and return its exit status."""
     if args.action == "serve":
+        args.model = _resolve_models(args.model)
         return _serve(args)
     if args.action == "status":
         return _status(as_json=args.json)
     if args.action in ("load", "unload"):
-        return _load_or_unload(args.action, args.model)
+        return _load_or_unload(args.action, *_resolve_models([args.model]))
     if args.action == "cancel":
         cancelled = _ask({"op": "cancel", "id": args.id})["cancelled"]
         print(f"session: {cancelled} cancelled", file=sys.stderr)
         return 0 if cancelled else 1
     print(f"session: stopping, {_ask({'op': 'stop'})['running']} running", file=sys.stderr)
     return 0
+
+
+def _resolve_models(typed: list[str]) -> list[str]:
+    taken = [names.resolve_model(name) for name in typed]
+    names.print_replaced(typed, taken)
+    return taken
 
 
 def _serve(args: argparse.Namespace) -> int:

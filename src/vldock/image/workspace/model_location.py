@@ -1,11 +1,13 @@
 """Location of a model's weights: a folder, the workspace, or the cache.
 
 The workspace is $WORKSPACE_ROOT, /workspace where it is not set; the cache is the one `from_pretrained` reads. A name
-is a path, a folder's name, a repository (ORG/NAME), one of VLMEvalKit's names or a short form of it (SHORT).
+is a path, a folder's name, a repository (ORG/NAME), one of VLMEvalKit's names or another spelling of it
+(common/names.py).
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import sys
@@ -13,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from vldock.common import hub_cache_layout, standin_choice
+from vldock.common import hub_cache_layout, names, standin_choice
 from vldock.common import weight_files as whole
 from vldock.common.cache_env import WORKSPACE
 from vldock.common.errors import EnvironmentUnfit, InputRefused, UsageError
@@ -22,7 +24,6 @@ from vldock.common.workspace import FOLDERS, ROOT_VARIABLE
 from vldock.image.weights import model_files
 from vldock.image.weights.hub_snapshots import cache_root, snapshot
 
-SHORT = {"7b": "llava_v1.5_7b", "13b": "llava_v1.5_13b", "sharegpt4v": "sharegpt4v_7b"}
 SEARCHED = ("weights", "models")  # in this order, below the root
 ADAPTER, ITS_OWN = "adapter_config.json", "non_lora_trainables.bin"
 
@@ -68,13 +69,27 @@ def resolve(name: str, environ: Mapping[str, str] = os.environ) -> ModelLocation
     Raises UsageError for a name that means nothing here, EnvironmentUnfit for a repository that is not in the cache and
     may not be downloaded.
     """
-    model = find_model(SHORT.get(name, name))
+    real = declared_name(name)
+    model = find_model(real)
     repo = model.repo if model else name
     found = _as_path(name) or _in_workspace(name, repo, workspace_root(environ))
     if found is None and not _is_repo(repo):
         raise _unknown(name, workspace_root(environ))
-    found = found or find_cached(repo, environ, name=name)
+    if found is None:
+        _print_replaced(name, real)
+        found = find_cached(repo, environ, name=real)
     return replace(found, declared=model is not None or found.repo in {known.repo for known in MODELS})
+
+
+def declared_name(name: str) -> str:
+    """Return VLMEvalKit's name of a declared model; a repository, a path or any other name as it is."""
+    return name if "/" in name else names.resolve_model(name)
+
+
+@functools.cache
+def _print_replaced(name: str, real: str) -> None:
+    """Print once per process which model was taken for another spelling."""
+    names.print_replaced([name], [real])
 
 
 def find_cached(
@@ -187,7 +202,7 @@ def _is_repo(name: str) -> bool:
 def _unknown(name: str, where: Path) -> UsageError:
     folders = [where / folder for folder in SEARCHED]
     there = sorted(path.name for folder in folders if folder.is_dir() for path in folder.iterdir() if path.is_dir())
-    known = [*there, *SHORT, *(model.name for model in MODELS)]
+    known = [*there, *(model.name for model in MODELS)]
     return UsageError(
         f"no weights are called {name!r}",
         expected=f"ORG/NAME, a folder, or one of {', '.join(dict.fromkeys(known))}",

@@ -125,7 +125,7 @@ def test_a_benchmark_in_detail_has_its_file_address_and_editions(capsys: pytest.
     assert "md5        3b6649b6a662184ea046908e5506260e" in text
 
 
-@pytest.mark.parametrize(("command", "name"), [(models_command, "cogvlm"), (benchmarks_command, "PPOE")])
+@pytest.mark.parametrize(("command", "name"), [(models_command, "cogvlmm"), (benchmarks_command, "PPOE")])
 def test_an_unknown_name_is_refused_with_the_right_one(
     command: Any, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

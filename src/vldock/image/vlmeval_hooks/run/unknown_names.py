@@ -5,28 +5,24 @@ They are reported before anything is loaded.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
+from vldock.common import names as typed
 from vldock.image.startup.data_root import lmu_data_root
 
 
-def close_matches(name: str, known: Iterable[str], *, most: int = 3) -> list[str]:
-    """Return up to `most` known names similar to `name`, in any case."""
-    by_fold = {candidate.casefold(): candidate for candidate in known}
-    return [by_fold[found] for found in difflib.get_close_matches(name.casefold(), by_fold, n=most, cutoff=0.6)]
-
-
-def describe_unknown(kind: str, names: Iterable[str], known: Collection[str], *, listing: str) -> list[str]:
+def describe_unknown(
+    kind: str, names: Iterable[str], known: Collection[str], *, listing: str, declared: Iterable[str] = ()
+) -> list[str]:
     """Return one line per unknown name.
 
-    Each has close matches, or how to list all.
+    Each has close matches, the declared ones first, or how to list all.
     """
     lines = []
     for name in names:
         if name not in known:
-            close = close_matches(name, known)
+            close = typed.suggest(name, known, declared=declared)
             hint = f"did you mean {' or '.join(close)}?" if close else f"list them with: {listing}"
             lines.append(f"unknown {kind} {name!r}: {hint}")
     return lines
@@ -36,7 +32,7 @@ def unknown_models(names: Iterable[str]) -> list[str]:
     """Return one line for each model VLMEvalKit does not know."""
     from vlmeval.config import supported_VLM
 
-    return describe_unknown("model", names, supported_VLM, listing="vlmutil mlist all")
+    return describe_unknown("model", names, supported_VLM, listing="vlmutil mlist all", declared=typed.MODELS)
 
 
 def find_hub_models(names: Iterable[str]) -> list[str]:
@@ -67,4 +63,5 @@ def unknown_benchmarks(names: Iterable[str]) -> list[str]:
     root = lmu_data_root()
     strangers = [name for name in names if not (root / f"{name}.tsv").is_file()]
     known = {*SUPPORTED_DATASETS, *supported_video_datasets}
-    return describe_unknown("benchmark", strangers, known, listing="vlmutil dlist all")
+    listing = "vlmutil dlist all"
+    return describe_unknown("benchmark", strangers, known, listing=listing, declared=typed.BENCHMARKS)
