@@ -114,14 +114,17 @@ def _clause(name: str, taken: str) -> str:
 def suggest(name: str, known: Iterable[str], *, declared: Iterable[str] = ()) -> list[str]:
     """Return up to three known names like `name`.
 
-    First those of `declared` that begin with it or differ in little, then others of `known`, all in any case.
+    First those of `declared` that begin with it or have a spelling that differs in little, then others of `known`.
     """
     from difflib import get_close_matches  # most runs need none
 
-    def similar(among: Iterable[str], cutoff: float) -> list[str]:
-        by_fold = {candidate.casefold(): candidate for candidate in among}
-        return [by_fold[found] for found in get_close_matches(name.casefold(), by_fold, n=MOST, cutoff=cutoff)]
+    def similar(candidates: dict[str, str], cutoff: float) -> list[str]:
+        return [candidates[found] for found in get_close_matches(name.casefold(), candidates, n=MOST, cutoff=cutoff)]
 
     first, folded = list(declared), fold(name)
     begins = [one for one in first if len(folded) > 1 and fold(one).startswith(folded)]
-    return list(dict.fromkeys([*begins, *similar(first, NEAR), *similar(known, CLOSE)]))[:MOST]
+    spellings = {
+        spelling.casefold(): one for one in first for spelling in (one, *MODELS.get(one, ()), *BENCHMARKS.get(one, ()))
+    }
+    close = similar({one.casefold(): one for one in known}, CLOSE)
+    return list(dict.fromkeys([*begins, *similar(spellings, NEAR), *close]))[:MOST]

@@ -73,6 +73,7 @@ def test_what_was_replaced_is_one_line(capsys: pytest.CaptureFixture[str]) -> No
     ("typed", "first"),
     [
         ("GQA_Test", "GQA_TestDev_Balanced"),
+        ("GQAX", "GQA_TestDev_Balanced"),
         ("ChartQA_TST", "ChartQA_TEST"),
         ("MMMU_DEV", "MMMU_DEV_VAL"),
         ("zzz", None),

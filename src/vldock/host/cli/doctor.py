@@ -16,7 +16,7 @@ from vldock.host.util.console import print_json
 
 
 @click.command(name="doctor")
-@options.IMAGE
+@options.IMAGE_OR_NONE
 @options.GPUS
 @options.user_option("UID:GID. Default: yours.")
 @options.json_option()

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
 from vldock.common import hub_cache_layout
-from vldock.common.errors import UsageError
+from vldock.common.errors import EnvironmentUnfit, UsageError
+from vldock.host.docker_engine import client as docker_client
+from vldock.host.images import local as local_images
 from vldock.host.util import checkout
+from vldock.host.util.console import say
 from vldock.host.util.retry import RetryPolicy
 
 Command = Callable[..., Any]
@@ -19,6 +23,7 @@ Option = Callable[[Command], Command]
 
 PATH = click.Path(path_type=Path)
 EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+IMAGE_VARIABLE = "VLDOCK_IMAGE"
 ARCHIVE_TIME = re.compile(r"\d{8}T\d{6}Z")
 
 
@@ -60,6 +65,38 @@ def cache_folder(_: click.Context, __: click.Parameter, value: Path | None) -> P
     )
 
 
+def choose_image(ctx: click.Context, _: click.Parameter, value: str | None, *, needed: bool) -> str:
+    """Return the image named by the command or VLDOCK_IMAGE, else the default that is there.
+
+    Raises EnvironmentUnfit where the engine has none and the command needs one.
+    """
+    if named := ctx.meta.get(IMAGE_VARIABLE) or value:
+        return str(named)
+    try:
+        with docker_client.open_client() as client:
+            found, remark = local_images.find_default(client)
+    except EnvironmentUnfit:  # no engine answers, which the command reports
+        return checkout.IMAGE_TAG
+    if remark:
+        say(remark)
+    if found is None and needed:
+        raise EnvironmentUnfit(
+            f"there is no image {checkout.IMAGE_TAG} here, and none with the labels of one",
+            hint="vldock build; or name one: --image NAME, VLDOCK_IMAGE=NAME",
+        )
+    return found or checkout.IMAGE_TAG
+
+
+def image_option(*, needed: bool = True) -> Option:
+    """Return the option --image; where the image is `needed`, the command is refused without one."""
+    return click.option(
+        "--image",
+        envvar=IMAGE_VARIABLE,
+        callback=partial(choose_image, needed=needed),
+        help=f"By name or id. Default: {checkout.IMAGE_TAG}, else the newest by its label. [env: {IMAGE_VARIABLE}]",
+    )
+
+
 def samples(ctx: click.Context, param: click.Parameter, value: str) -> int | None:
     """Return the number of samples; None for 'all'."""
     if value == "all":
@@ -76,10 +113,19 @@ def archive_time(_: click.Context, __: click.Parameter, value: str | None) -> st
     return value
 
 
-IMAGE = click.option(
-    "--image", default=checkout.IMAGE_TAG, show_default=True, help="Image of the engine, by name or id."
+IMAGE = image_option()
+IMAGE_OR_NONE = image_option(needed=False)
+IMAGE_ARGUMENT = combine(
+    click.option(
+        "--image",
+        "image_named",
+        is_eager=True,
+        expose_value=False,
+        callback=lambda ctx, _, value: ctx.meta.update({IMAGE_VARIABLE: value}),
+        help="The same as IMAGE.",
+    ),
+    click.argument("image", required=False, envvar=IMAGE_VARIABLE, callback=partial(choose_image, needed=True)),
 )
-IMAGE_ARGUMENT = click.argument("image", default=checkout.IMAGE_TAG)
 GPUS = click.option("--gpus", "gpus_asked", default="auto", show_default=True, help="GPUs: auto, all, none, or 0,1.")
 OUTPUTS = click.option("--outputs", type=PATH, default=Path("outputs"), show_default=True, help="Results go here.")
 DATA = click.option("--data", type=PATH, envvar="LMUData", help="Folder of benchmark TSVs. [env: LMUData]")

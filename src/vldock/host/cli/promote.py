@@ -31,6 +31,9 @@ NOTHING = "nothing was changed; add --confirm to do it"
 
 @click.command(name="promote")
 @click.argument("src", required=False)
+@click.option(
+    "--image", envvar=options.IMAGE_VARIABLE, help="In place of SRC: an image in the engine. [env: VLDOCK_IMAGE]"
+)
 @click.option("--to", required=True, metavar="DST[:TAG,...]", help="Repository HOST/NAME, and custom tags.")
 @click.option("--channel", type=click.Choice(channels.NAMES), help="Default: candidate, where DST has no tag.")
 @click.option(
@@ -51,7 +54,9 @@ NOTHING = "nothing was changed; add --confirm to do it"
 @options.registry_options
 @click.option("--confirm", is_flag=True, help="Execute the plan; without this it is only printed.")
 @options.json_option()
-def promote_command(src: str | None, to: str, channel: str | None, confirm: bool, as_json: bool, **values: Any) -> None:
+def promote_command(
+    src: str | None, image: str | None, to: str, channel: str | None, confirm: bool, as_json: bool, **values: Any
+) -> None:
     """Copy a verified image by digest, then move its channel's tag. Never rebuilds.
 
     SRC is an image in the engine (vldock:4.37), in a registry (HOST/NAME:TAG) or saved (tar:FILE). Channels, their
@@ -84,6 +89,7 @@ def promote_command(src: str | None, to: str, channel: str | None, confirm: bool
         rollback, done = workflow.rollback(target, tags[0], demands, setup, confirm=confirm, show=show)
         _finish(rollback.as_json(), done, as_json)
         return
+    src = src or (f"engine:{image}" if image else None)
     if src is None:
         raise UsageError("no image to promote", expected="SRC: vldock:4.37, HOST/NAME:TAG or tar:FILE")
     more = {name: values[name] for name in ("move", "require_gpu", "sbom")}

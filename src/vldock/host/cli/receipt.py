@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
 from pathlib import Path
 
@@ -102,7 +103,7 @@ def show_command(receipt: Path, as_json: bool) -> None:
 
 @receipt_group.command(name="check")
 @click.argument("receipt", type=options.PATH)
-@click.option("--image", help="An image in the engine.")
+@click.option("--image", help="An image in the engine. [env: VLDOCK_IMAGE, where none of the three is named]")
 @click.option("--registry", help="An image in a registry, HOST/NAME:TAG or @DIGEST; every byte is read.")
 @click.option("--tar", type=options.PATH, help="A saved image (docker save), '-' for standard input.")
 @options.PUBLIC_KEYS
@@ -159,6 +160,8 @@ def check_command(
 
 
 def _subject(image: str | None, registry: str | None, tar: Path | None) -> Source:
+    if image is None and registry is None and tar is None:
+        image = os.environ.get(options.IMAGE_VARIABLE)
     named = [value for value in (image, registry, tar) if value is not None]
     if len(named) != 1:
         raise UsageError(f"{len(named)} images to check against", expected="one of --image, --registry, --tar")

@@ -14,7 +14,7 @@ from vldock.host.util.console import print_json
 
 
 @click.command(name="version")
-@options.IMAGE
+@options.IMAGE_OR_NONE
 @options.json_option()
 def version_command(image: str, as_json: bool) -> None:
     """Print versions of vldock and engine, and the image's labels.

@@ -10,7 +10,10 @@ from vldock.common.errors import EnvironmentUnfit
 from vldock.host.errors import error_text
 from vldock.host.images import archive
 from vldock.host.images.identity import ImageIdentity
+from vldock.host.util import checkout
 
+LABELS = ["org.opencontainers.image.title=vldock", "vldock.stage=promote"]  # of the Dockerfile's last stage
+UNTAGGED = "<none>:<none>"
 SAVE_SECONDS = 3600  # an engine writes all layers to its own folder before its first byte
 CONTAINERD_STORE = "io.containerd.snapshotter.v1"
 
@@ -26,6 +29,27 @@ def find(client: Any, reference: str, *, hint: str = "docker images; a registry'
         return client.images.get(reference)
     except ImageNotFound as error:
         raise EnvironmentUnfit(f"there is no image {reference} here", hint=hint) from error
+
+
+def find_default(client: Any) -> tuple[str | None, str | None]:
+    """Return the image to use where none is named, and a remark on the choice.
+
+    It is vldock:4.37; without that, the newest with a tag and the labels of this project's whole image. None without
+    either.
+    """
+    from docker.errors import ImageNotFound
+
+    try:
+        client.images.get(checkout.IMAGE_TAG)
+    except ImageNotFound:
+        found = client.api.images(filters={"label": LABELS})
+        named = [(image["Created"], tag) for image in found for tag in image["RepoTags"] or () if tag != UNTAGGED]
+        if not named:
+            return None, None
+        newest = max(named)[1]
+        others = f", the newest of {len(named)}" if len(named) > 1 else ""
+        return newest, f"image: {newest}, found by its label{others}; --image names another"
+    return checkout.IMAGE_TAG, None
 
 
 def read_identity(client: Any, image: Any) -> ImageIdentity:
