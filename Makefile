@@ -24,7 +24,7 @@ build: setup     ## the image vldock:4.37, verified as it is built
 demo: setup      ## fresh machine to 40 evaluated cells: engine, base, image, matrix on the stand-ins, no network
 	@scripts/run_demo.sh
 
-train-demo:      ## a tiny LLaVA-NeXT on a CPU: trained, killed, resumed, exported, evaluated (minutes)
+train-demo: setup  ## a tiny LLaVA-NeXT on a CPU: trained, killed, resumed, exported, evaluated (minutes)
 	@scripts/train_demo.sh
 
 clean: setup     ## remove vldock's containers and images, by label

@@ -16,4 +16,5 @@ if [ "${1:-}" ] && [ "${1#-}" = "$1" ]; then
     set -- /config.yaml "$@"
 fi
 docker=$(.venv/bin/python -c 'from vldock.host.docker_engine.docker_cli import require_builder; print(require_builder().path)')
-exec "$docker" run "${options[@]}" "${VLDOCK_IMAGE:-vldock:4.37}" /workspace/scripts/total_train.sh "$@"
+image=$(.venv/bin/vldock version --tag)
+exec "$docker" run "${options[@]}" "$image" /workspace/scripts/total_train.sh "$@"

@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-work=${1:-outputs/train-demo} image=${VLDOCK_IMAGE:-vldock:4.37}
+work=${1:-outputs/train-demo} image=$(.venv/bin/vldock version --tag)
 [ ! -e "$work/demo.yaml" ] || { echo "error: $work holds an earlier demonstration; remove it, or name another folder" >&2; exit 2; }
 mkdir -p "$work" && work=$(realpath "$work")
 read -ra more <<< "${VLDOCK_DEMO_OPTIONS:-}"

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from vldock import __version__
+from vldock.common.errors import EnvironmentUnfit
 from vldock.host import doctor
 from vldock.host.cli import options
 from vldock.host.docker_engine import client as docker_client
@@ -15,14 +16,16 @@ from vldock.host.util.console import print_json
 
 @click.command(name="version")
 @options.IMAGE_OR_NONE
+@click.option("--tag", "tag_only", is_flag=True, help="Print the image's name only, for scripts; exit 3 without one.")
 @options.json_option()
-def version_command(image: str, as_json: bool) -> None:
+def version_command(image: str, tag_only: bool, as_json: bool) -> None:
     """Print versions of vldock and engine, and the image's labels.
 
     \b
     Examples:
       vldock version
       vldock version --json
+      docker run --rm $(vldock version --tag) python -m vldock.image doctor
     """
     status = docker_client.status()
     facts: dict[str, Any] = {"vldock": __version__, "engine": status.version, "image": None}
@@ -35,6 +38,11 @@ def version_command(image: str, as_json: bool) -> None:
                 facts["image"] = {"tag": image, "id": found.id, **doctor.read_labels(found)}
             except ImageNotFound:
                 pass
+    if tag_only:
+        if facts["image"] is None:
+            raise EnvironmentUnfit(f"there is no image {image} here", hint="vldock build")
+        click.echo(image)
+        return
     if as_json:
         print_json(facts)
         return

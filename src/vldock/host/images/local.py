@@ -43,7 +43,8 @@ def find_default(client: Any) -> tuple[str | None, str | None]:
         client.images.get(checkout.IMAGE_TAG)
     except ImageNotFound:
         found = client.api.images(filters={"label": LABELS})
-        named = [(image["Created"], tag) for image in found for tag in image["RepoTags"] or () if tag != UNTAGGED]
+        tags = [(image["Created"], [tag for tag in image["RepoTags"] or () if tag != UNTAGGED]) for image in found]
+        named = [(created, min(ours)) for created, ours in tags if ours]
         if not named:
             return None, None
         newest = max(named)[1]
