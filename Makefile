@@ -34,7 +34,7 @@ clean: setup     ## remove vldock's containers and images, by label
 check: setup     ## generated text, formatting, types, imports, Dockerfile, shell: writes nothing
 	@scripts/run_checks.sh
 
-test: setup      ## everything: unit, image build with its in-image tests, docker tests with the matrix of 140 cells
+test: setup      ## everything: unit, image build with its in-image tests, docker tests with the matrix of 168 cells
 	@scripts/run_tests.sh
 
 test-unit: setup ## unit tests and static checks only: seconds

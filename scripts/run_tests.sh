@@ -36,12 +36,12 @@ if [ "$what" = image ]; then
     tests "$vldock" verify --group inside --group gpu
 fi
 if [ "$what" = all ]; then
-    step "verify: the image from outside and inside, and the matrix of 140 cells"
+    step "verify: the image from outside and inside, and the matrix of 168 cells"
     tests "$vldock" verify
     step "docker tests of the harness itself"
     tests "${pytest[@]}" tests/docker -m "not verify"
 fi
 if [ "$what" = docker ]; then
-    step "docker tests: containers, users, refusals, the matrix of 140 cells"
+    step "docker tests: containers, users, refusals, the matrix of 168 cells"
     tests "${pytest[@]}" tests/docker
 fi

@@ -1,4 +1,4 @@
-"""The matrix of all seven models and 24 benchmarks on the stand-ins: killed midway, started again, complete; and its files."""
+"""The matrix of seven models and 24 benchmarks on the stand-ins: killed midway, started again, complete."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import sys
 
-from vldock.common.errors import EnvironmentUnfit, VldockError
+from vldock.common.errors import EnvironmentUnfit, EvaluationFailed, VldockError
 from vldock.image.session import client, socket_paths
 from vldock.image.startup import foreign_python
 from vldock.image.vlmeval_hooks.models import own_models
@@ -43,7 +43,8 @@ def main(argv: list[str]) -> int:
 def _run(argv: list[str]) -> int:
     foreign_python.refuse_foreign(os.environ)
     argv = typed_names.resolve(own_models.extract_folders(argv, os.environ), os.environ)
-    if client.may_attach(argv, os.environ) and socket_paths.exists(os.environ):
+    session = socket_paths.exists(os.environ)
+    if session and client.may_attach(argv, os.environ):
         status = client.attach(argv, os.environ)
         if status is not None:
             return status
@@ -55,7 +56,19 @@ def _run(argv: list[str]) -> int:
     from vlmeval import run
 
     own_models.register(os.environ)
-    return int(run.main() or 0)
+    status = int(run.main() or 0)
+    if status <= EvaluationFailed.exit_code and not session and client.may_attach(argv, os.environ) and _is_exec():
+        print("hint: on the host, `vldock session start` keeps the model loaded between runs", file=sys.stderr)
+    return status
+
+
+def _is_exec() -> bool:
+    """Return whether the container was started for something else, and outlives this run."""
+    try:
+        with open("/proc/1/cmdline", "rb") as stream:  # noqa: PTH123
+            return b"run.py" not in stream.read()
+    except OSError:
+        return False
 
 
 def check_arguments(argv: list[str]) -> None:
