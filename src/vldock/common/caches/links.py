@@ -32,7 +32,7 @@ def join_layouts(cache: Path) -> None:
     _make(home)
     for name in VIEWS:
         _link(".", home / name)
-    if outer.is_dir():
+    if _is_folder(outer):
         _link(f"../{ARROW}", inner)
     _make(inner)
     _link(f"{HOME}/{ARROW}", outer)
@@ -49,7 +49,7 @@ def list_views(home: Path) -> tuple[Path, ...]:
     """Return the folders of a HF_HOME that may hold repositories, each real folder once."""
     found: dict[str, Path] = {}
     for path in (home, *(home / name for name in VIEWS)):
-        if os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises below a closed folder
+        if _is_folder(path):
             found.setdefault(os.path.realpath(path), path)
     return tuple(found.values())
 
@@ -93,7 +93,7 @@ def _link_children(folders: Collection[Path], wanted: Callable[[str], bool]) -> 
 
 
 def _distinct(folders: Collection[Path]) -> list[Path]:
-    return [Path(real) for real in dict.fromkeys(os.path.realpath(folder) for folder in folders if folder.is_dir())]
+    return [Path(real) for real in dict.fromkeys(os.path.realpath(folder) for folder in folders if _is_folder(folder))]
 
 
 def _drop_dangling(there: list[Path], wanted: Callable[[str], bool]) -> None:
@@ -117,7 +117,11 @@ def _names(folder: Path, wanted: Callable[[str], bool], *, dangling: bool = Fals
         return []
     if dangling:
         return [one.name for one in entries if one.is_symlink() and not os.path.exists(one.path)]  # noqa: PTH110
-    return [one.name for one in entries if one.is_dir()]
+    return [one.name for one in entries if _is_folder(Path(one.path))]
+
+
+def _is_folder(path: Path) -> bool:
+    return os.path.isdir(path)  # noqa: PTH112 - Path.is_dir raises below a closed folder
 
 
 def _make(folder: Path) -> None:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 from huggingface_hub import scan_cache_dir
+from support.paths import ROOT
 
 from vldock.common.caches import links
 
@@ -93,3 +98,19 @@ def test_a_cache_that_cannot_be_linked_has_the_view_that_shows_all(tmp_path: Pat
     assert links.find_view(home, home) == tmp_path / HUB
     put(home, "models--o--flat")
     assert links.find_view(home, home) is None
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become another user")
+def test_a_cache_closed_to_this_user_is_left_to_the_check_of_folders() -> None:
+    with tempfile.TemporaryDirectory() as folder:  # mode 700, root's
+        code = f"""
+import os, sys; sys.path.insert(0, {str(ROOT / "src")!r})
+from pathlib import Path
+from vldock.common.caches import links
+os.setgid(54321); os.setuid(54321)
+links.join_layouts(Path({folder!r}))
+print(links.find_view(Path({folder!r}), Path({folder!r})))
+"""
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+        assert (done.stdout, done.stderr) == (f"{folder}\n", "")
