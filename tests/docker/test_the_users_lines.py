@@ -18,12 +18,13 @@ from support.users_lines import Section
 HERE = Path(__file__).parent
 SECTIONS = users_lines.read_sections(HERE / "the_users_lines.md")
 USERS_TAG = "ghcr.io/gwleee/spectravision:4.37"
-# what this machine lacks is left out of the user's own docker line: a GPU, the network, the real weights
+# what this machine lacks is left out of the user's own docker line: a GPU, a terminal, the network, the real weights
 DOCKER = """#!/bin/bash
 words=()
 while [ $# -gt 0 ]; do
     case "$1" in
         --gpus) shift ;;
+        -it) words+=(-i) ;;
         run) words+=(run --network none --label vldock.test.run={run} -e VLDOCK_STANDIN=1) ;;
         *) words+=("$1") ;;
     esac

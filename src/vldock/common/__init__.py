@@ -2,7 +2,7 @@
 
 Imported on both sides, some modules at every start of a container or of run.py: those import nothing slow.
 
-Facts: matrix (models, benchmarks), names (other spellings, test splits), cache_env (cache variables), image_paths,
+Facts: matrix (models, benchmarks), names/ (spellings, test splits), cache_env (cache variables), image_paths,
 prompt_style, build_digest.
 Records: cell_record, passport, equality (two prediction files), check (one finding), errors (the exception tree).
 Settings: inference_options, standin_choice, dot_env (reads .env), env_files (writes .env), workspace, workspace_cli.

@@ -49,6 +49,13 @@ def _run(argv: list[str]) -> int:
         if status is not None:
             return status
     check_arguments(argv)
+    status = _run_here(argv)
+    if status <= EvaluationFailed.exit_code and not session and client.may_attach(argv, os.environ) and _is_exec():
+        print("hint: on the host, `vldock session start` keeps the model loaded between runs", file=sys.stderr)
+    return status
+
+
+def _run_here(argv: list[str]) -> int:
     from vldock.image.startup import prepare as startup
 
     startup.prepare()
@@ -56,10 +63,7 @@ def _run(argv: list[str]) -> int:
     from vlmeval import run
 
     own_models.register(os.environ)
-    status = int(run.main() or 0)
-    if status <= EvaluationFailed.exit_code and not session and client.may_attach(argv, os.environ) and _is_exec():
-        print("hint: on the host, `vldock session start` keeps the model loaded between runs", file=sys.stderr)
-    return status
+    return int(run.main() or 0)
 
 
 def _is_exec() -> bool:

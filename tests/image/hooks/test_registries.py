@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from vldock.common import names
 from vldock.common.matrix import BENCHMARKS, MODELS, Benchmark, Model
+from vldock.common.names import spellings, test_splits
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.name)
@@ -48,9 +48,9 @@ def test_no_name_of_vlmevalkits_is_replaced_but_mmbench() -> None:
 
     benchmarks = {*SUPPORTED_DATASETS, *supported_video_datasets}
 
-    assert {name for name in benchmarks if names.resolve_benchmark(name) != name} == names.REPLACED
-    assert {name for name in supported_VLM if names.resolve_model(name) != name} == set()
-    assert benchmarks >= names.OTHERS
+    assert {name for name in benchmarks if spellings.resolve_benchmark(name) != name} == test_splits.REPLACED
+    assert {name for name in supported_VLM if spellings.resolve_model(name) != name} == set()
+    assert benchmarks >= spellings.OTHERS
 
 
 def test_the_unscored_are_those_run_py_does_not_evaluate() -> None:
@@ -61,5 +61,5 @@ def test_the_unscored_are_those_run_py_does_not_evaluate() -> None:
     branches = source[source.index("# Prepare Submission Files") : source.index("mmbench_evaluation_requires")]
     named = {text for text in re.findall(r"'([^' ]+)'", branches) if text in SUPPORTED_DATASETS}
 
-    assert named | {"MMT-Bench_ALL_MI"} == set(names.UNSCORED)  # run.py asks for a part of that name
-    assert {other for other in names.UNSCORED.values() if other} <= set(SUPPORTED_DATASETS)
+    assert named | {"MMT-Bench_ALL_MI"} == set(test_splits.UNSCORED)  # run.py asks for a part of that name
+    assert {other for other in test_splits.UNSCORED.values() if other} <= set(SUPPORTED_DATASETS)

@@ -7,8 +7,9 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from vldock.common import cpu_memory, hub_cache_layout, names
+from vldock.common import cpu_memory, hub_cache_layout
 from vldock.common.errors import EnvironmentUnfit, UsageError
+from vldock.common.names import spellings
 from vldock.host.docker_engine.client import EngineStatus
 
 DRIVER = Path("/proc/driver/nvidia/version")
@@ -70,6 +71,6 @@ def named_models(argv: Iterable[str]) -> Iterator[str]:
         option, _, value = word.partition("=")
         if word.startswith("-"):
             follows = option in ("--model", "-m")
-            yield from [names.resolve_model(value)] if follows and value else []
+            yield from [spellings.resolve_model(value)] if follows and value else []
         elif follows:
-            yield names.resolve_model(word)
+            yield spellings.resolve_model(word)

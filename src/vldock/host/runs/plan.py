@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any
 
-from vldock.common import inference_options, matrix, names, standin_choice
+from vldock.common import inference_options, matrix, standin_choice
 from vldock.common.cell_record import Cell
 from vldock.common.errors import UsageError
+from vldock.common.names import spellings
 from vldock.common.prompt_style import UPSTREAM
 
 
@@ -74,7 +75,7 @@ def choose_models(text: str | None, *, standin: bool) -> tuple[str, ...]:
     Raises UsageError for an undeclared name, and for a model without a stand-in where one is requested.
     """
     known = [model.name for model in matrix.MODELS]
-    chosen = known if text == "all" else _resolve(_split(text), names.resolve_model)
+    chosen = known if text == "all" else _resolve(_split(text), spellings.resolve_model)
     chosen = chosen or [model.name for model in matrix.matrix_models()]
     _refuse_unknown("model", chosen, known)
     if standin:
@@ -89,7 +90,7 @@ def choose_benchmarks(text: str) -> tuple[str, ...]:
     """
     if text in ("all", "all24"):
         return tuple(item.name for item in matrix.matrix_benchmarks(extra=text == "all24"))
-    chosen = _resolve(_split(text), names.resolve_benchmark)
+    chosen = _resolve(_split(text), spellings.resolve_benchmark)
     _refuse_unknown("benchmark", chosen, [item.name for item in matrix.BENCHMARKS])
     return tuple(chosen)
 
@@ -101,14 +102,14 @@ def _split(text: str | None) -> list[str]:
 def _resolve(typed: list[str], resolve: Callable[[str], str]) -> list[str]:
     """Return VLMEvalKit's names, each once; print which were taken for other spellings."""
     taken = [resolve(name) for name in typed]
-    names.print_replaced(typed, taken)
+    spellings.print_replaced(typed, taken)
     return list(dict.fromkeys(taken))
 
 
 def _refuse_unknown(kind: str, chosen: Iterable[str], known: Sequence[str]) -> None:
     for name in chosen:
         if name not in known:
-            close = names.suggest(name, known, declared=known)
+            close = spellings.suggest(name, known, declared=known)
             raise UsageError(
                 f"unknown {kind}: {name}",
                 expected=", ".join(known),

@@ -22,7 +22,7 @@ from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 
-from vldock.common import names
+from vldock.common.names import spellings
 from vldock.image import cuda_device
 from vldock.image.answering import options
 from vldock.image.engines.shared_model import SharedModel
@@ -99,9 +99,9 @@ def main(args: argparse.Namespace) -> int:
 
 def _resolve_names(args: argparse.Namespace) -> tuple[str, list[str]]:
     """Return VLMEvalKit's names of the model and the benchmarks."""
-    model, data = names.resolve_model(args.model), [names.resolve_benchmark(name) for name in args.data]
+    model, data = spellings.resolve_model(args.model), [spellings.resolve_benchmark(name) for name in args.data]
     if ranks.rank() == 0:
-        names.print_replaced([args.model, *args.data], [model, *data])
+        spellings.print_replaced([args.model, *args.data], [model, *data])
     return model, data
 
 

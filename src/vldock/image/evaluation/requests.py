@@ -10,10 +10,11 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from vldock.common import names, standin_choice
+from vldock.common import standin_choice
 from vldock.common.cell_record import Cell
 from vldock.common.errors import UsageError
 from vldock.common.matrix import BENCHMARKS, MODELS, Benchmark, find_benchmark, find_model
+from vldock.common.names import spellings
 from vldock.image.evaluation.cell import CellJob
 from vldock.image.evaluation.cell_identity import NOT_YET, cell_identity
 from vldock.image.vlmeval_hooks.models import requirements
@@ -76,7 +77,7 @@ def require_model(name: str) -> None:
 
 def unknown_name(kind: str, name: str, known: list[str]) -> UsageError:
     """Return the error for an unknown name, with similar names."""
-    close = names.suggest(name, known, declared=known)
+    close = spellings.suggest(name, known, declared=known)
     hint = f"did you mean {' or '.join(close)}?" if close else "run.py evaluates whatever else VLMEvalKit knows"
     return UsageError(f"unknown {kind}: {name}", expected=", ".join(sorted(known)), hint=hint)
 

@@ -8,8 +8,9 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from vldock.common import names, standin_choice
+from vldock.common import standin_choice
 from vldock.common.errors import EnvironmentUnfit, InputRefused, UsageError
+from vldock.common.names import spellings
 from vldock.image.session import client, message_stream, socket_paths
 from vldock.image.startup import foreign_python
 
@@ -51,8 +52,8 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _resolve_models(typed: list[str]) -> list[str]:
-    taken = [names.resolve_model(name) for name in typed]
-    names.print_replaced(typed, taken)
+    taken = [spellings.resolve_model(name) for name in typed]
+    spellings.print_replaced(typed, taken)
     return taken
 
 

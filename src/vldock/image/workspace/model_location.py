@@ -2,7 +2,7 @@
 
 The workspace is $WORKSPACE_ROOT, /workspace where it is not set; the cache is the one `from_pretrained` reads. A name
 is a path, a folder's name, a repository (ORG/NAME), one of VLMEvalKit's names or another spelling of it
-(common/names.py).
+(common/names/spellings.py).
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from vldock.common import hub_cache_layout, names, standin_choice
+from vldock.common import hub_cache_layout, standin_choice
 from vldock.common import weight_files as whole
 from vldock.common.cache_env import WORKSPACE
 from vldock.common.errors import EnvironmentUnfit, InputRefused, UsageError
 from vldock.common.matrix import MODELS, find_model
+from vldock.common.names import spellings
 from vldock.common.workspace import FOLDERS, ROOT_VARIABLE
 from vldock.image.weights import model_files
 from vldock.image.weights.hub_snapshots import cache_root, snapshot
@@ -83,13 +84,13 @@ def resolve(name: str, environ: Mapping[str, str] = os.environ) -> ModelLocation
 
 def declared_name(name: str) -> str:
     """Return VLMEvalKit's name of a declared model; a repository, a path or any other name as it is."""
-    return name if "/" in name else names.resolve_model(name)
+    return name if "/" in name else spellings.resolve_model(name)
 
 
 @functools.cache
 def _print_replaced(name: str, real: str) -> None:
     """Print once per process which model was taken for another spelling."""
-    names.print_replaced([name], [real])
+    spellings.print_replaced([name], [real])
 
 
 def find_cached(

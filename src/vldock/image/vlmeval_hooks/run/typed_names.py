@@ -8,8 +8,8 @@ from __future__ import annotations
 import os
 import sys
 
-from vldock.common import names
 from vldock.common.errors import UsageError
+from vldock.common.names import spellings, test_splits
 from vldock.image.vlmeval_hooks.models import own_models
 
 TYPE_CHECKING = False  # typing's, which would import it
@@ -32,14 +32,14 @@ def resolve(argv: list[str], environ: Mapping[str, str]) -> list[str]:
     for place, option, value in values:
         real = value
         if option == "--model" and value not in own:
-            real = names.resolve_model(value)
+            real = spellings.resolve_model(value)
         elif option == "--data":
             real = _resolve_benchmark(value, environ, infer=infer)
-            said += [f"{value} {SUBMITTED}"] if value in names.SUBMITTED and not infer else []
+            said += [f"{value} {SUBMITTED}"] if value in test_splits.SUBMITTED and not infer else []
         words[place] = words[place].removesuffix(value) + real
         taken.append(real)
     if environ.get("RANK", "0") == "0":
-        names.print_replaced([value for _, _, value in values], taken, *said)
+        spellings.print_replaced([value for _, _, value in values], taken, *said)
     return words
 
 
@@ -56,19 +56,23 @@ def _values(argv: list[str]) -> Iterator[tuple[int, str, str]]:
 
 
 def _resolve_benchmark(name: str, environ: Mapping[str, str], *, infer: bool) -> str:
-    if name in names.UNSCORED:
-        if infer or name in names.SUBMITTED or (name.startswith(OFFICIAL) and _has_answers(_table(name, environ))):
+    if name in test_splits.UNSCORED:
+        if (
+            infer
+            or name in test_splits.SUBMITTED
+            or (name.startswith(OFFICIAL) and _has_answers(_table(name, environ)))
+        ):
             return name
-        real = names.resolve_benchmark(name)
+        real = spellings.resolve_benchmark(name)
         if real == name:
             raise _unscored(name)
         return real
-    real = names.resolve_benchmark(name)
+    real = spellings.resolve_benchmark(name)
     return name if real != name and os.path.isfile(_table(name, environ)) else real  # noqa: PTH113
 
 
 def _unscored(name: str) -> UsageError:
-    other = names.UNSCORED[name]
+    other = test_splits.UNSCORED[name]
     why = "its answers are not public" if other else "VLMEvalKit has no evaluation of it"
     scored = f"--data {other}, or " if other else ""
     return UsageError(f"--data {name}: {why}, nothing would be scored", hint=f"{scored}--mode infer to predict only")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from vldock.common import names as typed
+from vldock.common.names import spellings
 from vldock.image.startup.data_root import lmu_data_root
 
 
@@ -22,7 +22,7 @@ def describe_unknown(
     lines = []
     for name in names:
         if name not in known:
-            close = typed.suggest(name, known, declared=declared)
+            close = spellings.suggest(name, known, declared=declared)
             hint = f"did you mean {' or '.join(close)}?" if close else f"list them with: {listing}"
             lines.append(f"unknown {kind} {name!r}: {hint}")
     return lines
@@ -32,7 +32,7 @@ def unknown_models(names: Iterable[str]) -> list[str]:
     """Return one line for each model VLMEvalKit does not know."""
     from vlmeval.config import supported_VLM
 
-    return describe_unknown("model", names, supported_VLM, listing="vlmutil mlist all", declared=typed.MODELS)
+    return describe_unknown("model", names, supported_VLM, listing="vlmutil mlist all", declared=spellings.MODELS)
 
 
 def find_hub_models(names: Iterable[str]) -> list[str]:
@@ -64,4 +64,4 @@ def unknown_benchmarks(names: Iterable[str]) -> list[str]:
     strangers = [name for name in names if not (root / f"{name}.tsv").is_file()]
     known = {*SUPPORTED_DATASETS, *supported_video_datasets}
     listing = "vlmutil dlist all"
-    return describe_unknown("benchmark", strangers, known, listing=listing, declared=typed.BENCHMARKS)
+    return describe_unknown("benchmark", strangers, known, listing=listing, declared=spellings.BENCHMARKS)

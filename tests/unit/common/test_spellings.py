@@ -1,10 +1,11 @@
-"""Names as people type them become VLMEvalKit's; unknown ones come with near ones."""
+"""Names people type become VLMEvalKit's; unknown ones come with near ones."""
 
 from __future__ import annotations
 
 import pytest
 
-from vldock.common import matrix, names
+from vldock.common import matrix
+from vldock.common.names import spellings
 
 MODELS = {
     "llava_v1.5_7b": ("LLaVA-1.5-7B", "llava-v1.5-7b", "liuhaotian/llava-v1.5-7b", "LLaVA 1.5 7b"),
@@ -38,33 +39,33 @@ BENCHMARKS = {
 
 @pytest.mark.parametrize(("name", "typed"), [(name, one) for name in MODELS for one in MODELS[name]])
 def test_a_model_is_known_by_the_names_people_type(name: str, typed: str) -> None:
-    assert names.resolve_model(typed) == name
+    assert spellings.resolve_model(typed) == name
 
 
 @pytest.mark.parametrize(("name", "typed"), [(name, one) for name in BENCHMARKS for one in BENCHMARKS[name]])
 def test_a_benchmark_is_known_by_the_names_people_type(name: str, typed: str) -> None:
-    assert names.resolve_benchmark(typed) == name
+    assert spellings.resolve_benchmark(typed) == name
 
 
 def test_the_table_has_each_declared_name_and_leaves_it_as_it_is() -> None:
-    assert list(names.MODELS) == [names.resolve_model(model.name) for model in matrix.MODELS]
-    assert list(names.BENCHMARKS) == [names.resolve_benchmark(one.name) for one in matrix.BENCHMARKS]
+    assert list(spellings.MODELS) == [spellings.resolve_model(model.name) for model in matrix.MODELS]
+    assert list(spellings.BENCHMARKS) == [spellings.resolve_benchmark(one.name) for one in matrix.BENCHMARKS]
 
 
 def test_no_spelling_is_of_two_names() -> None:
-    for table in (names.MODELS, names.BENCHMARKS):
-        pairs = {(names.fold(one), name) for name, others in table.items() for one in (name, *others)}
+    for table in (spellings.MODELS, spellings.BENCHMARKS):
+        pairs = {(spellings.fold(one), name) for name, others in table.items() for one in (name, *others)}
         assert len(dict(pairs)) == len(pairs)
 
 
 @pytest.mark.parametrize("name", ["MMBench_dev_en", "DocVQA_TEST", "CCOCR", "llava_v1.5_7bb", "MyTable"])
 def test_another_name_stays_as_it_is(name: str) -> None:
-    assert (names.resolve_benchmark(name), names.resolve_model(name)) == (name, name)
+    assert (spellings.resolve_benchmark(name), spellings.resolve_model(name)) == (name, name)
 
 
 def test_what_was_replaced_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    names.print_replaced(["LLaVA-1.5-7B", "POPE", "GQA"], ["llava_v1.5_7b", "POPE", "GQA_TestDev_Balanced"])
-    names.print_replaced(["POPE"], ["POPE"])
+    spellings.print_replaced(["LLaVA-1.5-7B", "POPE", "GQA"], ["llava_v1.5_7b", "POPE", "GQA_TestDev_Balanced"])
+    spellings.print_replaced(["POPE"], ["POPE"])
 
     assert capsys.readouterr().err == "LLaVA-1.5-7B is llava_v1.5_7b; GQA is GQA_TestDev_Balanced\n"
 
@@ -80,8 +81,8 @@ def test_what_was_replaced_is_one_line(capsys: pytest.CaptureFixture[str]) -> No
     ],
 )
 def test_declared_names_are_suggested_first(typed: str, first: str | None) -> None:
-    known = ["ChartQAPro", "ChartQA_TESTS", "MMMB", "MMDU", *names.BENCHMARKS]
+    known = ["ChartQAPro", "ChartQA_TESTS", "MMMB", "MMDU", *spellings.BENCHMARKS]
 
-    found = names.suggest(typed, known, declared=names.BENCHMARKS)
+    found = spellings.suggest(typed, known, declared=spellings.BENCHMARKS)
 
     assert found[:1] == ([first] if first else [])
