@@ -71,3 +71,21 @@ def test_without_vlmevalkit_it_says_where_to_run(
 
     assert run_py.main(["--help"]) == 3
     assert "hint: run it in the container" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("status", "in_exec", "more", "hinted"),
+    [(0, True, [], True), (1, True, [], True), (2, True, [], False), (0, False, [], False),
+     (0, True, ["--no-worker"], False)],
+)  # fmt: skip
+@pytest.mark.usefixtures("upstream")
+def test_a_run_in_a_container_that_lasts_names_the_session(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], status: int, in_exec: bool, more: list[str],
+    hinted: bool,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(run_py, "_run_here", lambda argv: status)
+    monkeypatch.setattr(run_py, "_is_exec", lambda: in_exec)
+    monkeypatch.setattr(run_py, "check_arguments", lambda argv: None)
+
+    assert run_py.main(["--data", "POPE", "--model", "m", *more]) == status
+    assert ("`vldock session start`" in capsys.readouterr().err) == hinted
