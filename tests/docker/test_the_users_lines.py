@@ -92,7 +92,13 @@ def on_host(section: Section, clone: Path, users_tag: Path, image: Any) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("section", [pytest.param(each, id=each.name) for each in SECTIONS])
+def as_parameter(section: Section) -> Any:
+    """Return the section as a test's parameter; those on the host share the user's tag, and run one after the other."""
+    alone = [pytest.mark.xdist_group("the user's tag")] if section.where.split()[0] == "host" else []
+    return pytest.param(section, id=section.name, marks=alone)
+
+
+@pytest.mark.parametrize("section", map(as_parameter, SECTIONS))
 def test_the_lines_do_what_the_file_says(
     section: Section,
     start_container: Callable[..., TrackedContainer],
