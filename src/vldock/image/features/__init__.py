@@ -12,6 +12,7 @@ towers            models and processors of a build      processor         LLaVA'
 picture_rows      rows of a data set                    picture_loader    their pixels, in worker processes
 prompt_features   hidden states for a prompt            for_evaluation    bit-exact features of an evaluation
 lookup            data sets and batches of features     progress          a build's progress lines
+pt_files          one .pt file for each row
 """
 
 from vldock.image.features.cache import FeatureCache, default_root
