@@ -20,6 +20,7 @@ from vldock.common.errors import InputRefused, UsageError
 from vldock.image.__main__ import main
 from vldock.image.features import build, fsck, lookup, picture_rows, shards, torchrun_store, towers
 from vldock.image.features.cache import FeatureCache
+from vldock.image.features.model_choice import ModelChoice, open_model
 from vldock.image.features.space import Entry
 from vldock.image.standin import ASSETS
 
@@ -168,3 +169,30 @@ def test_for_an_evaluation_nothing_is_rounded_and_every_picture_is_alone(
     assert (done.exitcode, shard.space.dtype) == (0, "float32")
     assert shard.space.computed.endswith("one at a time")
     assert torch.equal(found, tower.encode(pixels[None])[0])
+
+
+def test_resized_pictures_are_another_space_and_other_features(
+    pictures: list[picture_rows.ImageRow], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["features", "build", "--model", str(TOWER), "--images", str(pictures[0].path.parent)]
+    command += ["--cache", str(tmp_path / "cache"), "--as-json"]
+
+    said = []
+    for words in ([], ["--resize", "36x64"], ["--resize", "64x36"], ["--resize", "36x64"]):
+        assert main([*command, *words]) == 0
+        said.append(json.loads(capsys.readouterr().out))
+
+    tower, processor = towers.open_tower(str(TOWER))
+    resized = Image.open(pictures[2].path).resize((64, 36), Image.Resampling.BICUBIC)
+    model, wanted = open_model(ModelChoice(str(TOWER), resize="36x64"))
+    with FeatureCache(tmp_path / "cache", towers.space_of(model, wanted)) as cache:
+        found = lookup.CachedPictures(pictures, cache)[2].features
+    assert [one["computed"] for one in said] == [7, 7, 7, 0]
+    assert torch.equal(found, tower.encode(processor(resized)[None])[0].half())
+
+
+@pytest.mark.parametrize("size", ["360", "0x640", "360x", "360X640", "-1x5"])
+def test_a_size_that_is_none_is_refused(size: str, pictures: list[picture_rows.ImageRow]) -> None:
+    command = ["features", "build", "--model", str(TOWER), "--images", str(pictures[0].path.parent)]
+
+    assert main([*command, f"--resize={size}"]) == 2

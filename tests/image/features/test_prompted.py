@@ -12,7 +12,7 @@ from tiny_model import _verifier
 
 from vldock.common.errors import InputRefused, UsageError
 from vldock.image.__main__ import main
-from vldock.image.features import build, picture_rows, prompt_features, towers
+from vldock.image.features import build, lookup, picture_rows, prompt_features, pt_files, towers
 from vldock.image.features.cache import FeatureCache
 from vldock.image.features.picture_rows import decode, sha256_of
 from vldock.image.features.processor import ClipProcessor
@@ -154,3 +154,34 @@ def test_prompts_of_rows_need_rows(checkpoint: str, conversations: Path, tmp_pat
     ]
 
     assert main([*words, "--prompt-key", "instruction"]) == 2
+
+
+def test_the_mean_is_over_every_position(checkpoint: str, conversations: Path) -> None:
+    every, processor = prompt_features.open_reader(checkpoint, tokens="all")
+    mean, _ = prompt_features.open_reader(checkpoint, tokens="mean")
+    row = asked(conversations)[0]
+
+    states, found = fresh(every, processor, row), fresh(mean, processor, row)
+
+    assert found.shape == (1, states.shape[1])
+    assert torch.equal(found[0], states.mean(dim=0))
+
+
+@pytest.mark.parametrize("tokens", ["last", "mean", "all"])
+def test_prompted_rows_are_read_back_by_prompt_data_set_and_number(
+    tokens: str, checkpoint: str, conversations: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["features", "build", "--model", checkpoint, "--json", str(conversations), "--cache", str(tmp_path / "c")]
+    words += ["--prompt-key", "instruction", "--tokens", tokens, "--num-workers", "1", "--limit", "1"]
+    assert main(words) == 0
+    assert main(["features", "export", "--pt", str(tmp_path / "pt"), "--cache", str(tmp_path / "c")]) == 0
+    capsys.readouterr()
+
+    reader, processor = prompt_features.open_reader(checkpoint, tokens=tokens)
+    with FeatureCache(tmp_path / "c", towers.space_of(reader, processor)) as cache:
+        keys = lookup.index_rows(cache)
+        for row in asked(conversations):
+            stored = cache.get(keys[row.prompt, "drive", row.vlm_idx])
+            copied = pt_files.read_pt(tmp_path / "pt", prompt=row.prompt, dataset="drive", index=row.vlm_idx)
+            assert torch.equal(stored, fresh(reader, processor, row).half())
+            assert torch.equal(stored, copied)

@@ -12,7 +12,9 @@ towers            models and processors of a build      processor         LLaVA'
 picture_rows      rows of a data set                    picture_loader    their pixels, in worker processes
 prompt_features   hidden states for a prompt            for_evaluation    bit-exact features of an evaluation
 lookup            data sets and batches of features     progress          a build's progress lines
-pt_files          one .pt file for each row
+model_choice      the model a user named              model_code        models of a user's own file
+imported          features of models not here         pt_files          one .pt file for each row
+pt_transfer       copies to and from such files       commands          `features build`, `export`, `import`
 """
 
 from vldock.image.features.cache import FeatureCache, default_root

@@ -20,9 +20,10 @@ from vldock.image.features import evict, torchrun_store
 from vldock.image.features.cache import ROWS, Counts, FeatureCache
 from vldock.image.features.picture_loader import LoaderOptions, PixelDataset, Pixels, read
 from vldock.image.features.picture_rows import BrokenRow, ImageRow
+from vldock.image.features.processor import Processor
 from vldock.image.features.prompt_features import PromptedModel
 from vldock.image.features.space import Space
-from vldock.image.features.towers import Processor, VisionModel, space_of
+from vldock.image.features.towers import VisionModel, space_of
 
 BROKEN_SHOWN = 20  # broken rows named in an error
 Progress = Callable[[dict[str, Any]], None]

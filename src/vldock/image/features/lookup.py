@@ -14,11 +14,13 @@ from safetensors import SafetensorError
 from torch.utils.data import Dataset
 
 from vldock.common.errors import InputRefused, VldockError
+from vldock.image.features import shards
 from vldock.image.features.build import encode
 from vldock.image.features.cache import FeatureCache
 from vldock.image.features.picture_rows import ImageRow, decode, sha256_of
+from vldock.image.features.processor import Processor
 from vldock.image.features.space import Entry
-from vldock.image.features.towers import Processor, VisionModel
+from vldock.image.features.towers import VisionModel
 
 FAULTS = (OSError, SafetensorError, VldockError)  # of a cache; a consumer computes instead
 
@@ -64,6 +66,19 @@ class CachedPictures(Dataset[Sample]):  # type: ignore[misc]
             found = self.compute(content).to(getattr(torch, self.cache.space.dtype)).cpu()
         assert found is not None
         return Sample(row.vlm_idx, found)
+
+
+def index_rows(cache: FeatureCache) -> dict[tuple[str | None, str, int], str]:
+    """Return the keys of stored rows by (prompt, data set, vlm_idx).
+
+    An image that stands twice in a data set is stored once, under its first row.
+    """
+    found: dict[tuple[str | None, str, int], str] = {}
+    for path in sorted(shards.find_shards(cache.root, cache.space)):
+        shard = shards.read_header(path)
+        if shard.space == cache.space:
+            found |= {(shard.prompt, shard.dataset, row.vlm_idx): row.key for row in shard.rows}
+    return found
 
 
 def collate(samples: Sequence[Sample]) -> tuple[torch.Tensor, torch.Tensor]:

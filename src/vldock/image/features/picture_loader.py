@@ -12,8 +12,8 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from vldock.image.features.picture_rows import BrokenRow, ImageRow, decode, sha256_of
+from vldock.image.features.processor import Processor
 from vldock.image.features.space import Entry, Space
-from vldock.image.features.towers import Processor
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,14 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
 from vldock.common.errors import InputRefused, UsageError
 from vldock.image import picture_file
 
+ROWS = "a JSON list of rows, or .jsonl with one on each line"
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 
 
@@ -78,28 +80,77 @@ def from_json(
     path: Path, *, images: Path | None = None, dataset: str | None = None,
     prompt: str | None = None, prompt_key: str | None = None,
 ) -> list[ImageRow]:  # fmt: skip
-    """Return the rows with an `image` in a LLaVA conversation file.
+    """Return the images of a LLaVA conversation file, or of rows with their own `dataset` and `vlm_idx`.
 
-    A row's position in the list is its vlm_idx.
+    `image` is one file's name or, for several cameras, a list of them. An image's vlm_idx is the row's own, a number or
+    a list as long as its images', else row * cameras + camera, with the most cameras of any row.
 
     Their prompt is `prompt`, or each row's value of `prompt_key`.
     Raises InputRefused, naming the row, for a file that is no such list.
     """
-    try:
-        rows = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputRefused(f"{path} cannot be read: {error}", expected="a JSON list of rows") from error
-    if not isinstance(rows, Sequence) or isinstance(rows, str):
-        raise InputRefused(f"{path} holds a {type(rows).__name__}", expected="a JSON list of rows")
+    rows = _read_rows(path)
+    views = [_views(row, f"{path}, row {index}") for index, row in enumerate(rows)]
+    cameras = max(map(len, views), default=1)
     found = []
-    for index, row in enumerate(rows):
-        names = row.get("image") if isinstance(row, dict) else None
-        if names is None and isinstance(row, dict):
-            continue  # a conversation without a picture
-        if not isinstance(names, str):
-            raise InputRefused(f"{path}, row {index}: image is {names!r}", expected="the name of one file")
+    for index, (row, names) in enumerate(zip(rows, views, strict=True)):
+        where = f"{path}, row {index}"
         said = row.get(prompt_key) if prompt_key else prompt
-        if prompt_key and not (isinstance(said, str) and said.strip()):
-            raise InputRefused(f"{path}, row {index}: {prompt_key} is {said!r}", expected="the prompt, a text")
-        found.append(ImageRow(dataset or path.stem, index, (images or path.parent) / names, said))
+        if names and prompt_key and not (isinstance(said, str) and said.strip()):
+            raise InputRefused(f"{where}: {prompt_key} is {said!r}", expected="the prompt, a text")
+        own = row.get("dataset")
+        name = dataset or (own if isinstance(own, str) and own else path.stem)
+        places = _places(row, names, index * cameras, where)
+        found += [
+            ImageRow(name, place, (images or path.parent) / view, said)
+            for place, view in zip(places, names, strict=True)
+        ]
+    _refuse_twice(found, path)
     return found
+
+
+def _read_rows(path: Path) -> list[dict[str, Any]]:
+    try:
+        text = path.read_text(encoding="utf-8")
+        lines = path.suffix == ".jsonl"
+        rows = [json.loads(line) for line in text.splitlines() if line.strip()] if lines else json.loads(text)
+    except (OSError, ValueError) as error:
+        raise InputRefused(f"{path} cannot be read: {error}", expected=ROWS) from error
+    if not isinstance(rows, list):
+        raise InputRefused(f"{path} holds a {type(rows).__name__}", expected=ROWS)
+    wrong = next((index for index, row in enumerate(rows) if not isinstance(row, dict)), None)
+    if wrong is not None:
+        raise InputRefused(f"{path}, row {wrong}: a {type(rows[wrong]).__name__}", expected=ROWS)
+    return rows
+
+
+def _views(row: dict[str, Any], where: str) -> list[str]:
+    """Return the names of a row's images; none for a conversation without a picture."""
+    names = row.get("image")
+    views = names if isinstance(names, list) else [] if names is None else [names]
+    if not all(isinstance(one, str) and one for one in views):
+        raise InputRefused(f"{where}: image is {names!r}", expected="the name of a file, or a list of names")
+    return views
+
+
+def _places(row: dict[str, Any], names: list[str], first: int, where: str) -> list[int]:
+    own = row.get("vlm_idx")
+    if own is None:
+        return [first + camera for camera in range(len(names))]
+    places = own if isinstance(own, list) else [own]
+    if len(places) != len(names) or not all(type(one) is int and one >= 0 for one in places):
+        raise InputRefused(
+            f"{where}: vlm_idx is {own!r}", expected=f"{len(names)} whole numbers from 0, as many as images"
+        )
+    return places
+
+
+def _refuse_twice(rows: Sequence[ImageRow], path: Path) -> None:
+    """Raise InputRefused where two images have one data set, vlm_idx and prompt."""
+    seen: dict[tuple[str, int, str | None], ImageRow] = {}
+    for row in rows:
+        before = seen.setdefault((row.dataset, row.vlm_idx, row.prompt), row)
+        if before.path != row.path:
+            raise InputRefused(
+                f"{path}: {row.dataset} row {row.vlm_idx} is both {before.path.name} and {row.path.name}",
+                expected="one image for each data set, vlm_idx and prompt",
+            )

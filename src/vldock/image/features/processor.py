@@ -4,10 +4,37 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from PIL import Image
+
+
+class Processor(Protocol):
+    """Preprocessing of a picture into pixels."""
+
+    def settings(self) -> str:
+        """Return all settings that decide the pixels, as JSON with sorted keys."""
+
+    def __call__(self, image: Image.Image) -> torch.Tensor:
+        """Return float32 (3, H, W), or (crops, 3, H, W)."""
+
+
+@dataclass(frozen=True)
+class Resized:
+    """Processor of pictures that are first resized to height x width, whatever their shape."""
+
+    processor: Processor
+    height: int
+    width: int
+
+    def settings(self) -> str:
+        """Return the size and the inner processor's settings."""
+        return json.dumps({"resize": [self.height, self.width, "bicubic"], "then": self.processor.settings()})
+
+    def __call__(self, image: Image.Image) -> torch.Tensor:
+        """Return the inner processor's pixels of the resized picture."""
+        return self.processor(image.resize((self.width, self.height), Image.Resampling.BICUBIC))
 
 
 @dataclass

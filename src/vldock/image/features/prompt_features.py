@@ -15,7 +15,7 @@ import torch
 
 from vldock.common.errors import InputRefused
 from vldock.image.features.processor import ClipProcessor
-from vldock.image.features.space import LAST
+from vldock.image.features.space import LAST, MEAN
 from vldock.image.features.towers import Identified, Tower, checkpoint_of, open_tower
 from vldock.image.llava_hooks import loading, markers
 from vldock.image.weights import model_files
@@ -60,7 +60,7 @@ class PromptReader:
         return f"{str(self.dtype).removeprefix('torch.')}, torch {torch.__version__}"
 
     def encode_prompted(self, pixels: torch.Tensor, prompt: str) -> torch.Tensor:
-        """Return hidden states (tokens, width) in the model's dtype, on its device.
+        """Return hidden states (tokens, width) on the model's device, in its dtype or for a mean float32.
 
         Raises InputRefused where the model has no such hidden state, or would cut the prompt.
         """
@@ -78,6 +78,8 @@ class PromptReader:
         if limit and states[-1].shape[1] >= limit:
             raise InputRefused(f"a prompt of {limit} positions or more: {prompt[:60]!r}", expected=f"below {limit}")
         found = states[self.hidden][0]
+        if self.tokens == MEAN:
+            return found.float().mean(dim=0, keepdim=True)
         return found[-1:] if self.tokens == LAST else found
 
     def _ids(self, tokenizer: Any, prompt: str) -> torch.Tensor:

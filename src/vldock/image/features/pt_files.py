@@ -66,9 +66,12 @@ class PtCache:
         name = file_name(dataset, index)
         return next((path for one in self._folders(prompt) if (path := self.root / one / name).is_file()), None)
 
-    def write(self, tensor: torch.Tensor, *, prompt: str | None, dataset: str, index: int) -> bool:
+    def write(
+        self, tensor: torch.Tensor, *, prompt: str | None, dataset: str, index: int, dry_run: bool = False
+    ) -> bool:
         """Store a row as float16, atomically; return False where the same is there.
 
+        `dry_run` stores nothing and returns the same.
         Raises InputRefused for other content at its place: nothing is overwritten.
         """
         kept = tensor.detach().to(device="cpu", dtype=torch.float16, copy=True).contiguous()
@@ -79,6 +82,8 @@ class PtCache:
             if not torch.equal(read_tensor(path), kept):
                 raise InputRefused(f"{path} has other content", expected="no file, or the same tensor")
             return False
+        if dry_run:
+            return True
         stream = io.BytesIO()
         torch.save(kept, stream)
         write_bytes(path, stream.getvalue())

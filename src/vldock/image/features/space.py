@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 
 DTYPES = ("float16", "bfloat16", "float32")
-LAST, ALL = TOKENS = ("last", "all")  # with a prompt: the position the answer begins from, or every one
+LAST, ALL, MEAN = TOKENS = ("last", "all", "mean")  # with a prompt: where the answer begins, every one, their mean
 NO_PROMPT = "prompt-free"
 
 

@@ -7,34 +7,27 @@ everything that identifies them is known before any weight is read, so that a ru
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, Protocol
 
 import torch
-from PIL import Image
 
 from vldock.common.errors import InputRefused
 from vldock.common.matrix import find_model, find_remote_code
 from vldock.image.features import for_evaluation as exact
 from vldock.image.features.processor import ClipProcessor, layer_of
+from vldock.image.features.processor import Processor as Processor
 from vldock.image.features.space import Space
 from vldock.image.llava_hooks import loading
 from vldock.image.weights import model_files
 from vldock.image.workspace import model_location
 
 CLIP_LAYER, CLIP_TOKENS = -2, "patch"  # as LLaVA-1.5 reads a tower
-
-
-class Processor(Protocol):
-    """Preprocessing of a picture into pixels."""
-
-    def settings(self) -> str:
-        """Return all settings that decide the pixels, as JSON with sorted keys."""
-
-    def __call__(self, image: Image.Image) -> torch.Tensor:
-        """Return float32 (3, H, W), or (crops, 3, H, W)."""
+OWN = re.compile("llava|clip|sharegpt4v|vicuna", re.IGNORECASE)  # names of what may have a CLIP tower
+OTHER_MODELS = "another model: --model-code FILE.py (docs/use/features.md), or its .pt files: features import --help"
 
 
 class Identified(Protocol):
@@ -125,7 +118,7 @@ def open_tower(name: str, *, device: str | None = None, for_evaluation: bool = F
         raise InputRefused(
             f"{name}: its config.json is not in the cache",
             expected="a LLaVA checkpoint or a CLIP model, cached or a folder",
-            hint=f"on the host: vldock fetch weights {name}",
+            hint=f"on the host: vldock fetch weights {name}" if OWN.search(name) else OTHER_MODELS,
         )
     model_files.require_whole(name)
     tower = model_files.tower_of(name) or name
@@ -166,7 +159,7 @@ def _no_tower(name: str, why: str) -> InputRefused:
     return InputRefused(
         f"{name}: {why}, and the feature cache is for CLIP towers",
         expected="a LLaVA checkpoint (llava_v1.5_7b, sharegpt4v_7b, an export ...) or a CLIP model",
-        hint="it is evaluated without the feature cache" if find_remote_code(name) else None,
+        hint=OTHER_MODELS,
     )
 
 
