@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 import time
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from vldock.image.__main__ import main
 from vldock.image.features import build, fsck, lookup, picture_rows, shards, torchrun_store, towers
 from vldock.image.features.cache import FeatureCache
 from vldock.image.features.model_choice import ModelChoice, open_model
+from vldock.image.features.picture_loader import LoaderOptions
 from vldock.image.features.space import Entry
 from vldock.image.standin import ASSETS
 
@@ -196,3 +198,13 @@ def test_a_size_that_is_none_is_refused(size: str, pictures: list[picture_rows.I
     command = ["features", "build", "--model", str(TOWER), "--images", str(pictures[0].path.parent)]
 
     assert main([*command, f"--resize={size}"]) == 2
+
+
+def test_pixels_of_workers_need_no_shared_memory(
+    pictures: list[picture_rows.ImageRow], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ForkingPickler, "_extra_reducers", {torch.Tensor: lambda tensor: os._exit(9)})
+
+    done = built(pictures, tmp_path / "cache", Mean(), loader=LoaderOptions(2, num_workers=2))
+
+    assert done.computed == 7

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
+from typing import Any
 
 import torch
 from torch.utils.data import DataLoader, Dataset
@@ -64,12 +65,31 @@ class PixelDataset(Dataset[Pixels | BrokenRow]):  # type: ignore[misc]
 
 
 def read(pictures: PixelDataset, loader: LoaderOptions) -> Iterator[list[Pixels | BrokenRow]]:
-    """Yield the rows in order, `batch_size` at a time."""
+    """Yield the rows in order, `batch_size` at a time.
+
+    Workers send arrays through their pipes: tensors would go through /dev/shm, of which Docker gives 64 MB.
+    """
     ahead = loader.prefetch_factor if loader.num_workers else None
-    yield from DataLoader(
-        pictures, loader.batch_size, num_workers=loader.num_workers, prefetch_factor=ahead, collate_fn=list,
+    batches = DataLoader(
+        pictures, loader.batch_size, num_workers=loader.num_workers, prefetch_factor=ahead, collate_fn=_as_arrays,
         worker_init_fn=_quiet,
     )  # fmt: skip
+    for batch in batches:
+        yield [one if isinstance(one, BrokenRow) else _as_pixels(*one) for one in batch]
+
+
+def _as_arrays(batch: Sequence[Pixels | BrokenRow]) -> list[BrokenRow | tuple[Entry, Any]]:
+    arrays: list[BrokenRow | tuple[Entry, Any]] = []
+    for one in batch:
+        if isinstance(one, BrokenRow):
+            arrays.append(one)
+        else:
+            arrays.append((one.entry, None if one.pixels is None else one.pixels.numpy()))
+    return arrays
+
+
+def _as_pixels(entry: Entry, array: Any) -> Pixels:
+    return Pixels(entry, None if array is None else torch.from_numpy(array))
 
 
 def _quiet(_: int) -> None:
