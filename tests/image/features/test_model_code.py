@@ -18,7 +18,7 @@ from vldock.image.features import lookup, picture_rows, shards
 from vldock.image.features.cache import FeatureCache
 from vldock.image.features.model_choice import ModelChoice, open_model
 
-EXAMPLE = Path(__file__).parents[1] / "vilt_code.py"  # of docs/use/features.md
+EXAMPLE = Path(__file__).with_name("vilt_code.py")  # of docs/use/features.md
 COLOURS = """
 import torch
 
