@@ -4,68 +4,18 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import datasets
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
+from cached_plants import CARD, COMMIT, NAME, OTHER, ROWS
 from datasets.naming import camelcase_to_snakecase, filenames_for_dataset_split
-from huggingface_hub import constants
 
 from vldock.common.filesystem.permissions import can_write
-from vldock.image.offline import cached, errors, load, load_dataset, readers
+from vldock.image.offline import errors, load, load_dataset, places, readers
 from vldock.image.offline.cached import arrow_name, find
 
-COMMIT, OTHER = "a" * 40, "b" * 40
-NAME = "org/Plants"
-ROWS = {"train": {"x": [1, 2, 3], "y": ["a", "b", "c"]}, "test": {"x": [4], "y": ["d"]}}
-CARD = """---
-configs:
-- config_name: default
-  data_files: [{split: train, path: data/train-*}, {split: test, path: data/test-*}]
-- config_name: small
-  data_files: [{split: train, path: data/test-*}]
-dataset_info:
-- config_name: default
-  features: [{name: x, dtype: {class_label: {names: {'0': no, '1': daisy, '2': rose, '3': lily, '4': fern}}}},
-             {name: y, dtype: string}]
-- config_name: small
-  features: [{name: x, dtype: int64}, {name: y, dtype: string}]
----
-"""
-
-
-@pytest.fixture(autouse=True)
-def _quiet() -> Iterator[None]:
-    datasets.disable_progress_bars()
-    yield
-    datasets.enable_progress_bars()
-
-
-@pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The Hub's cache with a snapshot of NAME: links to blobs, as huggingface_hub leaves it."""
-    root = tmp_path / "hub"
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(root))
-    repository = root / "datasets--org--Plants"
-    (repository / "snapshots" / COMMIT / "data").mkdir(parents=True)
-    for folder in ("blobs", "refs"):
-        (repository / folder).mkdir()
-    (repository / "refs/main").write_text(COMMIT, encoding="utf-8")
-    for split, rows in ROWS.items():
-        pq.write_table(pa.table(rows), repository / "blobs" / split)
-        (repository / f"snapshots/{COMMIT}/data/{split}-00000-of-00001.parquet").symlink_to(f"../../../blobs/{split}")
-    return root
-
-
-@pytest.fixture
-def arrow(tmp_path: Path, hub: Path) -> Path:
-    """The datasets library's cache, prepared from a snapshot removed afterwards."""
-    load_dataset(NAME, cache_dir=tmp_path / "arrow")
-    shutil.rmtree(hub)
-    return tmp_path / "arrow"
+pytest_plugins = ["offline_fixture"]
 
 
 def outcomes(loaded: object) -> list[tuple[str, str]]:
@@ -76,7 +26,7 @@ def test_a_snapshot_of_parquet_is_loaded_by_name_and_prepared_once(tmp_path: Pat
     first = load(NAME, cache_dir=tmp_path / "arrow")
     second = load(NAME, cache_dir=tmp_path / "arrow")
 
-    assert outcomes(first) == [("mode", "told"), ("arrow", "passed"), ("snapshot", "taken")]
+    assert outcomes(first) == [("mode", "told"), ("arrow", "passed"), ("copy", "told"), ("snapshot", "taken")]
     assert outcomes(second) == [("mode", "told"), ("arrow", "taken")]
     assert {name: split.to_dict() for name, split in second.dataset.items()} == ROWS
 
@@ -149,7 +99,7 @@ def test_a_cache_that_cannot_be_locked_is_read_without(arrow: Path, monkeypatch:
 def test_a_cache_mounted_read_only_is_read_although_the_environment_points_elsewhere(
     arrow: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(cached.CACHE_ENV, "HF_DATASETS_CACHE", str(arrow))
+    monkeypatch.setitem(places.CACHE_ENV, "HF_DATASETS_CACHE", str(arrow))
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "moved"))
 
     loaded = load(NAME, split="test")

@@ -5,13 +5,19 @@ The offline setting is not changed.
     flowers = load_dataset("nelorth/oxford-flowers", split="train")     # as from datasets.load_dataset
     loaded = load("nelorth/oxford-flowers")                             # the same, with the steps of the search
 
-load       the steps, in order
-cached     cached state of a name: prepared Arrow files, snapshots of the repository
-readers    Arrow files and scripts, through the datasets library
-snapshots  a repository's snapshot, through the datasets library
-mode       the offline setting and its origin
-errors     one exception per kind of failure, each with a hint
-show       the command line of test_hf_cache.py
+load          the steps, in order
+places        the folders of this process's environment
+cached        cached state of a name: prepared Arrow files, snapshots of the repository
+readers       Arrow files and scripts, through the datasets library
+snapshots     a repository's snapshot, through the datasets library
+streams       the same as streams: streaming=True
+copy_size     the second copy that Arrow files of a snapshot are, measured
+mode          the offline setting and its origin
+errors        one exception per kind of failure, each with a hint
+show          the command line of test_hf_cache.py
+choice        the data set it takes without a name
+train_loader  the batches it reads
+tiny_cache    the data set of its --self-test
 """
 
 from typing import Any

@@ -10,13 +10,12 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from vldock.common import hub_cache_layout
-from vldock.common.cache_env import CACHE_ENV, HUGGINGFACE
 
+REPOSITORY = "datasets--"
 DATA = (".parquet", ".arrow", ".json", ".jsonl", ".csv", ".tsv", ".txt", ".zip", ".tar", ".gz", ".zst")
 END_OF_STREAM = b"\xff\xff\xff\xff\x00\x00\x00\x00"
 
@@ -83,50 +82,51 @@ class Cached:
     unfinished: tuple[Path, ...] = ()
 
 
-def arrow_root(environ: Mapping[str, str] = os.environ) -> Path:
-    """Return the folder of prepared data sets."""
-    return Path(environ.get("HF_DATASETS_CACHE") or f"{environ.get('HF_HOME') or HUGGINGFACE}/datasets")
-
-
-def hub_root(environ: Mapping[str, str] = os.environ) -> Path:
-    """Return the folder of repositories."""
-    given = environ.get("HF_HUB_CACHE") or environ.get("HUGGINGFACE_HUB_CACHE")
-    return Path(given or f"{environ.get('HF_HOME') or HUGGINGFACE}/hub")
-
-
-def image_arrow_root(root: Path) -> tuple[Path, ...]:
-    """Return the image's own folder of prepared data sets.
-
-    Where `root` is another.
-    A cache mounted there read-only cannot be written, so the environment points to a folder in /tmp; it can be read.
-    """
-    own = Path(CACHE_ENV["HF_DATASETS_CACHE"])
-    return (own,) if own != root and own.is_dir() else ()
-
-
 def find(name: str, *, arrow: Path, hub: Path, also: tuple[Path, ...] = ()) -> Cached:
     """Return the cached state of the data set `name`.
 
-    Arrow files are searched in `arrow`, then in `also`; snapshots in `hub`.
+    Arrow files are searched in `arrow`, snapshots in `hub`, then both in `also`.
     Raises PermissionError where they cannot be read.
     """
     found: list[Path] = []
-    for folder in (root / arrow_name(name) for root in (arrow, *also)):
-        if _is_folder(folder):
-            found += sorted(folder.glob("*/*/*"), key=lambda path: -path.stat().st_mtime)
+    for folder in _folders_of(arrow_name(name), arrow, *also):
+        found += sorted(folder.glob("*/*/*"), key=lambda path: -path.stat().st_mtime)
     whole = [path for path in found if path.is_dir() and not path.name.endswith(".incomplete")]
     unfinished = tuple(path for path in found if path.is_dir() and path.name.endswith(".incomplete"))
-    snapshots = _snapshots(hub / f"datasets--{name.replace('/', '--')}")
+    snapshots = [one for folder in _folders_of(repository_name(name), hub, *also) for one in _snapshots(folder)]
     return Cached(tuple(map(_prepared, whole)), tuple(snapshots), unfinished)
 
 
-def commit_of(name: str, revision: str, *, hub: Path) -> str:
+def list_names(*roots: Path) -> dict[str, Path]:
+    """Return the names of all data sets cached below `roots`, each with the first folder that holds it.
+
+    A repository's folder spells a name as the Hub does; the folder of its Arrow files is the same data set.
+    """
+    paths = [path for root in _readable(*roots) for path in sorted(root.iterdir())]
+    found: dict[str, Path] = {}
+    for path in paths:
+        if path.name.startswith(REPOSITORY) and _snapshots(path):
+            found.setdefault(path.name.removeprefix(REPOSITORY).replace("--", "/"), path)
+    known = {arrow_name(name) for name in found}
+    for path in paths:
+        if path.name not in known and any(path.glob("*/*/*/dataset_info.json")):
+            found.setdefault(path.name.replace("___", "/"), path)
+    return found
+
+
+def commit_of(name: str, revision: str, *, hub: Path, also: tuple[Path, ...] = ()) -> str:
     """Return the commit of a cached branch or tag.
 
     Any other `revision` is taken as a commit.
     """
-    found = hub_cache_layout.read_reference(hub / f"datasets--{name.replace('/', '--')}", revision)
-    return found.said if found else revision
+    folders = (root / repository_name(name) for root in (hub, *also))
+    found = (hub_cache_layout.read_reference(folder, revision) for folder in folders)
+    return next((one.said for one in found if one), revision)
+
+
+def repository_name(name: str) -> str:
+    """Return the folder name of a data set's repository."""
+    return REPOSITORY + name.replace("/", "--")
 
 
 def arrow_name(name: str) -> str:
@@ -162,6 +162,21 @@ def _ends_well(path: Path) -> bool:
     with path.open("rb") as file:
         file.seek(-len(END_OF_STREAM), os.SEEK_END)
         return file.read() == END_OF_STREAM
+
+
+def _folders_of(name: str, first: Path, *others: Path) -> list[Path]:
+    """Return the folders called `name` below the roots, each once.
+
+    An unreadable one below `first` raises PermissionError.
+    """
+    _is_folder(first / name)
+    return _readable(*(root / name for root in (first, *others)))
+
+
+def _readable(*paths: Path) -> list[Path]:
+    """Return the folders this process can read; the first name of each."""
+    there = [path for path in paths if os.access(path, os.R_OK | os.X_OK) and path.is_dir()]
+    return list({path.resolve(): path for path in reversed(there)}.values())[::-1]
 
 
 def _snapshots(repository: Path) -> list[Snapshot]:

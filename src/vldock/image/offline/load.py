@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from vldock.common.errors import VldockError
-from vldock.image.offline import errors, readers
-from vldock.image.offline.cached import Cached, Prepared, Snapshot, commit_of, find, image_arrow_root
+from vldock.common.errors import UsageError, VldockError
+from vldock.image.offline import errors, readers, streams
+from vldock.image.offline.cached import Cached, Prepared, Snapshot, commit_of, find
 from vldock.image.offline.mode import Mode, current
+from vldock.image.offline.places import find_places
 from vldock.image.offline.readers import Request
-from vldock.image.offline.snapshots import read_snapshot
+from vldock.image.offline.snapshots import Reader, open_snapshot
 
 LOG = logging.getLogger("vldock.offline")
 Outcome = Literal["told", "taken", "passed", "failed"]
@@ -58,10 +59,10 @@ class Search:
     incomplete: list[str] = field(default_factory=list)
     failures: list[Exception] = field(default_factory=list)
 
-    def record(self, name: str, outcome: Outcome, said: str) -> None:
+    def record(self, name: str, outcome: Outcome, said: str, *, level: int = logging.INFO) -> None:
         """Record a step, log it and pass it to `on_step`."""
         self.steps.append(Step(name, outcome, said))
-        LOG.info("%s", self.steps[-1])
+        LOG.log(level, "%s", self.steps[-1])
         self.on_step(self.steps[-1])
 
     def attempt(self, name: str, said: str, read: Callable[[], Any]) -> Any:
@@ -90,6 +91,8 @@ def load(
     cache_dir: str | Path | None = None,
     in_memory: bool = False,
     trust_remote_code: bool | None = None,
+    streaming: bool = False,
+    copy: bool = True,
     on_step: Callable[[Step], None] = lambda step: None,
 ) -> Loaded:
     """Load a data set from the cache or by the library.
@@ -97,18 +100,23 @@ def load(
     Cached Arrow files come first, then a snapshot, then the library's own lookup.
     `cache_dir` is the datasets library's; snapshots are found in the Hub library's cache. The offline setting is read
     and left unchanged: only the last step asks the Hub, and not where the setting forbids it.
+    `streaming` returns an IterableDataset of either. Arrow files made of a snapshot are a second full copy, measured
+    and logged before it is made; with `copy=False` the snapshot is streamed instead.
     Raises the errors of vldock.image.offline.errors.
     """
-    import datasets.config
-    from huggingface_hub import constants
+    import datasets.config  # noqa: F401 - the folders it has read are asked for
+    from huggingface_hub import constants  # noqa: F401
 
-    root, hub = Path(cache_dir or datasets.config.HF_DATASETS_CACHE).expanduser(), Path(constants.HF_HUB_CACHE)
+    if streaming and in_memory:
+        raise UsageError("streaming=True and in_memory=True", expected="one of them", hint="leave out in_memory")
+    places = find_places(cache_dir)
+    root = places.arrow
     try:
-        cached = find(name, arrow=root, hub=hub, also=() if cache_dir else image_arrow_root(root))
+        cached = find(name, arrow=root, hub=places.hub, also=places.also)
     except OSError as error:
         raise errors.map_error(error, name=name, folder=root) or error from error
-    request = Request(name, config, split, revision, in_memory, trust_remote_code)
-    commit = commit_of(name, revision, hub=hub) if revision else None
+    request = Request(name, config, split, revision, in_memory, trust_remote_code, streaming, copy)
+    commit = commit_of(name, revision, hub=places.hub, also=places.also) if revision else None
     search = Search(request, root, current(), cached, commit, on_step)
     search.record("mode", "told", str(search.mode))
     for step in (_arrow, _snapshot, _library):
@@ -128,7 +136,7 @@ def _arrow(search: Search) -> Any:
     if dataset is NOTHING and any(isinstance(cause, OSError) for cause in errors.causes_of(search.failures[-1])):
         said = f"{where}, read without a lock"
         dataset = search.attempt("arrow", said, lambda: readers.read_files(chosen, search.request))
-    return dataset
+    return streams.of_rows(dataset) if search.request.streaming and dataset is not NOTHING else dataset
 
 
 def _choose(search: Search) -> Prepared | None:
@@ -177,11 +185,25 @@ def _snapshot(search: Search) -> Any:
 
 
 def _read_snapshot(search: Search, whole: Snapshot) -> Any:
+    request, place = search.request, readers.writable_root(search.root)
     said = f"{whole.path} ({len(whole.files)} data files)"
-    place = readers.writable_root(search.root)
+    if request.streaming or not request.copy:
+        said += ", streamed; no copy is made" + ("" if request.streaming else ": copy=False")
+        return search.attempt("snapshot", said, lambda: open_snapshot(whole, request, None).stream(request))
     if place != search.root:
         said += f"; Arrow files go to {place}, lost with the container: {search.root} cannot be written"
-    return search.attempt("snapshot", said, lambda: read_snapshot(whole, search.request, place))
+    return search.attempt("snapshot", said, lambda: _copy(search, open_snapshot(whole, request, place), place))
+
+
+def _copy(search: Search, reader: Reader, place: Path) -> Any:
+    """Return the data set from Arrow files made now.
+
+    Raises NoSpace before anything is made where they do not fit.
+    """
+    copy = reader.measure_copy(place)
+    copy.require_room()
+    search.record("copy", "told", str(copy), level=logging.WARNING)
+    return reader.prepare(search.request)
 
 
 def _library(search: Search) -> Any:

@@ -28,6 +28,8 @@ class Request:
     revision: str | None = None
     in_memory: bool = False
     trust_remote_code: bool | None = None
+    streaming: bool = False
+    copy: bool = True  # Arrow files may be made of a snapshot
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -95,6 +97,7 @@ def load_by_library(request: Request, root: Path) -> Any:
         revision=request.revision,
         keep_in_memory=request.in_memory or None,
         trust_remote_code=request.trust_remote_code,
+        streaming=request.streaming or not request.copy,
     )
 
 

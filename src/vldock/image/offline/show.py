@@ -1,15 +1,16 @@
 """Command line of test_hf_cache.py: reads a data set without a network.
 
-Checks, step by step, that training can read its data.
+Checks, step by step, that training can read its data, up to the batches of a train loader. Without a name it takes the
+only data set of the cache, or the one training is configured for.
 
-Exit status: 0 read; 2 wrong arguments, a model's name or several configurations; 3 not cached, no token, no space or no
-permission; 4 partly cached, unreadable, or a network was used.
+Exit status: 0 read; 2 wrong arguments, a model's name, several configurations or data sets; 3 not cached, no token, no
+space or no permission; 4 partly cached, unreadable, or a network was used.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
+import logging
 import os
 import shutil
 import sys
@@ -23,67 +24,138 @@ from vldock.common import hub_cache_layout
 from vldock.common.errors import InputRefused, UsageError, VldockError
 from vldock.common.filesystem.permissions import can_write, nearest_existing
 from vldock.common.matrix import MODELS
-from vldock.image.offline import mode
-from vldock.image.offline.cached import END_OF_STREAM, Cached, arrow_root, find, hub_root, image_arrow_root
+from vldock.image.offline import choice, mode, places, train_loader
+from vldock.image.offline.cached import Cached, find
 from vldock.image.weights.hub_snapshots import cache_root
 
 STEPS = 6
 NETWORK = ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto")
+DONE, START, OPEN = "✅", "🧪", "📂"
 
 
-def main(argv: Sequence[str]) -> int:
-    """Show the steps and return the exit status."""
-    parser = argparse.ArgumentParser(prog="test_hf_cache.py", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("name", nargs="?", metavar="ORG/NAME", help="the data set; omitted with --self-test")
-    parser.add_argument("--config", help="its configuration, if it has several")
-    parser.add_argument("--split", help='for example "train[:100]"; default: all')
-    parser.add_argument("--cache-dir", type=Path, help="default: $HF_DATASETS_CACHE")
-    parser.add_argument("--self-test", action="store_true", help="use a tiny data set in a temporary cache")
+def main(argv: Sequence[str], *, configured: str = "") -> int:
+    """Show the steps and return the exit status.
+
+    `configured` is the data set of training's own configuration.
+    """
+    parser = argparse.ArgumentParser(prog="test_hf_cache.py", description=(__doc__ or "").split("\n\n")[1])
+    _add_arguments(parser)
     args = parser.parse_args(argv)
-    if bool(args.name) is args.self_test:
-        parser.error("name a data set, or give --self-test")
+    if sum(map(bool, (args.name, args.self_test, args.all, args.training))) > 1:
+        parser.error("one of ORG/NAME, --all, --training and --self-test")
+    logging.getLogger("vldock.offline").addHandler(logging.NullHandler())  # the steps are printed
+    _say(START, "Testing HuggingFace Cache Setup")
     try:
         if args.self_test:
+            from vldock.image.offline.tiny_cache import write_tiny
+
             with tempfile.TemporaryDirectory(prefix="vldock-self-test-") as folder:
-                show(_tiny(Path(folder)), None, args.split, Path(folder))
+                args.cache_dir = Path(folder)
+                show(write_tiny(args.cache_dir), args)
         else:
-            show(args.name, args.config, args.split, args.cache_dir)
+            _show_home()
+            names = _names(args, configured)
+            for name in names:
+                show(name, args)
+            if not names:
+                return 0
     except VldockError as error:
         print(error.render(), file=sys.stderr)
         return error.exit_code
+    _say(DONE, "ALL TESTS PASSED!")
     print("PASS: training can read this data without a network")
     return 0
 
 
-def show(name: str, config: str | None, split: str | None, cache_dir: Path | None) -> None:
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", nargs="?", metavar="ORG/NAME", help="the data set; default: what the cache holds")
+    parser.add_argument("--all", action="store_true", help="every data set of the cache")
+    parser.add_argument("--config", help="its configuration, if it has several")
+    parser.add_argument("--split", help='for example "train[:100]"; default: all')
+    parser.add_argument("--cache-dir", type=Path, help="default: $HF_DATASETS_CACHE")
+    parser.add_argument("--no-copy", action="store_true", help="stream a snapshot; make no Arrow files of it")
+    parser.add_argument(
+        "--batch-size", type=_positive, default=32, metavar="N", help="of the train loader; default: 32"
+    )
+    parser.add_argument("--batches", type=_positive, default=3, metavar="N", help="read from it; default: 3")
+    parser.add_argument("--training", metavar="FILE", help="the data set of a training's YAML file; -: standard input")
+    parser.add_argument("--self-test", action="store_true", help="use a tiny data set in a temporary cache")
+
+
+def _positive(text: str) -> int:
+    if (number := int(text)) < 1:
+        raise ValueError
+    return number
+
+
+def _names(args: argparse.Namespace, configured: str) -> list[str]:
+    """Return the data sets to test; none where training reads something else."""
+    if args.training:
+        args.name, other = choice.read_training(args.training)
+        if other:
+            print(f"training reads {other}, and no data set of the cache: nothing to test there")
+            return []
+    if args.name:
+        return [args.name]
+    return choice.choose(places.find_places(args.cache_dir), configured=configured, every=args.all)
+
+
+def _show_home() -> None:
+    home = places.home()
+    if home.is_dir():
+        _say(DONE, f"HF_HOME exists: {home}")
+    else:
+        print(f"HF_HOME does not exist: {home}")
+
+
+def show(name: str, args: argparse.Namespace) -> None:
     """Print each step of loading a data set.
 
     Raises the errors of vldock.image.offline.errors, and InputRefused where a network was used.
     """
-    root, hub = cache_dir or arrow_root(), hub_root()
+    found = places.find_places(args.cache_dir)
     before = {variable: os.environ.get(variable) for variable in mode.VARIABLES}
     _head(1, "offline setting", str(mode.current()))
-    also = () if cache_dir else image_arrow_root(root)
-    _head(2, "folders", *(_folder(folder) for folder in (root, *also, hub)))
-    held = find(name, arrow=root, hub=hub, also=also)
+    _head(2, "folders", *(_folder(folder) for folder in found.all))
+    held = find(name, arrow=found.arrow, hub=found.hub, also=found.also)
     _head(3, f"what the cache holds of {name}", *_held(held))
-    if not (held.prepared or held.snapshots) and _is_model(name):
-        raise UsageError(
-            f"{name} is a model's name, and this script reads data sets",
-            expected="ORG/NAME of a data set",
-            hint=f"on the host: vldock check weights {name} --cache FOLDER",
-        )
+    _say_found(name, held)
+    _say(OPEN, "Loading from offline cache (no Hub connection)")
     print(f"[4/{STEPS}] load {name} by name, every connection refused")
     with refuse_network() as attempts:
         from vldock.image.offline.load import load
 
-        loaded = load(name, config, split=split, cache_dir=cache_dir, on_step=lambda step: print(f"      {step}"))
+        loaded = load(
+            name,
+            args.config,
+            split=args.split,
+            cache_dir=args.cache_dir,
+            copy=not args.no_copy,
+            on_step=lambda step: print(f"      {step}"),
+        )
         _head(5, "read it as training does", *_read(loaded.dataset))
+        split, rows = train_loader.train_split(loaded.dataset)
+        batches, lines = train_loader.read_batches(rows, size=args.batch_size, count=args.batches, split=split)
+        _say(DONE, f"Created train loader: {batches}")
+        print(*(f"      {line}" for line in lines), sep="\n")
     _head(6, "afterwards", f"{len(attempts)} connections asked for", f"offline setting: {mode.current()}")
     if attempts:
         raise InputRefused(f"a network was asked for: {', '.join(sorted(set(attempts)))}", expected="none")
     if before != {variable: os.environ.get(variable) for variable in mode.VARIABLES}:
         raise InputRefused("the offline setting was changed", expected=str(before))
+
+
+def _say_found(name: str, held: Cached) -> None:
+    """Print where the data set is; raise UsageError for a model's name."""
+    there = [one.path.parents[1] for one in held.snapshots] or [one.path.parents[2] for one in held.prepared]
+    if there:
+        _say(DONE, f"Found {name} cache: {there[0]}")
+    elif _is_model(name):
+        raise UsageError(
+            f"{name} is a model's name, and this script reads data sets",
+            expected="ORG/NAME of a data set",
+            hint=f"on the host: vldock check weights {name} --cache FOLDER",
+        )
 
 
 def _is_model(name: str) -> bool:
@@ -114,6 +186,16 @@ def refuse_network() -> Iterator[list[str]]:
         active = False
 
 
+def _say(mark: str, text: str) -> None:
+    """Print a line with its mark, where the terminal can show it."""
+    try:
+        mark.encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        print(text)
+    else:
+        print(f"{mark} {text}")
+
+
 def _head(number: int, title: str, *lines: str) -> None:
     print(f"[{number}/{STEPS}] {title}")
     for line in lines:
@@ -138,38 +220,18 @@ def _lacks(one: Any) -> str:
 
 
 def _read(dataset: Any) -> list[str]:
-    """Read the first, middle and last row of every split.
+    """Read the first, middle and last row of every split, of a stream the first.
 
     Returns one line for each split.
     """
     splits = dataset if hasattr(dataset, "keys") else {"data": dataset}
     lines = []
     for name, rows in splits.items():
+        if not hasattr(rows, "__len__"):
+            first: dict[str, Any] = next(iter(rows), {})
+            lines.append(f"{name}: a stream of {', '.join(first)}; first row read")
+            continue
         for index in {0, len(rows) // 2, len(rows) - 1} if len(rows) else ():
             rows[index]
         lines.append(f"{name}: {len(rows)} rows of {', '.join(rows.column_names)}; first, middle and last read")
     return lines
-
-
-def _tiny(root: Path) -> str:
-    """Write the cache of a tiny data set; return its name.
-
-    Its files are as the datasets library leaves them.
-    """
-    import pyarrow as pa
-
-    name = "vldock/self-test"
-    folder = root / "vldock___self-test" / "default" / "0.0.0" / ("0" * 40)
-    folder.mkdir(parents=True)
-    table = pa.table({"label": [0, 1, 2], "text": ["daisy", "rose", "tulip"]})
-    with pa.OSFile(str(folder / "self-test-train.arrow"), "wb") as file, pa.ipc.new_stream(file, table.schema) as out:
-        out.write_table(table)
-    assert (folder / "self-test-train.arrow").read_bytes().endswith(END_OF_STREAM)
-    features = {"label": {"dtype": "int64", "_type": "Value"}, "text": {"dtype": "string", "_type": "Value"}}
-    split = {"name": "train", "num_bytes": table.nbytes, "num_examples": 3, "dataset_name": "self-test"}
-    info = {
-        "features": features, "builder_name": "parquet", "dataset_name": "self-test", "config_name": "default",
-        "version": {"version_str": "0.0.0", "major": 0, "minor": 0, "patch": 0}, "splits": {"train": split},
-    }  # fmt: skip
-    (folder / "dataset_info.json").write_text(json.dumps(info), encoding="utf-8")
-    return name

@@ -1,0 +1,1 @@
+scripts/test_hf_cache.py
