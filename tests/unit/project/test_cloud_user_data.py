@@ -46,7 +46,7 @@ def test_a_dry_run_shows_every_command_in_order_and_runs_none(stubs: Path) -> No
     places = [next(index for index, line in enumerate(shown) if word in line) for word in wanted]
     assert done.returncode == 0, done.stderr
     assert places == sorted(places)
-    assert re.findall(r"^== (\d)/6", done.stdout, re.MULTILINE) == list("123456")
+    assert re.findall(r"^== (\d)/7", done.stdout, re.MULTILINE) == list("1234567")
     assert not list(stubs.parent.glob("ran-*"))
 
 
@@ -78,7 +78,7 @@ def test_a_disk_that_is_not_there_stops_a_real_run_before_anything_is_done(stubs
 def test_without_disk_and_image_the_root_disk_and_this_checkout_are_used(stubs: Path) -> None:
     shown = commands(run("--dry-run", stubs=stubs).stdout)
 
-    assert not [line for line in shown if "mkfs" in line or line.startswith(("mount", "docker", "git"))]
+    assert not [line for line in shown if "mkfs" in line or line.startswith(("mount", "docker pull", "git"))]
     assert f"{SCRIPT.parents[1]}/.venv/bin/vldock build" in shown
 
 
