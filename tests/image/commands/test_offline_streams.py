@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gzip
 import logging
 import os
 import shutil
@@ -134,12 +135,26 @@ def test_the_measure_is_the_size_of_the_arrow_files(tmp_path: Path, hub: Path) -
     assert loaded.dataset["train"].num_rows == 200
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b'{"x": 1}\n' * 90, "0.8 kB of Arrow (the size of the json files)"),
+        (gzip.compress(b"{}"), "(at least: the size of"),
+    ],
+    ids=["plain", "compressed"],
+)
+def test_files_without_a_footer_are_measured_by_their_own_size(tmp_path: Path, content: bytes, said: str) -> None:
+    (tmp_path / "rows").write_bytes(content)
+
+    assert said in str(copy_size.measure([tmp_path / "rows"], "json", tmp_path / "absent"))
+
+
 def test_a_copy_that_does_not_fit_is_refused_and_nothing_is_made(
     tmp_path: Path, hub: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(copy_size.shutil, "disk_usage", lambda _: SimpleNamespace(free=10))
 
-    with pytest.raises(errors.NoSpace, match=r"has 0\.0 MB free, and a copy as Arrow takes 0\.0 MB") as caught:
+    with pytest.raises(errors.NoSpace, match=r"has 0\.0 kB free, and a copy as Arrow takes 0\.\d kB") as caught:
         load_dataset(NAME, cache_dir=tmp_path / "arrow")
 
     assert "copy=False" in str(caught.value.hint)
@@ -157,22 +172,6 @@ def test_a_declined_copy_is_a_stream_and_arrow_files_that_are_there_are_read(tmp
     assert isinstance(declined.dataset, datasets.IterableDataset)
     assert "no copy is made: copy=False" in declined.steps[-1].said
     assert isinstance(there.dataset, datasets.Dataset)
-
-
-def test_a_stop_while_a_copy_is_made_leaves_nothing_behind(
-    tmp_path: Path, hub: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from datasets.packaged_modules.parquet.parquet import Parquet
-
-    def stop(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(Parquet, "_generate_tables", stop)
-
-    with pytest.raises(KeyboardInterrupt):
-        load_dataset(NAME, cache_dir=tmp_path / "arrow")
-
-    assert [path for path in files(tmp_path / "arrow") if path.suffix != ".lock"] == []
 
 
 def test_a_disk_that_fills_while_a_copy_is_made_is_told(

@@ -4,6 +4,7 @@ The offline setting is not changed.
     from vldock.image.offline import load_dataset
     flowers = load_dataset("nelorth/oxford-flowers", split="train")     # as from datasets.load_dataset
     loaded = load("nelorth/oxford-flowers")                             # the same, with the steps of the search
+    stream = load_dataset("nelorth/oxford-flowers", streaming=True)     # of the local copy, offline too
 
 load          the steps, in order
 places        the folders of this process's environment

@@ -11,6 +11,7 @@ from vldock.common.filesystem.permissions import nearest_existing
 from vldock.image.offline.errors import NoSpace
 
 WIDTH = {"BOOLEAN": 0.125, "INT32": 4, "FLOAT": 4, "INT64": 8, "DOUBLE": 8, "INT96": 8}  # bytes in Arrow
+COMPRESSED = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"BZh", b"\xfd7zX")  # gzip, zstd, bzip2, xz
 DECLINE = "streaming=True or copy=False (test_hf_cache.py --no-copy) reads the files without a copy"
 
 
@@ -50,6 +51,8 @@ def measure(files: Iterable[Path], kind: str, folder: Path, *, declared: int = 0
     arrow, measured = source, f"the size of the {kind} files"
     if kind == "parquet":
         arrow, measured = sum(map(parquet_bytes, paths)), "by the footers of the parquet files"
+    elif any(map(_is_compressed, paths)):
+        measured = f"at least: the size of compressed {kind} files"
     if declared > arrow:
         arrow, measured = declared, "by the repository's card"
     return ArrowCopy(source, arrow, folder, shutil.disk_usage(nearest_existing(folder)).free, measured)
@@ -77,6 +80,14 @@ def parquet_rows(files: Iterable[Path]) -> int:
     return sum(pq.read_metadata(path).num_rows for path in files)
 
 
+def _is_compressed(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(4).startswith(COMPRESSED)
+
+
 def _size(count: int) -> str:
-    """Return a size in GB, or in MB below a tenth of one."""
-    return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.1f} MB"
+    """Return a size in the largest unit it has a tenth of."""
+    unit, name = next(
+        pair for pair in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")) if count >= pair[0] / 10 or pair[0] == 1e3
+    )
+    return f"{count / unit:.1f} {name}"
