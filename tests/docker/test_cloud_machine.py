@@ -94,9 +94,14 @@ def test_the_environment_is_the_document_s_and_a_login_has_it(machine):
 def test_weights_data_sets_and_the_host_s_commands_share_one_cache(machine):
     machine.exec(["bash", "-c", CLOUD_INIT])
 
-    made = machine.exec(["bash", "-c", "cd /data && touch cache/huggingface/x && ls hf_home/hub transformers_cache/"])
+    cache, hub, weights = (
+        machine.exec(["bash", "-c", f"cd /data && touch cache/huggingface/x && stat -L -c '%n %i' {name}/x"]).stdout
+        for name in ("cache/huggingface", "hf_home/hub", "transformers_cache")
+    )
+    arrow = machine.exec(["readlink", "-f", "/data/hf_home/datasets"]).stdout
 
-    assert made.stdout.split() == ["hf_home/hub:", "x", "transformers_cache/:", "x"]
+    assert len({said.split()[1] for said in (cache, hub, weights)}) == 1
+    assert arrow.strip() == "/data/cache/huggingface/datasets"
 
 
 def test_user_data_without_a_repository_is_refused_before_anything_is_done(machine):

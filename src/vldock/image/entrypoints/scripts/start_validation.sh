@@ -1,6 +1,6 @@
 #!/bin/bash
 # Test the data set in the cache, then run the preflight of the training; train nothing. Arguments are those of `train`:
-#   /workspace/start_validation.sh [--config flowers.yaml] [KEY=VALUE ...]
+#   start_validation.sh [--config flowers.yaml] [KEY=VALUE ...]
 # Exit status: that of the step that failed (test_hf_cache.py, train --check), else 0 and the command that trains.
 set -euo pipefail
 
