@@ -7,10 +7,11 @@ fp16, gradient checkpointing, 4 bits, clipping at 0.5, 90 % of the GPU's memory.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from vldock.common.dataset_names import OXFORD_FLOWERS, resolve_dataset
 from vldock.common.errors import UsageError
 from vldock.image import settings_file
 from vldock.image.settings_file import SettingsFile
@@ -47,7 +48,7 @@ class Data:
     """
 
     source: str = "hub"
-    name: str = "nelorth/oxford-flowers"  # of the Hub
+    name: str = OXFORD_FLOWERS  # of the Hub; by any name of common/dataset_names.py
     path: str = ""  # archive: the folder; json: the file
     images: str = ""  # json: the folder its paths are relative to; default: the file's
     heldout_path: str = ""  # json: a file of its own for the held-out records
@@ -141,7 +142,7 @@ def load(path: Path | None, words: Sequence[str] = ()) -> Config:
     """
     config = FILE.read(path, words)
     _check(config)
-    return config
+    return replace(config, data=replace(config.data, name=resolve_dataset(config.data.name)))
 
 
 def _check(config: Config) -> None:

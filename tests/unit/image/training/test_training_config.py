@@ -28,6 +28,11 @@ def test_words_override_a_file_and_the_resolved_configuration_reads_back(tmp_pat
     assert config.load(tmp_path / "again.yaml") == made
 
 
+@pytest.mark.parametrize("name", ["oxford_flowers102", "Oxford-Flowers", "nelorth/oxford-flowers"])
+def test_a_data_set_is_the_same_run_by_any_of_its_names(name: str) -> None:
+    assert config.load(None, [f"data.name={name}"]) == config.load(None)
+
+
 @pytest.mark.parametrize(
     ("word", "said"),
     [
