@@ -8,7 +8,7 @@ Records: cell_record, passport, equality (two prediction files), check (one find
 Settings: inference_options, standin_choice, dot_env (reads .env), env_files (writes .env), workspace, workspace_cli.
 Files: hashing, hub_cache_layout, weight_files, remote_code, tables/ (a benchmark's table), filesystem/ (writes),
 caches/ (Hugging Face's folders and variables).
-Machine: preflight and health (run as scripts in the container), nvidia_smi, cpu_memory, https.
+Machine: preflight and health (run as scripts in the container), machine/ (GPUs, memory), https.
 
 preflight.py and health.py must remain here: their paths are named in images already shipped.
 """

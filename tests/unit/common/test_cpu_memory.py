@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from vldock.common import cpu_memory, hub_cache_layout
+from vldock.common import hub_cache_layout
+from vldock.common.machine import cpu_memory
 from vldock.common.matrix import find_model
 
 GB = 10**9

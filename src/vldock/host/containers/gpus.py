@@ -7,8 +7,9 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from vldock.common import cpu_memory, hub_cache_layout
+from vldock.common import hub_cache_layout
 from vldock.common.errors import EnvironmentUnfit, UsageError
+from vldock.common.machine import cpu_memory
 from vldock.common.names import spellings
 from vldock.host.docker_engine.client import EngineStatus
 

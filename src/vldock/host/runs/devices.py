@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vldock.common.errors import UsageError
-from vldock.common.nvidia_smi import UUID, parse_gpu_list
+from vldock.common.machine.nvidia_smi import UUID, parse_gpu_list
 from vldock.host.docker_engine import client as docker_client
 from vldock.host.util.process import Runner, capture
 

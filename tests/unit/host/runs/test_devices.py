@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from vldock.common import nvidia_smi
 from vldock.common.errors import UsageError
+from vldock.common.machine import nvidia_smi
 from vldock.host.runs import devices
 from vldock.host.runs.devices import Device, Machine, Placement
 from vldock.host.util.process import Result

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 
-from vldock.common import cpu_memory, standin_choice
+from vldock.common import standin_choice
 from vldock.common.errors import EnvironmentUnfit
+from vldock.common.machine import cpu_memory
 from vldock.common.matrix import MODELS
 from vldock.image import cuda_device
 from vldock.image.process import stats as process_stats

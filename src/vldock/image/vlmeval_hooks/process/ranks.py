@@ -18,7 +18,7 @@ from pathlib import Path
 
 from vldock.common.errors import EvaluationFailed
 from vldock.common.filesystem.atomic import write_bytes
-from vldock.common.nvidia_smi import parse_gpu_list
+from vldock.common.machine.nvidia_smi import parse_gpu_list
 from vldock.image.vlmeval_hooks.process import error_lines
 
 PLACED = "VLDOCK_RANK_GPUS"  # own, shared or none: set once GPUs are assigned
