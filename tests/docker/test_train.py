@@ -56,7 +56,7 @@ def test_a_tiny_base_is_checked_trained_scored_and_saved_without_a_network(
     done = train(image, place, data=place / "data", checkpoints=tmp_path)
 
     assert done.returncode == 0, done.stderr
-    assert "preflight: 13 of 13 checks passed" in done.stderr
+    assert "preflight: 15 of 15 checks passed" in done.stderr
     assert done.stdout.startswith("/workspace/checkpoints/run: 3 steps, held-out accuracy")
     lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines if line["event"] == "step"] == [1, 2, 3]

@@ -111,10 +111,10 @@ def test_a_batch_that_does_not_fit_is_halved_until_it_does(
 
 
 def test_one_row_that_does_not_fit_is_told_with_what_to_lower() -> None:
-    from vldock.image.training import fit
+    from vldock.image.training.loop import rows_at_once
 
     with pytest.raises(EnvironmentUnfit) as refused:
-        fit.halve_batch(1, RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"))
+        rows_at_once.halve_batch(1, RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"))
 
     assert "2 GiB" in refused.value.message
     assert "model.method=qlora" in refused.value.render()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import pytest
 import training_fixture
@@ -27,7 +28,10 @@ def test_the_preflight_passes_a_good_training_and_tells_what_it_saw(box: Box, tm
 
     assert status == 0, "\n".join(said)
     assert any("4x4 = 16 patches + CLS" in line for line in said)
-    assert said[-1].startswith("preflight: 13 of 13")
+    assert any("Number of image tokens: 1" in line for line in said)
+    assert any("pixel_values: (" in line for line in said)
+    assert any(line.startswith("warn loss: ") and "a guess among" in line for line in said)
+    assert said[-1] == "preflight: 15 of 15 checks passed, 1 with a warning"
     assert not (tmp_path / "run").exists()
 
 
@@ -50,6 +54,56 @@ def test_the_preflight_sees_a_processor_of_another_tower(box: Box) -> None:
     found = training_preflight.check_geometry(loaded)
 
     assert (found.status, "336x336" in found.seen) == ("fail", True)
+
+
+def padding_checks(box: Box, base: str) -> list[Any]:
+    from vldock.image.training.checks import padding
+
+    loaded, data, encoder = encoded(box, base)
+    return list(padding.check_padding(loaded, data.training[:4], encoder))
+
+
+@pytest.mark.parametrize("base", ["next", "plain"])
+def test_a_padded_batch_has_each_rows_own_loss_and_positions(box: Box, base: str) -> None:
+    positions, losses = padding_checks(box, base)
+
+    assert (positions.status, losses.status) == ("ok", "ok"), (positions, losses)
+    assert "within 0.001" in losses.expected
+
+
+def test_the_preflight_sees_attention_on_padding(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    from vldock.image.training.data.batch import Collator
+
+    collate = Collator.__call__
+
+    def attends(self: Any, items: Any) -> Any:
+        batch = collate(self, items)
+        return {**batch, "attention_mask": batch["attention_mask"] | True}
+
+    monkeypatch.setattr(Collator, "__call__", attends)
+
+    positions, _ = padding_checks(box, "next")
+
+    assert (positions.status, positions.seen.split(":")[0]) == ("fail", "row 0")
+    assert "attention on" in positions.seen
+
+
+def test_the_preflight_sees_a_loss_that_padding_reaches(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    from vldock.image.training.data.batch import Collator
+
+    collate = Collator.__call__
+
+    def labels(self: Any, items: Any) -> Any:
+        batch = collate(self, items)
+        if len(items) > 1:
+            batch["labels"][0, :2] = batch["input_ids"][0, :2]
+        return batch
+
+    monkeypatch.setattr(Collator, "__call__", labels)
+
+    _, losses = padding_checks(box, "next")
+
+    assert losses.status == "fail", losses
 
 
 @pytest.mark.parametrize("base", ["OpenGVLab/InternVL2-2B", "/workspace/weights/cogvlm-chat-hf"])

@@ -6,6 +6,7 @@ run/heldout/      the held-out multiple choice as a TSV for run.py
 run/tensorboard/  the curves of log.jsonl for TensorBoard
 run/answers.jsonl the held-out answers at the end  run/page.html, run/plots/        for readers
 run/mm_projector.bin  of model.method=projector: for LLaVA's --pretrain_mm_mlp_adapter
+run/error.log     the tracebacks of failures
 """
 
 from __future__ import annotations
@@ -23,7 +24,6 @@ from typing import Any
 import torch
 from transformers import set_seed
 
-from vldock.common.errors import EnvironmentUnfit
 from vldock.common.filesystem.atomic import write_json, write_text
 from vldock.image.training import run_folder
 from vldock.image.training.checks import first_checkpoint
@@ -31,8 +31,10 @@ from vldock.image.training.config import Config
 from vldock.image.training.data import benchmark_tsv
 from vldock.image.training.data.sample_order import count_steps
 from vldock.image.training.dataset import Dataset
-from vldock.image.training.loop import monitor, run_page, tensorboard, trainer
-from vldock.image.training.loop.gradient_sync import OutOfMemoryEverywhere
+from vldock.image.training.error_log import record_failure
+from vldock.image.training.loop import hf_arguments, monitor, run_page, tensorboard, trainer
+from vldock.image.training.loop.rows_at_once import RowsAtOnce
+from vldock.image.training.loop.workers import explain_deaths
 from vldock.image.training.model import base, cached_tower, checkpoint
 from vldock.image.training.model import load as model_load
 
@@ -56,7 +58,7 @@ def fit(config: Config, data: Dataset, *, log: Callable[[str], None] | None = No
     """Train, or resume from the newest checkpoint of the run's folder.
 
     A batch that does not fit the GPU's memory is halved (rows at once, not rows per update) and the run resumes from
-    its newest checkpoint. Raises UsageError, EnvironmentUnfit, InputRefused, trainer.Diverged.
+    its newest checkpoint; later it grows again. Raises UsageError, EnvironmentUnfit, InputRefused, trainer.Diverged.
     """
     folder, rank = Path(config.out), int(os.environ.get("RANK", "0"))
     log = log or (lambda text: print(text, file=sys.stderr, flush=True))
@@ -68,54 +70,41 @@ def fit(config: Config, data: Dataset, *, log: Callable[[str], None] | None = No
             swept = checkpoint.sweep(folder)
             for path in swept:
                 log(f"{path.name}: a killed process left it half written; removed")
-        facts = _facts(config, data, device)
-        start = run_folder.claim(folder, config, facts, _counts(data)) if rank == 0 else None
-        micro = config.train.batch_size
+        start = run_folder.claim(folder, config, _facts(config, data, device), _counts(data)) if rank == 0 else None
+        held.enter_context(record_failure(folder, log=log))
+        rows = RowsAtOnce(config.train.batch_size)
         while True:
             try:
-                with torch.enable_grad():  # importing VLMEvalKit turns gradients off for the process
-                    return _run(config, data, device=device, micro=micro, start=start, log=log)
+                with torch.enable_grad(), explain_deaths():  # importing VLMEvalKit turns gradients off for the process
+                    return _run(config, data, device=device, rows=rows, start=start, log=log)
             except torch.cuda.OutOfMemoryError as error:
-                micro = halve_batch(micro, error)
+                rows.halve(error)
             gc.collect()  # not before the error is gone, which holds the model, its optimizer and the batch
             torch.cuda.empty_cache()
-            log(f"out of GPU memory: from now on {micro} of {config.train.batch_size} rows of a batch at once")
+            log(f"out of GPU memory: from now on {rows.now} of {config.train.batch_size} rows of a batch at once")
             start = run_folder.newest_checkpoint(folder)
 
 
-def halve_batch(micro: int, error: BaseException) -> int:
-    """Return half of `micro`, the rows of a batch at once.
-
-    Raises EnvironmentUnfit for one row, or where other processes do not know of the error.
-    """
-    alone = int(os.environ.get("WORLD_SIZE", "1")) == 1
-    if micro > 1 and (alone or isinstance(error, OutOfMemoryEverywhere)):
-        return micro // 2
-    raise EnvironmentUnfit(
-        f"one row does not fit: {str(error).splitlines()[0][:200]}" if micro == 1 else "a batch does not fit a GPU",
-        expected="memory for one forward and backward pass",
-        hint="model.method=qlora, train.gradient_checkpointing=true, a smaller model.lora_r or train.batch_size",
-    ) from error
-
-
 def _run(
-    config: Config, data: Dataset, *, device: str, micro: int, start: Path | None, log: Callable[[str], None]
+    config: Config, data: Dataset, *, device: str, rows: RowsAtOnce, start: Path | None, log: Callable[[str], None]
 ) -> Result:
     folder, world = Path(config.out), int(os.environ.get("WORLD_SIZE", "1"))
     rank, counts = int(os.environ.get("RANK", "0")), _counts(data)
     set_seed(config.train.seed)
     loaded = model_load.load(config, device=device)
-    rows = config.train.batch_size * config.train.accumulation * world
-    steps = count_steps(len(data.training), epochs=config.train.epochs, batch=rows, max_steps=config.train.max_steps)
-    arguments = trainer.arguments_of(config, steps=steps, precision=loaded.precision, device=device)
+    if rank == 0:  # not before: an absent base was just downloaded
+        run_folder.require_base(folder, base.base_digest(config), resumed=start is not None)
+    update = config.train.batch_size * config.train.accumulation * world
+    steps = count_steps(len(data.training), epochs=config.train.epochs, batch=update, max_steps=config.train.max_steps)
+    arguments = hf_arguments.arguments_of(config, steps=steps, precision=loaded.precision, device=device)
     if world > 1:  # every process reads what the first one claimed
         torch.distributed.barrier()
         start = run_folder.newest_checkpoint(folder)
     step = int(start.name.rpartition("-")[2]) if start else 0
     emit = monitor.Log(folder / monitor.LOG, log=log, active=rank == 0)
     emit.truncate_after(step)
-    emit("start", step=step, device=device, precision=loaded.precision, steps=steps, rows_per_update=rows,
-         rows_at_once=micro, trained=sum(p.numel() for _, p in model_load.trainable_parameters(loaded.model)),
+    emit("start", step=step, device=device, precision=loaded.precision, steps=steps, rows_per_update=update,
+         rows_at_once=rows.now, trained=sum(p.numel() for _, p in model_load.trainable_parameters(loaded.model)),
          parameters=sum(p.numel() for p in loaded.inner.parameters()), training=len(data.training),
          heldout=len(data.heldout), **counts)  # fmt: skip
 
@@ -129,10 +118,10 @@ def _run(
             emit.listeners.append(curves)
         cached = held.enter_context(cached_tower.open_cached_tower(loaded, config, emit=emit))
         tuner = trainer.FineTuner(
-            loaded, config, arguments, training=data.training, heldout=data.heldout, micro=micro, emit=emit,
+            loaded, config, arguments, training=data.training, heldout=data.heldout, rows=rows, emit=emit,
             cached=cached,
         )  # fmt: skip
-        tuner.add_callback(monitor.RunCallback(patience=config.train.patience, prove=prove, emit=emit))
+        tuner.add_callback(monitor.RunCallback(tuner, patience=config.train.patience, prove=prove, emit=emit))
         tuner.remove_callback(_printer())
         tuner.train(resume_from_checkpoint=str(start) if start else None)
         return _finish(tuner, data, folder, emit=emit, rank=rank, resumed=step or None)
@@ -163,10 +152,9 @@ def _finish(
 
 
 def _facts(config: Config, data: Dataset, device: str) -> dict[str, Any]:
-    """Return the facts a resumed run must share."""
+    """Return the facts a resumed run must share, beside its base."""
     return {
         "data": run_folder.digest_of([*data.training, *data.heldout]),
-        "base_sha256": base.base_digest(config),
         "device": device.partition(":")[0],
         "processes": int(os.environ.get("WORLD_SIZE", "1")),
     }

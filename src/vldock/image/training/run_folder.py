@@ -20,7 +20,12 @@ from vldock.image.training.data.records import Record
 from vldock.image.training.model.export import CONFIG
 
 RUN, LOCK = "run.json", ".lock"
-FREE = ("model.feature_cache",)  # settings that change no weight, so a resumed run may change them
+BASE = "base_sha256"
+FREE = (
+    "model.feature_cache",
+    "train.workers",
+    "train.pin_memory",
+)  # settings that change no weight, so a resumed run may change them
 
 
 def digest_of(records: Sequence[Record]) -> str:
@@ -39,7 +44,7 @@ def claim(folder: Path, config: Config, facts: dict[str, Any], notes: dict[str, 
 
     `notes` is written beside `facts`, and no reason not to resume.
 
-    Raises UsageError where it holds a run of another configuration, data, base or number of processes.
+    Raises UsageError where it holds a run of another configuration, data or number of processes; see require_base.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -51,6 +56,18 @@ def claim(folder: Path, config: Config, facts: dict[str, Any], notes: dict[str, 
     except OSError as error:
         raise permission_hints.write_error(error, folder, whoami()) from error
     return newest_checkpoint(folder)
+
+
+def require_base(folder: Path, digest: str | None, *, resumed: bool) -> None:
+    """Record the digest of the base that was loaded.
+
+    Not before: what is absent is downloaded as it is loaded, and a run that was killed then resumes.
+    Raises UsageError for a resumed run that began with another.
+    """
+    before = json.loads((folder / RUN).read_text(encoding="utf-8"))
+    if resumed and before.get(BASE) not in (None, digest):
+        raise _another(folder, [f"{BASE} was {before[BASE]}, is {digest}"])
+    write_json(folder / RUN, {**before, BASE: digest})
 
 
 def newest_checkpoint(folder: Path) -> Path | None:
@@ -67,11 +84,15 @@ def _require_same(folder: Path, config: Config, facts: dict[str, Any], before: d
     changed = _differences(old.as_dict(), config.as_dict())
     changed += [f"{name} was {before.get(name)}, is {facts[name]}" for name in facts if before.get(name) != facts[name]]
     if changed:
-        raise UsageError(
-            f"{folder} holds another run: {'; '.join(changed[:6])}",
-            expected="the same configuration, data, base and number of processes, to resume from its checkpoints",
-            hint="out=ANOTHER for a new run; to go on with this one: --config config.yaml of that folder",
-        )
+        raise _another(folder, changed)
+
+
+def _another(folder: Path, changed: Sequence[str]) -> UsageError:
+    return UsageError(
+        f"{folder} holds another run: {'; '.join(changed[:6])}",
+        expected="the same configuration, data, base and number of processes, to resume from its checkpoints",
+        hint="out=ANOTHER for a new run; to go on with this one: --config config.yaml of that folder",
+    )
 
 
 def _differences(old: dict[str, Any], new: dict[str, Any], above: str = "") -> list[str]:

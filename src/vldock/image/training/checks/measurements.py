@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import math
 import shutil
+import statistics
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from llava.constants import IMAGE_TOKEN_INDEX
 
-from vldock.common.check import Check
+from vldock.common.check import MARK, Check
 from vldock.image import cuda_device
 from vldock.image.llava_hooks.positions import count_in_prompt, count_per_image
 from vldock.image.training.config import Config
 from vldock.image.training.data.encode import Encoded
 from vldock.image.training.loop.monitor import memory
+from vldock.image.training.loop.watches import unusual_loss
 from vldock.image.training.model.checkpoint import KEPT, bytes_needed
 from vldock.image.training.model.load import Loaded, trainable_parameters
 
@@ -32,10 +35,11 @@ def make_check(name: str, ok: bool, expected: str, seen: str, cure: str = "") ->
 def render(check: Check) -> str:
     """Return a check as lines: expected, seen, and the remedy.
 
-    The remedy is given where the check failed.
+    The remedy is given where the check failed, and a note where it warns.
     """
-    line = f"{'ok  ' if check.status == 'ok' else 'FAIL'} {check.name}: expected {check.expected}; seen {check.seen}"
-    return line if check.status == "ok" or not check.hint else f"{line}\n     cure: {check.hint}"
+    line = f"{MARK[check.status]} {check.name}: expected {check.expected}; seen {check.seen}"
+    word = "cure" if check.status == "fail" else "note"
+    return line if check.status == "ok" or not check.hint else f"{line}\n     {word}: {check.hint}"
 
 
 def count_positions(item: Encoded, loaded: Loaded) -> int:
@@ -75,18 +79,25 @@ def check_steps(loaded: Loaded, batches: list[dict[str, Any]]) -> Iterator[Check
             yield _gradients(loaded)
         model.zero_grad(set_to_none=True)
         held.append(_held(loaded.device))
-    top = 1.5 * math.log(loaded.inner.get_input_embeddings().weight.shape[0])
-    seen = f"{min(losses):.3f} to {max(losses):.3f}"
-    sane = all(math.isfinite(loss) and 0 < loss < top for loss in losses)
-    yield make_check(
-        "loss", sane, f"above 0, below {top:.2f} (1.5 times that of a guess among all tokens)", seen,
-        "0: the labels are masked away; too high or nan: wrong precision, or weights that do not belong together",
-    )  # fmt: skip
+    yield check_loss(losses, loaded.inner.get_input_embeddings().weight.shape[0])
     growth = held[-1] - held[len(held) // 2]
     yield make_check(
         f"memory over {STEPS} steps", growth < GROWTH, f"less than {GROWTH / 1e6:.0f} MB more in the second half",
         f"{growth / 1e6:+.1f} MB", "something keeps tensors of earlier steps",
     )  # fmt: skip
+
+
+def check_loss(losses: list[float], tokens: int) -> Check:
+    """Check the losses of a base before training; warn outside what is usual for a trained LLaVA."""
+    top = 1.5 * math.log(tokens)
+    seen = f"{min(losses):.3f} to {max(losses):.3f}"
+    sane = all(math.isfinite(loss) and 0 < loss < top for loss in losses)
+    found = make_check(
+        "loss", sane, f"above 0, below {top:.2f} (1.5 times that of a guess among all tokens)", seen,
+        "0: the labels are masked away; too high or nan: wrong precision, or weights that do not belong together",
+    )  # fmt: skip
+    note = unusual_loss(statistics.fmean(losses), tokens) if sane else None
+    return replace(found, status="warn", hint=note) if note else found
 
 
 def _gradients(loaded: Loaded) -> Check:

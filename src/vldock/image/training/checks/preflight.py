@@ -14,7 +14,7 @@ import torch
 from llava.constants import IGNORE_INDEX
 
 from vldock.common.check import Check
-from vldock.image.training.checks import measurements
+from vldock.image.training.checks import measurements, padding
 from vldock.image.training.checks.measurements import make_check
 from vldock.image.training.config import Config
 from vldock.image.training.data.batch import Collator
@@ -35,16 +35,20 @@ def report(config: Config, data: Dataset, *, log: Callable[[str], None]) -> int:
     The model is loaded for it; nothing of its steps remains.
     """
     found = []
-    for check in run(config, data):
+    for check in run(config, data, log=log):
         log(measurements.render(check))
         found.append(check)
-    failed = sum(check.status != "ok" for check in found)
-    log(f"preflight: {len(found) - failed} of {len(found)} checks passed" + ("; nothing was trained" if failed else ""))
+    failed, warned = (sum(check.status == status for check in found) for status in ("fail", "warn"))
+    log(
+        f"preflight: {len(found) - failed} of {len(found)} checks passed"
+        + (f", {warned} with a warning" if warned else "")
+        + ("; nothing was trained" if failed else "")
+    )
     return 4 if failed else 0
 
 
-def run(config: Config, data: Dataset) -> Iterator[Check]:
-    """Yield each check as it finishes.
+def run(config: Config, data: Dataset, *, log: Callable[[str], None]) -> Iterator[Check]:
+    """Yield each check as it finishes; `log` gets the shapes of a batch.
 
     Raises the errors of loading the model.
     """
@@ -65,6 +69,9 @@ def run(config: Config, data: Dataset) -> Iterator[Check]:
     collator = Collator(loaded.tokenizer.pad_token_id, anyres=loaded.anyres)
     batches = [to_device(collator([item]), device) for item in encoded]
     yield check_image_sizes(loaded, encoded, batches[0])
+    for line in describe_batch(encoded, batches[0]):
+        log(line)
+    yield from padding.check_padding(loaded, records, encoder)
     yield from measurements.check_steps(loaded, batches)
     del loaded
     gc.collect()
@@ -198,3 +205,15 @@ def check_image_sizes(loaded: Loaded, encoded: list[Encoded], batch: dict[str, A
     seen = [tuple(size) for size in batch["image_sizes"]]
     kind = "anyres needs them" if loaded.anyres else "kept for every model"
     return make_check("image_sizes in the batch", seen == wanted, f"{wanted} ({kind})", str(seen))
+
+
+def describe_batch(encoded: list[Encoded], batch: dict[str, Any]) -> list[str]:
+    """Return the number of image tokens in a record, and the shapes of a batch's tensors."""
+    counts = sorted({count_image_tokens(item.ids) for item in encoded})
+    images = batch["images"] if isinstance(batch["images"], list) else [batch["images"]]
+    shapes = {name: tuple(batch[name].shape) for name in ("input_ids", "labels", "attention_mask")}
+    return [
+        f"     Number of image tokens: {' or '.join(map(str, counts))}",
+        f"     pixel_values: {', '.join(str(tuple(image.shape)) for image in images)}",
+        f"     {', '.join(f'{name}: {shape}' for name, shape in shapes.items())}",
+    ]

@@ -112,6 +112,8 @@ def render(event: str, values: dict[str, Any]) -> str:
             f"step {values['step']}  held-out accuracy {values['eval_accuracy']:.1%} of {values['eval_asked']:.0f}, "
             f"loss {values['eval_loss']:.4f}"
         )
+    if event == "warning":
+        return f"warning: {values['message']}"
     return f"{event}: " + ", ".join(f"{name} {value}" for name, value in values.items() if value is not None)
 
 
@@ -123,11 +125,12 @@ def has_stalled(scores: Sequence[float], patience: int) -> bool:
 class RunCallback(TrainerCallback):  # type: ignore[misc]
     """Callback for checkpoints: proves the first, saves the last, stops early."""
 
-    def __init__(self, *, patience: int, prove: Callable[[], None], emit: Callable[..., None]) -> None:
-        self.patience, self.prove, self.emit = patience, prove, emit
+    def __init__(self, tuner: Any, *, patience: int, prove: Callable[[], None], emit: Callable[..., None]) -> None:
+        self.tuner, self.patience, self.prove, self.emit = tuner, patience, prove, emit
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> Any:
         """Prove at step 1; at the last step score and save."""
+        self.tuner.end_update()
         if state.global_step == 1:
             self.prove()
         if state.global_step >= state.max_steps:
@@ -152,6 +155,7 @@ class RunCallback(TrainerCallback):  # type: ignore[misc]
             replace_link(run / "last", f"checkpoint-{state.global_step}")
             if state.best_model_checkpoint:
                 replace_link(run / "best", Path(state.best_model_checkpoint).name)
+        self.tuner.grow_rows()
         return control
 
 

@@ -28,6 +28,7 @@ CURVES = {
     "memory": ("memory, GB", "step", "memory_gb", False),
     "speed": ("positions per second", "step", "tokens_per_second", False),
 }
+EVENTS = ("start", "proof", "batch", "early_stop", "end")
 STYLE = """body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:64rem;padding:0 1rem;color:#222}
 img{width:100%;max-width:31rem}table{border-collapse:collapse}td,th{padding:.2rem .7rem;border-bottom:1px solid #ddd;
 text-align:left;vertical-align:top}.no{color:#a00}pre{background:#f4f4f4;padding:1rem;overflow:auto}
@@ -93,12 +94,12 @@ def render(
         f'<img alt="{path.stem}" src="data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}">'
         for path in plots
     )
-    told = [line for line in lines if line.get("event") in ("start", "proof", "early_stop", "end") or "trouble" in line]
+    told = [line for line in lines if line.get("event") in EVENTS or "trouble" in line]
     events = "".join(f"<li>{html.escape(json.dumps(line, ensure_ascii=False))}</li>" for line in told)
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        f"<title>{html.escape(name)}</title><style>{STYLE}</style><h1>{html.escape(name)}</h1><p>{head}</p>{_data(lines)}{_features(lines)}{images}"
-        f"{_groups(answers)}{_wrong(answers)}<h2>Events</h2><ul>{events}</ul>"
+        f"<title>{html.escape(name)}</title><style>{STYLE}</style><h1>{html.escape(name)}</h1><p>{head}</p>{_data(lines)}{_features(lines)}"
+        f"{_warnings(lines)}{images}{_groups(answers)}{_wrong(answers)}<h2>Events</h2><ul>{events}</ul>"
         f"<h2>Configuration</h2><pre>{html.escape(config)}</pre></html>\n"
     )
 
@@ -108,6 +109,12 @@ def _data(lines: Sequence[Mapping[str, Any]]) -> str:
     accepted = next((line.get("accepted") for line in reversed(lines) if line.get("event") == "start"), None)
     said = ", ".join(f"{count} {kind}" for kind, count in (accepted or {}).items())
     return f"<p>accepted in the data: {said}</p>" if said else ""
+
+
+def _warnings(lines: Sequence[Mapping[str, Any]]) -> str:
+    """Return the warnings of the run as a list; empty where there is none."""
+    said = "".join(f"<li>{html.escape(line['message'])}" for line in lines if line.get("event") == "warning")
+    return f"<h2>Warnings</h2><ul>{said}</ul>" if said else ""
 
 
 def _features(lines: Sequence[Mapping[str, Any]]) -> str:

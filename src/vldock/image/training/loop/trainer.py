@@ -9,7 +9,6 @@ does not fit.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -29,11 +28,12 @@ from vldock.image.training.data.sample_order import RunSampler
 from vldock.image.training.loop import gradient_sync, optimizer
 from vldock.image.training.loop import heldout as answers
 from vldock.image.training.loop.monitor import Meter
+from vldock.image.training.loop.rows_at_once import RowsAtOnce
+from vldock.image.training.loop.watches import Watch
+from vldock.image.training.loop.workers import count_workers
 from vldock.image.training.model import checkpoint
 from vldock.image.training.model.cached_tower import CachedTower
 from vldock.image.training.model.load import Loaded, trainable_parameters
-
-MIXED_PRECISION = "ACCELERATE_MIXED_PRECISION"
 
 
 class Diverged(VldockError):
@@ -43,7 +43,7 @@ class Diverged(VldockError):
 class FineTuner(Trainer):  # type: ignore[misc]
     """Trainer of a LLaVA on records.
 
-    `micro` is the number of a batch's rows that are computed at once.
+    `rows` counts a batch's rows that are computed at once.
     """
 
     control: Any  # the Trainer's, which has no types
@@ -57,16 +57,22 @@ class FineTuner(Trainer):  # type: ignore[misc]
         *,
         training: Sequence[Record],
         heldout: Sequence[Record],
-        micro: int,
+        rows: RowsAtOnce,
         emit: Callable[..., None],
         cached: CachedTower | None = None,
     ) -> None:
-        self.loaded, self.config, self.micro, self.emit = loaded, config, micro, emit
+        self.loaded, self.config, self.rows, self.emit = loaded, config, rows, emit
         accept = config.data.accept
         self.encoder = Encoder(loaded.tokenizer, loaded.processor, loaded.inner.config, accept=accept, cached=cached)
         self.heldout = list(heldout)
         self.scored: list[answers.Answer] = []
         self.norm: float | None = None
+        self.update_loss = 0.0
+        tokens = loaded.inner.get_input_embeddings().weight.shape[0]
+        self.watch = Watch(tokens=tokens, clip=config.train.clip, emit=emit)
+        arguments.dataloader_num_workers = count_workers(
+            config.train.workers, config.train.batch_size, training, self.encoder, emit=emit
+        )
         arguments._n_gpu = min(1, arguments.n_gpu)  # DataParallel would split the list of images; torchrun does not
         collator = Collator(loaded.tokenizer.pad_token_id, anyres=loaded.anyres)
         super().__init__(
@@ -109,7 +115,7 @@ class FineTuner(Trainer):  # type: ignore[misc]
         several = self.args.world_size > 1
         try:
             with model.no_sync() if several else nullcontext():
-                for part, share in split_batch(inputs, self.micro):
+                for part, share in split_batch(inputs, self.rows.now):
                     with self.compute_loss_context_manager():
                         loss = self.compute_loss(model, part) * share
                     self.accelerator.backward(loss)
@@ -125,7 +131,20 @@ class FineTuner(Trainer):  # type: ignore[misc]
                 expected="a finite loss",
                 hint="train.precision=bf16 or fp32, a smaller train.learning_rate; `train --check` looks at the data",
             )
+        self.update_loss += float(total) / self.args.gradient_accumulation_steps
         return total / self.args.gradient_accumulation_steps
+
+    def end_update(self) -> None:
+        """Count an update, and look at its loss and gradient norm."""
+        self.rows.count_update()
+        self.watch.look(self.state.global_step, self.update_loss, self.norm)
+        self.update_loss = 0.0
+
+    def grow_rows(self) -> None:
+        """Compute more rows at once where memory has sufficed for long."""
+        before = self.rows.now
+        if self.rows.grow():
+            self.emit("batch", step=self.state.global_step, rows_at_once=self.rows.now, before=before)
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
         """Answer held-out questions; return eval_accuracy, eval_loss, eval_score."""
@@ -194,49 +213,6 @@ class FineTuner(Trainer):  # type: ignore[misc]
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         checkpoint.load(self.model, Path(resume_from_checkpoint), self.config)
-
-
-def arguments_of(config: Config, *, steps: int, precision: str, device: str) -> TrainingArguments:
-    """Return HF's TrainingArguments for a configuration."""
-    train = config.train
-    on_cpu = device == "cpu"
-    # TrainingArguments reads it, and leaves it behind: a user's, or an earlier training's, would autocast this one
-    os.environ[MIXED_PRECISION] = "no" if precision == "fp32" else precision
-    return TrainingArguments(
-        output_dir=config.out,
-        max_steps=steps,
-        per_device_train_batch_size=train.batch_size,
-        gradient_accumulation_steps=train.accumulation,
-        learning_rate=train.learning_rate,
-        warmup_steps=int(steps * train.warmup_fraction),
-        weight_decay=train.weight_decay,
-        lr_scheduler_type=train.scheduler,
-        max_grad_norm=train.clip,
-        fp16=precision == "fp16",
-        bf16=precision == "bf16",
-        gradient_checkpointing=train.gradient_checkpointing,
-        gradient_checkpointing_kwargs={"use_reentrant": False},
-        logging_steps=train.log_every,
-        logging_first_step=True,
-        logging_nan_inf_filter=False,
-        evaluation_strategy="steps",
-        eval_steps=train.save_every,
-        save_strategy="steps",
-        save_steps=train.save_every,
-        save_total_limit=2,  # the best and the last
-        metric_for_best_model="score",
-        greater_is_better=True,
-        use_cpu=on_cpu,
-        ddp_backend="gloo" if on_cpu else None,
-        ddp_find_unused_parameters=False,
-        dataloader_num_workers=0,
-        remove_unused_columns=False,
-        label_names=["labels"],
-        report_to=[],
-        disable_tqdm=True,
-        seed=train.seed,
-        optim="adamw_torch",
-    )
 
 
 def as_lines(scored: Sequence[answers.Answer]) -> list[dict[str, Any]]:
