@@ -8,6 +8,7 @@ config            every setting and its default         dataset      training an
 fit               from configuration to run folder      run_folder   owner of the folder, resuming, lock
 workspace_entry   training in $WORKSPACE_ROOT           error_log    tracebacks of failed runs, without secrets
 llava_arguments   train.py's command lines as settings  llava_argument_table   each argument's setting, or why none
+inputs            absent data and base, and what brings them
 data              records, images and batches           model        base, adapters, checkpoints, cached tower
 checks            the preflight, and the proof of the first checkpoint
 loop              trainer, held-out answers, log, run page, TensorBoard

@@ -1,8 +1,9 @@
 """Fine-tune LLaVA-1.5 or LLaVA-NeXT: data checked first, resumable, exported with `train export`.
 
-    python -m vldock.image train --config flowers.yaml train.epochs=3 out=/workspace/checkpoints/flowers
-    python -m vldock.image train --check --config flowers.yaml
-    python -m vldock.image train --print-config
+    python train.py --config flowers.yaml train.epochs=3 out=/workspace/checkpoints/flowers
+    python test_trainer.py --config flowers.yaml                  the preflight alone, as train.py --check
+    python train.py --print-config                                every setting with its default
+    python -m vldock.image train export checkpoints/flowers       merged weights
     torchrun --nnodes=1 --master_addr=127.0.0.1 --nproc_per_node=2 -m vldock.image train --config flowers.yaml
 
 After a kill the same command resumes from the newest checkpoint. llava/train/workspace_train.py and the scripts at
@@ -47,7 +48,7 @@ def main(arguments: argparse.Namespace | Sequence[str]) -> int:
     from vldock.image.training import llava_argument_table, llava_arguments
 
     parser = argparse.ArgumentParser(
-        prog="train", description=__doc__, formatter_class=argparse.RawTextHelpFormatter,
+        prog=Path(sys.argv[0]).name, description=__doc__, formatter_class=argparse.RawTextHelpFormatter,
         epilog=llava_argument_table.render_help(),
     )  # fmt: skip
     add_arguments(parser)
@@ -75,18 +76,37 @@ def _main(args: argparse.Namespace) -> int:
         print(config.to_yaml(), end="")
         return 0
     startup.prepare()
+    from vldock.image.offline.errors import NotCached
     from vldock.image.training.dataset import load, out_folder, require_captions
 
-    config = replace(config, out=str(out_folder(config.out)))
-    data, first = load(config.data), _is_first()
-    if config.model.template == "plain":
-        require_captions(data)
+    config, first = replace(config, out=str(out_folder(config.out))), _is_first()
 
     def log(text: str) -> None:
         if first:
             print(text, file=sys.stderr, flush=True)
 
+    try:
+        data = load(config.data)
+    except NotCached as error:
+        from vldock.image.training.inputs import absent_error
+
+        raise absent_error(config, error, data=True, log=log) from error
+    if config.model.template == "plain":
+        require_captions(data)
     log(f"data: {len(data.training)} training and {len(data.heldout)} held-out records, all whole{_accepted(data)}")
+    from vldock.image.training import inputs
+
+    try:
+        return _check_and_fit(args, config, data, first=first, log=log)
+    except OSError as error:  # of the Hub's client, as transformers passes it on
+        if error.errno is not None or not inputs.is_base_absent(config):
+            raise
+        raise inputs.absent_error(config, error, data=False, log=log) from error
+
+
+def _check_and_fit(
+    args: argparse.Namespace, config: Config, data: Dataset, *, first: bool, log: Callable[[str], None]
+) -> int:
     from vldock.image.training.model import base
     from vldock.image.training.model import load as models
 
