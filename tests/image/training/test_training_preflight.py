@@ -71,6 +71,17 @@ def test_a_padded_batch_has_each_rows_own_loss_and_positions(box: Box, base: str
     assert "within 0.001" in losses.expected
 
 
+def test_records_of_one_length_are_padded_too(box: Box) -> None:
+    from vldock.image.training.checks import padding
+
+    loaded, data, encoder = encoded(box, "next")
+
+    short, long = padding.two_lengths(data.training[:1], encoder, loaded)
+
+    assert len(short.ids) < len(long.ids)
+    assert [check.status for check in padding.check_padding(loaded, data.training[:1], encoder)] == ["ok", "ok"]
+
+
 def test_the_preflight_sees_attention_on_padding(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
     from vldock.image.training.data.batch import Collator
 

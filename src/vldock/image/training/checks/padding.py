@@ -18,7 +18,7 @@ from vldock.image.training.data.records import Record
 from vldock.image.training.loop.heldout import to_device
 from vldock.image.training.model.load import Loaded
 
-LONGER = " Look at the whole image before you answer."  # where all records have one length
+LONGER = " as its petals and its leaves show"  # an answer's, where all records have one length
 TOLERANCE = {"fp32": 1e-3, "fp16": 2e-2, "bf16": 5e-2}  # of a loss: a batch is summed in another order
 
 
@@ -50,8 +50,8 @@ def two_lengths(records: Sequence[Record], encoder: Encoder, loaded: Loaded) -> 
     encoded = sorted((encoder(record) for record in records), key=lambda item: len(item.ids))
     if len(encoded[0].ids) < len(encoded[-1].ids):
         return [encoded[0], encoded[-1]]
-    first, *others = records[0].turns
-    longer = replace(records[0], turns=(replace(first, text=first.text + LONGER), *others))
+    *others, answer = records[0].turns
+    longer = replace(records[0], turns=(*others, replace(answer, text=answer.text + LONGER)))
     return [encoded[0], encoder(longer)]
 
 
