@@ -15,6 +15,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from vldock.common.image_paths import TOKEN_VARIABLES
+
 BEGIN = "# >>> vldock workspace (setup_workspace_cache.py writes these lines anew; yours go above)"
 END = "# <<< vldock workspace"
 _BLANKS = r"[^\S\n]*"
@@ -49,6 +51,11 @@ def parse_dot_env(content: bytes, environ: Mapping[str, str]) -> dict[str, str]:
             value = _COMMENT.sub("", bare).strip()
         values[name] = _filled(value, {**environ, **values})
     return values
+
+
+def find_token(environ: Mapping[str, str]) -> str | None:
+    """Return the Hub's token of these variables, under any of its names."""
+    return next((environ[name] for name in TOKEN_VARIABLES if environ.get(name)), None)
 
 
 def _filled(value: str, known: Mapping[str, str]) -> str:

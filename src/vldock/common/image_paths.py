@@ -21,4 +21,11 @@ BUILD_FACTS = build_digest.BUILD_FACTS
 BUILD_PACKAGES = f"{OPT}/os-packages.build.txt"  # dpkg of the stage that installed the lock
 PATCHES = f"{OPT}/patches"
 ENV_FILES = (f"{VLMEVALKIT}/.env", f"{WORKSPACE}/.env")
-TOKEN_VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACE_HUB_TOKEN")
+# The Hub's token under each name people give it; huggingface_hub itself reads the first two.
+TOKEN_VARIABLES = (
+    "HF_TOKEN",
+    "HUGGING_FACE_HUB_TOKEN",
+    "HUGGINGFACE_HUB_TOKEN",
+    "HUGGINGFACE_TOKEN",
+    "HUGGINGFACEHUB_API_TOKEN",
+)

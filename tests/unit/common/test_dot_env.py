@@ -9,7 +9,7 @@ import pytest
 from vldock.common import workspace
 from vldock.common.dot_env import parse_dot_env
 from vldock.host.downloads import hub_token
-from vldock.image.vlmeval_hooks.process import env_file
+from vldock.image.process import env_file
 
 LINES = {
     "plain": ("HF_TOKEN=hf_a", "hf_a"),

@@ -6,9 +6,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from vldock.common.dot_env import parse_dot_env
+from vldock.common import dot_env
 from vldock.common.errors import InputRefused, UsageError
-from vldock.common.image_paths import TOKEN_VARIABLES
 
 USUAL = Path(".env")
 
@@ -24,11 +23,7 @@ def find_token(env_file: Path | None, environ: Mapping[str, str]) -> str | None:
         raise UsageError(f"--env-file {env_file} is not there", expected="a file with HUGGING_FACE_HUB_TOKEN=...")
     path = env_file or USUAL
     values = read_env_file(path) if path.is_file() else {}
-    for source in (values, environ):
-        for name in TOKEN_VARIABLES:
-            if source.get(name):
-                return source[name]
-    return None
+    return dot_env.find_token(values) or dot_env.find_token(environ)
 
 
 def read_env_file(path: Path) -> dict[str, str]:
@@ -37,7 +32,7 @@ def read_env_file(path: Path) -> dict[str, str]:
     Raises InputRefused where it cannot be read.
     """
     try:
-        return parse_dot_env(path.read_bytes(), os.environ)
+        return dot_env.parse_dot_env(path.read_bytes(), os.environ)
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
     raise InputRefused(f"{path} cannot be read: {reason}", hint=f"chmod u+r {path}; it must be UTF-8 text")

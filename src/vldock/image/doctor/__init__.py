@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import partial
 
@@ -33,8 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Run every check, print the findings, and return 0 or 3."""
+    given = dict(os.environ)  # startup adds the variables of .env
     standin = startup.prepare()
-    checks = examine(require_gpu=args.require_gpu)
+    checks = examine(require_gpu=args.require_gpu, given=given)
     fit = not any(check.status == "fail" for check in checks)
     if args.json:
         print(json.dumps({"fit": fit, "standin": standin, "checks": [asdict(check) for check in checks]}, indent=2))
@@ -43,8 +45,11 @@ def main(args: argparse.Namespace) -> int:
     return 0 if fit else EnvironmentUnfit.exit_code
 
 
-def examine(*, require_gpu: bool = False) -> list[Check]:
-    """Return the findings of all checks, most important first."""
+def examine(*, require_gpu: bool = False, given: Mapping[str, str] = os.environ) -> list[Check]:
+    """Return the findings of all checks, most important first.
+
+    `given` is the environment before .env was read.
+    """
     looks: dict[str, Callable[[], list[Check]]] = {
         "versions": software.check_versions,
         "patches": software.check_patches,
@@ -56,7 +61,7 @@ def examine(*, require_gpu: bool = False) -> list[Check]:
         "user": workspace.check_user,
         "caches": workspace.check_caches,
         "disk": workspace.check_disk,
-        "token": workspace.check_token,
+        "token": partial(workspace.check_token, given),
         "benchmarks": workspace.check_data,
         "weights": workspace.check_weights,
         "models": models.check_models,

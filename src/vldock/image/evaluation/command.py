@@ -34,7 +34,7 @@ from vldock.image.evaluation.gpu_health import DeviceLost
 from vldock.image.events import Emit, capture
 from vldock.image.startup import prepare as startup
 from vldock.image.vlmeval_hooks.files import table_check
-from vldock.image.vlmeval_hooks.process import env_file, error_lines, ranks
+from vldock.image.vlmeval_hooks.process import error_lines, ranks
 from vldock.image.vlmeval_hooks.run import sample_limit
 
 
@@ -87,7 +87,6 @@ def main(args: argparse.Namespace) -> int:
     try:
         with stdin_queue.names() if from_stdin else nullcontext(iter(args.data)) as queue:
             standin = startup.prepare()
-            env_file.load_mounted()  # a cell's identity may depend on it
             log = args.out.resolve() / "logs" / (args.log or f"{args.model}.log")
             with capture(log, as_json=args.json or not sys.stdout.isatty()) as emit:
                 emit = emit if ranks.rank() == 0 else _emit_nothing

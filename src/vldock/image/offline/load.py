@@ -18,6 +18,7 @@ from vldock.image.offline.mode import Mode, current
 from vldock.image.offline.places import find_places
 from vldock.image.offline.readers import Request
 from vldock.image.offline.snapshots import Reader, open_snapshot
+from vldock.image.process import env_file
 
 LOG = logging.getLogger("vldock.offline")
 Outcome = Literal["told", "taken", "passed", "failed"]
@@ -104,6 +105,7 @@ def load(
     and logged before it is made; with `copy=False` the snapshot is streamed instead.
     Raises the errors of vldock.image.offline.errors.
     """
+    env_file.load_mounted()
     import datasets.config  # noqa: F401 - the folders it has read are asked for
     from huggingface_hub import constants  # noqa: F401
 

@@ -3,7 +3,7 @@
 Runs before anything heavy is imported.
 Called first by run_py and every sub-command.
 
-prepare         stand-ins, writable folders, deferred imports, timing
+prepare         .env, stand-ins, writable folders, deferred imports, timing
 foreign_python  Python code from outside the image, refused
 data_root       $LMUData
 """

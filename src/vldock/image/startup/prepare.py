@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from vldock.common import preflight, standin_choice
-from vldock.image.process import deferred_module, lazy_imports
+from vldock.image.process import deferred_module, env_file, lazy_imports
 from vldock.image.remote_code import loading
 from vldock.image.startup.data_root import lmu_data_root
 from vldock.image.timing.switch import measure
@@ -19,13 +19,14 @@ BANNER = "STAND-IN: tiny models on {samples}. No score below says anything about
 
 
 def prepare(*, parent: Mapping[str, str] | None = None) -> bool:
-    """Point this process at the stand-ins and at writable folders.
+    """Load .env, then point this process at the stand-ins and at writable folders.
 
     At the stand-ins only where VLDOCK_STANDIN requests them.
     `parent` is the environment of the prepared process this is a fork of: its samples are reused. Returns whether the
     stand-ins are in use. Raises EnvironmentUnfit where nothing can be written, UsageError for an invalid
     VLDOCK_STANDIN.
     """
+    env_file.load_mounted()
     standin, before = standin_choice.read_choice(os.environ), standin_choice.read_choice(parent or {})
     if standin:
         from vldock.image.standin.activate import activate

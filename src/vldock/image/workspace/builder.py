@@ -10,6 +10,7 @@ from typing import Any
 from llava.model.builder import load_pretrained_model
 
 from vldock.common.errors import UsageError
+from vldock.image.process import env_file
 from vldock.image.workspace import model_location, naming
 from vldock.image.workspace.model_location import ModelLocation
 
@@ -30,6 +31,7 @@ def load_pretrained_model_workspace(
     Raises UsageError for an unknown name or a missing base, EnvironmentUnfit where weights are neither here nor to be
     had, InputRefused where they are not whole.
     """
+    env_file.load_mounted()
     return load_place(model_location.resolve(model_path), model_base, model_name, **options)
 
 

@@ -10,6 +10,8 @@ from support.download_helpers import TABLES
 from support.fake_hub import COMMIT, FakeHub, running
 from support.tiny_weights import CLIP, LLAVA, model, tower, write_locks
 
+from vldock.common.image_paths import TOKEN_VARIABLES
+
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[FakeHub]:
@@ -22,7 +24,7 @@ def hub(server: FakeHub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Fak
     server.repos = {LLAVA: model(), CLIP: tower()}
     server.files = {f"/tsv/{name}.tsv": content for name, content in TABLES.items()}
     server.gated, server.faults, server.requests, server.sums_in_listing = set(), {}, [], True
-    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACE_HUB_TOKEN", "HF_ENDPOINT", "LMUData"):
+    for name in (*TOKEN_VARIABLES, "HF_ENDPOINT", "LMUData"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
     return server

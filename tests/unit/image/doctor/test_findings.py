@@ -42,7 +42,7 @@ def test_a_check_that_breaks_is_a_finding() -> None:
     assert run_check("gpu", broken) == [Check("gpu", "fail", "OSError: no such device", "a check that runs to its end")]
 
 
-@pytest.mark.parametrize("name", ["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"])
+@pytest.mark.parametrize("name", ["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACE_TOKEN"])
 def test_a_token_in_the_environment_is_found_and_not_shown(name: str) -> None:
     (check,) = workspace.check_token({name: SECRET}, files=())
 
@@ -124,7 +124,7 @@ def test_only_a_failure_makes_the_container_unfit(
     status: Status, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(doctor.startup, "prepare", lambda: False)
-    monkeypatch.setattr(doctor, "examine", lambda require_gpu: [Check("gpu", status, "as it is")])
+    monkeypatch.setattr(doctor, "examine", lambda **_: [Check("gpu", status, "as it is")])
 
     assert doctor.main(Namespace(json=True, require_gpu=False)) == code
     assert json.loads(capsys.readouterr().out)["fit"] is (code == 0)

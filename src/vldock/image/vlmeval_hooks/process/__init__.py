@@ -2,7 +2,7 @@
 
 Called by every package above and by patched vlmeval/smp and run.py. Imports none of the other hooks.
 
-env_file      .env files
+env_file      .env files of VLMEvalKit's package
 placement     device and dtype
 cpu_attention xformers' attention on a CPU
 ranks         processes that share a run (torchrun)
