@@ -1,8 +1,8 @@
 """Hugging Face Hub and benchmark host on loopback, with faults.
 
-Faults are on request. It serves /api/models/REPO/revision/REV (and /tree/REV), /REPO/resolve/REV/FILE with HEAD, GET,
-Range, X-Repo-Commit, X-Linked-Etag, X-Linked-Size and a redirect of LFS files to /cdn/, and /tsv/NAME.tsv.
-`faults[path]` lists the faults of the next answers for a path, one each.
+Faults are on request; a data set's repository is datasets/ORG/NAME. It serves /api/{models,datasets}/REPO/revision/REV
+(and /tree/REV), /REPO/resolve/REV/FILE with HEAD, GET, Range, X-Repo-Commit, X-Linked-Etag, X-Linked-Size and a
+redirect of LFS files to /cdn/, and /tsv/NAME.tsv. `faults[path]` lists faults of the next answers, one each.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
-LFS = (".safetensors", ".bin", ".model")
-API = re.compile(r"/api/models/([^/]+/[^/]+)/(revision|tree)/([^/]+)")
-RESOLVE = re.compile(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)")
+LFS = (".safetensors", ".bin", ".model", ".parquet")
+API = re.compile(r"/api/(?:models/)?((?:datasets/)?[^/]+/[^/]+)/(revision|tree)/(.+)")
+RESOLVE = re.compile(r"/((?:datasets/)?[^/]+/[^/]+)/resolve/([^/]+)/(.+)")
 RANGE = re.compile(r"bytes=(\d+)-")
 TOKEN = "hf_a_token_of_the_tests"
 
@@ -57,6 +57,7 @@ class FakeHub:
     def __init__(self) -> None:
         self.repos: dict[str, dict[str, bytes]] = {}
         self.files: dict[str, bytes] = {}
+        self.branches: dict[str, str] = {"main": COMMIT, COMMIT: COMMIT}
         self.gated: set[str] = set()
         self.faults: dict[str, list[str]] = {}
         self.requests: list[tuple[str, str, dict[str, str]]] = []
@@ -120,7 +121,7 @@ class Handler(BaseHTTPRequestHandler):
             self.send_repository_file(*match.groups(), fault=fault)
         elif path.startswith("/cdn/"):
             _, _, repo, name = path.split("/", 3)
-            self.send_content(self.hub.repos[repo.replace("--", "/", 1)][name], fault)
+            self.send_content(self.hub.repos[repo.replace("--", "/")][name], fault)
         elif path in self.hub.files:
             self.send_content(self.hub.files[path], fault)
         else:
@@ -145,14 +146,14 @@ class Handler(BaseHTTPRequestHandler):
         """Send a repository's files as JSON; `kind` is revision or tree."""
         if self.denied(repo):
             return
-        if revision not in ("main", COMMIT):
+        if revision not in self.hub.branches:
             self.send(404, b"", {"X-Error-Code": "RevisionNotFound"})
             return
         files = self.hub.repos[repo].items()
         entries = [listing_entry(name, content, tree=kind == "tree") for name, content in files]
         if kind == "revision" and not self.hub.sums_in_listing:
             entries = [{"rfilename": entry["rfilename"]} for entry in entries]
-        value = entries if kind == "tree" else {"id": repo, "sha": COMMIT, "siblings": entries}
+        value = entries if kind == "tree" else {"id": repo, "sha": self.hub.branches[revision], "siblings": entries}
         self.send(200, json.dumps(value).encode(), {"Content-Type": "application/json"})
 
     def send_repository_file(self, repo: str, revision: str, name: str, *, fault: str) -> None:

@@ -1,5 +1,7 @@
 """Layout of huggingface_hub's cache: models--ORG--NAME/{blobs,snapshots,refs}, read as files.
 
+A data set's repository is called datasets/ORG/NAME here, as in the Hub's addresses; its folder is datasets--ORG--NAME.
+
 A blob is named by its content: the sha256 of an LFS file (64 digits), the git object id of any other (40 digits).
 `refs/main` holds the commit `from_pretrained(repo)` takes offline; huggingface_hub 0.25 uses its text as it is, so that
 a newline at its end, which `echo` writes, hides every file (file_download.py, _hf_hub_download_to_cache_dir, and
@@ -17,19 +19,33 @@ from vldock.common import hashing
 
 HUB_FOLDER = "huggingface"  # of a cache folder: the image's HUGGINGFACE_HUB_CACHE is /workspace/.cache/huggingface
 RECORD = "vldock.json"
-MAIN = "refs/main"
+BRANCH = "main"
+MAIN = f"refs/{BRANCH}"
+KINDS = ("models", "datasets")
+DATASETS = "datasets/"
 COMMIT = re.compile(r"[0-9a-f]{40}")
 BLOB = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 UNFINISHED = (".part", ".incomplete")
 REPAIR = "vldock cache verify --repair"
 
 
+def is_dataset(repo: str) -> bool:
+    """Return whether a repository is a data set's."""
+    return repo.startswith(DATASETS)
+
+
 def folder(cache: Path, repo: str) -> Path:
-    """Return a model repository's folder below `cache`.
+    """Return a repository's folder below `cache`.
 
     `cache` is the hub cache itself (HUGGINGFACE_HUB_CACHE).
     """
-    return cache / f"models--{repo.replace('/', '--')}"
+    return cache / (repo if is_dataset(repo) else f"models/{repo}").replace("/", "--")
+
+
+def fetch_command(repo: str) -> str:
+    """Return the host's command that fetches a repository."""
+    kind = "datasets" if is_dataset(repo) else "weights"
+    return f"vldock fetch {kind} {repo.removeprefix(DATASETS)} --cache FOLDER"
 
 
 def size_of(place: Path) -> int:
@@ -43,12 +59,14 @@ def size_of(place: Path) -> int:
 
 def is_hub_cache(path: Path) -> bool:
     """Return whether a folder holds repositories itself, and is not a folder of caches above such a one."""
-    return any(path.glob("models--*")) and not (path / HUB_FOLDER).is_dir()
+    return any(any(path.glob(f"{kind}--*")) for kind in KINDS) and not (path / HUB_FOLDER).is_dir()
 
 
 def repo_of(path: Path) -> str:
     """Return the repository of this folder."""
-    return path.name.removeprefix("models--").replace("--", "/", 1)
+    kind, _, name = path.name.partition("--")
+    name = name.replace("--", "/", 1)
+    return f"{DATASETS}{name}" if kind == KINDS[1] else name
 
 
 class Reference(NamedTuple):
@@ -70,9 +88,7 @@ class Reference(NamedTuple):
         repository = next(folder for folder in self.path.parents if folder.name == "refs").parent
         if self.mended:
             return f"on the host: {REPAIR} --cache FOLDER"
-        if repository.name.startswith("models--"):
-            return f"on the host: vldock fetch weights {repo_of(repository)} --cache FOLDER"
-        return "load it with a network to complete it"
+        return f"on the host: {fetch_command(repo_of(repository))}"
 
     def __str__(self) -> str:
         return f"{self.path} {self.flaw}" if self.flaw else f"{self.path}: {self.commit}"

@@ -1,4 +1,4 @@
-"""`vldock check`: the state of benchmarks and weights on disk."""
+"""`vldock check`: the state of benchmarks, weights and data sets on disk."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vldock.common import hub_cache_layout
 from vldock.common.errors import InputRefused, UsageError
 from vldock.host.cli import options
 from vldock.host.downloads import inventory, locked_files, table_check
-from vldock.host.downloads import plan as fetch_plan
+from vldock.host.downloads import names as fetch_names
 from vldock.host.downloads.inventory import Item
 from vldock.host.downloads.locked_files import LockedData
 from vldock.host.util import checkout
@@ -23,7 +23,7 @@ from vldock.host.util.worker_threads import run_all
 
 
 @click.command(name="check")
-@click.argument("kind", type=click.Choice(("data", "weights")))
+@click.argument("kind", type=click.Choice(("data", "weights", "datasets")))
 @click.argument("names", nargs=-1)
 @options.DATA
 @options.cache_option("Folder of caches; weights are in its huggingface/.", hub_itself=True)
@@ -41,13 +41,13 @@ def check_command(
     locks: Path | None,
     as_json: bool,
 ) -> int:
-    """Check benchmarks (data) or models (weights) for completeness.
+    """Check benchmarks (data), models (weights) or data sets of the Hub for completeness.
 
-    Each is complete, flawed, partial, corrupt, foreign or absent. No network is used. Foreign files have
-    no lock's declaration; they are listed and harm nothing. The rows of a table are checked as run.py checks them
-    before its first question; a name may be a custom TSV. Of a model's remote code every file must be there, be the
-    pinned one, and run without a compiler. Exit code 0 only if all NAMES (default: those of `vldock matrix`) are
-    complete.
+    NAMES are those of `vldock fetch`. Each is complete, flawed, partial, corrupt, foreign or absent. No network is
+    used. Foreign files have no lock's declaration; they are listed and harm nothing. The rows of a table are checked as
+    run.py checks them before its first question; a name may be a custom TSV. Of a model's remote code every file must
+    be there, be the pinned one, and run without a compiler. Exit code 0 only if all NAMES (default: those of
+    `vldock matrix`) are complete.
 
     \b
     Examples:
@@ -60,7 +60,7 @@ def check_command(
     if kind == "data":
         requested, others = _check_data(names, folder, data, jobs=jobs, quick=quick)
     else:
-        requested, others = _check_weights(names, folder, cache, jobs=jobs, quick=quick)
+        requested, others = _check_repos(kind, names, folder, cache, jobs=jobs, quick=quick)
     lacking = [item for item in requested if item.state != "complete"]
     if as_json:
         items = [item.as_json() for item in (*requested, *others)]
@@ -93,25 +93,27 @@ def _check_data(
         item = inventory.data_item(one, root, quick=quick)
         return item if quick or item.state != "complete" else table_check.with_problems(item)
 
-    chosen = fetch_plan.choose_data([name for name in names if name not in own], locked)
+    chosen = fetch_names.choose_data([name for name in names if name not in own], locked)
     ends = run_all(chosen, look, jobs=jobs, stop=threading.Event())
     items += [end.result for end in ends if end.result]
     return items, [item for item in inventory.foreign_data(root, locked) if item.name not in own]
 
 
-def _check_weights(
-    names: Sequence[str], folder: Path, cache: Path | None, *, jobs: int, quick: bool
+def _check_repos(
+    kind: str, names: Sequence[str], folder: Path, cache: Path | None, *, jobs: int, quick: bool
 ) -> tuple[list[Item], list[Item]]:
     if cache is None:
-        raise UsageError("no folder of weights", expected="--cache FOLDER")
+        raise UsageError(f"no folder of {kind}", expected="--cache FOLDER")
     hub = cache / hub_cache_layout.HUB_FOLDER
     if hub_cache_layout.is_hub_cache(cache):
         hub = cache
         say(f"{cache} is itself a hub cache; other commands take the folder whose {hub_cache_layout.HUB_FOLDER}/ it is")
     lock = locked_files.load_weights(folder)
-    chosen = fetch_plan.choose_repos(names, lock)
+    datasets = kind == "datasets"
+    chosen = fetch_names.choose_datasets(names) if datasets else fetch_names.choose_repos(names, lock)
     ends = run_all(chosen, lambda item: inventory.repo_item(item, hub, quick=quick), jobs=jobs, stop=threading.Event())
-    return [end.result for end in ends if end.result], inventory.foreign_repos(hub, lock.repositories)
+    others = [] if datasets else inventory.foreign_repos(hub, (*lock.repositories, *chosen))
+    return [end.result for end in ends if end.result], others
 
 
 def _print(requested: Sequence[Item], others: Sequence[Item]) -> None:

@@ -28,7 +28,7 @@ from vldock.host.downloads.partial_file import (
 from vldock.host.errors import WrongBytes, disk_error
 
 TABLE = re.compile(rf"{DATA}/[A-Za-z0-9][\w.\-]*\.tsv")
-BLOB = re.compile(rf"{HUB_FOLDER}/models--[A-Za-z0-9][\w.\-]*/blobs/([0-9a-f]{{40}}|[0-9a-f]{{64}})")
+BLOB = re.compile(rf"{HUB_FOLDER}/(?:models|datasets)--[A-Za-z0-9][\w.\-]*/blobs/([0-9a-f]{{40}}|[0-9a-f]{{64}})")
 CHUNK = 1 << 20
 Say = Callable[[str], None]
 

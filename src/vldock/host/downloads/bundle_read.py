@@ -27,7 +27,7 @@ from vldock.host.downloads.locked_files import LockedRepo
 from vldock.host.downloads.partial_file import ExpectedFile
 from vldock.host.errors import WrongBytes
 
-REPO = re.compile(r"[A-Za-z0-9][\w.\-]*/[A-Za-z0-9][\w.\-]*")
+REPO = re.compile(r"(datasets/)?[A-Za-z0-9][\w.\-]*(/[A-Za-z0-9][\w.\-]*)?")
 AGAIN = "nothing was loaded; carry the bundle over again, or make it anew: vldock fetch --bundle"
 Members = Iterator[tuple[str, IO[bytes]]]
 

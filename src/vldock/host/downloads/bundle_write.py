@@ -4,7 +4,7 @@ One folder, or one .tar.zst:
 
     manifest.json            every file with its size and sha256; every repository with its commit and its files
     LMUData/NAME.tsv         benchmarks
-    huggingface/models--*/blobs/*   weights; no links, so that any file system can carry it
+    huggingface/models--*/blobs/*   weights (datasets--*: data sets); no links, so that any file system can carry it
 
 `vldock load` makes the hub cache of it again.
 """

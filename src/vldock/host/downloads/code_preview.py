@@ -7,17 +7,15 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Mapping
-from functools import partial
 from pathlib import Path
 
 from vldock.common import hub_cache_layout, remote_code
 from vldock.common.errors import InputRefused
 from vldock.common.remote_code import CONFIGS, RemoteCode
-from vldock.host.downloads import hub_listing
+from vldock.host.downloads import small_files
 from vldock.host.downloads.http import Web
-from vldock.host.downloads.locked_files import HubFile, LockedRepo
+from vldock.host.downloads.locked_files import LockedRepo
 from vldock.host.util.console import Say
-from vldock.host.util.retry import LOST, RetryableError
 
 
 def require_runnable(
@@ -29,7 +27,8 @@ def require_runnable(
     a compiler, and what `Web.get` raises.
     """
     for repo in repos:
-        if repo.only is None and any(item.path.endswith(".py") for item in repo.files or ()):
+        code = repo.only is None and not hub_cache_layout.is_dataset(repo.repo)
+        if code and any(item.path.endswith(".py") for item in repo.files or ()):
             with tempfile.TemporaryDirectory(prefix="vldock-code-") as folder:
                 _require(repo, _snapshot(web, repo, cache, Path(folder)), pins.get(repo.repo, RemoteCode()), log)
 
@@ -61,23 +60,8 @@ def _snapshot(web: Web, repo: LockedRepo, cache: Path, folder: Path) -> Path:
         if item.path.endswith(".py") or item.path in CONFIGS:
             blob = place / "blobs" / item.blob
             blob.parent.mkdir(parents=True, exist_ok=True)
-            kept = hub_cache_layout.folder(cache, repo.repo) / "blobs" / item.blob
-            if kept.is_file() and hub_cache_layout.content_name(kept, item.blob) == item.blob:
-                blob.write_bytes(kept.read_bytes())
-            else:
-                web.retry(partial(_download, web, repo, item, blob), what=f"{repo.repo}/{item.path}")
+            small_files.write_file(web, repo, item, blob, caches=[cache])
             link = snapshot / item.path
             link.parent.mkdir(parents=True, exist_ok=True)
             link.symlink_to(blob)
     return snapshot
-
-
-def _download(web: Web, repo: LockedRepo, item: HubFile, path: Path) -> None:
-    url = hub_listing.file_url(web.hub.endpoint, repo.repo, repo.revision or "", item.path)
-    with web.get(url) as response:
-        try:
-            path.write_bytes(response.content)
-        except LOST as error:
-            raise RetryableError(str(error)) from error
-    if (seen := hub_cache_layout.content_name(path, item.blob)) != item.blob:
-        raise RetryableError(f"the host sent {seen}, not {item.blob}")

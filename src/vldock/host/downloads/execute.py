@@ -59,7 +59,7 @@ class FetchReport:
         return {
             "complete": not self.failures,
             "files": [_file(item) for item in self.fetched],
-            "repositories": [{"repo": item.repo, "commit": item.revision} for item in self.job.repos],
+            "repositories": self.job.repos_json(),
             "failures": [
                 {"name": name, "error": e.message, "expected": e.expected, "hint": e.hint, "exit_code": e.exit_code}
                 for name, e in self.failures

@@ -158,6 +158,6 @@ def _session() -> requests.Session:
 
 def repo_of(url: str) -> str:
     """Return ORG/NAME, or datasets/ORG/NAME, of an address of the hub."""
-    path = urlsplit(url).path.strip("/").removeprefix("api/models/").partition("/resolve/")[0]
+    path = urlsplit(url).path.strip("/").removeprefix("api/").removeprefix("models/").partition("/resolve/")[0]
     words = path.split("/")
     return "/".join(words[:3] if words[0] == "datasets" else words[:2])

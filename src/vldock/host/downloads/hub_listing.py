@@ -1,4 +1,4 @@
-"""Files of a model's repository at a commit, and those worth having.
+"""Files of a repository at a commit, and those worth having.
 
 The request is ours, not HfApi.model_info's. Seen with huggingface_hub 2.4: HfApi follows a redirect from https to http,
 ignores REQUESTS_CA_BUNDLE, sends a hub on this machine through a proxy, refuses under HF_HUB_OFFLINE, and cannot read
@@ -17,20 +17,23 @@ from typing import Any
 from urllib.parse import quote
 
 from vldock.common.errors import InputRefused
-from vldock.common.hub_cache_layout import BLOB, COMMIT
+from vldock.common.hub_cache_layout import BLOB, COMMIT, is_dataset
 from vldock.host.downloads.http import Web
 from vldock.host.downloads.locked_files import HubFile, LockedRepo
 from vldock.host.errors import HostFailed
 from vldock.host.util.redaction import clean_message
 from vldock.host.util.retry import LOST, RetryableError
 
-MAIN = "main"
 # Nothing of the image loads these: other frameworks' weights, images of a model card, git's own file.
 FRAMEWORKS = ("*.h5", "*.msgpack", "*.onnx", "*.ot", "*.gguf", "*.tflite")
 PICTURES = ("*.png", "*.jpg", "*.jpeg", "*.gif", "*.mp4")
-UNUSED = (*FRAMEWORKS, *PICTURES, ".gitattributes", "runs/*", "*.tfevents.*")
+GIT = ".gitattributes"
+EXPORTS = ("onnx/*", "openvino/*", "coreml/*", "original/*")
+TRAINING = ("runs/*", "*.tfevents.*", "optimizer.pt", "scheduler.pt", "rng_state*.pth", "global_step*/*")
+UNUSED = (*FRAMEWORKS, *PICTURES, GIT, *EXPORTS, *TRAINING)
 SAFETENSORS = re.compile(r"(.*/)?model(-\d+-of-\d+)?\.safetensors")
 SAME_IN_PICKLE = re.compile(r"(.*/)?pytorch_model(-\d+-of-\d+)?\.bin(\.index\.json)?")
+SAME_IN_ONE = re.compile(r"consolidated.*\.(safetensors|pth)")
 SAFE_PATH = re.compile(r"(?!/)(?!.*(^|/)\.\.?(/|$))[^\x00\\]+")
 
 
@@ -41,20 +44,23 @@ def list_repo(web: Web, locked: LockedRepo) -> LockedRepo:
 
     Raises DownloadDenied, NotThere, HostFailed; InputRefused for an answer that is no listing.
     """
+    revision = locked.revision or locked.reference
     if locked.files is not None and locked.revision:
-        return locked
-    revision = locked.revision or MAIN
-    raw = _ask(web, f"{web.hub.endpoint}/api/models/{locked.repo}/revision/{revision}?blobs=true", locked.repo)
+        return replace(locked, reference=revision)
+    api = locked.repo if is_dataset(locked.repo) else f"models/{locked.repo}"
+    raw = _ask(web, f"{web.hub.endpoint}/api/{api}/revision/{quote(revision, safe='')}?blobs=true", locked.repo)
     commit = str(raw.get("sha", ""))
     if not COMMIT.fullmatch(commit) or (locked.revision and commit != locked.revision):
         raise InputRefused(
             f"{locked.repo}: the host answers with commit {commit or 'none'}", expected=f"commit {revision}"
         )
-    files = worth_having((_file(item, locked.repo) for item in raw.get("siblings") or ()), only=locked.only)
+    listed = tuple(_file(item, locked.repo) for item in raw.get("siblings") or ())
+    whole = is_dataset(locked.repo)
+    files = tuple(item for item in listed if item.path != GIT) if whole else worth_having(listed, only=locked.only)
     if not files:
-        raise InputRefused(f"{locked.repo} has no file to fetch at {commit}", expected="config, tokenizer, weights")
+        raise InputRefused(f"{locked.repo} has no file to fetch at {commit}", expected="one file or more")
     known = tuple(item if _known(item) else _asked(web, locked.repo, commit, item) for item in files)
-    return replace(locked, revision=commit, files=known)
+    return replace(locked, revision=commit, files=known, reference=revision)
 
 
 def file_url(endpoint: str, repo: str, commit: str, path: str) -> str:
@@ -71,8 +77,10 @@ def worth_having(files: Iterable[HubFile], *, only: tuple[str, ...] | None) -> t
     if only is not None:
         return tuple(item for item in chosen if any(fnmatch(item.path, pattern) for pattern in only))
     if any(SAFETENSORS.fullmatch(item.path) for item in chosen):
-        chosen = [item for item in chosen if not SAME_IN_PICKLE.fullmatch(item.path)]
-    return tuple(chosen)
+        twice = (SAME_IN_PICKLE, SAME_IN_ONE)
+        chosen = [item for item in chosen if not any(form.fullmatch(item.path) for form in twice)]
+    safe = {item.path.removesuffix(".safetensors") for item in chosen if item.path.endswith(".safetensors")}
+    return tuple(item for item in chosen if item.path.removesuffix(".bin") not in safe)
 
 
 def _ask(web: Web, url: str, repo: str) -> Mapping[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ UNFINISHED = hub_cache_layout.UNFINISHED[0]
 
 
 def publish(cache: Path, repo: LockedRepo) -> Path:
-    """Link a repository's files into snapshots/COMMIT and set refs/main.
+    """Link a repository's files into snapshots/COMMIT and set refs/main, and the branch or tag it was asked by.
 
     The whole is checked before refs/main; returns the snapshot's folder.
 
@@ -37,18 +37,34 @@ def publish(cache: Path, repo: LockedRepo) -> Path:
         link = target / item.path
         link.parent.mkdir(parents=True, exist_ok=True)
         _link(link, os.path.relpath(place / "blobs" / item.blob, link.parent))
-    found = weight_files.find_faults(target, need_weights=repo.only is None)
+    dataset = hub_cache_layout.is_dataset(repo.repo)
+    found = () if dataset else weight_files.find_faults(target, need_weights=repo.only is None)
     if found:
         raise InputRefused(
             f"{repo.repo} at {repo.revision} is not whole: {'; '.join(map(str, found))}",
             expected="a repository whose files can be loaded; refs/main was not set",
             hint="another revision in locks/weights.json, or the model's page",
         )
-    write_json(place / hub_cache_layout.RECORD, as_record(repo))
+    write_json(place / hub_cache_layout.RECORD, as_record(_with_kept(repo, read_record(place))))
     if not (cache / VERSION_FILE).exists():
         write_text(cache / VERSION_FILE, VERSION, suffix=UNFINISHED)
-    write_text(place / hub_cache_layout.MAIN, repo.revision, suffix=UNFINISHED)
+    if repo.reference != hub_cache_layout.BRANCH and not hub_cache_layout.COMMIT.fullmatch(repo.reference):
+        _write_reference(place / "refs" / repo.reference, repo.revision)
+    _write_reference(place / hub_cache_layout.MAIN, repo.revision)
     return target
+
+
+def _write_reference(path: Path, commit: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, commit, suffix=UNFINISHED)
+
+
+def _with_kept(repo: LockedRepo, before: LockedRepo | None) -> LockedRepo:
+    """Return what is here of a commit: what was fetched now, and what an earlier fetch of more files brought."""
+    if before is None or before.revision != repo.revision or repo.only is None:
+        return repo
+    files = {item.path: item for item in (*(before.files or ()), *(repo.files or ()))}
+    return replace(repo, only=before.only and repo.only, files=tuple(files.values()))
 
 
 def as_record(repo: LockedRepo) -> dict[str, Any]:

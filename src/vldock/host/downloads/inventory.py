@@ -1,4 +1,4 @@
-"""Inventory of benchmarks and weights on disk, compared with the locks.
+"""Inventory of benchmarks, weights and data sets on disk, compared with the locks.
 
 Complete, partial, corrupt, foreign or absent.
 """
@@ -18,6 +18,7 @@ from vldock.host.downloads.hub_snapshot import read_record
 from vldock.host.downloads.locked_files import LockedData, LockedRepo
 from vldock.host.downloads.partial_file import file_checksums
 
+Kind = Literal["data", "weights", "datasets"]
 State = Literal["complete", "flawed", "partial", "corrupt", "foreign", "absent"]
 DERIVED = "_local.tsv"  # VLMEvalKit's own copy of a file above 1 GB, without the images
 
@@ -29,7 +30,7 @@ class Item:
     `mends`: nothing is lost; the command hub_cache_layout.REPAIR makes it loadable.
     """
 
-    kind: Literal["data", "weights"]
+    kind: Kind
     name: str
     state: State
     path: str
@@ -81,8 +82,9 @@ def repo_item(locked: LockedRepo, cache: Path, *, quick: bool = False) -> Item:
     if locked.revision and reference.commit != locked.revision:
         note = f"refs/main is at {reference.commit}, the lock declares {locked.revision}"
         notes = (note, *remote_code.find_unrunnable(files))
-        return Item("weights", locked.repo, "foreign", str(files), size_of(place), notes)
-    found = list(weight_files.find_faults(files, need_weights=locked.only is None))
+        return Item(*_about(locked), "foreign", str(files), size_of(place), notes)
+    dataset = hub_cache_layout.is_dataset(locked.repo)
+    found = [] if dataset else list(weight_files.find_faults(files, need_weights=locked.only is None))
     found += [fault for fault in _lacking(locked, place, files) if fault.file not in {one.file for one in found}]
     faulty = {fault.file for fault in found}
     if not quick:
@@ -93,7 +95,7 @@ def repo_item(locked: LockedRepo, cache: Path, *, quick: bool = False) -> Item:
     state: State = "flawed" if other else "complete"
     if found:
         state = "partial" if all(fault.missing for fault in found) else "corrupt"
-    return Item("weights", locked.repo, state, str(files), size_of(place), (*map(str, found), *other, *begun))
+    return Item(*_about(locked), state, str(files), size_of(place), (*map(str, found), *other, *begun))
 
 
 def _item_without_commit(
@@ -108,7 +110,12 @@ def _item_without_commit(
         there = begun or any((place / "blobs").glob("*"))
         state = "partial" if there else "absent"
         notes = begun or (("no commit at refs/main",) if there else ("nothing of it is there",))
-    return Item("weights", locked.repo, state, str(place), size_of(place), notes, mends=mends)
+    return Item(*_about(locked), state, str(place), size_of(place), notes, mends=mends)
+
+
+def _about(locked: LockedRepo) -> tuple[Kind, str]:
+    dataset = hub_cache_layout.is_dataset(locked.repo)
+    return "datasets" if dataset else "weights", locked.repo.removeprefix(hub_cache_layout.DATASETS)
 
 
 def foreign_data(root: Path, locked: Iterable[LockedData]) -> list[Item]:

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from vldock.common import remote_code
+from vldock.common import hub_cache_layout, remote_code
 from vldock.common.errors import InputRefused
 from vldock.common.filesystem.atomic import write_json
 from vldock.common.remote_code import RemoteCode
@@ -82,7 +82,8 @@ class HubFile:
 class LockedRepo:
     """One repository: commit (null: main), file patterns, files once recorded, remote code.
 
-    `source` is where the commit is stated; `code` is as weights.json has it.
+    `source` is where the commit is stated; `code` is as weights.json has it. `reference` is the branch, tag or commit
+    the revision was found by. A data set is datasets/ORG/NAME.
     """
 
     repo: str
@@ -91,6 +92,12 @@ class LockedRepo:
     files: tuple[HubFile, ...] | None = None
     source: str | None = None
     code: Mapping[str, Any] | None = field(default=None, hash=False)
+    reference: str = hub_cache_layout.BRANCH
+
+    @property
+    def pinned(self) -> bool:
+        """Whether its files are those of a commit that was named, and not of a branch or tag."""
+        return self.reference == self.revision
 
     @property
     def pin(self) -> RemoteCode:
@@ -105,11 +112,14 @@ class WeightsLock:
     endpoint: str
     repositories: tuple[LockedRepo, ...]
 
+    def get(self, repo: str) -> LockedRepo | None:
+        """Return the declared repository, or None."""
+        return next((locked for locked in self.repositories if locked.repo == repo), None)
+
     def find(self, repo: str) -> LockedRepo:
         """Return the declared repository; raises InputRefused where there is none."""
-        for locked in self.repositories:
-            if locked.repo == repo:
-                return locked
+        if locked := self.get(repo):
+            return locked
         raise InputRefused(f"{repo} is not in locks/{WEIGHTS}", expected="one entry for each repository of the models")
 
 
@@ -178,13 +188,14 @@ def record_weights(folder: Path, seen: Iterable[LockedRepo]) -> Path:
 
     A recorded repository remains.
     """
-    found = {item.repo: item for item in seen}
+    found = {(item.repo, item.only): item for item in seen}
     raw = _read(folder / WEIGHTS)
     rows = [
-        _recorded(row, found[row.repo]) if row.repo in found and not row.files else row
+        _recorded(row, found[row.repo, row.only]) if (row.repo, row.only) in found and not row.files else row
         for row in load_weights(folder).repositories
     ]
-    return write_json(folder / WEIGHTS, raw | {"repositories": [asdict(row) for row in rows]})
+    plain = [{name: value for name, value in asdict(row).items() if name != "reference"} for row in rows]
+    return write_json(folder / WEIGHTS, raw | {"repositories": plain})
 
 
 def _recorded(row: LockedRepo, seen: LockedRepo) -> LockedRepo:

@@ -1,21 +1,18 @@
-"""Plan of a fetch: chosen names, and files with expected content.
-
-Each file has its address and path.
-"""
+"""Plan of a fetch: files with address, path and expected content."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from vldock.common import hub_cache_layout, matrix
+from vldock.common import hub_cache_layout
 from vldock.common.errors import InputRefused, VldockError
-from vldock.host.downloads import hub_listing
+from vldock.host.downloads import hub_listing, small_files
 from vldock.host.downloads.http import Hub, Web
-from vldock.host.downloads.locked_files import LockedData, LockedRepo, WeightsLock
+from vldock.host.downloads.locked_files import LockedData, LockedRepo
 from vldock.host.downloads.request import FileRequest
-from vldock.host.runs import plan as run_plan
 from vldock.host.util.retry import RetryableError
 from vldock.host.util.worker_threads import run_all
 
@@ -30,6 +27,10 @@ class DownloadJob:
 
     def __add__(self, other: DownloadJob) -> DownloadJob:
         return DownloadJob(self.data + other.data, self.repos + other.repos, self.files + other.files)
+
+    def repos_json(self) -> list[dict[str, Any]]:
+        """Return each repository with its commit, and whether a lock or the user pinned it."""
+        return [{"repo": item.repo, "commit": item.revision, "pinned": item.pinned} for item in self.repos]
 
     def missing_bytes(self) -> int:
         """Return the number of bytes still missing.
@@ -48,36 +49,6 @@ def bytes_here(request: FileRequest) -> int:
         if path.is_file():
             return path.stat().st_size
     return 0
-
-
-def choose_data(names: Sequence[str], locked: Iterable[LockedData]) -> tuple[LockedData, ...]:
-    """Return the chosen benchmarks; without a name all 20 of the matrix.
-
-    Raises UsageError for an unknown one.
-    """
-    chosen = run_plan.choose_benchmarks(",".join(names) or "all")
-    return tuple(item for name in chosen for item in locked if item.name == name)
-
-
-def choose_repos(names: Sequence[str], lock: WeightsLock) -> tuple[LockedRepo, ...]:
-    """Return the repositories of the models, towers and tokenizers included.
-
-    Without a name: the matrix's two models; 'all': the seven. A repository's own name is taken too.
-    Raises UsageError for an unknown name.
-    """
-    requested = [name for text in names for name in text.split(",") if name]
-    declared = {item.repo for item in lock.repositories}
-    models = [name for name in requested if name not in declared]
-    chosen = run_plan.choose_models(",".join(models), standin=False) if models or not requested else ()
-    repos = [name for name in requested if name in declared]
-    repos += [repo for name in chosen for repo in _repos_of(name)]
-    return tuple(lock.find(repo) for repo in dict.fromkeys(repos))
-
-
-def _repos_of(name: str) -> tuple[str, ...]:
-    model = matrix.find_model(name)
-    assert model is not None
-    return (model.repo, *model.needs)
 
 
 def plan_data(
@@ -127,18 +98,27 @@ def _no_address(item: LockedData, root: Path) -> str:
     return ""
 
 
-def plan_weights(
-    repos: Iterable[LockedRepo], cache: Path, *, web: Web, jobs: int, seed: Path | None = None
+def plan_repos(
+    repos: Iterable[LockedRepo],
+    cache: Path,
+    *,
+    web: Web,
+    jobs: int,
+    seed: Path | None = None,
+    find: Callable[[str], LockedRepo | None] = LockedRepo,
 ) -> DownloadJob:
-    """Return the files of repositories; the Hub lists unlocked ones.
+    """Return the files of repositories and of the vision towers they name; the Hub lists unlocked ones.
 
-    `cache` is the hub cache itself. Raises what `hub_listing.listing` raises.
+    `cache` is the hub cache itself; `find` gives a tower's declaration. Raises what `hub_listing.list_repo` raises.
     """
-    ends = run_all(tuple(repos), lambda repo: hub_listing.list_repo(web, repo), jobs=jobs, stop=web.stop)
-    for end in ends:
-        if end.error:
-            raise end.error
-    listed = tuple(end.result for end in ends if end.result)
+    listed = _listed(repos, web=web, jobs=jobs)
+    known = {repo.repo for repo in listed}
+    towers = [
+        tower
+        for tower in small_files.find_towers(web, listed, [cache, *([seed] if seed else [])])
+        if tower not in known
+    ]
+    listed += _listed((find(tower) or LockedRepo(tower) for tower in towers), web=web, jobs=jobs)
     files: dict[Path, FileRequest] = {}
     for repo in listed:
         blobs = hub_cache_layout.folder(cache, repo.repo) / "blobs"
@@ -155,6 +135,14 @@ def plan_weights(
                 seed=seeds and seeds / item.blob,
             )
     return DownloadJob(repos=listed, files=tuple(files.values()))
+
+
+def _listed(repos: Iterable[LockedRepo], *, web: Web, jobs: int) -> tuple[LockedRepo, ...]:
+    ends = run_all(tuple(repos), lambda repo: hub_listing.list_repo(web, repo), jobs=jobs, stop=web.stop)
+    for end in ends:
+        if end.error:
+            raise end.error
+    return tuple(end.result for end in ends if end.result)
 
 
 def ask_sizes(job: DownloadJob, *, web: Web, jobs: int) -> DownloadJob:

@@ -107,8 +107,17 @@ def plan_json(job: DownloadJob) -> dict[str, Any]:
         }
         for item in job.files
     ]
-    repos = [{"repo": item.repo, "commit": item.revision} for item in job.repos]
-    return {"files": files, "repositories": repos, "missing_bytes": job.missing_bytes()}
+    return {"files": files, "repositories": job.repos_json(), "missing_bytes": job.missing_bytes()}
+
+
+def unpinned_lines(job: DownloadJob) -> list[str]:
+    """Return a line for each repository of which a branch or tag, and not a lock's commit, decided the files."""
+    return [
+        f"{item.repo} is not pinned: its {item.reference} is commit {item.revision} now; "
+        "every file is checked against the Hub's own listing of it"
+        for item in job.repos
+        if not item.pinned
+    ]
 
 
 def closing_lines(report: FetchReport) -> list[str]:

@@ -17,6 +17,7 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from vldock.common import hub_cache_layout
 from vldock.common.errors import EnvironmentUnfit, InputRefused, UsageError, VldockError
 from vldock.common.filesystem.permission_hints import NO_PERMISSION, NO_SPACE
 from vldock.common.filesystem.permissions import nearest_existing, whoami, why_unwritable, writable_hint
@@ -59,13 +60,11 @@ class NeedsCode(InputRefused):
 
 
 def fetch_hint(name: str, config: str | None = None) -> str:
-    """Return the command that fills the cache.
-
-    It is to be run with a network and the same cache mounted.
-    """
+    """Return the commands that fill the cache: the host's, or the library's own with a network."""
     arguments = f'"{name}"' + (f', "{config}"' if config else "")
     return (
-        "once, in a container with a network and this cache mounted (-e HF_DATASETS_OFFLINE=0 -e HF_HUB_OFFLINE=0): "
+        f"on the host: {hub_cache_layout.fetch_command(f'{hub_cache_layout.DATASETS}{name}')}; or once, in a container "
+        "with a network and this cache mounted (-e HF_DATASETS_OFFLINE=0 -e HF_HUB_OFFLINE=0): "
         f"python -c 'from datasets import load_dataset; load_dataset({arguments})'"
     )
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from vldock.common.dataset_names import resolve_dataset
 from vldock.common.errors import UsageError, VldockError
 from vldock.image.offline import errors, readers, streams
 from vldock.image.offline.cached import Cached, Prepared, Snapshot, commit_of, find
@@ -106,6 +107,7 @@ def load(
     Raises the errors of vldock.image.offline.errors.
     """
     env_file.load_mounted()
+    name = resolve_dataset(name)
     import datasets.config  # noqa: F401 - the folders it has read are asked for
     from huggingface_hub import constants  # noqa: F401
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from vldock.common import hub_cache_layout
+from vldock.common.dataset_names import resolve_dataset
 from vldock.common.errors import InputRefused, UsageError, VldockError
 from vldock.common.filesystem.permissions import can_write, nearest_existing
 from vldock.common.matrix import MODELS
@@ -41,6 +42,7 @@ def main(argv: Sequence[str], *, configured: str = "") -> int:
     parser = argparse.ArgumentParser(prog="test_hf_cache.py", description=(__doc__ or "").split("\n\n")[1])
     _add_arguments(parser)
     args = parser.parse_args(argv)
+    args.name = resolve_dataset(args.name) if args.name else None
     if sum(map(bool, (args.name, args.self_test, args.all, args.training))) > 1:
         parser.error("one of ORG/NAME, --all, --training and --self-test")
     logging.getLogger("vldock.offline").addHandler(logging.NullHandler())  # the steps are printed

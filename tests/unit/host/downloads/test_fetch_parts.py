@@ -11,7 +11,7 @@ from rich.console import Console
 
 from vldock.common.errors import EnvironmentUnfit, InputRefused, UsageError
 from vldock.host.downloads import hub_token
-from vldock.host.downloads import plan as fetch_plan
+from vldock.host.downloads import names as fetch_names
 from vldock.host.downloads import progress as fetch_progress
 from vldock.host.downloads.execute import common_exit_code
 from vldock.host.downloads.hub_listing import worth_having
@@ -21,7 +21,9 @@ from vldock.host.downloads.request import FetchedFile, FileRequest
 from vldock.host.errors import DownloadDenied, HostFailed, NotThere
 from vldock.host.util.worker_threads import WorkResult, run_all
 
-LOCK = WeightsLock("http://h", tuple(LockedRepo(repo) for repo in ("liuhaotian/llava-v1.5-7b", fetch_plan.matrix.CLIP)))
+LOCK = WeightsLock(
+    "http://h", tuple(LockedRepo(repo) for repo in ("liuhaotian/llava-v1.5-7b", fetch_names.matrix.CLIP))
+)
 
 
 @pytest.mark.parametrize(
@@ -117,13 +119,13 @@ def test_of_a_tokenizers_repository_its_weights_are_left() -> None:
     assert [item.path for item in found] == ["tokenizer.model", "config.json"]
 
 
-@pytest.mark.parametrize("names", [(), ("llava_v1.5_7b",), ("liuhaotian/llava-v1.5-7b", fetch_plan.matrix.CLIP)])
+@pytest.mark.parametrize("names", [(), ("llava_v1.5_7b",), ("liuhaotian/llava-v1.5-7b", fetch_names.matrix.CLIP)])
 def test_a_model_brings_its_tower(names: tuple[str, ...]) -> None:
     lock = WeightsLock("http://h", (*LOCK.repositories, LockedRepo("liuhaotian/llava-v1.5-13b")))
 
-    repos = [item.repo for item in fetch_plan.choose_repos(names, lock)]
+    repos = [item.repo for item in fetch_names.choose_repos(names, lock)]
 
-    assert repos[:2] == ["liuhaotian/llava-v1.5-7b", fetch_plan.matrix.CLIP]
+    assert repos[:2] == ["liuhaotian/llava-v1.5-7b", fetch_names.matrix.CLIP]
     assert len(repos) == len(set(repos))
 
 

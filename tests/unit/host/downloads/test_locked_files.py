@@ -5,14 +5,20 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from support.paths import ROOT
 from support.tiny_weights import LLAVA
 
 from vldock.common import matrix
 from vldock.common.hub_cache_layout import COMMIT
-from vldock.host.downloads import locked_files
+from vldock.host.downloads import locked_files, names
 
 LOCKS = ROOT / "locks"
+PROJECTOR = "liuhaotian/llava-v1.5-mlp2x-336px-pretrain-vicuna-{}-v1.5"
+TRAINED = (
+    *("liuhaotian/llava-v1.6-vicuna-7b", "liuhaotian/llava-v1.6-vicuna-13b", "liuhaotian/llava-v1.6-mistral-7b"),
+    *("lmsys/vicuna-7b-v1.5", "lmsys/vicuna-13b-v1.5", PROJECTOR.format("7b"), PROJECTOR.format("13b")),
+)
 
 
 def test_the_locked_md5_are_the_matrix_ones() -> None:
@@ -26,8 +32,15 @@ def test_every_repository_of_a_model_is_locked() -> None:
     lock = locked_files.load_weights(LOCKS)
 
     wanted = {repo for item in matrix.MODELS for repo in (item.repo, *item.needs)}
-    assert {item.repo for item in lock.repositories} == wanted
+    assert wanted <= {item.repo for item in lock.repositories}
     assert lock.find(LLAVA).revision == "4481d270cc22fd5c4d1bb5df129622006ccd9234"
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_every_base_and_projector_that_training_names_is_locked_whole(name: str) -> None:
+    (found,) = names.choose_repos([name], locked_files.load_weights(LOCKS))
+
+    assert (found.repo, found.only, bool(found.source)) == (name, None, True)
 
 
 def test_remote_code_is_pinned_by_commit_and_by_blobs_with_their_sources() -> None:
