@@ -23,6 +23,7 @@ BRANCH = "main"
 MAIN = f"refs/{BRANCH}"
 KINDS = ("models", "datasets")
 DATASETS = "datasets/"
+REPOSITORY = re.compile(r"[A-Za-z0-9][\w.\-]*/[A-Za-z0-9][\w.\-]*")
 COMMIT = re.compile(r"[0-9a-f]{40}")
 BLOB = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 UNFINISHED = (".part", ".incomplete")
@@ -46,6 +47,13 @@ def fetch_command(repo: str) -> str:
     """Return the host's command that fetches a repository."""
     kind = "datasets" if is_dataset(repo) else "weights"
     return f"vldock fetch {kind} {repo.removeprefix(DATASETS)} --cache FOLDER"
+
+
+def fetch_hint(name: str) -> str:
+    """Return what to do for whole files of a repository, or of a folder of the user's own."""
+    if REPOSITORY.fullmatch(name) and not Path(name).exists():
+        return f"on the host: {fetch_command(name)}"
+    return f"copy the folder {name} again, whole"
 
 
 def size_of(place: Path) -> int:

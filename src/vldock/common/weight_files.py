@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vldock.common import remote_code
+from vldock.common import hub_cache_layout, remote_code
 from vldock.common.errors import InputRefused
 
 WEIGHTS = (".safetensors", ".bin", ".pt", ".pth")
@@ -74,7 +74,7 @@ def require_whole(folder: Path, *, repo: str, need_weights: bool = True) -> None
         raise InputRefused(
             f"the weights of {repo} in {folder} are not whole: {'; '.join(map(str, found))}",
             expected=WHOLE,
-            hint=f"on the host: vldock fetch weights {repo} --cache FOLDER",
+            hint=hub_cache_layout.fetch_hint(repo),
         )
 
 

@@ -12,11 +12,10 @@ from difflib import get_close_matches
 
 from vldock.common import dataset_names, matrix
 from vldock.common.errors import UsageError
-from vldock.common.hub_cache_layout import COMMIT, DATASETS
+from vldock.common.hub_cache_layout import COMMIT, DATASETS, REPOSITORY
 from vldock.host.downloads.locked_files import LockedData, LockedRepo, WeightsLock
 from vldock.host.runs import plan as run_plan
 
-REPOSITORY = re.compile(r"[A-Za-z0-9][\w.\-]*/[A-Za-z0-9][\w.\-]*")
 DATASET = re.compile(r"([A-Za-z0-9][\w.\-]*/)?[A-Za-z0-9][\w.\-]*")
 ANY = "ORG/NAME of a repository on the Hub"
 

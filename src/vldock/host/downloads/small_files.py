@@ -12,7 +12,6 @@ from vldock.common import hub_cache_layout
 from vldock.host.downloads import hub_listing
 from vldock.host.downloads.http import Web
 from vldock.host.downloads.locked_files import HubFile, LockedRepo
-from vldock.host.downloads.names import REPOSITORY
 from vldock.host.errors import HostFailed
 from vldock.host.util.retry import LOST, RetryableError
 
@@ -55,7 +54,7 @@ def _tower_of(config: Path) -> str | None:
     except ValueError:
         return None  # told when the whole is checked
     named = str(raw.get("mm_vision_tower") or raw.get("vision_tower") or "") if isinstance(raw, dict) else ""
-    return named if REPOSITORY.fullmatch(named) else None
+    return named if hub_cache_layout.REPOSITORY.fullmatch(named) else None
 
 
 def _download(web: Web, repo: LockedRepo, item: HubFile, path: Path) -> None:

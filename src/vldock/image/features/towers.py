@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import torch
 
+from vldock.common import hub_cache_layout
 from vldock.common.errors import InputRefused
 from vldock.common.matrix import find_model, find_remote_code
 from vldock.image.features import for_evaluation as exact
@@ -118,7 +119,7 @@ def open_tower(name: str, *, device: str | None = None, for_evaluation: bool = F
         raise InputRefused(
             f"{name}: its config.json is not in the cache",
             expected="a LLaVA checkpoint or a CLIP model, cached or a folder",
-            hint=f"on the host: vldock fetch weights {name}" if OWN.search(name) else OTHER_MODELS,
+            hint=hub_cache_layout.fetch_hint(name) if OWN.search(name) else OTHER_MODELS,
         )
     model_files.require_whole(name)
     tower = model_files.tower_of(name) or name
@@ -133,7 +134,7 @@ def open_tower(name: str, *, device: str | None = None, for_evaluation: bool = F
         raise InputRefused(
             f"{name}: " + ("its tower was trained with it" if facts else f"its tower {tower} is not in the cache"),
             expected="a frozen tower: the features of a trained one are another checkpoint's",
-            hint=f"on the host: vldock fetch weights {tower}" if not facts else "name the tower's own folder",
+            hint="name the tower's own folder" if facts else hub_cache_layout.fetch_hint(tower),
         )
     if for_evaluation:
         settings.image_aspect_ratio = exact.ASPECT

@@ -36,7 +36,7 @@ def check_imports(path: Path, names: Iterable[str]) -> None:
         raise EnvironmentUnfit(
             f"remote code {path.name} of {path.parent} imports {', '.join(failed)}",
             expected="packages of this image (docs/trust/remote-code.md)",
-            hint="use the revision that locks/weights.json pins: vldock check weights MODEL",
+            hint="use the revision that locks/weights.json pins: vldock check weights MODEL --cache FOLDER",
         )
 
 

@@ -10,6 +10,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
+from vldock.common import hub_cache_layout
 from vldock.common import weight_files as whole
 from vldock.common.errors import InputRefused
 from vldock.image.weights import file_hashes
@@ -79,7 +80,7 @@ def require_whole(repo: str | None = None, *others: str) -> None:
             raise InputRefused(
                 f"the weights of {name} are not whole: {'; '.join(map(str, found))}",
                 expected=whole.WHOLE,
-                hint=f"on the host: vldock check weights, then vldock fetch weights {name}",
+                hint=hub_cache_layout.fetch_hint(name),
             )
 
 

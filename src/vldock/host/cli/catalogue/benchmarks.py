@@ -109,7 +109,7 @@ def detail_lines(one: Mapping[str, Any]) -> Iterator[str]:
         "file": one["file"],
         "address": one["url"] or "unknown: put the file into the data folder, or fetch with --mirror",
         "md5": one["md5"],
-        "sha256": one["sha256"] or "not recorded yet: vldock fetch data --record",
+        "sha256": one["sha256"] or f"not recorded yet: vldock fetch data {one['name']} --data FOLDER --record",
         "editions": f"{', '.join(one['editions'])}; in use: {one['edition']}" if one["editions"] else "one",
         "here": one["state"] and f"{one['state']}{', ' + size_text(one['size']) if one['size'] else ''}",
         "fetch": f"vldock fetch data {one['name']} --data FOLDER",

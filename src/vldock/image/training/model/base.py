@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from vldock.common import hub_cache_layout
 from vldock.common.errors import EnvironmentUnfit, InputRefused
 from vldock.common.matrix import find_remote_code
 from vldock.image.training.config import Config
@@ -52,7 +53,7 @@ def _require_here(setting: str, name: str, path: str) -> None:
         raise InputRefused(
             f"{setting}={name} is not in the cache, and this container is offline",
             expected="a folder, or a repository in the cache",
-            hint=f"on the host: vldock fetch weights {name}, or {setting}=/workspace/models/...; looked for {path}",
+            hint=f"{hub_cache_layout.fetch_hint(path)}; or {setting}=/workspace/models/...",
         )
 
 

@@ -194,7 +194,9 @@ def _code() -> str:
 def _require(path: Path, check: TableCheck) -> None:
     if check.refused:
         lines = list(check.lines())[:3]
-        raise InputRefused(f"{path}: {'; '.join(lines)}", hint=f"vldock check data {path.stem} lists every flaw")
+        raise InputRefused(
+            f"{path}: {'; '.join(lines)}", hint=f"on the host, every flaw: vldock check data {path.stem} --data FOLDER"
+        )
 
 
 def _report(name: str, check: TableCheck) -> None:
