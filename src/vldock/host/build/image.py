@@ -49,7 +49,6 @@ class BuildRequest:
     no_cache: bool = False
     ca: Path | None = None
     index_file: Path | None = None
-    with_flash_attn: bool = False
     apt_snapshot: str | None = None
     apt_archive: str | None = None
     progress: str = "plain"
@@ -66,8 +65,6 @@ class BuildRequest:
             "REVISION": self.revision,
             "LOCK_SHA256": self.lock_sha256,
         }
-        if self.with_flash_attn:
-            arguments["WITH_FLASH_ATTN"] = "1"
         if self.apt_snapshot:
             arguments["APT_SNAPSHOT"] = self.apt_snapshot
         if self.apt_archive:

@@ -21,7 +21,6 @@ from vldock.host.util.console import say
 @click.option("--no-cache", is_flag=True, help="Run every step, cached or not.")
 @click.option("--base", "base_ref", help="Another base image (Debian 12). Default: that of `vldock base`.")
 @options.build_options
-@click.option("--with-flash-attn", is_flag=True, help="Build flash-attn from source: an hour or more.")
 @options.snapshot_options
 @click.option("--progress", type=click.Choice(["plain", "tty"]), default="plain", show_default=True)
 @click.option("--min-free-gb", type=float, help="Free disk required. Default: 30 for a first build, then 8.")
@@ -32,7 +31,6 @@ def build_command(
     base_ref: str | None,
     ca: Path | None,
     index_url: str | None,
-    with_flash_attn: bool,
     apt_snapshot: str | None,
     apt_archive: str | None,
     progress: str,
@@ -65,7 +63,6 @@ def build_command(
             no_cache=no_cache,
             ca=bundle,
             index_file=index_file,
-            with_flash_attn=with_flash_attn,
             apt_snapshot=apt_snapshot,
             apt_archive=apt_archive,
             progress=progress,

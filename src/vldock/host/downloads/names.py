@@ -122,7 +122,7 @@ def _unknown(name: str, declared: dict[str, LockedRepo]) -> UsageError:
         near = {one.rpartition("/")[2].casefold(): one for one in (*bases, *models)}
         close = [near[one] for one in get_close_matches(name.casefold(), near, n=3, cutoff=0.5)]
         hint = f"did you mean {' or '.join(close)}?" if close else f"another repository: {ANY}"
-    return UsageError(f"unknown model: {name}", expected=f"{', '.join((*models, *bases))}, or {ANY}", hint=hint)
+    return UsageError(f"unknown model: {name}", expected=f"{', '.join(models)}, or {ANY}", hint=hint)
 
 
 def _whole(locked: LockedRepo) -> LockedRepo:

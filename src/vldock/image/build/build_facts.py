@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import importlib.metadata
 import json
 import sys
 from collections.abc import Iterable
@@ -30,14 +29,6 @@ def digest(files: Iterable[Path], root: Path) -> str:
     return total.hexdigest()
 
 
-def flash_attn_version() -> str | None:
-    """Return the version of flash-attn, or None if the build has none."""
-    try:
-        return importlib.metadata.version("flash-attn")
-    except importlib.metadata.PackageNotFoundError:
-        return None
-
-
 def facts(stage: Path, *, base: str) -> dict[str, str | None]:
     """Return the build's facts for a staged tree.
 
@@ -56,7 +47,6 @@ def facts(stage: Path, *, base: str) -> dict[str, str | None]:
         "vlmevalkit_sha256": digest((workspace / "VLMEvalKit").rglob("*"), workspace),
         "vldock_sha256": digest((opt / "vldock").rglob("*"), opt),
         "os_packages_sha256": hashlib.sha256(OS_PACKAGES.read_bytes()).hexdigest(),
-        "flash_attn": flash_attn_version(),
     }
 
 

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Stage deps: install the lock into /opt/venv, prove it, shave it, compile it, move it to /rootfs/opt/venv.
-# /build holds the lock and these helpers; /wheels holds a flash-attn wheel when one was asked for.
+# /build holds the lock and these helpers.
 set -euo pipefail
 
 venv=/opt/venv site=/opt/venv/lib/python3.11/site-packages lock=/build/transformers-4.37.lock
@@ -16,9 +16,6 @@ python3 /build/lock_part.py "$lock" pip setuptools wheel > /build/first.txt
 "${install[@]}" --no-build-isolation --progress-bar off -r "$lock"
 "$venv/bin/python" /build/prove.py --lock "$lock" --site "$site"
 
-for wheel in /wheels/*.whl; do
-    [ ! -e "$wheel" ] || "$venv/bin/pip" install --quiet --no-compile --no-deps "$wheel"
-done
 python3 /build/relocate.py --site "$site" --staging /editable \
     llava-torch=llava=/workspace/LLaVA ms-vlmeval=vlmeval=/workspace/VLMEvalKit
 python3 /build/shave.py --site "$site" --report /rootfs/opt/vldock/shaved.json

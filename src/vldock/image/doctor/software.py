@@ -76,7 +76,7 @@ def check_flash_attn() -> list[Check]:
         return [Check("flash_attn", "ok", "absent, as built: PyTorch's SDPA is used")]
     done = subprocess.run([sys.executable, "-c", "import flash_attn"], capture_output=True, text=True, check=False)
     if done.returncode == 0:
-        return [Check("flash_attn", "warn", "installed", "absent, unless built in with WITH_FLASH_ATTN=1")]
+        return [Check("flash_attn", "warn", "installed", "absent: nothing of the image calls it")]
     cause = done.stderr.strip().splitlines()[-1]
     return [Check("flash_attn", "fail", f"installed and broken: {cause}", "absent", "pip uninstall flash-attn")]
 

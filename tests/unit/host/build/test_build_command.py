@@ -46,16 +46,14 @@ def test_the_command_is_the_one_a_user_types() -> None:
     assert " ".join(argv).startswith(head)
     assert argv[-1] == "."
     assert "BASE=vldock-base:bookworm" in argv
-    assert not any(word.startswith("WITH_FLASH_ATTN") for word in argv)
 
 
 def test_options_become_arguments_of_docker(tmp_path: Path) -> None:
-    argv = BuildRequest(base="b", target="lock", no_cache=True, ca=tmp_path / "ca.pem", with_flash_attn=True).argv()
+    argv = BuildRequest(base="b", target="lock", no_cache=True, ca=tmp_path / "ca.pem").argv()
 
     assert argv[argv.index("--target") + 1] == "lock"
     assert "--no-cache" in argv
     assert f"id=ca,src={tmp_path / 'ca.pem'}" in argv
-    assert "WITH_FLASH_ATTN=1" in argv
 
 
 def test_an_index_url_is_a_private_file_and_never_a_word_of_the_command() -> None:

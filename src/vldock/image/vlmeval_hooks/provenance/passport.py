@@ -90,7 +90,7 @@ def image_facts() -> dict[str, Any]:
     """
     path = Path(BUILD_FACTS)
     facts = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    names = ("version", "base", "lock_sha256", "patches_sha256", "vldock_sha256", "flash_attn")
+    names = ("version", "base", "lock_sha256", "patches_sha256", "vldock_sha256")
     docker, build = os.environ.get(IMAGE_VARIABLE) or None, read_build_digest()
     return {
         "id": docker or build,
