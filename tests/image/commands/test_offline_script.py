@@ -32,7 +32,7 @@ def test_the_script_fails_with_the_error_s_own_code(tmp_path: Path, capsys: pyte
     said = capsys.readouterr()
     assert "nothing" in said.out
     assert (
-        "hint: on the host: vldock fetch datasets org/absent --cache FOLDER; or once, in a container with a network"
+        "hint: on the host: vldock fetch datasets no/such --cache FOLDER; or once, in a container with a network"
         in said.err
     )
 

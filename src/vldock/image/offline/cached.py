@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vldock.common import hub_cache_layout
+from vldock.common.dataset_names import resolve_dataset
 
 REPOSITORY = "datasets--"
 DATA = (".parquet", ".arrow", ".json", ".jsonl", ".csv", ".tsv", ".txt", ".zip", ".tar", ".gz", ".zst")
@@ -95,6 +96,15 @@ def find(name: str, *, arrow: Path, hub: Path, also: tuple[Path, ...] = ()) -> C
     unfinished = tuple(path for path in found if path.is_dir() and path.name.endswith(".incomplete"))
     snapshots = [one for folder in _folders_of(repository_name(name), hub, *also) for one in _snapshots(folder)]
     return Cached(tuple(map(_prepared, whole)), tuple(snapshots), unfinished)
+
+
+def find_as_named(name: str, *, arrow: Path, hub: Path, also: tuple[Path, ...] = ()) -> tuple[str, Cached]:
+    """Return the cached state under `name` as typed, else under the repository it means, and that name."""
+    held = find(name, arrow=arrow, hub=hub, also=also)
+    meant = resolve_dataset(name)
+    if held != Cached((), ()) or meant == name:
+        return name, held
+    return meant, find(meant, arrow=arrow, hub=hub, also=also)
 
 
 def list_names(*roots: Path) -> dict[str, Path]:

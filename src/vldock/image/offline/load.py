@@ -11,10 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from vldock.common.dataset_names import resolve_dataset
 from vldock.common.errors import UsageError, VldockError
 from vldock.image.offline import errors, readers, streams
-from vldock.image.offline.cached import Cached, Prepared, Snapshot, commit_of, find
+from vldock.image.offline.cached import Cached, Prepared, Snapshot, commit_of, find_as_named
 from vldock.image.offline.mode import Mode, current
 from vldock.image.offline.places import find_places
 from vldock.image.offline.readers import Request
@@ -107,7 +106,6 @@ def load(
     Raises the errors of vldock.image.offline.errors.
     """
     env_file.load_mounted()
-    name = resolve_dataset(name)
     import datasets.config  # noqa: F401 - the folders it has read are asked for
     from huggingface_hub import constants  # noqa: F401
 
@@ -116,7 +114,7 @@ def load(
     places = find_places(cache_dir)
     root = places.arrow
     try:
-        cached = find(name, arrow=root, hub=places.hub, also=places.also)
+        name, cached = find_as_named(name, arrow=root, hub=places.hub, also=places.also)
     except OSError as error:
         raise errors.map_error(error, name=name, folder=root) or error from error
     request = Request(name, config, split, revision, in_memory, trust_remote_code, streaming, copy)

@@ -21,12 +21,11 @@ from pathlib import Path
 from typing import Any
 
 from vldock.common import hub_cache_layout
-from vldock.common.dataset_names import resolve_dataset
 from vldock.common.errors import InputRefused, UsageError, VldockError
 from vldock.common.filesystem.permissions import can_write, nearest_existing
 from vldock.common.matrix import MODELS
 from vldock.image.offline import choice, mode, places, train_loader
-from vldock.image.offline.cached import Cached, find
+from vldock.image.offline.cached import Cached, find_as_named
 from vldock.image.weights.hub_snapshots import cache_root
 
 STEPS = 6
@@ -42,7 +41,6 @@ def main(argv: Sequence[str], *, configured: str = "") -> int:
     parser = argparse.ArgumentParser(prog="test_hf_cache.py", description=(__doc__ or "").split("\n\n")[1])
     _add_arguments(parser)
     args = parser.parse_args(argv)
-    args.name = resolve_dataset(args.name) if args.name else None
     if sum(map(bool, (args.name, args.self_test, args.all, args.training))) > 1:
         parser.error("one of ORG/NAME, --all, --training and --self-test")
     logging.getLogger("vldock.offline").addHandler(logging.NullHandler())  # the steps are printed
@@ -122,7 +120,7 @@ def show(name: str, args: argparse.Namespace) -> None:
     before = {variable: os.environ.get(variable) for variable in mode.VARIABLES}
     _head(1, "offline setting", str(mode.current()))
     _head(2, "folders", *(_folder(folder) for folder in found.all))
-    held = find(name, arrow=found.arrow, hub=found.hub, also=found.also)
+    name, held = find_as_named(name, arrow=found.arrow, hub=found.hub, also=found.also)
     _head(3, f"what the cache holds of {name}", *_held(held))
     _say_found(name, held)
     _say(OPEN, "Loading from offline cache (no Hub connection)")

@@ -12,7 +12,7 @@ from support.hub_cache_builder import COMMIT, OTHER, add_repo
 
 from vldock.common.errors import VldockError
 from vldock.image.offline import errors, mode
-from vldock.image.offline.cached import END_OF_STREAM, arrow_name, commit_of, find
+from vldock.image.offline.cached import END_OF_STREAM, arrow_name, commit_of, find, find_as_named
 from vldock.image.offline.readers import Request
 
 NAME = "nelorth/Oxford-Flowers"
@@ -74,6 +74,18 @@ def test_a_file_cut_short_a_shard_that_is_absent_and_a_folder_left_behind_are_to
 
     assert held.prepared[0].missing == tuple(f"oxford-flowers-train-0000{n}-of-00003.arrow" for n in (1, 2))
     assert [path.name for path in held.unfinished] == [f"{OTHER}.incomplete"]
+
+
+def test_a_name_that_is_cached_itself_is_not_taken_for_the_repository_it_means(tmp_path: Path) -> None:
+    add_repo(tmp_path, repo="nelorth/oxford-flowers", kind="datasets", train_parquet=b"PAR1")
+    prepare(tmp_path, name="flowers102")
+
+    found = [
+        find_as_named(name, arrow=tmp_path, hub=tmp_path)[0]
+        for name in ("flowers102", "oxford_flowers102", "org/absent", "nelorth/oxford-flowers")
+    ]
+
+    assert found == ["flowers102", "nelorth/oxford-flowers", "org/absent", "nelorth/oxford-flowers"]
 
 
 def test_a_shard_no_link_stands_for_is_missed_by_its_siblings(tmp_path: Path) -> None:
