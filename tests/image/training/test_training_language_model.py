@@ -157,6 +157,14 @@ def test_the_first_checkpoint_is_proven_by_an_export(root: Path, tmp_path: Path)
     assert "exported and loaded" in proof["proven"]
 
 
+def test_its_towers_features_are_cached(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VLDOCK_FEATURES", str(tmp_path / "features"))
+
+    folder = trained(configured(root, tmp_path / "run", "model.feature_cache=true")).folder
+
+    assert training_fixture.last_features(folder)["stored"] > 0
+
+
 def test_the_projector_learns_at_its_own_rate(root: Path, tmp_path: Path) -> None:
     import torch
 
