@@ -20,7 +20,7 @@ from vldock.image.training import llava_argument_table
 pytest_plugins = ["bench_fixture"]
 SCRIPTS = json.loads((Path(__file__).parents[1] / "llava_scripts.json").read_text())
 ORDER = ("pretrain", "finetune", "finetune_lora", "finetune_task")
-QUICK = ["train.max_steps=2", "train.batch_size=2", "train.workers=0", "train.answer_tokens=2"]
+QUICK = ["train.max_steps=2", "train.batch_size=2", "train.answer_tokens=2"]
 FOUR = [
     "--model_name_or_path", "lmsys/vicuna-7b-v1.5", "--data_path", "data/llava_instruct.json",
     "--image_folder", "data/images", "--output_dir", "checkpoints/llava-7b-finetune",

@@ -99,7 +99,7 @@ def _main(args: argparse.Namespace) -> int:
     try:
         return _check_and_fit(args, config, data, first=first, log=log)
     except OSError as error:  # of the Hub's client, as transformers passes it on
-        if error.errno is not None or not inputs.is_base_absent(config):
+        if error.errno is not None or not inputs.find_absent_weights(config):
             raise
         raise inputs.absent_error(config, error, data=False, log=log) from error
 

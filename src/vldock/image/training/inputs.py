@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from vldock.common.errors import EnvironmentUnfit
 from vldock.image.training.config import Config
 from vldock.image.training.model import base as bases
+from vldock.image.training.model import language_model
 from vldock.image.training.model import load as models
 from vldock.image.weights import model_files
 
@@ -18,18 +19,23 @@ def describe_absent(config: Config, *, data: bool, device: str) -> Iterator[str]
     if data:
         name = config.data.name
         yield f"missing data: {name} is not in the cache; on the host: vldock fetch datasets {name} --cache {CACHE}"
-    if is_base_absent(config):
-        base = config.model.base
-        yield f"missing base: {base} is not in the cache; on the host: vldock fetch weights {base} --cache {CACHE}"
+    for kind, name in find_absent_weights(config):
+        yield f"missing {kind}: {name} is not in the cache; on the host: vldock fetch weights {name} --cache {CACHE}"
     if config.model.method == "qlora" and device == "cpu":
         yield (
             "missing GPU: model.method=qlora computes on a GPU only; docker run --gpus all, or here: model.method=lora"
         )
 
 
-def is_base_absent(config: Config) -> bool:
-    """Return whether the base is neither a folder nor in the cache."""
-    return model_files.folder_of(str(bases.base_path(config))) is None
+def find_absent_weights(config: Config) -> list[tuple[str, str]]:
+    """Return (kind, repository) of a base, or a language model's vision tower, neither a folder nor in the cache."""
+    path = str(bases.base_path(config))
+    if model_files.folder_of(path) is None:
+        return [("base", config.model.base)]
+    tower = str(bases.tower_path(config))
+    if language_model.is_language_model(path) and model_files.folder_of(tower) is None:
+        return [("tower", tower)]
+    return []
 
 
 def absent_error(config: Config, reason: BaseException, *, data: bool, log: Callable[[str], None]) -> EnvironmentUnfit:

@@ -39,15 +39,16 @@ def folder_of(repo: str) -> Path | None:
     return folder if folder and folder.is_dir() else None
 
 
-def facts(repo: str | None) -> dict[str, Any] | None:
+def facts(repo: str | None, *, every: bool = False) -> dict[str, Any] | None:
     """Return repo, revision and hashes of a model's files.
 
-    {file: sha256} of those that are used, and one sha256 over them; None where the weights are absent.
+    {file: sha256} of those that are used, and one sha256 over them; None where the weights are absent. With `every`, of
+    a repository of which only the tokenizer is used elsewhere, too.
     """
     folder = folder_of(repo) if repo else None
     if repo is None or folder is None:
         return None
-    used = used_files(repo) or ("*",)
+    used = (None if every else used_files(repo)) or ("*",)
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
     paths = [path for path in paths if any(fnmatch(path.relative_to(folder).as_posix(), one) for one in used)]
     digests = file_hashes.sha256_of(paths)
@@ -107,12 +108,12 @@ def tower_of(repo: str | None) -> str | None:
     return tower if isinstance(tower, str) else None
 
 
-def digest(repo: str | None, *others: str) -> str | None:
+def digest(repo: str | None, *others: str, every: bool = False) -> str | None:
     """Return a digest of the model's files, its tower's and those of `others`.
 
     16 hexadecimal digits; None before the model is downloaded.
     """
-    own = facts(repo)
+    own = facts(repo, every=every)
     if own is None:
         return None
     tower = tower_of(repo)

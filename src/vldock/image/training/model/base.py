@@ -89,7 +89,7 @@ def base_digest(config: Config) -> str | None:
     """Return a digest of all files the base is made of; None before they are downloaded."""
     path, given = str(base_path(config)), projector_path(config)
     towers = [str(tower_path(config))] if files.folder_of(path) and language_model.is_language_model(path) else []
-    digest = files.digest(path, *towers)
+    digest = files.digest(path, *towers, every=True)
     if digest is None or given is None or not given.is_file():
         return digest
     return hashlib.sha256(digest.encode() + given.read_bytes()).hexdigest()[: len(digest)]
