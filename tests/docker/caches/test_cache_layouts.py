@@ -50,6 +50,12 @@ def test_every_model_of_a_mounted_cache_is_found_once(run_in_image, tmp_path, mo
     assert json.loads(done.stdout) == sorted(filled.values())
 
 
+def test_a_fresh_container_migrates_no_cache(run_in_image):
+    done = run_in_image(["python", "-W", "ignore", "-c", "import transformers.utils.hub"])
+
+    assert done.text == ""
+
+
 def test_an_empty_mounted_folder_gets_both_layouts_and_keeps_a_model_in_one(run_in_image, tmp_path):
     mounts = {tmp_path: "/workspace/.cache"}
     run_in_image(["mkdir", "-p", "/workspace/cache/huggingface/hub"], mounts=mounts)

@@ -38,6 +38,8 @@ def join_layouts(cache: Path) -> None:
     _link(f"{HOME}/{ARROW}", outer)
     _link_children((inner, outer), lambda name: not name.startswith("."))
     link_repositories(home)
+    for view in list_views(home):
+        _write_version(view)
 
 
 def link_repositories(home: Path) -> None:
@@ -75,6 +77,7 @@ def show_all(home: Path, folder: Path) -> None:
     for view in list_views(home):
         for name in list_repositories(view):
             _link(str(view / name), folder / name)
+    _write_version(folder)
 
 
 def drop_dangling(home: Path) -> None:
@@ -118,6 +121,12 @@ def _names(folder: Path, wanted: Callable[[str], bool], *, dangling: bool = Fals
     if dangling:
         return [one.name for one in entries if one.is_symlink() and not os.path.exists(one.path)]  # noqa: PTH110
     return [one.name for one in entries if _is_folder(Path(one.path))]
+
+
+def _write_version(hub: Path) -> None:
+    """Write transformers' version of a cache: without it a folder that holds anything is migrated, with a warning."""
+    with suppress(OSError), (hub / "version.txt").open("x", encoding="ascii") as file:
+        file.write("1")
 
 
 def _is_folder(path: Path) -> bool:

@@ -69,6 +69,14 @@ def test_two_real_folders_of_data_sets_show_what_either_holds(tmp_path: Path) ->
     assert {path.name for path in (tmp_path / "huggingface/datasets").iterdir()} == {"o___a", "o___b"}
 
 
+def test_transformers_finds_the_version_of_a_cache_in_each_layout(tmp_path: Path) -> None:
+    put(tmp_path / HUB)
+
+    links.join_layouts(tmp_path)
+
+    assert {(tmp_path / view / "version.txt").read_text() for view in (FLAT, HUB, TRANSFORMERS)} == {"1"}
+
+
 def test_a_second_time_changes_nothing(tmp_path: Path) -> None:
     put(tmp_path / HUB)
     links.join_layouts(tmp_path)
