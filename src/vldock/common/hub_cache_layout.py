@@ -11,6 +11,7 @@ that commit were fetched, so that their absence shows without a network.
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import NamedTuple
@@ -35,12 +36,19 @@ def is_dataset(repo: str) -> bool:
     return repo.startswith(DATASETS)
 
 
+def folder_name(repo: str) -> str:
+    """Return the name of a repository's folder."""
+    return (repo if is_dataset(repo) else f"models/{repo}").replace("/", "--")
+
+
 def folder(cache: Path, repo: str) -> Path:
-    """Return a repository's folder below `cache`.
+    """Return a repository's folder below `cache`, or below its hub/, as in a ~/.cache, where only that has it.
 
     `cache` is the hub cache itself (HUGGINGFACE_HUB_CACHE).
     """
-    return cache / (repo if is_dataset(repo) else f"models/{repo}").replace("/", "--")
+    name = folder_name(repo)
+    below = cache / "hub" / name
+    return below if os.path.isdir(below) and not os.path.lexists(cache / name) else cache / name  # noqa: PTH112
 
 
 def fetch_command(repo: str) -> str:

@@ -75,7 +75,7 @@ def _refuse_strange(repos: tuple[LockedRepo, ...], files: dict[str, Any]) -> Non
         if not hub_cache_layout.COMMIT.fullmatch(repo.revision or "") or not REPO.fullmatch(repo.repo):
             raise ValueError(f"{repo.repo} at {repo.revision}")
         for item in repo.files or ():
-            blob = f"{HUB_FOLDER}/{hub_cache_layout.folder(Path(), repo.repo)}/blobs/{item.blob}"
+            blob = f"{HUB_FOLDER}/{hub_cache_layout.folder_name(repo.repo)}/blobs/{item.blob}"
             if blob not in files or not SAFE_PATH.fullmatch(item.path):
                 raise ValueError(f"{repo.repo}/{item.path}")
 

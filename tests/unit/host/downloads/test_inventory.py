@@ -52,6 +52,14 @@ def test_a_whole_model_is_complete(cache: Path) -> None:
     assert look(cache, quick=True) == ("complete", "")
 
 
+def test_a_machine_s_own_layout_is_read_too(cache: Path) -> None:
+    (cache / "hub").mkdir()
+    for repository in cache.glob("models--*"):
+        repository.rename(cache / "hub" / repository.name)
+
+    assert look(cache) == ("complete", "")
+
+
 def cut_tail(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-1])
 
