@@ -110,3 +110,12 @@ def test_a_pooled_feature_and_token_states_become_tokens_by_width(shape: tuple[i
 def test_a_batch_is_no_row() -> None:
     with pytest.raises(InputRefused, match=r"shape \(2, 4, 6\)"):
         pt_files.as_tokens(torch.ones(2, 4, 6))
+
+
+def test_a_new_row_goes_to_the_folder_its_prompt_has(tmp_path: Path) -> None:
+    place = stored(tmp_path, hashlib.md5(PROMPT.encode()).hexdigest()[:8], torch.ones(3)).parent
+
+    pt_files.write_pt(tmp_path, torch.ones(3), **{**ROW, "index": 1})
+
+    assert [one.name for one in tmp_path.iterdir()] == [place.name]
+    assert (place / f"{DATASET}_vlm1.pt").is_file()

@@ -13,7 +13,7 @@ from feature_fixture import TOWER
 from PIL import Image
 
 from vldock.image.__main__ import main
-from vldock.image.features import build, fsck, lookup, pt_files, pt_transfer
+from vldock.image.features import build, fsck, lookup, pt_files, pt_transfer, shards
 from vldock.image.features.cache import FeatureCache
 from vldock.image.features.model_choice import ModelChoice, open_model
 from vldock.image.features.picture_rows import ImageRow, from_json
@@ -206,3 +206,13 @@ def test_a_tower_s_features_are_exported_too(tmp_path: Path, capsys: pytest.Capt
 
     assert (status, said["copied"]) == (0, 1)
     assert torch.load(tmp_path / "out/prompt-free/day_vlm0.pt").shape == (576, 64)
+
+
+def test_a_damaged_shard_is_left_out(rows: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    foreign(tmp_path / "pt", rows)
+    run(capsys, "import", "--pt", tmp_path / "pt", "--json", rows, "--model-name", NAME, "--cache", tmp_path / "cache")
+    next(shards.find_shards(tmp_path / "cache")).write_bytes(b"nothing")
+
+    status, said, _ = run(capsys, "export", "--pt", tmp_path / "out", "--cache", tmp_path / "cache")
+
+    assert (status, said["copied"]) == (0, 2)

@@ -74,8 +74,7 @@ def index_rows(cache: FeatureCache) -> dict[tuple[str | None, str, int], str]:
     An image that stands twice in a data set is stored once, under its first row.
     """
     found: dict[tuple[str | None, str, int], str] = {}
-    for path in sorted(shards.find_shards(cache.root, cache.space)):
-        shard = shards.read_header(path)
+    for shard in shards.read_headers(cache.root, cache.space):
         if shard.space == cache.space:
             found |= {(shard.prompt, shard.dataset, row.vlm_idx): row.key for row in shard.rows}
     return found

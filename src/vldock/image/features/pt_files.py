@@ -87,14 +87,13 @@ class PtCache:
         stream = io.BytesIO()
         torch.save(kept, stream)
         write_bytes(path, stream.getvalue())
-        self._lengths = None
+        self._lengths = tuple(sorted({*self._list_lengths(), len(path.parent.name)}))
         return True
 
     def path_of(self, prompt: str | None, dataset: str, index: int) -> Path:
-        """Return the path of a new file."""
-        if prompt is None:
-            return self.root / NO_PROMPT / file_name(dataset, index)
-        folder = self.names.get(prompt) or digest(prompt, self.algorithm)[: self.digits]
+        """Return the path of a new file, in the prompt's folder where it has one."""
+        new = NO_PROMPT if prompt is None else self.names.get(prompt) or digest(prompt, self.algorithm)[: self.digits]
+        folder = next((one for one in self._folders(prompt) if (self.root / one).is_dir()), new)
         return self.root / folder / file_name(dataset, index)
 
     def _folders(self, prompt: str | None) -> Iterator[str]:
@@ -104,11 +103,15 @@ class PtCache:
         elif prompt in self.names:
             yield self.names[prompt]
         else:
-            if self._lengths is None:
-                there = [one.name for one in self.root.iterdir()] if self.root.is_dir() else []
-                self._lengths = tuple(sorted({len(one) for one in there if re.fullmatch(r"[0-9a-f]{4,64}", one)}))
             for algorithm in (self.algorithm, *(one for one in ALGORITHMS if one != self.algorithm)):
-                yield from (digest(prompt, algorithm)[:length] for length in reversed(self._lengths))
+                yield from (digest(prompt, algorithm)[:length] for length in reversed(self._list_lengths()))
+
+    def _list_lengths(self) -> tuple[int, ...]:
+        """Return how many digits the folders below `root` have; they are listed once."""
+        if self._lengths is None:
+            there = [one.name for one in self.root.iterdir()] if self.root.is_dir() else []
+            self._lengths = tuple(sorted({len(one) for one in there if re.fullmatch(r"[0-9a-f]{4,64}", one)}))
+        return self._lengths
 
 
 def read_pt(

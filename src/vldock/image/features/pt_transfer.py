@@ -44,8 +44,7 @@ def choose_space(root: Path, *, digest: str = "", dataset: str | None = None) ->
     Raises UsageError, naming them, for several, InputRefused for none.
     """
     found: dict[Space, int] = {}
-    for path in shards.find_shards(root):
-        shard = shards.read_header(path)
+    for shard in shards.read_headers(root):
         if shard.space.digest.startswith(digest) and dataset in (None, shard.dataset):
             found[shard.space] = found.get(shard.space, 0) + len(shard.rows)
     if not found:

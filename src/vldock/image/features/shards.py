@@ -7,6 +7,7 @@ disagree with the shards, a crash leaves either a whole file or a `.part`, and S
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -113,6 +114,13 @@ def read_header(path: Path) -> Shard:
     if set(header) != {row.key for row in found.rows}:
         raise ShardDamaged("its rows are not its tensors")
     return found
+
+
+def read_headers(root: Path, space: Space | None = None) -> Iterator[Shard]:
+    """Yield the headers below `root`, without damaged shards, which fsck reports, and evicted ones."""
+    for path in sorted(find_shards(root, space)):
+        with contextlib.suppress(FileNotFoundError, ShardDamaged):
+            yield read_header(path)
 
 
 def _shard(path: Path, meta: Mapping[str, str], size: int) -> Shard:
