@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,17 @@ def test_two_workers_train_the_same_bits_as_none(box: Box, tmp_path: Path, reade
     assert len(read_by) == 2
     assert str(os.getpid()) not in read_by
     assert weights_of(with_two.folder / "last") == weights_of(alone.folder / "last")
+
+
+def test_records_read_the_same_in_a_process_that_does_not_share_memory(box: Box) -> None:
+    """A worker that is spawned, and not forked, gets them pickled."""
+    _, data, encoder = encoded(box, "next")
+    records = Records(data.training, encoder)
+
+    copied = pickle.loads(pickle.dumps(records))
+
+    assert torch.equal(copied[1].ids, records[1].ids)
+    assert torch.equal(copied[1].images[0], records[1].images[0])
 
 
 def test_a_killed_run_resumes_with_workers_to_the_same_bits(

@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +24,8 @@ from typing import TYPE_CHECKING
 from vldock.common.errors import VldockError
 from vldock.image.startup import prepare as startup
 from vldock.image.training import config as settings
+
+NOISE = ("`resume_download` is deprecated", "pkg_resources is deprecated")  # of pinned libraries about each other
 
 if TYPE_CHECKING:
     from vldock.image.training.config import Config
@@ -76,6 +79,8 @@ def _main(args: argparse.Namespace) -> int:
         print(config.to_yaml(), end="")
         return 0
     startup.prepare()
+    for message in NOISE:
+        warnings.filterwarnings("ignore", message=message)
     from vldock.image.offline.errors import NotCached
     from vldock.image.training.dataset import load, out_folder, require_captions
 
