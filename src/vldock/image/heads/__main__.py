@@ -1,4 +1,4 @@
-"""`python -m vldock.image.heads`: `train head` for torchrun -m."""
+"""`python -m vldock.image.heads`: `train head` for torchrun -m, and `act`."""
 
 from __future__ import annotations
 
@@ -6,13 +6,27 @@ import argparse
 import sys
 
 from vldock.common.errors import VldockError
-from vldock.image.heads import cli
+
+
+def _run(words: list[str]) -> int:
+    if words[:1] == ["act"]:
+        from vldock.image.heads import act
+
+        parser = argparse.ArgumentParser(prog="python -m vldock.image.heads act", description=act.__doc__)
+        act.add_arguments(parser)
+        return act.main(parser.parse_args(words[1:]))
+    from vldock.image.heads import cli
+
+    parser = argparse.ArgumentParser(
+        prog="python -m vldock.image train head", description=cli.__doc__, epilog="act --help: actions for new pictures"
+    )
+    cli.add_arguments(parser)
+    return cli.main(parser.parse_args(words))
+
 
 if __name__ == "__main__":
-    PARSER = argparse.ArgumentParser(prog="python -m vldock.image train head", description=cli.__doc__)
-    cli.add_arguments(PARSER)
     try:
-        sys.exit(cli.main(PARSER.parse_args()))
+        sys.exit(_run(sys.argv[1:]))
     except VldockError as error:
         print(error.render(), file=sys.stderr)
         sys.exit(error.exit_code)

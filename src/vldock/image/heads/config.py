@@ -12,29 +12,47 @@ from pathlib import Path
 from typing import Any
 
 from vldock.common.cache_env import OUTPUTS
+from vldock.common.errors import UsageError
 from vldock.image import settings_file
 from vldock.image.settings_file import SettingsFile
+
+FEATURES = TOWER, PROMPT = ("tower", "prompt")
 
 
 @dataclass(frozen=True)
 class Data:
-    """Drawn data set: folder, training and held-out pictures, seed."""
+    """Episodes: folders of your own, else drawn ones.
 
-    folder: str = f"{OUTPUTS}/heads/scenes"
-    train: int = 1600
-    held_out: int = 200
+    `path` may be several folders with the same cameras and actions. `form` is that of episodes/read.py, `name` replaces
+    one folder's name in the cache. `held_out` is a share of the episodes.
+    Without `path`, `episodes` of `steps` rows are drawn below `folder`.
+    """
+
+    path: tuple[str, ...] = ()
+    form: str = "auto"
+    name: str = ""
+    held_out: float = 0.2
     seed: int = 0
+    folder: str = f"{OUTPUTS}/heads/scenes"
+    episodes: int = 500
+    steps: int = 4
 
 
 @dataclass(frozen=True)
 class Cache:
-    """Features: folder, tower's model, stored dtype, limit, loading.
+    """Features: folder, model, kind, stored dtype, limit, loading.
 
-    `folder` "" is $VLDOCK_FEATURES, `limit` is in GB (0: none).
+    `folder` "" is $VLDOCK_FEATURES, `limit` is in GB (0: none). `features` is tower, or prompt: image and instruction
+    read by the language model, hidden state `hidden` of the positions `tokens`. `pt_folder` is read instead of the
+    cache: {prompt hash}/{data set}_vlm{number}.pt.
     """
 
     folder: str = ""
     model: str = "liuhaotian/llava-v1.5-7b"
+    features: str = TOWER
+    hidden: int = -1
+    tokens: str = "last"
+    pt_folder: str = ""
     dtype: str = "float16"
     limit: float = 0.0
     batch_size: int = 16
@@ -46,14 +64,17 @@ class Cache:
 class Training:
     """Training of a head.
 
-    Epochs, rows a step, peak learning rate of a one-cycle schedule, width of the network, seed.
+    Epochs, rows a step, peak learning rate of a one-cycle schedule, AdamW's decay, width of the network, seed. `compare` also trains
+    the head without the picture.
     """
 
     epochs: int = 24
     batch_size: int = 32
     lr: float = 0.003
+    weight_decay: float = 1.0
     width: int = 96
     seed: int = 0
+    compare: bool = True
 
 
 @dataclass(frozen=True)
@@ -78,7 +99,7 @@ class Config:
     sampling: Sampling = field(default_factory=Sampling)
 
 
-FILE = SettingsFile(Config, example="training.epochs=3", hint="see docs/use/features.md")
+FILE = SettingsFile(Config, example="training.epochs=3", hint="see docs/use/policy-heads.md")
 
 
 def read(path: Path | None, words: Sequence[str] = ()) -> Config:
@@ -86,9 +107,19 @@ def read(path: Path | None, words: Sequence[str] = ()) -> Config:
 
     $VARIABLE in a text is expanded.
 
-    Raises UsageError for a name or a type that is not a setting's.
+    Raises UsageError for a name, a type or a value that is not a setting's.
     """
     config: Config = _expand(FILE.read(path, words))
+    if config.cache.features not in FEATURES:
+        raise UsageError(f"cache.features is {config.cache.features!r}", expected=" or ".join(FEATURES))
+    if not 0 < config.data.held_out < 1:
+        raise UsageError(
+            f"data.held_out is {config.data.held_out}", expected="a share of the episodes, between 0 and 1"
+        )
+    if config.data.name and len(config.data.path) != 1:
+        raise UsageError(f"data.name with {len(config.data.path)} folders", expected="one folder in data.path")
+    if min(config.training.epochs, config.training.batch_size, config.training.width) < 1:
+        raise UsageError("training.epochs, batch_size or width is below 1", expected="1 or more")
     return config
 
 
@@ -100,4 +131,6 @@ def write(config: Config, path: Path) -> None:
 def _expand(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         return replace(value, **{each.name: _expand(getattr(value, each.name)) for each in fields(value)})
+    if isinstance(value, tuple):
+        return tuple(_expand(one) for one in value)
     return os.path.expandvars(value) if isinstance(value, str) else value

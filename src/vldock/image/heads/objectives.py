@@ -25,10 +25,10 @@ class Objective(Protocol):
     """Objective: a loss to lower, and actions to answer with."""
 
     def loss(self, context: torch.Tensor, action: torch.Tensor, chance: torch.Generator) -> torch.Tensor:
-        """Return the mean loss of actions (B, 3) given contexts (B, width)."""
+        """Return the mean loss of actions (B, numbers) given contexts (B, width)."""
 
     def act(self, context: torch.Tensor, chance: torch.Generator) -> torch.Tensor:
-        """Return an action (B, 3) for each context."""
+        """Return an action (B, numbers) for each context."""
 
 
 class Regression(nn.Module):  # type: ignore[misc]
