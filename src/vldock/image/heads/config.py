@@ -64,8 +64,8 @@ class Cache:
 class Training:
     """Training of a head.
 
-    Epochs, rows a step, peak learning rate of a one-cycle schedule, AdamW's decay, width of the network, seed. `compare` also trains
-    the head without the picture.
+    Epochs, rows a step, peak learning rate of a one-cycle schedule, AdamW's decay, width of the network, seed.
+    `compare` also trains the head without the picture.
     """
 
     epochs: int = 24

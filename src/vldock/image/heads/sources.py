@@ -155,7 +155,7 @@ def _row(image: ImageRow) -> tuple[str, int]:
 
 
 def _pt_source(config: Config) -> Source:
-    from vldock.image.features.pt_files import PtCache
+    from vldock.image.features.pt_files import PtCache  # type: ignore[import-untyped,unused-ignore]
 
     root = Path(config.cache.pt_folder)
     if not root.is_dir():
