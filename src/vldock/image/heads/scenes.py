@@ -93,7 +93,7 @@ def write(folder: Path, *, episodes: int, steps: int, held_out: float, seed: int
             f"data.episodes {episodes}, data.steps {steps}, data.held_out {held_out}",
             expected="2 or more, 1 or more, and a share between 0 and 1",
         )
-    wanted = {"drawn": "vldock scenes", "episodes": episodes, "steps": steps, "held_out": held_out, "seed": seed}
+    wanted = {"drawn": "scenes", "episodes": episodes, "steps": steps, "held_out": held_out, "seed": seed}
     place = folder / f"scenes-{episodes}x{steps}-{held_out:g}-{seed}"
     note = place / "made.json"
     if note.is_file() and json.loads(note.read_text(encoding="utf-8")) == wanted:
