@@ -14,6 +14,7 @@ from feature_fixture import Mean, Small
 
 from vldock.common.errors import InputRefused, UsageError
 from vldock.image.features import prompt_features, towers
+from vldock.image.features.pt_files import write_pt
 from vldock.image.heads import act, config, prepare, train
 from vldock.image.heads.measure import Measures, warn
 from vldock.image.heads.policy import OBJECTIVES, Policy
@@ -64,6 +65,42 @@ def test_24_rows_are_cached_and_trained_on_and_nothing_of_them_changes(
         assert one.misses == 0
         assert len(one.measures.by_number) == 5
         assert json.loads((tmp_path / f"out/{objective}/measures.json").read_text())["measures"]["blind"] is not None
+
+
+def write_pt_files(folder: Path) -> None:
+    """Write the .pt files another program made for the 24 rows: {prompt hash}/mine_vlm{row * 2 + camera}.pt."""
+    for place, row in enumerate(made.rows()):
+        for camera in range(2):
+            features = torch.tensor([[[*made.color(*divmod(place, made.STEPS), camera)]]]) / 255
+            write_pt(folder, features, prompt=row["instruction"], dataset="mine", index=place * 2 + camera)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_pt_files_of_another_program_are_trained_on_without_a_model(
+    objective: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made.write_jsonl(tmp_path / "mine")
+    write_pt_files(tmp_path / "pt")
+    before = made.digest(tmp_path / "pt")
+    monkeypatch.setattr(towers, "open_tower", lambda *_, **__: pytest.fail("no model is needed"))
+    wanted = settings(tmp_path, f"cache.pt_folder={tmp_path / 'pt'}")
+
+    _, built = prepare.prepare(wanted)
+    found = train.train(wanted, objective)
+
+    assert built is None
+    assert found.misses == 0
+    assert found.measures.error < found.measures.constant
+    assert made.digest(tmp_path / "pt") == before
+
+
+def test_a_missing_pt_file_is_named(tmp_path: Path) -> None:
+    made.write_jsonl(tmp_path / "mine")
+    write_pt_files(tmp_path / "pt")
+    next((tmp_path / "pt").glob("*/mine_vlm13.pt")).unlink()
+
+    with pytest.raises(InputRefused, match=r"1 of 48 pictures are not in (.|\n)*mine vlm13 \(1-2-wrist\.png"):
+        prepare.prepare(settings(tmp_path, f"cache.pt_folder={tmp_path / 'pt'}"))
 
 
 @pytest.mark.parametrize("features", ["tower", "prompt"])

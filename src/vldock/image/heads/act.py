@@ -72,16 +72,14 @@ def open_actor(path: Path, *, device: str | None = None) -> Actor:
             f"{path} was trained from .pt files",
             expected="features: Policy.load(...).act(policy.batch(features, text))",
         )
-    names = ("features", "model", "hidden", "tokens")
-    model, processor = open_model(Config(cache=Cache(**{name: facts[name] for name in names})), device=device)
+    cache = Cache(**facts["cache"])
+    model, processor = open_model(Config(cache=cache), device=device)
     space = asdict(towers.space_of(model, processor, facts["space"]["dtype"]))
     other = [name for name, value in space.items() if value != facts["space"][name] and name != "computed"]
     if other:
-        raise InputRefused(
-            f"{facts['model']}: {', '.join(other)} differ from the training's", expected="the same model"
-        )
+        raise InputRefused(f"{cache.model}: {', '.join(other)} differ from the training's", expected="the same model")
     dtype = getattr(torch, facts["space"]["dtype"])
-    return Actor(policy, compute_function(model, processor), dtype, facts["features"] == PROMPT)
+    return Actor(policy, compute_function(model, processor), dtype, cache.features == PROMPT)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

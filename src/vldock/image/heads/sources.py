@@ -115,8 +115,7 @@ def open_source(config: Config, *, cached: bool = True) -> Iterator[Source]:
         return
     model, processor = open_model(config)
     space = towers.space_of(model, processor, config.cache.dtype)
-    facts: dict[str, Any] = {"features": config.cache.features, "model": config.cache.model, "space": asdict(space)}
-    facts |= {"hidden": config.cache.hidden, "tokens": config.cache.tokens}
+    facts = {"cache": asdict(config.cache), "space": asdict(space)}
     prompted, hint = config.cache.features == PROMPT, "python -m vldock.image.heads --prepare, with the same settings"
     if not cached:
         compute = compute_function(model, processor)
@@ -155,14 +154,14 @@ def _row(image: ImageRow) -> tuple[str, int]:
 
 
 def _pt_source(config: Config) -> Source:
-    from vldock.image.features.pt_files import PtCache  # type: ignore[import-untyped,unused-ignore]
+    from vldock.image.features.pt_files import PtCache
 
     root = Path(config.cache.pt_folder)
     if not root.is_dir():
         raise InputRefused(
             f"cache.pt_folder {root}: no such folder", expected="{prompt hash}/{data set}_vlm{number}.pt"
         )
-    facts = {"features": "pt", "model": "", "space": None}
+    facts = {"cache": asdict(config.cache), "space": None}
     files = PtCache(root)
 
     def read(image: ImageRow) -> torch.Tensor | None:
