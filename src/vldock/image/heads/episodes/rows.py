@@ -56,7 +56,7 @@ class Episodes:
 
 @dataclass
 class Faults:
-    """Faults found in a data set, in the order of its rows."""
+    """Faults found in a data set."""
 
     found: list[str] = field(default_factory=list)
 
