@@ -66,4 +66,4 @@ def test_a_training_reads_a_fetched_data_set(place: Path, run_in_image: Callable
 
     assert done.exit_code == 0, done.text
     assert "training and" in done.text
-    assert "preflight: 13 of 13 checks passed" in done.text
+    assert "preflight: 15 of 15 checks passed" in done.text
