@@ -10,7 +10,7 @@ from vldock.image.training.demo import flowers
 
 ROOT = Path("/workspace")
 VICUNA = ROOT / "weights/lmsys/vicuna-7b-v1.5"
-SAMPLING = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0, "temperature": 0.9, "top_p": 0.6}
+SAMPLING = {"bos_token_id": 1, "pad_token_id": 0, "temperature": 0.9, "top_p": 0.6}  # as Vicuna's: no do_sample
 
 flowers.write_base(Path("/tmp/llava"), Path("/tmp/tower"), width=32, layers=2)
 values = json.loads(Path("/tmp/llava/config.json").read_text())
@@ -18,7 +18,8 @@ kept = {name: value for name, value in values.items() if name in LlamaConfig().t
 LlamaForCausalLM(LlamaConfig(**{**kept, "model_type": "llama", "architectures": None})).save_pretrained(VICUNA)
 for path in Path("/tmp/llava").glob("*token*"):
     shutil.copy(path, VICUNA)
-(VICUNA / "generation_config.json").write_text(json.dumps(SAMPLING))  # as Vicuna's: no do_sample
+ends = {"eos_token_id": list(range(kept["vocab_size"]))}  # a random model would otherwise go on for 2048 tokens
+(VICUNA / "generation_config.json").write_text(json.dumps(SAMPLING | ends))
 
 images = ROOT / "data/images"
 images.mkdir(parents=True)

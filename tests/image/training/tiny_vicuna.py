@@ -34,7 +34,8 @@ def write_vicuna(llava: Path, folder: Path) -> None:
     model.save_pretrained(folder)
     for path in llava.glob("*token*"):
         shutil.copy(path, folder)
-    sampling = GenerationConfig(bos_token_id=1, eos_token_id=2, pad_token_id=0).to_dict()
+    every = list(range(kept["vocab_size"]))  # ends an answer: a random model would otherwise go on for 2048 tokens
+    sampling = GenerationConfig(bos_token_id=1, eos_token_id=every, pad_token_id=0).to_dict()
     sampling |= {"temperature": 0.9, "top_p": 0.6, "max_length": 4096}
     (folder / "generation_config.json").write_text(json.dumps(sampling))
 
