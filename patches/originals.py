@@ -14,6 +14,7 @@ LLAVA = Package(
         "llava/model/builder.py": "d9de4719dbd860e8d0a347bbdbb943f9f36fb6727a79e1f4d11df9cfee8dcdd1",
         "llava/model/llava_arch.py": "a4a4ef58ff98a1ff5492a28d035e1b956c721d241ca87494e76fa4e1bcb3b475",
         "llava/model/multimodal_encoder/builder.py": "2b00b9b863f5744daf3b405a43cdbd8997804939f084b2a73feaea8a085b67bc",
+        "llava/model/multimodal_encoder/clip_encoder.py": "de9e53df54d4c7c89defe64500eb753e69cb24774244e6e2ee2116910b3d0def",  # noqa: E501
     },
 )
 

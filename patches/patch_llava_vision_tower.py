@@ -1,4 +1,4 @@
-"""LLaVA: any CLIP vision tower loads, by its own config.
+"""LLaVA: any CLIP vision tower loads, by its own config, with the attention that is asked for.
 
 The first letters of its name no longer decide.
 """
@@ -27,12 +27,22 @@ EDITS = {
     return CLIPVisionTower(vision_tower, args=vision_tower_cfg, **kwargs)""",
         ),
     ),
+    "llava/model/multimodal_encoder/clip_encoder.py": (
+        Edit(
+            "        self.vision_tower.requires_grad_(False)",
+            """\
+        self.vision_tower.requires_grad_(False)
+        from vldock.image.llava_hooks import tower_attention
+
+        tower_attention.apply(self.vision_tower)""",
+        ),
+    ),
 }
 
 PATCH = Patch(
     name="llava_vision_tower",
     package=LLAVA,
-    reason="a CLIP tower of another name is refused as unknown, and a local folder is taken for CLIP unseen",
+    reason="a CLIP tower of another name is refused, and a local folder taken for CLIP unseen; its attention is eager",
     upstream="haotian-liu/LLaVA: multimodal_encoder/builder.py; open-compass/VLMEvalKit asks to edit it by hand",
     edits=EDITS,
     verifier="verify_llava.py",

@@ -41,7 +41,7 @@ IMAGE = ROOT / "src/vldock/image"
 FOLDERS = {"data": "--data", "weights": "--cache", "datasets": "--cache"}
 MODULE = "vldock.image"
 START = rf"vldock(?= )|python3? -m {re.escape(MODULE)}(?![.\w])|python3? /workspace/[\w./-]+\.py"
-TYPED = re.compile(rf"(?<![\w./=-])(?:\.?[\w./-]*/)?(?P<start>{START})(?P<rest>[^\n`]*)")
+TYPED = re.compile(rf"(?<![\w./=-])(?:[\w./-]*\.venv/bin/)?(?P<start>{START})(?P<rest>[^\n`]*)")
 END = re.compile(r"[;,|)]|&&|: |(?<!\.)\.(?=\s|$)|#|  |…|:$|\?$|'(?=\s|$)|\"")
 PAGES = ("README.md", "CONTRIBUTING.md", "patches/README.md", *(f"docs/{kind}" for kind in ("use", "trust", "develop")))
 

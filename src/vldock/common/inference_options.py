@@ -1,4 +1,4 @@
-"""Inference engine of a run: stock loop or batched, batch size, feature cache."""
+"""Inference options of a run: engine, batch size, feature cache, the vision tower's attention."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ ENGINE_VARIABLE = "VLDOCK_ENGINE"
 BATCH_VARIABLE = "VLDOCK_BATCH_SIZE"
 CACHE_VARIABLE = "VLDOCK_FEATURE_CACHE"  # whether vision features are read from the disk and kept there: 1 or 0
 LIMIT_VARIABLE = "VLDOCK_FEATURE_CACHE_LIMIT"  # of the whole cache, in GB; unset: no limit
+TOWER_VARIABLE = "VLDOCK_TOWER_ATTENTION"  # of LLaVA's CLIP tower
+EAGER, SDPA = "eager", "sdpa"
 SWITCH = {"": False, "0": False, "1": True}
 
 BatchSize = int | Literal["auto"]
@@ -99,6 +101,19 @@ def read_cache_limit(env: Mapping[str, str]) -> int | None:
     if not 0 < found < 1e9:
         raise UsageError(f"{LIMIT_VARIABLE}={text}", expected="a number of gigabytes above 0")
     return int(found * 1e9)
+
+
+def read_tower_attention(env: Mapping[str, str]) -> str:
+    """Return VLDOCK_TOWER_ATTENTION, eager where it is not set; raises UsageError unless eager or sdpa."""
+    asked = env.get(TOWER_VARIABLE, "").strip().lower() or EAGER
+    if asked not in (EAGER, SDPA):
+        raise UsageError(f"{TOWER_VARIABLE}={asked}", expected=f"{EAGER} or {SDPA}")
+    return asked
+
+
+def describe_tower(env: Mapping[str, str]) -> str:
+    """Return ", tower sdpa" where that is asked for, to end a description; nothing for transformers' own attention."""
+    return f", tower {SDPA}" if read_tower_attention(env) == SDPA else ""
 
 
 def _size(text: str) -> BatchSize | None:

@@ -94,9 +94,11 @@ SHAREGPT4V_TOWER = "Lin-Chen/ShareGPT4V-7B_Pretrained_vit-large336-l12"
 LLAVA_7B, LLAVA_13B = "liuhaotian/llava-v1.5-7b", "liuhaotian/llava-v1.5-13b"
 
 MODELS: tuple[Model, ...] = (
-    Model("llava_v1.5_7b", LLAVA_7B, "LLaVA", 13.6, 2.4, tower=CLIP, in_matrix=True),
-    Model("llava_v1.5_13b", LLAVA_13B, "LLaVA", 26.1, 3.9, tower=CLIP, in_matrix=True),
-    Model("sharegpt4v_7b", "Lin-Chen/ShareGPT4V-7B", "LLaVA", 13.5, 2.4, tower=SHAREGPT4V_TOWER),
+    Model("llava_v1.5_7b", LLAVA_7B, "LLaVA", 13.6, 2.4, vision_attention="eager", tower=CLIP, in_matrix=True),
+    Model("llava_v1.5_13b", LLAVA_13B, "LLaVA", 26.1, 3.9, vision_attention="eager", tower=CLIP, in_matrix=True),
+    Model(
+        "sharegpt4v_7b", "Lin-Chen/ShareGPT4V-7B", "LLaVA", 13.5, 2.4, vision_attention="eager", tower=SHAREGPT4V_TOWER
+    ),
     Model("InternVL2-2B", "OpenGVLab/InternVL2-2B", "InternVL2", 4.4, 8.0, "eager", remote_code=True),
     Model("InternVL2-8B", "OpenGVLab/InternVL2-8B", "InternVL2", 16.2, 15.0, "eager", remote_code=True),
     Model("MiniCPM-V-2_6", "openbmb/MiniCPM-V-2_6", "MiniCPM-V", 16.2, 4.8, vision_attention="eager", remote_code=True),

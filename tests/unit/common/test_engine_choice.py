@@ -149,3 +149,13 @@ def test_the_matrix_command_reads_the_same_words(env: dict[str, str], argv: tupl
 
 def test_the_matrix_command_refuses_the_feature_cache_for_the_stock_loop() -> None:
     assert invoke(matrix_cli.matrix_command, ["--feature-cache", "--dry-run"]) == 2
+
+
+@pytest.mark.parametrize(("text", "attention"), [("", "eager"), ("eager", "eager"), (" SDPA ", "sdpa")])
+def test_the_tower_s_attention_is_transformers_own_unless_sdpa_is_asked_for(text: str, attention: str) -> None:
+    assert inference_options.read_tower_attention({"VLDOCK_TOWER_ATTENTION": text}) == attention
+
+
+def test_another_attention_of_the_tower_is_refused() -> None:
+    with pytest.raises(UsageError, match="VLDOCK_TOWER_ATTENTION=flash"):
+        inference_options.read_tower_attention({"VLDOCK_TOWER_ATTENTION": "flash"})

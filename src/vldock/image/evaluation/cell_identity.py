@@ -33,8 +33,10 @@ def cell_identity(*, model: str, benchmark: str, limit: int | None, standin: boo
     except PermissionError as error:
         raise permissions.read_error(Path(error.filename), permissions.whoami()) from error
     upstream = {"text": "as VLMEvalKit reads it"} if text_changes.reads_as_upstream() else {}
+    tower = inference_options.read_tower_attention(os.environ)
     return {
         **upstream,
+        **({"tower_attention": tower} if tower != inference_options.EAGER else {}),
         "limit": limit,
         "tsv_md5": table,
         "standin": standin,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -15,6 +16,7 @@ from typing import Any
 
 import torch
 
+from vldock.common import inference_options
 from vldock.image import cuda_device
 from vldock.image.features.space import Space
 from vldock.image.weights import model_files
@@ -29,10 +31,11 @@ def describe_computation(dtype: torch.dtype, device: torch.device | str) -> str:
     For example "float16, torch 2.1.2+cu121, NVIDIA H200, one at a time".
     """
     device = torch.device(device)
+    tower = inference_options.describe_tower(os.environ)
     where = f"cpu {torch.backends.cpu.get_cpu_capability()}"
     if device.type == "cuda":
         where = cuda_device.name_of(device) + (" tf32" if torch.backends.cuda.matmul.allow_tf32 else "")
-    return f"{name_of(dtype)}, torch {torch.__version__}, {where}, one at a time"
+    return f"{name_of(dtype)}, torch {torch.__version__}, {where}, one at a time{tower}"
 
 
 def name_of(dtype: torch.dtype) -> str:

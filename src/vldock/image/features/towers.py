@@ -7,6 +7,7 @@ everything that identifies them is known before any weight is read, so that a ru
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from typing import Any, Protocol
 
 import torch
 
-from vldock.common import hub_cache_layout
+from vldock.common import hub_cache_layout, inference_options
 from vldock.common.errors import InputRefused
 from vldock.common.matrix import find_model, find_remote_code
 from vldock.image.features import for_evaluation as exact
@@ -87,7 +88,8 @@ class Tower:
         """Return dtype and library: "float32, torch 2.1.2"."""
         if self.exact:
             return exact.describe_computation(self.dtype, self.device)
-        return f"{str(self.dtype).removeprefix('torch.')}, torch {torch.__version__}"
+        tower = inference_options.describe_tower(os.environ)
+        return f"{str(self.dtype).removeprefix('torch.')}, torch {torch.__version__}{tower}"
 
     def encode(self, pixels: torch.Tensor) -> torch.Tensor:
         """Return the features (B, tokens, width) of pixels (B, 3, H, W).

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from vldock.common.errors import VldockError
 from vldock.common.image_paths import TOKEN_VARIABLES
+from vldock.common.inference_options import TOWER_VARIABLE
 from vldock.common.prompt_style import UPSTREAM
 from vldock.image.process.fast_exit import fast_exit
 from vldock.image.session import message_stream
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 AT_IMPORT = ("HF_", "HUGGINGFACE_", "TRANSFORMERS_", "TORCH", "PYTORCH_", "CUDA_", "NVIDIA_", "OMP_", "MKL_", "XDG_")
 AT_IMPORT_TOO = (
     *("PYTHONPATH", "NLTK_DATA", "VLDOCK_STANDIN"),
-    *("VLDOCK_DEVICE", "VLDOCK_DEVICE_MAP", "VLDOCK_DTYPE", "VLDOCK_EAGER_IMPORTS"),
+    *("VLDOCK_DEVICE", "VLDOCK_DEVICE_MAP", "VLDOCK_DTYPE", "VLDOCK_EAGER_IMPORTS", TOWER_VARIABLE),
 )
 IGNORED = ("PYTORCH_NVML_BASED_CUDA_CHECK", *TOKEN_VARIABLES)
 DEATH_SIGNAL = 1  # prctl's PR_SET_PDEATHSIG

@@ -64,7 +64,7 @@ def test_what_each_model_needs_is_in_its_row(capsys: pytest.CaptureFixture[str])
     invoke(models_command, [])
 
     rows = {line.split()[0]: line.split()[1:] for line in capsys.readouterr().out.splitlines()[1:8]}
-    assert rows["llava_v1.5_7b"][:5] == ["14", "16", "30", "SDPA", "image"]
+    assert rows["llava_v1.5_7b"][:5] == ["14", "16", "30", "SDPA/eager", "image"]
     assert rows["cogvlm-chat"][:5] == ["35", "38", "73", "SDPA/xformers", "remote"]
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from vldock.common import inference_options
 from vldock.common.errors import EnvironmentUnfit, UsageError
 from vldock.image.llava_hooks.loading import SPREADING_MAPS, choose_dtype
 
@@ -63,9 +64,10 @@ def pretrained_options() -> dict[str, Any]:
 def describe(wrapper: str) -> str:
     """Return device and dtype of a wrapper's class, `cuda/float16`, for a run's identity.
 
-    The dtype of a class that chooses its own is `unknown`.
+    A LLaVA's tower through SDPA is named, too. The dtype of a class that chooses its own is `unknown`.
     """
     where = choose_device()
     half = HALF.get(wrapper)
     dtype = str(choose_dtype(None, where, half=half)).removeprefix("torch.") if half else "unknown"
-    return f"{where.split(':')[0]}/{dtype}"
+    tower = inference_options.describe_tower(os.environ) if half == "float16" else ""
+    return f"{where.split(':')[0]}/{dtype}{tower}"
