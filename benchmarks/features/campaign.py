@@ -49,6 +49,7 @@ def heads(folder: Path) -> dict[str, Any]:
     """
     command = ("python", "-m", "vldock.image.heads", "--as-json", "--set", "out=/workspace/.cache/heads")
     command += ("--set", "data.folder=/workspace/.cache/scenes")
+    command += ("--set", "data.episodes=2000", "--set", "data.steps=1")  # 1600 scenes to train on
     environ = ("VLDOCK_STANDIN=1",)
     (built,) = inside(folder, *command, "--prepare", environ=environ)
     results: dict[str, Any] = {"built": {name: built[name] for name in ("rows", "seconds", "rate")} | {"learned": 1600}}

@@ -30,3 +30,6 @@ if __name__ == "__main__":
     except VldockError as error:
         print(error.render(), file=sys.stderr)
         sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("error: stopped; built features are kept, the same command continues", file=sys.stderr)
+        sys.exit(130)
