@@ -20,5 +20,5 @@ check "ruff" "$bin/ruff" check .
 check "mypy" "$bin/mypy"
 check "imports" "$bin/lint-imports"
 check "hadolint" "$bin/hadolint" docker/transformers-4.37/Dockerfile
-check "shellcheck" "$bin/shellcheck" --severity=style ./*.sh scripts/*.sh src/vldock/image/{build,entrypoints/scripts}/*.sh .ci/run
+check "shellcheck" "$bin/shellcheck" --severity=style ./*.sh scripts/*.sh src/vldock/image/{build,entrypoints,entrypoints/scripts}/*.sh .ci/run
 exit "$failed"

@@ -10,4 +10,5 @@ objectives   regression, and flow matching with its sampler
 policy       trunk and objective, saved and loaded      act          actions for new pictures
 prepare      the features of all rows                   train        training
 measure      errors on held-out rows, beside policies that see less
+old_commands TRAIN_FlowMatching.py and TRAIN_Regression.py
 """

@@ -43,12 +43,15 @@ class Cache:
     """Features: folder, model, kind, stored dtype, limit, loading.
 
     `folder` "" is $VLDOCK_FEATURES, `limit` is in GB (0: none). `features` is tower, or prompt: image and instruction
-    read by the language model, hidden state `hidden` of the positions `tokens`. `pt_folder` is read instead of the
+    read by the language model, hidden state `hidden` of the positions `tokens`. `model_code` is a file that defines
+    another model, `resize` HxW of every picture. `pt_folder` is read instead of the
     cache: {prompt hash}/{data set}_vlm{number}.pt.
     """
 
     folder: str = ""
     model: str = "liuhaotian/llava-v1.5-7b"
+    model_code: str = ""
+    resize: str = ""
     features: str = TOWER
     hidden: int = -1
     tokens: str = "last"

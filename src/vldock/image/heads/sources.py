@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from vldock.common.errors import InputRefused
-from vldock.image.features import prompt_features, towers
+from vldock.image.features import model_choice, towers
 from vldock.image.features.build import encode
 from vldock.image.features.cache import FeatureCache
 from vldock.image.features.picture_rows import ImageRow, decode, sha256_of
@@ -97,9 +97,11 @@ def _name(image: ImageRow) -> str:
 def open_model(config: Config, *, device: str | None = None) -> tuple[Any, towers.Processor]:
     """Return the model and processor of the configured features; reads no weights."""
     cache = config.cache
-    if cache.features == PROMPT:
-        return prompt_features.open_reader(cache.model, hidden=cache.hidden, tokens=cache.tokens, device=device)
-    return towers.open_tower(cache.model, device=device)
+    choice = model_choice.ModelChoice(
+        "" if cache.model_code else cache.model, cache.model_code, cache.features == PROMPT, cache.hidden, cache.tokens,
+        cache.resize,
+    )  # fmt: skip
+    return model_choice.open_model(choice, device=device)
 
 
 def compute_function(model: Any, processor: towers.Processor) -> Compute:

@@ -1,0 +1,12 @@
+"""Build the feature cache or train the flow-matching head, by the option names of earlier scripts.
+
+torchrun --nproc_per_node=N TRAIN_FlowMatching.py --mode cache --dataset_paths DIR ... --cache_root DIR
+python TRAIN_FlowMatching.py --mode train --dataset_paths DIR ... --cache_root DIR
+"""
+
+import sys
+
+from vldock.image.heads.old_commands import run
+
+if __name__ == "__main__":
+    sys.exit(run(sys.argv[1:], objective="flow-matching"))
