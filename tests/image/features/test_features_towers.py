@@ -125,7 +125,7 @@ def test_the_commands_refuse_it_with_exit_4(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Image.new("RGB", (8, 8)).save("a.png")
-    drawn = ["--set", f"data.folder={tmp_path}/scenes", "--set", "data.train=2", "--set", "data.held_out=1"]
+    drawn = ["--set", f"data.folder={tmp_path}/scenes", "--set", "data.episodes=4", "--set", "data.steps=1"]
 
     assert main([*command, *(drawn if "head" in command[0] else [])]) == 4
     assert "error: InternVL2-2B: its vision tower is remote code" in capsys.readouterr().err

@@ -118,10 +118,11 @@ def open_tower(name: str, *, device: str | None = None, for_evaluation: bool = F
     name = checkpoint_of(name)
     config = loading.read_config(name)
     if config is None:
+        own = OWN.search(name)
         raise InputRefused(
-            f"{name}: its config.json is not in the cache",
+            f"{name}: its config.json is not in the cache" + ("" if own else ", and by its name it is another model"),
             expected="a LLaVA checkpoint or a CLIP model, cached or a folder",
-            hint=hub_cache_layout.fetch_hint(name) if OWN.search(name) else OTHER_MODELS,
+            hint=hub_cache_layout.fetch_hint(name) if own else OTHER_MODELS,
         )
     model_files.require_whole(name)
     tower = model_files.tower_of(name) or name

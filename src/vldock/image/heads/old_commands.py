@@ -33,7 +33,7 @@ class OldOption:
 OPTIONS = (
     OldOption(("--cache_root",), "cache.folder"),
     OldOption(("--vl_model_name", "--model_name"), "cache.model"),
-    OldOption(("--model_code",), "cache.model_code", "a Python file with open_model()"),
+    OldOption(("--model_code", "--model-code"), "cache.model_code", "a Python file with open_model()"),
     OldOption(("--num_workers",), "cache.num_workers"),
     OldOption(("--prefetch_factor",), "cache.prefetch_factor"),
     OldOption(("--cache_limit_gb",), "cache.limit"),
