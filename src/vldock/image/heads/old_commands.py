@@ -52,14 +52,14 @@ BATCH = {"cache": "cache.batch_size", "train": "training.batch_size"}
 
 def main(argv: Sequence[str], *, objective: str, environ: Mapping[str, str] = os.environ) -> int:
     """Build or train as the old options say, and return the exit status."""
-    from vldock.image.heads import cli
-
     mode, words = translate(argv, objective=objective)
     rank = int(environ.get("RANK", "0"))
     if mode == "train" and rank:
         return 0  # a head is trained by one process
     if not rank:
         print(f"python -m vldock.image train head {shlex.join(words)}", file=sys.stderr, flush=True)
+    from vldock.image.heads import cli
+
     parser = argparse.ArgumentParser(prog="python -m vldock.image train head")
     cli.add_arguments(parser)
     return cli.main(parser.parse_args(words))

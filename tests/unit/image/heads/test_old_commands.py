@@ -10,10 +10,10 @@ from support.paths import ROOT
 
 from vldock.common.errors import UsageError
 from vldock.image.heads import config
-from vldock.image.heads.old_commands import BATCH, NOTHING, OPTIONS, make_parser, translate
+from vldock.image.heads.old_commands import BATCH, NOTHING, OPTIONS, main, make_parser, translate
 
 PAGE = (ROOT / "docs/use/features.md").read_text(encoding="utf-8")
-DOCUMENTED = [
+DOCUMENTED = [  # the document's command
     "--mode",
     "cache",
     "--dataset_paths",
@@ -88,6 +88,11 @@ def test_what_cannot_be_meant_is_refused(words: str, message: str, hint: str | N
 
     assert message in refused.value.message
     assert hint is None or hint in (refused.value.hint or "")
+
+
+def test_under_torchrun_one_process_trains(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--dataset_paths", "/nowhere"], objective="regression", environ={"RANK": "1"}) == 0
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
