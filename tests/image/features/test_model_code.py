@@ -95,8 +95,9 @@ def test_the_code_is_part_of_the_key(rows: Path, tmp_path: Path) -> None:
     (tmp_path / "code.py").write_text(COLOURS + "# edited")
     edited, _ = open_model(ModelChoice(code=f"{tmp_path}/code.py"))
 
-    assert model.computed == f"float32, code {hashlib.sha256(COLOURS.encode()).hexdigest()}"
-    assert edited.computed != model.computed
+    code = hashlib.sha256(COLOURS.encode()).hexdigest()
+    assert model.identity == hashlib.sha256(f"mean colour {code}".encode()).hexdigest()
+    assert edited.identity != model.identity
 
 
 def test_other_code_runs_where_neither_transformers_nor_llava_is(rows: Path, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ PromptedModel, and a Processor. The file is executed. Its sha256 is part of the 
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import inspect
 import sys
@@ -34,7 +35,7 @@ class _Coded:
 
     @property
     def identity(self) -> str:
-        return str(self.model.identity)
+        return hashlib.sha256(f"{self.model.identity} {self.sha256}".encode()).hexdigest()
 
     @property
     def layer(self) -> str:
@@ -42,7 +43,7 @@ class _Coded:
 
     @property
     def computed(self) -> str:
-        return f"{self.model.computed}, code {self.sha256}"
+        return str(self.model.computed)
 
 
 class CodedVision(_Coded):
