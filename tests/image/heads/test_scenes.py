@@ -16,7 +16,7 @@ from vldock.image.heads import config, prepare, scenes, train
 from vldock.image.heads.text import UNKNOWN, Vocabulary, build_vocabulary
 
 SIDE = 16  # patches to a side of the small model below
-SETTINGS = ("data.episodes=240", "data.steps=4", "training.width=48", "training.lr=0.005")
+SETTINGS = ("data.episodes=400", "training.epochs=16", "training.width=48", "training.lr=0.005")
 
 
 @dataclass
@@ -45,13 +45,13 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, train.Trainin
         return {objective: train.train(wanted, objective) for objective in ("regression", "flow-matching")}
 
 
-@pytest.mark.parametrize(("objective", "share"), [("regression", 0.75), ("flow-matching", 0.9)])
-def test_a_head_beats_all_that_see_less(objective: str, share: float, trained: dict[str, train.TrainingResult]) -> None:
+@pytest.mark.parametrize("objective", ["regression", "flow-matching"])
+def test_a_head_beats_all_that_see_less(objective: str, trained: dict[str, train.TrainingResult]) -> None:
     found = trained[objective].measures
 
     assert found.blind
     assert found.without_instruction
-    assert found.error < share * min(found.constant, found.blind, found.without_instruction)
+    assert found.error < 0.75 * min(found.constant, found.blind, found.without_instruction)
 
 
 def test_flow_matching_goes_by_a_side_where_regression_goes_through(trained: dict[str, train.TrainingResult]) -> None:
