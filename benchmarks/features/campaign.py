@@ -21,7 +21,8 @@ from vldock.host.util.checkout import root
 HERE = Path(__file__).parent
 IMAGE = os.environ.get("VLDOCK_IMAGE", "vldock:4.37")
 FEW = 160  # images of the epoch without the cache; its time is scaled to as many as the epoch with it has
-BAR = {"position_error": 0.10, "crash_rate": 0.10}  # flow matching; regression: the first only
+# of the place that a move, half the way, leads to, for wordings that were not trained on; passes: flow matching only
+BAR = {"position_error": 0.15, "crash_rate": 0.10}
 
 
 def inside(folder: Path, *command: str, environ: tuple[str, ...] = ()) -> list[dict[str, Any]]:
@@ -50,6 +51,7 @@ def heads(folder: Path) -> dict[str, Any]:
     command = ("python", "-m", "vldock.image.heads", "--as-json", "--set", "out=/workspace/.cache/heads")
     command += ("--set", "data.folder=/workspace/.cache/scenes")
     command += ("--set", "data.episodes=2000", "--set", "data.steps=1")  # 1600 scenes to train on
+    command += ("--set", "training.epochs=36", "--set", "training.weight_decay=0.3")
     environ = ("VLDOCK_STANDIN=1",)
     (built,) = inside(folder, *command, "--prepare", environ=environ)
     results: dict[str, Any] = {"built": {name: built[name] for name in ("rows", "seconds", "rate")} | {"learned": 1600}}
