@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -84,12 +86,15 @@ def on_host(section: Section, clone: Path, users_tag: Path, image: Any) -> str:
     kept = {name: os.environ[name] for name in ("HOME", "DOCKER_HOST", "LANG") if name in os.environ}
     path = f"{users_tag}:{clone}/.venv/bin:{os.environ['PATH']}"
     environment = {**kept, "PATH": path, "PYTHONPATH": f"{clone}/src", "CLONE": str(clone), "IMAGE_ID": image.id}
-    for name in section.given:
-        script = HERE / "given" / f"{name}.sh"
-        subprocess.run(["bash", script], cwd=clone, env=environment, check=True, capture_output=True, timeout=600)
-    argv = ["bash", "-c", f"exec 2>&1 < /dev/null\n{section.script()}"]
-    done = subprocess.run(argv, cwd=clone, env=environment, capture_output=True, text=True, timeout=1800, check=False)
-    return done.stdout
+    given = "".join(f"bash {HERE / 'given' / name}.sh > /dev/null || exit\n" for name in section.given)
+    argv = ["bash", "-c", f"exec 2>&1 < /dev/null\n{given}{section.script()}"]
+    pipe: dict[str, Any] = {"stdout": subprocess.PIPE, "text": True, "start_new_session": True}
+    with subprocess.Popen(argv, cwd=clone, env=environment, **pipe) as shell:
+        try:
+            return shell.communicate(timeout=1800)[0]
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(shell.pid, signal.SIGTERM)  # a server the section was given
 
 
 def as_parameter(section: Section) -> Any:
