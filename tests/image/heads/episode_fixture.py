@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-import cv2
+import av
 import numpy
 import pyarrow
 import pyarrow.parquet
@@ -147,13 +147,14 @@ def _write_v3(folder: Path, listed: list[dict[str, Any]], *, video: bool) -> Non
         write_video(folder / f"videos/observation.images.{name}/chunk-000/file-000.mp4", frames)
 
 
-def write_video(path: Path, colors: list[tuple[int, int, int]]) -> None:
+def write_video(path: Path, colors: list[tuple[int, int, int]], *, codec: str = "libaom-av1") -> None:
     """Write one frame of each colour."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 10, (32, 32))
-    for red, green, blue in colors:
-        writer.write(numpy.full((32, 32, 3), (blue, green, red), numpy.uint8))
-    writer.release()
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=10, width=32, height=32, pix_fmt="yuv420p")
+        frames = [numpy.full((32, 32, 3), color, numpy.uint8) for color in colors]
+        for frame in [*map(av.VideoFrame.from_ndarray, frames), None]:
+            container.mux(stream.encode(frame))
 
 
 def digest(folder: Path) -> dict[str, str]:

@@ -15,6 +15,7 @@ from vldock.image.features.picture_rows import decode
 from vldock.image.heads.episodes.read import read
 from vldock.image.heads.episodes.rows import Episodes
 from vldock.image.heads.episodes.split import split
+from vldock.image.heads.episodes.stored import VideoFrame
 
 FORMS: dict[str, Callable[[Path], Path]] = {
     "jsonl": made.write_jsonl,
@@ -129,7 +130,19 @@ def test_a_missing_and_a_short_video_are_named_once_each(tmp_path: Path) -> None
     assert "episode_000002.mp4: 3 frames, 4 rows" in caught.value.message
 
 
-def test_a_video_that_cannot_be_decoded_is_named_with_a_remedy(tmp_path: Path) -> None:
+@pytest.mark.parametrize("codec", ["libaom-av1", "libx264", "mpeg4", "libvpx-vp9"])
+def test_a_video_of_every_usual_codec_is_read_forward_and_back(codec: str, tmp_path: Path) -> None:
+    colors = [(40, 20 * step, 220 - 15 * step) for step in range(12)]
+    made.write_video(tmp_path / "one.mp4", colors, codec=codec)
+
+    for frame in (0, 11, 4, 5):
+        pixel = decode(VideoFrame(tmp_path / "one.mp4", frame).read_bytes()).getpixel((16, 16))
+        assert all(abs(own - other) <= 6 for own, other in zip(pixel, colors[frame], strict=True)), (frame, pixel)
+    with pytest.raises(OSError, match="frame 12 cannot be decoded"):
+        VideoFrame(tmp_path / "one.mp4", 12).read_bytes()
+
+
+def test_a_video_that_cannot_be_decoded_is_named(tmp_path: Path) -> None:
     folder = made.write_lerobot(tmp_path / "mine", video=True)
     (folder / "videos/chunk-000/observation.images.top/episode_000000.mp4").write_bytes(b"not a video")
 

@@ -5,6 +5,7 @@ A picture is an image file's bytes: those stored in parquet, or a video's frame 
 
 from __future__ import annotations
 
+import io
 import os
 from collections import OrderedDict
 from collections.abc import Callable
@@ -71,13 +72,10 @@ class VideoFrame:
 
     def read_bytes(self) -> bytes:
         """Return the frame as PNG. Raises OSError where it cannot be decoded."""
-        import cv2
-
         video: _Video = _keep((self.path,), lambda: _Video(self.path))
-        found, png = cv2.imencode(".png", video.frame(self.frame), [cv2.IMWRITE_PNG_COMPRESSION, 1])
-        if not found:
-            raise OSError(f"{self}: cannot be encoded")
-        return bytes(png)
+        png = io.BytesIO()
+        video.frame(self.frame).to_image().save(png, format="PNG", compress_level=1)
+        return png.getvalue()
 
 
 class _Video:
@@ -88,25 +86,27 @@ class _Video:
         self._open()
 
     def frame(self, number: int) -> Any:
+        import av
+
         if number < self.at:
             self._open()
-        while self.at < number:
-            if not self.capture.grab():
-                raise OSError(f"{self.path}: frame {number} cannot be decoded")
-            self.at, self.last = self.at + 1, None
-        if self.last is None:
-            found, self.last = self.capture.retrieve()
-            if not found:
-                raise OSError(f"{self.path}: frame {number} cannot be decoded")
+        try:
+            while self.at < number:
+                self.last, self.at = next(self.frames), self.at + 1
+        except (StopIteration, av.error.FFmpegError) as error:
+            self._open()
+            raise OSError(f"{self.path}: frame {number} cannot be decoded") from error
         return self.last
 
     def _open(self) -> None:
-        import cv2
+        import av
 
-        self.capture = cv2.VideoCapture(str(self.path), cv2.CAP_FFMPEG)
-        self.at, self.last = -1, None
-        if not self.capture.isOpened():
-            raise OSError(f"{self.path}: cannot be opened as a video")
+        try:
+            opened = av.open(str(self.path))
+            self.stream = opened.streams.video[0]
+        except (av.error.FFmpegError, IndexError) as error:
+            raise OSError(f"{self.path}: cannot be opened as a video") from error
+        self.frames, self.at, self.last = opened.decode(self.stream), -1, None
 
 
 def find_video_fault(path: Path, frames: int) -> str | None:
@@ -114,27 +114,14 @@ def find_video_fault(path: Path, frames: int) -> str | None:
 
     The count is the container's; only the first frame is decoded.
     """
-    import cv2
-
     if not path.is_file():
         return f"{path}: no such file"
     try:
-        capture = _keep((path,), lambda: _Video(path)).capture
-        count = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        count = _keep((path,), lambda: _Video(path)).stream.frames
         VideoFrame(path, 0).read_bytes()
     except OSError as error:
-        codec = _codec(path)
-        remedy = f"ffmpeg -i {path.name} -c:v libx264 -crf 18 OUT.mp4, in a copy of the data set"
-        return f"{error} (codec {codec}); {remedy}" if codec else str(error)
+        return str(error)
     return f"{path}: {count} frames, {frames} rows" if 0 < count < frames else None
-
-
-def _codec(path: Path) -> str:
-    """Return the four letters of a video's codec, "" where they are not known."""
-    import cv2
-
-    number = int(cv2.VideoCapture(str(path), cv2.CAP_FFMPEG).get(cv2.CAP_PROP_FOURCC))
-    return number.to_bytes(4, "little").decode("ascii", "replace").strip("\0 ") if number > 0 else ""
 
 
 def _keep(key: tuple[Any, ...], make: Callable[[], T]) -> T:
