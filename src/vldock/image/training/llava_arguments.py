@@ -10,10 +10,12 @@ from __future__ import annotations
 import contextlib
 import difflib
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 
 from vldock.common.errors import UsageError
+from vldock.image.training.config import Config
 from vldock.image.training.llava_argument_table import (
     DECIDED,
     FIXED,
@@ -36,6 +38,18 @@ VERSIONS = {
 }  # fmt: skip
 TRAINED_ON = "data.accept=[duplicate-id,gpt-first,image-count,cmyk]"  # flaws that train.py trains on
 AT_THE_END = 10**9  # steps between saves
+
+
+def _own_settings() -> dict[str, str]:
+    """Return the settings by their last name and by their whole one; an ambiguous last name is left out."""
+    sections = [(each.name, getattr(Config(), each.name)) for each in fields(Config)]
+    paths = [f"{name}.{each.name}" for name, section in sections if is_dataclass(section) for each in fields(section)]
+    last = Counter(path.partition(".")[2] for path in paths)
+    short = {path.partition(".")[2]: path for path in paths if last[path.partition(".")[2]] == 1}
+    return short | {path: path for path in paths} | {"out": "out"}
+
+
+OWN_SETTINGS = _own_settings()
 
 
 @dataclass(frozen=True)
@@ -82,6 +96,9 @@ def _split(argv: Sequence[str]) -> Iterator[tuple[str | None, list[str]]]:
         written, equals, value = word[2:].partition("=")
         name = written.replace("-", "_")
         if name not in OWN and name not in NAMES:
+            if name in OWN_SETTINGS and (equals or left):
+                yield None, [f"{OWN_SETTINGS[name]}={value if equals else left.pop(0)}"]
+                continue
             name, value, equals = _negated(name, word), "False", "="
         values = [value] if equals else _following(name, left)
         if not values and OWN.get(name, name not in REASONS):
@@ -107,7 +124,7 @@ def _negated(name: str, word: str) -> str:
     positive = name.removeprefix("no_")
     if positive != name and positive in MAPPED and MAPPED[positive].kind == SWITCH:
         return positive
-    close = difflib.get_close_matches(name, [*NAMES, *OWN], n=1, cutoff=0.6)
+    close = difflib.get_close_matches(name, [*NAMES, *OWN, *OWN_SETTINGS], n=1, cutoff=0.6)
     raise UsageError(
         f"unknown argument {word.partition('=')[0]}",
         expected="an argument of LLaVA's train.py, an option of train, or KEY=VALUE",

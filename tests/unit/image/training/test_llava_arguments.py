@@ -11,7 +11,7 @@ from support.paths import ROOT
 from vldock.common.errors import UsageError
 from vldock.image.training import config, llava_argument_table
 from vldock.image.training.config import Config
-from vldock.image.training.llava_arguments import translate
+from vldock.image.training.llava_arguments import OWN_SETTINGS, translate
 
 SCRIPTS = json.loads((ROOT / "tests/image/llava_scripts.json").read_text())
 FOUR = [
@@ -106,6 +106,22 @@ def test_own_options_and_settings_stay_and_may_be_mixed_in() -> None:
 
     assert made[:4] == ("--config", "x.yaml", "--no-check", "--check")
     assert {"train.clip=1.0", "train.workers=2", "data.source=json"} <= set(made[4:])
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["--sample_fraction", "0.1", "--epochs=2"], ("data.sample_fraction=0.1", "train.epochs=2")),
+        (["--train.batch-size", "4", "--out", "checkpoints/x"], ("train.batch_size=4", "out=checkpoints/x")),
+    ],
+)
+def test_a_setting_is_taken_as_an_argument_by_its_last_or_whole_name(argv: list[str], words: tuple[str, ...]) -> None:
+    assert translate(argv).arguments == words
+
+
+def test_a_last_name_of_two_settings_is_no_argument() -> None:
+    assert "data.path" in OWN_SETTINGS
+    assert "seed" not in OWN_SETTINGS
 
 
 def test_a_file_decides_the_method_that_no_argument_names() -> None:
