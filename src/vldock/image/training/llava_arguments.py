@@ -236,6 +236,6 @@ def _method(given: Mapping[str, str], *, has_file: bool) -> tuple[str, list[str]
         return ("lora" if lora else "full"), []
     if given.get("deepspeed") or given.get("fsdp"):
         return "full", ["model.method=full: as train.py with --deepspeed and without --lora_enable"]
-    if has_file:
+    if has_file or given.keys().isdisjoint(("model_name_or_path", "data_path")):
         return "", []
     return "lora", ["model.method=lora; the whole language model: --lora_enable False, 4 bits: --bits 4"]

@@ -119,6 +119,10 @@ def test_a_setting_is_taken_as_an_argument_by_its_last_or_whole_name(argv: list[
     assert translate(argv).arguments == words
 
 
+def test_the_default_method_stays_where_neither_base_nor_data_is_given() -> None:
+    assert translate(["--learning_rate", "1e-5"]).arguments == ("train.learning_rate=1e-05",)
+
+
 def test_a_last_name_of_two_settings_is_no_argument() -> None:
     assert "data.path" in OWN_SETTINGS
     assert "seed" not in OWN_SETTINGS
