@@ -89,6 +89,37 @@ def test_a_fault_is_refused_by_name_of_row(change: dict[str, Any], told: str, tm
     assert "1 fault\n" in caught.value.message
 
 
+def test_usual_spellings_of_the_columns_are_read(tmp_path: Path) -> None:
+    spelt = {"episode": "episode_id", "instruction": "prompt", "action": "actions", "state": "proprio"}
+    rows = [{spelt.get(name, name): value for name, value in row.items()} for row in made.rows()]
+
+    found = read(made.write_jsonl(tmp_path / "mine", rows))
+
+    assert [row.action for row in found.rows] == [row.action for row in read(made.write_jsonl(tmp_path / "own")).rows]
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"instruction": None, "prompt": "a", "task": "b"}, "has both prompt and task"),
+        ({"proprio": [1.0, 2.0]}, "has both state and proprio"),
+    ],
+)
+def test_two_spellings_of_one_column_are_refused(change: dict[str, Any], told: str, tmp_path: Path) -> None:
+    rows = made.rows()
+    rows[6] |= change
+
+    with pytest.raises(InputRefused, match=rf"rows\.jsonl, line 7: {told}"):
+        read(made.write_jsonl(tmp_path / "mine", rows))
+
+
+def test_a_column_that_is_absent_is_named_with_those_there(tmp_path: Path) -> None:
+    rows = [{"number": row.pop("episode"), **row} for row in made.rows()]
+
+    with pytest.raises(InputRefused, match=r"rows\.jsonl, line 1: has no episode, only number, images, "):
+        read(made.write_jsonl(tmp_path / "mine", rows))
+
+
 def test_all_faults_are_named_up_to_twenty(tmp_path: Path) -> None:
     rows = [row | {"action": "left"} for row in made.rows()]
 

@@ -9,7 +9,12 @@ from typing import Any
 
 from vldock.image.heads.episodes.rows import Faults, Picture, Row
 
-STATES = ("state", "proprioception")
+SPELLINGS = {
+    "episode": ("episode", "episode_id", "episode_index"),
+    "instruction": ("instruction", "prompt", "task", "language_instruction"),
+    "action": ("action", "actions"),
+    "state": ("state", "proprioception", "proprio"),
+}
 SPLITS = {"": "", "train": "train", "held-out": "held-out", "held_out": "held-out", "test": "held-out"}
 SPLITS |= {"val": "held-out", "validation": "held-out"}
 PictureOf = Callable[[str, Any], Picture | str]  # camera, value -> picture, or the fault
@@ -18,24 +23,33 @@ PictureOf = Callable[[str, Any], Picture | str]  # camera, value -> picture, or 
 def make_row(where: str, values: Mapping[str, Any], picture_of: PictureOf, faults: Faults) -> Row | None:
     """Return the row of named columns; None where a fault was added."""
     before = len(faults.found)
-    episode = values.get("episode")
+    named = {name: _named(where, name, values, faults) for name in SPELLINGS}
+    if len(faults.found) > before:
+        return None
+    episode, instruction = named["episode"][1], named["instruction"][1]
     if episode is None or isinstance(episode, (bool, float, list, dict)) or str(episode) == "":
         faults.add(where, f"episode is {episode!r}, not a name or a number")
-    instruction = values.get("instruction")
     if not isinstance(instruction, str) or not instruction.strip():
         faults.add(where, f"instruction is {instruction!r}, not a text")
-    named = [name for name in STATES if values.get(name) is not None]
-    if len(named) > 1:
-        faults.add(where, f"has both {' and '.join(named)}")
     split = SPLITS.get(str(values.get("split") or ""))
     if split is None:
         faults.add(where, f"split is {values['split']!r}, not train or held-out")
     pictures = _pictures(where, values, picture_of, faults)
-    action = numbers(where, "action", values.get("action"), faults)
-    state = numbers(where, named[0], values[named[0]], faults) if named else ()
+    vector = numbers(where, "action", named["action"][1], faults)
+    state = numbers(where, *named["state"], faults) if named["state"][0] else ()
     if len(faults.found) > before:
         return None
-    return Row(where, str(episode), pictures, str(instruction), action, state, split or "")
+    return Row(where, str(episode), pictures, str(instruction), vector, state, split or "")
+
+
+def _named(where: str, name: str, values: Mapping[str, Any], faults: Faults) -> tuple[str, Any]:
+    """Return a column's spelling here and its value; ("", None) where it is absent."""
+    found = [spelling for spelling in SPELLINGS[name] if values.get(spelling) is not None]
+    if len(found) > 1 and (name == "state" or found[0] != name):
+        faults.add(where, f"has both {' and '.join(found)}")
+    if not found and name != "state" and not any(spelling in values for spelling in SPELLINGS[name]):
+        faults.add(where, f"has no {name}, only {', '.join(values)}")
+    return (found[0], values[found[0]]) if found else ("", None)
 
 
 def numbers(where: str, name: str, value: Any, faults: Faults) -> tuple[float, ...]:
