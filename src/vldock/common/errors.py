@@ -11,6 +11,10 @@ Each error says what happened with the value, what was expected, and the next co
 
 from __future__ import annotations
 
+TYPE_CHECKING = False  # typing's, which would import it
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 
 class VldockError(Exception):
     """An error with the value seen.
@@ -58,3 +62,9 @@ class EvaluationFailed(VldockError):
     """At least one cell has no trustworthy score."""
 
     exit_code = 1
+
+
+def list_first(found: Sequence[object], most: int) -> str:
+    """Return the first of what was found, each on an indented line of its own, and how many more there are."""
+    more = f"\n  and {len(found) - most} more" if len(found) > most else ""
+    return "".join(f"\n  {one}" for one in found[:most]) + more

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import torch
 
-from vldock.common.errors import InputRefused, UsageError
+from vldock.common.errors import InputRefused, UsageError, list_first
 from vldock.image.features import evict, torchrun_store
 from vldock.image.features.cache import ROWS, Counts, FeatureCache
 from vldock.image.features.picture_loader import LoaderOptions, PixelDataset, Pixels, read
@@ -96,9 +96,8 @@ def _refuse(pictures: PixelDataset, loader: LoaderOptions) -> None:
     found = [one for batch in read(pictures, loader) for one in batch if isinstance(one, BrokenRow)]
     every = sorted((one for part in torchrun_store.gather(found) for one in part), key=lambda one: one.row.vlm_idx)
     if every:
-        more = f"\n  and {len(every) - BROKEN_SHOWN} more" if len(every) > BROKEN_SHOWN else ""
         raise InputRefused(
-            f"{len(every)} pictures cannot be read:" + "".join(f"\n  {one}" for one in every[:BROKEN_SHOWN]) + more,
+            f"{len(every)} pictures cannot be read:{list_first(every, BROKEN_SHOWN)}",
             expected="pictures Pillow can open; nothing was computed",
             hint="mend or remove those rows, or leave them out with --broken skip",
         )

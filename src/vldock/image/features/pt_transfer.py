@@ -87,7 +87,7 @@ def export_rows(
             result.faults.append(error.message)
             continue
         result.copied, result.kept, result.size = result.copied + new, result.kept + (not new), result.size + new * size
-        _tell(on_progress, result, begun)
+        _report_progress(on_progress, result, begun)
     return result
 
 
@@ -117,7 +117,7 @@ def import_rows(
             continue
         size = tensor.numel() * 2
         result.copied, result.kept, result.size = result.copied + new, result.kept + (not new), result.size + new * size
-        _tell(on_progress, result, begun)
+        _report_progress(on_progress, result, begun)
     cache.flush()
     return result
 
@@ -191,7 +191,7 @@ def _same_shape(shapes: dict[str | None, torch.Size], prompt: str | None, tensor
     shapes[prompt] = first
 
 
-def _tell(on_progress: Progress, result: TransferResult, begun: float) -> None:
+def _report_progress(on_progress: Progress, result: TransferResult, begun: float) -> None:
     done = result.copied + result.kept
     rate = done / max(time.monotonic() - begun, 1e-9)
     on_progress({"rank": 0, "rows": done, "of": result.rows, "computed": result.copied, "rate": rate})

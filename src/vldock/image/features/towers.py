@@ -20,8 +20,7 @@ from vldock.common import hub_cache_layout, inference_options
 from vldock.common.errors import InputRefused
 from vldock.common.matrix import find_model, find_remote_code
 from vldock.image.features import for_evaluation as exact
-from vldock.image.features.processor import ClipProcessor, layer_of
-from vldock.image.features.processor import Processor as Processor
+from vldock.image.features.processor import ClipProcessor, Processor, layer_of
 from vldock.image.features.space import Space
 from vldock.image.llava_hooks import loading
 from vldock.image.weights import model_files

@@ -19,7 +19,7 @@ from vldock.image.features import towers
 from vldock.image.heads.config import PROMPT, Cache, Config
 from vldock.image.heads.episodes.rows import Picture
 from vldock.image.heads.policy import Policy
-from vldock.image.heads.sources import Compute, compute_function, open_model
+from vldock.image.heads.sources import Compute, compute_function, open_model, pool
 from vldock.image.startup import prepare as startup
 
 
@@ -57,7 +57,7 @@ class Actor:
         except (OSError, ValueError) as error:
             raise InputRefused(f"{image}: {error}", expected="an image") from error
         found = found.to(self.dtype).cpu().float()  # as it was stored
-        return found.reshape(-1, found.shape[-1]).mean(dim=0, keepdim=True) if self.prompted else found
+        return pool(found) if self.prompted else found
 
 
 def open_actor(path: Path, *, device: str | None = None) -> Actor:

@@ -47,6 +47,10 @@ class Data:
             for number, camera in enumerate(one.cameras)
         ]
 
+    def every_image(self, *, prompted: bool) -> list[ImageRow]:
+        """Return the pictures of all rows, those to train on first."""
+        return [image for pair in (*self.train, *self.held_out) for image in self.images(pair, prompted=prompted)]
+
     def summary(self) -> str:
         """Return one line: names, forms, rows, episodes, cameras, sizes."""
         names = ", ".join(f"{one.name} ({one.form})" for one in self.sets)

@@ -27,18 +27,17 @@ def prepare(config: Config, *, on_progress: Progress = lambda progress: None) ->
     With .pt files nothing is built; each is looked for. Raises the errors of `build`.
     """
     rank, _ = torchrun_store.rank_and_world()
-    if not rank:
-        open_data(config)
+    first = open_data(config) if not rank else None
     torchrun_store.wait()
-    data = open_data(config)
-    images = list_images(data, prompted=is_prompted(config))
+    data = first or open_data(config)
     if config.cache.pt_folder:
         with open_source(config) as source:
-            source.require([one for pair in (*data.train, *data.held_out) for one in data.images(pair, prompted=True)])
+            source.require(data.every_image(prompted=True))
         return data, None
     model, processor = open_model(config, device=torchrun_store.device())
     loader = LoaderOptions(config.cache.batch_size, config.cache.num_workers, config.cache.prefetch_factor)
     limit = int(config.cache.limit * 1e9) or None
+    images = list_images(data, prompted=is_prompted(config))
     built = build(
         images, vl_model=model, processor=processor, cache_dir=cache_root(config), dtype=config.cache.dtype,
         limit=limit, loader=loader, on_progress=on_progress,

@@ -10,11 +10,12 @@ from typing import Any
 
 import torch
 
-from vldock.common.errors import InputRefused
+from vldock.common.errors import InputRefused, list_first
 from vldock.image.features import model_choice, towers
 from vldock.image.features.build import encode
 from vldock.image.features.cache import FeatureCache
 from vldock.image.features.picture_rows import ImageRow, decode, sha256_of
+from vldock.image.features.processor import Processor
 from vldock.image.features.space import Space
 from vldock.image.heads.config import PROMPT, Config
 from vldock.image.heads.data import cache_root
@@ -28,7 +29,7 @@ Compute = Callable[[bytes, str | None], torch.Tensor]
 class Source:
     """Features of a picture, (tokens, width); those of a prompt are averaged to one token.
 
-    `facts` go into the saved policy; `hits` and `misses` count reads of the cache.
+    `facts` go into the saved policy; `hits` and `misses` count reads, all of them misses where `computed`.
     """
 
     key: Callable[[ImageRow], Hashable]
@@ -40,19 +41,28 @@ class Source:
     hits: int = 0
     misses: int = 0
     limit: int = HELD
+    computed: bool = False
     _held: dict[Hashable, torch.Tensor] = field(default_factory=dict)
     _bytes: int = 0
     _shape: torch.Size | None = None
 
     def __call__(self, image: ImageRow) -> torch.Tensor:
         """Return the features of one picture; raises InputRefused where there are none."""
+        found = self._find(image)
+        if found is None:
+            raise InputRefused(f"{_name(image)} is not in {self.place}", expected="its features", hint=self.hint)
+        return found
+
+    def _find(self, image: ImageRow) -> torch.Tensor | None:
         at = self.key(image)
         if at in self._held:
             self.hits += 1
             return self._held[at]
         found = self.read(image)
+        missed = found is None or self.computed
+        self.hits, self.misses = self.hits + (not missed), self.misses + missed
         if found is None:
-            raise InputRefused(f"{_name(image)} is not in {self.place}", expected="its features", hint=self.hint)
+            return None
         found = self._shaped(found, image)
         if self._bytes + found.nbytes <= self.limit:
             self._held[at] = found
@@ -61,25 +71,17 @@ class Source:
 
     def require(self, images: Sequence[ImageRow]) -> None:
         """Raise InputRefused with the pictures that have no features."""
-        missing = []
-        for image in images:
-            try:
-                self(image)
-            except InputRefused as error:
-                if not error.message.endswith(self.place):
-                    raise
-                missing.append(_name(image))
+        missing = [_name(image) for image in images if self._find(image) is None]
         if missing:
-            more = f"\n  and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""
             raise InputRefused(
-                f"{len(missing)} of {len(images)} pictures are not in {self.place}:"
-                + "".join(f"\n  {one}" for one in missing[:SHOWN]) + more,
-                expected="features of this model, preprocessing, layer and dtype", hint=self.hint,
-            )  # fmt: skip
+                f"{len(missing)} of {len(images)} pictures are not in {self.place}:{list_first(missing, SHOWN)}",
+                expected="features of this model, preprocessing, layer and dtype",
+                hint=self.hint,
+            )
 
     def _shaped(self, found: torch.Tensor, image: ImageRow) -> torch.Tensor:
         if self.pooled:
-            found = found.float().reshape(-1, found.shape[-1]).mean(dim=0, keepdim=True)
+            found = pool(found)
         self._shape = self._shape or found.shape
         if found.shape != self._shape or found.dim() != 2:
             raise InputRefused(
@@ -89,12 +91,17 @@ class Source:
         return found
 
 
+def pool(features: torch.Tensor) -> torch.Tensor:
+    """Return the states of a prompt's positions, averaged to one float32 token."""
+    return features.float().reshape(-1, features.shape[-1]).mean(dim=0, keepdim=True)
+
+
 def _name(image: ImageRow) -> str:
     said = f", {image.prompt!r}" if image.prompt else ""
     return f"{image.dataset} vlm{image.vlm_idx} ({image.path.name}{said})"
 
 
-def open_model(config: Config, *, device: str | None = None) -> tuple[Any, towers.Processor]:
+def open_model(config: Config, *, device: str | None = None) -> tuple[Any, Processor]:
     """Return the model and processor of the configured features; reads no weights."""
     cache = config.cache
     choice = model_choice.ModelChoice(
@@ -104,7 +111,7 @@ def open_model(config: Config, *, device: str | None = None) -> tuple[Any, tower
     return model_choice.open_model(choice, device=device)
 
 
-def compute_function(model: Any, processor: towers.Processor) -> Compute:
+def compute_function(model: Any, processor: Processor) -> Compute:
     """Return the function that computes features from an image's bytes and its prompt."""
     return lambda content, prompt: encode([processor(decode(content))], model, [prompt])[0]
 
@@ -121,22 +128,16 @@ def open_source(config: Config, *, cached: bool = True) -> Iterator[Source]:
     prompted, hint = config.cache.features == PROMPT, "python -m vldock.image.heads --prepare, with the same settings"
     if not cached:
         compute = compute_function(model, processor)
-        source = Source(
-            _row, lambda image: _computed(source, compute, image, space.dtype), facts, prompted, "memory", hint
-        )
-        source.limit = 0
-        yield source
+        dtype = getattr(torch, space.dtype)
+        yield Source(
+            _row, lambda image: compute(image.path.read_bytes(), image.prompt).to(dtype).cpu(), facts, prompted,
+            "memory", hint, limit=0, computed=True,
+        )  # fmt: skip
         return
     root = cache_root(config)
     with FeatureCache(root, space) as cache:
         keys = _Keys(space)
-        source = Source(keys, lambda image: _counted(source, cache.get(keys(image))), facts, prompted, str(root), hint)
-        yield source
-
-
-def _computed(source: Source, compute: Compute, image: ImageRow, dtype: str) -> torch.Tensor:
-    source.misses += 1
-    return compute(image.path.read_bytes(), image.prompt).to(getattr(torch, dtype)).cpu()
+        yield Source(keys, lambda image: cache.get(keys(image)), facts, prompted, str(root), hint)
 
 
 class _Keys:
@@ -167,16 +168,9 @@ def _pt_source(config: Config) -> Source:
     files = PtCache(root)
 
     def read(image: ImageRow) -> torch.Tensor | None:
-        return _counted(source, files.read(prompt=image.prompt, dataset=image.dataset, index=image.vlm_idx))
+        return files.read(prompt=image.prompt, dataset=image.dataset, index=image.vlm_idx)
 
-    source = Source(_row, read, facts, True, str(root), "a file's number is row * cameras + camera")
-    return source
-
-
-def _counted(source: Source, found: torch.Tensor | None) -> torch.Tensor | None:
-    source.hits += found is not None
-    source.misses += found is None
-    return found
+    return Source(_row, read, facts, True, str(root), "a file's number is row * cameras + camera")
 
 
 def blind(width: int) -> Callable[[ImageRow], torch.Tensor]:

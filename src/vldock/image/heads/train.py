@@ -56,9 +56,7 @@ def train(
     vocabulary = Vocabulary(build_vocabulary({data.row(pair).instruction for pair in data.train}))
     with open_source(config, cached=cached) as source:
         if cached:
-            source.require(
-                [image for pair in _pairs(data) for image in data.images(pair, prompted=is_prompted(config))]
-            )
+            source.require(data.every_image(prompted=is_prompted(config)))
         policy, seconds, losses = _fit(config, objective, data, source, vocabulary, on_epoch=on_epoch)
         own = _answer(policy, config, data, source, vocabulary)
         less = _compare(config, objective, data, source, policy, vocabulary) if config.training.compare else {}
@@ -153,7 +151,3 @@ def _batches(data: Demonstrations, config: Config, *, shuffle: torch.Generator |
     return DataLoader(
         data, config.training.batch_size, shuffle=shuffle is not None, generator=shuffle, collate_fn=collate
     )
-
-
-def _pairs(data: Data) -> tuple[tuple[int, int], ...]:
-    return (*data.train, *data.held_out)

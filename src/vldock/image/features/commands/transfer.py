@@ -80,7 +80,6 @@ def _import(args: argparse.Namespace, root: Path) -> int:
         done = pt_transfer.import_rows(
             source, rows, cache=cache, dry_run=args.dry_run, on_progress=ProgressLines("imported", "rows")
         )
-        cache.flush()
         refused = cache.counts.refused
     if unused := pt_transfer.count_unused(source, rows):
         print(f"{unused} .pt files are of no row", file=sys.stderr)

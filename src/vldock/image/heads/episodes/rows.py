@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from vldock.common.errors import InputRefused
+from vldock.common.errors import InputRefused, list_first
 
 SHOWN = 20  # faults named in an error
 
@@ -68,10 +68,9 @@ class Faults:
         """Raise InputRefused with the first faults, if there are any."""
         if not self.found:
             return
-        more = f"\n  and {len(self.found) - SHOWN} more" if len(self.found) > SHOWN else ""
         count = "1 fault" if len(self.found) == 1 else f"{len(self.found)} faults"
         raise InputRefused(
-            f"{path}: {count}" + "".join(f"\n  {one}" for one in self.found[:SHOWN]) + more,
+            f"{path}: {count}{list_first(self.found, SHOWN)}",
             expected="rows with episode, image or images, instruction and action; nothing was computed",
             hint="mend or remove those rows; the forms are in docs/use/policy-heads.md",
         )
