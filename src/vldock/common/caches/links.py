@@ -18,11 +18,12 @@ from pathlib import Path
 
 TYPE_CHECKING = False  # typing's, which would import it
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Iterable
 
 REPOSITORIES = ("models--", "datasets--", "spaces--")
 HOME, ARROW = "huggingface", "datasets"
 VIEWS = ("hub", "transformers")  # of HF_HOME, beside itself
+VERSION_FILE, VERSION = "version.txt", "1"  # transformers 4.37 moves an older cache's files where this is missing
 
 
 def join_layouts(cache: Path) -> None:
@@ -49,10 +50,15 @@ def link_repositories(home: Path) -> None:
 
 def list_views(home: Path) -> tuple[Path, ...]:
     """Return the folders of a HF_HOME that may hold repositories, each real folder once."""
+    return list_distinct((home, *(home / name for name in VIEWS)))
+
+
+def list_distinct(folders: Iterable[Path]) -> tuple[Path, ...]:
+    """Return each real folder once, by its first name."""
     found: dict[str, Path] = {}
-    for path in (home, *(home / name for name in VIEWS)):
-        if _is_folder(path):
-            found.setdefault(os.path.realpath(path), path)
+    for folder in folders:
+        if _is_folder(folder):
+            found.setdefault(os.path.realpath(folder), folder)
     return tuple(found.values())
 
 
@@ -96,7 +102,7 @@ def _link_children(folders: Collection[Path], wanted: Callable[[str], bool]) -> 
 
 
 def _distinct(folders: Collection[Path]) -> list[Path]:
-    return [Path(real) for real in dict.fromkeys(os.path.realpath(folder) for folder in folders if _is_folder(folder))]
+    return [Path(os.path.realpath(folder)) for folder in list_distinct(folders)]
 
 
 def _drop_dangling(there: list[Path], wanted: Callable[[str], bool]) -> None:
@@ -125,8 +131,8 @@ def _names(folder: Path, wanted: Callable[[str], bool], *, dangling: bool = Fals
 
 def _write_version(hub: Path) -> None:
     """Write transformers' version of a cache: without it a folder that holds anything is migrated, with a warning."""
-    with suppress(OSError), (hub / "version.txt").open("x", encoding="ascii") as file:
-        file.write("1")
+    with suppress(OSError), (hub / VERSION_FILE).open("x", encoding="ascii") as file:
+        file.write(VERSION)
 
 
 def _is_folder(path: Path) -> bool:

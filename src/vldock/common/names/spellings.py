@@ -11,7 +11,7 @@ from vldock.common.names.test_splits import REPLACED, UNSCORED
 
 TYPE_CHECKING = False  # typing's, which would import it
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 # VLMEvalKit's name -> other spellings. Case, blanks, and - _ . do not matter (`fold`).
 MODELS: dict[str, tuple[str, ...]] = {
@@ -76,6 +76,14 @@ def resolve_benchmark(name: str) -> str:
     """Return VLMEvalKit's name of a declared benchmark; any other name as it is."""
     own = name in OTHERS or (name in UNSCORED and name not in REPLACED)
     return name if own else _BENCHMARKS.get(fold(name), name)
+
+
+def resolve_all(typed: Iterable[str], resolve: Callable[[str], str]) -> list[str]:
+    """Return VLMEvalKit's names, each once; print which were taken for other spellings."""
+    typed = list(typed)
+    taken = [resolve(name) for name in typed]
+    print_replaced(typed, taken)
+    return list(dict.fromkeys(taken))
 
 
 def print_replaced(typed: Iterable[str], taken: Iterable[str], *more: str) -> None:

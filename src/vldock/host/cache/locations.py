@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,8 +52,8 @@ def find(*, cache: Path | None = None, data: Path | None = None, features: Path 
     inside = root / "features"
     return CacheLocations(
         root=root,
-        hubs=_distinct(root / below for below in HUB_BELOW if _holds_repositories(root / below)),
-        arrows=_distinct(root / below for below in ARROW_BELOW if (root / below).is_dir()),
+        hubs=links.list_distinct(root / below for below in HUB_BELOW if _holds_repositories(root / below)),
+        arrows=links.list_distinct(root / below for below in ARROW_BELOW),
         data=data.resolve() if data else None,
         features=features.resolve() if features else inside if inside.is_dir() else None,
     )
@@ -104,11 +104,3 @@ def hf_home_of(hub: Path) -> Path:
 
 def _holds_repositories(folder: Path) -> bool:
     return any(list_repositories(folder))
-
-
-def _distinct(folders: Iterable[Path]) -> tuple[Path, ...]:
-    """Return each real folder once, by its first name."""
-    found: dict[Path, Path] = {}
-    for folder in folders:
-        found.setdefault(folder.resolve(), folder)
-    return tuple(found.values())

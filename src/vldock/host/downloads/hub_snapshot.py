@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from vldock.common import hub_cache_layout, weight_files
+from vldock.common.caches import links
 from vldock.common.errors import InputRefused
 from vldock.common.filesystem.atomic import path_beside, write_json, write_text
 from vldock.host.downloads.locked_files import HubFile, LockedRepo
 
-VERSION_FILE = "version.txt"  # transformers 4.37 moves an older cache's files where this is missing
-VERSION = "1"
 UNFINISHED = hub_cache_layout.UNFINISHED[0]
 
 
@@ -46,8 +45,8 @@ def publish(cache: Path, repo: LockedRepo) -> Path:
             hint="another revision in locks/weights.json, or the model's page",
         )
     write_json(place / hub_cache_layout.RECORD, as_record(_with_kept(repo, read_record(place))))
-    if not (cache / VERSION_FILE).exists():
-        write_text(cache / VERSION_FILE, VERSION, suffix=UNFINISHED)
+    if not (cache / links.VERSION_FILE).exists():
+        write_text(cache / links.VERSION_FILE, links.VERSION, suffix=UNFINISHED)
     if repo.reference != hub_cache_layout.BRANCH and not hub_cache_layout.COMMIT.fullmatch(repo.reference):
         _write_reference(place / "refs" / repo.reference, repo.revision)
     _write_reference(place / hub_cache_layout.MAIN, repo.revision)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any
 
@@ -75,7 +75,7 @@ def choose_models(text: str | None, *, standin: bool) -> tuple[str, ...]:
     Raises UsageError for an undeclared name, and for a model without a stand-in where one is requested.
     """
     known = [model.name for model in matrix.MODELS]
-    chosen = known if text == "all" else _resolve(_split(text), spellings.resolve_model)
+    chosen = known if text == "all" else spellings.resolve_all(_split(text), spellings.resolve_model)
     chosen = chosen or [model.name for model in matrix.matrix_models()]
     _refuse_unknown("model", chosen, known)
     if standin:
@@ -90,20 +90,13 @@ def choose_benchmarks(text: str) -> tuple[str, ...]:
     """
     if text in ("all", "all24"):
         return tuple(item.name for item in matrix.matrix_benchmarks(extra=text == "all24"))
-    chosen = _resolve(_split(text), spellings.resolve_benchmark)
+    chosen = spellings.resolve_all(_split(text), spellings.resolve_benchmark)
     _refuse_unknown("benchmark", chosen, [item.name for item in matrix.BENCHMARKS])
     return tuple(chosen)
 
 
 def _split(text: str | None) -> list[str]:
     return list(dict.fromkeys(name.strip() for name in (text or "").split(",") if name.strip()))
-
-
-def _resolve(typed: list[str], resolve: Callable[[str], str]) -> list[str]:
-    """Return VLMEvalKit's names, each once; print which were taken for other spellings."""
-    taken = [resolve(name) for name in typed]
-    spellings.print_replaced(typed, taken)
-    return list(dict.fromkeys(taken))
 
 
 def _refuse_unknown(kind: str, chosen: Iterable[str], known: Sequence[str]) -> None:

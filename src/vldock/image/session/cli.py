@@ -37,24 +37,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Run one sub-command and return its exit status."""
     if args.action == "serve":
-        args.model = _resolve_models(args.model)
+        args.model = spellings.resolve_all(args.model, spellings.resolve_model)
         return _serve(args)
     if args.action == "status":
         return _status(as_json=args.json)
     if args.action in ("load", "unload"):
-        return _load_or_unload(args.action, *_resolve_models([args.model]))
+        return _load_or_unload(args.action, *spellings.resolve_all([args.model], spellings.resolve_model))
     if args.action == "cancel":
         cancelled = _ask({"op": "cancel", "id": args.id})["cancelled"]
         print(f"session: {cancelled} cancelled", file=sys.stderr)
         return 0 if cancelled else 1
     print(f"session: stopping, {_ask({'op': 'stop'})['running']} running", file=sys.stderr)
     return 0
-
-
-def _resolve_models(typed: list[str]) -> list[str]:
-    taken = [spellings.resolve_model(name) for name in typed]
-    spellings.print_replaced(typed, taken)
-    return taken
 
 
 def _serve(args: argparse.Namespace) -> int:
