@@ -16,7 +16,6 @@ from pathlib import Path
 from vldock.common import hub_cache_layout
 from vldock.common.dataset_names import resolve_dataset
 
-REPOSITORY = "datasets--"
 DATA = (".parquet", ".arrow", ".json", ".jsonl", ".csv", ".tsv", ".txt", ".zip", ".tar", ".gz", ".zst")
 END_OF_STREAM = b"\xff\xff\xff\xff\x00\x00\x00\x00"
 
@@ -94,7 +93,7 @@ def find(name: str, *, arrow: Path, hub: Path, also: tuple[Path, ...] = ()) -> C
         found += sorted(folder.glob("*/*/*"), key=lambda path: -path.stat().st_mtime)
     whole = [path for path in found if path.is_dir() and not path.name.endswith(".incomplete")]
     unfinished = tuple(path for path in found if path.is_dir() and path.name.endswith(".incomplete"))
-    snapshots = [one for folder in _folders_of(repository_name(name), hub, *also) for one in _snapshots(folder)]
+    snapshots = [one for folder in _folders_of(_repository_name(name), hub, *also) for one in _snapshots(folder)]
     return Cached(tuple(map(_prepared, whole)), tuple(snapshots), unfinished)
 
 
@@ -115,8 +114,9 @@ def list_names(*roots: Path) -> dict[str, Path]:
     paths = [path for root in _readable(*roots) for path in sorted(root.iterdir())]
     found: dict[str, Path] = {}
     for path in paths:
-        if path.name.startswith(REPOSITORY) and _snapshots(path):
-            found.setdefault(path.name.removeprefix(REPOSITORY).replace("--", "/"), path)
+        repository = hub_cache_layout.repo_of(path)
+        if hub_cache_layout.is_dataset(repository) and _snapshots(path):
+            found.setdefault(repository.removeprefix(hub_cache_layout.DATASETS), path)
     known = {arrow_name(name) for name in found}
     for path in paths:
         if path.name not in known and any(path.glob("*/*/*/dataset_info.json")):
@@ -129,14 +129,13 @@ def commit_of(name: str, revision: str, *, hub: Path, also: tuple[Path, ...] = (
 
     Any other `revision` is taken as a commit.
     """
-    folders = (root / repository_name(name) for root in (hub, *also))
+    folders = (root / _repository_name(name) for root in (hub, *also))
     found = (hub_cache_layout.read_reference(folder, revision) for folder in folders)
     return next((one.said for one in found if one), revision)
 
 
-def repository_name(name: str) -> str:
-    """Return the folder name of a data set's repository."""
-    return REPOSITORY + name.replace("/", "--")
+def _repository_name(name: str) -> str:
+    return hub_cache_layout.folder_name(f"{hub_cache_layout.DATASETS}{name}")
 
 
 def arrow_name(name: str) -> str:

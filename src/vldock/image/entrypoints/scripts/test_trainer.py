@@ -2,7 +2,7 @@
 
 Data, tokens, shapes, labels, loss, gradients, memory, disk.
 
-python /workspace/scripts/test_trainer.py --config FILE [KEY=VALUE ...]
+cd /workspace && python test_trainer.py [--config FILE] [KEY=VALUE ...]
 """
 
 import sys

@@ -44,10 +44,13 @@ def render(check: Check) -> str:
 
 def count_positions(item: Encoded, loaded: Loaded) -> int:
     """Return a record's number of positions in this model, before truncation."""
+    return count_in_prompt(item.ids.tolist(), count_image_positions(item, loaded), token=IMAGE_TOKEN_INDEX)
+
+
+def count_image_positions(item: Encoded, loaded: Loaded) -> list[int]:
+    """Return the number of positions of each of a record's images in this model."""
     images = list(item.images) if loaded.anyres else torch.stack(item.images)
-    return count_in_prompt(
-        item.ids.tolist(), count_per_image(loaded.inner, images, item.sizes), token=IMAGE_TOKEN_INDEX
-    )
+    return count_per_image(loaded.inner, images, item.sizes)
 
 
 def check_disk(loaded: Loaded, config: Config) -> Check:

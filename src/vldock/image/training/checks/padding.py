@@ -10,8 +10,7 @@ import torch
 from llava.constants import IGNORE_INDEX, IMAGE_TOKEN_INDEX
 
 from vldock.common.check import Check
-from vldock.image.llava_hooks.positions import count_per_image
-from vldock.image.training.checks.measurements import count_positions, make_check
+from vldock.image.training.checks.measurements import count_image_positions, count_positions, make_check
 from vldock.image.training.data.batch import Collator
 from vldock.image.training.data.encode import Encoded, Encoder
 from vldock.image.training.data.records import Record
@@ -90,8 +89,7 @@ def _wrong_positions(batch: dict[str, Any], items: Sequence[Encoded], loaded: Lo
 
 def expand(item: Encoded, loaded: Loaded) -> torch.Tensor:
     """Return a record's tokens with each image token as often as its image has positions."""
-    images = list(item.images) if loaded.anyres else torch.stack(item.images)
-    counts = iter(count_per_image(loaded.inner, images, item.sizes))
+    counts = iter(count_image_positions(item, loaded))
     made = [
         same for token in item.ids.tolist() for same in [token] * (next(counts) if token == IMAGE_TOKEN_INDEX else 1)
     ]
